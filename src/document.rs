@@ -1,0 +1,3 @@
+//! The desired state.
+
+pub mod shape;

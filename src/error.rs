@@ -1,0 +1,129 @@
+//! What can go wrong and how it is told: an error has a kind, a message and hints; a diagnostic
+//! has also a place in a document.
+
+use std::fmt;
+
+use crate::source::Span;
+
+/// What kind of thing went wrong; exit codes and retries are decided by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line or a document is wrong.
+    Input,
+    /// The kernel or the file system refused for lack of privilege.
+    Permission,
+    /// The object is not there (any more).
+    Missing,
+    /// The kernel lacks a feature or a module.
+    Unsupported,
+    /// The kernel or the file system refused for another reason.
+    Refused,
+    /// Something that netkeel read does not make sense to it.
+    Unreadable,
+}
+
+/// An error: what happened, and what to do about it. Context is added once, by the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The kind.
+    pub kind: ErrorKind,
+    /// One sentence without a full stop.
+    pub message: String,
+    /// What would be right, or where to look.
+    pub hints: Vec<String>,
+}
+
+impl Error {
+    /// An error without hints.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Puts what was being done before the message.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// One thing that is wrong in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Where; `None` when it concerns a file as a whole that has no text (an empty document).
+    pub span: Option<Span>,
+    /// The path of keys to it, as `link.pods.match.name` or `tunnel.ipip0.addresses[1]`.
+    pub path: String,
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
+    /// A second place that matters, with a label: the other half of a conflict, the first of two
+    /// duplicates.
+    pub other: Option<(Span, String)>,
+    /// What would be right.
+    pub hints: Vec<String>,
+}
+
+/// All that is wrong, in the order in which it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// The diagnostics.
+    pub list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Adds one and returns it, so that hints can follow.
+    pub fn add(
+        &mut self,
+        span: impl Into<Option<Span>>,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.list.push(Diagnostic {
+            span: span.into(),
+            path: path.into(),
+            message: message.into(),
+            other: None,
+            hints: Vec::new(),
+        });
+        let last = self.list.len() - 1;
+        &mut self.list[last]
+    }
+
+    /// Nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl Diagnostic {
+    /// Adds what would be right.
+    pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Points at a second place.
+    pub fn other(&mut self, span: Span, label: impl Into<String>) -> &mut Self {
+        self.other = Some((span, label.into()));
+        self
+    }
+}

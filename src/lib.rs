@@ -1,0 +1,5 @@
+//! netkeel.
+
+pub mod document;
+pub mod error;
+pub mod source;
