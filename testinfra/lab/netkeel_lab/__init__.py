@@ -1,0 +1,1 @@
+"""The lab: Debian systems with systemd in QEMU, resumed from a booted state."""

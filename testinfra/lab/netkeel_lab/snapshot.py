@@ -1,0 +1,79 @@
+"""The booted state: a guest is booted once, warmed up and saved; every `up` resumes that."""
+
+import subprocess
+
+from . import cache, qemu
+from .error import LabError, wait_until
+from .image import image
+from .image import name as image_name
+from .machine import Machine
+from .qmp import Qmp
+
+SAVE_LIMIT = 600
+WARM_UP = cache.LAB / "image" / "warm-up"
+
+
+def build(kernel, fresh=False):
+    """Makes sure that image and booted state are in the cache; `fresh` builds them again."""
+    if fresh:
+        cache.discard(_name(kernel))
+        cache.discard(image_name(kernel))
+    image(kernel)
+    _state(kernel)
+
+
+def up(name, kernel, cold=False):
+    """Starts a guest, from the booted state or, if `cold`, by booting it."""
+    machine = Machine(name)
+    directory = image(kernel)
+    if cold:
+        machine.start(directory, f"file={directory / 'root.ext4'},format=raw,snapshot=on")
+        machine.wait_for_boot()
+    else:
+        state = _state(kernel)
+        machine.start(directory, f"file={state / 'disk.qcow2'},format=qcow2,snapshot=on", state / "memory.zst")
+    return machine
+
+
+def _name(kernel):
+    shape = qemu.command(cache.LAB, cache.LAB, "")
+    return f"state-{kernel}-{cache.digest(image_name(kernel), qemu.version(), *shape[1:], WARM_UP)}"
+
+
+def _state(kernel):
+    directory = image(kernel)
+    return cache.entry(_name(kernel), lambda unfinished: _save(kernel, directory, unfinished))
+
+
+def _save(kernel, directory, unfinished):
+    print(f"lab: booting kernel {kernel} once to save its booted state", flush=True)
+    disk = unfinished / "disk.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", directory / "root.ext4", disk]
+    subprocess.run(create, check=True, timeout=60)
+    machine = Machine(f"saving-{kernel}")
+    machine.start(directory, f"file={disk},format=qcow2")
+    try:
+        machine.wait_for_boot()
+        warmed = machine.call("sh -s", stdin=WARM_UP.read_text(encoding="utf-8"))
+        if warmed.returncode != 0:
+            raise LabError(f"warm-up failed in the guest: {warmed.stderr}")
+        machine.forget_connection()
+        _migrate(Qmp(machine.run / "qmp.sock"), unfinished / "memory.zst")
+    finally:
+        machine.down()
+
+
+def _migrate(monitor, target):
+    """Stops the guest and writes its memory and devices to a file: a migration to nowhere."""
+    monitor.ask("stop")
+    monitor.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 34})
+    monitor.ask("migrate", uri=f"exec:zstd -1 -q -f -o '{target}'")
+
+    def status():
+        word = monitor.ask("query-migrate").get("status")
+        return word if word in ("completed", "failed", "cancelled") else None
+
+    outcome = wait_until(status, SAVE_LIMIT, lambda: f"saving the state takes more than {SAVE_LIMIT} s")
+    if outcome != "completed":
+        raise LabError(f"saving the state: {outcome}")
+    monitor.ask("quit")
