@@ -1,0 +1,241 @@
+//! One fact space: whatever kind a wish comes from, it lowers to wants on facts, and two wants on
+//! one fact that differ are the conflict.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::link_name::LinkName;
+use crate::netns::Netns;
+use crate::rpfilter::RpFilter;
+use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+
+/// One thing that can be read and, mostly, written: a field of an object in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fact {
+    /// The namespace it lives in.
+    pub netns: Netns,
+    /// The object.
+    pub object: Object,
+    /// The field of the object.
+    pub field: Field,
+}
+
+/// What has fields.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// A file; of no namespace.
+    File(Arc<Path>),
+    /// A sysctl that is not one of an interface's own facts.
+    Sysctl(SysctlKey),
+    /// A network interface.
+    Link(LinkName),
+}
+
+/// A field of an object. Which fields an object has follows from its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Of a file: its bytes.
+    Content,
+    /// Of a sysctl: its value.
+    Value,
+    /// Of a link: that it exists, and as what (`ipip external`).
+    Kind,
+    /// Of a link: that it bears this address.
+    Address(IpNet),
+    /// Of a link: `net.ipv4.conf.LINK.rp_filter`.
+    RpFilter,
+    /// Of a link: `net.ipv4.conf.LINK.forwarding`.
+    Forwarding,
+    /// Of a link: `net.ipv6.conf.LINK.forwarding`.
+    Forwarding6,
+    /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 takes its IPv6 addresses away.
+    DisableIpv6,
+    /// Of a link: MTU in bytes.
+    Mtu,
+    /// Of a link: administratively up.
+    Up,
+    /// Of a link: transmit queue length in packets.
+    TxQueueLength,
+    /// Of a link: its alias, up to 255 bytes.
+    Alias,
+}
+
+/// A value in the kernel's own words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Yes or no: up, an address being there.
+    Switch(bool),
+    /// A number: an MTU, an `rp_filter` (which the kernel lets be negative).
+    Number(i64),
+    /// Text: a sysctl's value with single blanks, a kind, an alias, a file.
+    Text(Arc<str>),
+}
+
+impl Fact {
+    /// A fact of an interface.
+    pub fn link(netns: &Netns, name: LinkName, field: Field) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::Link(name),
+            field,
+        }
+    }
+
+    /// The fact that a sysctl key means. Some have two names: an interface's `rp_filter` and
+    /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
+    /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
+    pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
+        if let Some(PerInterface {
+            family,
+            table: "conf",
+            slot,
+            leaf,
+        }) = key.per_interface()
+        {
+            match (family, slot, leaf) {
+                (_, Slot::Link(name), _) if let Some(field) = Field::of_sysctl(family, leaf) => {
+                    return Fact::link(netns, name, field);
+                }
+                ("ipv4", Slot::All, "forwarding") => {
+                    return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
+                }
+                _ => {}
+            }
+        }
+        Fact {
+            netns: netns.clone(),
+            object: Object::Sysctl(key.clone()),
+            field: Field::Value,
+        }
+    }
+
+    /// A file's content.
+    pub fn file(path: &Path) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::File(path.into()),
+            field: Field::Content,
+        }
+    }
+
+    /// The interface this is a fact of.
+    pub fn link_name(&self) -> Option<LinkName> {
+        match &self.object {
+            Object::Link(name) => Some(*name),
+            Object::Sysctl(key) => key.link(),
+            Object::File(_) => None,
+        }
+    }
+
+    /// The value as people say it: `1 (strict)` for an rp_filter, else as it is.
+    pub fn show(&self, value: Option<&Value>) -> String {
+        let Some(value) = value else {
+            return "absent".into();
+        };
+        let rp_filter = match &self.object {
+            Object::Link(_) => self.field == Field::RpFilter,
+            Object::Sysctl(key) => matches!(
+                key.per_interface(),
+                Some(PerInterface {
+                    family: "ipv4",
+                    leaf: "rp_filter",
+                    ..
+                })
+            ),
+            Object::File(_) => false,
+        };
+        match (self.field, value) {
+            (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
+            (Field::Address(_), Value::Switch(present)) => if *present { "present" } else { "absent" }.into(),
+            _ if rp_filter => {
+                let number = value.to_string();
+                match number.parse().ok().and_then(RpFilter::from_number) {
+                    Some(mode) => format!("{number} ({mode})"),
+                    None => number,
+                }
+            }
+            _ => value.to_string(),
+        }
+    }
+}
+
+impl Field {
+    /// The fields that are sysctls below `net/<family>/conf/LINK`: one dump of the interfaces
+    /// carries them, so they are facts of the link.
+    const SYSCTLS: &[(Field, &str, &str)] = &[
+        (Field::RpFilter, "ipv4", "rp_filter"),
+        (Field::Forwarding, "ipv4", "forwarding"),
+        (Field::Forwarding6, "ipv6", "forwarding"),
+        (Field::DisableIpv6, "ipv6", "disable_ipv6"),
+    ];
+
+    /// The field that `net/<family>/conf/LINK/<leaf>` is.
+    pub fn of_sysctl(family: &str, leaf: &str) -> Option<Field> {
+        let found = Field::SYSCTLS
+            .iter()
+            .find(|(_, of, name)| *of == family && *name == leaf);
+        found.map(|(field, _, _)| *field)
+    }
+
+    /// The sysctl that the field of an interface is.
+    pub fn sysctl_of(self, link: LinkName) -> Option<SysctlKey> {
+        let (_, family, leaf) = Field::SYSCTLS.iter().find(|(field, _, _)| *field == self)?;
+        Some(SysctlKey::conf(family, link, leaf))
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Object::File(path) => write!(f, "file {}", path.display()),
+            Object::Sysctl(key) => write!(f, "sysctl {key}"),
+            Object::Link(name) => write!(f, "link {name} {}", self.field),
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Object::File(path) => write!(f, "file {}", path.display()),
+            Object::Sysctl(key) => write!(f, "sysctl {key}"),
+            Object::Link(name) => write!(f, "link {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Content => f.write_str("content"),
+            Field::Value => f.write_str("value"),
+            Field::Kind => f.write_str("kind"),
+            Field::Address(address) => write!(f, "address {address}"),
+            Field::RpFilter => f.write_str("rp_filter"),
+            Field::Forwarding => f.write_str("forwarding"),
+            Field::Forwarding6 => f.write_str("ipv6 forwarding"),
+            Field::DisableIpv6 => f.write_str("disable_ipv6"),
+            Field::Mtu => f.write_str("mtu"),
+            Field::Up => f.write_str("state"),
+            Field::TxQueueLength => f.write_str("txqueuelen"),
+            Field::Alias => f.write_str("alias"),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Switch(on) => write!(f, "{on}"),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}

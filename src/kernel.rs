@@ -1,0 +1,21 @@
+//! The one door to the host: a snapshot of the facts a scope names, and the execution of one op.
+
+use crate::error::Error;
+use crate::op::Op;
+use crate::snapshot::{Scope, Snapshot};
+
+/// What netkeel needs of a kernel: the real one, or the model in tests.
+pub trait Kernel {
+    /// Reads the facts of a scope. What could not be read is a problem in the snapshot.
+    ///
+    /// # Errors
+    /// When nothing can be read at all: the namespace is gone, netlink is refused.
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error>;
+
+    /// Does one op, completely or not at all.
+    ///
+    /// # Errors
+    /// What the kernel said, with [`crate::error::ErrorKind::Missing`] when the interface is gone
+    /// or its index bears another name.
+    fn execute(&mut self, op: &Op) -> Result<(), Error>;
+}

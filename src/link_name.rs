@@ -1,0 +1,144 @@
+//! The name of a network interface, held in place: no allocation for ten thousand of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, ErrorKind};
+
+/// Longest name in bytes: `IFNAMSIZ` (16, include/uapi/linux/if.h) less the terminating zero.
+pub const MAX: usize = 15;
+
+/// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes,
+/// not `.` or `..`, without `/`, `:` and white space. `all` and `default` are refused too, since
+/// they mean something else below `net.ipv4.conf`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkName {
+    bytes: [u8; MAX],
+    len: u8,
+}
+
+impl LinkName {
+    /// Takes the bytes of a name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when the kernel would refuse the name.
+    pub fn new(name: &[u8]) -> Result<Self, Error> {
+        let refuse = |why: String| Err(Error::new(ErrorKind::Input, why));
+        let shown = String::from_utf8_lossy(name);
+        if name.is_empty() {
+            return refuse("an interface name cannot be empty".into());
+        }
+        if name.len() > MAX {
+            return refuse(format!(
+                "`{shown}` has {} bytes; an interface name has at most {MAX}",
+                name.len()
+            ));
+        }
+        if matches!(name, b"." | b".." | b"all" | b"default") {
+            return refuse(format!("`{shown}` is not an interface name"));
+        }
+        if let Some(bad) = name
+            .iter()
+            .find(|b| matches!(b, b'/' | b':' | 0) || is_space(**b))
+        {
+            let bad = bad.escape_ascii();
+            return refuse(format!("`{shown}` holds `{bad}`, which an interface name cannot"));
+        }
+        let mut bytes = [0; MAX];
+        bytes[..name.len()].copy_from_slice(name);
+        Ok(LinkName {
+            bytes,
+            len: name.len() as u8,
+        })
+    }
+
+    /// The bytes of the name.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The kernel's `isspace` (lib/ctype.c), which the name check uses; 0xa0 is Latin-1's hard blank.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r' | 0xa0)
+}
+
+impl FromStr for LinkName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        LinkName::new(name.as_bytes())
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::str::from_utf8(self.as_bytes()) {
+            Ok(name) => f.pad(name),
+            Err(_) => f.pad(&self.as_bytes().escape_ascii().to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for LinkName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LinkName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        name.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_the_kernel_accepts() {
+        for name in ["eth0", "eth0.100", "e[0]", "cali0123456789a", "*", "ü"] {
+            assert_eq!(name.parse::<LinkName>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_name() {
+        let messages: Vec<String> = [
+            "",
+            "cali0123456789ab",
+            "all",
+            "default",
+            "..",
+            "a/b",
+            "a:b",
+            "a b",
+            "a\u{b}",
+        ]
+        .iter()
+        .map(|name| name.parse::<LinkName>().unwrap_err().message)
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        an interface name cannot be empty
+        `cali0123456789ab` has 16 bytes; an interface name has at most 15
+        `all` is not an interface name
+        `default` is not an interface name
+        `..` is not an interface name
+        `a/b` holds `/`, which an interface name cannot
+        `a:b` holds `:`, which an interface name cannot
+        `a b` holds ` `, which an interface name cannot
+        `a` holds `\x0b`, which an interface name cannot
+        ");
+    }
+}

@@ -1,0 +1,315 @@
+//! The writes netkeel can do: a closed set, since the real and the model kernel must each handle
+//! every one. Shown, an op is the command an operator would type.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::link_name::LinkName;
+use crate::netns::Netns;
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+
+/// The interface an op is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Target {
+    /// The namespace.
+    pub netns: Netns,
+    /// The index that bore the name when the plan was made; 0 for an interface that the same plan
+    /// makes. Executing refuses when the index no longer bears the name.
+    pub index: u32,
+    /// The name.
+    pub name: LinkName,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Op {
+    /// Puts a file in place: temporary file in the same directory, fsync, rename.
+    WriteFile {
+        /// Absolute path.
+        path: Arc<Path>,
+        /// The whole text.
+        content: Arc<str>,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// Removes a file.
+    RemoveFile {
+        /// Absolute path.
+        path: Arc<Path>,
+    },
+    /// Makes an external tunnel, down and without addresses, and waits for udev to settle.
+    CreateTunnel {
+        /// Namespace and name; the index is not known yet.
+        target: Target,
+        /// The kind.
+        mode: TunnelMode,
+    },
+    /// Deletes a device and makes an external tunnel of its name.
+    RecreateTunnel {
+        /// The device to delete.
+        target: Target,
+        /// The kind of the new one.
+        mode: TunnelMode,
+    },
+    /// Deletes a device.
+    DeleteLink {
+        /// The device.
+        target: Target,
+    },
+    /// Gives an address to an interface.
+    AddAddress {
+        /// The interface.
+        target: Target,
+        /// Address with prefix length.
+        address: IpNet,
+    },
+    /// Takes an address away.
+    RemoveAddress {
+        /// The interface.
+        target: Target,
+        /// Address with prefix length.
+        address: IpNet,
+    },
+    /// Sets the MTU.
+    SetMtu {
+        /// The interface.
+        target: Target,
+        /// Bytes.
+        mtu: u32,
+    },
+    /// Sets administratively up or down.
+    SetUp {
+        /// The interface.
+        target: Target,
+        /// Up.
+        up: bool,
+    },
+    /// Sets the transmit queue length.
+    SetTxQueueLength {
+        /// The interface.
+        target: Target,
+        /// Packets.
+        packets: u32,
+    },
+    /// Sets or, when empty, removes the alias.
+    SetAlias {
+        /// The interface.
+        target: Target,
+        /// The alias.
+        alias: Arc<str>,
+    },
+    /// Writes a sysctl.
+    WriteSysctl {
+        /// The namespace.
+        netns: Netns,
+        /// The key.
+        key: SysctlKey,
+        /// The value, vectors with single blanks.
+        value: Arc<str>,
+        /// The interface the key belongs to: its index is checked before the write.
+        link: Option<Target>,
+    },
+}
+
+/// When an op is done. The order is the declaration's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Files first: what they say is applied by udev to devices that are made next.
+    Files,
+    /// Devices and their addresses.
+    Create,
+    /// Routes whose MTU falls.
+    LowerRoutes,
+    /// Interfaces whose MTU falls or that go down, child before parent.
+    LowerLinks,
+    /// Sysctls and the attributes that order does not matter to.
+    Sysctls,
+    /// Interfaces whose MTU rises or that come up, parent before child.
+    RaiseLinks,
+    /// Routes whose MTU rises.
+    RaiseRoutes,
+    /// What goes away.
+    Delete,
+}
+
+impl Op {
+    /// The interface the op is for.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Op::WriteFile { .. } | Op::RemoveFile { .. } => None,
+            Op::WriteSysctl { link, .. } => link.as_ref(),
+            Op::CreateTunnel { target, .. }
+            | Op::RecreateTunnel { target, .. }
+            | Op::DeleteLink { target }
+            | Op::AddAddress { target, .. }
+            | Op::RemoveAddress { target, .. }
+            | Op::SetMtu { target, .. }
+            | Op::SetUp { target, .. }
+            | Op::SetTxQueueLength { target, .. }
+            | Op::SetAlias { target, .. } => Some(target),
+        }
+    }
+}
+
+/// `ip`, in the namespace of the target.
+struct Ip<'a>(&'a Netns);
+
+impl fmt::Display for Ip<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.name() {
+            Some(name) => write!(f, "ip -n {name}"),
+            None => f.write_str("ip"),
+        }
+    }
+}
+
+/// A word quoted for a shell, where it needs to be.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "@%_+=:,./-".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "'{}'", self.0.replace('\'', r"'\''"))
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |target: &Target| Quoted(&target.name.to_string()).to_string();
+        match self {
+            Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
+            Op::RemoveFile { path } => write!(f, "rm {}", path.display()),
+            Op::CreateTunnel { target, mode } => {
+                write!(
+                    f,
+                    "{} link add name {} type {mode} external",
+                    Ip(&target.netns),
+                    name(target)
+                )
+            }
+            Op::RecreateTunnel { target, mode } => {
+                let (ip, name) = (Ip(&target.netns), name(target));
+                write!(
+                    f,
+                    "{ip} link del dev {name} && {ip} link add name {name} type {mode} external"
+                )
+            }
+            Op::DeleteLink { target } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
+            Op::AddAddress { target, address } => {
+                write!(f, "{} addr add {address} dev {}", Ip(&target.netns), name(target))
+            }
+            Op::RemoveAddress { target, address } => {
+                write!(f, "{} addr del {address} dev {}", Ip(&target.netns), name(target))
+            }
+            Op::SetMtu { target, mtu } => {
+                write!(f, "{} link set dev {} mtu {mtu}", Ip(&target.netns), name(target))
+            }
+            Op::SetUp { target, up } => {
+                write!(
+                    f,
+                    "{} link set dev {} {}",
+                    Ip(&target.netns),
+                    name(target),
+                    if *up { "up" } else { "down" }
+                )
+            }
+            Op::SetTxQueueLength { target, packets } => {
+                write!(
+                    f,
+                    "{} link set dev {} txqueuelen {packets}",
+                    Ip(&target.netns),
+                    name(target)
+                )
+            }
+            Op::SetAlias { target, alias } => {
+                write!(
+                    f,
+                    "{} link set dev {} alias {}",
+                    Ip(&target.netns),
+                    name(target),
+                    Quoted(alias)
+                )
+            }
+            Op::WriteSysctl {
+                netns, key, value, ..
+            } => {
+                if let Some(netns) = netns.name() {
+                    write!(f, "ip netns exec {netns} ")?;
+                }
+                write!(f, "sysctl -w {}", Quoted(&format!("{key}={value}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_op_reads_as_the_command_an_operator_would_type() {
+        let target = |name: &str| Target {
+            netns: Netns::CURRENT,
+            index: 7,
+            name: name.parse().unwrap(),
+        };
+        let key = |text: &str| text.parse().unwrap();
+        let ops = [
+            Op::CreateTunnel {
+                target: target("ipip0"),
+                mode: TunnelMode::Ipip,
+            },
+            Op::RecreateTunnel {
+                target: target("ipip60"),
+                mode: TunnelMode::Ip6tnl,
+            },
+            Op::AddAddress {
+                target: target("ipip0"),
+                address: "127.0.0.42/32".parse().unwrap(),
+            },
+            Op::SetMtu {
+                target: Target {
+                    netns: Netns::named("pod"),
+                    ..target("eth0")
+                },
+                mtu: 1460,
+            },
+            Op::SetUp {
+                target: target("ipip0"),
+                up: true,
+            },
+            Op::SetAlias {
+                target: target("eth0"),
+                alias: "it's up".into(),
+            },
+            Op::WriteSysctl {
+                netns: Netns::CURRENT,
+                key: key("net.ipv4.tcp_rmem"),
+                value: "4096 131072 6291456".into(),
+                link: None,
+            },
+            Op::WriteSysctl {
+                netns: Netns::named("pod"),
+                key: key("net/ipv4/conf/eth0.100/rp_filter"),
+                value: "1".into(),
+                link: None,
+            },
+            Op::RemoveFile {
+                path: Path::new("/etc/sysctl.d/90-netkeel.conf").into(),
+            },
+        ];
+        let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(commands.join("\n"));
+    }
+}

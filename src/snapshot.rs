@@ -1,0 +1,251 @@
+//! What was observed, as data that can be saved and read back. What could not be read is a
+//! [`Problem`] beside it, never "absent".
+
+mod lookup;
+mod model;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use lookup::Observed;
+pub use model::{Change, Model};
+
+use crate::error::{Error, ErrorKind};
+use crate::link_name::LinkName;
+use crate::netns::Netns;
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+
+/// The version of the snapshot's format; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The facts of one namespace of one host at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The namespace.
+    pub netns: Netns,
+    /// `uname -r`.
+    pub kernel: String,
+    /// The interfaces, all of them.
+    pub links: BTreeMap<LinkName, Link>,
+    /// Which families of addresses [`Link::addresses`] holds.
+    pub families: Families,
+    /// The sysctls that were asked for.
+    pub sysctls: BTreeMap<SysctlKey, Reading>,
+    /// The files that were asked for.
+    #[serde(default)]
+    pub files: BTreeMap<PathBuf, Option<File>>,
+    /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
+    #[serde(default)]
+    pub tunnels: BTreeMap<TunnelMode, Support>,
+    /// What could not be read.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+/// Which addresses were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Families {
+    /// IPv4 addresses.
+    pub ipv4: bool,
+    /// IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Its index; 0 for one that the model made and the kernel has not.
+    pub index: u32,
+    /// The rtnetlink kind (`veth`); none for hardware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Arc<str>>,
+    /// The driver by ethtool's word; read only where a selector asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Arc<str>>,
+    /// A tunnel in collect-metadata mode (`ip link add ... external`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub external: bool,
+    /// Bytes.
+    pub mtu: u32,
+    /// Smallest MTU of the device, bytes (IFLA_MIN_MTU); 0 when the kernel sets none.
+    pub min_mtu: u32,
+    /// Largest MTU of the device, bytes (IFLA_MAX_MTU); 0 when the kernel sets none.
+    pub max_mtu: u32,
+    /// Administratively up (IFF_UP).
+    pub up: bool,
+    /// Packets.
+    pub txqueuelen: u32,
+    /// The alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Arc<str>>,
+    /// `net.ipv4.conf.LINK.rp_filter`; none where IPv4 is not on the device (MTU below 68).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rp_filter: Option<i32>,
+    /// `net.ipv4.conf.LINK.forwarding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<i32>,
+    /// `net.ipv6.conf.LINK.forwarding`; none where IPv6 is not on the device (MTU below 1280).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarding6: Option<i32>,
+    /// `net.ipv6.conf.LINK.disable_ipv6`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_ipv6: Option<i32>,
+    /// Index of the device below it in the same namespace (IFLA_LINK).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lower: Option<u32>,
+    /// The namespace id of a peer in another namespace (IFLA_LINK_NETNSID).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_netns: Option<i32>,
+    /// Index of the bridge or bond it is a port of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<u32>,
+    /// Addresses of the families in [`Snapshot::families`].
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<IpNet>,
+}
+
+/// What reading a sysctl gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reading {
+    /// Its value, blanks and tabs folded to single blanks.
+    Value {
+        /// The value.
+        value: Arc<str>,
+        /// It may be written in this namespace.
+        writable: bool,
+    },
+    /// There is no such key: the interface is not there, or the kernel does not know it.
+    Absent,
+}
+
+/// A file that was asked for and exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its text.
+    pub content: Arc<str>,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Whether the kernel can make a kind of tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Support {
+    /// It has the module.
+    Yes,
+    /// It has not; which one is missing.
+    Missing {
+        /// The module's name.
+        module: String,
+    },
+    /// It cannot be told from here (no /lib/modules): making one will tell.
+    Unknown,
+}
+
+/// Something that could not be read; it concerns one fact or a whole class of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Problem {
+    /// What was to be read.
+    pub what: String,
+    /// Why it could not be.
+    pub why: String,
+}
+
+/// Which facts to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Addresses of which families.
+    pub families: Families,
+    /// The driver of each interface (one ioctl an interface).
+    pub drivers: bool,
+    /// These sysctls.
+    pub sysctls: BTreeSet<SysctlKey>,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+    /// Whether these tunnels can be made.
+    pub tunnels: BTreeSet<TunnelMode>,
+}
+
+impl Snapshot {
+    /// A snapshot of nothing.
+    pub fn empty(netns: Netns) -> Self {
+        Snapshot {
+            format: FORMAT,
+            netns,
+            kernel: String::new(),
+            links: BTreeMap::new(),
+            families: Families::default(),
+            sysctls: BTreeMap::new(),
+            files: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Reads a saved snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when the text is not a snapshot or is of a newer format.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Header {
+            format: u32,
+        }
+        let wrong = |error: serde_json::Error| {
+            Error::new(ErrorKind::Input, format!("this is not a snapshot: {error}"))
+                .hint("make one with `netkeel observe`")
+        };
+        let header: Header = serde_json::from_str(text).map_err(wrong)?;
+        if header.format > FORMAT {
+            return Err(Error::new(
+                ErrorKind::Input,
+                format!(
+                    "the snapshot has format {}; this netkeel reads up to {FORMAT}",
+                    header.format
+                ),
+            )
+            .hint("use the netkeel that wrote it, or a newer one"));
+        }
+        serde_json::from_str(text).map_err(wrong)
+    }
+
+    /// The interface with an index.
+    pub fn by_index(&self, index: u32) -> Option<(&LinkName, &Link)> {
+        self.links.iter().find(|(_, link)| link.index == index)
+    }
+}
+
+impl Link {
+    /// The kind as one word: `physical` where rtnetlink has none.
+    pub fn kind_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or("physical")
+    }
+
+    /// Bears an IPv4 address.
+    pub fn has_ipv4(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| matches!(address, IpNet::V4(_)))
+    }
+
+    /// The IPv6 addresses that somebody gave it: link-local ones come back by themselves.
+    pub fn lasting_ipv6(&self) -> impl Iterator<Item = &IpNet> {
+        self.addresses
+            .iter()
+            .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
+    }
+}
+
+/// For serde: leave out what is false.
+fn is_false(value: &bool) -> bool {
+    !value
+}

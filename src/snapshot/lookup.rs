@@ -1,0 +1,128 @@
+//! One way to ask a snapshot for a fact, whatever part of it holds the answer.
+
+use crate::fact::{Fact, Field, Object, Value};
+use crate::link_name::LinkName;
+use crate::snapshot::{Link, Reading, Snapshot};
+use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+
+/// What a snapshot knows of a fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It has this value.
+    Value(Value),
+    /// The object, or the field on it, is not there.
+    Absent,
+    /// It was not read.
+    Unread,
+}
+
+impl Observed {
+    /// The value, when there is one.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Observed::Value(value) => Some(value),
+            Observed::Absent | Observed::Unread => None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// What is known of a fact.
+    pub fn get(&self, fact: &Fact) -> Observed {
+        match &fact.object {
+            Object::File(path) => match self.files.get(&**path) {
+                Some(Some(file)) => Observed::Value(Value::Text(file.content.clone())),
+                Some(None) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Sysctl(key) => match self.sysctls.get(key) {
+                Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
+                Some(Reading::Absent) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Link(name) => match self.links.get(name) {
+                Some(link) => link.get(fact.field, self),
+                None => Observed::Absent,
+            },
+        }
+    }
+
+    /// A sysctl as a number; none when it is not there, was not read or is not a number.
+    pub fn sysctl_number(&self, path: &'static str) -> Option<i64> {
+        match self.sysctls.get(&SysctlKey::known(path))? {
+            Reading::Value { value, .. } => value.parse().ok(),
+            Reading::Absent => None,
+        }
+    }
+
+    /// The interfaces whose `leaf` below `net.ipv4.conf` is known, each with its value.
+    pub(super) fn ipv4_conf(&self, leaf: &str) -> Vec<(LinkName, i64)> {
+        let field = match leaf {
+            "rp_filter" => Some(Field::RpFilter),
+            "forwarding" => Some(Field::Forwarding),
+            _ => None,
+        };
+        if let Some(field) = field {
+            let number = |link: &Link| match link.get(field, self).value() {
+                Some(Value::Number(number)) => Some(number),
+                _ => None,
+            };
+            return self
+                .links
+                .iter()
+                .filter_map(|(name, link)| Some((*name, number(link)?)))
+                .collect();
+        }
+        let of_interface = |key: &SysctlKey| match key.per_interface()? {
+            PerInterface {
+                family: "ipv4",
+                table: "conf",
+                slot: Slot::Link(name),
+                leaf: other,
+            } if other == leaf => Some(name),
+            _ => None,
+        };
+        self.sysctls
+            .iter()
+            .filter_map(|(key, reading)| match reading {
+                Reading::Value { value, .. } => Some((of_interface(key)?, value.parse().ok()?)),
+                Reading::Absent => None,
+            })
+            .collect()
+    }
+}
+
+impl Link {
+    fn get(&self, field: Field, host: &Snapshot) -> Observed {
+        let number = |value: Option<i32>| match value {
+            Some(value) => Observed::Value(Value::Number(value.into())),
+            None => Observed::Absent,
+        };
+        match field {
+            Field::Kind => {
+                let external = if self.external { " external" } else { "" };
+                Observed::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
+            }
+            Field::Address(address) => {
+                let read = match address {
+                    ipnet::IpNet::V4(_) => host.families.ipv4,
+                    ipnet::IpNet::V6(_) => host.families.ipv6,
+                };
+                match (self.addresses.contains(&address), read) {
+                    (true, _) => Observed::Value(Value::Switch(true)),
+                    (false, true) => Observed::Value(Value::Switch(false)),
+                    (false, false) => Observed::Unread,
+                }
+            }
+            Field::RpFilter => number(self.rp_filter),
+            Field::Forwarding => number(self.forwarding),
+            Field::Forwarding6 => number(self.forwarding6),
+            Field::DisableIpv6 => number(self.disable_ipv6),
+            Field::Mtu => Observed::Value(Value::Number(self.mtu.into())),
+            Field::Up => Observed::Value(Value::Switch(self.up)),
+            Field::TxQueueLength => Observed::Value(Value::Number(self.txqueuelen.into())),
+            Field::Alias => Observed::Value(Value::Text(self.alias.clone().unwrap_or_default())),
+            Field::Content | Field::Value => Observed::Absent,
+        }
+    }
+}

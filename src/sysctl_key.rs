@@ -1,0 +1,291 @@
+//! The key of a sysctl: a path below /proc/sys, read as procps reads it, with what is known of
+//! the interface it belongs to and of the order in which keys must be written.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, ErrorKind};
+use crate::link_name::LinkName;
+
+/// A path below /proc/sys with `/` between its components: `net/ipv4/conf/eth0.100/rp_filter`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SysctlKey(Arc<str>);
+
+/// Whose setting a key below `net/<family>/conf` or `net/<family>/neigh` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// `all`: combined with each interface's own value, or copied to it.
+    All,
+    /// `default`: what a new interface starts with.
+    Default,
+    /// One interface.
+    Link(LinkName),
+}
+
+/// A key of `net/<family>/<table>/<slot>/<leaf>` taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerInterface<'a> {
+    /// `ipv4` or `ipv6`.
+    pub family: &'a str,
+    /// `conf` or `neigh`.
+    pub table: &'a str,
+    /// Whose.
+    pub slot: Slot,
+    /// The setting: `rp_filter`.
+    pub leaf: &'a str,
+}
+
+impl SysctlKey {
+    /// The key of an interface's own setting, as `net/ipv4/conf/eth0/rp_filter`.
+    pub fn conf(family: &str, link: LinkName, leaf: &str) -> Self {
+        SysctlKey(format!("net/{family}/conf/{link}/{leaf}").into())
+    }
+
+    /// A key that the program itself names; `path` is in slash form.
+    pub fn known(path: &'static str) -> Self {
+        SysctlKey(path.into())
+    }
+
+    /// The path below /proc/sys.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a per-interface key apart.
+    pub fn per_interface(&self) -> Option<PerInterface<'_>> {
+        let mut parts = self.0.split('/');
+        let (net, family, table, slot, leaf) = (
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+        );
+        if net != "net"
+            || !matches!(family, "ipv4" | "ipv6")
+            || !matches!(table, "conf" | "neigh")
+            || parts.next().is_some()
+        {
+            return None;
+        }
+        let slot = match slot {
+            "all" => Slot::All,
+            "default" => Slot::Default,
+            name => Slot::Link(name.parse().ok()?),
+        };
+        Some(PerInterface {
+            family,
+            table,
+            slot,
+            leaf,
+        })
+    }
+
+    /// The interface whose own setting this is.
+    pub fn link(&self) -> Option<LinkName> {
+        match self.per_interface()?.slot {
+            Slot::Link(name) => Some(name),
+            Slot::All | Slot::Default => None,
+        }
+    }
+
+    /// Position among keys that are written together. Switching forwarding rewrites
+    /// `accept_redirects` and every interface's `forwarding` (`inet_forward_change`,
+    /// net/ipv4/devinet.c), so it goes first; `all` and `default` may be copied to interfaces, so
+    /// they go before them.
+    pub fn rank(&self) -> u8 {
+        match (self.path(), self.per_interface()) {
+            ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 0,
+            (
+                _,
+                Some(PerInterface {
+                    slot: Slot::Default, ..
+                }),
+            ) => 2,
+            (
+                _,
+                Some(PerInterface {
+                    slot: Slot::Link(_), ..
+                }),
+            ) => 3,
+            _ => 1,
+        }
+    }
+}
+
+impl FromStr for SysctlKey {
+    type Err = Error;
+
+    /// Reads dotted and slash form: where the first separator is a dot, dots separate and a slash
+    /// stands for a dot (sysctl.d(5), procps' `sysctl(8)`).
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refuse = |why: String| Error::new(ErrorKind::Input, why);
+        let path: Cow<str> = match text.find(['.', '/']) {
+            Some(at) if text.as_bytes()[at] == b'.' => text
+                .chars()
+                .map(|c| match c {
+                    '.' => '/',
+                    '/' => '.',
+                    other => other,
+                })
+                .collect::<String>()
+                .into(),
+            Some(_) => text.into(),
+            None => {
+                return Err(refuse(format!("`{text}` is not a sysctl key"))
+                    .hint("a key has components, as net.core.rmem_max"));
+            }
+        };
+        if let Some(part) = path.split('/').find(|part| matches!(*part, "" | "." | "..")) {
+            return Err(refuse(format!(
+                "the key `{text}` has a component `{part}`, which names no setting"
+            )));
+        }
+        if let Some(bad) = path.chars().find(|c| c.is_control() || c.is_whitespace()) {
+            return Err(refuse(format!(
+                "the key `{}` holds `{}`",
+                text.escape_debug(),
+                bad.escape_debug()
+            )));
+        }
+        if path.contains(['*', '?']) {
+            let error = refuse(format!(
+                "the key `{text}` holds a pattern, and a sysctl is named exactly"
+            ));
+            return Err(
+                if path.starts_with("net/ipv4/conf/") && path.ends_with("/rp_filter") {
+                    error.hint("for several interfaces: link: { NAME: { match: { name: \"cali*\" }, rp_filter: strict } }")
+                } else {
+                    error.hint("write one line for each key")
+                },
+            );
+        }
+        let parts: Vec<&str> = path.split('/').collect();
+        if let [
+            "net",
+            family @ ("ipv4" | "ipv6"),
+            table @ ("conf" | "neigh"),
+            name @ ..,
+            leaf,
+        ] = parts.as_slice()
+            && name.len() > 1
+        {
+            let name = name.join(".");
+            return Err(
+                refuse(format!("`{text}` has too many components for one interface")).hint(format!(
+                    "for the interface {name} write net/{family}/{table}/{name}/{leaf}"
+                )),
+            );
+        }
+        let key = SysctlKey(path.as_ref().into());
+        match parts.as_slice() {
+            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _] if !matches!(*name, "all" | "default") => {
+                name.parse::<LinkName>()?;
+            }
+            _ => {}
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Display for SysctlKey {
+    /// Dotted, as people write it, unless a component holds a dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains('.') {
+            f.write_str(&self.0)
+        } else {
+            f.write_str(&self.0.replace('/', "."))
+        }
+    }
+}
+
+impl fmt::Debug for SysctlKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for SysctlKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SysctlKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> String {
+        match text.parse::<SysctlKey>() {
+            Ok(key) => key.path().to_owned(),
+            Err(error) => format!("{error}; {}", error.hints.join("; ")),
+        }
+    }
+
+    #[test]
+    fn the_first_separator_decides() {
+        assert_eq!(
+            path("net.ipv4.conf.eth0/100.rp_filter"),
+            "net/ipv4/conf/eth0.100/rp_filter"
+        );
+        assert_eq!(
+            path("net/ipv4/conf/eth0.100/rp_filter"),
+            "net/ipv4/conf/eth0.100/rp_filter"
+        );
+        assert_eq!(path("net.core.rmem_max"), "net/core/rmem_max");
+    }
+
+    #[test]
+    fn refuses_what_names_no_setting() {
+        let messages: Vec<String> = [
+            "rmem_max",
+            "net..core",
+            "net/../kernel/panic",
+            "net.ipv4.conf.*.rp_filter",
+            "net.core.*",
+            "net.ipv4.conf.eth0.100.rp_filter",
+            "net/ipv4/conf/an-interface-too-long/rp_filter",
+            "net.core.rmem max",
+        ]
+        .iter()
+        .map(|text| path(text))
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn forwarding_goes_first_and_interfaces_last() {
+        let mut keys: Vec<SysctlKey> = [
+            "net.ipv4.conf.eth0.rp_filter",
+            "net.ipv4.conf.default.rp_filter",
+            "net.ipv4.conf.all.accept_redirects",
+            "net.ipv4.ip_forward",
+        ]
+        .iter()
+        .map(|k| k.parse().unwrap())
+        .collect();
+        keys.sort_by_key(|key| (key.rank(), key.clone()));
+        let order: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            order,
+            [
+                "net.ipv4.ip_forward",
+                "net.ipv4.conf.all.accept_redirects",
+                "net.ipv4.conf.default.rp_filter",
+                "net.ipv4.conf.eth0.rp_filter"
+            ]
+        );
+    }
+}
