@@ -10,7 +10,7 @@ def command(image, run, drive, state=None):
     """The command that boots `image` with the disk that `drive` describes, or resumes it from the file `state`.
 
     TCG because KVM is often missing, or worse, there and hanging; restrict=on because a guest sends nothing outwards.    """
-    network = "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
+    network = "user,id=net,ipv6=off,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
     options = {
         "-machine": "pc",
         "-accel": "tcg,thread=multi",

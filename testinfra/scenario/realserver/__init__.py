@@ -1,0 +1,1 @@
+"""The Wikimedia scenario: hosts whose pods answer what a load balancer sends them encapsulated."""
