@@ -1,3 +1,5 @@
 //! The desired state.
 
+pub mod check;
 pub mod shape;
+pub mod suggestion;

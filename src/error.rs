@@ -67,7 +67,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// One thing that is wrong in a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Where; `None` when it concerns a file as a whole that has no text (an empty document).
     pub span: Option<Span>,
@@ -82,11 +82,18 @@ pub struct Diagnostic {
     pub hints: Vec<String>,
 }
 
+/// How many diagnostics are kept; whoever gets more has one cause in many places.
+const MAX_KEPT: usize = 1000;
+
 /// All that is wrong, in the order in which it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     /// The diagnostics.
     pub list: Vec<Diagnostic>,
+    /// How many more there were than are kept.
+    pub more: usize,
+    /// The last one that was not kept: [`Diagnostics::add`] has to return something.
+    dropped: Diagnostic,
 }
 
 impl Diagnostics {
@@ -97,20 +104,45 @@ impl Diagnostics {
         path: impl Into<String>,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        self.list.push(Diagnostic {
+        let diagnostic = Diagnostic {
             span: span.into(),
             path: path.into(),
             message: message.into(),
             other: None,
             hints: Vec::new(),
-        });
-        let last = self.list.len() - 1;
-        &mut self.list[last]
+        };
+        if self.list.len() < MAX_KEPT {
+            self.list.push(diagnostic);
+            if let Some(last) = self.list.last_mut() {
+                return last;
+            }
+        } else {
+            self.more += 1;
+            self.dropped = diagnostic;
+        }
+        &mut self.dropped
     }
 
     /// Nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// How many things are wrong.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.more
+    }
+
+    /// Takes over all of another list.
+    pub fn extend(&mut self, other: Diagnostics) {
+        for diagnostic in other.list {
+            if self.list.len() < MAX_KEPT {
+                self.list.push(diagnostic);
+            } else {
+                self.more += 1;
+            }
+        }
+        self.more += other.more;
     }
 }
 

@@ -1,14 +1,36 @@
 //! Documents of any format parse to one tree of nodes with spans, so that every error has its
 //! line and all errors come at once.
 
+pub mod format;
 pub mod json;
+pub mod location;
 pub mod merge;
+pub mod node;
+pub mod number;
+pub mod path;
+pub mod report;
+pub mod text;
 pub mod toml;
 pub mod yaml;
 
 use std::sync::Arc;
 
 use crate::error::Diagnostics;
+pub use format::detect;
+pub use location::{Location, Locator};
+pub use merge::{merge, withdraw};
+pub use path::Path;
+pub use report::render;
+pub use text::decode;
+
+/// How deep maps and lists may nest.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many values one file may come to, aliases expanded.
+pub const MAX_NODES: usize = 2_000_000;
+
+/// How many bytes one file may have.
+pub const MAX_BYTES: usize = 16 << 20;
 
 /// The format of a document's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +39,7 @@ pub enum Format {
     Yaml,
     /// Strict JSON: no comments, no trailing commas.
     Json,
-    /// TOML 1.0.
+    /// TOML.
     Toml,
 }
 
@@ -95,24 +117,88 @@ pub struct Entry {
     pub value: Node,
 }
 
+impl Span {
+    /// A range of bytes of a file; what no file can reach is cut to what `u32` can say.
+    pub fn new(file: FileId, start: usize, end: usize) -> Self {
+        let cut = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span {
+            file,
+            start: cut(start),
+            end: cut(end.max(start)),
+        }
+    }
+}
+
 impl Sources {
-    /// Adds a file and returns its id.
+    /// Adds a file, without its byte order mark, and returns its id.
     pub fn add(&mut self, name: &str, text: &str) -> FileId {
         let id = FileId(u16::try_from(self.files.len()).unwrap_or(u16::MAX));
         self.files.push(SourceFile {
             name: name.into(),
-            text: text.into(),
+            text: text::without_mark(text).into(),
         });
         id
+    }
+
+    /// Adds and parses a file as it was read: decodes it, tells the format when none is given, and
+    /// keeps the text for the messages. `None` when nothing could be made of it.
+    pub fn load(
+        &mut self,
+        name: &str,
+        bytes: Vec<u8>,
+        format: Option<Format>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Node> {
+        match decode(bytes) {
+            Ok(text) => {
+                let file = self.add(name, &text);
+                parse(
+                    file,
+                    &text,
+                    format.unwrap_or_else(|| detect(name, &text)),
+                    diagnostics,
+                )
+            }
+            Err(error) => {
+                let file = self.add(name, "");
+                let diagnostic = diagnostics.add(Span::new(file, 0, 0), "", error.message);
+                diagnostic.hints = error.hints;
+                None
+            }
+        }
+    }
+
+    /// A file's text; empty for an id that is not of these sources.
+    pub fn text(&self, file: FileId) -> &str {
+        self.files.get(usize::from(file.0)).map_or("", |file| &file.text)
+    }
+
+    /// A file's name; empty for an id that is not of these sources.
+    pub fn name(&self, file: FileId) -> &str {
+        self.files.get(usize::from(file.0)).map_or("", |file| &file.name)
     }
 }
 
 /// Parses one file. Everything that is wrong is added to `diagnostics`; `None` when nothing could
-/// be made of the text.
+/// be made of the text. A file without content is an empty map.
 pub fn parse(file: FileId, text: &str, format: Format, diagnostics: &mut Diagnostics) -> Option<Node> {
-    match format {
+    let text = text::without_mark(text);
+    if !text::readable(file, text, diagnostics) {
+        return None;
+    }
+    if text.trim_start().is_empty() {
+        return Some(Node {
+            span: Span::new(file, 0, 0),
+            data: Data::Map(Vec::new()),
+        });
+    }
+    let mut root = match format {
         Format::Yaml => yaml::parse(file, text, diagnostics),
         Format::Json => json::parse(file, text, diagnostics),
         Format::Toml => toml::parse(file, text, diagnostics),
+    }?;
+    if root.data == Data::Null {
+        root.data = Data::Map(Vec::new());
     }
+    Some(root)
 }

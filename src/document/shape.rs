@@ -30,6 +30,8 @@ pub enum Shape {
     Switch,
     /// One of some words, each with the number that means the same; a boolean counts as 0 or 1.
     Choice(&'static [(&'static str, i64)]),
+    /// One of some words, and nothing else.
+    Word(&'static [&'static str]),
     /// Text with a check of its own.
     Text {
         /// Checks the text.

@@ -1,1 +1,66 @@
-//! Layers.
+//! Layers of documents: files merge by key before anything in them is resolved.
+
+use std::collections::BTreeMap;
+
+use super::{Data, Entry, Node};
+
+/// Lays one tree over another: maps merge by key, deep; everything else replaces. A `null` stays
+/// until [`withdraw`], so that a layer further up can still set the key anew.
+pub fn merge(base: Node, over: Node) -> Node {
+    let (base, entries) = match (base.data, over.data) {
+        (Data::Map(base), Data::Map(over)) => (base, over),
+        (_, data) => {
+            return Node {
+                span: over.span,
+                data,
+            };
+        }
+    };
+    Node {
+        span: over.span,
+        data: Data::Map(merge_entries(base, entries)),
+    }
+}
+
+/// The base's order first, then what is new, in its own order.
+fn merge_entries(base: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
+    let mut index: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, entry) in over.iter().enumerate() {
+        index.insert(entry.key.clone(), at);
+    }
+    let mut over: Vec<Option<Entry>> = over.into_iter().map(Some).collect();
+    let mut merged = Vec::with_capacity(base.len().max(over.len()));
+    for entry in base {
+        let above = index
+            .get(&entry.key)
+            .and_then(|at| over.get_mut(*at))
+            .and_then(Option::take);
+        merged.push(match above {
+            Some(above) => Entry {
+                value: merge(entry.value, above.value),
+                ..above
+            },
+            None => entry,
+        });
+    }
+    merged.extend(over.into_iter().flatten());
+    merged
+}
+
+/// Removes every key whose value is `null`; what is left is the document.
+#[must_use]
+pub fn withdraw(mut node: Node) -> Node {
+    withdraw_in(&mut node);
+    node
+}
+
+fn withdraw_in(node: &mut Node) {
+    match &mut node.data {
+        Data::Map(entries) => {
+            entries.retain(|entry| entry.value.data != Data::Null);
+            entries.iter_mut().for_each(|entry| withdraw_in(&mut entry.value));
+        }
+        Data::List(items) => items.iter_mut().for_each(withdraw_in),
+        _ => {}
+    }
+}

@@ -1,0 +1,333 @@
+//! Validates a tree against its shape and reports all that is wrong, in the user's words.
+
+use crate::error::{Diagnostics, Error};
+use crate::source::number::{Form, form};
+use crate::source::text::quoted;
+use crate::source::{Data, Entry, Node, Path, Span};
+
+use super::shape::{Field, Shape};
+use super::suggestion::{listed, suggest};
+
+/// Checks a whole document: all values, and that what is required is there.
+pub fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    Checker {
+        required: true,
+        diagnostics,
+    }
+    .node(node, shape, path);
+}
+
+/// Checks one layer of a document: all values, but what is required may stand in another layer.
+pub fn check_layer(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    Checker {
+        required: false,
+        diagnostics,
+    }
+    .node(node, shape, path);
+}
+
+/// Checks merged layers, each of which has passed [`check_layer`]: only that what is required is
+/// there.
+pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    match (shape, &node.data) {
+        (Shape::Map(fields), Data::Map(entries)) => {
+            missing(node, fields, path, diagnostics);
+            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
+                    check_required(&entry.value, &field.shape, &path.key(&entry.key), diagnostics);
+                }
+            }
+        }
+        (Shape::Table { value, .. }, Data::Map(entries)) => {
+            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                check_required(&entry.value, value, &path.key(&entry.key), diagnostics);
+            }
+        }
+        (Shape::List(shape), Data::List(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                check_required(item, shape, &path.index(index), diagnostics);
+            }
+        }
+        (Shape::Either(shapes), Data::Map(_) | Data::List(_)) => {
+            if let Some(shape) = shapes.iter().find(|shape| takes(shape, node)) {
+                check_required(node, shape, path, diagnostics);
+            }
+        }
+        _ => {}
+    }
+}
+
+struct Checker<'a> {
+    required: bool,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Checker<'_> {
+    fn node(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) {
+        match (shape, &node.data) {
+            (Shape::Map(fields), Data::Map(entries)) => self.map(node, fields, entries, path),
+            (Shape::Table { key, value, .. }, Data::Map(entries)) => {
+                for entry in entries {
+                    let below = path.key(&entry.key);
+                    if let Err(error) = key(&entry.key) {
+                        self.error(entry.key_span, &below, error);
+                    }
+                    self.value(&entry.value, value, &below);
+                }
+            }
+            (Shape::List(shape), Data::List(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.node(item, shape, &path.index(index));
+                }
+            }
+            (Shape::Integer { min, max, unit }, _) => self.integer(node, *min, *max, unit, path),
+            (Shape::Switch, _) => {
+                if node.switch().is_none() {
+                    self.switch(node, path);
+                }
+            }
+            (Shape::Choice(words), _) => {
+                if node.choice(words).is_none() {
+                    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                    self.word(node, shape, &words, path);
+                }
+            }
+            (Shape::Word(words), _) => {
+                if !node.text().is_some_and(|text| words.contains(&text)) {
+                    self.word(node, shape, words, path);
+                }
+            }
+            (Shape::Text { check, .. }, Data::Text { value, .. }) => {
+                if let Err(error) = check(value) {
+                    self.error(node.span, path, error);
+                }
+            }
+            (Shape::Vector, _) => self.vector(node, path),
+            (Shape::Either(shapes), _) => self.either(node, shape, shapes, path),
+            _ => {
+                self.mismatch(node, shape, path);
+            }
+        }
+    }
+
+    /// The value of a key, where `null` means: not given.
+    fn value(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) {
+        if !node.is_null() {
+            self.node(node, shape, path);
+        }
+    }
+
+    fn map(&mut self, node: &Node, fields: &[Field], entries: &[Entry], path: &Path<'_>) {
+        for entry in entries {
+            let below = path.key(&entry.key);
+            if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
+                self.value(&entry.value, &field.shape, &below);
+                continue;
+            }
+            let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            let message = format!("unknown key {}", quoted(&entry.key));
+            let diagnostic = self.diagnostics.add(entry.key_span, below, message);
+            diagnostic.hints.extend(suggest(&entry.key, &known));
+        }
+        if self.required {
+            missing(node, fields, path, self.diagnostics);
+        }
+    }
+
+    fn integer(&mut self, node: &Node, min: i64, max: i64, unit: &str, path: &Path<'_>) {
+        let shape = Shape::Integer { min, max, unit: "" };
+        if let Some(value) = node.integer() {
+            if value < min || value > max {
+                let unit = if unit.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {unit}")
+                };
+                let message = format!("{value} is out of range: {}{unit}", range(min, max));
+                self.diagnostics.add(node.span, path, message);
+            }
+        } else if !self.number_form(node, path) {
+            self.mismatch(node, &shape, path);
+        }
+    }
+
+    /// Reports a number that is not in the one form that is taken.
+    fn number_form(&mut self, node: &Node, path: &Path<'_>) -> bool {
+        let Data::Text { value, .. } = &node.data else {
+            return false;
+        };
+        match form(value) {
+            Some(Form::Other { what, meant }) => {
+                let message = format!("{} is {what}; only decimal integers are taken", quoted(value));
+                let diagnostic = self.diagnostics.add(node.span, path, message);
+                if !meant.is_empty() {
+                    diagnostic.hint(format!("write {}, if that is meant", meant.join(" or ")));
+                }
+                true
+            }
+            Some(Form::TooLarge) => {
+                let message = format!("the number {value} is too large");
+                self.diagnostics.add(node.span, path, message);
+                true
+            }
+            Some(Form::Decimal(_)) | None => false,
+        }
+    }
+
+    fn switch(&mut self, node: &Node, path: &Path<'_>) {
+        let number = node.integer();
+        let diagnostic = self.mismatch(node, &Shape::Switch, path);
+        match number {
+            Some(0) => drop(diagnostic.hint("write `false`")),
+            Some(1) => drop(diagnostic.hint("write `true`")),
+            _ => {}
+        }
+    }
+
+    fn word(&mut self, node: &Node, shape: &Shape, words: &[&str], path: &Path<'_>) {
+        let Data::Text { value, .. } = &node.data else {
+            self.mismatch(node, shape, path);
+            return;
+        };
+        let message = format!("{} is not one of {}", quoted(value), listed(words));
+        let diagnostic = self.diagnostics.add(node.span, path, message);
+        let near = super::suggestion::nearest(value, words.iter().copied());
+        diagnostic
+            .hints
+            .extend(near.map(|near| format!("did you mean {}?", quoted(near))));
+    }
+
+    fn vector(&mut self, node: &Node, path: &Path<'_>) {
+        if matches!(node.data, Data::Null | Data::Map(_)) || node.items().is_empty() {
+            self.mismatch(node, &Shape::Vector, path);
+            return;
+        }
+        let list = matches!(node.data, Data::List(_));
+        for (index, item) in node.items().iter().enumerate() {
+            let below = path.index(index);
+            let below = if list { &below } else { path };
+            match &item.data {
+                Data::Bool(_) | Data::Integer(_) => {}
+                // Quoted it is as it is meant; plain, readers of YAML disagree on it.
+                Data::Text { value, plain } => {
+                    let ambiguous = *plain && matches!(form(value), Some(Form::Other { .. }));
+                    if ambiguous {
+                        self.number_form(item, below);
+                    } else if value.contains(['\n', '\r']) {
+                        self.diagnostics
+                            .add(item.span, below, "a kernel setting is one line");
+                    }
+                }
+                Data::Null | Data::List(_) | Data::Map(_) => {
+                    self.expected("a number or text", item, below);
+                }
+            }
+        }
+    }
+
+    fn either(&mut self, node: &Node, shape: &Shape, shapes: &[Shape], path: &Path<'_>) {
+        let fitting: Vec<&Shape> = shapes.iter().filter(|shape| takes(shape, node)).collect();
+        if let [only] = fitting.as_slice() {
+            return self.node(node, only, path);
+        }
+        // Several take a scalar: one that has nothing to say against it is enough.
+        let passes = |shape: &&&Shape| {
+            let mut trial = Diagnostics::default();
+            check(node, shape, path, &mut trial);
+            trial.is_empty()
+        };
+        if fitting.iter().any(|shape| passes(&shape)) {
+            return;
+        }
+        // Of a number in a wrong form or range the shape for numbers has more to say.
+        let number = node.scalar().is_some_and(|text| form(&text).is_some());
+        match fitting
+            .iter()
+            .find(|shape| matches!(shape, Shape::Integer { .. }))
+        {
+            Some(integer) if number => self.node(node, integer, path),
+            _ => {
+                self.mismatch(node, shape, path);
+            }
+        }
+    }
+
+    fn mismatch(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) -> &mut crate::error::Diagnostic {
+        let plain_boolean = matches!(node.data, Data::Bool(_) | Data::Integer(_)) && wants_text(shape);
+        let written = node.scalar().unwrap_or_default();
+        let diagnostic = self.expected(&due(shape), node, path);
+        if plain_boolean {
+            diagnostic.hint(format!("write \"{written}\" if text is meant"));
+        }
+        diagnostic
+    }
+
+    fn expected(&mut self, due: &str, node: &Node, path: &Path<'_>) -> &mut crate::error::Diagnostic {
+        let message = format!("expected {due}, found {}", node.describe());
+        self.diagnostics.add(node.span, path, message)
+    }
+
+    fn error(&mut self, span: Span, path: &Path<'_>, error: Error) {
+        self.diagnostics.add(span, path, error.message).hints = error.hints;
+    }
+}
+
+fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    for field in fields.iter().filter(|field| field.required) {
+        if node.get(field.name).is_none() {
+            diagnostics
+                .add(
+                    node.span,
+                    path.key(field.name),
+                    format!("the key `{}` is missing", field.name),
+                )
+                .hint(field.doc);
+        }
+    }
+}
+
+/// Whether a shape is for this kind of value at all.
+fn takes(shape: &Shape, node: &Node) -> bool {
+    match (shape, &node.data) {
+        (Shape::Either(shapes), _) => shapes.iter().any(|shape| takes(shape, node)),
+        (_, Data::Null) => false,
+        (Shape::Map(_) | Shape::Table { .. }, data) => matches!(data, Data::Map(_)),
+        (Shape::List(_), data) => matches!(data, Data::List(_)),
+        (Shape::Vector, data) => !matches!(data, Data::Map(_)),
+        (_, data) => !matches!(data, Data::Map(_) | Data::List(_)),
+    }
+}
+
+fn wants_text(shape: &Shape) -> bool {
+    match shape {
+        Shape::Text { .. } => true,
+        Shape::Either(shapes) => shapes.iter().any(wants_text),
+        _ => false,
+    }
+}
+
+/// What a shape wants, in the words of a message.
+fn due(shape: &Shape) -> String {
+    match shape {
+        Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
+        Shape::List(_) => "a list".to_owned(),
+        Shape::Integer { min, max, .. } => format!("an integer from {}", range(*min, *max)),
+        Shape::Switch => "`true` or `false`".to_owned(),
+        Shape::Choice(words) => {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("one of {}", listed(&words))
+        }
+        Shape::Word(words) => format!("one of {}", listed(words)),
+        Shape::Text { what, .. } => (*what).to_owned(),
+        Shape::Vector => "a number, text, or a list of them".to_owned(),
+        Shape::Either(shapes) => shapes.iter().map(due).collect::<Vec<_>>().join(", or "),
+    }
+}
+
+fn range(min: i64, max: i64) -> String {
+    match (min, max) {
+        (i64::MIN, i64::MAX) => "the whole 64-bit range".to_owned(),
+        (min, i64::MAX) => format!("{min} up"),
+        (min, max) => format!("{min} to {max}"),
+    }
+}
