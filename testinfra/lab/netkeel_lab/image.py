@@ -1,11 +1,11 @@
 """The image of a guest: root.ext4, vmlinuz, initrd.gz and the ssh key, built by mmdebstrap from Debian packages."""
 
 import os
-import shutil
 import subprocess
 
 from . import cache
 from .error import LabError
+from .programs import run_logged
 from .sources import SUITE, debian_sources
 
 BUILD_LIMIT = 3600
@@ -39,31 +39,17 @@ def _build(kernel, directory):
     sources = directory / "sources.list"
     sources.write_text(debian_sources(), encoding="utf-8")
     (directory / "apt.conf").write_text(_apt_settings(), encoding="utf-8")
+    log = directory / "build.log"
     key = directory / "id_ed25519"
-    _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "netkeel-lab", "-f", key], directory)
+    run_logged(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "netkeel-lab", "-f", key], log, BUILD_LIMIT)
     options = ["--mode=root", "--variant=minbase", "--format=null", "--dpkgopt=force-unsafe-io"]
     options += [f"--include={','.join(_packages())}"]
     options += [f"--aptopt={directory / 'apt.conf'}", '--aptopt=Acquire::Languages "none"']
     options += [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
     options += [f"--customize-hook='{INPUTS / 'customize'}' \"$1\" '{directory}' {KERNELS[kernel]}"]
-    _run(["mmdebstrap", *options, SUITE, "/dev/null", sources], directory)
+    run_logged(["mmdebstrap", *options, SUITE, "/dev/null", sources], log, BUILD_LIMIT)
 
 
 def _apt_settings():
     dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, timeout=60, check=True).stdout
     return "".join(line + "\n" for line in dump.splitlines() if line.startswith(APT_SETTINGS))
-
-
-def _run(command, directory):
-    """Runs a step of the build; what it says is shown only if it fails."""
-    if not shutil.which(command[0]):
-        raise LabError(f"{command[0]} is not installed: run {cache.LAB / 'install-host-packages'}")
-    log = directory / "build.log"
-    with open(log, "ab") as output:
-        try:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=BUILD_LIMIT).returncode
-        except subprocess.TimeoutExpired:
-            code = f"no end after {BUILD_LIMIT} s"
-    if code != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise LabError(f"{command[0]} failed ({code}); the end of what it said:\n{tail}")

@@ -1,8 +1,8 @@
 """The booted state: a guest is booted once, warmed up and saved; every `up` resumes that."""
 
-import subprocess
+from pathlib import Path
 
-from . import cache, qemu
+from . import cache, programs, qemu
 from .error import LabError, wait_until
 from .image import image
 from .image import name as image_name
@@ -15,42 +15,40 @@ WARM_UP = cache.LAB / "image" / "warm-up"
 
 def build(kernel, fresh=False):
     """Makes sure that image and booted state are in the cache; `fresh` builds them again."""
+    programs.check()
     if fresh:
-        cache.discard(_name(kernel))
         cache.discard(image_name(kernel))
-    image(kernel)
-    _state(kernel)
+    _state(kernel, image(kernel))
 
 
 def up(name, kernel, cold=False):
     """Starts a guest, from the booted state or, if `cold`, by booting it."""
+    programs.check()
     machine = Machine(name)
     directory = image(kernel)
     if cold:
         machine.start(directory, f"file={directory / 'root.ext4'},format=raw,snapshot=on")
         machine.wait_for_boot()
     else:
-        state = _state(kernel)
+        state = _state(kernel, directory)
         machine.start(directory, f"file={state / 'disk.qcow2'},format=qcow2,snapshot=on", state / "memory.zst")
     return machine
 
 
-def _name(kernel):
-    shape = qemu.command(cache.LAB, cache.LAB, "")
-    return f"state-{kernel}-{cache.digest(image_name(kernel), qemu.version(), *shape[1:], WARM_UP)}"
-
-
-def _state(kernel):
-    directory = image(kernel)
-    return cache.entry(_name(kernel), lambda unfinished: _save(kernel, directory, unfinished))
+def _state(kernel, directory):
+    # The image's ssh key is made anew with every build, so a state never meets an image other than its own.
+    shape = qemu.command(Path("image"), Path("run"), "drive")
+    key = cache.digest(directory / "id_ed25519.pub", qemu.version(), *map(str, shape), WARM_UP)
+    return cache.entry(f"state-{kernel}-{key}", lambda unfinished: _save(kernel, directory, unfinished))
 
 
 def _save(kernel, directory, unfinished):
     print(f"lab: booting kernel {kernel} once to save its booted state", flush=True)
     disk = unfinished / "disk.qcow2"
     create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", directory / "root.ext4", disk]
-    subprocess.run(create, check=True, timeout=60)
+    programs.run_logged(create, unfinished / "disk.log", SAVE_LIMIT)
     machine = Machine(f"saving-{kernel}")
+    machine.down()  # of a build that was killed: the cache lets only one builder in
     machine.start(directory, f"file={disk},format=qcow2")
     try:
         machine.wait_for_boot()
