@@ -1,4 +1,21 @@
 //! The one door to the host: a snapshot of the facts a scope names, and the execution of one op.
+//! [`Live`] is the real kernel; all system calls are below here.
+
+mod address;
+mod file;
+mod ioctl;
+mod link;
+mod live;
+mod message;
+mod modules;
+mod netlink;
+mod netns;
+mod refusal;
+mod sysctl;
+mod udev;
+
+pub use live::Live;
+pub use netns::inside;
 
 use crate::error::Error;
 use crate::op::Op;

@@ -156,6 +156,14 @@ impl Op {
             | Op::SetAlias { target, .. } => Some(target),
         }
     }
+
+    /// The namespace the op is for; none for a file.
+    pub fn netns(&self) -> Option<&Netns> {
+        match self {
+            Op::WriteSysctl { netns, .. } => Some(netns),
+            _ => self.target().map(|target| &target.netns),
+        }
+    }
 }
 
 /// `ip`, in the namespace of the target.

@@ -1,0 +1,86 @@
+//! The two questions that an ioctl answers faster than netlink, or that netlink does not answer:
+//! the name of an index, and the driver of an interface. Any socket of the namespace will do.
+#![expect(unsafe_code, reason = "an ioctl takes a pointer")]
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::errno::Errno;
+
+use crate::link_name::LinkName;
+
+/// ETHTOOL_GDRVINFO (include/uapi/linux/ethtool.h).
+const ETHTOOL_GDRVINFO: u32 = 3;
+
+/// `struct ethtool_drvinfo`: the command, then 32 bytes of driver; 196 bytes in all.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+/// The index of a name.
+pub(super) fn index_of(socket: &impl AsRawFd, name: LinkName) -> Result<i32, Errno> {
+    let mut request = named(name);
+    // SAFETY: SIOCGIFINDEX reads the name and writes the index, both inside of `request`.
+    let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFINDEX as _, &raw mut request) };
+    Errno::result(result)?;
+    // SAFETY: the call that succeeded wrote this member; any bytes are an integer.
+    Ok(unsafe { request.ifr_ifru.ifru_ifindex })
+}
+
+/// The name of an index.
+pub(super) fn name_of(socket: &impl AsRawFd, index: i32) -> Result<LinkName, Errno> {
+    let mut request = empty();
+    request.ifr_ifru.ifru_ifindex = index;
+    // SAFETY: SIOCGIFNAME reads the index and writes the name, both inside of `request`.
+    let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFNAME as _, &raw mut request) };
+    Errno::result(result)?;
+    let name = request.ifr_name.map(|byte| byte as u8);
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    LinkName::new(name.get(..end).unwrap_or_default()).map_err(|_| Errno::EILSEQ)
+}
+
+/// The driver's name in bytes; none for a device that has none.
+pub(super) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<Vec<u8>>, Errno> {
+    let mut info = DriverInfo {
+        command: ETHTOOL_GDRVINFO,
+        driver: [0; 32],
+        rest: [0; 160],
+    };
+    let mut request = named(name);
+    request.ifr_ifru.ifru_data = (&raw mut info).cast();
+    // SAFETY: ETHTOOL_GDRVINFO writes a `struct ethtool_drvinfo` where `ifru_data` points; `info`
+    // has its layout and size and outlives the call.
+    let result = unsafe { libc::ioctl(fd(socket), libc::SIOCETHTOOL as _, &raw mut request) };
+    match Errno::result(result) {
+        Ok(_) => {}
+        Err(Errno::EOPNOTSUPP) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    let DriverInfo {
+        command: _,
+        driver,
+        rest: _,
+    } = info;
+    let end = driver.iter().position(|byte| *byte == 0).unwrap_or(driver.len());
+    Ok(Some(driver.get(..end).unwrap_or_default().to_vec()).filter(|driver| !driver.is_empty()))
+}
+
+fn fd(socket: &impl AsRawFd) -> RawFd {
+    socket.as_raw_fd()
+}
+
+fn empty() -> libc::ifreq {
+    // SAFETY: `struct ifreq` is bytes and a union of integers and pointers: all zeros is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+fn named(name: LinkName) -> libc::ifreq {
+    let mut request = empty();
+    // A name has at most 15 bytes, so that a zero remains behind it.
+    for (place, byte) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    request
+}

@@ -1,0 +1,256 @@
+//! Interfaces over rtnetlink: one dump carries all that a snapshot holds of them, the sysctls of
+//! each interface included. The requests that change one are here too.
+
+use std::sync::Arc;
+
+use super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
+use super::netlink::{ATTEMPTS, Dump, Socket};
+use super::refusal::Refusal;
+use crate::link_name::LinkName;
+use crate::op::Target;
+use crate::snapshot::{Link, Problem};
+use crate::tunnel_mode::TunnelMode;
+
+/// `struct ifinfomsg`, bytes: family, padding, type, index, flags, change mask.
+const FIXED: usize = 16;
+
+/// Index in IFLA_INET_CONF, which starts at 1 in `enum` and at 0 in the array: IPV4_DEVCONF_FORWARDING
+/// and IPV4_DEVCONF_RP_FILTER (include/uapi/linux/ip.h; `inet_fill_link_af`, net/ipv4/devinet.c).
+const INET_FORWARDING: usize = 0;
+const INET_RP_FILTER: usize = 7;
+
+/// Index in IFLA_INET6_CONF: DEVCONF_FORWARDING and DEVCONF_DISABLE_IPV6
+/// (include/uapi/linux/ipv6.h; `ipv6_store_devconf`, net/ipv6/addrconf.c).
+const INET6_FORWARDING: usize = 0;
+const INET6_DISABLE_IPV6: usize = 26;
+
+/// In IFLA_AF_SPEC (include/uapi/linux/if_link.h).
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_CONF: u16 = 2;
+
+/// In IFLA_INFO_DATA of ipip and ip6tnl (include/uapi/linux/if_tunnel.h).
+const IFLA_IPTUN_COLLECT_METADATA: u16 = 19;
+
+/// In IFLA_INFO_DATA of vxlan (include/uapi/linux/if_link.h): the device below it, which it does not
+/// say in IFLA_LINK.
+const IFLA_VXLAN_LINK: u16 = 3;
+
+/// One interface as it was read.
+pub(super) type Row = (LinkName, Link);
+
+/// Words that many interfaces share, kept once.
+#[derive(Default)]
+pub(super) struct Words(Vec<Arc<str>>);
+
+impl Words {
+    /// The shared word of these bytes.
+    pub(super) fn share(&mut self, word: &[u8]) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| known.as_bytes() == word) {
+            return known.clone();
+        }
+        let new: Arc<str> = String::from_utf8_lossy(word).into();
+        self.0.push(new.clone());
+        new
+    }
+}
+
+/// Reads all interfaces, in the order of their index.
+pub(super) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<Vec<Row>, Refusal> {
+    let mut words = Words::default();
+    let mut rows = Vec::new();
+    let mut seen: Vec<Row> = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let unnamed = problems.len();
+        let whole = socket.exchange(get(libc::NLM_F_DUMP, 0), |message| {
+            read(&message, &mut words, &mut rows, problems)
+        })?;
+        rows.sort_by_key(|(_, link): &Row| link.index);
+        if whole == Dump::Whole {
+            return Ok(rows);
+        }
+        problems.truncate(unnamed);
+        seen.append(&mut rows);
+    }
+    // Interfaces come and go faster than they can be read in one go. One that was there in any
+    // attempt is asked for by its index, so that none that stayed is missed.
+    seen.sort_by_key(|(_, link)| link.index);
+    seen.dedup_by_key(|(_, link)| link.index);
+    for (_, link) in seen {
+        let index = link.index.cast_signed();
+        match socket.exchange(get(libc::NLM_F_ACK, index), |message| {
+            read(&message, &mut words, &mut rows, problems)
+        }) {
+            Ok(_) => {}
+            Err(refusal) if refusal.errno == nix::errno::Errno::ENODEV => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(rows)
+}
+
+/// RTM_GETLINK without the counters, which cost as much as all the rest.
+fn get(flags: libc::c_int, index: i32) -> Request {
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
+    let mask = libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned();
+    Request::new(libc::RTM_GETLINK, flags, &fixed(index, 0, 0))
+        .attribute(libc::IFLA_EXT_MASK, &mask.to_ne_bytes())
+}
+
+fn fixed(index: i32, flags: u32, change: u32) -> [u8; FIXED] {
+    let mut fixed = [0; FIXED];
+    let words = [0, index.cast_unsigned(), flags, change];
+    for (place, word) in fixed.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    fixed
+}
+
+/// Reads one RTM_NEWLINK. An interface whose name cannot be taken is a problem.
+fn read(
+    message: &Message<'_>,
+    words: &mut Words,
+    rows: &mut Vec<Row>,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Malformed> {
+    if message.kind != libc::RTM_NEWLINK {
+        return Ok(());
+    }
+    const WHAT: Malformed = Malformed("interface");
+    let flags = u32_at(message.payload, 8).ok_or(WHAT)?;
+    let mut name: &[u8] = b"";
+    let mut info = None;
+    let mut link = Link {
+        index: u32_at(message.payload, 4).ok_or(WHAT)?,
+        up: flags & libc::IFF_UP.cast_unsigned() != 0,
+        ..Link::default()
+    };
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            libc::IFLA_IFNAME => name = attribute.string(),
+            libc::IFLA_MTU => link.mtu = attribute.u32()?,
+            libc::IFLA_MIN_MTU => link.min_mtu = attribute.u32()?,
+            libc::IFLA_MAX_MTU => link.max_mtu = attribute.u32()?,
+            libc::IFLA_TXQLEN => link.txqueuelen = attribute.u32()?,
+            libc::IFLA_MASTER => link.master = Some(attribute.u32()?),
+            // 0 is said by tunnels that are bound to no device.
+            libc::IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|lower| *lower != 0),
+            libc::IFLA_LINK_NETNSID => link.peer_netns = Some(attribute.i32()?),
+            libc::IFLA_IFALIAS => link.alias = Some(String::from_utf8_lossy(attribute.string()).into()),
+            libc::IFLA_LINKINFO => info = Some(attribute),
+            libc::IFLA_AF_SPEC => read_families(attribute, &mut link)?,
+            _ => {}
+        }
+    }
+    if let Some(info) = info {
+        read_kind(info, words, &mut link)?;
+    }
+    match LinkName::new(name) {
+        Ok(name) => rows.push((name, link)),
+        Err(error) => problems.push(Problem {
+            what: format!("the interface with index {}", link.index),
+            why: error.message,
+        }),
+    }
+    Ok(())
+}
+
+fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<(), Malformed> {
+    let mut data = None;
+    for attribute in info.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            libc::IFLA_INFO_KIND => link.kind = Some(words.share(attribute.string())),
+            libc::IFLA_INFO_DATA => data = Some(attribute),
+            _ => {}
+        }
+    }
+    let (Some(kind), Some(data)) = (link.kind.as_deref(), data) else {
+        return Ok(());
+    };
+    match kind {
+        "ipip" | "ip6tnl" => {
+            for attribute in data.nested() {
+                link.external |= attribute?.kind == IFLA_IPTUN_COLLECT_METADATA;
+            }
+        }
+        "vxlan" => {
+            for attribute in data.nested() {
+                let attribute = attribute?;
+                if attribute.kind == IFLA_VXLAN_LINK {
+                    link.lower = Some(attribute.u32()?).filter(|lower| *lower != 0);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn read_families(spec: Attribute<'_>, link: &mut Link) -> Result<(), Malformed> {
+    let number = |conf: &Attribute<'_>, at: usize| u32_at(conf.value, at * 4).map(u32::cast_signed);
+    for family in spec.nested() {
+        let family = family?;
+        for conf in family.nested() {
+            let conf = conf?;
+            match (libc::c_int::from(family.kind), conf.kind) {
+                (libc::AF_INET, IFLA_INET_CONF) => {
+                    link.rp_filter = number(&conf, INET_RP_FILTER);
+                    link.forwarding = number(&conf, INET_FORWARDING);
+                }
+                (libc::AF_INET6, IFLA_INET6_CONF) => {
+                    link.forwarding6 = number(&conf, INET6_FORWARDING);
+                    link.disable_ipv6 = number(&conf, INET6_DISABLE_IPV6);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a request sets on an interface; one thing at a time, since `do_setlink`
+/// (net/core/rtnetlink.c) keeps what it did before it failed.
+pub(super) enum Setting<'a> {
+    Mtu(u32),
+    Up(bool),
+    TxQueueLength(u32),
+    Alias(&'a str),
+}
+
+/// Sets one thing. By index and without the name: with both, the kernel would rename. RTM_SETLINK
+/// creates nothing, whatever became of the interface.
+pub(super) fn set(socket: &mut Socket, index: i32, setting: &Setting<'_>) -> Result<(), Refusal> {
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    let request = |fixed: [u8; FIXED]| Request::new(libc::RTM_SETLINK, flags, &fixed);
+    let plain = || request(fixed(index, 0, 0));
+    let up = libc::IFF_UP.cast_unsigned();
+    socket.change(match setting {
+        Setting::Mtu(mtu) => plain().attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
+        Setting::Up(on) => request(fixed(index, if *on { up } else { 0 }, up)),
+        Setting::TxQueueLength(packets) => plain().attribute(libc::IFLA_TXQLEN, &packets.to_ne_bytes()),
+        Setting::Alias(alias) => plain().attribute(libc::IFLA_IFALIAS, alias.as_bytes()),
+    })
+}
+
+/// Deletes an interface.
+pub(super) fn delete(socket: &mut Socket, index: i32) -> Result<(), Refusal> {
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    socket.change(Request::new(libc::RTM_DELLINK, flags, &fixed(index, 0, 0)))
+}
+
+/// Makes a tunnel in collect-metadata mode.
+pub(super) fn create(socket: &mut Socket, target: &Target, mode: TunnelMode) -> Result<(), Refusal> {
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut name = target.name.as_bytes().to_vec();
+    name.push(0);
+    let request = Request::new(libc::RTM_NEWLINK, flags as u16, &fixed(0, 0, 0))
+        .attribute(libc::IFLA_IFNAME, &name)
+        .nest(libc::IFLA_LINKINFO, |info| {
+            info.attribute(libc::IFLA_INFO_KIND, mode.kind().as_bytes())
+                .nest(libc::IFLA_INFO_DATA, |data| {
+                    data.attribute(IFLA_IPTUN_COLLECT_METADATA, &[])
+                })
+        });
+    socket.change(request)
+}

@@ -1,0 +1,84 @@
+//! Whether this kernel can make a tunnel, told without making one: a device of the kind, the
+//! module loaded, or the module on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::file::exists;
+use crate::link_name::LinkName;
+use crate::snapshot::{Link, Support};
+use crate::tunnel_mode::TunnelMode;
+
+/// Tells it for a mode. The answer is sought where it costs least first.
+pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Link>, release: &str) -> Support {
+    let made = links.iter().any(|(name, link)| {
+        link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
+    });
+    let loaded = || exists(format!("/sys/module/{}", mode.module())).unwrap_or(false);
+    if made || loaded() {
+        return Support::Yes;
+    }
+    on_disk(mode.module(), &Path::new("/lib/modules").join(release))
+}
+
+/// Looks in what depmod(8) wrote for the running kernel.
+fn on_disk(module: &str, directory: &Path) -> Support {
+    // Built in: listed here, and without parameters absent from /sys/module.
+    if let Ok(builtin) = fs::read_to_string(directory.join("modules.builtin"))
+        && builtin.lines().any(|line| is_module(line, module))
+    {
+        return Support::Yes;
+    }
+    let Ok(dependencies) = fs::read_to_string(directory.join("modules.dep")) else {
+        return Support::Unknown;
+    };
+    let listed = |line: &str| line.split(':').next().is_some_and(|path| is_module(path, module));
+    if dependencies.lines().any(listed) {
+        Support::Yes
+    } else {
+        Support::Missing {
+            module: module.to_owned(),
+        }
+    }
+}
+
+/// `kernel/net/ipv4/ipip.ko.xz` is the module `ipip`; `-` and `_` mean the same in a name.
+fn is_module(path: &str, module: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    match file.split_once(".ko") {
+        Some((name, _)) => {
+            name.len() == module.len()
+                && name
+                    .bytes()
+                    .zip(module.bytes())
+                    .all(|(a, b)| a == b || (a == b'-' && b == b'_'))
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_where_depmod_lists_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path();
+        assert_eq!(on_disk("ipip", directory), Support::Unknown);
+        let dep = "kernel/net/ipv4/ip_tunnel.ko:\nkernel/net/ipv4/ipip.ko.xz: kernel/net/ipv4/ip_tunnel.ko\n";
+        fs::write(directory.join("modules.dep"), dep).unwrap();
+        assert_eq!(on_disk("ipip", directory), Support::Yes);
+        let missing = Support::Missing {
+            module: "ip6_tunnel".into(),
+        };
+        assert_eq!(on_disk("ip6_tunnel", directory), missing);
+        fs::write(
+            directory.join("modules.builtin"),
+            "kernel/net/ipv6/ip6-tunnel.ko\n",
+        )
+        .unwrap();
+        assert_eq!(on_disk("ip6_tunnel", directory), Support::Yes);
+    }
+}
