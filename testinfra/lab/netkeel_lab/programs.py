@@ -1,4 +1,4 @@
-"""Programs of the host that the lab runs: whether they are there, and running one to its end without leaving half of it behind."""
+"""Programs of the host that the lab runs: whether they are there, and running one without leaving half of it behind."""
 
 import shutil
 import signal

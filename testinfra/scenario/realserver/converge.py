@@ -55,7 +55,8 @@ def converges(report, host):
     """One apply does it all, and holds when udev has had its say."""
     check_apply(report, host, "at first")
     host.sh("sleep 2")
-    seen = host.rp_filter("ipip0"), host.sh("systemctl is-active systemd-udevd && udevadm settle && ls /usr/lib/sysctl.d/50-default.conf")
+    around = host.sh("systemctl is-active systemd-udevd && udevadm settle && ls /usr/lib/sysctl.d/50-default.conf")
+    seen = host.rp_filter("ipip0"), around
     report.check("2 s after apply udev has not taken back ipip0's rp_filter 0", seen[0] == "0", seen)
     check_tunnels(report, host, "after apply")
     check_rp_filter(report, host, "after apply", all=0, default=1, ipip0=0, **{POD_LINK: 1})

@@ -34,7 +34,8 @@ def tunnel_host(report, kernel):
         found_with(host, value=0)
         host.topology()
         for name, kind in (("ipip0", "ipip"), ("ipip60", "ip6tnl")):
-            host.sh(f"ip link add {name} type {kind} external && ip link set up dev {name} && ip addr add 127.0.0.42/32 dev {name}")
+            host.sh(f"ip link add {name} type {kind} external && ip link set up dev {name}")
+            host.sh(f"ip addr add 127.0.0.42/32 dev {name}")
         host.sh("udevadm settle")
         check_rp_filter(report, host, "as found", all=0, default=0, ipip0=0, **{POD_LINK: 0})
         indices = {name: link["ifindex"] for name, link in host.links("ipip0", "ipip60").items()}

@@ -28,7 +28,8 @@ def check_syn(report, host, when, only=None):
         if only and (outer, inner) not in only:
             continue
         seen = host.probe("syn", outer=outer, inner=inner)
-        report.check(f"{when}, a SYN in IPv{inner}-in-IPv{outer} through {tunnel} is answered with MSS {mss}", answered(seen, mss), seen)
+        what = f"{when}, a SYN in IPv{inner}-in-IPv{outer} through {tunnel} is answered with MSS {mss}"
+        report.check(what, answered(seen, mss), seen)
 
 
 def check_path_mtu(report, host):
@@ -49,7 +50,8 @@ def check_plain(report, host, when):
     """TCP and UDP without encapsulation pass, to host and pod, both ways; what was seen is returned."""
     seen = host.probe("plain")
     failed = {what: outcome for what, outcome in seen.items() if outcome != "ok"}
-    report.check(f"{when}, plain TCP and UDP pass to host and pod in both directions", not failed, failed or f"{len(seen)} exchanges")
+    what = f"{when}, plain TCP and UDP pass to host and pod in both directions"
+    report.check(what, not failed, failed or f"{len(seen)} exchanges")
     return seen
 
 
