@@ -1,5 +1,194 @@
-//! The desired state.
+//! The desired state: layers of nodes checked against one shape, merged, and read kind by kind.
 
 pub mod check;
 pub mod shape;
 pub mod suggestion;
+
+use std::sync::LazyLock;
+
+use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::fact::{Fact, Value};
+use crate::finding::Code;
+use crate::netns::Netns;
+use crate::persist;
+use crate::resource::{Context, KINDS, Section};
+use crate::snapshot::{Scope, Snapshot};
+use crate::source::{Node, Path, Span, merge};
+use crate::sysctl_key::SysctlKey;
+use crate::want::{Want, Wants};
+use shape::{Field, Shape};
+
+/// The newest version of the document's format that this netkeel reads.
+pub const VERSION: i64 = 1;
+
+/// A document: what one owner wants of one namespace.
+#[derive(Debug)]
+pub struct Document {
+    /// Who owns what it declares.
+    pub owner: String,
+    /// The namespace it is for.
+    pub netns: Netns,
+    /// The drop-in that makes sysctls hold at boot, when there is to be one.
+    pub drop_in: Option<String>,
+    sections: Vec<Box<dyn Section>>,
+    span: Span,
+}
+
+const GENERAL: [Field; 4] = [
+    Field {
+        name: "version",
+        shape: Shape::Integer {
+            min: 1,
+            max: VERSION,
+            unit: "",
+        },
+        required: true,
+        doc: "The version of the format: 1. It stands in every file.",
+    },
+    Field {
+        name: "owner",
+        shape: Shape::Text {
+            check: owner,
+            what: "an owner",
+        },
+        required: false,
+        doc: "Who owns what the document declares: lower-case letters, digits and dashes. Default: `default`.",
+    },
+    Field {
+        name: "persist",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes, and no with --netns.",
+    },
+    Field {
+        name: "allow_any_sysctl",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Lets `sysctl` name keys outside `net.`. Default: no.",
+    },
+];
+
+/// The shape of a whole document: the general keys and one for each kind.
+pub static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
+    let fields: Vec<Field> = GENERAL
+        .into_iter()
+        .chain(KINDS.iter().map(|kind| kind.field()))
+        .collect();
+    Shape::Map(Vec::leak(fields))
+});
+
+fn owner(text: &str) -> Result<(), Error> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(legal) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Input, format!("`{text}` is not an owner"))
+        .hint("an owner has 1 to 64 lower-case letters, digits and dashes"))
+}
+
+impl Document {
+    /// Reads a document from the nodes of its files, in the order in which they are layered. All
+    /// that is wrong goes to `diagnostics`; what is returned then is not to be used.
+    pub fn read(layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+        for layer in &layers {
+            check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
+            if layer.get("version").is_none() {
+                diagnostics
+                    .add(layer.span, "version", "the version of the format is missing")
+                    .hint(format!("begin the file with: version: {VERSION}"));
+            }
+        }
+        let span = layers.first().map(|layer| layer.span).unwrap_or_default();
+        let whole = layers.into_iter().reduce(merge::merge).map(merge::withdraw);
+        let Some(whole) = whole else {
+            return Document {
+                owner: "default".into(),
+                netns,
+                drop_in: None,
+                sections: Vec::new(),
+                span,
+            };
+        };
+        check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+        let switch = |key: &str| whole.get(key).and_then(Node::switch);
+        let owner = whole
+            .get("owner")
+            .and_then(Node::text)
+            .unwrap_or("default")
+            .to_owned();
+        let any_sysctl = switch("allow_any_sysctl").unwrap_or(false);
+        let mut context = Context {
+            netns: &netns,
+            any_sysctl,
+            diagnostics,
+        };
+        let sections: Vec<Box<dyn Section>> = KINDS
+            .iter()
+            .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
+            .collect();
+        let persist = switch("persist").unwrap_or(true) && netns == Netns::CURRENT;
+        let settings: Vec<(SysctlKey, String)> =
+            sections.iter().flat_map(|section| section.persistent()).collect();
+        let drop_in = (persist && !settings.is_empty())
+            .then(|| persist::render(&owner, &settings))
+            .transpose();
+        let drop_in = drop_in.unwrap_or_else(|error| {
+            diagnostics.add(span, "", error.message);
+            None
+        });
+        Document {
+            owner,
+            netns,
+            drop_in,
+            sections,
+            span,
+        }
+    }
+
+    /// The facts that must be read to plan.
+    pub fn scope(&self) -> Scope {
+        let mut scope = Scope::default();
+        for section in &self.sections {
+            section.scope(&mut scope);
+        }
+        if self.drop_in.is_some() {
+            scope.files.insert(persist::path(&self.owner));
+        }
+        scope
+    }
+
+    /// What it wants of a host.
+    pub fn wants(&self, host: &Snapshot) -> Wants {
+        let mut wants = Wants::default();
+        for section in &self.sections {
+            section.wants(host, &mut wants);
+        }
+        if let Some(text) = &self.drop_in {
+            let path = persist::path(&self.owner);
+            let value = Value::Text(text.as_str().into());
+            let want = Want {
+                value,
+                span: self.span,
+                path: "persist".into(),
+                named: true,
+                permits_ipv6_loss: false,
+            };
+            wants.add(Fact::file(&path), want);
+        }
+        let made = |name| {
+            wants
+                .facts
+                .contains_key(&Fact::link(&self.netns, name, crate::fact::Field::Kind))
+        };
+        let missing: Vec<_> = wants.absent.iter().filter(|(name, _)| !made(**name)).collect();
+        for (name, path) in missing {
+            wants.findings.add(
+                Code::NK005,
+                name,
+                format!("`{path}` names it and it is not there"),
+                "nothing is done until it appears; look for a misspelt name",
+            );
+        }
+        wants
+    }
+}

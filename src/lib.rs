@@ -1,14 +1,24 @@
 //! netkeel keeps a Linux host's network path settings true to a declared state.
 
+pub mod apply;
+pub mod cli;
+pub mod kernel;
+// ---------------- nothing below does I/O or reads a clock ----------------
 pub mod document;
 pub mod error;
 pub mod fact;
-pub mod kernel;
+pub mod finding;
 pub mod link_name;
 pub mod netns;
 pub mod op;
+pub mod persist;
+pub mod plan;
+pub mod render;
+pub mod resource;
 pub mod rpfilter;
+pub mod selector;
 pub mod snapshot;
 pub mod source;
 pub mod sysctl_key;
 pub mod tunnel_mode;
+pub mod want;

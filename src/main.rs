@@ -1,1 +1,11 @@
-fn main() {}
+//! Parses the command line, runs it and exits with its code.
+
+use std::process::ExitCode;
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+fn main() -> ExitCode {
+    netkeel::cli::main()
+}

@@ -2,7 +2,8 @@
 //! [`Problem`] beside it, never "absent".
 
 mod lookup;
-mod model;
+pub mod model;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use lookup::Observed;
 pub use model::{Change, Model};
+pub use scope::Scope;
 
 use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
@@ -158,21 +160,6 @@ pub struct Problem {
     pub what: String,
     /// Why it could not be.
     pub why: String,
-}
-
-/// Which facts to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Addresses of which families.
-    pub families: Families,
-    /// The driver of each interface (one ioctl an interface).
-    pub drivers: bool,
-    /// These sysctls.
-    pub sysctls: BTreeSet<SysctlKey>,
-    /// These files.
-    pub files: BTreeSet<PathBuf>,
-    /// Whether these tunnels can be made.
-    pub tunnels: BTreeSet<TunnelMode>,
 }
 
 impl Snapshot {

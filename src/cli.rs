@@ -1,0 +1,81 @@
+//! The command line, a contract: the only place that knows clap. Results go to stdout, everything
+//! else to stderr.
+
+mod apply;
+mod arguments;
+mod check;
+mod completions;
+mod load;
+mod man;
+mod observe;
+mod output;
+mod plan;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as Usage;
+use clap::{Parser, Subcommand};
+
+/// Exit codes; what a verb means by them stands in its help.
+mod exit {
+    /// Done, or in sync.
+    pub const OK: u8 = 0;
+    /// It could not be done: input, usage, permission, or a wanted fact that could not be read.
+    pub const ERROR: u8 = 1;
+    /// Drift (`check`), or changes with `--detailed-exitcode`.
+    pub const CHANGES: u8 = 2;
+    /// Failed, and everything was undone.
+    pub const ROLLED_BACK: u8 = 3;
+    /// Failed, and so did undoing it.
+    pub const NOT_ROLLED_BACK: u8 = 4;
+}
+
+/// Keeps a Linux host's network path settings true to a declared state: MTUs, rp_filter, ipip
+/// tunnels, sysctls.
+#[derive(Debug, Parser)]
+#[command(
+    name = "netkeel",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Plan(plan::Arguments),
+    Check(check::Arguments),
+    Apply(apply::Arguments),
+    Observe(observe::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+}
+
+/// Parses, runs, and tells the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap exits with 2 on a usage error; here that would read as drift.
+            let asked = matches!(error.kind(), Usage::DisplayHelp | Usage::DisplayVersion);
+            let _ = error.print();
+            return ExitCode::from(if asked { exit::OK } else { exit::ERROR });
+        }
+    };
+    let code = match cli.verb {
+        Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::Check(arguments) => check::run(&arguments),
+        Verb::Apply(arguments) => apply::run(&arguments),
+        Verb::Observe(arguments) => observe::run(&arguments),
+        Verb::Completions(arguments) => completions::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
+        output::error(&error);
+        exit::ERROR
+    }))
+}

@@ -1,0 +1,161 @@
+//! `netkeel apply`: plan, execute, look again; all or nothing.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::arguments::{Documents, Output};
+use super::load::{Loaded, load};
+use super::{exit, output};
+use crate::apply::{Applied, Failure, Permissions, apply};
+use crate::error::Error;
+use crate::kernel::Live;
+use crate::render::{count, json};
+use crate::source::Sources;
+
+/// Makes the host as the document says, or leaves it as it was.
+///
+/// An op that fails stops it, and what was done is undone in reverse. After writing it looks
+/// again, and fails when a fact is not as it was written.
+///
+/// Exit status: 0; with --detailed-exitcode 2 when something was changed; 1 when nothing could be
+/// done; 3 when it failed and all was undone; 4 when it failed and undoing failed too.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
+    #[arg(long)]
+    allow_lossy: bool,
+    /// How to show what was done.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// Exit with 2 when something was changed.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.documents.place.netns();
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+        return Ok(exit::ERROR);
+    };
+    let may = Permissions {
+        lossy: arguments.allow_lossy,
+    };
+    let mut bar = Progress::new();
+    let outcome = Live::with(&document.netns, |kernel| {
+        apply(&document, kernel, may, &mut |done, all| bar.show(done, all))
+    })?;
+    bar.clear();
+    match outcome {
+        Ok(applied) => report(&applied, &sources, arguments),
+        Err(failure) => Ok(failed(failure, &sources)),
+    }
+}
+
+fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.output == Output::Json {
+        output::print(&output::pretty(&json::applied(applied, sources)))?;
+    } else {
+        output::plan(&applied.plan, sources, arguments.output, false)?;
+        if arguments.output == Output::Text && applied.done > 0 {
+            output::print(&format!(
+                "Applied: {}; looked again and found nothing left.\n",
+                count(applied.done, "write")
+            ))?;
+        }
+    }
+    for name in &applied.vanished {
+        output::say(&format!("{name} went away meanwhile\n"));
+    }
+    Ok(if arguments.detailed_exitcode && applied.done > 0 {
+        exit::CHANGES
+    } else {
+        exit::OK
+    })
+}
+
+fn failed(failure: Failure, sources: &Sources) -> u8 {
+    match failure {
+        Failure::Invalid(diagnostics) => output::diagnostics(&diagnostics, sources),
+        Failure::Unread(problems) => output::problems(&problems),
+        Failure::Unobserved(error) => output::error(&error),
+        Failure::Lossy(plan) => {
+            let mut error = Error::new(
+                crate::error::ErrorKind::Refused,
+                "the plan loses what an undo cannot bring back, so nothing was written",
+            );
+            for step in plan.lossy() {
+                error = error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")));
+            }
+            output::error(&error.hint("--allow-lossy permits it"));
+        }
+        Failure::RolledBack { cause, undone, lost } => {
+            output::error(&cause);
+            output::say(&match undone.len() {
+                0 => "nothing had been written: the host is as it was\n".to_owned(),
+                number => format!(
+                    "rolled back: {} undone, the host is as it was\n",
+                    count(number, "write")
+                ),
+            });
+            for lost in lost {
+                output::say(&format!("  not brought back: {lost}\n"));
+            }
+            return exit::ROLLED_BACK;
+        }
+        Failure::NotRolledBack {
+            cause,
+            undone,
+            remaining,
+            lost,
+        } => {
+            output::error(&cause);
+            let (undone, left) = (count(undone.len(), "write"), count(remaining.len(), "write"));
+            output::say(&format!(
+                "NOT rolled back: {undone} undone, {left} left. These commands remain:\n"
+            ));
+            for (op, error) in remaining {
+                output::say(&format!("  {op}    # failed: {error}\n"));
+            }
+            for lost in lost {
+                output::say(&format!("  not brought back: {lost}\n"));
+            }
+            return exit::NOT_ROLLED_BACK;
+        }
+    }
+    exit::ERROR
+}
+
+/// A line that counts, on a terminal, when there is much to do.
+struct Progress {
+    wanted: bool,
+    shown: bool,
+}
+
+impl Progress {
+    /// Fewer ops than this are done before anybody could read the line.
+    const MANY: usize = 200;
+
+    fn new() -> Self {
+        Progress {
+            wanted: io::stderr().is_terminal(),
+            shown: false,
+        }
+    }
+
+    fn show(&mut self, done: usize, all: usize) {
+        if self.wanted && all >= Progress::MANY && (done % 50 == 0 || done == all) {
+            self.shown = true;
+            output::say(&format!("\rapplying {done}/{all}"));
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            output::say("\r\u{1b}[K");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The options that several verbs share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::netns::Netns;
+
+/// Where documents are looked for when none is named.
+pub const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
+
+/// Which documents, and for which namespace.
+#[derive(Clone, Debug, Args)]
+pub struct Documents {
+    /// A document (YAML, JSON or TOML), a directory of documents, or - for standard input.
+    /// May be given several times: later ones are layered over earlier ones.
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Which namespace.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The network namespace to work on, as `ip netns` names it. Nothing outside it is written.
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+}
+
+impl Place {
+    /// The namespace.
+    pub fn netns(&self) -> Netns {
+        self.netns.as_deref().map_or(Netns::CURRENT, Netns::named)
+    }
+}
+
+/// How to show a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For a person.
+    #[default]
+    Text,
+    /// A unified diff.
+    Diff,
+    /// For a program; `netkeel schema plan` describes it.
+    Json,
+    /// For a review comment.
+    Markdown,
+}

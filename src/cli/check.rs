@@ -1,0 +1,47 @@
+//! `netkeel check`: the plan in a line, for `unless`.
+
+use clap::Args;
+
+use super::arguments::Documents;
+use super::load::{Loaded, load};
+use super::plan::observe;
+use super::{exit, output};
+use crate::error::Error;
+use crate::plan;
+use crate::render::text;
+
+/// Says in a line whether the host is as the document says. Writes nothing.
+///
+/// Exit status: 0 in sync; 2 drift; 1 when it could not be told.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Print nothing; the exit status tells.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.documents.place.netns();
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+        return Ok(exit::ERROR);
+    };
+    let plan = match plan::plan(&document, &observe(&document)?) {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            return Ok(exit::ERROR);
+        }
+    };
+    if !arguments.quiet {
+        output::print(&format!("{}\n", text::summary(&plan)))?;
+    }
+    output::problems(&plan.problems);
+    Ok(match (plan.problems.is_empty(), plan.in_sync()) {
+        (false, _) => exit::ERROR,
+        (true, true) => exit::OK,
+        (true, false) => exit::CHANGES,
+    })
+}

@@ -1,0 +1,124 @@
+//! From the `-f` options to one document.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::arguments::{DEFAULT_DOCUMENTS, Documents};
+use super::output;
+use crate::document::Document;
+use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::netns::Netns;
+use crate::source::{self, Node, Sources};
+
+/// Names that a directory's documents end in.
+const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
+
+/// A document with the texts it came from.
+pub struct Loaded {
+    pub document: Document,
+    pub sources: Sources,
+}
+
+/// Reads all files and reports everything that is wrong in them; none when something is.
+pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let mut layers: Vec<Node> = Vec::new();
+    for (name, bytes) in read_all(&documents.files)? {
+        layers.extend(sources.load(&name, bytes, None, &mut diagnostics));
+    }
+    let document = Document::read(layers, netns, &mut diagnostics);
+    if diagnostics.is_empty() {
+        return Ok(Some(Loaded { document, sources }));
+    }
+    output::diagnostics(&diagnostics, &sources);
+    Ok(None)
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut texts = Vec::new();
+    let mut stdin_read = false;
+    for path in files {
+        if path.as_os_str() == "-" {
+            if std::mem::replace(&mut stdin_read, true) {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    "standard input can be read once only: `-f -` stands twice",
+                ));
+            }
+            texts.push((
+                "<stdin>".to_owned(),
+                read(&mut io::stdin().lock(), Path::new("<stdin>"))?,
+            ));
+        } else if path.is_dir() {
+            for path in documents_in(path)? {
+                texts.push((path.display().to_string(), read_file(&path)?));
+            }
+        } else {
+            texts.push((path.display().to_string(), read_file(path)?));
+        }
+    }
+    Ok(texts)
+}
+
+/// The documents of a directory, sorted by name.
+fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| io_error(&error).context(directory.display()))?
+            .path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let known = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| EXTENSIONS.contains(&e));
+        if known && !hidden && path.is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} holds no documents", directory.display()),
+        )
+        .hint(format!("a document's name ends in .{}", EXTENSIONS.join(", ."))));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let open = fs::File::open(path).map_err(|error| {
+        let error = io_error(&error).context(path.display());
+        if path == Path::new(DEFAULT_DOCUMENTS) {
+            error.hint("name a document with -f")
+        } else {
+            error
+        }
+    });
+    read(&mut open?, path)
+}
+
+/// Reads no more than a document may have, whatever a file claims to be.
+fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let limit = source::MAX_BYTES as u64 + 1;
+    from.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| io_error(&error).context(name.display()))?;
+    Ok(bytes)
+}
+
+fn io_error(error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+        io::ErrorKind::NotFound => ErrorKind::Missing,
+        _ => ErrorKind::Input,
+    };
+    Error::new(kind, error.to_string())
+}

@@ -1,0 +1,32 @@
+//! `netkeel man`: manual pages from the command line's own description.
+
+use clap::{Args, CommandFactory};
+
+use super::{Cli, exit, output};
+use crate::error::{Error, ErrorKind};
+
+/// Prints a manual page, as roff: of netkeel, or of one command.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The command.
+    command: Option<String>,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let mut command = Cli::command();
+    command.build();
+    if let Some(name) = &arguments.command {
+        let found = command.find_subcommand(name).cloned();
+        command =
+            found.ok_or_else(|| Error::new(ErrorKind::Input, format!("there is no command `{name}`")))?;
+        let full = format!("netkeel-{name}");
+        command = command.name("netkeel").display_name(full);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|error| Error::new(ErrorKind::Unreadable, format!("the page cannot be made: {error}")))?;
+    output::print(&String::from_utf8_lossy(&page))?;
+    Ok(exit::OK)
+}

@@ -1,0 +1,74 @@
+//! `netkeel plan`: the diff, live or offline.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::arguments::{Documents, Output};
+use super::load::{Loaded, load};
+use super::{exit, output};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::{Kernel, Live};
+use crate::plan;
+use crate::snapshot::Snapshot;
+
+/// Shows what differs from the document and what would be written. Writes nothing.
+///
+/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when something differs.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Plan against a saved snapshot (`netkeel observe`) instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    snapshot: Option<PathBuf>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// With the text, show the commands an operator would type.
+    #[arg(long)]
+    commands: bool,
+    /// Exit with 2 when something differs.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let saved = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
+    let netns = saved
+        .as_ref()
+        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+        return Ok(exit::ERROR);
+    };
+    let host = match saved {
+        Some(saved) => saved,
+        None => observe(&document)?,
+    };
+    let plan = match plan::plan(&document, &host) {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            return Ok(exit::ERROR);
+        }
+    };
+    output::plan(&plan, &sources, arguments.output, arguments.commands)?;
+    output::problems(&plan.problems);
+    Ok(match (plan.problems.is_empty(), plan.in_sync()) {
+        (false, _) => exit::ERROR,
+        (true, false) if arguments.detailed_exitcode => exit::CHANGES,
+        (true, _) => exit::OK,
+    })
+}
+
+/// What a document's namespace is like now.
+pub fn observe(document: &crate::document::Document) -> Result<Snapshot, Error> {
+    Live::with(&document.netns, |kernel| kernel.snapshot(&document.scope()))?
+}
+
+fn read_snapshot(path: &PathBuf) -> Result<Snapshot, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::new(ErrorKind::Input, format!("{}: {error}", path.display())))?;
+    Snapshot::from_json(&text).map_err(|error| error.context(path.display()))
+}

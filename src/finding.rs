@@ -1,0 +1,110 @@
+//! What a user should know although it is not an error: findings have stable codes, a severity
+//! and a remedy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind of finding.
+    pub code: Code,
+    /// What it concerns: interfaces, keys, files; sorted.
+    pub subjects: Vec<String>,
+    /// What is so, one sentence without a full stop and without the subjects.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The document does not do what it says.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// The codes: stable, documented in `docs/findings/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Code {
+    /// A wanted rp_filter has no effect, or another one than it says.
+    NK001,
+    /// Loose mode on an interface without IPv4 address drops everything.
+    NK002,
+    /// Writing `default` changes interfaces that nobody named.
+    NK003,
+    /// An MTU below 1280 takes IPv6 off the interface.
+    NK004,
+    /// A named interface is not there.
+    NK005,
+    /// A glob met an interface that another program keeps.
+    NK006,
+    /// A glob met an interface that is never touched.
+    NK007,
+    /// A device must be deleted and made again.
+    NK008,
+}
+
+impl Code {
+    /// How bad findings of this code are.
+    pub fn severity(self) -> Severity {
+        match self {
+            Code::NK001 | Code::NK002 | Code::NK003 | Code::NK004 | Code::NK005 | Code::NK008 => {
+                Severity::Warning
+            }
+            Code::NK006 | Code::NK007 => Severity::Note,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        })
+    }
+}
+
+/// Findings with the same code, message and remedy are one with several subjects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(BTreeMap<(Code, String, String), BTreeSet<String>>);
+
+impl Findings {
+    /// Adds one subject to a finding.
+    pub fn add(
+        &mut self,
+        code: Code,
+        subject: impl fmt::Display,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.0
+            .entry((code, message.into(), remedy.into()))
+            .or_default()
+            .insert(subject.to_string());
+    }
+
+    /// All, sorted by code.
+    pub fn into_sorted(self) -> Vec<Finding> {
+        let finding =
+            |((code, message, remedy), subjects): ((Code, String, String), BTreeSet<String>)| Finding {
+                code,
+                subjects: subjects.into_iter().collect(),
+                message,
+                remedy,
+            };
+        self.0.into_iter().map(finding).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! What a plan comes to that its document does not say: values without effect, and facts that
+//! change beside those that were named.
+
+use std::collections::BTreeMap;
+
+use crate::fact::{Fact, Field, Object, Value};
+use crate::finding::{Code, Findings};
+use crate::op::Op;
+use crate::rpfilter::{Decider, RpFilter, Verdict, effective};
+use crate::snapshot::model::IPV6_MIN_MTU;
+use crate::snapshot::{Change, Snapshot};
+use crate::sysctl_key::{PerInterface, Slot};
+use crate::want::Want;
+
+/// Judges each wanted rp_filter by its effect on the host as it will be.
+pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
+        return;
+    };
+    for fact in wants.keys().filter(|fact| fact.field == Field::RpFilter) {
+        let Object::Link(name) = &fact.object else {
+            continue;
+        };
+        let Some(link) = host.links.get(name) else {
+            continue;
+        };
+        let Some(own) = link.rp_filter.map(i64::from) else {
+            continue;
+        };
+        let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        if effective.decided_by == Decider::All {
+            let message = format!(
+                "its rp_filter {} has no effect: net.ipv4.conf.all.rp_filter is {} and the larger of the two counts",
+                word(own),
+                word(all)
+            );
+            let remedy = format!(
+                "set net.ipv4.conf.all.rp_filter to {} or less, and each interface as it should be",
+                own.max(0)
+            );
+            findings.add(Code::NK001, name, message, remedy);
+        }
+        if effective.verdict == Verdict::DropNoAddress {
+            findings.add(
+                Code::NK002,
+                name,
+                "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
+                "give it an address (127.0.0.42/32 will do), or use off or strict",
+            );
+        }
+    }
+}
+
+fn word(number: i64) -> String {
+    match RpFilter::from_number(number) {
+        Some(mode) => format!("{number} ({mode})"),
+        None => number.to_string(),
+    }
+}
+
+/// Tells what an op changes beside its own fact and that nobody asked for.
+pub(super) fn told(op: &Op, changes: &[Change], wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    match op {
+        Op::WriteSysctl { key, .. } => {
+            let default = matches!(
+                key.per_interface(),
+                Some(PerInterface {
+                    family: "ipv4",
+                    slot: Slot::Default,
+                    ..
+                })
+            );
+            for change in changes
+                .iter()
+                .skip(1)
+                .filter(|change| !wants.contains_key(&change.fact))
+            {
+                let Some(name) = change.fact.link_name().filter(|_| default) else {
+                    continue;
+                };
+                findings.add(
+                    Code::NK003,
+                    name,
+                    format!("writing {key} changes it too, unless its own value was ever written: it has no IPv4 address"),
+                    "name it in the document to keep its value",
+                );
+            }
+        }
+        Op::SetMtu { target, mtu } if *mtu < IPV6_MIN_MTU => {
+            let lost: Vec<String> = changes
+                .iter()
+                .filter_map(|change| match (change.fact.field, &change.to) {
+                    (Field::Address(address), Some(Value::Switch(false))) => Some(address.to_string()),
+                    _ => None,
+                })
+                .collect();
+            if !lost.is_empty() {
+                let message = format!(
+                    "an MTU below {IPV6_MIN_MTU} takes IPv6 off it, and with it {}",
+                    lost.join(", ")
+                );
+                findings.add(
+                    Code::NK004,
+                    target.name,
+                    message,
+                    "stay at 1280 or above, or say allow_ipv6_loss: true",
+                );
+            }
+        }
+        _ => {}
+    }
+}

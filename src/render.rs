@@ -1,0 +1,46 @@
+//! A plan as text, unified diff, JSON or Markdown.
+
+pub mod diff;
+pub mod json;
+pub mod markdown;
+pub mod paint;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use crate::fact::Object;
+use crate::plan::{Drift, Plan};
+
+/// The drift of each object, in order.
+fn by_object(plan: &Plan) -> BTreeMap<&Object, Vec<&Drift>> {
+    let mut objects: BTreeMap<&Object, Vec<&Drift>> = BTreeMap::new();
+    for drift in &plan.drift {
+        objects.entry(&drift.fact.object).or_default().push(drift);
+    }
+    objects
+}
+
+/// `1 change`, `2 changes`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// The unified diff of two texts; `none` stands for a file that is not there.
+fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
+    let header = |name: &str, text: Option<&str>| {
+        if text.is_some() {
+            name.to_owned()
+        } else {
+            "/dev/null".to_owned()
+        }
+    };
+    similar::TextDiff::from_lines(old.unwrap_or_default(), new.unwrap_or_default())
+        .unified_diff()
+        .context_radius(3)
+        .header(&header(old_name, old), &header(new_name, new))
+        .to_string()
+}

@@ -1,0 +1,58 @@
+//! A plan as a unified diff: a file as itself, every other object as one file of `field: value`.
+
+use super::{by_object, unified};
+use crate::fact::{Field, Object, Value};
+use crate::plan::{Drift, Plan};
+
+/// The diff; empty when nothing differs.
+pub fn plan(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (object, drift) in by_object(plan) {
+        let content = drift.iter().find(|drift| drift.fact.field == Field::Content);
+        out.push_str(&match (object, content) {
+            (Object::File(path), Some(drift)) => {
+                let name = path.display().to_string();
+                let text = |value: Option<&Value>| value.map(ToString::to_string);
+                unified(
+                    text(drift.observed.as_ref()).as_deref(),
+                    Some(&drift.desired.to_string()),
+                    &name,
+                    &name,
+                )
+            }
+            _ => {
+                let (old, new) = (lines(&drift, false), lines(&drift, true));
+                let name = object.to_string();
+                unified(
+                    old.as_deref(),
+                    new.as_deref(),
+                    &format!("observed {name}"),
+                    &format!("desired {name}"),
+                )
+            }
+        });
+    }
+    out
+}
+
+/// The differing fields of an object; none when it is not there at all.
+fn lines(drift: &[&Drift], desired: bool) -> Option<String> {
+    let mut out = String::new();
+    for drift in drift {
+        let value = if desired {
+            Some(&drift.desired)
+        } else {
+            drift.observed.as_ref()
+        };
+        if let Some(value) =
+            value.filter(|value| **value != Value::Switch(false) || drift.fact.field == Field::Up)
+        {
+            out.push_str(&format!(
+                "{}: {}\n",
+                drift.fact.field,
+                drift.fact.show(Some(value))
+            ));
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}

@@ -1,0 +1,107 @@
+//! A plan as JSON: format `netkeel/plan`, published by `netkeel schema plan`.
+
+use serde_json::{Value as Json, json};
+
+use crate::apply::Applied;
+use crate::fact::{Fact, Field, Object, Value};
+use crate::plan::{FORMAT, Plan};
+use crate::source::{Locator, Sources};
+
+/// The plan; the same for the same document and host.
+pub fn plan(plan: &Plan, sources: &Sources) -> Json {
+    let mut locator = Locator::new(sources);
+    let drift: Vec<Json> = plan
+        .drift
+        .iter()
+        .map(|drift| {
+            let place = locator.locate(drift.span);
+            json!({
+                "fact": fact(&drift.fact),
+                "observed": drift.observed.as_ref().map(value),
+                "desired": value(&drift.desired),
+                "path": &*drift.path,
+                "source": { "file": &*place.file, "line": place.line, "column": place.column },
+            })
+        })
+        .collect();
+    let steps: Vec<Json> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "phase": step.phase,
+                "fact": fact(&step.fact),
+                "command": step.op.to_string(),
+                "op": step.op,
+                "restores": step.restores,
+                "undo": {
+                    "exact": step.undo.loses.is_empty(),
+                    "commands": step.undo.ops.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "loses": step.undo.loses,
+                },
+                "permitted": step.permitted,
+            })
+        })
+        .collect();
+    let findings: Vec<Json> = plan
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "code": finding.code,
+                "severity": finding.code.severity(),
+                "subjects": finding.subjects,
+                "message": finding.message,
+                "remedy": finding.remedy,
+            })
+        })
+        .collect();
+    json!({
+        "format": "netkeel/plan",
+        "version": FORMAT,
+        "owner": plan.owner,
+        "netns": plan.netns.name(),
+        "in_sync": plan.in_sync(),
+        "wanted": plan.wanted,
+        "drift": drift,
+        "steps": steps,
+        "findings": findings,
+        "problems": plan.problems,
+    })
+}
+
+/// What an apply did.
+pub fn applied(applied: &Applied, sources: &Sources) -> Json {
+    json!({
+        "format": "netkeel/applied",
+        "version": FORMAT,
+        "writes": applied.done,
+        "vanished": applied.vanished,
+        "plan": plan(&applied.plan, sources),
+    })
+}
+
+fn fact(fact: &Fact) -> Json {
+    let (object, name) = match &fact.object {
+        Object::File(path) => ("file", path.display().to_string()),
+        Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
+        Object::Link(name) => ("link", name.to_string()),
+    };
+    json!({ "object": object, "name": name, "field": field(fact.field) })
+}
+
+fn field(field: Field) -> String {
+    match field {
+        Field::Up => "up".into(),
+        Field::Address(address) => format!("address {address}"),
+        other => other.to_string(),
+    }
+}
+
+fn value(value: &Value) -> Json {
+    match value {
+        Value::Switch(on) => json!(on),
+        Value::Number(number) => json!(number),
+        Value::Text(text) => json!(&**text),
+    }
+}

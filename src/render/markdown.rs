@@ -1,0 +1,82 @@
+//! A plan as Markdown, to be posted to a review.
+
+use std::fmt::Write as _;
+
+use super::text::{subjects, summary};
+use super::{by_object, diff};
+use crate::plan::Plan;
+use crate::source::{Locator, Sources};
+
+/// Rows beyond this are counted, not shown: reviews cut long comments off.
+const ROWS: usize = 200;
+
+/// The plan.
+pub fn plan(plan: &Plan, sources: &Sources) -> String {
+    let mut out = format!("### netkeel plan\n\n{}\n", summary(plan));
+    if !plan.drift.is_empty() {
+        out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
+        let mut locator = Locator::new(sources);
+        let rows = by_object(plan)
+            .into_values()
+            .flatten()
+            .filter(|drift| drift.fact.field != crate::fact::Field::Content);
+        for drift in rows.take(ROWS) {
+            let (observed, desired) = (
+                drift.fact.show(drift.observed.as_ref()),
+                drift.fact.show(Some(&drift.desired)),
+            );
+            let cells = [
+                drift.fact.object.to_string(),
+                drift.fact.field.to_string(),
+                observed,
+                desired,
+                locator.locate(drift.span).to_string(),
+            ];
+            let _ = writeln!(out, "| {} |", cells.map(|cell| escaped(&cell)).join(" | "));
+        }
+        if plan.drift.len() > ROWS {
+            let _ = writeln!(out, "\n{} more rows are not shown.", plan.drift.len() - ROWS);
+        }
+    }
+    for step in plan.steps.iter().filter(|step| !step.undo.loses.is_empty()) {
+        let _ = writeln!(
+            out,
+            "\n**Lossy:** `{}` loses {}",
+            step.op,
+            escaped(&step.undo.loses.join("; "))
+        );
+    }
+    for finding in &plan.findings {
+        let _ = writeln!(
+            out,
+            "\n- **{} {}** {}: {}  \n  {}",
+            finding.code.severity(),
+            finding.code,
+            escaped(&subjects(&finding.subjects)),
+            escaped(&finding.message),
+            escaped(&finding.remedy)
+        );
+    }
+    if !plan.drift.is_empty() && plan.drift.len() <= ROWS {
+        // A fence longer than any run of backticks that a file may hold.
+        let _ = write!(
+            out,
+            "\n<details><summary>diff</summary>\n\n`````diff\n{}`````\n\n</details>\n",
+            diff::plan(plan)
+        );
+    }
+    out
+}
+
+/// Text inside a table cell or a sentence.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,199 @@
+//! A plan for a person at a terminal.
+
+use std::fmt::Write as _;
+
+use super::paint::Paint;
+use super::{by_object, count, unified};
+use crate::fact::{Fact, Field, Value};
+use crate::finding::{Finding, Severity};
+use crate::plan::{Drift, Plan, Step};
+use crate::source::{Locator, Sources};
+
+/// How to show a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// With colours.
+    pub colour: bool,
+    /// With the commands an operator would type.
+    pub commands: bool,
+}
+
+/// The whole plan.
+pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
+    let paint = Paint(style.colour);
+    let mut out = String::new();
+    let mut locator = Locator::new(sources);
+    for (object, drift) in by_object(plan) {
+        let _ = writeln!(out, "  {}", paint.bold(object));
+        let shown: Vec<(String, &Drift)> = drift
+            .iter()
+            .map(|drift| (drift.fact.field.to_string(), *drift))
+            .collect();
+        let width = shown
+            .iter()
+            .map(|(field, _)| field.len())
+            .max()
+            .unwrap_or_default();
+        for (field, drift) in shown {
+            if drift.fact.field == Field::Content {
+                out.push_str(&file(drift, paint));
+                continue;
+            }
+            let sign = if is_there(drift) {
+                paint.yellow("~")
+            } else {
+                paint.green("+")
+            };
+            let change = change(&drift.fact, drift.observed.as_ref(), &drift.desired);
+            let place = paint.dim(locator.locate(drift.span));
+            let _ = writeln!(out, "    {sign} {field:width$}  {change:28}  {place}");
+        }
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&lossy(plan, paint));
+    out.push_str(&findings(&plan.findings, paint));
+    if style.commands && !plan.steps.is_empty() {
+        let _ = writeln!(out, "{}", paint.bold("Commands"));
+        for step in &plan.steps {
+            let _ = writeln!(out, "  {}{}", step.op, because(step, paint));
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{}", summary(plan));
+    out
+}
+
+/// One line: `check` prints it, and a plan ends with it.
+pub fn summary(plan: &Plan) -> String {
+    let notes = match plan.findings.len() {
+        0 => String::new(),
+        number => format!("; {}", count(number, "finding")),
+    };
+    if plan.in_sync() {
+        return format!(
+            "In sync: {} as declared ({}){notes}.",
+            count(plan.wanted, "fact"),
+            plan.netns
+        );
+    }
+    let objects = by_object(plan).len();
+    let inexact = plan
+        .steps
+        .iter()
+        .filter(|step| !step.undo.loses.is_empty())
+        .count();
+    let undo = if inexact == 0 {
+        "all with exact undo".to_owned()
+    } else {
+        format!("{inexact} without exact undo")
+    };
+    format!(
+        "Drift: {} on {} of {} declared ({}); {}, {undo}{notes}.",
+        count(plan.drift.len(), "fact"),
+        count(objects, "object"),
+        plan.wanted,
+        plan.netns,
+        count(plan.steps.len(), "write"),
+    )
+}
+
+/// The object was there before, as far as one fact tells.
+fn is_there(drift: &Drift) -> bool {
+    !matches!(drift.observed, None | Some(Value::Switch(false)))
+}
+
+/// `1500 -> 1460`, or only the new value of something new.
+fn change(fact: &Fact, from: Option<&Value>, to: &Value) -> String {
+    match from {
+        None => fact.show(Some(to)),
+        from => format!("{} -> {}", fact.show(from), fact.show(Some(to))),
+    }
+}
+
+fn file(drift: &Drift, paint: Paint) -> String {
+    let (Value::Text(new), old) = (&drift.desired, drift.observed.as_ref()) else {
+        return String::new();
+    };
+    let old = match old {
+        Some(Value::Text(old)) => Some(&**old),
+        _ => None,
+    };
+    let mut out = String::new();
+    for line in unified(old, Some(new), "now", "wanted").lines().skip(2) {
+        let line = match line.as_bytes().first() {
+            Some(b'+') => paint.green(line),
+            Some(b'-') => paint.red(line),
+            _ => paint.dim(line),
+        };
+        let _ = writeln!(out, "    {line}");
+    }
+    out
+}
+
+/// The steps that lose something, with what they lose.
+fn lossy(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    for step in plan.steps.iter().filter(|step| !step.undo.loses.is_empty()) {
+        let word = match step.op {
+            crate::op::Op::RecreateTunnel { .. } | crate::op::Op::DeleteLink { .. } => "destructive",
+            _ => "lossy",
+        };
+        let permitted = if step.permitted {
+            " (the document permits it)"
+        } else {
+            "; apply needs --allow-lossy"
+        };
+        let _ = writeln!(out, "{} {}{permitted}", paint.red(format!("{word}:")), step.op);
+        for lost in &step.undo.loses {
+            let _ = writeln!(out, "  loses {lost}");
+        }
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// Findings with their remedies.
+pub fn findings(findings: &[Finding], paint: Paint) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let severity = finding.code.severity();
+        let head = format!("{severity} {}", finding.code);
+        let head = match severity {
+            Severity::Warning => paint.yellow(head),
+            Severity::Note => paint.bold(head),
+        };
+        let _ = writeln!(out, "{head} {}: {}", subjects(&finding.subjects), finding.message);
+        let _ = writeln!(out, "  {}", paint.dim(&finding.remedy));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// The first few of what can be a thousand interfaces.
+pub(super) fn subjects(subjects: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let first = subjects
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match subjects.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+fn because(step: &Step, paint: Paint) -> String {
+    if step.restores {
+        paint.dim("  # a write before it changes this value")
+    } else {
+        String::new()
+    }
+}

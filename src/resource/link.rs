@@ -1,0 +1,337 @@
+//! Links: settings of interfaces that are there, by exact name or by match.
+
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::shape::{Field, Shape};
+use crate::error::Error;
+use crate::fact::{self, Value};
+use crate::link_name::LinkName;
+use crate::netns::Netns;
+use crate::resource::{Context, Section};
+use crate::rpfilter;
+use crate::selector::{self, Glob, Selector};
+use crate::snapshot::{Scope, Snapshot};
+use crate::source::{Node, Span};
+use crate::sysctl_key::SysctlKey;
+use crate::want::Wants;
+
+/// The kind `link`.
+pub struct Kind;
+
+/// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
+/// the largest that netlink can express for a device that netkeel writes.
+pub const MTU: Shape = Shape::Integer {
+    min: 68,
+    max: 65535,
+    unit: "bytes",
+};
+
+/// The shape of an `rp_filter`.
+pub const RP_FILTER: Shape = Shape::Choice(rpfilter::WORDS);
+
+const MATCH: Shape = Shape::Map(&[
+    Field {
+        name: "name",
+        shape: Shape::Text {
+            check: glob,
+            what: "a pattern over interface names",
+        },
+        required: false,
+        doc: "Glob over the name: `*`, `?`, `[a-z]`; a backslash escapes.",
+    },
+    Field {
+        name: "kind",
+        shape: Shape::Text {
+            check: word,
+            what: "a kind of interface",
+        },
+        required: false,
+        doc: "The kind as `ip -d link` prints it (veth, vlan, bridge); `physical` for hardware.",
+    },
+    Field {
+        name: "driver",
+        shape: Shape::Text {
+            check: word,
+            what: "a driver",
+        },
+        required: false,
+        doc: "The driver as `ethtool -i` prints it.",
+    },
+]);
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "match",
+        shape: MATCH,
+        required: false,
+        doc: "The interfaces meant; without it the key is the exact name of one.",
+    },
+    Field {
+        name: "mtu",
+        shape: MTU,
+        required: false,
+        doc: "MTU in bytes of the IP packet.",
+    },
+    Field {
+        name: "rp_filter",
+        shape: RP_FILTER,
+        required: false,
+        doc: "The interface's own reverse path filter.",
+    },
+    Field {
+        name: "up",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Administratively up.",
+    },
+    Field {
+        name: "txqueuelen",
+        shape: Shape::Integer {
+            min: 0,
+            max: 1_000_000,
+            unit: "packets",
+        },
+        required: false,
+        doc: "Length of the transmit queue in packets.",
+    },
+    Field {
+        name: "alias",
+        shape: Shape::Text {
+            check: alias,
+            what: "an alias",
+        },
+        required: false,
+        doc: "The interface's alias, up to 255 bytes; empty removes it.",
+    },
+    Field {
+        name: "allow_ipv6_loss",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Lets an MTU below 1280 take the IPv6 addresses off without --allow-lossy.",
+    },
+];
+
+const FIELD: Field = Field {
+    name: "link",
+    shape: Shape::Table {
+        key: any_key,
+        key_doc: "The exact name of an interface or, with `match`, any name for the rule.",
+        value: &Shape::Map(FIELDS),
+    },
+    required: false,
+    doc: "Settings of interfaces that others make. An exact name beats a match field by field.",
+};
+
+fn glob(text: &str) -> Result<(), Error> {
+    Glob::new(text).map(|_| ())
+}
+
+fn word(text: &str) -> Result<(), Error> {
+    let legal = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    if legal {
+        Ok(())
+    } else {
+        Err(Error::new(
+            crate::error::ErrorKind::Input,
+            "this must be one word",
+        ))
+    }
+}
+
+fn alias(text: &str) -> Result<(), Error> {
+    // IFALIASZ is 256 with the terminating zero (include/uapi/linux/if.h).
+    if text.len() > 255 {
+        return Err(Error::new(
+            crate::error::ErrorKind::Input,
+            format!("the alias has {} bytes; at most 255 fit", text.len()),
+        ));
+    }
+    if text.contains(|c: char| c.is_control()) {
+        return Err(Error::new(
+            crate::error::ErrorKind::Input,
+            "the alias holds a control character",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a key is a name depends on `match` beside it, so [`super::Kind::read`] checks it.
+fn any_key(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::new(crate::error::ErrorKind::Input, "the key is empty"));
+    }
+    Ok(())
+}
+
+/// The section of a document.
+#[derive(Debug)]
+struct Links {
+    netns: Netns,
+    exact: BTreeMap<LinkName, Rule>,
+    matches: Vec<(Selector, Rule)>,
+}
+
+/// One entry.
+#[derive(Debug)]
+struct Rule {
+    id: Arc<str>,
+    settings: Vec<Setting>,
+    allow_ipv6_loss: bool,
+}
+
+/// One wanted field.
+#[derive(Debug)]
+struct Setting {
+    field: fact::Field,
+    value: Value,
+    span: Span,
+    path: Arc<str>,
+}
+
+impl super::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut links = Links {
+            netns: context.netns.clone(),
+            exact: BTreeMap::new(),
+            matches: Vec::new(),
+        };
+        for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
+            let path = format!("link.{}", entry.key);
+            let rule = rule(&entry.key, &entry.value);
+            if let Some(matching) = entry.value.get("match") {
+                let selector = selector(matching);
+                if selector == Selector::default() {
+                    context
+                        .diagnostics
+                        .add(
+                            matching.span,
+                            format!("{path}.match"),
+                            "an empty match would mean every interface",
+                        )
+                        .hint("give at least one of name, kind and driver; `name: \"*\"` means all");
+                } else {
+                    links.matches.push((selector, rule));
+                }
+                continue;
+            }
+            match entry.key.parse::<LinkName>() {
+                Ok(name) => match selector::refusal(&entry.key) {
+                    Some(reason) => {
+                        let message = format!("netkeel never writes {name}: {reason}");
+                        context.diagnostics.add(entry.key_span, path, message);
+                    }
+                    None => {
+                        links.exact.insert(name, rule);
+                    }
+                },
+                Err(error) => {
+                    let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);
+                    if entry.key.contains(['*', '?']) {
+                        diagnostic.hint(format!(
+                            "for a pattern write match: {{ name: \"{}\" }}",
+                            entry.key
+                        ));
+                    } else {
+                        diagnostic.hint("a key without `match` is the exact name of an interface");
+                    }
+                }
+            }
+        }
+        Box::new(links)
+    }
+}
+
+fn rule(id: &str, node: &Node) -> Rule {
+    let mut settings = Vec::new();
+    let mut add = |key: &str, field: fact::Field, read: &dyn Fn(&Node) -> Option<Value>| {
+        if let Some((node, value)) = node.get(key).and_then(|node| Some((node, read(node)?))) {
+            settings.push(Setting {
+                field,
+                value,
+                span: node.span,
+                path: format!("link.{id}.{key}").into(),
+            });
+        }
+    };
+    add("mtu", fact::Field::Mtu, &|node| node.integer().map(Value::Number));
+    add("rp_filter", fact::Field::RpFilter, &|node| {
+        node.choice(rpfilter::WORDS).map(Value::Number)
+    });
+    add("up", fact::Field::Up, &|node| node.switch().map(Value::Switch));
+    add("txqueuelen", fact::Field::TxQueueLength, &|node| {
+        node.integer().map(Value::Number)
+    });
+    add("alias", fact::Field::Alias, &|node| {
+        Some(Value::Text(node.scalar()?.as_ref().into()))
+    });
+    let allow_ipv6_loss = node
+        .get("allow_ipv6_loss")
+        .and_then(Node::switch)
+        .unwrap_or(false);
+    Rule {
+        id: id.into(),
+        settings,
+        allow_ipv6_loss,
+    }
+}
+
+fn selector(node: &Node) -> Selector {
+    let text = |key| node.get(key).and_then(Node::scalar).map(|text| text.into_owned());
+    Selector {
+        name: text("name").and_then(|pattern| Glob::new(&pattern).ok()),
+        kind: text("kind"),
+        driver: text("driver"),
+    }
+}
+
+impl Links {
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.exact
+            .values()
+            .chain(self.matches.iter().map(|(_, rule)| rule))
+    }
+}
+
+impl Section for Links {
+    fn scope(&self, scope: &mut Scope) {
+        scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
+        for setting in self.rules().flat_map(|rule| &rule.settings) {
+            match (setting.field, &setting.value) {
+                (fact::Field::RpFilter, _) => {
+                    scope
+                        .sysctls
+                        .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
+                    scope.families.ipv4 = true;
+                }
+                // IPv6 goes with an MTU below 1280 and with an interface that goes down.
+                (fact::Field::Mtu, Value::Number(..1280)) | (fact::Field::Up, Value::Switch(false)) => {
+                    scope.families.ipv6 = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        self.resolve(host, wants);
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        let mut keys = Vec::new();
+        for (name, rule) in &self.exact {
+            for setting in &rule.settings {
+                if let Some(key) = setting.field.sysctl_of(*name) {
+                    keys.push((key, setting.value.to_string()));
+                }
+            }
+        }
+        keys
+    }
+}

@@ -1,0 +1,212 @@
+//! Sysctls: any key below /proc/sys, live and, by a drop-in, at boot.
+
+use crate::document::shape::{Field, Shape};
+use crate::error::Error;
+use crate::fact::{Fact, Object, Value};
+use crate::netns::Netns;
+use crate::resource::{Context, Section};
+use crate::rpfilter;
+use crate::snapshot::{Observed, Reading, Scope, Snapshot};
+use crate::source::{Node, Span};
+use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+use crate::want::{Want, Wants};
+
+/// The kind `sysctl`.
+pub struct Kind;
+
+const FIELD: Field = Field {
+    name: "sysctl",
+    shape: Shape::Table {
+        key,
+        key_doc: "A key below /proc/sys, dotted (net.core.rmem_max) or with slashes (net/ipv4/conf/eth0.100/rp_filter).",
+        value: &Shape::Vector,
+    },
+    required: false,
+    doc: "Sysctls and their values; a list for a vector. Kept live and, unless `persist` is false, by a drop-in in /etc/sysctl.d.",
+};
+
+fn key(text: &str) -> Result<(), Error> {
+    text.parse::<SysctlKey>().map(|_| ())
+}
+
+#[derive(Debug)]
+struct Sysctls {
+    netns: Netns,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: SysctlKey,
+    value: String,
+    span: Span,
+}
+
+impl super::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut sysctls = Sysctls {
+            netns: context.netns.clone(),
+            entries: Vec::new(),
+        };
+        for entry in entries.entries() {
+            let (Ok(key), Some(value)) = (entry.key.parse::<SysctlKey>(), entry.value.vector()) else {
+                continue;
+            };
+            let path = format!("sysctl.{}", entry.key);
+            if !context.any_sysctl && !key.path().starts_with("net/") {
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!("{key} is not a setting of the network"),
+                    )
+                    .hint("allow_any_sysctl: true lets a document name it");
+                continue;
+            }
+            if is_rp_filter(&key)
+                && !rpfilter::WORDS
+                    .iter()
+                    .any(|(_, number)| number.to_string() == value)
+            {
+                context
+                    .diagnostics
+                    .add(
+                        entry.value.span,
+                        path,
+                        format!("`{value}` is not an rp_filter; the kernel takes any number without a word"),
+                    )
+                    .hint("0 is off, 1 is strict, 2 is loose");
+                continue;
+            }
+            sysctls.entries.push(Entry {
+                key,
+                value,
+                span: entry.value.span,
+            });
+        }
+        sysctls
+            .entries
+            .sort_by(|a, b| (a.key.rank(), &a.key).cmp(&(b.key.rank(), &b.key)));
+        Box::new(sysctls)
+    }
+}
+
+fn is_rp_filter(key: &SysctlKey) -> bool {
+    matches!(
+        key.per_interface(),
+        Some(PerInterface {
+            family: "ipv4",
+            table: "conf",
+            leaf: "rp_filter",
+            ..
+        })
+    )
+}
+
+impl Section for Sysctls {
+    fn scope(&self, scope: &mut Scope) {
+        for entry in &self.entries {
+            if let Object::Sysctl(key) = Fact::sysctl(&self.netns, &entry.key).object {
+                scope.sysctls.insert(key);
+            }
+            for beside in written_beside(&entry.key) {
+                scope.sysctls.insert(beside);
+            }
+            match entry.key.per_interface() {
+                Some(PerInterface {
+                    family: "ipv4",
+                    slot: Slot::Default,
+                    ..
+                }) => scope.families.ipv4 = true,
+                Some(PerInterface {
+                    family: "ipv6",
+                    leaf: "disable_ipv6",
+                    ..
+                }) => scope.families.ipv6 = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        for entry in &self.entries {
+            let fact = Fact::sysctl(&self.netns, &entry.key);
+            let path = format!("sysctl.{}", entry.key);
+            let value = match fact.object {
+                Object::Link(_) => match entry.value.parse() {
+                    Ok(number) => Value::Number(number),
+                    Err(_) => {
+                        let message = format!("{} takes a number, not `{}`", entry.key, entry.value);
+                        wants.diagnostics.add(entry.span, path, message);
+                        continue;
+                    }
+                },
+                _ => Value::Text(entry.value.as_str().into()),
+            };
+            let writable = !matches!(
+                host.sysctls.get(&entry.key),
+                Some(Reading::Value { writable: false, .. })
+            );
+            match host.get(&fact) {
+                Observed::Value(found) if found != value && !writable => {
+                    let message = format!(
+                        "{} is read-only in this namespace, where it is {found}",
+                        entry.key
+                    );
+                    wants
+                        .diagnostics
+                        .add(entry.span, path, message)
+                        .hint("the value is the host's: declare it for the host, without --netns");
+                    continue;
+                }
+                Observed::Absent => {
+                    if let Some(link) = entry.key.link().filter(|link| !host.links.contains_key(link)) {
+                        // Not lost: a tunnel of the same document may bring the interface.
+                        wants.when_absent(link, &path);
+                    } else {
+                        let message = format!("this kernel has no sysctl {}", entry.key);
+                        wants.diagnostics.add(entry.span, path, message).hint(
+                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
+                        );
+                        continue;
+                    }
+                }
+                Observed::Value(_) | Observed::Unread => {}
+            }
+            let want = Want {
+                value,
+                span: entry.span,
+                path: path.into(),
+                named: true,
+                permits_ipv6_loss: false,
+            };
+            wants.add(fact, want);
+        }
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect()
+    }
+}
+
+/// The keys that the kernel writes when this one is written; an undo needs what they were.
+fn written_beside(key: &SysctlKey) -> Vec<SysctlKey> {
+    let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
+    match key.path() {
+        "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => known(&[
+            "net/ipv4/conf/all/accept_redirects",
+            "net/ipv4/conf/default/forwarding",
+        ]),
+        "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
+        "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
+        _ => Vec::new(),
+    }
+}

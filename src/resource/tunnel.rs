@@ -1,0 +1,325 @@
+//! Tunnels that netkeel makes: `ipip` and `ip6tnl` in collect-metadata mode, as a real server
+//! behind an IPIP load balancer needs them.
+
+use ipnet::IpNet;
+
+use crate::document::shape::{Field, Shape};
+use crate::error::{Error, ErrorKind};
+use crate::fact::{self, Fact, Value};
+use crate::finding::Code;
+use crate::link_name::LinkName;
+use crate::netns::Netns;
+use crate::resource::link::{MTU, RP_FILTER};
+use crate::resource::{Context, Section};
+use crate::rpfilter;
+use crate::selector;
+use crate::snapshot::{Scope, Snapshot, Support};
+use crate::source::{Node, Span};
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+use crate::want::{Want, Wants};
+
+/// The kind `tunnel`.
+pub struct Kind;
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "mode",
+        shape: Shape::Choice(&[("ipip", 0), ("ip6tnl", 1)]),
+        required: true,
+        doc: "`ipip` takes IPv4 in IPv4; `ip6tnl` takes IPv6 and IPv4 in IPv6.",
+    },
+    Field {
+        name: "addresses",
+        shape: Shape::List(&Shape::Text {
+            check: address,
+            what: "an address with a prefix length",
+        }),
+        required: false,
+        doc: "Addresses the tunnel must bear; others on it are left. Loose reverse path filtering drops everything on an interface without one.",
+    },
+    Field {
+        name: "mtu",
+        shape: MTU,
+        required: false,
+        doc: "MTU in bytes; what the tunnel receives does not depend on it.",
+    },
+    Field {
+        name: "rp_filter",
+        shape: RP_FILTER,
+        required: false,
+        doc: "The tunnel's own reverse path filter.",
+    },
+    Field {
+        name: "up",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Administratively up (the default): a tunnel that is down receives nothing.",
+    },
+    Field {
+        name: "force",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Makes an ipip tunnel although tunl0 is up, as it is where Calico runs IPIP: the new tunnel then takes Calico's packets.",
+    },
+];
+
+const FIELD: Field = Field {
+    name: "tunnel",
+    shape: Shape::Table {
+        key: name,
+        key_doc: "The name of the interface.",
+        value: &Shape::Map(FIELDS),
+    },
+    required: false,
+    doc: "Tunnels in collect-metadata mode (`external`) that netkeel makes and keeps.",
+};
+
+fn name(text: &str) -> Result<(), Error> {
+    let name: LinkName = text.parse()?;
+    match selector::refusal(text) {
+        Some(reason) => Err(
+            Error::new(ErrorKind::Input, format!("netkeel never makes {name}: {reason}"))
+                .hint("choose another name, as ipip0 or ipip60"),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn address(text: &str) -> Result<(), Error> {
+    if text.parse::<IpNet>().is_ok() {
+        return Ok(());
+    }
+    let error = Error::new(
+        ErrorKind::Input,
+        format!("`{text}` is not an address with a prefix length"),
+    );
+    Err(match text.parse::<std::net::IpAddr>() {
+        Ok(address) => error.hint(format!(
+            "write {address}/{}",
+            if address.is_ipv4() { 32 } else { 128 }
+        )),
+        Err(_) => error.hint("as 127.0.0.42/32"),
+    })
+}
+
+#[derive(Debug)]
+struct Tunnels {
+    netns: Netns,
+    entries: Vec<Tunnel>,
+}
+
+#[derive(Debug)]
+struct Tunnel {
+    name: LinkName,
+    span: Span,
+    mode: TunnelMode,
+    force: bool,
+    settings: Vec<(fact::Field, Value, Span, &'static str)>,
+}
+
+impl super::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut tunnels = Tunnels {
+            netns: context.netns.clone(),
+            entries: Vec::new(),
+        };
+        for entry in entries.entries() {
+            let mode = entry
+                .value
+                .get("mode")
+                .and_then(Node::text)
+                .and_then(TunnelMode::from_word);
+            let (Ok(name), Some(mode)) = (entry.key.parse::<LinkName>(), mode) else {
+                continue;
+            };
+            if let Some(first) = tunnels.entries.iter().find(|first| first.mode == mode) {
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        format!("tunnel.{name}"),
+                        format!("a namespace can have one external {mode} only"),
+                    )
+                    .other(first.span, format!("{} is one already", first.name));
+            }
+            tunnels
+                .entries
+                .push(tunnel(name, mode, &entry.value, entry.key_span));
+        }
+        Box::new(tunnels)
+    }
+}
+
+fn tunnel(name: LinkName, mode: TunnelMode, node: &Node, span: Span) -> Tunnel {
+    let mut settings = Vec::new();
+    for item in node.get("addresses").map(Node::items).unwrap_or_default() {
+        if let Some(address) = item.text().and_then(|text| text.parse::<IpNet>().ok()) {
+            settings.push((
+                fact::Field::Address(address),
+                Value::Switch(true),
+                item.span,
+                "addresses",
+            ));
+        }
+    }
+    if let Some((node, mtu)) = node.get("mtu").and_then(|node| Some((node, node.integer()?))) {
+        settings.push((fact::Field::Mtu, Value::Number(mtu), node.span, "mtu"));
+    }
+    if let Some((node, mode)) = node
+        .get("rp_filter")
+        .and_then(|node| Some((node, node.choice(rpfilter::WORDS)?)))
+    {
+        settings.push((fact::Field::RpFilter, Value::Number(mode), node.span, "rp_filter"));
+    }
+    let up = node.get("up");
+    let up_span = up.map_or(span, |node| node.span);
+    settings.push((
+        fact::Field::Up,
+        Value::Switch(up.and_then(Node::switch).unwrap_or(true)),
+        up_span,
+        "up",
+    ));
+    let force = node.get("force").and_then(Node::switch).unwrap_or(false);
+    Tunnel {
+        name,
+        span,
+        mode,
+        force,
+        settings,
+    }
+}
+
+impl Section for Tunnels {
+    fn scope(&self, scope: &mut Scope) {
+        for tunnel in &self.entries {
+            scope.tunnels.insert(tunnel.mode);
+            for (field, ..) in &tunnel.settings {
+                match field {
+                    fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
+                    fact::Field::Address(IpNet::V4(_)) | fact::Field::RpFilter => scope.families.ipv4 = true,
+                    _ => {}
+                }
+            }
+        }
+        if !self.entries.is_empty() {
+            let starts_with = [
+                "net/ipv4/conf/default/rp_filter",
+                "net/ipv4/conf/all/rp_filter",
+                "net/ipv4/conf/default/forwarding",
+            ];
+            scope.sysctls.extend(starts_with.map(SysctlKey::known));
+        }
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        for tunnel in &self.entries {
+            if !tunnel.possible(host, wants) {
+                continue;
+            }
+            let path = |field: &str| format!("tunnel.{}.{field}", tunnel.name).into();
+            let want = |value: Value, span: Span, field: &str| Want {
+                value,
+                span,
+                path: path(field),
+                named: true,
+                permits_ipv6_loss: false,
+            };
+            let kind = Value::Text(format!("{} external", tunnel.mode).into());
+            wants.add(
+                Fact::link(&self.netns, tunnel.name, fact::Field::Kind),
+                want(kind, tunnel.span, "mode"),
+            );
+            for (field, value, span, key) in &tunnel.settings {
+                wants.add(
+                    Fact::link(&self.netns, tunnel.name, *field),
+                    want(value.clone(), *span, key),
+                );
+            }
+        }
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        let mut keys = Vec::new();
+        for tunnel in &self.entries {
+            for (field, value, ..) in &tunnel.settings {
+                if let Some(key) = field.sysctl_of(tunnel.name) {
+                    keys.push((key, value.to_string()));
+                }
+            }
+        }
+        keys
+    }
+}
+
+impl Tunnel {
+    /// Whether the kernel can have this tunnel; what stands in the way is explained.
+    fn possible(&self, host: &Snapshot, wants: &mut Wants) -> bool {
+        let (name, mode) = (self.name, self.mode);
+        let path = format!("tunnel.{name}");
+        let existing = host.links.get(&name);
+        let in_place = existing.is_some_and(|link| link.kind_name() == mode.kind() && link.external);
+        let other = host
+            .links
+            .iter()
+            .find(|(other, link)| **other != name && link.kind_name() == mode.kind() && link.external);
+        if let (false, Some((other, _))) = (in_place, other) {
+            wants
+                .diagnostics
+                .add(
+                    self.span,
+                    path,
+                    format!("{other} is an external {mode} already, and a namespace can have one only"),
+                )
+                .hint(format!(
+                    "declare {other} instead, or remove it first: ip link del dev {other}"
+                ));
+            return false;
+        }
+        let fallback = mode
+            .fallback_device()
+            .parse()
+            .ok()
+            .and_then(|name: LinkName| host.links.get(&name));
+        if mode == TunnelMode::Ipip && !in_place && !self.force && fallback.is_some_and(|link| link.up) {
+            wants
+                .diagnostics
+                .add(self.span, path, format!("tunl0 is up, as it is where Calico runs IPIP: {name} would take the packets that are Calico's"))
+                .hint("switch Calico to VXLAN or no encapsulation, or set tunl0 down if nothing uses it")
+                .hint(format!("tunnel.{name}.force: true makes it all the same"));
+            return false;
+        }
+        if let (false, Some(Support::Missing { module })) = (in_place, host.tunnels.get(&mode)) {
+            wants
+                .diagnostics
+                .add(
+                    self.span,
+                    path,
+                    format!(
+                        "the kernel {} has no module {module}, which makes {mode} tunnels",
+                        host.kernel
+                    ),
+                )
+                .hint(format!("it comes with a kernel built with {}", mode.config()));
+            return false;
+        }
+        if let (false, Some(link)) = (in_place, existing) {
+            let external = if link.external { " external" } else { "" };
+            let message = format!(
+                "is there as {}{external}, not as {mode} external: it must be deleted and made again",
+                link.kind_name()
+            );
+            wants.findings.add(
+                Code::NK008,
+                name,
+                message,
+                "its addresses and routes go with it: --allow-lossy lets apply do so",
+            );
+        }
+        true
+    }
+}

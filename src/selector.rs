@@ -1,0 +1,242 @@
+//! Which interfaces a `match` means: a glob over names, a kind, a driver. Some interfaces no glob
+//! may reach, because somebody else depends on them.
+
+use crate::error::{Error, ErrorKind};
+use crate::link_name::LinkName;
+use crate::snapshot::Link;
+
+/// A `match` of a document. All conditions that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Glob over the name.
+    pub name: Option<Glob>,
+    /// The rtnetlink kind; `physical` for devices without one.
+    pub kind: Option<String>,
+    /// The driver by ethtool's word.
+    pub driver: Option<String>,
+}
+
+/// A pattern over interface names: `*`, `?`, `[a-z]`, `[!a-z]`; a backslash takes the next
+/// character as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Byte(u8),
+    AnyByte,
+    AnyRun,
+    Class { negated: bool, ranges: Vec<(u8, u8)> },
+}
+
+impl Selector {
+    /// Whether an interface is meant.
+    pub fn matches(&self, name: LinkName, link: &Link) -> bool {
+        self.name
+            .as_ref()
+            .is_none_or(|glob| glob.matches(name.as_bytes()))
+            && self.kind.as_deref().is_none_or(|kind| link.kind_name() == kind)
+            && self
+                .driver
+                .as_deref()
+                .is_none_or(|driver| link.driver.as_deref() == Some(driver))
+    }
+}
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for an empty pattern, an open bracket or a backslash at the end.
+    pub fn new(pattern: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| Error::new(ErrorKind::Input, format!("the pattern `{pattern}` {why}"));
+        if pattern.is_empty() {
+            return Err(refuse("is empty").hint("`*` matches every name"));
+        }
+        let mut pieces = Vec::new();
+        let mut rest = pattern.bytes();
+        while let Some(byte) = rest.next() {
+            pieces.push(match byte {
+                b'*' => Piece::AnyRun,
+                b'?' => Piece::AnyByte,
+                b'[' => class(&mut rest).ok_or_else(|| {
+                    refuse("has a `[` without its `]`").hint("write `\\[` for a bracket in the name")
+                })?,
+                b'\\' => Piece::Byte(rest.next().ok_or_else(|| refuse("ends in a backslash"))?),
+                other => Piece::Byte(other),
+            });
+        }
+        pieces.dedup_by(|a, b| *a == Piece::AnyRun && *b == Piece::AnyRun);
+        Ok(Glob(pieces))
+    }
+
+    /// Whether a name matches as a whole.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        let (mut piece, mut at) = (0, 0);
+        // Where to go on when a run must take one byte more: the piece after the last `*`.
+        let mut retry: Option<(usize, usize)> = None;
+        loop {
+            let taken = match (self.0.get(piece), name.get(at)) {
+                (None, None) => return true,
+                (Some(Piece::AnyRun), _) => {
+                    piece += 1;
+                    retry = Some((piece, at));
+                    continue;
+                }
+                (Some(Piece::AnyByte), Some(_)) => true,
+                (Some(Piece::Byte(wanted)), Some(byte)) => wanted == byte,
+                (Some(Piece::Class { negated, ranges }), Some(byte)) => {
+                    ranges.iter().any(|(low, high)| (low..=high).contains(&byte)) != *negated
+                }
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if taken {
+                (piece, at) = (piece + 1, at + 1);
+            } else if let Some((after, from)) = retry
+                && from < name.len()
+            {
+                retry = Some((after, from + 1));
+                (piece, at) = (after, from + 1);
+            } else {
+                return false;
+            }
+        }
+    }
+}
+
+/// The rest of a bracket expression; a `]` right after the opening is a member.
+fn class(rest: &mut std::str::Bytes<'_>) -> Option<Piece> {
+    let mut members = Vec::new();
+    let mut byte = rest.next()?;
+    let negated = matches!(byte, b'!' | b'^');
+    if negated {
+        byte = rest.next()?;
+    }
+    loop {
+        members.push(byte);
+        byte = rest.next()?;
+        if byte == b']' {
+            break;
+        }
+    }
+    let mut ranges = Vec::new();
+    let mut rest = members.as_slice();
+    loop {
+        rest = match rest {
+            [] => break,
+            [low, b'-', high, tail @ ..] => {
+                ranges.push((*low, *high));
+                tail
+            }
+            [one, tail @ ..] => {
+                ranges.push((*one, *one));
+                tail
+            }
+        };
+    }
+    Some(Piece::Class { negated, ranges })
+}
+
+/// Why an interface is not netkeel's to write, however it is named.
+pub fn refusal(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "lo" => "the loopback interface is the host's own: nothing on a network path goes through it",
+        "tunl0" => "tunl0 is the fallback device of the ipip module, and Calico's when it runs IPIP",
+        "ip6tnl0" => "ip6tnl0 is the fallback device of the ip6_tunnel module",
+        "ovs-system" => "ovs-system belongs to the Open vSwitch datapath",
+        _ if ["genev_sys_", "vxlan_sys_", "gre_sys"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix)) =>
+        {
+            "Open vSwitch makes its tunnel devices with the largest MTU on purpose; the MTU of the pods is what limits packets"
+        }
+        _ => return None,
+    })
+}
+
+/// Who makes and keeps an interface that a glob must not reach; naming it exactly is allowed.
+pub fn keeper(name: &str) -> Option<&'static str> {
+    /// Names, or prefixes ending in `*`, of devices that CNIs and their like keep.
+    const KEEPERS: &[(&str, &str)] = &[
+        ("ovn0", "kube-ovn"),
+        ("mirror0", "kube-ovn"),
+        ("ovn-k8s-mp*", "OVN-Kubernetes"),
+        ("br-int", "OVN"),
+        ("br-ex", "OVN-Kubernetes"),
+        ("vxlan.calico", "Calico"),
+        ("vxlan-v6.calico", "Calico"),
+        ("wireguard.cali", "Calico"),
+        ("wg-v6.cali", "Calico"),
+        ("bpfin.cali", "Calico"),
+        ("bpfout.cali", "Calico"),
+        ("cilium_*", "Cilium"),
+        ("flannel.*", "flannel"),
+        ("flannel-v6.*", "flannel"),
+        ("antrea-*", "Antrea"),
+        ("weave", "Weave"),
+        ("datapath", "Weave"),
+        ("vxlan-6784", "Weave"),
+        ("kube-bridge", "kube-router"),
+        ("kube-ipvs0", "kube-proxy"),
+        ("nodelocaldns", "node-local-dns"),
+        ("kubespan", "Talos KubeSpan"),
+    ];
+    let found = KEEPERS
+        .iter()
+        .find(|(pattern, _)| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *pattern,
+        });
+    found.map(|(_, keeper)| *keeper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matching(pattern: &str, names: &[&str]) -> String {
+        let glob = Glob::new(pattern).unwrap();
+        names
+            .iter()
+            .filter(|name| glob.matches(name.as_bytes()))
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn a_glob_covers_the_whole_name() {
+        let names = ["cali0", "calico", "xcali0", "eth0", "eth10", "e[0]", "eth0.100"];
+        assert_eq!(matching("cali*", &names), "cali0 calico");
+        assert_eq!(matching("eth?", &names), "eth0");
+        assert_eq!(matching("eth[0-9]*", &names), "eth0 eth10 eth0.100");
+        assert_eq!(matching("e[!t]0]", &names), "e[0]");
+        assert_eq!(matching(r"e\[0\]", &names), "e[0]");
+        assert_eq!(matching("*0*", &names), "cali0 xcali0 eth0 eth10 e[0] eth0.100");
+    }
+
+    #[test]
+    fn a_broken_pattern_is_refused() {
+        for pattern in ["", "e[0", "eth\\", "[]"] {
+            assert!(Glob::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_name_matches_itself_only(name in "[!-~]{1,8}", other in "[!-~]{1,8}") {
+            let escaped: String = name.chars().flat_map(|c| ['\\', c]).collect();
+            let glob = Glob::new(&escaped).unwrap();
+            prop_assert!(glob.matches(name.as_bytes()));
+            prop_assert_eq!(glob.matches(other.as_bytes()), name == other);
+        }
+
+        #[test]
+        fn any_pattern_ends(pattern in r"[a*?\[\]\\!-]{0,24}", name in "a{0,15}") {
+            if let Ok(glob) = Glob::new(&pattern) {
+                glob.matches(name.as_bytes());
+            }
+        }
+    }
+}

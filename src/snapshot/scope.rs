@@ -1,0 +1,103 @@
+//! Which facts to read: a snapshot holds what its scope names, and no walk over /proc/sys.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::Families;
+use crate::persist;
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+
+/// Which facts to read beside the interfaces, which are always read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Addresses of which families.
+    pub families: Families,
+    /// The driver of each interface (one ioctl an interface).
+    pub drivers: bool,
+    /// These sysctls.
+    pub sysctls: BTreeSet<SysctlKey>,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+    /// Whether these tunnels can be made.
+    pub tunnels: BTreeSet<TunnelMode>,
+}
+
+/// The sysctls that a network path depends on, for a snapshot that is taken without a document.
+const OF_A_PATH: &[&str] = &[
+    "net/core/default_qdisc",
+    "net/core/devconf_inherit_init_net",
+    "net/core/fb_tunnels_only_for_init_net",
+    "net/core/netdev_budget",
+    "net/core/netdev_budget_usecs",
+    "net/core/netdev_max_backlog",
+    "net/core/optmem_max",
+    "net/core/rmem_default",
+    "net/core/rmem_max",
+    "net/core/somaxconn",
+    "net/core/wmem_default",
+    "net/core/wmem_max",
+    "net/ipv4/conf/all/accept_redirects",
+    "net/ipv4/conf/all/accept_local",
+    "net/ipv4/conf/all/log_martians",
+    "net/ipv4/conf/all/route_localnet",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/all/src_valid_mark",
+    "net/ipv4/conf/default/accept_redirects",
+    "net/ipv4/conf/default/forwarding",
+    "net/ipv4/conf/default/rp_filter",
+    "net/ipv4/icmp_msgs_burst",
+    "net/ipv4/icmp_msgs_per_sec",
+    "net/ipv4/icmp_ratelimit",
+    "net/ipv4/icmp_ratemask",
+    "net/ipv4/ip_forward",
+    "net/ipv4/ip_forward_use_pmtu",
+    "net/ipv4/ip_no_pmtu_disc",
+    "net/ipv4/route/min_adv_mss",
+    "net/ipv4/route/min_pmtu",
+    "net/ipv4/route/mtu_expires",
+    "net/ipv4/tcp_base_mss",
+    "net/ipv4/tcp_mtu_probing",
+    "net/ipv4/tcp_rmem",
+    "net/ipv4/tcp_wmem",
+    "net/ipv4/udp_mem",
+    "net/ipv6/conf/all/disable_ipv6",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/default/disable_ipv6",
+    "net/ipv6/conf/default/forwarding",
+    "net/ipv6/route/min_adv_mss",
+    "net/ipv6/route/mtu_expires",
+];
+
+impl Scope {
+    /// What a snapshot should hold that nobody named a document for.
+    pub fn wide() -> Self {
+        Scope {
+            families: Families {
+                ipv4: true,
+                ipv6: true,
+            },
+            drivers: true,
+            sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
+            files: [persist::path("default")].into(),
+            tunnels: TunnelMode::ALL.iter().copied().collect(),
+        }
+    }
+
+    /// Adds what another scope names.
+    pub fn extend(&mut self, other: Scope) {
+        let Scope {
+            families,
+            drivers,
+            sysctls,
+            files,
+            tunnels,
+        } = other;
+        self.families.ipv4 |= families.ipv4;
+        self.families.ipv6 |= families.ipv6;
+        self.drivers |= drivers;
+        self.sysctls.extend(sysctls);
+        self.files.extend(files);
+        self.tunnels.extend(tunnels);
+    }
+}

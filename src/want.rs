@@ -1,0 +1,74 @@
+//! What a document wants of a host: one value for each fact, with the place that says so.
+
+use std::collections::BTreeMap;
+
+use crate::error::Diagnostics;
+use crate::fact::{Fact, Value};
+use crate::finding::Findings;
+use crate::link_name::LinkName;
+use crate::source::Span;
+
+/// The value that a fact should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// In the kernel's words.
+    pub value: Value,
+    /// Where the document says so.
+    pub span: Span,
+    /// The resource that says so, as a path: `link.pods.mtu`.
+    pub path: std::sync::Arc<str>,
+    /// The interface is named, not matched: it is missed when it is gone.
+    pub named: bool,
+    /// The document allows that IPv6 is lost for this.
+    pub permits_ipv6_loss: bool,
+}
+
+/// All wants of a document on a host, and what was noticed on the way.
+#[derive(Debug, Default)]
+pub struct Wants {
+    /// The wants.
+    pub facts: BTreeMap<Fact, Want>,
+    /// What is wrong: conflicts, values a device cannot take, refusals.
+    pub diagnostics: Diagnostics,
+    /// What should be known.
+    pub findings: Findings,
+    /// Interfaces that are named and not there, each with the path that names it first.
+    pub absent: BTreeMap<LinkName, String>,
+}
+
+impl Wants {
+    /// Adds a want; a different one on the same fact is a conflict.
+    pub fn add(&mut self, fact: Fact, want: Want) {
+        match self.facts.get(&fact) {
+            Some(first) if first.value == want.value => {}
+            Some(first) => {
+                let message = format!(
+                    "{fact} cannot be {} and {}",
+                    fact.show(Some(&first.value)),
+                    fact.show(Some(&want.value))
+                );
+                let label = format!("`{}` wants {}", first.path, fact.show(Some(&first.value)));
+                let first_span = first.span;
+                // A pair of lines can conflict on a thousand interfaces; the first tells it.
+                let told = self.diagnostics.list.iter().any(|d| {
+                    d.span == Some(want.span) && d.other.as_ref().is_some_and(|(span, _)| *span == first_span)
+                });
+                if !told {
+                    self.diagnostics
+                        .add(want.span, &*want.path, message)
+                        .other(first_span, label)
+                        .hint("keep one of the two");
+                }
+            }
+            None => {
+                self.facts.insert(fact, want);
+            }
+        }
+    }
+
+    /// Notes that an interface is named and not there. It is no error, since interfaces come and
+    /// go and another resource of the document may make this one.
+    pub fn when_absent(&mut self, name: LinkName, path: &str) {
+        self.absent.entry(name).or_insert_with(|| path.to_owned());
+    }
+}
