@@ -91,7 +91,7 @@ class Host:
 
     def rp_filter(self, interface):
         """The value of an interface, or of `all` or `default`."""
-        return self.sh(f"cat /proc/sys/net/ipv4/conf/{interface}/rp_filter")
+        return self.sh(f"cat /proc/sys/net/ipv4/conf/{interface}/rp_filter || echo absent")
 
     def set_rp_filter(self, **values):
         """Breaks or prepares rp_filter by hand, behind netkeel's back."""

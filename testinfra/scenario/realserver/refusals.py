@@ -47,5 +47,5 @@ def calico(report, host):
 def clear(host, *links):
     """Removes tunnels and what netkeel wrote for them."""
     for link in links:
-        host.sh(f"ip link del {link}")
+        host.sh(f"test ! -e /sys/class/net/{link} || ip link del {link}")
     host.sh(f"rm -f {DROP_IN} && udevadm settle")
