@@ -33,33 +33,28 @@ pub struct Applied {
 #[derive(Debug)]
 pub enum Failure {
     /// The document and the host do not go together; nothing was written.
-    Invalid(Diagnostics),
+    Invalid(Box<Diagnostics>),
     /// Wanted facts could not be read; nothing was written.
     Unread(Vec<Problem>),
     /// The plan loses what only `--allow-lossy` permits to lose; nothing was written.
     Lossy(Box<Plan>),
     /// The host could not be looked at before anything was written.
     Unobserved(Error),
-    /// Something failed and all that had been done was undone.
-    RolledBack {
-        /// What failed.
-        cause: Error,
-        /// What was undone, in the order in which it was.
-        undone: Vec<Op>,
-        /// What undoing did not bring back.
-        lost: Vec<String>,
-    },
-    /// Something failed, and so did undoing it.
-    NotRolledBack {
-        /// What failed.
-        cause: Error,
-        /// What was undone.
-        undone: Vec<Op>,
-        /// What could not be undone and why: these commands remain.
-        remaining: Vec<(Op, Error)>,
-        /// What undoing did not bring back.
-        lost: Vec<String>,
-    },
+    /// Something failed, and what had been done was undone as far as could be.
+    Failed(Box<Rollback>),
+}
+
+/// How an apply that failed was undone.
+#[derive(Debug)]
+pub struct Rollback {
+    /// What failed.
+    pub cause: Error,
+    /// What was undone, in the order in which it was.
+    pub undone: Vec<Op>,
+    /// What could not be undone and why: these commands remain. Empty when all is as it was.
+    pub remaining: Vec<(Op, Error)>,
+    /// What undoing does not bring back.
+    pub lost: Vec<String>,
 }
 
 /// Makes the host as the document says, or leaves it as it was. `progress` is told the number of
@@ -178,16 +173,12 @@ impl Run<'_> {
             }
             lost.extend(step.undo.loses);
         }
-        if remaining.is_empty() {
-            Failure::RolledBack { cause, undone, lost }
-        } else {
-            Failure::NotRolledBack {
-                cause,
-                undone,
-                remaining,
-                lost,
-            }
-        }
+        Failure::Failed(Box::new(Rollback {
+            cause,
+            undone,
+            remaining,
+            lost,
+        }))
     }
 }
 

@@ -48,15 +48,21 @@ pub enum Code {
     NK007,
     /// A device must be deleted and made again.
     NK008,
+    /// Reverse path filtering drops what comes out of a tunnel.
+    NK009,
 }
 
 impl Code {
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NK001 | Code::NK002 | Code::NK003 | Code::NK004 | Code::NK005 | Code::NK008 => {
-                Severity::Warning
-            }
+            Code::NK001
+            | Code::NK002
+            | Code::NK003
+            | Code::NK004
+            | Code::NK005
+            | Code::NK008
+            | Code::NK009 => Severity::Warning,
             Code::NK006 | Code::NK007 => Severity::Note,
         }
     }

@@ -114,10 +114,10 @@ impl Plan {
 /// # Errors
 /// Everything that is wrong between the document and the host: conflicts, values that a device
 /// cannot take, tunnels that cannot be.
-pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Diagnostics> {
+pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
     let wants = document.wants(host);
     if !wants.diagnostics.is_empty() {
-        return Err(wants.diagnostics);
+        return Err(Box::new(wants.diagnostics));
     }
     let mut problems = host.problems.clone();
     let mut drift = Vec::new();

@@ -7,7 +7,7 @@ use clap::Args;
 use super::arguments::{Documents, Output};
 use super::load::{Loaded, load};
 use super::{exit, output};
-use crate::apply::{Applied, Failure, Permissions, apply};
+use crate::apply::{Applied, Failure, Permissions, Rollback, apply};
 use crate::error::Error;
 use crate::kernel::Live;
 use crate::render::{count, json};
@@ -92,41 +92,39 @@ fn failed(failure: Failure, sources: &Sources) -> u8 {
             }
             output::error(&error.hint("--allow-lossy permits it"));
         }
-        Failure::RolledBack { cause, undone, lost } => {
-            output::error(&cause);
-            output::say(&match undone.len() {
-                0 => "nothing had been written: the host is as it was\n".to_owned(),
-                number => format!(
-                    "rolled back: {} undone, the host is as it was\n",
-                    count(number, "write")
-                ),
-            });
-            for lost in lost {
-                output::say(&format!("  not brought back: {lost}\n"));
-            }
-            return exit::ROLLED_BACK;
-        }
-        Failure::NotRolledBack {
-            cause,
-            undone,
-            remaining,
-            lost,
-        } => {
-            output::error(&cause);
-            let (undone, left) = (count(undone.len(), "write"), count(remaining.len(), "write"));
-            output::say(&format!(
-                "NOT rolled back: {undone} undone, {left} left. These commands remain:\n"
-            ));
-            for (op, error) in remaining {
-                output::say(&format!("  {op}    # failed: {error}\n"));
-            }
-            for lost in lost {
-                output::say(&format!("  not brought back: {lost}\n"));
-            }
-            return exit::NOT_ROLLED_BACK;
-        }
+        Failure::Failed(rollback) => return rolled_back(&rollback),
     }
     exit::ERROR
+}
+
+fn rolled_back(rollback: &Rollback) -> u8 {
+    let Rollback {
+        cause,
+        undone,
+        remaining,
+        lost,
+    } = rollback;
+    output::error(cause);
+    let undone = count(undone.len(), "write");
+    output::say(&match remaining.len() {
+        0 if rollback.undone.is_empty() => "nothing had been written: the host is as it was\n".to_owned(),
+        0 => format!("rolled back: {undone} undone, the host is as it was\n"),
+        left => format!(
+            "NOT rolled back: {undone} undone, {} left. These commands remain:\n",
+            count(left, "write")
+        ),
+    });
+    for (op, error) in remaining {
+        output::say(&format!("  {op}    # failed: {error}\n"));
+    }
+    for lost in lost {
+        output::say(&format!("  not brought back: {lost}\n"));
+    }
+    if remaining.is_empty() {
+        exit::ROLLED_BACK
+    } else {
+        exit::NOT_ROLLED_BACK
+    }
 }
 
 /// A line that counts, on a terminal, when there is much to do.
@@ -147,7 +145,7 @@ impl Progress {
     }
 
     fn show(&mut self, done: usize, all: usize) {
-        if self.wanted && all >= Progress::MANY && (done % 50 == 0 || done == all) {
+        if self.wanted && all >= Progress::MANY && (done.is_multiple_of(50) || done == all) {
             self.shown = true;
             output::say(&format!("\rapplying {done}/{all}"));
         }

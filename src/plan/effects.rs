@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
+use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::rpfilter::{Decider, RpFilter, Verdict, effective};
+use crate::rpfilter::{Decider, Effective, RpFilter, Verdict, effective};
 use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Change, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot};
 use crate::want::Want;
 
-/// Judges each wanted rp_filter by its effect on the host as it will be.
+/// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
 pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    for fact in wants.keys().filter(|fact| fact.field == Field::RpFilter) {
+    for fact in wants.keys() {
         let Object::Link(name) = &fact.object else {
             continue;
         };
@@ -28,26 +29,44 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
             continue;
         };
         let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
-        if effective.decided_by == Decider::All {
-            let message = format!(
-                "its rp_filter {} has no effect: net.ipv4.conf.all.rp_filter is {} and the larger of the two counts",
-                word(own),
-                word(all)
-            );
-            let remedy = format!(
-                "set net.ipv4.conf.all.rp_filter to {} or less, and each interface as it should be",
-                own.max(0)
-            );
-            findings.add(Code::NK001, name, message, remedy);
+        match fact.field {
+            Field::RpFilter => judge_wanted(*name, all, own, effective, findings),
+            Field::Kind if effective.verdict != Verdict::Accept => {
+                let decider = match effective.decided_by {
+                    Decider::All => "net.ipv4.conf.all.rp_filter".to_owned(),
+                    Decider::Interface => format!("net.ipv4.conf.{name}.rp_filter"),
+                };
+                let message = format!(
+                    "its effective rp_filter is {} (decided by {decider}), which drops the IPv4 packets that come out of it: their way back is another interface",
+                    word(effective.value)
+                );
+                findings.add(Code::NK009, name, message, "rp_filter: off on the tunnel and 0 on net.ipv4.conf.all; or loose, with an address on the tunnel");
+            }
+            _ => {}
         }
-        if effective.verdict == Verdict::DropNoAddress {
-            findings.add(
-                Code::NK002,
-                name,
-                "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
-                "give it an address (127.0.0.42/32 will do), or use off or strict",
-            );
-        }
+    }
+}
+
+fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findings: &mut Findings) {
+    if effective.decided_by == Decider::All {
+        let message = format!(
+            "its rp_filter {} has no effect: net.ipv4.conf.all.rp_filter is {} and the larger of the two counts",
+            word(own),
+            word(all)
+        );
+        let remedy = format!(
+            "set net.ipv4.conf.all.rp_filter to {} or less, and each interface as it should be",
+            own.max(0)
+        );
+        findings.add(Code::NK001, name, message, remedy);
+    }
+    if effective.verdict == Verdict::DropNoAddress {
+        findings.add(
+            Code::NK002,
+            name,
+            "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
+            "give it an address (127.0.0.42/32 will do), or use off or strict",
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{Undo, write};
-use crate::fact::{Fact, Field, Object, Value};
+use crate::fact::{Field, Object, Value};
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
 
@@ -95,20 +95,27 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
     if let Op::SetUp { target, up: false } = op {
         loses.push(format!("the routes through {}", target.name));
     }
-    let lost: Vec<&Fact> = changes
-        .iter()
-        .filter(|change| {
-            matches!(change.fact.field, Field::Address(IpNet::V6(_)))
-                && change.to == Some(Value::Switch(false))
-        })
-        .filter(|change| !matches!(op, Op::RemoveAddress { .. }) && can_come_back(change))
-        .map(|change| &change.fact)
-        .collect();
-    for fact in &lost {
-        if let (Some(name), Field::Address(address)) = (fact.link_name(), fact.field) {
-            loses.push(format!(
-                "{address} of {name}: undo adds it again, without its lifetime and routes"
-            ));
+    let went = |change: &&Change| change.to.is_none() || change.to == Some(Value::Switch(false));
+    for change in changes.iter().filter(went) {
+        let Some(name) = change.fact.link_name() else {
+            continue;
+        };
+        match (op, change.fact.field) {
+            (Op::RemoveAddress { .. }, _) => {}
+            (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(change) => {
+                loses.push(format!(
+                    "{address} of {name}: undo adds it again, without its lifetime and routes"
+                ));
+            }
+            (_, Field::Address(address @ IpNet::V6(_))) => {
+                loses.push(format!("{address} of {name}, until the kernel makes it again"));
+            }
+            (Op::SetMtu { .. }, Field::DisableIpv6) => {
+                loses.push(format!(
+                    "the settings below net.ipv6.conf.{name}, which start anew from `default`"
+                ));
+            }
+            _ => {}
         }
     }
     loses

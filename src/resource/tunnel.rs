@@ -207,6 +207,7 @@ impl Section for Tunnels {
             }
         }
         if !self.entries.is_empty() {
+            scope.families.ipv4 = true;
             let starts_with = [
                 "net/ipv4/conf/default/rp_filter",
                 "net/ipv4/conf/all/rp_filter",
