@@ -1,6 +1,9 @@
 //! The desired state: layers of nodes checked against one shape, merged, and read kind by kind.
 
 pub mod check;
+#[cfg(test)]
+mod sample;
+pub mod schema;
 pub mod shape;
 pub mod suggestion;
 

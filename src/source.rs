@@ -13,6 +13,11 @@ pub mod text;
 pub mod toml;
 pub mod yaml;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::error::Diagnostics;

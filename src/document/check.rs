@@ -6,7 +6,15 @@ use crate::source::text::quoted;
 use crate::source::{Data, Entry, Node, Path, Span};
 
 use super::shape::{Field, Shape};
-use super::suggestion::{listed, suggest};
+use super::suggestion::{listed, nearest, suggest};
+pub use required::check_required;
+use required::missing;
+use wording::{due, range, takes, takes_text};
+
+mod required;
+#[cfg(test)]
+mod tests;
+mod wording;
 
 /// Checks a whole document: all values, and that what is required is there.
 pub fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
@@ -24,37 +32,6 @@ pub fn check_layer(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mu
         diagnostics,
     }
     .node(node, shape, path);
-}
-
-/// Checks merged layers, each of which has passed [`check_layer`]: only that what is required is
-/// there.
-pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
-    match (shape, &node.data) {
-        (Shape::Map(fields), Data::Map(entries)) => {
-            missing(node, fields, path, diagnostics);
-            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
-                if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
-                    check_required(&entry.value, &field.shape, &path.key(&entry.key), diagnostics);
-                }
-            }
-        }
-        (Shape::Table { value, .. }, Data::Map(entries)) => {
-            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
-                check_required(&entry.value, value, &path.key(&entry.key), diagnostics);
-            }
-        }
-        (Shape::List(shape), Data::List(items)) => {
-            for (index, item) in items.iter().enumerate() {
-                check_required(item, shape, &path.index(index), diagnostics);
-            }
-        }
-        (Shape::Either(shapes), Data::Map(_) | Data::List(_)) => {
-            if let Some(shape) = shapes.iter().find(|shape| takes(shape, node)) {
-                check_required(node, shape, path, diagnostics);
-            }
-        }
-        _ => {}
-    }
 }
 
 struct Checker<'a> {
@@ -160,8 +137,11 @@ impl Checker<'_> {
             Some(Form::Other { what, meant }) => {
                 let message = format!("{} is {what}; only decimal integers are taken", quoted(value));
                 let diagnostic = self.diagnostics.add(node.span, path, message);
-                if !meant.is_empty() {
-                    diagnostic.hint(format!("write {}, if that is meant", meant.join(" or ")));
+                if let [one] = meant.as_slice() {
+                    diagnostic.hint(format!("write {one}"));
+                } else if !meant.is_empty() {
+                    // Octal to YAML 1.1, decimal to YAML 1.2.
+                    diagnostic.hint(format!("write {}, whichever is meant", meant.join(" or ")));
                 }
                 true
             }
@@ -175,13 +155,13 @@ impl Checker<'_> {
     }
 
     fn switch(&mut self, node: &Node, path: &Path<'_>) {
-        let number = node.integer();
+        let meant = match node.integer() {
+            Some(0) => Some("write `false`"),
+            Some(1) => Some("write `true`"),
+            _ => None,
+        };
         let diagnostic = self.mismatch(node, &Shape::Switch, path);
-        match number {
-            Some(0) => drop(diagnostic.hint("write `false`")),
-            Some(1) => drop(diagnostic.hint("write `true`")),
-            _ => {}
-        }
+        diagnostic.hints.extend(meant.map(str::to_owned));
     }
 
     fn word(&mut self, node: &Node, shape: &Shape, words: &[&str], path: &Path<'_>) {
@@ -189,9 +169,13 @@ impl Checker<'_> {
             self.mismatch(node, shape, path);
             return;
         };
+        if value.is_empty() {
+            self.mismatch(node, shape, path);
+            return;
+        }
         let message = format!("{} is not one of {}", quoted(value), listed(words));
         let diagnostic = self.diagnostics.add(node.span, path, message);
-        let near = super::suggestion::nearest(value, words.iter().copied());
+        let near = nearest(value, words.iter().copied());
         diagnostic
             .hints
             .extend(near.map(|near| format!("did you mean {}?", quoted(near))));
@@ -253,11 +237,16 @@ impl Checker<'_> {
     }
 
     fn mismatch(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) -> &mut crate::error::Diagnostic {
-        let plain_boolean = matches!(node.data, Data::Bool(_) | Data::Integer(_)) && wants_text(shape);
-        let written = node.scalar().unwrap_or_default();
+        let written = node.scalar().filter(|text| takes_text(shape, text));
+        let written = written.filter(|_| matches!(node.data, Data::Bool(_) | Data::Integer(_)));
         let diagnostic = self.expected(&due(shape), node, path);
-        if plain_boolean {
+        if let Some(written) = written {
             diagnostic.hint(format!("write \"{written}\" if text is meant"));
+        } else if let (Shape::Map(_) | Shape::Table { .. }, Data::Text { value, plain: true }) =
+            (shape, &node.data)
+            && value.contains(':')
+        {
+            diagnostic.hint("write `key: value`, with a blank after the colon");
         }
         diagnostic
     }
@@ -269,65 +258,5 @@ impl Checker<'_> {
 
     fn error(&mut self, span: Span, path: &Path<'_>, error: Error) {
         self.diagnostics.add(span, path, error.message).hints = error.hints;
-    }
-}
-
-fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
-    for field in fields.iter().filter(|field| field.required) {
-        if node.get(field.name).is_none() {
-            diagnostics
-                .add(
-                    node.span,
-                    path.key(field.name),
-                    format!("the key `{}` is missing", field.name),
-                )
-                .hint(field.doc);
-        }
-    }
-}
-
-/// Whether a shape is for this kind of value at all.
-fn takes(shape: &Shape, node: &Node) -> bool {
-    match (shape, &node.data) {
-        (Shape::Either(shapes), _) => shapes.iter().any(|shape| takes(shape, node)),
-        (_, Data::Null) => false,
-        (Shape::Map(_) | Shape::Table { .. }, data) => matches!(data, Data::Map(_)),
-        (Shape::List(_), data) => matches!(data, Data::List(_)),
-        (Shape::Vector, data) => !matches!(data, Data::Map(_)),
-        (_, data) => !matches!(data, Data::Map(_) | Data::List(_)),
-    }
-}
-
-fn wants_text(shape: &Shape) -> bool {
-    match shape {
-        Shape::Text { .. } => true,
-        Shape::Either(shapes) => shapes.iter().any(wants_text),
-        _ => false,
-    }
-}
-
-/// What a shape wants, in the words of a message.
-fn due(shape: &Shape) -> String {
-    match shape {
-        Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
-        Shape::List(_) => "a list".to_owned(),
-        Shape::Integer { min, max, .. } => format!("an integer from {}", range(*min, *max)),
-        Shape::Switch => "`true` or `false`".to_owned(),
-        Shape::Choice(words) => {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            format!("one of {}", listed(&words))
-        }
-        Shape::Word(words) => format!("one of {}", listed(words)),
-        Shape::Text { what, .. } => (*what).to_owned(),
-        Shape::Vector => "a number, text, or a list of them".to_owned(),
-        Shape::Either(shapes) => shapes.iter().map(due).collect::<Vec<_>>().join(", or "),
-    }
-}
-
-fn range(min: i64, max: i64) -> String {
-    match (min, max) {
-        (i64::MIN, i64::MAX) => "the whole 64-bit range".to_owned(),
-        (min, i64::MAX) => format!("{min} up"),
-        (min, max) => format!("{min} to {max}"),
     }
 }

@@ -10,36 +10,52 @@ use super::{Data, Entry, FileId, MAX_DEPTH, MAX_NODES, Node, Path, Span, number}
 use crate::error::Diagnostics;
 
 mod relaxed;
+#[cfg(test)]
+mod tests;
 
 /// Parses a JSON document; `None` when its syntax cannot be followed to the end.
 pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
-    if !nests_well(file, text, diagnostics) {
+    if let Some(at) = too_deep(text) {
+        let message = format!("nested more than {MAX_DEPTH} levels deep");
+        diagnostics.add(Span::new(file, at, at + 1), "", message);
         return None;
     }
     match parse_to_ast(text, &CollectOptions::default(), &strict()) {
-        Ok(result) => {
-            let mut builder = Builder {
-                file,
-                diagnostics,
-                nodes: 0,
-            };
-            match result.value {
-                Some(value) => builder.node(value, &Path::ROOT),
-                None => Some(Node {
-                    span: Span::new(file, 0, 0),
-                    data: Data::Null,
-                }),
-            }
-        }
+        Ok(result) => build(file, text, result.value, diagnostics),
         Err(error) => {
             // Slower, but it finds all that is only too relaxed.
-            let before = diagnostics.count();
-            relaxed::report(file, text, diagnostics);
-            if diagnostics.count() == before {
+            if !relaxed::report(file, text, diagnostics) {
                 syntax(file, text, &error, diagnostics);
             }
             None
         }
+    }
+}
+
+/// Parses a text that may be JSON; the outer `None` when it is not.
+pub(super) fn parse_if_json(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Option<Node>> {
+    if too_deep(text).is_some() {
+        return None;
+    }
+    let result = parse_to_ast(text, &CollectOptions::default(), &strict()).ok()?;
+    Some(build(file, text, result.value, diagnostics))
+}
+
+fn build(file: FileId, text: &str, value: Option<Value<'_>>, diagnostics: &mut Diagnostics) -> Option<Node> {
+    if let Some(span) = foreign_blank(file, text) {
+        diagnostics.add(span, "", "a blank that is not ASCII outside of quotes");
+    }
+    let mut builder = Builder {
+        file,
+        diagnostics,
+        nodes: 0,
+    };
+    match value {
+        Some(value) => builder.node(value, &Path::ROOT),
+        None => Some(Node {
+            span: Span::new(file, 0, 0),
+            data: Data::Null,
+        }),
     }
 }
 
@@ -58,37 +74,69 @@ fn strict() -> ParseOptions {
     }
 }
 
-/// The parser recurses, so depth is looked at first: brackets outside of strings.
-fn nests_well(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
+/// Where the nesting is too deep: the parser recurses without regard to that.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in outside_of_quotes(text) {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} levels deep");
-            diagnostics.add(Span::new(file, at, at + 1), "", message);
-            return false;
+            return Some(at);
         }
     }
-    true
+    None
+}
+
+/// The parser takes any blank of Unicode for one; JSON does not.
+fn foreign_blank(file: FileId, text: &str) -> Option<Span> {
+    if text.is_ascii() {
+        return None;
+    }
+    let (at, _) = outside_of_quotes(text).find(|(_, byte)| !byte.is_ascii())?;
+    let blank = text.get(at..).and_then(|rest| rest.chars().next())?;
+    Some(Span::new(file, at, at + blank.len_utf8()))
+}
+
+fn outside_of_quotes(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let (mut inside, mut escaped) = (false, false);
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if inside => escaped = true,
+            b'"' => {
+                inside = !inside;
+                return false;
+            }
+            _ => {}
+        }
+        !inside
+    })
 }
 
 fn syntax(file: FileId, text: &str, error: &ParseError, diagnostics: &mut Diagnostics) {
     let range = error.range();
+    let (start, end) = (range.start.min(text.len()), range.end.min(text.len()));
+    let (before, behind) = text.split_at_checked(start).unwrap_or((text, ""));
+    let digit = |char: char| char.is_ascii_digit();
+    // The parser reads a number that ends, and another one.
+    if before.ends_with('0') && behind.starts_with(digit) {
+        let span = Span::new(
+            file,
+            start - 1,
+            start + behind.find(|char| !digit(char)).unwrap_or(behind.len()),
+        );
+        diagnostics.add(span, "", "a number with a leading zero");
+        return;
+    }
     let mut reason = error.kind().to_string();
     if let Some(first) = reason.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    let start = range.start.min(text.len());
     diagnostics.add(
-        Span::new(file, start, range.end.min(text.len())),
+        Span::new(file, start, end),
         "",
         format!("not valid JSON: {reason}"),
     );

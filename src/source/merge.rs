@@ -64,3 +64,41 @@ fn withdraw_in(node: &mut Node) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::{outline, yaml};
+
+    fn layers(base: &str, over: &str) -> String {
+        outline(&withdraw(merge(yaml(base), yaml(over))))
+    }
+
+    #[test]
+    fn maps_merge_and_the_rest_replaces() {
+        assert_eq!(
+            layers("a: {b: 1, c: 2}\nd: 1", "a: {c: 3, e: 4}"),
+            "{a: {b: 1, c: 3, e: 4}, d: 1}"
+        );
+        assert_eq!(layers("a: [1, 2]", "a: [3]"), "{a: [3]}");
+        assert_eq!(layers("a: {b: 1}", "a: 5"), "{a: 5}");
+        assert_eq!(layers("a: 5", "a: {b: 1}"), "{a: {b: 1}}");
+        assert_eq!(layers("a: 1", ""), "{a: 1}");
+        assert_eq!(layers("", "a: 1"), "{a: 1}");
+    }
+
+    #[test]
+    fn null_withdraws_and_a_later_layer_can_set_anew() {
+        assert_eq!(layers("a: {b: 1, c: 2}", "a: {b: ~}"), "{a: {c: 2}}");
+        assert_eq!(layers("a: {b: 1}", "a: null\nx: {y: ~}"), "{x: {}}");
+        let two = merge(yaml("a: {b: 1}"), yaml("a: ~"));
+        assert_eq!(outline(&withdraw(merge(two, yaml("a: {c: 2}")))), "{a: {c: 2}}");
+    }
+
+    #[test]
+    fn what_replaced_is_what_messages_point_to() {
+        let merged = merge(yaml("a: {b: 1}"), yaml("\n\na: {b: 2}"));
+        let a = merged.entries().first().unwrap();
+        assert_eq!((a.key_span.start, a.value.span.start), (2, 5));
+    }
+}

@@ -52,7 +52,7 @@ pub fn form(text: &str) -> Option<Form> {
     if body.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(match body.strip_prefix('0') {
             Some(rest) if !rest.is_empty() => other(
-                "a number with a leading zero, which some readers take for octal,",
+                "a number with a leading zero",
                 [signed(radix(body, 8)), signed(radix(body, 10))],
             ),
             _ if text.starts_with('+') => other("a number with a plus sign", [signed(radix(body, 10))]),

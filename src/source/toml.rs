@@ -13,6 +13,8 @@ use crate::error::Diagnostics;
 use tables::{Key, TableId, Tables};
 
 mod tables;
+#[cfg(test)]
+mod tests;
 
 /// Parses a TOML document; `None` when its syntax cannot be followed to the end.
 pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
@@ -38,13 +40,15 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
     };
     builder.document();
     let Builder {
-        errors,
+        mut errors,
         tables,
         nodes,
         deep,
         ..
     } = builder;
     let broken = deep || !errors.is_empty();
+    errors.sort_by_key(|error| error.unexpected().map(|span| span.start()));
+    errors.dedup();
     for error in errors {
         report(file, text, &error, diagnostics);
     }
@@ -58,7 +62,10 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
 
 fn report(file: FileId, text: &str, error: &ParseError, diagnostics: &mut Diagnostics) {
     let mut message = format!("not valid TOML: {}", error.description());
-    for (index, expected) in error.expected().unwrap_or_default().iter().enumerate() {
+    // What is expected then is one of many things.
+    let unquoted = error.description().contains("must be quoted");
+    let expected = error.expected().filter(|_| !unquoted).unwrap_or_default();
+    for (index, expected) in expected.iter().enumerate() {
         message.push_str(if index == 0 { ", expected " } else { " or " });
         match expected {
             Expected::Literal("\n") => message.push_str("a line end"),
@@ -95,8 +102,8 @@ impl<'a> Builder<'a, '_> {
             match event.kind() {
                 EventKind::StdTableOpen | EventKind::ArrayTableOpen => {
                     let array = event.kind() == EventKind::ArrayTableOpen;
-                    let keys = self.header_keys();
-                    let span = self.span(event);
+                    let mut span = self.span(event);
+                    let keys = self.header_keys(&mut span);
                     table = self.tables.header(&keys, array, span, self.diagnostics);
                 }
                 EventKind::SimpleKey => self.assignment(event, table),
@@ -106,12 +113,16 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn header_keys(&mut self) -> Vec<Key<'a>> {
+    /// The keys up to the closing bracket, to which the span is extended.
+    fn header_keys(&mut self, span: &mut Span) -> Vec<Key<'a>> {
         let mut keys = Vec::new();
-        while let Some(event) = self.events.next() {
+        for event in self.events.by_ref() {
             match event.kind() {
-                EventKind::SimpleKey => keys.push(self.key(event)),
-                EventKind::StdTableClose | EventKind::ArrayTableClose => break,
+                EventKind::SimpleKey => keys.push(key(self.file, self.source, event, &mut self.errors)),
+                EventKind::StdTableClose | EventKind::ArrayTableClose => {
+                    span.end = Span::new(self.file, 0, event.span().end()).end;
+                    break;
+                }
                 EventKind::Newline => break,
                 _ => {}
             }
@@ -121,10 +132,10 @@ impl<'a> Builder<'a, '_> {
 
     /// `a.b = value`, from its first key on.
     fn assignment(&mut self, first: &Event, table: TableId) {
-        let mut keys = vec![self.key(first)];
+        let mut keys = vec![key(self.file, self.source, first, &mut self.errors)];
         while let Some(event) = self.events.as_slice().first() {
             match event.kind() {
-                EventKind::SimpleKey => keys.push(self.key(event)),
+                EventKind::SimpleKey => keys.push(key(self.file, self.source, event, &mut self.errors)),
                 EventKind::KeyValSep => {
                     self.events.next();
                     self.tables.enter(&keys);
@@ -224,17 +235,6 @@ impl<'a> Builder<'a, '_> {
         node
     }
 
-    fn key(&mut self, event: &Event) -> Key<'a> {
-        let mut text = Cow::Borrowed("");
-        if let Some(raw) = self.source.get(event) {
-            raw.decode_key(&mut text, &mut self.errors);
-        }
-        Key {
-            text,
-            span: self.span(event),
-        }
-    }
-
     fn scalar(&mut self, event: &Event) -> Node {
         self.nodes += 1;
         let span = self.span(event);
@@ -244,6 +244,15 @@ impl<'a> Builder<'a, '_> {
                 data: Data::Null,
             };
         };
+        // Where a value is missing the parser puts an empty one.
+        if raw.is_empty() {
+            self.errors
+                .push(ParseError::new("a value is missing").with_unexpected(event.span()));
+            return Node {
+                span,
+                data: Data::Null,
+            };
+        }
         let written = |plain: &str| Data::Text {
             value: plain.to_owned(),
             plain: true,
@@ -277,5 +286,16 @@ impl<'a> Builder<'a, '_> {
 
     fn span(&self, event: &Event) -> Span {
         Span::new(self.file, event.span().start(), event.span().end())
+    }
+}
+
+fn key<'a>(file: FileId, source: Source<'a>, event: &Event, errors: &mut Vec<ParseError>) -> Key<'a> {
+    let mut text = Cow::Borrowed("");
+    if let Some(raw) = source.get(event) {
+        raw.decode_key(&mut text, errors);
+    }
+    Key {
+        text,
+        span: Span::new(file, event.span().start(), event.span().end()),
     }
 }

@@ -4,17 +4,37 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
 use super::node::without_duplicates;
-use super::text::quoted;
-use super::{Data, Entry, FileId, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Path, Span, number};
+use super::{Data, Entry, FileId, Node, Path, Span, json};
 use crate::error::Diagnostics;
+use anchor::Anchored;
+use offsets::Offsets;
 
+mod anchor;
 mod explain;
+mod flow;
+mod offsets;
+mod scalar;
+#[cfg(test)]
+mod tests;
 
 /// Parses a YAML document; `None` when its syntax cannot be followed to the end.
 pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
+    if let Some(start) = flow::too_large(text) {
+        // What is JSON as well can be read without the parser's appetite.
+        return json::parse_if_json(file, text, diagnostics).unwrap_or_else(|| {
+            let message = format!(
+                "a map or list in brackets has more than {} MiB",
+                flow::MAX_FLOW >> 20
+            );
+            diagnostics
+                .add(Span::new(file, start, start + 1), "", message)
+                .hint("write it in lines, indented, or as strict JSON");
+            None
+        });
+    }
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
         file,
@@ -27,6 +47,9 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
     };
     builder.stream().ok()
 }
+
+/// Of a word where the syntax goes wrong no more than this is marked.
+const MAX_WORD: usize = 24;
 
 /// The text cannot be followed further; a diagnostic says why.
 struct Stop;
@@ -43,12 +66,6 @@ struct Builder<'a> {
     nodes: usize,
     /// Bytes of text copied for aliases so far.
     copied: usize,
-}
-
-/// A node that aliases can name, and what a copy of it costs.
-struct Anchored {
-    node: Node,
-    size: Size,
 }
 
 impl<'a> Builder<'a> {
@@ -100,32 +117,26 @@ impl<'a> Builder<'a> {
         self.offsets.byte(marker.index())
     }
 
-    /// The span, or when it is empty the word that stands there.
+    /// The span, or when it is empty the word that stands there, or some of it.
     fn at_word(&self, span: Span) -> Span {
         if span.end > span.start {
             return span;
         }
         let start = span.start as usize;
         let rest = self.text.get(start..).unwrap_or_default();
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        Span::new(self.file, start, start + end)
+        let word = rest
+            .chars()
+            .take(MAX_WORD)
+            .take_while(|char| !char.is_whitespace());
+        Span::new(self.file, start, start + word.map(char::len_utf8).sum::<usize>())
     }
 
     fn syntax(&mut self, error: &ScanError) {
-        let start = self.offset(*error.marker());
-        let span = self.at_word(Span::new(self.file, start, start));
-        let before = self.text.get(..start).unwrap_or_default();
-        let line = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = self
-            .text
-            .get(line..)
-            .unwrap_or_default()
-            .lines()
-            .next()
-            .unwrap_or_default();
-        let (message, hint) = explain::explain(error.info(), line);
-        let diagnostic = self.diagnostics.add(span, "", message);
-        diagnostic.hints.extend(hint.map(str::to_owned));
+        let at = self.offset(*error.marker());
+        let trouble = explain::explain(error.info(), self.text, at);
+        let span = self.at_word(Span::new(self.file, trouble.at, trouble.at));
+        let diagnostic = self.diagnostics.add(span, "", trouble.message);
+        diagnostic.hints.extend(trouble.hint.map(str::to_owned));
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
@@ -259,143 +270,6 @@ impl<'a> Builder<'a> {
             }
         }
     }
-
-    fn alias(&mut self, id: usize, span: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
-        let Some(Some(anchored)) = self.anchors.get(&id) else {
-            self.diagnostics
-                .add(span, path, "an alias inside of what it names");
-            return Err(Stop);
-        };
-        // The cost is known before the copy is made.
-        let size = anchored.size;
-        self.nest(depth + size.depth, span, path)?;
-        self.count(size.nodes, span, path)?;
-        self.copied = self.copied.saturating_add(size.bytes);
-        if self.copied > MAX_BYTES {
-            self.diagnostics.add(
-                span,
-                path,
-                format!("aliases expand to more than {} MiB of text", MAX_BYTES >> 20),
-            );
-            return Err(Stop);
-        }
-        match self.anchors.get(&id) {
-            // Below the top the spans are of the anchored text: that is where an error is put right.
-            Some(Some(anchored)) => Ok(Node {
-                span,
-                data: anchored.node.data.clone(),
-            }),
-            _ => Err(Stop),
-        }
-    }
-
-    /// Keeps a node for the aliases that name it.
-    fn anchored(&mut self, anchor: usize, node: Node, path: &Path<'_>) -> Result<Node, Stop> {
-        if anchor > 0 {
-            let size = Size::of(&node);
-            self.count(size.nodes, node.span, path)?;
-            let copy = Anchored {
-                node: node.clone(),
-                size,
-            };
-            self.anchors.insert(anchor, Some(copy));
-        }
-        Ok(node)
-    }
-
-    fn count(&mut self, nodes: usize, span: Span, path: &Path<'_>) -> Result<(), Stop> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes <= MAX_NODES {
-            return Ok(());
-        }
-        let message = format!("the document comes to more than {MAX_NODES} values, aliases expanded");
-        self.diagnostics.add(span, path, message);
-        Err(Stop)
-    }
-
-    fn nest(&mut self, depth: usize, span: Span, path: &Path<'_>) -> Result<(), Stop> {
-        if depth <= MAX_DEPTH {
-            return Ok(());
-        }
-        self.diagnostics
-            .add(span, path, format!("nested more than {MAX_DEPTH} levels deep"));
-        Err(Stop)
-    }
-
-    fn scalar(
-        &mut self,
-        value: Cow<'a, str>,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        span: Span,
-        path: &Path<'_>,
-    ) -> Data {
-        let plain = style == ScalarStyle::Plain;
-        let Some(tag) = tag else {
-            return if plain { resolve(value) } else { text(value, false) };
-        };
-        let core = tag.is_yaml_core_schema().then_some(tag.suffix.as_str());
-        let data = match core {
-            Some("str") => return text(value, false),
-            Some("int" | "bool" | "null") => resolve(value.clone()),
-            _ => {
-                self.unknown_tag(tag, span, path);
-                return if plain { resolve(value) } else { text(value, false) };
-            }
-        };
-        let fits = match core {
-            Some("int") => matches!(data, Data::Integer(_)),
-            Some("bool") => matches!(data, Data::Bool(_)),
-            _ => matches!(data, Data::Null),
-        };
-        if !fits {
-            let message = format!("{} is not what its tag `!!{}` says", quoted(&value), tag.suffix);
-            self.diagnostics.add(span, path, message);
-        }
-        data
-    }
-
-    fn collection_tag(&mut self, tag: Option<&Tag>, due: &str, what: &str, span: Span, path: &Path<'_>) {
-        let Some(tag) = tag else { return };
-        if !tag.is_yaml_core_schema() || !["map", "seq", "str", "int", "bool", "null"].contains(&&*tag.suffix)
-        {
-            self.unknown_tag(tag, span, path);
-        } else if tag.suffix != due {
-            let message = format!("{what} is not what its tag `!!{}` says", tag.suffix);
-            self.diagnostics.add(span, path, message);
-        }
-    }
-
-    fn unknown_tag(&mut self, tag: &Tag, span: Span, path: &Path<'_>) {
-        let name = if tag.is_yaml_core_schema() {
-            format!("!!{}", tag.suffix)
-        } else {
-            format!("{}{}", tag.handle, tag.suffix)
-        };
-        self.diagnostics
-            .add(span, path, format!("the tag {} is not taken", quoted(&name)))
-            .hint("text that begins with `!` needs quotes");
-    }
-}
-
-/// A plain scalar by the core schema; of the numbers only decimal integers.
-fn resolve(value: Cow<'_, str>) -> Data {
-    match &*value {
-        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
-        "true" | "True" | "TRUE" => Data::Bool(true),
-        "false" | "False" | "FALSE" => Data::Bool(false),
-        word => match number::decimal(word) {
-            Some(number) => Data::Integer(number),
-            None => text(value, true),
-        },
-    }
-}
-
-fn text(value: Cow<'_, str>, plain: bool) -> Data {
-    Data::Text {
-        value: value.into_owned(),
-        plain,
-    }
 }
 
 /// From the first token to the closing bracket, or in block style to the last child.
@@ -408,76 +282,5 @@ fn whole(start: Span, last: Option<Span>, end: Span) -> Span {
     Span {
         end: end.max(start.end),
         ..start
-    }
-}
-
-/// What a copy of a node costs.
-#[derive(Clone, Copy, Default)]
-struct Size {
-    nodes: usize,
-    bytes: usize,
-    depth: usize,
-}
-
-impl Size {
-    fn of(node: &Node) -> Size {
-        let mut size = Size {
-            nodes: 1,
-            ..Size::default()
-        };
-        match &node.data {
-            Data::Text { value, .. } => size.bytes = value.len(),
-            Data::List(items) => items.iter().for_each(|item| size.holds(Size::of(item))),
-            Data::Map(entries) => entries.iter().for_each(|entry| {
-                size.bytes += entry.key.len();
-                size.holds(Size::of(&entry.value));
-            }),
-            Data::Null | Data::Bool(_) | Data::Integer(_) => {}
-        }
-        if matches!(node.data, Data::List(_) | Data::Map(_)) {
-            size.depth += 1;
-        }
-        size
-    }
-
-    fn holds(&mut self, child: Size) {
-        self.nodes += child.nodes;
-        self.bytes += child.bytes;
-        self.depth = self.depth.max(child.depth);
-    }
-}
-
-/// The parser counts characters, spans count bytes.
-struct Offsets<'a> {
-    text: &'a str,
-    /// The byte of every 64th character; empty for ASCII, where the two are the same.
-    known: Vec<u32>,
-}
-
-impl<'a> Offsets<'a> {
-    const STEP: usize = 64;
-
-    fn new(text: &'a str) -> Self {
-        let bytes = text.char_indices().step_by(Self::STEP).map(|(at, _)| at);
-        let known = if text.is_ascii() {
-            Vec::new()
-        } else {
-            bytes.filter_map(|at| u32::try_from(at).ok()).collect()
-        };
-        Offsets { text, known }
-    }
-
-    fn byte(&self, char: usize) -> usize {
-        if self.known.is_empty() {
-            return char.min(self.text.len());
-        }
-        let Some(base) = self.known.get(char / Self::STEP) else {
-            return self.text.len();
-        };
-        let base = *base as usize;
-        let rest = self.text.get(base..).unwrap_or_default();
-        rest.char_indices()
-            .nth(char % Self::STEP)
-            .map_or(self.text.len(), |(at, _)| base + at)
     }
 }

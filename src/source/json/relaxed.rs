@@ -3,20 +3,20 @@
 
 use jsonc_parser::tokens::{Token, TokenAndRange};
 
-use super::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast, syntax};
+use super::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
 use crate::error::Diagnostics;
 use crate::source::{FileId, Span};
 
-/// Reports each relaxed thing; or the error, when not even a relaxed reading succeeds.
-pub(super) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) {
+/// Reports each relaxed thing; `false` when there is none, or not even a relaxed reading succeeds.
+pub(super) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     let collect = CollectOptions {
         comments: CommentCollectionStrategy::AsTokens,
         tokens: true,
     };
-    let result = match parse_to_ast(text, &collect, &ParseOptions::default()) {
-        Ok(result) => result,
-        Err(error) => return syntax(file, text, &error, diagnostics),
+    let Ok(result) = parse_to_ast(text, &collect, &ParseOptions::default()) else {
+        return false;
     };
+    let before = diagnostics.count();
     let mut last: Option<&TokenAndRange<'_>> = None;
     for token in result.tokens.iter().flatten() {
         let raw = text.get(token.range.start..token.range.end).unwrap_or_default();
@@ -39,13 +39,14 @@ pub(super) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) {
         }
         last = Some(token);
     }
+    diagnostics.count() > before
 }
 
 /// What is wrong with a token whatever stands beside it.
 fn alone(token: &Token<'_>, raw: &str) -> Option<(&'static str, Option<&'static str>)> {
     match token {
         Token::CommentLine(_) | Token::CommentBlock(_) => {
-            Some(("JSON has no comments", Some("YAML and TOML have")))
+            Some(("JSON has no comments", Some("YAML and TOML have them")))
         }
         Token::Word(_) => Some(("a word without quotes", Some("JSON wants double quotes"))),
         Token::String(_) if raw.starts_with('\'') => {

@@ -1,63 +1,148 @@
-//! The parser's errors in words that help: most have one of a few causes.
+//! The parser's errors in words that help, and in the place where they are put right: most have
+//! one of a few causes.
 
-/// The message and a hint for an error of the parser, given the line it is in.
-pub(super) fn explain(info: &str, line: &str) -> (String, Option<&'static str>) {
-    let cause = cause(info, line);
-    let message = match cause {
-        Some((message, _)) => message.to_owned(),
-        None => format!("not valid YAML: {info}"),
-    };
-    (message, cause.and_then(|(_, hint)| hint))
+/// An error of the parser, explained.
+pub(super) struct Trouble {
+    /// The byte to point at.
+    pub at: usize,
+    pub message: String,
+    pub hint: Option<&'static str>,
 }
 
-fn cause(info: &str, line: &str) -> Option<(&'static str, Option<&'static str>)> {
-    let has = |part: &str| info.contains(part);
-    let indented_by_tab = line
-        .bytes()
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .any(|byte| byte == b'\t');
-    Some(if indented_by_tab || has("tab") {
-        (
-            "a tab where YAML wants blanks",
-            Some("YAML indents with blanks only"),
-        )
-    } else if has("unknown anchor") {
-        (
-            "an alias (`*name`) without its anchor (`&name`)",
-            Some("text that begins with `*`, such as a glob, needs quotes"),
-        )
-    } else if has("mapping values are not allowed") {
-        (
-            "a `: ` where no value can follow",
-            Some("check the indentation; text that contains `: ` needs quotes"),
-        )
-    } else if has("unexpected end of stream") || has("unexpected eof") {
-        (
-            "the text ends within a quoted value",
-            Some("a closing quote is missing"),
-        )
-    } else if has("simple key expect ':'") || has("simple key expected") {
-        (
-            "a key without a colon",
-            Some("write `key: value`, with a blank after the colon"),
-        )
-    } else if has("did not find expected ',' or '}'") {
-        ("expected `,` or `}` in a map in braces", None)
-    } else if has("expected ',' or ']'") {
-        ("expected `,` or `]` in a list in brackets", None)
-    } else if has("did not find expected key") || has("did not find expected '-'") {
-        (
-            "this does not continue what stands above it",
-            Some("the keys of one map, and the items of one list, begin in the same column"),
-        )
-    } else if has("unexpected character") {
-        (
-            "text cannot begin with this character",
-            Some("put the text into quotes"),
-        )
-    } else if has("recursion limit") {
-        ("nested too deep", None)
+/// Explains an error that the parser has at a byte of a text.
+pub(super) fn explain(info: &str, text: &str, at: usize) -> Trouble {
+    if let Some(tab) = indenting_tab(info, text, at) {
+        return Trouble {
+            at: tab,
+            message: "a tab where YAML wants blanks".to_owned(),
+            hint: Some("YAML indents with blanks only"),
+        };
+    }
+    let at = if text.get(at..).is_some_and(|rest| !rest.trim_start().is_empty()) {
+        at
     } else {
-        return None;
+        last_line(text)
+    };
+    match CAUSES.iter().find(|(part, ..)| info.contains(part)) {
+        Some((_, message, hint)) => Trouble {
+            at,
+            message: (*message).to_owned(),
+            hint: (!hint.is_empty()).then_some(*hint),
+        },
+        None => Trouble {
+            at,
+            message: format!("not valid YAML: {info}"),
+            hint: None,
+        },
+    }
+}
+
+/// Parts of the parser's messages, what they mean here, and what helps.
+const CAUSES: &[(&str, &str, &str)] = &[
+    (
+        "unknown anchor",
+        "an alias (`*name`) without its anchor (`&name`)",
+        "text that begins with `*`, such as a glob, needs quotes",
+    ),
+    (
+        "scanning an anchor or alias",
+        "`*` and `&` begin an alias and an anchor, which need a name",
+        "text that begins with them, such as a glob, needs quotes",
+    ),
+    (
+        "mapping values are not allowed",
+        "a `:` where no value can follow",
+        "check the indentation; text that contains `: ` needs quotes",
+    ),
+    (
+        "illegal placement of ':'",
+        "a `:` where no value can follow",
+        "a bracket above may lack its closing one",
+    ),
+    (
+        "unexpected end of stream",
+        "a quoted value without its closing quote",
+        "",
+    ),
+    (
+        "unexpected document indicator",
+        "a quoted value without its closing quote",
+        "",
+    ),
+    (
+        "unknown escape character",
+        "an escape that YAML does not have",
+        "in single quotes a `\\` is just that",
+    ),
+    ("trailing content after", "text behind a closing quote", ""),
+    (
+        "misplaced bracket",
+        "a closing bracket without its opening one",
+        "",
+    ),
+    (
+        "simple key expect",
+        "a key without a colon",
+        "write `key: value`, with a blank after the colon",
+    ),
+    (
+        "did not find expected ',' or '}'",
+        "expected `,` or `}` in a map in braces",
+        "",
+    ),
+    (
+        "expected ',' or ']'",
+        "expected `,` or `]` in a list in brackets",
+        "",
+    ),
+    (
+        "did not find expected key",
+        "this does not continue the map above it",
+        "the keys of one map begin in the same column",
+    ),
+    (
+        "did not find expected '-'",
+        "this does not continue the list above it",
+        "the items of one list begin in the same column",
+    ),
+    (
+        "unexpected character",
+        "text cannot begin with this character",
+        "put the text into quotes",
+    ),
+    ("recursion limit", "nested more than 64 levels deep", ""),
+];
+
+/// The tab that an error is about: it may stand behind the place that the parser names.
+fn indenting_tab(info: &str, text: &str, at: usize) -> Option<usize> {
+    let from = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let mut start = from;
+    for (number, line) in text.get(from..)?.split_inclusive('\n').enumerate() {
+        let blanks = line.trim_start_matches([' ', '\t']);
+        let indent = line.get(..line.len() - blanks.len())?;
+        if let Some(tab) = indent.find('\t').filter(|_| !blanks.trim().is_empty()) {
+            return Some(start + tab);
+        }
+        if number > 0 || !info.contains("tab") {
+            break;
+        }
+        start += line.len();
+    }
+    info.contains("tab").then(|| {
+        let line = text
+            .get(from..)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        line.find('\t').map_or(at, |tab| from + tab)
     })
+}
+
+/// Where the last line begins that is not blank: the end of the text shows nothing.
+fn last_line(text: &str) -> usize {
+    let text = text.trim_end();
+    let start = text.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(start..).unwrap_or_default();
+    start + (line.len() - line.trim_start().len())
 }

@@ -1,0 +1,52 @@
+//! What must be there: looked at when all layers are known, since any of them may give it.
+
+use super::wording::takes;
+use crate::document::shape::{Field, Shape};
+use crate::error::Diagnostics;
+use crate::source::{Data, Node, Path};
+
+/// Checks merged layers, each of which has passed [`check_layer`]: only that what is required is
+/// there.
+pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    match (shape, &node.data) {
+        (Shape::Map(fields), Data::Map(entries)) => {
+            missing(node, fields, path, diagnostics);
+            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
+                    check_required(&entry.value, &field.shape, &path.key(&entry.key), diagnostics);
+                }
+            }
+        }
+        (Shape::Table { value, .. }, Data::Map(entries)) => {
+            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                check_required(&entry.value, value, &path.key(&entry.key), diagnostics);
+            }
+        }
+        (Shape::List(shape), Data::List(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                check_required(item, shape, &path.index(index), diagnostics);
+            }
+        }
+        (Shape::Either(shapes), Data::Map(_) | Data::List(_)) => {
+            if let Some(shape) = shapes.iter().find(|shape| takes(shape, node)) {
+                check_required(node, shape, path, diagnostics);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reports the keys of a map that must be there and are not.
+pub(super) fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
+    for field in fields.iter().filter(|field| field.required) {
+        if node.get(field.name).is_none() {
+            diagnostics
+                .add(
+                    node.span,
+                    path.key(field.name),
+                    format!("the key `{}` is missing", field.name),
+                )
+                .hint(field.doc);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Shapes in the words of a message.
+
+use crate::document::shape::Shape;
+use crate::document::suggestion::listed;
+use crate::source::{Data, Node};
+
+/// Whether a shape is for this kind of value at all.
+pub(super) fn takes(shape: &Shape, node: &Node) -> bool {
+    match (shape, &node.data) {
+        (Shape::Either(shapes), _) => shapes.iter().any(|shape| takes(shape, node)),
+        (_, Data::Null) => false,
+        (Shape::Map(_) | Shape::Table { .. }, data) => matches!(data, Data::Map(_)),
+        (Shape::List(_), data) => matches!(data, Data::List(_)),
+        (Shape::Vector, data) => !matches!(data, Data::Map(_)),
+        (_, data) => !matches!(data, Data::Map(_) | Data::List(_)),
+    }
+}
+
+/// Whether this would be right as text.
+pub(super) fn takes_text(shape: &Shape, text: &str) -> bool {
+    match shape {
+        Shape::Text { check, .. } => check(text).is_ok(),
+        Shape::Either(shapes) => shapes.iter().any(|shape| takes_text(shape, text)),
+        _ => false,
+    }
+}
+
+/// What a shape wants, in the words of a message.
+pub(super) fn due(shape: &Shape) -> String {
+    match shape {
+        Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
+        Shape::List(_) => "a list".to_owned(),
+        Shape::Integer { min, max, .. } => format!("an integer from {}", range(*min, *max)),
+        Shape::Switch => "`true` or `false`".to_owned(),
+        Shape::Choice(words) => {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("one of {}", listed(&words))
+        }
+        Shape::Word(words) => format!("one of {}", listed(words)),
+        Shape::Text { what, .. } => (*what).to_owned(),
+        Shape::Vector => "a number, text, or a list of them".to_owned(),
+        Shape::Either(shapes) => shapes.iter().map(due).collect::<Vec<_>>().join(", or "),
+    }
+}
+
+pub(super) fn range(min: i64, max: i64) -> String {
+    match (min, max) {
+        (i64::MIN, i64::MAX) => "the whole 64-bit range".to_owned(),
+        (min, i64::MAX) => format!("{min} up"),
+        (min, max) => format!("{min} to {max}"),
+    }
+}

@@ -1,0 +1,135 @@
+//! JSON Schema from the same shape that the check reads, so that editors know what netkeel knows.
+
+use serde_json::{Map, Value, json};
+
+use super::shape::{Field, Shape};
+
+#[cfg(test)]
+mod tests;
+
+/// Decimal digits without leading zeros: the one form in which text is taken for a number.
+const DECIMAL: &str = "^-?(0|[1-9][0-9]*)$";
+
+/// The words of YAML 1.1 for booleans, in any case.
+const YES: &str = "^([tT][rR][uU][eE]|[yY][eE][sS]|[oO][nN])$";
+const NO: &str = "^([fF][aA][lL][sS][eE]|[nN][oO]|[oO][fF][fF])$";
+
+/// The JSON Schema (2020-12) of documents of a shape. What only a check of its own knows, such as
+/// how an address is written, is in the descriptions.
+pub fn json_schema(shape: &Shape, title: &str) -> Value {
+    let mut schema = Map::new();
+    schema.insert(
+        "$schema".to_owned(),
+        json!("https://json-schema.org/draft/2020-12/schema"),
+    );
+    schema.insert("title".to_owned(), json!(title));
+    schema.extend(any_of(alternatives(shape)));
+    Value::Object(schema)
+}
+
+type Object = Map<String, Value>;
+
+/// One alternative is itself.
+fn any_of(mut alternatives: Vec<Value>) -> Object {
+    match (alternatives.pop(), alternatives.is_empty()) {
+        (Some(Value::Object(only)), true) => only,
+        (last, _) => {
+            alternatives.extend(last);
+            Object::from_iter([("anyOf".to_owned(), Value::Array(alternatives))])
+        }
+    }
+}
+
+/// The schemas of which a value must fit one.
+fn alternatives(shape: &Shape) -> Vec<Value> {
+    match shape {
+        Shape::Map(fields) => vec![map(fields)],
+        Shape::Table { key_doc, value, .. } => vec![json!({
+            "type": "object",
+            "propertyNames": { "description": key_doc },
+            "additionalProperties": optional(value),
+        })],
+        Shape::List(item) => vec![json!({ "type": "array", "items": any_of(alternatives(item)) })],
+        Shape::Integer { min, max, unit } => {
+            let mut number = json!({ "type": "integer", "minimum": min, "maximum": max });
+            if let (false, Some(number)) = (unit.is_empty(), number.as_object_mut()) {
+                number.insert("description".to_owned(), json!(unit));
+            }
+            vec![number, json!({ "type": "string", "pattern": DECIMAL })]
+        }
+        Shape::Switch => vec![
+            json!({ "type": "boolean" }),
+            json!({ "type": "string", "pattern": YES }),
+            json!({ "type": "string", "pattern": NO }),
+        ],
+        Shape::Choice(words) => choice(words),
+        Shape::Word(words) => vec![json!({ "enum": words })],
+        Shape::Text { what, .. } => vec![json!({ "type": "string", "description": what })],
+        Shape::Vector => {
+            let scalar = json!({ "type": ["boolean", "integer", "string"] });
+            vec![
+                scalar.clone(),
+                json!({ "type": "array", "items": scalar, "minItems": 1 }),
+            ]
+        }
+        Shape::Either(shapes) => shapes.iter().flat_map(alternatives).collect(),
+    }
+}
+
+/// The words, their numbers, the numbers as text, and the booleans that count as 0 and 1.
+fn choice(words: &[(&str, i64)]) -> Vec<Value> {
+    let mut values: Vec<Value> = words.iter().map(|(word, _)| json!(word)).collect();
+    let numbers: Vec<i64> = words.iter().map(|(_, number)| *number).collect();
+    values.extend(numbers.iter().map(|number| json!(number)));
+    values.extend(numbers.iter().map(|number| json!(number.to_string())));
+    let mut patterns = Vec::new();
+    for (number, value, pattern) in [(0, false, NO), (1, true, YES)] {
+        if numbers.contains(&number) {
+            values.push(json!(value));
+            patterns.push(json!({ "type": "string", "pattern": pattern }));
+        }
+    }
+    patterns.insert(0, json!({ "enum": values }));
+    patterns
+}
+
+fn map(fields: &[Field]) -> Value {
+    let mut properties = Object::new();
+    for field in fields {
+        let mut property = Object::new();
+        property.insert("description".to_owned(), json!(field.doc));
+        let shape = if field.required {
+            any_of(alternatives(&field.shape))
+        } else {
+            optional(&field.shape)
+        };
+        if shape.contains_key("description") {
+            // The field's own words stay the outer ones.
+            property.insert("allOf".to_owned(), json!([shape]));
+        } else {
+            property.extend(shape);
+        }
+        properties.insert(field.name.to_owned(), Value::Object(property));
+    }
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if let (false, Some(schema)) = (required.is_empty(), schema.as_object_mut()) {
+        schema.insert("required".to_owned(), json!(required));
+    }
+    schema
+}
+
+/// With `null`, which withdraws what another layer says.
+fn optional(shape: &Shape) -> Object {
+    let mut alternatives = alternatives(shape);
+    alternatives.push(json!({ "type": "null" }));
+    any_of(alternatives)
+}

@@ -1,0 +1,37 @@
+//! From characters, which the parser counts, to bytes, which spans count.
+
+/// Where the characters of a text stand.
+pub(super) struct Offsets<'a> {
+    text: &'a str,
+    /// The byte of every 64th character; empty for ASCII, where the two are the same.
+    known: Vec<u32>,
+}
+
+impl<'a> Offsets<'a> {
+    const STEP: usize = 64;
+
+    pub(super) fn new(text: &'a str) -> Self {
+        let bytes = text.char_indices().step_by(Self::STEP).map(|(at, _)| at);
+        let known = if text.is_ascii() {
+            Vec::new()
+        } else {
+            bytes.filter_map(|at| u32::try_from(at).ok()).collect()
+        };
+        Offsets { text, known }
+    }
+
+    /// The byte where a character starts; the text's end for those past it.
+    pub(super) fn byte(&self, char: usize) -> usize {
+        if self.known.is_empty() {
+            return char.min(self.text.len());
+        }
+        let Some(base) = self.known.get(char / Self::STEP) else {
+            return self.text.len();
+        };
+        let base = *base as usize;
+        let rest = self.text.get(base..).unwrap_or_default();
+        rest.char_indices()
+            .nth(char % Self::STEP)
+            .map_or(self.text.len(), |(at, _)| base + at)
+    }
+}

@@ -1,0 +1,93 @@
+//! Scalars and tags by the core schema; of the numbers only decimal integers are numbers.
+
+use std::borrow::Cow;
+
+use saphyr_parser::{ScalarStyle, Tag};
+
+use super::Builder;
+use crate::source::text::quoted;
+use crate::source::{Data, Path, Span, number};
+
+impl<'a> Builder<'a> {
+    pub(super) fn scalar(
+        &mut self,
+        value: Cow<'a, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        span: Span,
+        path: &Path<'_>,
+    ) -> Data {
+        let plain = style == ScalarStyle::Plain;
+        let Some(tag) = tag else {
+            return if plain { resolve(value) } else { text(value, false) };
+        };
+        let core = tag.is_yaml_core_schema().then_some(tag.suffix.as_str());
+        let data = match core {
+            Some("str") => return text(value, false),
+            Some("int" | "bool" | "null") => resolve(value.clone()),
+            _ => {
+                self.unknown_tag(tag, span, path);
+                return if plain { resolve(value) } else { text(value, false) };
+            }
+        };
+        let fits = match core {
+            Some("int") => matches!(data, Data::Integer(_)),
+            Some("bool") => matches!(data, Data::Bool(_)),
+            _ => matches!(data, Data::Null),
+        };
+        if !fits {
+            let message = format!("{} is not what its tag `!!{}` says", quoted(&value), tag.suffix);
+            self.diagnostics.add(span, path, message);
+        }
+        data
+    }
+
+    pub(super) fn collection_tag(
+        &mut self,
+        tag: Option<&Tag>,
+        due: &str,
+        what: &str,
+        span: Span,
+        path: &Path<'_>,
+    ) {
+        let Some(tag) = tag else { return };
+        if !tag.is_yaml_core_schema() || !["map", "seq", "str", "int", "bool", "null"].contains(&&*tag.suffix)
+        {
+            self.unknown_tag(tag, span, path);
+        } else if tag.suffix != due {
+            let message = format!("{what} is not what its tag `!!{}` says", tag.suffix);
+            self.diagnostics.add(span, path, message);
+        }
+    }
+
+    fn unknown_tag(&mut self, tag: &Tag, span: Span, path: &Path<'_>) {
+        let name = if tag.is_yaml_core_schema() {
+            format!("!!{}", tag.suffix)
+        } else {
+            format!("{}{}", tag.handle, tag.suffix)
+        };
+        self.diagnostics
+            .add(span, path, format!("the tag {} is not taken", quoted(&name)))
+            .hint("text that begins with `!` needs quotes");
+    }
+}
+
+/// A plain scalar by the core schema; of the numbers only decimal integers.
+fn resolve(value: Cow<'_, str>) -> Data {
+    match &*value {
+        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
+        "true" | "True" | "TRUE" => Data::Bool(true),
+        "false" | "False" | "FALSE" => Data::Bool(false),
+        word => match number::decimal(word) {
+            Some(number) => Data::Integer(number),
+            None => text(value, true),
+        },
+    }
+}
+
+fn text(value: Cow<'_, str>, plain: bool) -> Data {
+    Data::Text {
+        value: value.into_owned(),
+        plain,
+    }
+}
