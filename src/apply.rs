@@ -11,11 +11,71 @@ use crate::op::Op;
 use crate::plan::{Plan, Step, plan};
 use crate::snapshot::{Problem, Snapshot};
 
-/// What an apply may do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Permissions {
-    /// Ops whose undo does not bring everything back.
+/// What an apply works with.
+pub struct Session<'a> {
+    /// The host.
+    pub kernel: &'a mut dyn Kernel,
+    /// Keeps what must survive a crash.
+    pub log: &'a mut dyn Log,
+    /// Ops whose undo does not bring everything back may be done.
     pub lossy: bool,
+    /// Is told the number of ops done and the number of all.
+    pub progress: &'a mut dyn FnMut(usize, usize),
+}
+
+/// Where an apply writes down what it is about to do.
+pub trait Log {
+    /// Before anything is done; `plan` is not empty.
+    ///
+    /// # Errors
+    /// Nothing is done then.
+    fn begin(&mut self, plan: &Plan) -> Result<(), Error>;
+
+    /// Before the steps of a second pass are done.
+    ///
+    /// # Errors
+    /// The apply is undone then.
+    fn add(&mut self, plan: &Plan) -> Result<(), Error>;
+
+    /// Before each op.
+    ///
+    /// # Errors
+    /// The apply is undone then.
+    fn mark(&mut self, step: &Step) -> Result<(), Error>;
+
+    /// After everything was done and seen to hold.
+    ///
+    /// # Errors
+    /// The apply is undone then.
+    fn commit(&mut self) -> Result<(), Error>;
+
+    /// After everything was undone.
+    ///
+    /// # Errors
+    /// The host is as it was, but a later netkeel will undo it again.
+    fn undone(&mut self) -> Result<(), Error>;
+}
+
+/// Keeps nothing: for tests on a model, where no crash comes.
+#[derive(Debug, Default)]
+pub struct Unlogged;
+
+impl Log for Unlogged {
+    fn begin(&mut self, _: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+    fn add(&mut self, _: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+    fn mark(&mut self, _: &Step) -> Result<(), Error> {
+        Ok(())
+    }
+    fn commit(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn undone(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// An apply that did what the document says.
@@ -38,8 +98,8 @@ pub enum Failure {
     Unread(Vec<Problem>),
     /// The plan loses what only `--allow-lossy` permits to lose; nothing was written.
     Lossy(Box<Plan>),
-    /// The host could not be looked at before anything was written.
-    Unobserved(Error),
+    /// It could not be begun: the host could not be looked at, the journal not be written.
+    NotBegun(Error),
     /// Something failed, and what had been done was undone as far as could be.
     Failed(Box<Rollback>),
 }
@@ -57,31 +117,22 @@ pub struct Rollback {
     pub lost: Vec<String>,
 }
 
-/// Makes the host as the document says, or leaves it as it was. `progress` is told the number of
-/// ops done and the number of all.
+/// Makes the host as the document says, or leaves it as it was.
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn apply(
-    document: &Document,
-    kernel: &mut dyn Kernel,
-    may: Permissions,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Applied, Failure> {
-    let scope = document.scope();
-    let before = kernel.snapshot(&scope).map_err(Failure::Unobserved)?;
+pub fn apply(document: &Document, session: Session<'_>) -> Result<Applied, Failure> {
+    let before = session
+        .kernel
+        .snapshot(&document.scope())
+        .map_err(Failure::NotBegun)?;
     let first = plan(document, &before).map_err(Failure::Invalid)?;
     if !first.problems.is_empty() {
         return Err(Failure::Unread(first.problems));
     }
-    if !may.lossy && first.lossy().next().is_some() {
+    if !session.lossy && first.lossy().next().is_some() {
         return Err(Failure::Lossy(Box::new(first)));
     }
-    let mut run = Run {
-        kernel,
-        done: Vec::new(),
-        vanished: BTreeSet::new(),
-    };
     if first.is_empty() {
         return Ok(Applied {
             plan: first,
@@ -89,40 +140,46 @@ pub fn apply(
             vanished: Vec::new(),
         });
     }
-    if let Err(cause) = run.steps(&first.steps, progress) {
-        return Err(run.roll_back(cause));
-    }
-    let rest = match run.look_again(document, &before) {
-        Ok(rest) => rest,
-        Err(cause) => return Err(run.roll_back(cause)),
+    session.log.begin(&first).map_err(Failure::NotBegun)?;
+    let mut run = Run {
+        session,
+        done: Vec::new(),
+        vanished: BTreeSet::new(),
     };
-    if !rest.is_empty() {
-        let outcome = run
-            .steps(&rest.steps, progress)
-            .and_then(|()| run.nothing_left(document, &before));
-        if let Err(cause) = outcome {
-            return Err(run.roll_back(cause));
-        }
+    match run.whole(document, &before, &first) {
+        Ok(()) => Ok(Applied {
+            plan: first,
+            done: run.done.len(),
+            vanished: run.vanished.into_iter().collect(),
+        }),
+        Err(cause) => Err(run.roll_back(cause)),
     }
-    Ok(Applied {
-        plan: first,
-        done: run.done.len(),
-        vanished: run.vanished.into_iter().collect(),
-    })
 }
 
 /// The ops of one apply as they are done.
 struct Run<'a> {
-    kernel: &'a mut dyn Kernel,
+    session: Session<'a>,
     done: Vec<Step>,
     vanished: BTreeSet<LinkName>,
 }
 
 impl Run<'_> {
-    fn steps(&mut self, steps: &[Step], progress: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+    fn whole(&mut self, document: &Document, before: &Snapshot, first: &Plan) -> Result<(), Error> {
+        self.steps(&first.steps)?;
+        let rest = self.look_again(document, before)?;
+        if !rest.is_empty() {
+            self.session.log.add(&rest)?;
+            self.steps(&rest.steps)?;
+            self.look_again(document, before)?;
+        }
+        self.session.log.commit()
+    }
+
+    fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
         for (number, step) in steps.iter().enumerate() {
-            progress(number, steps.len());
-            match self.kernel.execute(&step.op) {
+            (self.session.progress)(number, steps.len());
+            self.session.log.mark(step)?;
+            match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step.clone()),
                 Err(error) if error.kind == ErrorKind::Missing && !step.named => {
                     self.vanished.extend(step.fact.link_name());
@@ -130,56 +187,67 @@ impl Run<'_> {
                 Err(error) => return Err(error.context(&step.op)),
             }
         }
-        progress(steps.len(), steps.len());
+        (self.session.progress)(steps.len(), steps.len());
         Ok(())
     }
 
     /// Looks again. What is left may only be on interfaces that came meanwhile: they get one more
     /// pass, whose steps are returned.
     fn look_again(&mut self, document: &Document, before: &Snapshot) -> Result<Plan, Error> {
-        let now = self.kernel.snapshot(&document.scope())?;
+        let now = self.session.kernel.snapshot(&document.scope())?;
         let rest = plan(document, &now).map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
-        let newcomer = |step: &&Step| match step.fact.link_name() {
+        let newcomer = |step: &Step| match step.fact.link_name() {
             Some(name) => {
                 let index = |host: &Snapshot| host.links.get(&name).map(|link| link.index);
                 !step.named && index(before) != index(&now)
             }
             None => false,
         };
-        let left: Vec<&Step> = rest.steps.iter().filter(|step| !newcomer(step)).collect();
-        if left.is_empty() {
+        if rest.steps.iter().all(newcomer) {
             Ok(rest)
         } else {
             Err(not_converged(&rest))
         }
     }
 
-    fn nothing_left(&mut self, document: &Document, before: &Snapshot) -> Result<(), Error> {
-        self.look_again(document, before).map(|_| ())
-    }
-
     fn roll_back(self, cause: Error) -> Failure {
-        let mut undone = Vec::new();
-        let mut remaining = Vec::new();
-        let mut lost = Vec::new();
-        for step in self.done.into_iter().rev() {
-            for op in step.undo.ops {
-                match self.kernel.execute(&op) {
-                    Ok(()) => undone.push(op),
-                    // A device that went away took with it what was to be undone.
-                    Err(error) if error.kind == ErrorKind::Missing => {}
-                    Err(error) => remaining.push((op, error)),
-                }
-            }
-            lost.extend(step.undo.loses);
-        }
-        Failure::Failed(Box::new(Rollback {
+        let Run { session, done, .. } = self;
+        let lost = done
+            .iter()
+            .flat_map(|step| step.undo.loses.iter().cloned())
+            .collect();
+        let ops = done.into_iter().rev().flat_map(|step| step.undo.ops);
+        let (undone, remaining) = undo(session.kernel, ops);
+        let mut rollback = Rollback {
             cause,
             undone,
             remaining,
             lost,
-        }))
+        };
+        if rollback.remaining.is_empty()
+            && let Err(error) = session.log.undone()
+        {
+            rollback.cause = rollback
+                .cause
+                .hint(format!("the journal could not be closed: {error}"));
+        }
+        Failure::Failed(Box::new(rollback))
     }
+}
+
+/// Executes ops that undo others, whatever becomes of each: what was undone, and what was not.
+pub fn undo(kernel: &mut dyn Kernel, ops: impl Iterator<Item = Op>) -> (Vec<Op>, Vec<(Op, Error)>) {
+    let mut undone = Vec::new();
+    let mut remaining = Vec::new();
+    for op in ops {
+        match kernel.execute(&op) {
+            Ok(()) => undone.push(op),
+            // A device that went away took with it what was to be undone.
+            Err(error) if error.kind == ErrorKind::Missing => {}
+            Err(error) => remaining.push((op, error)),
+        }
+    }
+    (undone, remaining)
 }
 
 fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {

@@ -5,11 +5,14 @@ mod apply;
 mod arguments;
 mod check;
 mod completions;
+mod history;
 mod load;
 mod man;
 mod observe;
 mod output;
 mod plan;
+mod recover;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -50,7 +53,10 @@ enum Verb {
     Plan(plan::Arguments),
     Check(check::Arguments),
     Apply(apply::Arguments),
+    Recover(recover::Arguments),
+    History(history::Arguments),
     Observe(observe::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -70,7 +76,10 @@ pub fn main() -> ExitCode {
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Apply(arguments) => apply::run(&arguments),
+        Verb::Recover(arguments) => recover::run(&arguments),
+        Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
     };

@@ -16,7 +16,7 @@ use crate::netns::Netns;
 use crate::persist;
 use crate::resource::{Context, KINDS, Section};
 use crate::snapshot::{Scope, Snapshot};
-use crate::source::{Node, Path, Span, merge};
+use crate::source::{Node, Path, Span, canonical, merge};
 use crate::sysctl_key::SysctlKey;
 use crate::want::{Want, Wants};
 use shape::{Field, Shape};
@@ -31,6 +31,8 @@ pub struct Document {
     pub owner: String,
     /// The namespace it is for.
     pub netns: Netns,
+    /// The hash of what it says, whatever its format, layers, order and comments are.
+    pub hash: String,
     /// The drop-in that makes sysctls hold at boot, when there is to be one.
     pub drop_in: Option<String>,
     sections: Vec<Box<dyn Section>>,
@@ -107,12 +109,14 @@ impl Document {
             return Document {
                 owner: "default".into(),
                 netns,
+                hash: String::new(),
                 drop_in: None,
                 sections: Vec::new(),
                 span,
             };
         };
         check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+        let hash = canonical::hash(&whole);
         let switch = |key: &str| whole.get(key).and_then(Node::switch);
         let owner = whole
             .get("owner")
@@ -142,6 +146,7 @@ impl Document {
         Document {
             owner,
             netns,
+            hash,
             drop_in,
             sections,
             span,

@@ -8,6 +8,7 @@ mod link;
 mod live;
 mod message;
 mod modules;
+pub mod namespace;
 mod netlink;
 mod netns;
 mod refusal;

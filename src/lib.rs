@@ -3,11 +3,15 @@
 pub mod apply;
 pub mod cli;
 pub mod kernel;
+pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------
 pub mod document;
+pub mod duration;
 pub mod error;
 pub mod fact;
 pub mod finding;
+pub mod journal;
+pub mod ledger;
 pub mod link_name;
 pub mod netns;
 pub mod op;

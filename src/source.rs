@@ -1,6 +1,7 @@
 //! Documents of any format parse to one tree of nodes with spans, so that every error has its
 //! line and all errors come at once.
 
+pub mod canonical;
 pub mod format;
 pub mod json;
 pub mod location;

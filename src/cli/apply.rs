@@ -4,14 +4,15 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::arguments::{Documents, Output};
+use super::arguments::{Documents, LockOptions, Output};
 use super::load::{Loaded, load};
-use super::{exit, output};
-use crate::apply::{Applied, Failure, Permissions, Rollback, apply};
+use super::{exit, output, recover};
+use crate::apply::{Applied, Failure, Rollback, Session, apply};
 use crate::error::Error;
 use crate::kernel::Live;
 use crate::render::{count, json};
 use crate::source::Sources;
+use crate::store::{Recorder, Store, actor};
 
 /// Makes the host as the document says, or leaves it as it was.
 ///
@@ -24,6 +25,8 @@ use crate::source::Sources;
 pub struct Arguments {
     #[command(flatten)]
     documents: Documents,
+    #[command(flatten)]
+    lock: LockOptions,
     /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
     #[arg(long)]
     allow_lossy: bool,
@@ -41,12 +44,31 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
-    let may = Permissions {
-        lossy: arguments.allow_lossy,
-    };
+    let store = Store::open(&document.netns)?;
+    let actor = actor();
+    let _lock = store.lock(&actor, arguments.lock.timeout)?;
+    recover::undo_pending(&store, &document.netns)?;
     let mut bar = Progress::new();
+    let mut log = Recorder::new(
+        store,
+        document.netns.clone(),
+        &document.owner,
+        &document.hash,
+        &actor,
+    );
+    let lossy = arguments.allow_lossy;
     let outcome = Live::with(&document.netns, |kernel| {
-        apply(&document, kernel, may, &mut |done, all| bar.show(done, all))
+        let progress = &mut |done, all| bar.show(done, all);
+        let log = &mut log;
+        apply(
+            &document,
+            Session {
+                kernel,
+                log,
+                lossy,
+                progress,
+            },
+        )
     })?;
     bar.clear();
     match outcome {
@@ -81,7 +103,7 @@ fn failed(failure: Failure, sources: &Sources) -> u8 {
     match failure {
         Failure::Invalid(diagnostics) => output::diagnostics(&diagnostics, sources),
         Failure::Unread(problems) => output::problems(&problems),
-        Failure::Unobserved(error) => output::error(&error),
+        Failure::NotBegun(error) => output::error(&error),
         Failure::Lossy(plan) => {
             let mut error = Error::new(
                 crate::error::ErrorKind::Refused,

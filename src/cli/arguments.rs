@@ -1,9 +1,12 @@
 //! The options that several verbs share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::duration;
+use crate::error::Error;
 use crate::netns::Netns;
 
 /// Where documents are looked for when none is named.
@@ -47,4 +50,17 @@ pub enum Output {
     Json,
     /// For a review comment.
     Markdown,
+}
+
+/// How long to wait for another netkeel.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LockOptions {
+    /// How long to wait while another netkeel writes, as 30s or 2m.
+    #[arg(long = "lock-timeout", value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    pub timeout: Duration,
+}
+
+/// A duration with its unit.
+pub fn parse_duration(text: &str) -> Result<Duration, Error> {
+    duration::parse(text)
 }

@@ -4,10 +4,11 @@ use clap::Args;
 
 use super::arguments::{DEFAULT_DOCUMENTS, Documents};
 use super::load::load;
-use super::{exit, output};
+use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::snapshot::Scope;
+use crate::store::Store;
 
 /// Prints what netkeel sees of the host: every interface, the sysctls that matter to network
 /// paths, and whatever the documents name. `netkeel plan --snapshot` reads it.
@@ -33,6 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         };
         scope.extend(loaded.document.scope());
     }
+    recover::refuse_pending(&Store::open(&netns)?)?;
     let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
     let json = serde_json::to_value(&snapshot).map_err(|error| {
         Error::new(

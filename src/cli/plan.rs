@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::arguments::{Documents, Output};
 use super::load::{Loaded, load};
-use super::{exit, output};
+use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::plan;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 
 /// Shows what differs from the document and what would be written. Writes nothing.
 ///
@@ -62,8 +63,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// What a document's namespace is like now.
+/// What a document's namespace is like now. An interrupted apply makes that nothing to plan on.
 pub fn observe(document: &crate::document::Document) -> Result<Snapshot, Error> {
+    recover::refuse_pending(&Store::open(&document.netns)?)?;
     Live::with(&document.netns, |kernel| kernel.snapshot(&document.scope()))?
 }
 

@@ -1,0 +1,290 @@
+//! What an apply writes down before it writes anything else, so that whoever comes after a crash
+//! can undo or finish it.
+//!
+//! A journal is a text of lines. The first is the [`Header`]; then come lines of [`Entry`] steps
+//! and, each before its op is executed, a line with a single dot. What follows the last newline
+//! was torn by a crash and was never acted on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::fact::{Fact, Value};
+use crate::ledger::Claim;
+use crate::netns::Netns;
+use crate::op::{Op, Phase};
+use crate::plan::{Drift, Step, Undo};
+
+/// The version of the journal's format; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The line that stands for an op that is about to be executed.
+pub const MARK: &str = ".\n";
+
+/// Whose apply it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Names the apply in the ledger and in the history.
+    pub transaction: String,
+    /// The boot in which it began: live values do not survive another one.
+    pub boot: String,
+    /// The namespace.
+    pub netns: Netns,
+    /// The owner of the document.
+    pub owner: String,
+    /// The document, by hash.
+    pub document: String,
+    /// Who runs it, as far as can be told: `root (pid 812): netkeel apply -f x.yaml`.
+    pub actor: String,
+    /// Seconds since 1970 at which it is undone unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_by: Option<u64>,
+}
+
+/// One step as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The op.
+    pub op: Op,
+    /// How to undo it.
+    pub undo: Undo,
+    /// The fact it is for.
+    pub fact: Fact,
+    /// What the fact was.
+    pub found: Option<Value>,
+    /// What the fact is to be; none for a step that only keeps a value.
+    pub desired: Option<Value>,
+}
+
+/// The steps that are added at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Steps {
+    steps: Vec<Entry>,
+}
+
+/// A journal that was left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// Whose.
+    pub header: Header,
+    /// All steps.
+    pub entries: Vec<Entry>,
+    /// How many of them may have been executed.
+    pub begun: usize,
+}
+
+impl Entry {
+    /// A step, with what its fact is to be.
+    pub fn new(step: &Step, drift: &[Drift]) -> Self {
+        let wanted = drift.binary_search_by(|drift| drift.fact.cmp(&step.fact)).ok();
+        let drift = wanted.and_then(|at| drift.get(at));
+        Entry {
+            op: step.op.clone(),
+            undo: step.undo.clone(),
+            fact: step.fact.clone(),
+            found: drift.and_then(|drift| drift.observed.clone()),
+            desired: drift.map(|drift| drift.desired.clone()),
+        }
+    }
+
+    /// It is about a file, and so outlives a boot.
+    pub fn is_durable(&self) -> bool {
+        matches!(self.op, Op::WriteFile { .. } | Op::RemoveFile { .. })
+    }
+}
+
+/// The first line of a journal.
+///
+/// # Errors
+/// Never in practice: all of it can be written as JSON.
+pub fn header_line(header: &Header) -> Result<String, Error> {
+    line(header)
+}
+
+/// The line that adds steps.
+///
+/// # Errors
+/// Never in practice.
+pub fn steps_line(steps: Vec<Entry>) -> Result<String, Error> {
+    line(&Steps { steps })
+}
+
+fn line<T: Serialize>(value: &T) -> Result<String, Error> {
+    let mut line = serde_json::to_string(value).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("a journal entry cannot be written: {error}"),
+        )
+    })?;
+    line.push('\n');
+    Ok(line)
+}
+
+impl Journal {
+    /// Reads a journal; none where not even the header was written, so that nothing was done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unreadable`] when a whole line does not make sense or the format is newer.
+    pub fn read(text: &str) -> Result<Option<Self>, Error> {
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut lines = whole.lines();
+        let Some(first) = lines.next() else {
+            return Ok(None);
+        };
+        let wrong = |error: serde_json::Error| {
+            Error::new(ErrorKind::Unreadable, format!("the journal is damaged: {error}"))
+        };
+        let header: Header = serde_json::from_str(first).map_err(wrong)?;
+        if header.format > FORMAT {
+            let message = format!(
+                "the journal has format {}; this netkeel reads up to {FORMAT}",
+                header.format
+            );
+            return Err(Error::new(ErrorKind::Unreadable, message).hint("use the netkeel that wrote it"));
+        }
+        let mut journal = Journal {
+            header,
+            entries: Vec::new(),
+            begun: 0,
+        };
+        for line in lines {
+            if line == MARK.trim_end() {
+                journal.begun += 1;
+            } else {
+                let Steps { steps } = serde_json::from_str(line).map_err(wrong)?;
+                // Steps that were added and never reached are not in the way of later marks:
+                // an op is marked only after all before it were executed.
+                journal.entries.extend(steps);
+            }
+        }
+        journal.begun = journal.begun.min(journal.entries.len());
+        Ok(Some(journal))
+    }
+
+    /// The ops that undo what may have been executed, last first. Each may be done although its
+    /// op was not: it then changes nothing.
+    pub fn undo(&self) -> impl Iterator<Item = &Op> {
+        self.entries[..self.begun]
+            .iter()
+            .rev()
+            .flat_map(|entry| &entry.undo.ops)
+    }
+
+    /// The ops that finish it. The one that was last begun is done again.
+    pub fn rest(&self) -> &[Entry] {
+        &self.entries[self.begun.saturating_sub(1)..]
+    }
+
+    /// What its owner holds once it is finished.
+    pub fn claims(&self) -> impl Iterator<Item = Claim> {
+        let owner = &self.header.owner;
+        self.entries
+            .iter()
+            .filter(|entry| entry.desired.is_some())
+            .map(|entry| Claim {
+                fact: entry.fact.clone(),
+                owner: owner.clone(),
+                found: entry.found.clone(),
+                wrote: entry.desired.clone(),
+            })
+    }
+
+    /// What it was, for messages.
+    pub fn describe(&self) -> String {
+        let Header { owner, actor, .. } = &self.header;
+        format!(
+            "an apply for the owner {owner} by {actor} was interrupted after {} of {} writes",
+            self.begun,
+            self.entries.len()
+        )
+    }
+}
+
+/// Whether steps of a phase are journalled on disk.
+pub fn durable_phase(phase: Phase) -> bool {
+    phase == Phase::Files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Target;
+
+    fn header() -> Header {
+        Header {
+            format: FORMAT,
+            transaction: "t1".into(),
+            boot: "b1".into(),
+            netns: Netns::CURRENT,
+            owner: "default".into(),
+            document: "d1".into(),
+            actor: "root (pid 1)".into(),
+            confirm_by: None,
+        }
+    }
+
+    fn entry(name: &str, from: u32, to: u32) -> Entry {
+        let target = Target {
+            netns: Netns::CURRENT,
+            index: 3,
+            name: name.parse().unwrap(),
+        };
+        Entry {
+            op: Op::SetMtu {
+                target: target.clone(),
+                mtu: to,
+            },
+            undo: Undo {
+                ops: vec![Op::SetMtu { target, mtu: from }],
+                loses: Vec::new(),
+            },
+            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), crate::fact::Field::Mtu),
+            found: Some(Value::Number(from.into())),
+            desired: Some(Value::Number(to.into())),
+        }
+    }
+
+    fn text(marks: usize) -> String {
+        let steps = vec![
+            entry("a", 1500, 1460),
+            entry("b", 1500, 1460),
+            entry("c", 1500, 1460),
+        ];
+        header_line(&header()).unwrap() + &steps_line(steps).unwrap() + &MARK.repeat(marks)
+    }
+
+    #[test]
+    fn a_crash_at_any_byte_leaves_a_journal_that_reads() {
+        let whole = text(2);
+        for cut in 0..=whole.len() {
+            let journal = Journal::read(&whole[..cut]).unwrap();
+            let begun = journal.map_or(0, |journal| journal.begun);
+            assert!(begun <= 2);
+        }
+    }
+
+    #[test]
+    fn what_was_begun_is_undone_last_first_and_the_last_begun_is_finished_again() {
+        let journal = Journal::read(&text(2)).unwrap().unwrap();
+        let undo: Vec<String> = journal.undo().map(ToString::to_string).collect();
+        assert_eq!(undo, ["ip link set dev b mtu 1500", "ip link set dev a mtu 1500"]);
+        let rest: Vec<String> = journal.rest().iter().map(|entry| entry.op.to_string()).collect();
+        assert_eq!(rest, ["ip link set dev b mtu 1460", "ip link set dev c mtu 1460"]);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let newer = header_line(&Header {
+            format: FORMAT + 1,
+            ..header()
+        })
+        .unwrap();
+        assert!(
+            Journal::read(&newer)
+                .unwrap_err()
+                .message
+                .contains("reads up to 1")
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Which namespace this is, so that state kept for one is never taken for another's.
+
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use super::netns;
+use super::refusal::error;
+use crate::error::Error;
+use crate::netns::Netns;
+
+/// A namespace as its state is filed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The one that PID 1 lives in.
+    Host,
+    /// Another one, by its cookie: unlike an inode number it is never used again in a boot.
+    Other(u64),
+}
+
+/// The kernel numbers namespaces from 1, and makes the initial one first (net/core/net_namespace.c).
+const INITIAL: u64 = 1;
+
+/// Identifies a namespace.
+///
+/// # Errors
+/// When there is no such namespace, or the kernel is older than 5.14 and has no SO_NETNS_COOKIE
+/// where one is needed.
+pub fn identify(of: &Netns) -> Result<Identity, Error> {
+    netns::inside(of, || match netns::is_initial() {
+        Some(true) => Ok(Identity::Host),
+        // Without privilege /proc/1/ns/net cannot be read.
+        known => match cookie() {
+            Ok(INITIAL) if known.is_none() => Ok(Identity::Host),
+            Ok(cookie) => Ok(Identity::Other(cookie)),
+            Err(errno) => Err(error(errno).context("asking for the cookie of the network namespace")),
+        },
+    })?
+}
+
+fn cookie() -> Result<u64, Errno> {
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    #[expect(unsafe_code)]
+    // SAFETY: `cookie` and `length` outlive the call, and `length` is the size of `cookie`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result).map(|_| cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_a_cookie() {
+        assert_ne!(cookie().unwrap(), 0);
+        assert!(identify(&Netns::CURRENT).is_ok());
+    }
+}

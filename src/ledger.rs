@@ -1,0 +1,268 @@
+//! Who holds which fact: for each field that netkeel wrote, the value found before, so that it can
+//! be given back. Stored as a log of lines, compacted now and then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::fact::{Fact, Value};
+
+/// The version of the ledger's format; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// A fact that an owner holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The fact.
+    pub fact: Fact,
+    /// Who.
+    pub owner: String,
+    /// What it was before netkeel first wrote it; none when it was not there.
+    pub found: Option<Value>,
+    /// What netkeel wrote last; none when it took the fact away.
+    pub wrote: Option<Value>,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    /// The first line.
+    Format(u32),
+    /// Facts that an apply wrote; void when that apply was undone.
+    Claims { transaction: String, claims: Vec<Claim> },
+    /// An apply was undone: its claims never were.
+    Void { transaction: String },
+    /// Facts that were given back.
+    Released { facts: Vec<Fact> },
+}
+
+/// All claims that hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    claims: BTreeMap<Fact, Claim>,
+    /// Lines that no longer matter: a reason to compact.
+    stale: usize,
+}
+
+impl Ledger {
+    /// Reads a log. What follows the last newline was torn by a crash and does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unreadable`] when a line does not make sense or the format is newer.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines: Vec<Line> = whole
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).map_err(|error| {
+                    Error::new(ErrorKind::Unreadable, format!("the ledger is damaged: {error}"))
+                })
+            })
+            .collect::<Result<_, _>>()
+            .or_else(|error| newer(whole).map_or(Err(error), Err))?;
+        if let Some(error) = newer(whole) {
+            return Err(error);
+        }
+        let void: BTreeSet<&str> = lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Void { transaction } => Some(transaction.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut ledger = Ledger::default();
+        for line in &lines {
+            match line {
+                Line::Format(_) => {}
+                Line::Claims { transaction, claims } if !void.contains(transaction.as_str()) => {
+                    for claim in claims {
+                        ledger.add(claim.clone());
+                    }
+                }
+                Line::Claims { .. } | Line::Void { .. } => ledger.stale += 1,
+                Line::Released { facts } => {
+                    ledger.stale += 1;
+                    for fact in facts {
+                        ledger.claims.remove(fact);
+                    }
+                }
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// A later claim of the same owner keeps what was found first.
+    fn add(&mut self, claim: Claim) {
+        match self.claims.get_mut(&claim.fact) {
+            Some(held) => {
+                held.wrote = claim.wrote;
+                held.owner = claim.owner;
+                self.stale += 1;
+            }
+            None => {
+                self.claims.insert(claim.fact.clone(), claim);
+            }
+        }
+    }
+
+    /// Who holds a fact.
+    pub fn get(&self, fact: &Fact) -> Option<&Claim> {
+        self.claims.get(fact)
+    }
+
+    /// What an owner holds.
+    pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
+        self.claims.values().filter(move |claim| claim.owner == owner)
+    }
+
+    /// All owners.
+    pub fn owners(&self) -> BTreeSet<&str> {
+        self.claims.values().map(|claim| claim.owner.as_str()).collect()
+    }
+
+    /// Most of the log does not matter any more.
+    pub fn wants_compacting(&self) -> bool {
+        self.stale > 64 && self.stale > self.claims.len()
+    }
+
+    /// The log that says the same in the fewest lines.
+    ///
+    /// # Errors
+    /// Never in practice: all of it can be written as JSON.
+    pub fn compact(&self) -> Result<String, Error> {
+        let claims = self.claims.values().cloned().collect();
+        Ok(first_line()? + &claims_line("compacted", claims)?)
+    }
+}
+
+/// A log of a newer netkeel may have lines that this one does not know.
+fn newer(text: &str) -> Option<Error> {
+    let Ok(Line::Format(format)) = serde_json::from_str(text.lines().next()?) else {
+        return None;
+    };
+    (format > FORMAT).then(|| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("the ledger has format {format}; this netkeel reads up to {FORMAT}"),
+        )
+        .hint("use the netkeel that wrote it, or a newer one")
+    })
+}
+
+/// The first line of a log.
+///
+/// # Errors
+/// Never in practice.
+pub fn first_line() -> Result<String, Error> {
+    line(&Line::Format(FORMAT))
+}
+
+/// The line that adds claims.
+///
+/// # Errors
+/// Never in practice.
+pub fn claims_line(transaction: &str, claims: Vec<Claim>) -> Result<String, Error> {
+    line(&Line::Claims {
+        transaction: transaction.to_owned(),
+        claims,
+    })
+}
+
+/// The line that voids the claims of an apply.
+///
+/// # Errors
+/// Never in practice.
+pub fn void_line(transaction: &str) -> Result<String, Error> {
+    line(&Line::Void {
+        transaction: transaction.to_owned(),
+    })
+}
+
+/// The line that gives facts back.
+///
+/// # Errors
+/// Never in practice.
+pub fn released_line(facts: Vec<Fact>) -> Result<String, Error> {
+    line(&Line::Released { facts })
+}
+
+fn line(line: &Line) -> Result<String, Error> {
+    let mut text = serde_json::to_string(line).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("a line of the ledger cannot be written: {error}"),
+        )
+    })?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::Field;
+    use crate::netns::Netns;
+
+    fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> Claim {
+        Claim {
+            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
+            owner: owner.into(),
+            found: Some(Value::Number(found)),
+            wrote: Some(Value::Number(wrote)),
+        }
+    }
+
+    fn log(lines: &[String]) -> String {
+        first_line().unwrap() + &lines.concat()
+    }
+
+    #[test]
+    fn the_value_found_first_is_kept() {
+        let text = log(&[
+            claims_line("1", vec![claim("eth0", "a", 1500, 1460)]).unwrap(),
+            claims_line("2", vec![claim("eth0", "a", 1460, 1400)]).unwrap(),
+        ]);
+        let ledger = Ledger::read(&text).unwrap();
+        assert_eq!(
+            ledger.of("a").collect::<Vec<_>>(),
+            [&claim("eth0", "a", 1500, 1400)]
+        );
+        assert_eq!(
+            Ledger::read(&ledger.compact().unwrap()).unwrap().claims,
+            ledger.claims
+        );
+    }
+
+    #[test]
+    fn an_apply_that_was_undone_claims_nothing_and_what_is_released_is_free() {
+        let text = log(&[
+            claims_line(
+                "1",
+                vec![claim("eth0", "a", 1500, 1460), claim("eth1", "b", 1500, 1460)],
+            )
+            .unwrap(),
+            claims_line("2", vec![claim("eth2", "a", 1500, 1460)]).unwrap(),
+            void_line("2").unwrap(),
+            released_line(vec![claim("eth0", "a", 0, 0).fact]).unwrap(),
+        ]);
+        let ledger = Ledger::read(&text).unwrap();
+        assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
+        assert_eq!(ledger.of("b").count(), 1);
+    }
+
+    #[test]
+    fn a_torn_line_does_not_count_and_a_newer_format_is_refused() {
+        let text = log(&[claims_line("1", vec![claim("eth0", "a", 1500, 1460)]).unwrap()]);
+        for cut in 0..text.len() {
+            assert_eq!(Ledger::read(&text[..cut]).unwrap().owners().len(), 0);
+        }
+        assert!(
+            Ledger::read("{\"format\":2}\n{\"unknown\":1}\n")
+                .unwrap_err()
+                .message
+                .contains("format 2")
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! What netkeel keeps between runs: journals of unfinished applies, the ledger of what it wrote,
+//! the history, and the documents that were rolled back.
+//!
+//! For the host the part that describes kernel state lives in /run/netkeel and dies with it; the
+//! rest lives in /var/lib/netkeel. For any other namespace all of it is below
+//! /run/netkeel/netns, so that nothing of it outlives the boot.
+
+mod actor;
+mod history;
+mod lock;
+mod log;
+mod recorder;
+mod transaction;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+pub use actor::actor;
+pub use history::Done;
+pub use lock::Lock;
+pub use recorder::Recorder;
+pub use transaction::{Pending, Transaction};
+
+use crate::error::{Error, ErrorKind};
+use crate::kernel::namespace;
+use crate::ledger::Ledger;
+use crate::netns::Netns;
+
+/// Where state that dies with the boot lives.
+const RUN: &str = "/run/netkeel";
+
+/// Where state that survives a boot lives.
+const STATE: &str = "/var/lib/netkeel";
+
+/// The state of one namespace.
+#[derive(Clone, Debug)]
+pub struct Store {
+    run: PathBuf,
+    state: PathBuf,
+    /// The id of this boot (/proc/sys/kernel/random/boot_id).
+    pub boot: String,
+}
+
+impl Store {
+    /// Finds the state of a namespace. Nothing is made.
+    ///
+    /// # Errors
+    /// When the namespace is not there or /proc is not mounted.
+    pub fn open(netns: &Netns) -> Result<Self, Error> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|error| failed(&error, Path::new("/proc/sys/kernel/random/boot_id")))?;
+        let (run, state) = match namespace::identify(netns)? {
+            namespace::Identity::Host => (PathBuf::from(RUN), PathBuf::from(STATE)),
+            // By inode: a namespace that is made again under the same name is another one.
+            namespace::Identity::Other(inode) => {
+                let own = Path::new(RUN).join("netns").join(inode.to_string());
+                (own.clone(), own)
+            }
+        };
+        Ok(Store {
+            run,
+            state,
+            boot: boot.trim().to_owned(),
+        })
+    }
+
+    /// Who holds what.
+    ///
+    /// # Errors
+    /// When the ledger is there and cannot be read.
+    pub fn ledger(&self) -> Result<Ledger, Error> {
+        let path = self.ledger_path();
+        match log::read(&path)? {
+            Some(text) => Ledger::read(&text).map_err(|error| error.context(path.display())),
+            None => Ok(Ledger::default()),
+        }
+    }
+
+    fn ledger_path(&self) -> PathBuf {
+        self.state.join("ledger.json")
+    }
+
+    fn live_path(&self) -> PathBuf {
+        self.run.join("journal")
+    }
+
+    /// Beside the live one where both lie in one directory.
+    fn durable_path(&self) -> PathBuf {
+        self.state.join("journal-files")
+    }
+
+    /// Makes the directories.
+    fn make(&self) -> Result<(), Error> {
+        for directory in [&self.run, &self.state] {
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory);
+            made.map_err(|error| failed(&error, directory))?;
+            let metadata = fs::symlink_metadata(directory).map_err(|error| failed(&error, directory))?;
+            // What lies here is executed as root after a crash.
+            if metadata.uid() != nix::unistd::geteuid().as_raw()
+                || metadata.mode() & 0o022 != 0
+                || !metadata.is_dir()
+            {
+                let message = format!(
+                    "{} must be a directory of the user that runs netkeel, and only its to write",
+                    directory.display()
+                );
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An I/O error with its path.
+fn failed(error: &io::Error, path: &Path) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+        io::ErrorKind::NotFound => ErrorKind::Missing,
+        _ => ErrorKind::Refused,
+    };
+    Error::new(kind, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,75 @@
+//! One apply at a time: a lock that the kernel gives back when its holder dies.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{Store, failed};
+use crate::error::{Error, ErrorKind};
+
+/// Held while something is written. Dropping it lets the next one go.
+#[derive(Debug)]
+pub struct Lock {
+    _held: Flock<File>,
+}
+
+impl Store {
+    /// Takes the lock, waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] with the holder's pid and command when somebody else keeps it.
+    pub fn lock(&self, actor: &str, timeout: Duration) -> Result<Lock, Error> {
+        self.make()?;
+        let path = self.run.join("lock");
+        let start = Instant::now();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&path)
+            .map_err(|error| failed(&error, &path))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(mut held) => {
+                    let noted = held
+                        .set_len(0)
+                        .and_then(|()| held.rewind())
+                        .and_then(|()| held.write_all(actor.as_bytes()));
+                    noted.map_err(|error| failed(&error, &path))?;
+                    return Ok(Lock { _held: held });
+                }
+                Err((back, Errno::EWOULDBLOCK)) if start.elapsed() < timeout => file = back,
+                Err((mut back, Errno::EWOULDBLOCK)) => return Err(busy(&mut back, &path)),
+                Err((_, errno)) => return Err(failed(&errno.into(), &path)),
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn busy(file: &mut File, path: &Path) -> Error {
+    let mut holder = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+    let holder = if read.is_ok() && !holder.is_empty() {
+        holder
+    } else {
+        "somebody".to_owned()
+    };
+    Error::new(
+        ErrorKind::Refused,
+        format!("another netkeel is at work here: {holder}"),
+    )
+    .hint(format!(
+        "wait for it with --lock-timeout; the lock is {}",
+        path.display()
+    ))
+}

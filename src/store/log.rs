@@ -1,0 +1,117 @@
+//! Files of lines that are only appended to. A line that a crash tore has no newline at its end
+//! and is cut off before the next one is written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::failed;
+use crate::error::Error;
+
+/// The text of a log; none where there is none.
+pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    let mut text = String::new();
+    match open.and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Opens a log to append to it: mode 0600, made when it is not there.
+pub(super) fn append_to(path: &Path) -> Result<File, Error> {
+    let open = || -> std::io::Result<File> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        file.set_len(whole as u64)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    };
+    open().map_err(|error| failed(&error, path))
+}
+
+/// Appends a line and, when `durable`, makes it survive a power cut.
+pub(super) fn append(path: &Path, line: &str, durable: bool) -> Result<(), Error> {
+    let mut file = append_to(path)?;
+    write(&mut file, line, durable, path)?;
+    if durable { sync_directory(path) } else { Ok(()) }
+}
+
+/// Writes a whole line to an open log.
+pub(super) fn write(file: &mut File, line: &str, durable: bool, path: &Path) -> Result<(), Error> {
+    let mut done = file.write_all(line.as_bytes());
+    if durable {
+        done = done.and_then(|()| file.sync_data());
+    }
+    done.map_err(|error| failed(&error, path))
+}
+
+/// Removes a log, and makes that survive a power cut.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_directory(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Replaces a log by another text: a temporary file beside it, synced, renamed.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> std::io::Result<()> {
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".netkeel-")
+            .suffix(".tmp")
+            .tempfile_in(directory)?;
+        temporary.write_all(text.as_bytes())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(path).map_err(|failed| failed.error)?;
+        Ok(())
+    };
+    write().map_err(|error| failed(&error, path))?;
+    sync_directory(path)
+}
+
+/// Makes the directory entry of a file survive a power cut.
+pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| failed(&error, directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_cut_off_before_the_next() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("log");
+        append(&path, "one\n", true).unwrap();
+        append(&path, "tor", false).unwrap();
+        append(&path, "two\n", true).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one\ntwo\n"));
+        replace(&path, "three\n").unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("three\n"));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+    }
+}

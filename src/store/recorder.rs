@@ -1,0 +1,122 @@
+//! The log of a real apply: journal, ledger and history in the store.
+
+use std::io::Read;
+
+use super::{Done, Store, Transaction, history};
+use crate::apply::Log;
+use crate::error::Error;
+use crate::journal::{self, Entry, Header};
+use crate::ledger::Claim;
+use crate::netns::Netns;
+use crate::plan::{Plan, Step};
+
+/// Writes down one apply.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    header: Header,
+    transaction: Option<Transaction>,
+    claims: Vec<Claim>,
+    commands: Vec<String>,
+}
+
+impl Recorder {
+    /// A recorder for an apply of a document.
+    pub fn new(store: Store, netns: Netns, owner: &str, document: &str, actor: &str) -> Self {
+        let header = Header {
+            format: journal::FORMAT,
+            transaction: name(),
+            boot: store.boot.clone(),
+            netns,
+            owner: owner.to_owned(),
+            document: document.to_owned(),
+            actor: actor.to_owned(),
+            confirm_by: None,
+        };
+        Recorder {
+            store,
+            header,
+            transaction: None,
+            claims: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    fn entries(&mut self, plan: &Plan) -> Vec<Entry> {
+        self.commands
+            .extend(plan.steps.iter().map(|step| step.op.to_string()));
+        self.claims.extend(plan.drift.iter().map(|drift| Claim {
+            fact: drift.fact.clone(),
+            owner: plan.owner.clone(),
+            found: drift.observed.clone(),
+            wrote: Some(drift.desired.clone()),
+        }));
+        plan.steps
+            .iter()
+            .map(|step| Entry::new(step, &plan.drift))
+            .collect()
+    }
+
+    fn note(&self, result: &str) -> Result<(), Error> {
+        self.store.note(&Done {
+            time: history::now(),
+            actor: self.header.actor.clone(),
+            owner: self.header.owner.clone(),
+            document: self.header.document.clone(),
+            commands: self.commands.clone(),
+            result: result.to_owned(),
+        })
+    }
+}
+
+impl Log for Recorder {
+    fn begin(&mut self, plan: &Plan) -> Result<(), Error> {
+        let entries = self.entries(plan);
+        self.transaction = Some(self.store.begin(self.header.clone(), entries)?);
+        Ok(())
+    }
+
+    fn add(&mut self, plan: &Plan) -> Result<(), Error> {
+        let entries = self.entries(plan);
+        self.transaction
+            .as_mut()
+            .map_or(Ok(()), |transaction| transaction.add(entries))
+    }
+
+    fn mark(&mut self, step: &Step) -> Result<(), Error> {
+        let durable = journal::durable_phase(step.phase);
+        self.transaction
+            .as_mut()
+            .map_or(Ok(()), |transaction| transaction.mark(durable))
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        if let Some(transaction) = &self.transaction {
+            transaction.commit(std::mem::take(&mut self.claims))?;
+        }
+        self.transaction = None;
+        // What holds is not undone because its history cannot be written.
+        let _ = self.note("applied");
+        Ok(())
+    }
+
+    fn undone(&mut self) -> Result<(), Error> {
+        if let Some(transaction) = &self.transaction {
+            transaction.undone()?;
+        }
+        self.transaction = None;
+        self.note("rolled back")
+    }
+}
+
+/// A name that no other apply has: the moment and 64 random bits.
+fn name() -> String {
+    let mut bytes = [0; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    let random = if read.is_ok() {
+        u64::from_ne_bytes(bytes)
+    } else {
+        u64::from(std::process::id())
+    };
+    format!("{}-{random:016x}", history::now())
+}

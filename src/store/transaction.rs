@@ -1,0 +1,181 @@
+//! One apply as it is kept on disk, and what is found of one that was interrupted.
+//!
+//! The live journal is the one that decides: it is made first and its removal is the commit. A
+//! durable journal of the same boot without it belongs to an apply that was committed. After a
+//! reboot there is no live journal, and what the durable one says about files is undone.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::{Store, log};
+use crate::error::Error;
+use crate::fact::Fact;
+use crate::journal::{self, Entry, Header, Journal, MARK};
+use crate::ledger::{self, Claim};
+
+/// An apply that is under way.
+#[derive(Debug)]
+pub struct Transaction {
+    store: Store,
+    header: Header,
+    live: File,
+    durable: Option<File>,
+}
+
+/// An apply that was interrupted.
+#[derive(Debug)]
+pub struct Pending {
+    /// What was done to the kernel, when that was in this boot.
+    pub live: Option<Journal>,
+    /// What was done to files.
+    pub durable: Option<Journal>,
+}
+
+impl Store {
+    /// Begins an apply: from here on, whatever happens can be undone.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; nothing has happened then.
+    pub fn begin(&self, header: Header, entries: Vec<Entry>) -> Result<Transaction, Error> {
+        self.make()?;
+        // Whatever is left here belongs to an apply that was resolved.
+        log::remove(&self.durable_path())?;
+        log::remove(&self.live_path())?;
+        let (durable, live): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_durable);
+        let live_file = self.start(self.live_path(), &header, live, false)?;
+        let durable_file = match durable.is_empty() {
+            true => None,
+            false => Some(self.start(self.durable_path(), &header, durable, true)?),
+        };
+        Ok(Transaction {
+            store: self.clone(),
+            header,
+            live: live_file,
+            durable: durable_file,
+        })
+    }
+
+    fn start(
+        &self,
+        path: PathBuf,
+        header: &Header,
+        entries: Vec<Entry>,
+        durable: bool,
+    ) -> Result<File, Error> {
+        let mut file = log::append_to(&path)?;
+        let text = journal::header_line(header)? + &journal::steps_line(entries)?;
+        log::write(&mut file, &text, durable, &path)?;
+        if durable {
+            log::sync_directory(&path)?;
+        }
+        Ok(file)
+    }
+
+    /// An apply that was interrupted, or that waits to be confirmed. Reads only.
+    ///
+    /// # Errors
+    /// When a journal is there and cannot be read.
+    pub fn pending(&self) -> Result<Option<Pending>, Error> {
+        let read = |path: PathBuf| -> Result<Option<Journal>, Error> {
+            match log::read(&path)? {
+                Some(text) => Journal::read(&text).map_err(|error| error.context(path.display())),
+                None => Ok(None),
+            }
+        };
+        // A journal of another boot describes kernel state that is gone.
+        let live = read(self.live_path())?.filter(|journal| journal.header.boot == self.boot);
+        let durable = read(self.durable_path())?;
+        let committed = live.is_none()
+            && durable
+                .as_ref()
+                .is_some_and(|journal| journal.header.boot == self.boot);
+        Ok(match (live, durable) {
+            _ if committed => None,
+            (None, None) => None,
+            (live, durable) => Some(Pending { live, durable }),
+        })
+    }
+
+    /// Forgets an interrupted apply after it was undone: its claims never were.
+    ///
+    /// # Errors
+    /// When the ledger or a journal cannot be written.
+    pub fn undone(&self, transaction: &str) -> Result<(), Error> {
+        self.make()?;
+        if log::read(&self.ledger_path())?.is_some() {
+            log::append(&self.ledger_path(), &ledger::void_line(transaction)?, true)?;
+        }
+        // In this order: without the live one the durable one would count as committed.
+        log::remove(&self.durable_path())?;
+        log::remove(&self.live_path())
+    }
+
+    /// Commits: the claims count, and there is nothing left to undo.
+    ///
+    /// # Errors
+    /// When the ledger or a journal cannot be written.
+    pub fn commit(&self, transaction: &str, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
+        let path = self.ledger_path();
+        let mut lines = String::new();
+        if log::read(&path)?.is_none_or(|text| text.is_empty()) {
+            lines.push_str(&ledger::first_line()?);
+        }
+        if !claims.is_empty() {
+            lines.push_str(&ledger::claims_line(transaction, claims)?);
+        }
+        if !released.is_empty() {
+            lines.push_str(&ledger::released_line(released)?);
+        }
+        log::append(&path, &lines, true)?;
+        log::remove(&self.live_path())?;
+        log::remove(&self.durable_path())?;
+        let ledger = self.ledger()?;
+        if ledger.wants_compacting() {
+            log::replace(&path, &ledger.compact()?)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Transaction {
+    /// Notes that an op is about to be executed.
+    ///
+    /// # Errors
+    /// When the journal cannot be written: the op must not be executed then.
+    pub fn mark(&mut self, durable: bool) -> Result<(), Error> {
+        match (&mut self.durable, durable) {
+            (Some(file), true) => log::write(file, MARK, true, &self.store.durable_path()),
+            _ => log::write(&mut self.live, MARK, false, &self.store.live_path()),
+        }
+    }
+
+    /// Adds steps that became necessary after the others were done.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn add(&mut self, entries: Vec<Entry>) -> Result<(), Error> {
+        log::write(
+            &mut self.live,
+            &journal::steps_line(entries)?,
+            false,
+            &self.store.live_path(),
+        )
+    }
+
+    /// The apply is done.
+    ///
+    /// # Errors
+    /// When the ledger or a journal cannot be written.
+    pub fn commit(&self, claims: Vec<Claim>) -> Result<(), Error> {
+        self.store.commit(&self.header.transaction, claims, Vec::new())
+    }
+
+    /// The apply was undone.
+    ///
+    /// # Errors
+    /// When the ledger or a journal cannot be written.
+    pub fn undone(&self) -> Result<(), Error> {
+        self.store.undone(&self.header.transaction)
+    }
+}
