@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Plan, Step, plan};
+use crate::plan::{Goal, Plan, Step};
 use crate::snapshot::{Problem, Snapshot};
 
 /// What an apply works with.
@@ -121,12 +120,12 @@ pub struct Rollback {
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn apply(document: &Document, session: Session<'_>) -> Result<Applied, Failure> {
+pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> {
     let before = session
         .kernel
-        .snapshot(&document.scope())
+        .snapshot(&goal.scope())
         .map_err(Failure::NotBegun)?;
-    let first = plan(document, &before).map_err(Failure::Invalid)?;
+    let first = goal.plan(&before).map_err(Failure::Invalid)?;
     if !first.problems.is_empty() {
         return Err(Failure::Unread(first.problems));
     }
@@ -146,7 +145,7 @@ pub fn apply(document: &Document, session: Session<'_>) -> Result<Applied, Failu
         done: Vec::new(),
         vanished: BTreeSet::new(),
     };
-    match run.whole(document, &before, &first) {
+    match run.whole(goal, &before, &first) {
         Ok(()) => Ok(Applied {
             plan: first,
             done: run.done.len(),
@@ -164,13 +163,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn whole(&mut self, document: &Document, before: &Snapshot, first: &Plan) -> Result<(), Error> {
+    fn whole(&mut self, goal: &dyn Goal, before: &Snapshot, first: &Plan) -> Result<(), Error> {
         self.steps(&first.steps)?;
-        let rest = self.look_again(document, before)?;
-        if !rest.is_empty() {
+        let rest = self.look_again(goal, before)?;
+        if !rest.steps.is_empty() {
             self.session.log.add(&rest)?;
             self.steps(&rest.steps)?;
-            self.look_again(document, before)?;
+            self.look_again(goal, before)?;
         }
         self.session.log.commit()
     }
@@ -193,9 +192,11 @@ impl Run<'_> {
 
     /// Looks again. What is left may only be on interfaces that came meanwhile: they get one more
     /// pass, whose steps are returned.
-    fn look_again(&mut self, document: &Document, before: &Snapshot) -> Result<Plan, Error> {
-        let now = self.session.kernel.snapshot(&document.scope())?;
-        let rest = plan(document, &now).map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
+    fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot) -> Result<Plan, Error> {
+        let now = self.session.kernel.snapshot(&goal.scope())?;
+        let rest = goal
+            .plan(&now)
+            .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
         let newcomer = |step: &Step| match step.fact.link_name() {
             Some(name) => {
                 let index = |host: &Snapshot| host.links.get(&name).map(|link| link.index);
@@ -270,7 +271,7 @@ fn not_converged(rest: &Plan) -> Error {
         .map(|drift| {
             let (is, should) = (
                 drift.fact.show(drift.observed.as_ref()),
-                drift.fact.show(Some(&drift.desired)),
+                drift.fact.show(drift.desired.as_ref()),
             );
             format!("{} is {is} and should be {should}", drift.fact)
         })

@@ -12,6 +12,7 @@ mod observe;
 mod output;
 mod plan;
 mod recover;
+mod release;
 mod schema;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ enum Verb {
     Check(check::Arguments),
     Apply(apply::Arguments),
     Recover(recover::Arguments),
+    Release(release::Arguments),
     History(history::Arguments),
     Observe(observe::Arguments),
     Schema(schema::Arguments),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Apply(arguments) => apply::run(&arguments),
         Verb::Recover(arguments) => recover::run(&arguments),
+        Verb::Release(arguments) => release::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),

@@ -35,11 +35,13 @@ pub struct Document {
     pub hash: String,
     /// The drop-in that makes sysctls hold at boot, when there is to be one.
     pub drop_in: Option<String>,
+    /// What leaves the document is put back as it was found.
+    pub prune: bool,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
 
-const GENERAL: [Field; 4] = [
+const GENERAL: [Field; 5] = [
     Field {
         name: "version",
         shape: Shape::Integer {
@@ -64,6 +66,12 @@ const GENERAL: [Field; 4] = [
         shape: Shape::Switch,
         required: false,
         doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes, and no with --netns.",
+    },
+    Field {
+        name: "prune",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Puts back what netkeel wrote and the document no longer declares, and removes what it made. Default: no.",
     },
     Field {
         name: "allow_any_sysctl",
@@ -111,6 +119,7 @@ impl Document {
                 netns,
                 hash: String::new(),
                 drop_in: None,
+                prune: false,
                 sections: Vec::new(),
                 span,
             };
@@ -133,6 +142,7 @@ impl Document {
             .iter()
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
+        let prune = switch("prune").unwrap_or(false);
         let persist = switch("persist").unwrap_or(true) && netns == Netns::CURRENT;
         let settings: Vec<(SysctlKey, String)> =
             sections.iter().flat_map(|section| section.persistent()).collect();
@@ -148,6 +158,7 @@ impl Document {
             netns,
             hash,
             drop_in,
+            prune,
             sections,
             span,
         }

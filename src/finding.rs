@@ -50,6 +50,10 @@ pub enum Code {
     NK008,
     /// Reverse path filtering drops what comes out of a tunnel.
     NK009,
+    /// Netkeel wrote a fact that its document no longer declares.
+    NK010,
+    /// A fact that is to be given back was changed by somebody else.
+    NK011,
 }
 
 impl Code {
@@ -62,7 +66,9 @@ impl Code {
             | Code::NK004
             | Code::NK005
             | Code::NK008
-            | Code::NK009 => Severity::Warning,
+            | Code::NK009
+            | Code::NK010
+            | Code::NK011 => Severity::Warning,
             Code::NK006 | Code::NK007 => Severity::Note,
         }
     }

@@ -84,7 +84,7 @@ impl Entry {
             undo: step.undo.clone(),
             fact: step.fact.clone(),
             found: drift.and_then(|drift| drift.observed.clone()),
-            desired: drift.map(|drift| drift.desired.clone()),
+            desired: drift.and_then(|drift| drift.desired.clone()),
         }
     }
 

@@ -2,27 +2,31 @@
 //! plan leaves no choice to make.
 
 mod effects;
+mod goal;
+mod holdings;
 mod order;
+mod planner;
 mod undo;
+mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use goal::{Declared, Goal, Release};
+pub use holdings::Holdings;
+
 use crate::document::Document;
 use crate::error::Diagnostics;
-use crate::fact::{Fact, Field, Object, Value};
+use crate::fact::{Fact, Field, Value};
 use crate::finding::{Finding, Findings};
-use crate::link_name::LinkName;
 use crate::netns::Netns;
-use crate::op::{Op, Phase, Target};
-use crate::snapshot::{Change, Model, Observed, Problem, Snapshot};
+use crate::op::{Op, Phase};
+use crate::snapshot::{Observed, Problem, Snapshot};
 use crate::source::Span;
-use crate::sysctl_key::SysctlKey;
-use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
-use order::Key;
+use planner::Planner;
 
 /// The version of the plan's format.
 pub const FORMAT: u32 = 1;
@@ -40,6 +44,8 @@ pub struct Plan {
     pub drift: Vec<Drift>,
     /// The ops, in the order in which they are done.
     pub steps: Vec<Step>,
+    /// Facts that the owner holds no longer when this is done.
+    pub released: Vec<Fact>,
     /// What should be known.
     pub findings: Vec<Finding>,
     /// What could not be read.
@@ -53,8 +59,8 @@ pub struct Drift {
     pub fact: Fact,
     /// What it is; none when it is absent.
     pub observed: Option<Value>,
-    /// What it should be.
-    pub desired: Value,
+    /// What it should be; none when it is to go.
+    pub desired: Option<Value>,
     /// The place in the document.
     pub span: Span,
     /// The path in the document.
@@ -98,7 +104,7 @@ impl Plan {
 
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.released.is_empty()
     }
 
     /// The steps that lose something which the document does not permit.
@@ -109,19 +115,59 @@ impl Plan {
     }
 }
 
-/// Plans.
+/// Plans for a document on a host of which nothing else is known.
 ///
 /// # Errors
 /// Everything that is wrong between the document and the host: conflicts, values that a device
 /// cannot take, tunnels that cannot be.
 pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-    let wants = document.wants(host);
+    plan_with(document, host, &Holdings::NONE)
+}
+
+/// Plans for a document on a host on which netkeel has written before.
+fn plan_with(
+    document: &Document,
+    host: &Snapshot,
+    holdings: &Holdings<'_>,
+) -> Result<Plan, Box<Diagnostics>> {
+    let mut wants = document.wants(host);
+    holdings::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
     }
-    let mut problems = host.problems.clone();
+    let mut problems = Vec::new();
+    let mut drift = drift_of(&wants.facts, host, &mut problems);
+    let mut findings = wants.findings;
+    let mut released = Vec::new();
+    let undeclared = holdings::undeclared(&wants.facts, &document.owner, holdings);
+    if holdings.prune || document.prune {
+        let back = holdings::give_back(undeclared, host, &mut findings);
+        drift.extend(back.drift);
+        drift.sort_by(|a, b| a.fact.cmp(&b.fact));
+        released = back.released;
+        released.sort();
+    } else {
+        holdings::report(undeclared, &mut findings);
+    }
+    let mut plan = finish(
+        &document.owner,
+        &document.netns,
+        host,
+        &wants.facts,
+        drift,
+        findings,
+    );
+    plan.released = released;
+    plan.problems.append(&mut problems);
+    plan.problems.sort();
+    plan.problems.dedup();
+    Ok(plan)
+}
+
+/// The wanted facts that differ; what was not read is a problem.
+fn drift_of(wants: &BTreeMap<Fact, Want>, host: &Snapshot, problems: &mut Vec<Problem>) -> Vec<Drift> {
     let mut drift = Vec::new();
-    for (fact, want) in &wants.facts {
+    for (fact, want) in wants {
         let observed = match host.get(fact) {
             Observed::Value(value) if value == want.value => continue,
             Observed::Value(value) => Some(value),
@@ -135,37 +181,48 @@ pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostic
                 continue;
             }
         };
-        if exists_or_comes(fact, host, &wants.facts) {
+        if exists_or_comes(fact, host, wants) {
             let (span, path) = (want.span, want.path.clone());
+            let desired = Some(want.value.clone());
             drift.push(Drift {
                 fact: fact.clone(),
                 observed,
-                desired: want.value.clone(),
+                desired,
                 span,
                 path,
             });
         }
     }
-    let mut findings = wants.findings;
+    drift
+}
+
+/// Orders the ops for a drift, and judges what comes of them.
+fn finish(
+    owner: &str,
+    netns: &Netns,
+    host: &Snapshot,
+    wants: &BTreeMap<Fact, Want>,
+    drift: Vec<Drift>,
+    mut findings: Findings,
+) -> Plan {
     let (steps, after) = if drift.is_empty() {
         (Vec::new(), None)
     } else {
-        let mut planner = Planner::new(&wants.facts, host);
+        let mut planner = Planner::new(wants, host);
         planner.run(&drift, &mut findings);
         (planner.steps, Some(planner.model.host))
     };
-    effects::judge(after.as_ref().unwrap_or(host), &wants.facts, &mut findings);
-    problems.sort();
-    problems.dedup();
-    Ok(Plan {
-        owner: document.owner.clone(),
-        netns: document.netns.clone(),
-        wanted: wants.facts.len(),
+    effects::judge(after.as_ref().unwrap_or(host), wants, &mut findings);
+    Plan {
+        owner: owner.to_owned(),
+        netns: netns.clone(),
+        wanted: wants.len(),
         drift,
         steps,
+        released: Vec::new(),
         findings: findings.into_sorted(),
-        problems,
-    })
+        problems: host.problems.clone(),
+    }
 }
 
 /// An interface that is not there and that the document does not make waits until it appears.
@@ -175,184 +232,5 @@ fn exists_or_comes(fact: &Fact, host: &Snapshot, wants: &BTreeMap<Fact, Want>) -
             host.links.contains_key(&name) || wants.contains_key(&Fact::link(&fact.netns, name, Field::Kind))
         }
         None => true,
-    }
-}
-
-/// Orders ops and follows what each of them changes.
-struct Planner<'a> {
-    wants: &'a BTreeMap<Fact, Want>,
-    model: Model,
-    order: order::Order,
-    /// The ops still to be placed.
-    queue: BTreeMap<Key, (Fact, Op, bool)>,
-    /// Devices that this plan makes: udev may rewrite their sysctls, so what is wanted of them is
-    /// written whatever the model says.
-    made: BTreeSet<LinkName>,
-    /// Facts that were put right once after a side effect: two wants that the kernel ties
-    /// together must not chase each other for ever.
-    put_right: BTreeSet<Fact>,
-    steps: Vec<Step>,
-}
-
-impl<'a> Planner<'a> {
-    fn new(wants: &'a BTreeMap<Fact, Want>, host: &Snapshot) -> Self {
-        Planner {
-            wants,
-            model: Model::new(host.clone()),
-            order: order::Order::new(host),
-            queue: BTreeMap::new(),
-            made: BTreeSet::new(),
-            put_right: BTreeSet::new(),
-            steps: Vec::new(),
-        }
-    }
-
-    fn run(&mut self, drift: &[Drift], findings: &mut Findings) {
-        // Files and devices first: what is still to do on a new device shows once it is there.
-        for drift in drift
-            .iter()
-            .filter(|drift| matches!(drift.fact.field, Field::Kind | Field::Content))
-        {
-            if let (Field::Kind, Some(name)) = (drift.fact.field, drift.fact.link_name()) {
-                self.made.insert(name);
-            }
-            self.push(&drift.fact, &drift.desired, false);
-        }
-        self.drain(findings);
-        for drift in drift {
-            self.push_unless_right(&drift.fact, &drift.desired, false);
-        }
-        for (fact, want) in self.wants {
-            if fact.link_name().is_some_and(|name| self.made.contains(&name))
-                && !matches!(fact.field, Field::Kind)
-            {
-                self.push_unless_right(fact, &want.value, false);
-            }
-        }
-        self.drain(findings);
-    }
-
-    fn push_unless_right(&mut self, fact: &Fact, value: &Value, restores: bool) {
-        let right = self.model.host.get(fact) == Observed::Value(value.clone());
-        let is_sysctl = matches!(fact.object, Object::Sysctl(_))
-            || matches!(fact.field, Field::RpFilter | Field::Forwarding);
-        let udev_may_write = is_sysctl && fact.link_name().is_some_and(|name| self.made.contains(&name));
-        if !right || udev_may_write {
-            self.push(fact, value, restores);
-        }
-    }
-
-    fn push(&mut self, fact: &Fact, value: &Value, restores: bool) {
-        if let Some(op) = write(fact, Some(value), &self.model.host) {
-            let key = self.order.key(&op, fact, &self.model.host);
-            self.queue.insert(key, (fact.clone(), op, restores));
-        }
-    }
-
-    /// Places the ops that are queued, and those that become necessary by what they change.
-    fn drain(&mut self, findings: &mut Findings) {
-        while let Some((key, (fact, op, restores))) = self.queue.pop_first() {
-            let changes = self.model.apply(&op);
-            let undo = undo::undo(&mut self.model, &op, &changes);
-            effects::told(&op, &changes, self.wants, findings);
-            let want = self.wants.get(&fact);
-            self.steps.push(Step {
-                op,
-                phase: key.phase,
-                restores,
-                named: want.is_none_or(|want| want.named),
-                permitted: want.is_some_and(|want| want.permits_ipv6_loss),
-                undo,
-                fact,
-            });
-            self.put_right(changes);
-        }
-    }
-
-    /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
-    fn put_right(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            let Some(want) = self.wants.get(&change.fact) else {
-                continue;
-            };
-            let wrong = change.to.as_ref() != Some(&want.value);
-            if wrong
-                && !self.queue.values().any(|(fact, ..)| *fact == change.fact)
-                && self.put_right.insert(change.fact.clone())
-            {
-                let restores = change.from.as_ref() == Some(&want.value);
-                self.push(&change.fact, &want.value, restores);
-            }
-        }
-    }
-}
-
-/// The op that gives a fact a value, or that takes the fact away.
-pub(crate) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
-    let name = match &fact.object {
-        Object::File(path) => {
-            return Some(match value {
-                Some(value) => Op::WriteFile {
-                    path: path.clone(),
-                    content: value.to_string().into(),
-                    mode: crate::persist::MODE,
-                },
-                None => Op::RemoveFile { path: path.clone() },
-            });
-        }
-        Object::Sysctl(key) => {
-            let link = key.link().map(|name| target(fact, name, host));
-            return Some(write_sysctl(fact, key.clone(), value?, link));
-        }
-        Object::Link(name) => *name,
-    };
-    let target = target(fact, name, host);
-    if let Some(key) = fact.field.sysctl_of(name) {
-        return Some(write_sysctl(fact, key, value?, Some(target)));
-    }
-    Some(match (fact.field, value) {
-        (Field::Kind, Some(Value::Text(kind))) => {
-            let mode = TunnelMode::from_word(kind.strip_suffix(" external")?)?;
-            if host.links.contains_key(&name) {
-                Op::RecreateTunnel { target, mode }
-            } else {
-                Op::CreateTunnel { target, mode }
-            }
-        }
-        (Field::Kind, None) => Op::DeleteLink { target },
-        (Field::Address(address), Some(Value::Switch(true))) => Op::AddAddress { target, address },
-        (Field::Address(address), _) => Op::RemoveAddress { target, address },
-        (Field::Mtu, Some(Value::Number(mtu))) => Op::SetMtu {
-            target,
-            mtu: u32::try_from(*mtu).ok()?,
-        },
-        (Field::Up, Some(Value::Switch(up))) => Op::SetUp { target, up: *up },
-        (Field::TxQueueLength, Some(Value::Number(packets))) => Op::SetTxQueueLength {
-            target,
-            packets: u32::try_from(*packets).ok()?,
-        },
-        (Field::Alias, Some(Value::Text(alias))) => Op::SetAlias {
-            target,
-            alias: alias.clone(),
-        },
-        _ => return None,
-    })
-}
-
-fn target(fact: &Fact, name: LinkName, host: &Snapshot) -> Target {
-    let index = host.links.get(&name).map_or(0, |link| link.index);
-    Target {
-        netns: fact.netns.clone(),
-        index,
-        name,
-    }
-}
-
-fn write_sysctl(fact: &Fact, key: SysctlKey, value: &Value, link: Option<Target>) -> Op {
-    Op::WriteSysctl {
-        netns: fact.netns.clone(),
-        key,
-        value: value.to_string().into(),
-        link,
     }
 }

@@ -8,7 +8,7 @@ pub mod text;
 
 use std::collections::BTreeMap;
 
-use crate::fact::Object;
+use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};
 
 /// The drift of each object, in order.
@@ -26,6 +26,14 @@ pub fn count(number: usize, noun: &str) -> String {
         format!("1 {noun}")
     } else {
         format!("{number} {noun}s")
+    }
+}
+
+/// The text of a file that is there.
+fn file_text(value: &Option<Value>) -> Option<&str> {
+    match value {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
     }
 }
 

@@ -116,6 +116,20 @@ impl SysctlKey {
             _ => 1,
         }
     }
+
+    /// The keys that the kernel writes when this one is written; an undo needs what they were.
+    pub fn written_beside(&self) -> Vec<SysctlKey> {
+        let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
+        match self.path() {
+            "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => known(&[
+                "net/ipv4/conf/all/accept_redirects",
+                "net/ipv4/conf/default/forwarding",
+            ]),
+            "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
+            "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl FromStr for SysctlKey {

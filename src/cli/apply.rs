@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::arguments::{Documents, LockOptions, Output};
+use super::arguments::{Documents, LockOptions, Output, Ownership};
 use super::load::{Loaded, load};
 use super::{exit, output, recover};
 use crate::apply::{Applied, Failure, Rollback, Session, apply};
 use crate::error::Error;
 use crate::kernel::Live;
+use crate::plan::Declared;
 use crate::render::{count, json};
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
@@ -30,6 +31,8 @@ pub struct Arguments {
     /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
     #[arg(long)]
     allow_lossy: bool,
+    #[command(flatten)]
+    ownership: Ownership,
     /// How to show what was done.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -48,6 +51,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let actor = actor();
     let _lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
+    let ledger = store.ledger()?;
+    let goal = Declared {
+        document: &document,
+        holdings: arguments.ownership.holdings(&ledger),
+    };
     let mut bar = Progress::new();
     let mut log = Recorder::new(
         store,
@@ -61,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         let progress = &mut |done, all| bar.show(done, all);
         let log = &mut log;
         apply(
-            &document,
+            &goal,
             Session {
                 kernel,
                 log,
@@ -99,7 +107,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result
     })
 }
 
-fn failed(failure: Failure, sources: &Sources) -> u8 {
+pub(super) fn failed(failure: Failure, sources: &Sources) -> u8 {
     match failure {
         Failure::Invalid(diagnostics) => output::diagnostics(&diagnostics, sources),
         Failure::Unread(problems) => output::problems(&problems),
@@ -150,7 +158,7 @@ fn rolled_back(rollback: &Rollback) -> u8 {
 }
 
 /// A line that counts, on a terminal, when there is much to do.
-struct Progress {
+pub(super) struct Progress {
     wanted: bool,
     shown: bool,
 }
@@ -159,21 +167,21 @@ impl Progress {
     /// Fewer ops than this are done before anybody could read the line.
     const MANY: usize = 200;
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Progress {
             wanted: io::stderr().is_terminal(),
             shown: false,
         }
     }
 
-    fn show(&mut self, done: usize, all: usize) {
+    pub(super) fn show(&mut self, done: usize, all: usize) {
         if self.wanted && all >= Progress::MANY && (done.is_multiple_of(50) || done == all) {
             self.shown = true;
             output::say(&format!("\rapplying {done}/{all}"));
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.shown {
             output::say("\r\u{1b}[K");
         }

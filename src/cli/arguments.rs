@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 
 use crate::duration;
 use crate::error::Error;
+use crate::ledger::Ledger;
 use crate::netns::Netns;
+use crate::plan::Holdings;
 
 /// Where documents are looked for when none is named.
 pub const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
@@ -50,6 +52,28 @@ pub enum Output {
     Json,
     /// For a review comment.
     Markdown,
+}
+
+/// What to do about facts that netkeel wrote before.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Ownership {
+    /// Put back what netkeel wrote and the documents no longer declare.
+    #[arg(long)]
+    prune: bool,
+    /// Take facts that another owner holds.
+    #[arg(long)]
+    take_over: bool,
+}
+
+impl Ownership {
+    /// The same for the planner.
+    pub fn holdings<'a>(&self, ledger: &'a Ledger) -> Holdings<'a> {
+        Holdings {
+            ledger: Some(ledger),
+            prune: self.prune,
+            take_over: self.take_over,
+        }
+    }
 }
 
 /// How long to wait for another netkeel.

@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use super::arguments::Documents;
+use super::arguments::{Documents, Ownership};
 use super::load::{Loaded, load};
-use super::plan::observe;
+use super::plan::live;
 use super::{exit, output};
 use crate::error::Error;
-use crate::plan;
 use crate::render::text;
 
 /// Says in a line whether the host is as the document says. Writes nothing.
@@ -17,6 +16,8 @@ use crate::render::text;
 pub struct Arguments {
     #[command(flatten)]
     documents: Documents,
+    #[command(flatten)]
+    ownership: Ownership,
     /// Print nothing; the exit status tells.
     #[arg(short, long)]
     quiet: bool,
@@ -28,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
-    let plan = match plan::plan(&document, &observe(&document)?) {
+    let plan = match live(&document, &arguments.ownership)? {
         Ok(plan) => plan,
         Err(diagnostics) => {
             output::diagnostics(&diagnostics, &sources);

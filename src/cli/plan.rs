@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::{Documents, Output};
+use super::arguments::{Documents, Output, Ownership};
 use super::load::{Loaded, load};
 use super::{exit, output, recover};
-use crate::error::{Error, ErrorKind};
+use crate::document::Document;
+use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
-use crate::plan;
+use crate::plan::{Declared, Goal, Plan};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 
@@ -20,6 +21,8 @@ use crate::store::Store;
 pub struct Arguments {
     #[command(flatten)]
     documents: Documents,
+    #[command(flatten)]
+    ownership: Ownership,
     /// Plan against a saved snapshot (`netkeel observe`) instead of this host.
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
@@ -43,11 +46,12 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
-    let host = match saved {
-        Some(saved) => saved,
-        None => observe(&document)?,
+    let planned = match saved {
+        // A review has no ledger: it plans for a host as the snapshot shows it.
+        Some(host) => document.plan(&host),
+        None => live(&document, &arguments.ownership)?,
     };
-    let plan = match plan::plan(&document, &host) {
+    let plan = match planned {
         Ok(plan) => plan,
         Err(diagnostics) => {
             output::diagnostics(&diagnostics, &sources);
@@ -63,10 +67,18 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// What a document's namespace is like now. An interrupted apply makes that nothing to plan on.
-pub fn observe(document: &crate::document::Document) -> Result<Snapshot, Error> {
-    recover::refuse_pending(&Store::open(&document.netns)?)?;
-    Live::with(&document.netns, |kernel| kernel.snapshot(&document.scope()))?
+/// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
+/// plan on.
+pub fn live(document: &Document, ownership: &Ownership) -> Result<Result<Plan, Box<Diagnostics>>, Error> {
+    let store = Store::open(&document.netns)?;
+    recover::refuse_pending(&store)?;
+    let ledger = store.readable_ledger()?;
+    let goal = Declared {
+        document,
+        holdings: ownership.holdings(&ledger),
+    };
+    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    Ok(goal.plan(&host))
 }
 
 fn read_snapshot(path: &PathBuf) -> Result<Snapshot, Error> {

@@ -2,7 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{Undo, write};
+use super::Undo;
+use super::write::write;
 use crate::fact::{Field, Object, Value};
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};

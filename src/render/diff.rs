@@ -1,6 +1,6 @@
 //! A plan as a unified diff: a file as itself, every other object as one file of `field: value`.
 
-use super::{by_object, unified};
+use super::{by_object, file_text, unified};
 use crate::fact::{Field, Object, Value};
 use crate::plan::{Drift, Plan};
 
@@ -12,10 +12,9 @@ pub fn plan(plan: &Plan) -> String {
         out.push_str(&match (object, content) {
             (Object::File(path), Some(drift)) => {
                 let name = path.display().to_string();
-                let text = |value: Option<&Value>| value.map(ToString::to_string);
                 unified(
-                    text(drift.observed.as_ref()).as_deref(),
-                    Some(&drift.desired.to_string()),
+                    file_text(&drift.observed),
+                    file_text(&drift.desired),
                     &name,
                     &name,
                 )
@@ -39,13 +38,10 @@ pub fn plan(plan: &Plan) -> String {
 fn lines(drift: &[&Drift], desired: bool) -> Option<String> {
     let mut out = String::new();
     for drift in drift {
-        let value = if desired {
-            Some(&drift.desired)
-        } else {
-            drift.observed.as_ref()
-        };
-        if let Some(value) =
-            value.filter(|value| **value != Value::Switch(false) || drift.fact.field == Field::Up)
+        let value = if desired { &drift.desired } else { &drift.observed };
+        if let Some(value) = value
+            .as_ref()
+            .filter(|value| **value != Value::Switch(false) || drift.fact.field == Field::Up)
         {
             out.push_str(&format!(
                 "{}: {}\n",

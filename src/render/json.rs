@@ -18,7 +18,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
             json!({
                 "fact": fact(&drift.fact),
                 "observed": drift.observed.as_ref().map(value),
-                "desired": value(&drift.desired),
+                "desired": drift.desired.as_ref().map(value),
                 "path": &*drift.path,
                 "source": { "file": &*place.file, "line": place.line, "column": place.column },
             })
@@ -65,6 +65,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
         "wanted": plan.wanted,
         "drift": drift,
         "steps": steps,
+        "released": plan.released.iter().map(fact).collect::<Vec<_>>(),
         "findings": findings,
         "problems": plan.problems,
     })

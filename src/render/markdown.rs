@@ -23,7 +23,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> String {
         for drift in rows.take(ROWS) {
             let (observed, desired) = (
                 drift.fact.show(drift.observed.as_ref()),
-                drift.fact.show(Some(&drift.desired)),
+                drift.fact.show(drift.desired.as_ref()),
             );
             let cells = [
                 drift.fact.object.to_string(),

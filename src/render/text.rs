@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::paint::Paint;
-use super::{by_object, count, unified};
-use crate::fact::{Fact, Field, Value};
+use super::{by_object, count, file_text, unified};
+use crate::fact::{Field, Value};
 use crate::finding::{Finding, Severity};
 use crate::plan::{Drift, Plan, Step};
 use crate::source::{Locator, Sources};
@@ -39,13 +39,21 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
                 out.push_str(&file(drift, paint));
                 continue;
             }
-            let sign = if is_there(drift) {
+            let sign = if drift.desired.is_none() {
+                paint.red("-")
+            } else if is_there(drift) {
                 paint.yellow("~")
             } else {
                 paint.green("+")
             };
-            let change = change(&drift.fact, drift.observed.as_ref(), &drift.desired);
-            let place = paint.dim(locator.locate(drift.span));
+            let change = change(drift);
+            // What is given back stands in no document.
+            let declared = !drift.path.is_empty();
+            let place = if declared {
+                paint.dim(locator.locate(drift.span))
+            } else {
+                String::new()
+            };
             let _ = writeln!(out, "    {sign} {field:width$}  {change:28}  {place}");
         }
     }
@@ -105,23 +113,18 @@ fn is_there(drift: &Drift) -> bool {
 }
 
 /// `1500 -> 1460`, or only the new value of something new.
-fn change(fact: &Fact, from: Option<&Value>, to: &Value) -> String {
-    match from {
-        None => fact.show(Some(to)),
-        from => format!("{} -> {}", fact.show(from), fact.show(Some(to))),
+fn change(drift: &Drift) -> String {
+    let show = |value: &Option<Value>| drift.fact.show(value.as_ref());
+    match &drift.observed {
+        None => show(&drift.desired),
+        Some(_) => format!("{} -> {}", show(&drift.observed), show(&drift.desired)),
     }
 }
 
 fn file(drift: &Drift, paint: Paint) -> String {
-    let (Value::Text(new), old) = (&drift.desired, drift.observed.as_ref()) else {
-        return String::new();
-    };
-    let old = match old {
-        Some(Value::Text(old)) => Some(&**old),
-        _ => None,
-    };
+    let (old, new) = (file_text(&drift.observed), file_text(&drift.desired));
     let mut out = String::new();
-    for line in unified(old, Some(new), "now", "wanted").lines().skip(2) {
+    for line in unified(old, new, "now", "wanted").lines().skip(2) {
         let line = match line.as_bytes().first() {
             Some(b'+') => paint.green(line),
             Some(b'-') => paint.red(line),

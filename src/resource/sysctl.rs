@@ -114,7 +114,7 @@ impl Section for Sysctls {
             if let Object::Sysctl(key) = Fact::sysctl(&self.netns, &entry.key).object {
                 scope.sysctls.insert(key);
             }
-            for beside in written_beside(&entry.key) {
+            for beside in entry.key.written_beside() {
                 scope.sysctls.insert(beside);
             }
             match entry.key.per_interface() {
@@ -194,19 +194,5 @@ impl Section for Sysctls {
             .iter()
             .map(|entry| (entry.key.clone(), entry.value.clone()))
             .collect()
-    }
-}
-
-/// The keys that the kernel writes when this one is written; an undo needs what they were.
-fn written_beside(key: &SysctlKey) -> Vec<SysctlKey> {
-    let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
-    match key.path() {
-        "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => known(&[
-            "net/ipv4/conf/all/accept_redirects",
-            "net/ipv4/conf/default/forwarding",
-        ]),
-        "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
-        "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
-        _ => Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::{Done, Store, Transaction, history};
 use crate::apply::Log;
 use crate::error::Error;
+use crate::fact::Fact;
 use crate::journal::{self, Entry, Header};
 use crate::ledger::Claim;
 use crate::netns::Netns;
@@ -17,6 +18,7 @@ pub struct Recorder {
     header: Header,
     transaction: Option<Transaction>,
     claims: Vec<Claim>,
+    released: Vec<Fact>,
     commands: Vec<String>,
 }
 
@@ -38,6 +40,7 @@ impl Recorder {
             header,
             transaction: None,
             claims: Vec::new(),
+            released: Vec::new(),
             commands: Vec::new(),
         }
     }
@@ -45,12 +48,17 @@ impl Recorder {
     fn entries(&mut self, plan: &Plan) -> Vec<Entry> {
         self.commands
             .extend(plan.steps.iter().map(|step| step.op.to_string()));
-        self.claims.extend(plan.drift.iter().map(|drift| Claim {
+        let kept = plan
+            .drift
+            .iter()
+            .filter(|drift| plan.released.binary_search(&drift.fact).is_err());
+        self.claims.extend(kept.map(|drift| Claim {
             fact: drift.fact.clone(),
             owner: plan.owner.clone(),
             found: drift.observed.clone(),
-            wrote: Some(drift.desired.clone()),
+            wrote: drift.desired.clone(),
         }));
+        self.released.extend(plan.released.iter().cloned());
         plan.steps
             .iter()
             .map(|step| Entry::new(step, &plan.drift))
@@ -92,7 +100,10 @@ impl Log for Recorder {
 
     fn commit(&mut self) -> Result<(), Error> {
         if let Some(transaction) = &self.transaction {
-            transaction.commit(std::mem::take(&mut self.claims))?;
+            transaction.commit(
+                std::mem::take(&mut self.claims),
+                std::mem::take(&mut self.released),
+            )?;
         }
         self.transaction = None;
         // What holds is not undone because its history cannot be written.

@@ -167,8 +167,8 @@ impl Transaction {
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn commit(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.store.commit(&self.header.transaction, claims, Vec::new())
+    pub fn commit(&self, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
+        self.store.commit(&self.header.transaction, claims, released)
     }
 
     /// The apply was undone.

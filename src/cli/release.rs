@@ -1,0 +1,100 @@
+//! `netkeel release`: gives back what an owner holds.
+
+use clap::Args;
+
+use super::apply::{Progress, failed};
+use super::arguments::{LockOptions, Output, Place};
+use super::{exit, output, recover};
+use crate::apply::{Failure, Session, apply};
+use crate::error::Error;
+use crate::kernel::{Kernel, Live};
+use crate::plan::{Goal, Release};
+use crate::render::count;
+use crate::source::Sources;
+use crate::store::{Recorder, Store, actor};
+
+/// Puts back every value that netkeel wrote for an owner, and removes what it made. A value that
+/// somebody else has changed since stays as it is.
+///
+/// Exit status: 0; 1 when nothing could be done; 3 when it failed and all was undone; 4 when it
+/// failed and undoing failed too.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    lock: LockOptions,
+    /// Whose.
+    #[arg(long, default_value = "default")]
+    owner: String,
+    /// Show what would be given back, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Allow what cannot be undone exactly.
+    #[arg(long)]
+    allow_lossy: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.place.netns();
+    let store = Store::open(&netns)?;
+    let actor = actor();
+    let _lock = if arguments.dry_run {
+        recover::refuse_pending(&store)?;
+        None
+    } else {
+        let lock = store.lock(&actor, arguments.lock.timeout)?;
+        recover::undo_pending(&store, &netns)?;
+        Some(lock)
+    };
+    let ledger = store.ledger()?;
+    let goal = Release {
+        ledger: &ledger,
+        owner: &arguments.owner,
+        netns: &netns,
+    };
+    let sources = Sources::default();
+    if arguments.dry_run {
+        let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
+        match goal.plan(&host) {
+            Ok(plan) => output::plan(&plan, &sources, Output::Text, true)?,
+            Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
+        }
+        return Ok(exit::OK);
+    }
+    let mut bar = Progress::new();
+    let mut log = Recorder::new(store, netns.clone(), &arguments.owner, "release", &actor);
+    let lossy = arguments.allow_lossy;
+    let outcome = Live::with(&netns, |kernel| {
+        let progress = &mut |done, all| bar.show(done, all);
+        let log = &mut log;
+        // Deleting what netkeel made is what was asked for.
+        apply(
+            &goal,
+            Session {
+                kernel,
+                log,
+                lossy,
+                progress,
+            },
+        )
+    });
+    bar.clear();
+    match outcome? {
+        Ok(released) => {
+            output::plan(&released.plan, &sources, Output::Text, false)?;
+            let (facts, writes) = (
+                count(released.plan.released.len(), "fact"),
+                count(released.done, "write"),
+            );
+            output::print(&format!(
+                "Released: the owner {} held {facts}; {writes} done.\n",
+                arguments.owner
+            ))?;
+            Ok(exit::OK)
+        }
+        Err(failure @ Failure::Lossy(_)) => Ok(failed(failure, &sources)),
+        Err(failure) => Ok(failed(failure, &sources)),
+    }
+}

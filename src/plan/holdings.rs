@@ -1,0 +1,150 @@
+//! What netkeel holds on a host, and what becomes of it when a document no longer names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Drift;
+use crate::error::Diagnostics;
+use crate::fact::{Fact, Field};
+use crate::finding::{Code, Findings};
+use crate::ledger::{Claim, Ledger};
+use crate::link_name::LinkName;
+use crate::snapshot::{Observed, Snapshot};
+use crate::source::Span;
+use crate::want::Want;
+
+/// What is held, and what a document may do about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Holdings<'a> {
+    /// Who holds what; none when nobody knows.
+    pub ledger: Option<&'a Ledger>,
+    /// What left the document is put back.
+    pub prune: bool,
+    /// Facts of other owners may be taken.
+    pub take_over: bool,
+}
+
+impl Holdings<'_> {
+    /// Nothing is known.
+    pub const NONE: Holdings<'static> = Holdings {
+        ledger: None,
+        prune: false,
+        take_over: false,
+    };
+}
+
+/// What giving back takes.
+#[derive(Debug, Default)]
+pub(super) struct Back {
+    /// The facts that must change for it.
+    pub drift: Vec<Drift>,
+    /// The facts that are held no longer.
+    pub released: Vec<Fact>,
+}
+
+/// A fact that another owner holds is an error that names the owner.
+pub(super) fn refuse_foreign(
+    wants: &BTreeMap<Fact, Want>,
+    owner: &str,
+    holdings: &Holdings<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
+        return;
+    };
+    let mut told = BTreeSet::new();
+    for (fact, want) in wants {
+        let Some(claim) = ledger.get(fact).filter(|claim| claim.owner != owner) else {
+            continue;
+        };
+        if told.insert((want.span, claim.owner.as_str())) {
+            let message = format!("{fact} is held by the owner {}", claim.owner);
+            diagnostics
+                .add(want.span, &*want.path, message)
+                .hint(format!(
+                    "take it out of that owner's document, or let it go: netkeel release --owner {}",
+                    claim.owner
+                ))
+                .hint("--take-over makes it this owner's");
+        }
+    }
+}
+
+/// The claims of an owner that its document no longer wants.
+pub(super) fn undeclared<'a>(
+    wants: &'a BTreeMap<Fact, Want>,
+    owner: &'a str,
+    holdings: &Holdings<'a>,
+) -> impl Iterator<Item = &'a Claim> {
+    let claims = holdings
+        .ledger
+        .into_iter()
+        .flat_map(move |ledger| ledger.of(owner));
+    claims.filter(|claim| !wants.contains_key(&claim.fact))
+}
+
+/// Reports what is no longer declared, where it is not put back.
+pub(super) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut Findings) {
+    for claim in claims {
+        findings.add(
+            Code::NK010,
+            &claim.fact,
+            "netkeel wrote it and the document no longer declares it",
+            "apply --prune, or `prune: true` in the document, puts back what was there before; netkeel release gives up everything",
+        );
+    }
+}
+
+/// What must change so that claims hold nothing any more. A value that is not what netkeel wrote
+/// is somebody else's by now, and stays.
+pub(super) fn give_back<'a>(
+    claims: impl Iterator<Item = &'a Claim>,
+    host: &Snapshot,
+    findings: &mut Findings,
+) -> Back {
+    let claims: Vec<&Claim> = claims.collect();
+    let goes = |claim: &&Claim| claim.fact.field == Field::Kind && claim.found.is_none();
+    let made: BTreeSet<LinkName> = claims
+        .iter()
+        .copied()
+        .filter(goes)
+        .filter_map(|claim| claim.fact.link_name())
+        .collect();
+    let mut back = Back::default();
+    for claim in claims {
+        back.released.push(claim.fact.clone());
+        let with_its_device = claim.fact.field != Field::Kind
+            && claim.fact.link_name().is_some_and(|name| made.contains(&name));
+        if with_its_device {
+            continue;
+        }
+        let observed = match host.get(&claim.fact) {
+            Observed::Value(value) => Some(value),
+            Observed::Absent | Observed::Unread => None,
+        };
+        let gone = claim
+            .fact
+            .link_name()
+            .is_some_and(|name| !host.links.contains_key(&name));
+        if gone || observed == claim.found {
+            continue;
+        }
+        if observed != claim.wrote {
+            let message = "it is neither what netkeel wrote nor what was there before: it stays as it is";
+            findings.add(
+                Code::NK011,
+                &claim.fact,
+                message,
+                "somebody else has written it since; mend it by hand if need be",
+            );
+            continue;
+        }
+        back.drift.push(Drift {
+            fact: claim.fact.clone(),
+            observed,
+            desired: claim.found.clone(),
+            span: Span::default(),
+            path: "".into(),
+        });
+    }
+    back
+}

@@ -1,0 +1,124 @@
+//! Places ops in order and follows on the model what each of them changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::order::{Key, Order};
+use super::write::write;
+use super::{Drift, Step, effects, undo};
+use crate::fact::{Fact, Field, Object, Value};
+use crate::finding::Findings;
+use crate::link_name::LinkName;
+use crate::op::Op;
+use crate::snapshot::{Change, Model, Observed, Snapshot};
+use crate::want::Want;
+
+/// Orders ops and follows what each of them changes.
+pub(super) struct Planner<'a> {
+    wants: &'a BTreeMap<Fact, Want>,
+    pub(super) model: Model,
+    order: Order,
+    /// The ops still to be placed.
+    queue: BTreeMap<Key, (Fact, Op, bool)>,
+    /// Devices that this plan makes: udev may rewrite their sysctls, so what is wanted of them is
+    /// written whatever the model says.
+    made: BTreeSet<LinkName>,
+    /// Facts that were put right once after a side effect: two wants that the kernel ties
+    /// together must not chase each other for ever.
+    put_right: BTreeSet<Fact>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(wants: &'a BTreeMap<Fact, Want>, host: &Snapshot) -> Self {
+        Planner {
+            wants,
+            model: Model::new(host.clone()),
+            order: Order::new(host),
+            queue: BTreeMap::new(),
+            made: BTreeSet::new(),
+            put_right: BTreeSet::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(&mut self, drift: &[Drift], findings: &mut Findings) {
+        // Files and devices first: what is still to do on a new device shows once it is there.
+        let comes = |drift: &&Drift| {
+            drift.desired.is_some() && matches!(drift.fact.field, Field::Kind | Field::Content)
+        };
+        for drift in drift.iter().filter(comes) {
+            if let (Field::Kind, Some(name)) = (drift.fact.field, drift.fact.link_name()) {
+                self.made.insert(name);
+            }
+            self.push(&drift.fact, drift.desired.as_ref(), false);
+        }
+        self.drain(findings);
+        for drift in drift {
+            self.push_unless_right(&drift.fact, drift.desired.as_ref(), false);
+        }
+        for (fact, want) in self.wants {
+            if fact.link_name().is_some_and(|name| self.made.contains(&name))
+                && !matches!(fact.field, Field::Kind)
+            {
+                self.push_unless_right(fact, Some(&want.value), false);
+            }
+        }
+        self.drain(findings);
+    }
+
+    fn push_unless_right(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
+        let right = self.model.host.get(fact) == value.cloned().map_or(Observed::Absent, Observed::Value);
+        let is_sysctl = matches!(fact.object, Object::Sysctl(_))
+            || matches!(fact.field, Field::RpFilter | Field::Forwarding);
+        let udev_may_write = is_sysctl && fact.link_name().is_some_and(|name| self.made.contains(&name));
+        if !right || udev_may_write {
+            self.push(fact, value, restores);
+        }
+    }
+
+    fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
+        if let Some(op) = write(fact, value, &self.model.host) {
+            let key = self.order.key(&op, fact, &self.model.host);
+            self.queue.insert(key, (fact.clone(), op, restores));
+        }
+    }
+
+    /// Places the ops that are queued, and those that become necessary by what they change.
+    fn drain(&mut self, findings: &mut Findings) {
+        while let Some((key, (fact, op, restores))) = self.queue.pop_first() {
+            let changes = self.model.apply(&op);
+            let undo = undo::undo(&mut self.model, &op, &changes);
+            effects::told(&op, &changes, self.wants, findings);
+            let want = self.wants.get(&fact);
+            self.steps.push(Step {
+                phase: key.phase,
+                restores,
+                named: want.is_none_or(|want| want.named),
+                // A device is deleted only when netkeel made it and is told to give it back.
+                permitted: want.is_some_and(|want| want.permits_ipv6_loss)
+                    || matches!(op, Op::DeleteLink { .. }),
+                undo,
+                op,
+                fact,
+            });
+            self.put_right(changes);
+        }
+    }
+
+    /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
+    fn put_right(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            let Some(want) = self.wants.get(&change.fact) else {
+                continue;
+            };
+            let wrong = change.to.as_ref() != Some(&want.value);
+            if wrong
+                && !self.queue.values().any(|(fact, ..)| *fact == change.fact)
+                && self.put_right.insert(change.fact.clone())
+            {
+                let restores = change.from.as_ref() == Some(&want.value);
+                self.push(&change.fact, Some(&want.value), restores);
+            }
+        }
+    }
+}

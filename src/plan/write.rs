@@ -1,0 +1,78 @@
+//! From a fact and a value to the op that brings them together.
+
+use crate::fact::{Fact, Field, Object, Value};
+use crate::link_name::LinkName;
+use crate::op::{Op, Target};
+use crate::snapshot::Snapshot;
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+
+/// The op that gives a fact a value, or that takes the fact away.
+pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
+    let name = match &fact.object {
+        Object::File(path) => {
+            return Some(match value {
+                Some(value) => Op::WriteFile {
+                    path: path.clone(),
+                    content: value.to_string().into(),
+                    mode: crate::persist::MODE,
+                },
+                None => Op::RemoveFile { path: path.clone() },
+            });
+        }
+        Object::Sysctl(key) => {
+            let link = key.link().map(|name| target(fact, name, host));
+            return Some(write_sysctl(fact, key.clone(), value?, link));
+        }
+        Object::Link(name) => *name,
+    };
+    let target = target(fact, name, host);
+    if let Some(key) = fact.field.sysctl_of(name) {
+        return Some(write_sysctl(fact, key, value?, Some(target)));
+    }
+    Some(match (fact.field, value) {
+        (Field::Kind, Some(Value::Text(kind))) => {
+            let mode = TunnelMode::from_word(kind.strip_suffix(" external")?)?;
+            if host.links.contains_key(&name) {
+                Op::RecreateTunnel { target, mode }
+            } else {
+                Op::CreateTunnel { target, mode }
+            }
+        }
+        (Field::Kind, None) => Op::DeleteLink { target },
+        (Field::Address(address), Some(Value::Switch(true))) => Op::AddAddress { target, address },
+        (Field::Address(address), _) => Op::RemoveAddress { target, address },
+        (Field::Mtu, Some(Value::Number(mtu))) => Op::SetMtu {
+            target,
+            mtu: u32::try_from(*mtu).ok()?,
+        },
+        (Field::Up, Some(Value::Switch(up))) => Op::SetUp { target, up: *up },
+        (Field::TxQueueLength, Some(Value::Number(packets))) => Op::SetTxQueueLength {
+            target,
+            packets: u32::try_from(*packets).ok()?,
+        },
+        (Field::Alias, Some(Value::Text(alias))) => Op::SetAlias {
+            target,
+            alias: alias.clone(),
+        },
+        _ => return None,
+    })
+}
+
+fn target(fact: &Fact, name: LinkName, host: &Snapshot) -> Target {
+    let index = host.links.get(&name).map_or(0, |link| link.index);
+    Target {
+        netns: fact.netns.clone(),
+        index,
+        name,
+    }
+}
+
+fn write_sysctl(fact: &Fact, key: SysctlKey, value: &Value, link: Option<Target>) -> Op {
+    Op::WriteSysctl {
+        netns: fact.netns.clone(),
+        key,
+        value: value.to_string().into(),
+        link,
+    }
+}
