@@ -112,6 +112,10 @@ pub struct Link {
     /// Addresses of the families in [`Snapshot::families`].
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub addresses: BTreeSet<IpNet>,
+    /// The IPv4 addresses among them that go when the first of their subnet goes
+    /// (IFA_F_SECONDARY).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub secondary: BTreeSet<IpNet>,
 }
 
 /// What reading a sysctl gave.

@@ -43,7 +43,20 @@ pub struct PerInterface<'a> {
 impl SysctlKey {
     /// The key of an interface's own setting, as `net/ipv4/conf/eth0/rp_filter`.
     pub fn conf(family: &str, link: LinkName, leaf: &str) -> Self {
-        SysctlKey(format!("net/{family}/conf/{link}/{leaf}").into())
+        SysctlKey::of_interface(family, "conf", link, leaf)
+    }
+
+    /// The key of an interface in a table, `conf` or `neigh`.
+    pub fn of_interface(family: &str, table: &str, link: LinkName, leaf: &str) -> Self {
+        SysctlKey(format!("net/{family}/{table}/{link}/{leaf}").into())
+    }
+
+    /// The same setting of another slot, `all` or `default`; none for a key that has no slot.
+    pub fn in_slot(&self, slot: &'static str) -> Option<Self> {
+        let PerInterface {
+            family, table, leaf, ..
+        } = self.per_interface()?;
+        Some(SysctlKey(format!("net/{family}/{table}/{slot}/{leaf}").into()))
     }
 
     /// A key that the program itself names; `path` is in slash form.

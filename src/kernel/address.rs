@@ -11,8 +11,18 @@ use super::refusal::Refusal;
 /// `struct ifaddrmsg`, bytes: family, prefix length, flags, scope, index.
 const FIXED: usize = 8;
 
-/// An address and the index of the interface that bears it.
-pub(super) type Row = (u32, IpNet);
+/// In the flags (include/uapi/linux/if_addr.h).
+const IFA_F_SECONDARY: u8 = 1;
+
+/// An address as it was read.
+pub(super) struct Row {
+    /// The index of the interface that bears it.
+    pub(super) index: u32,
+    /// The address.
+    pub(super) address: IpNet,
+    /// It goes when the first of its subnet goes.
+    pub(super) secondary: bool,
+}
 
 /// Reads the addresses of a family (AF_INET or AF_INET6) of all interfaces.
 pub(super) fn dump(socket: &mut Socket, family: libc::c_int, rows: &mut Vec<Row>) -> Result<(), Refusal> {
@@ -34,7 +44,7 @@ fn read(message: &Message<'_>, rows: &mut Vec<Row>) -> Result<(), Malformed> {
         return Ok(());
     }
     const WHAT: Malformed = Malformed("address");
-    let [_, prefix, _, _] = *message.payload.first_chunk::<4>().ok_or(WHAT)?;
+    let [_, prefix, flags, _] = *message.payload.first_chunk::<4>().ok_or(WHAT)?;
     let index = u32_at(message.payload, 4).ok_or(WHAT)?;
     let (mut local, mut address) = (None, None);
     for attribute in Attributes::after(message.payload, FIXED)? {
@@ -48,7 +58,12 @@ fn read(message: &Message<'_>, rows: &mut Vec<Row>) -> Result<(), Malformed> {
         }
     }
     let address = local.or(address).ok_or(WHAT)?;
-    rows.push((index, IpNet::new(address, prefix).map_err(|_| WHAT)?));
+    rows.push(Row {
+        index,
+        address: IpNet::new(address, prefix).map_err(|_| WHAT)?,
+        // For IPv6 the same bit says IFA_F_TEMPORARY.
+        secondary: address.is_ipv4() && flags & IFA_F_SECONDARY != 0,
+    });
     Ok(())
 }
 

@@ -122,18 +122,20 @@ impl Live {
                 };
                 let mut rows = Vec::new();
                 address::dump(&mut self.socket, family, &mut rows)?;
-                let mut here = rows.iter().filter(|(of, _)| of.cast_signed() == index);
-                if here.clone().any(|(_, there)| *there == new) {
-                    return Ok(());
-                }
-                let same = here.find(|(_, there)| there.addr() == new.addr());
-                Err(match same {
-                    Some((_, there)) => Error::new(
+                rows.retain(|row| row.index.cast_signed() == index && row.address.addr() == new.addr());
+                match rows.first() {
+                    _ if rows.iter().any(|row| row.address == new) => Ok(()),
+                    Some(row) => Err(Error::new(
                         ErrorKind::Refused,
-                        format!("{} has that address already, as {there}", target.name),
-                    ),
-                    None => refusal.into(),
-                })
+                        format!("{} has that address already, as {}", target.name, row.address),
+                    )),
+                    None => Err(refusal.into()),
+                }
+            }
+            // Not for lack of privilege (`addrconf_add_dev`, net/ipv6/addrconf.c).
+            Err(refusal) if refusal.errno == Errno::EACCES => {
+                let error = Error::from(refusal);
+                Err(Error::new(ErrorKind::Refused, error.message))
             }
             Err(refusal) => Err(refusal.into()),
         }
@@ -185,12 +187,15 @@ impl Live {
     fn read_addresses(&mut self, family: libc::c_int, rows: &mut [link::Row]) -> Result<(), Refusal> {
         let mut addresses = Vec::new();
         address::dump(&mut self.socket, family, &mut addresses)?;
-        for (index, address) in addresses {
+        for row in addresses {
             // An address of an interface that is newer than the list of them has no place; the
             // interface's event brings the next look.
-            let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+            let place = rows.binary_search_by_key(&row.index, |(_, link)| link.index);
             if let Some((_, link)) = place.ok().and_then(|at| rows.get_mut(at)) {
-                link.addresses.insert(address);
+                link.addresses.insert(row.address);
+                if row.secondary {
+                    link.secondary.insert(row.address);
+                }
             }
         }
         Ok(())

@@ -1,0 +1,123 @@
+//! Interfaces in the model: made, deleted, up and down, and what an MTU takes with it.
+
+use ipnet::IpNet;
+
+use super::{Change, IPV4_MIN_MTU, IPV6_MIN_MTU, Model};
+use crate::fact::{Fact, Field};
+use crate::link_name::LinkName;
+use crate::op::Target;
+use crate::snapshot::Link;
+use crate::sysctl_key::SysctlKey;
+use crate::tunnel_mode::TunnelMode;
+
+impl Model {
+    pub(super) fn create(&mut self, target: &Target, mode: TunnelMode, changes: &mut Vec<Change>) {
+        let link = Link {
+            kind: Some(mode.kind().into()),
+            external: true,
+            mtu: mode.default_mtu(),
+            min_mtu: 68,
+            txqueuelen: 1000,
+            ..Link::default()
+        };
+        self.host.links.insert(target.name, link);
+        let fact = Fact::link(&self.host.netns, target.name, Field::Kind);
+        let to = self.host.get(&fact).value();
+        changes.push(Change { fact, from: None, to });
+        // What a new device starts with belongs to its being made.
+        let mut beside = Vec::new();
+        self.sysctls_appear(target.name, "ipv4", &mut beside);
+        self.sysctls_appear(target.name, "ipv6", &mut beside);
+    }
+
+    /// A device goes, and with it what cannot be without it: the other end of a veth, and the
+    /// devices that stand on it.
+    pub(super) fn remove(&mut self, name: LinkName, changes: &mut Vec<Change>) {
+        let fact = Fact::link(&self.host.netns, name, Field::Kind);
+        let from = self.host.get(&fact).value();
+        let going = self.stack.goes_with(name, &self.host);
+        let bridge = self.stack.forget(name, &self.host);
+        let mut beside = Vec::new();
+        for family in ["ipv4", "ipv6"] {
+            self.sysctls_vanish(name, family, &mut beside);
+        }
+        let Some(gone) = self.host.links.remove(&name) else {
+            return;
+        };
+        self.addressed.remove(&name);
+        for firm in self.firm.values_mut() {
+            firm.remove(&name);
+        }
+        changes.push(Change { fact, from, to: None });
+        if gone.kind_name() == "bridge" {
+            for port in self.host.links.values_mut() {
+                port.master = port.master.filter(|master| *master != gone.index);
+            }
+        }
+        if let Some((bridge, mtu)) = bridge {
+            self.set_mtu(bridge, mtu, changes);
+        }
+        for other in going {
+            self.remove(other, changes);
+        }
+    }
+
+    /// Going down takes the IPv6 addresses (`addrconf_ifdown`), unless keep_addr_on_down is set.
+    /// A VLAN goes up and down with its device (`vlan_device_event`, net/8021q/vlan.c).
+    pub(super) fn set_up(&mut self, name: LinkName, up: bool, changes: &mut Vec<Change>) {
+        if self.host.links.get(&name).is_none_or(|link| link.up == up) {
+            return;
+        }
+        self.set(name, Field::Up, changes, |link| link.up = up);
+        if !up {
+            let keeps = match self.all_and_own("ipv6", name, "keep_addr_on_down") {
+                (0, own) => own > 0,
+                (all, _) => all > 0,
+            };
+            let lost = |address: &IpNet| match address {
+                IpNet::V6(net) => !keeps || net.addr().is_unicast_link_local(),
+                IpNet::V4(_) => false,
+            };
+            self.lose(name, lost, changes);
+        }
+        for vlan in self.stack.vlans(name, &self.host) {
+            self.set_up(vlan, up, changes);
+        }
+    }
+
+    /// Devices above follow downwards but not upwards; a bridge follows its ports both ways.
+    pub(super) fn set_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
+        let Some(before) = self.host.links.get(&name).map(|link| link.mtu) else {
+            return;
+        };
+        if before == mtu {
+            return;
+        }
+        self.set(name, Field::Mtu, changes, |link| link.mtu = mtu);
+        if crosses(before, mtu, IPV4_MIN_MTU) {
+            self.lose_ipv4(name, changes);
+            self.sysctls_vanish(name, "ipv4", changes);
+        } else if crosses(mtu, before, IPV4_MIN_MTU) {
+            self.sysctls_appear(name, "ipv4", changes);
+        }
+        if crosses(before, mtu, IPV6_MIN_MTU) {
+            self.lose_ipv6(name, changes);
+            // `addrconf_ifdown` leaves the loopback device its settings.
+            if name.as_bytes() != b"lo" {
+                self.sysctls_vanish(name, "ipv6", changes);
+            }
+        } else if crosses(mtu, before, IPV6_MIN_MTU) && name.as_bytes() != b"lo" {
+            self.sysctls_appear(name, "ipv6", changes);
+        }
+        let key = SysctlKey::conf("ipv6", name, "mtu");
+        self.set_sysctl_if_read(&key, &mtu.to_string(), changes);
+        for (upper, mtu) in self.stack.mtu_changed(name, before, mtu, &self.host) {
+            self.set_mtu(upper, mtu, changes);
+        }
+    }
+}
+
+/// Falls below a limit.
+fn crosses(from: u32, to: u32, limit: u32) -> bool {
+    from >= limit && to < limit
+}

@@ -1,0 +1,282 @@
+//! What writing a sysctl changes beside it, and what becomes of an interface's sysctls when a
+//! family of addresses leaves it or comes to it.
+
+use super::{Change, Model};
+use crate::fact::{Fact, Field, Value};
+use crate::link_name::LinkName;
+use crate::snapshot::{Observed, Reading};
+use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+
+/// The leaves of `net.ipv4.conf` whose `default` nobody follows: they are not written through
+/// `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
+const NOT_FOLLOWED: &[&str] = &[
+    "disable_policy",
+    "disable_xfrm",
+    "drop_unicast_in_l2_multicast",
+    "forwarding",
+    "mc_forwarding",
+    "promote_secondaries",
+    "route_localnet",
+];
+
+impl Model {
+    pub(super) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
+        let fact = Fact::sysctl(&self.host.netns, key);
+        let before = self.host.get(&fact).value();
+        self.set_fact(&fact, Some(value), changes);
+        let changed = before != self.host.get(&fact).value();
+        match (key.path(), key.per_interface()) {
+            // `devinet_sysctl_forward`: nothing happens when the value stays.
+            ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
+                let redirects = if value == "0" { "1" } else { "0" };
+                let redirects_key = SysctlKey::known("net/ipv4/conf/all/accept_redirects");
+                self.set_sysctl_if_read(&redirects_key, redirects, changes);
+                let default = SysctlKey::known("net/ipv4/conf/default/forwarding");
+                self.set_sysctl_if_read(&default, value, changes);
+                self.set_everywhere(Field::Forwarding, value, changes);
+            }
+            // `addrconf_fixup_forwarding` and `addrconf_disable_ipv6` (net/ipv6/addrconf.c) copy to
+            // `default` and every interface, also when the value of `all` stays.
+            ("net/ipv6/conf/all/forwarding", _) => {
+                let default = SysctlKey::known("net/ipv6/conf/default/forwarding");
+                self.set_sysctl_if_read(&default, value, changes);
+                self.set_everywhere(Field::Forwarding6, value, changes);
+            }
+            ("net/ipv6/conf/all/disable_ipv6", _) => {
+                let default = SysctlKey::known("net/ipv6/conf/default/disable_ipv6");
+                self.set_sysctl_if_read(&default, value, changes);
+                self.set_everywhere(Field::DisableIpv6, value, changes);
+            }
+            (
+                _,
+                Some(PerInterface {
+                    family,
+                    table: "conf",
+                    slot,
+                    leaf,
+                }),
+            ) => match (family, slot) {
+                ("ipv4", Slot::Default) => self.follow_default(leaf, before, value, changes),
+                ("ipv4", Slot::Link(name)) => {
+                    self.firm.entry(leaf.to_owned()).or_default().insert(name);
+                }
+                ("ipv6", Slot::Link(name)) if leaf == "disable_ipv6" && value != "0" => {
+                    self.lose_ipv6(name, changes);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Every interface takes the value; switching IPv6 off takes the addresses too.
+    fn set_everywhere(&mut self, field: Field, value: &str, changes: &mut Vec<Change>) {
+        let names: Vec<LinkName> = self.host.links.keys().copied().collect();
+        for name in names {
+            let fact = Fact::link(&self.host.netns, name, field);
+            if matches!(self.host.get(&fact), Observed::Value(_)) {
+                self.set_fact(&fact, Some(value), changes);
+                if field == Field::DisableIpv6 && value != "0" {
+                    self.lose_ipv6(name, changes);
+                }
+            }
+        }
+    }
+
+    /// Writing `default` also changes the interfaces that never had the leaf written nor an IPv4
+    /// address (`devinet_copy_dflt_conf`, net/ipv4/devinet.c). Such an interface still has the
+    /// value that `default` had, so those that differ are known not to follow.
+    fn follow_default(&mut self, leaf: &str, before: Option<Value>, value: &str, changes: &mut Vec<Change>) {
+        if NOT_FOLLOWED.contains(&leaf) {
+            return;
+        }
+        let Some(before) = before.and_then(|value| value.to_string().parse::<i64>().ok()) else {
+            return;
+        };
+        let known = self.host.ipv4_conf(leaf);
+        let firm = self.firm.entry(leaf.to_owned()).or_default();
+        if self.compared.insert(leaf.to_owned()) {
+            let differ = known.iter().filter(|(_, own)| *own != before);
+            firm.extend(differ.map(|(name, _)| *name));
+        }
+        let follow: Vec<LinkName> = known
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !self.addressed.contains(name) && !firm.contains(name))
+            .collect();
+        for name in follow {
+            let fact = Fact::sysctl(&self.host.netns, &SysctlKey::conf("ipv4", name, leaf));
+            self.set_fact(&fact, Some(value), changes);
+        }
+    }
+
+    pub(super) fn set_sysctl_if_read(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
+        let fact = Fact::sysctl(&self.host.netns, key);
+        if matches!(self.host.get(&fact), Observed::Value(_)) {
+            self.set_fact(&fact, Some(value), changes);
+        }
+    }
+
+    /// The sysctls of a family that were asked for of an interface, beside those that are facts of
+    /// the link.
+    fn sysctls_of(&self, name: LinkName, family: &'static str) -> Vec<SysctlKey> {
+        let mut keys = Vec::new();
+        for table in ["conf", "neigh"] {
+            let first = SysctlKey::of_interface(family, table, name, "");
+            let of_link = |key: &&SysctlKey| key.path().starts_with(first.path());
+            keys.extend(
+                self.host
+                    .sysctls
+                    .range(&first..)
+                    .map(|(key, _)| key)
+                    .take_while(of_link)
+                    .cloned(),
+            );
+        }
+        keys
+    }
+
+    /// A family left the interface, and its sysctls with it.
+    pub(super) fn sysctls_vanish(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
+        for key in self.sysctls_of(name, family) {
+            let fact = Fact::sysctl(&self.host.netns, &key);
+            self.set_fact(&fact, None, changes);
+        }
+        for field in Field::of_family(family) {
+            let fact = Fact::link(&self.host.netns, name, field);
+            self.set_fact(&fact, None, changes);
+        }
+    }
+
+    /// A family came to the interface: its sysctls start as `default` has them. Where that was not
+    /// read they are not known any more.
+    pub(super) fn sysctls_appear(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
+        for key in self.sysctls_of(name, family) {
+            match self.default_of(&key) {
+                Some(value) => {
+                    let fact = Fact::sysctl(&self.host.netns, &key);
+                    self.set_fact(&fact, Some(&value), changes);
+                }
+                None => {
+                    self.host.sysctls.remove(&key);
+                }
+            }
+        }
+        for field in Field::of_family(family) {
+            let value = field.sysctl_of(name).and_then(|key| self.default_of(&key));
+            if let Some(value) = value {
+                let fact = Fact::link(&self.host.netns, name, field);
+                self.set_fact(&fact, Some(&value), changes);
+            }
+        }
+        if family == "ipv4" {
+            // The copy of `default` that an interface starts with includes what was ever written.
+            for leaf in &self.compared {
+                self.firm.entry(leaf.clone()).or_default().insert(name);
+            }
+        }
+    }
+
+    /// What `default` has for an interface's key.
+    fn default_of(&self, key: &SysctlKey) -> Option<String> {
+        let default = key.in_slot("default")?;
+        match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
+            Observed::Value(value) => Some(value.to_string()),
+            Observed::Absent | Observed::Unread => None,
+        }
+    }
+
+    /// The values of a leaf for `all` and for an interface; 0, with which the kernel starts, where
+    /// one was not read.
+    pub(super) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
+        let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
+            Some(Reading::Value { value, .. }) => value.parse().unwrap_or(0),
+            Some(Reading::Absent) | None => 0,
+        };
+        let own = SysctlKey::of_interface(family, "conf", name, leaf);
+        (number(own.in_slot("all")), number(Some(own)))
+    }
+}
+
+impl Field {
+    /// The fields of a link that are sysctls of a family.
+    fn of_family(family: &'static str) -> impl Iterator<Item = Field> {
+        let fields: &[Field] = match family {
+            "ipv4" => &[Field::RpFilter, Field::Forwarding],
+            _ => &[Field::Forwarding6, Field::DisableIpv6],
+        };
+        fields.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns::Netns;
+    use crate::op::Op;
+    use crate::snapshot::{Link, Snapshot};
+
+    fn host(sysctls: &[(&str, &str)], links: &[&str]) -> Model {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (key, value) in sysctls {
+            let reading = Reading::Value {
+                value: (*value).into(),
+                writable: true,
+            };
+            host.sysctls.insert(key.parse().unwrap(), reading);
+        }
+        for name in links {
+            let link = Link {
+                rp_filter: Some(0),
+                forwarding: Some(0),
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link);
+        }
+        Model::new(host)
+    }
+
+    fn write(model: &mut Model, key: &str, value: &str) -> Vec<String> {
+        let changes = model.apply(&Op::WriteSysctl {
+            netns: Netns::CURRENT,
+            key: key.parse().unwrap(),
+            value: value.into(),
+            link: None,
+        });
+        changes.iter().map(|change| change.fact.to_string()).collect()
+    }
+
+    #[test]
+    fn default_reaches_who_was_never_written_nor_addressed() {
+        let mut model = host(
+            &[("net.ipv4.conf.default.rp_filter", "0")],
+            &["a", "written", "addressed"],
+        );
+        write(&mut model, "net.ipv4.conf.written.rp_filter", "0");
+        for address in [true, false] {
+            let target = crate::op::Target {
+                netns: Netns::CURRENT,
+                index: 0,
+                name: "addressed".parse().unwrap(),
+            };
+            let ten = "10.0.0.1/8".parse().unwrap();
+            model.apply(&if address {
+                Op::AddAddress { target, address: ten }
+            } else {
+                Op::RemoveAddress { target, address: ten }
+            });
+        }
+        let changed = write(&mut model, "net.ipv4.conf.default.rp_filter", "1");
+        assert_eq!(
+            changed,
+            ["sysctl net.ipv4.conf.default.rp_filter", "link a rp_filter"]
+        );
+    }
+
+    #[test]
+    fn the_default_of_forwarding_reaches_nobody() {
+        let mut model = host(&[("net.ipv4.conf.default.forwarding", "0")], &["a"]);
+        let changed = write(&mut model, "net.ipv4.conf.default.forwarding", "1");
+        assert_eq!(changed, ["sysctl net.ipv4.conf.default.forwarding"]);
+    }
+}
