@@ -1,5 +1,5 @@
 //! The one door to the host: a snapshot of the facts a scope names, and the execution of one op.
-//! [`Live`] is the real kernel; all system calls are below here.
+//! [`Live`] is the real kernel, [`Modelled`] one for tests; all system calls are below here.
 
 mod address;
 mod file;
@@ -7,6 +7,7 @@ mod ioctl;
 mod link;
 mod live;
 mod message;
+mod model;
 mod modules;
 pub mod namespace;
 mod netlink;
@@ -16,6 +17,7 @@ mod sysctl;
 mod udev;
 
 pub use live::Live;
+pub use model::Modelled;
 pub use netns::inside;
 
 use crate::error::Error;

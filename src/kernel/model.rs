@@ -1,0 +1,144 @@
+//! A kernel for tests: the model behind the trait of the real one. It can be told to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Error;
+use crate::fact::Fact;
+use crate::kernel::Kernel;
+use crate::op::Op;
+use crate::snapshot::{FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
+
+/// The model kernel as a [`Kernel`].
+#[derive(Clone, Debug)]
+pub struct Modelled {
+    /// The model.
+    pub model: Model,
+    /// The ops that were done, in order.
+    pub done: Vec<Op>,
+    /// Calls of [`Kernel::execute`] so far, those that failed included.
+    calls: usize,
+    failures: BTreeMap<usize, Error>,
+}
+
+impl Modelled {
+    /// A kernel of a host.
+    pub fn new(host: Snapshot) -> Self {
+        Modelled {
+            model: Model::new(host),
+            done: Vec::new(),
+            calls: 0,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    /// Makes the call number `at` of [`Kernel::execute`], counted from 0, fail without doing
+    /// anything.
+    #[must_use]
+    pub fn failing(mut self, at: usize, error: Error) -> Self {
+        self.failures.insert(at, error);
+        self
+    }
+}
+
+impl Kernel for Modelled {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        let host = &self.model.host;
+        let mut snapshot = Snapshot {
+            format: FORMAT,
+            kernel: host.kernel.clone(),
+            families: scope.families,
+            links: host.links.clone(),
+            problems: host.problems.clone(),
+            ..Snapshot::empty(host.netns.clone())
+        };
+        for link in snapshot.links.values_mut() {
+            let wanted = |address: &ipnet::IpNet| match address {
+                ipnet::IpNet::V4(_) => scope.families.ipv4,
+                ipnet::IpNet::V6(_) => scope.families.ipv6,
+            };
+            link.addresses.retain(wanted);
+            link.secondary.retain(wanted);
+            if !scope.drivers {
+                link.driver = None;
+            }
+        }
+        for key in &scope.sysctls {
+            let reading = match host.sysctls.get(key) {
+                Some(reading) => reading.clone(),
+                // A fact of a link under its other name.
+                None => match host.get(&Fact::sysctl(&host.netns, key)) {
+                    Observed::Value(value) => Reading::Value {
+                        value: value.to_string().into(),
+                        writable: true,
+                    },
+                    Observed::Absent | Observed::Unread => Reading::Absent,
+                },
+            };
+            snapshot.sysctls.insert(key.clone(), reading);
+        }
+        for path in &scope.files {
+            let file = host.files.get(path).cloned().flatten();
+            snapshot.files.insert(path.clone(), file);
+        }
+        let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
+        let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
+        snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
+        Ok(snapshot)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        let call = self.calls;
+        self.calls += 1;
+        if let Some(error) = self
+            .failures
+            .get(&call)
+            .cloned()
+            .or_else(|| self.model.refusal(op))
+        {
+            return Err(error);
+        }
+        self.model.apply(op);
+        self.done.push(op.clone());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::netns::Netns;
+    use crate::op::Target;
+    use crate::snapshot::Link;
+
+    #[test]
+    fn it_does_what_it_is_asked_until_it_is_told_to_fail() {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        let link = Link {
+            index: 2,
+            mtu: 1500,
+            min_mtu: 68,
+            max_mtu: 9000,
+            ..Link::default()
+        };
+        host.links.insert("eth0".parse().unwrap(), link);
+        let set = |mtu| Op::SetMtu {
+            target: Target {
+                netns: Netns::CURRENT,
+                index: 2,
+                name: "eth0".parse().unwrap(),
+            },
+            mtu,
+        };
+        let mut kernel = Modelled::new(host).failing(1, Error::new(ErrorKind::Permission, "no"));
+        kernel.execute(&set(1400)).unwrap();
+        assert_eq!(kernel.execute(&set(1300)).unwrap_err().message, "no");
+        assert_eq!(
+            kernel.execute(&set(9001)).unwrap_err().message,
+            "an MTU of 9001 is more than the 9000 that eth0 can have"
+        );
+        let seen = kernel.snapshot(&Scope::default()).unwrap();
+        assert_eq!(seen.links.values().next().map(|link| link.mtu), Some(1400));
+        assert_eq!(kernel.done, [set(1400)]);
+    }
+}
