@@ -1,0 +1,145 @@
+//! Chooses an op at random among those that netkeel can come to do on a host.
+
+use std::sync::Arc;
+
+use netkeel::link_name::LinkName;
+use netkeel::op::{Op, Target};
+use netkeel::snapshot::{Model, Reading};
+
+use super::host::{LEAVES, LEAVES6, key, netns};
+use super::random::Random;
+
+/// MTUs around every limit: those of IPv4 and IPv6, of Ethernet, of a vxlan, of the devices.
+const MTUS: &[u32] = &[
+    67, 68, 576, 1279, 1280, 1281, 1400, 1450, 1451, 1460, 1500, 1501, 9000, 65535, 65536,
+];
+
+pub fn choose(model: &Model, random: &mut Random) -> Op {
+    let links: Vec<LinkName> = model.host.links.keys().copied().collect();
+    let name = *random.of(&links);
+    let target = target(model, name, random);
+    // The kernel gives a loopback device that comes up its addresses (`inetdev_event`,
+    // `init_loopback`), and netkeel refuses to set it up or down, or its MTU.
+    let lo = name.as_bytes() == b"lo";
+    match random.below(24) {
+        0..=5 if !lo => Op::SetMtu {
+            target,
+            mtu: mtu(model, random),
+        },
+        6..=8 if !lo => Op::SetUp {
+            target,
+            up: random.once_in(2),
+        },
+        9 => Op::SetTxQueueLength {
+            target,
+            packets: *random.of(&[0, 1, 500, 1000, 10_000]),
+        },
+        10 => Op::SetAlias {
+            target,
+            alias: match random.below(3) {
+                0 => "".into(),
+                1 => "uplink; rm -rf".into(),
+                _ => "ä".repeat(127 + random.below(2)).into(),
+            },
+        },
+        11..=12 => Op::AddAddress {
+            target,
+            address: address(model, name, random),
+        },
+        13 => Op::RemoveAddress {
+            target,
+            address: address(model, name, random),
+        },
+        14 if random.once_in(8) && !lo => Op::DeleteLink { target },
+        _ => sysctl(model, target, random),
+    }
+}
+
+/// The interface as a plan names it: by its index, seldom by name alone, and at times by an index
+/// that is no more.
+fn target(model: &Model, name: LinkName, random: &mut Random) -> Target {
+    let index = model.host.links[&name].index;
+    Target {
+        netns: netns(model),
+        index: match random.below(40) {
+            0 => 0,
+            1 => 9999,
+            _ => index,
+        },
+        name,
+    }
+}
+
+/// Often a limit, often what another interface has, so that those on each other meet.
+fn mtu(model: &Model, random: &mut Random) -> u32 {
+    if random.once_in(2) {
+        return *random.of(MTUS);
+    }
+    let others: Vec<u32> = model.host.links.values().map(|link| link.mtu).collect();
+    let near = i64::from(*random.of(&others)) + *random.of(&[-51, -50, -1, 0, 1]);
+    u32::try_from(near.max(0)).unwrap()
+}
+
+/// One that the interface has, or one that it could have: each subnet is that of one interface and
+/// has at most two addresses.
+fn address(model: &Model, name: LinkName, random: &mut Random) -> ipnet::IpNet {
+    let link = &model.host.links[&name];
+    let there: Vec<_> = link
+        .addresses
+        .iter()
+        // Those that the kernel makes by itself are not compared, and the model is not asked
+        // about them.
+        .filter(|address| !matches!(address, ipnet::IpNet::V6(net) if net.addr().is_unicast_link_local()))
+        .filter(|address| !address.addr().is_loopback() || address.prefix_len() == 32)
+        .collect();
+    if !there.is_empty() && random.once_in(2) {
+        return **random.of(&there);
+    }
+    let number = link.index;
+    let host = 1 + random.below(2);
+    match random.below(5) {
+        0 | 1 => format!("10.{number}.0.{host}/24"),
+        2 => format!("10.{number}.0.1/16"),
+        3 => format!("fd00:{number:x}::{host}/64"),
+        _ => format!("fd00:{number:x}::1/128"),
+    }
+    .parse()
+    .unwrap()
+}
+
+fn sysctl(model: &Model, target: Target, random: &mut Random) -> Op {
+    let name = target.name.to_string();
+    let own = random.once_in(2);
+    let slot = if own {
+        name.as_str()
+    } else {
+        *random.of(&["all", "default"])
+    };
+    let path = match random.below(12) {
+        0 => "net/ipv4/ip_forward".to_owned(),
+        1 => "net/core/rmem_max".into(),
+        2 => "net/core/somaxconn".into(),
+        3 => "net/ipv4/tcp_rmem".into(),
+        4..=6 => format!("net/ipv6/conf/{slot}/{}", random.of(LEAVES6)),
+        _ => format!("net/ipv4/conf/{slot}/{}", random.of(LEAVES)),
+    };
+    let key = key(&path);
+    let value: Arc<str> = match key.path() {
+        "net/ipv4/tcp_rmem" => format!("4096 {} 6291456", 100_000 + random.below(100_000)).into(),
+        "net/core/rmem_max" | "net/core/somaxconn" => (4096 + random.below(1000)).to_string().into(),
+        // As it is: a write that changes nothing has effects too.
+        _ if random.once_in(5) => match model.host.sysctls.get(&key) {
+            Some(Reading::Value { value, .. }) => value.clone(),
+            _ => "0".into(),
+        },
+        path if path.ends_with("/rp_filter") => random.below(3).to_string().into(),
+        _ => random.below(2).to_string().into(),
+    };
+    let link = key.link().map(|_| target.clone());
+    Op::WriteSysctl {
+        netns: target.netns,
+        key,
+        value,
+        link,
+    }
+}
