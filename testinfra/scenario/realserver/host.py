@@ -1,16 +1,19 @@
 """A guest as the scenario's host: its topology, its probes, netkeel in it, and what can be read and broken there by hand."""
 
 import contextlib
-import difflib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 from netkeel_lab import snapshot
 from netkeel_lab.error import LabError
+
+from .state import changes, comparable
 
 SCENARIO = Path(__file__).resolve().parent.parent
 REPOSITORY = SCENARIO.parent.parent
@@ -35,11 +38,13 @@ def fresh_host(name, kernel):
     machine = snapshot.up(f"{name}-{os.getpid()}", kernel)
     host = Host(machine)
     try:
-        host.sh(f"mkdir -p {GUEST}")
-        for part in ("guest", "documents", "50-default.conf"):
-            machine.put(SCENARIO / part, f"{GUEST}/")
-        machine.put(netkeel, "/usr/local/bin/netkeel")
-        host.sh("chmod 755 /usr/local/bin/netkeel")
+        with tempfile.TemporaryDirectory(prefix="netkeel-scenario-") as parcel:
+            for part in ("guest", "documents"):
+                shutil.copytree(SCENARIO / part, Path(parcel) / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(SCENARIO / "50-default.conf", parcel)
+            shutil.copy(netkeel, Path(parcel) / "netkeel")
+            machine.put(parcel, GUEST)
+        host.sh(f"install -m 755 {GUEST}/netkeel /usr/local/bin/netkeel")
         yield host
     finally:
         host.close_probe()
@@ -89,9 +94,10 @@ class Host:
         """Builds the namespaces around the host, and the pod."""
         self.sh(f"{GUEST}/guest/topology up")
 
-    def rp_filter(self, interface):
-        """The value of an interface, or of `all` or `default`."""
-        return self.sh(f"cat /proc/sys/net/ipv4/conf/{interface}/rp_filter || echo absent")
+    def rp_filter(self, *interfaces):
+        """The values of interfaces, and of `all` and `default`, as text."""
+        read = "; ".join(f"cat /proc/sys/net/ipv4/conf/{interface}/rp_filter || echo absent" for interface in interfaces)
+        return dict(zip(interfaces, self.sh(read).split()))
 
     def set_rp_filter(self, **values):
         """Breaks or prepares rp_filter by hand, behind netkeel's back."""
@@ -105,14 +111,12 @@ class Host:
         return {link["ifname"]: link for link in every if link["ifname"] in names}
 
     def state(self):
-        """All that netkeel could have changed."""
-        return self.sh(f"{GUEST}/guest/state")
+        """All that netkeel could have changed, as comparable lines."""
+        return comparable(self.sh(f"{GUEST}/guest/state"))
 
     def changes_since(self, before):
         """The lines of the state that are not what they were; empty when nothing changed."""
-        after = self.state()
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", n=0, lineterm="")
-        return "\n".join(lines)
+        return changes(before, self.state())
 
     def probe(self, probe, **arguments):
         """Asks guest/probe.py for one probe and returns what it saw."""

@@ -74,5 +74,5 @@ def check_tunnels(report, host, when):
 
 def check_rp_filter(report, host, when, **wanted):
     """rp_filter of interfaces, `all` and `default` is what it should be."""
-    seen = {name: host.rp_filter(name) for name in wanted}
+    seen = host.rp_filter(*wanted)
     report.check(f"{when}, rp_filter is {wanted}", seen == {name: str(value) for name, value in wanted.items()}, seen)

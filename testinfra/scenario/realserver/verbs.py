@@ -44,9 +44,8 @@ def check_refused(report, host, when, mentions, document="tunnels.yaml"):
     report.check(f"{when}, nothing has changed", not changes, changes or "the same state")
 
 
-def check_names_deciding_key(report, host, when, document):
-    """`plan` names the key that decides over rp_filter, in either spelling."""
+def check_plan_says(report, host, when, document, *words):
+    """A line of `plan` has all the words; of a sysctl key, either spelling."""
     outcome = host.netkeel("plan", document)
-    named = [key for key in ("net.ipv4.conf.all.rp_filter", "net/ipv4/conf/all/rp_filter") if key in outcome.output]
-    evidence = outcome.line_with(named[0]) if named else outcome
-    report.check(f"{when}, plan with {document} names net.ipv4.conf.all.rp_filter", named, evidence)
+    lines = [line for line in outcome.output.splitlines() if all(word in line.replace("/", ".") for word in words)]
+    report.check(f"{when}, plan with {document} says {' and '.join(words)}", lines, lines[0] if lines else outcome)
