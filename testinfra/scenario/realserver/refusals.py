@@ -1,4 +1,4 @@
-"""Tunnels that are in the way: netkeel explains and changes nothing, unless it is told to go on."""
+"""Tunnels that are in the way, or that the kernel cannot make: netkeel explains and changes nothing, unless it is told to go on."""
 
 from .host import fresh_host
 from .traffic import check_tunnels
@@ -7,12 +7,20 @@ from .verbs import DROP_IN, check_apply, check_refused
 
 def run(report, kernel):
     """The cases share a host; each clears away what it made."""
-    report.heading("tunnels that are in the way")
+    report.heading("tunnels that are in the way, or cannot be made")
     with fresh_host("refusals", kernel) as host:
+        no_module(report, host)
         not_external(report, host)
         another_external(report, host, "ipip", "lvs0")
         another_external(report, host, "ip6tnl", "lvs60")
         calico(report, host)
+
+
+def no_module(report, host):
+    """A kernel built without ipip: the module is named. Nothing has loaded it on a fresh host, so it can be taken away."""
+    host.sh("modinfo -n ipip > /root/ipip && mv $(cat /root/ipip) /root/ && depmod")
+    check_refused(report, host, "on a kernel without ipip", ["module ipip"])
+    host.sh("mv /root/$(basename $(cat /root/ipip)) $(cat /root/ipip) && depmod")
 
 
 def not_external(report, host):
