@@ -18,9 +18,43 @@ pub struct Session<'a> {
     pub log: &'a mut dyn Log,
     /// Ops whose undo does not bring everything back may be done.
     pub lossy: bool,
-    /// Is told the number of ops done and the number of all.
-    pub progress: &'a mut dyn FnMut(usize, usize),
+    /// Looks on.
+    pub watch: &'a mut dyn Watch,
 }
+
+/// Who looks on while an apply is under way.
+pub trait Watch {
+    /// Is told the number of ops done and the number of all.
+    fn progress(&mut self, _done: usize, _all: usize) {}
+
+    /// Looks at the plan before anything of it is done.
+    ///
+    /// # Errors
+    /// Nothing is done then.
+    fn permits(&mut self, _plan: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Wants it stopped and undone.
+    fn stops(&mut self) -> bool {
+        false
+    }
+
+    /// Looks, after everything was written and before it is committed, whether the host still does
+    /// what it should.
+    ///
+    /// # Errors
+    /// The apply is undone then.
+    fn accepts(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Nobody looks on.
+#[derive(Debug, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
 
 /// Where an apply writes down what it is about to do.
 pub trait Log {
@@ -139,6 +173,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
             vanished: Vec::new(),
         });
     }
+    session.watch.permits(&first).map_err(Failure::NotBegun)?;
     session.log.begin(&first).map_err(Failure::NotBegun)?;
     let mut run = Run {
         session,
@@ -171,12 +206,16 @@ impl Run<'_> {
             self.steps(&rest.steps)?;
             self.look_again(goal, before)?;
         }
+        self.session.watch.accepts()?;
         self.session.log.commit()
     }
 
     fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
         for (number, step) in steps.iter().enumerate() {
-            (self.session.progress)(number, steps.len());
+            self.session.watch.progress(number, steps.len());
+            if self.session.watch.stops() {
+                return Err(Error::new(ErrorKind::Refused, "it was interrupted"));
+            }
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step.clone()),
@@ -186,7 +225,7 @@ impl Run<'_> {
                 Err(error) => return Err(error.context(&step.op)),
             }
         }
-        (self.session.progress)(steps.len(), steps.len());
+        self.session.watch.progress(steps.len(), steps.len());
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod apply;
 mod arguments;
 mod check;
 mod completions;
+mod confirm;
 mod history;
 mod load;
 mod man;
@@ -14,6 +15,7 @@ mod plan;
 mod recover;
 mod release;
 mod schema;
+mod watcher;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,7 @@ enum Verb {
     Plan(plan::Arguments),
     Check(check::Arguments),
     Apply(apply::Arguments),
+    Confirm(confirm::Arguments),
     Recover(recover::Arguments),
     Release(release::Arguments),
     History(history::Arguments),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Apply(arguments) => apply::run(&arguments),
+        Verb::Confirm(arguments) => confirm::run(&arguments),
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),

@@ -7,11 +7,13 @@ pub mod schema;
 pub mod shape;
 pub mod suggestion;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::fact::{Fact, Value};
 use crate::finding::Code;
+use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::persist;
 use crate::resource::{Context, KINDS, Section};
@@ -37,11 +39,22 @@ pub struct Document {
     pub drop_in: Option<String>,
     /// What leaves the document is put back as it was found.
     pub prune: bool,
+    /// What a change may not exceed.
+    pub limits: Limits,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
 
-const GENERAL: [Field; 5] = [
+/// Limits that stop a change which is larger than anybody meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Writes in a minute.
+    pub changes_per_minute: Option<usize>,
+    /// Interfaces that one match may find.
+    pub max_matches: Option<usize>,
+}
+
+const GENERAL: [Field; 6] = [
     Field {
         name: "version",
         shape: Shape::Integer {
@@ -72,6 +85,33 @@ const GENERAL: [Field; 5] = [
         shape: Shape::Switch,
         required: false,
         doc: "Puts back what netkeel wrote and the document no longer declares, and removes what it made. Default: no.",
+    },
+    Field {
+        name: "limits",
+        shape: Shape::Map(&[
+            Field {
+                name: "changes_per_minute",
+                shape: Shape::Integer {
+                    min: 1,
+                    max: 1_000_000,
+                    unit: "writes",
+                },
+                required: false,
+                doc: "An apply that would write more than this in a minute is refused.",
+            },
+            Field {
+                name: "max_matches",
+                shape: Shape::Integer {
+                    min: 1,
+                    max: 1_000_000,
+                    unit: "interfaces",
+                },
+                required: false,
+                doc: "A match that finds more interfaces than this is an error.",
+            },
+        ]),
+        required: false,
+        doc: "Stops a change that is larger than anybody meant.",
     },
     Field {
         name: "allow_any_sysctl",
@@ -120,6 +160,7 @@ impl Document {
                 hash: String::new(),
                 drop_in: None,
                 prune: false,
+                limits: Limits::default(),
                 sections: Vec::new(),
                 span,
             };
@@ -142,6 +183,11 @@ impl Document {
             .iter()
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
+        let limit = |key: &str| usize::try_from(whole.get("limits")?.get(key)?.integer()?).ok();
+        let limits = Limits {
+            changes_per_minute: limit("changes_per_minute"),
+            max_matches: limit("max_matches"),
+        };
         let prune = switch("prune").unwrap_or(false);
         let persist = switch("persist").unwrap_or(true) && netns == Netns::CURRENT;
         let settings: Vec<(SysctlKey, String)> =
@@ -159,6 +205,7 @@ impl Document {
             hash,
             drop_in,
             prune,
+            limits,
             sections,
             span,
         }
@@ -174,6 +221,35 @@ impl Document {
             scope.files.insert(persist::path(&self.owner));
         }
         scope
+    }
+
+    /// Counts the interfaces that each match found.
+    fn limit_matches(&self, wants: &mut Wants) {
+        let Some(limit) = self.limits.max_matches else {
+            return;
+        };
+        let mut found: BTreeMap<&str, (Span, BTreeSet<LinkName>)> = BTreeMap::new();
+        for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.named) {
+            let rule = want.path.rsplit_once('.').map_or(&*want.path, |(rule, _)| rule);
+            found
+                .entry(rule)
+                .or_insert_with(|| (want.span, BTreeSet::new()))
+                .1
+                .extend(fact.link_name());
+        }
+        let over: Vec<(Span, String, usize)> = found
+            .into_iter()
+            .filter(|(_, (_, links))| links.len() > limit)
+            .map(|(rule, (span, links))| (span, rule.to_owned(), links.len()))
+            .collect();
+        for (span, rule, number) in over {
+            let message =
+                format!("the match finds {number} interfaces and limits.max_matches allows {limit}");
+            wants
+                .diagnostics
+                .add(span, rule, message)
+                .hint("narrow the match, or raise the limit");
+        }
     }
 
     /// What it wants of a host.
@@ -194,6 +270,7 @@ impl Document {
             };
             wants.add(Fact::file(&path), want);
         }
+        self.limit_matches(&mut wants);
         let made = |name| {
             wants
                 .facts

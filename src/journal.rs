@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
 use crate::ledger::Claim;
 use crate::netns::Netns;
-use crate::op::{Op, Phase};
+use crate::op::Op;
 use crate::plan::{Drift, Step, Undo};
 
 /// The version of the journal's format; a newer one is refused.
@@ -61,6 +61,8 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Steps {
     steps: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    released: Vec<Fact>,
 }
 
 /// A journal that was left behind.
@@ -72,6 +74,8 @@ pub struct Journal {
     pub entries: Vec<Entry>,
     /// How many of them may have been executed.
     pub begun: usize,
+    /// What the owner holds no longer once it is committed.
+    pub released: Vec<Fact>,
 }
 
 impl Entry {
@@ -87,11 +91,6 @@ impl Entry {
             desired: drift.and_then(|drift| drift.desired.clone()),
         }
     }
-
-    /// It is about a file, and so outlives a boot.
-    pub fn is_durable(&self) -> bool {
-        matches!(self.op, Op::WriteFile { .. } | Op::RemoveFile { .. })
-    }
 }
 
 /// The first line of a journal.
@@ -106,8 +105,8 @@ pub fn header_line(header: &Header) -> Result<String, Error> {
 ///
 /// # Errors
 /// Never in practice.
-pub fn steps_line(steps: Vec<Entry>) -> Result<String, Error> {
-    line(&Steps { steps })
+pub fn steps_line(steps: Vec<Entry>, released: Vec<Fact>) -> Result<String, Error> {
+    line(&Steps { steps, released })
 }
 
 fn line<T: Serialize>(value: &T) -> Result<String, Error> {
@@ -147,15 +146,17 @@ impl Journal {
             header,
             entries: Vec::new(),
             begun: 0,
+            released: Vec::new(),
         };
         for line in lines {
             if line == MARK.trim_end() {
                 journal.begun += 1;
             } else {
-                let Steps { steps } = serde_json::from_str(line).map_err(wrong)?;
+                let Steps { steps, released } = serde_json::from_str(line).map_err(wrong)?;
                 // Steps that were added and never reached are not in the way of later marks:
                 // an op is marked only after all before it were executed.
                 journal.entries.extend(steps);
+                journal.released.extend(released);
             }
         }
         journal.begun = journal.begun.min(journal.entries.len());
@@ -199,11 +200,6 @@ impl Journal {
             self.entries.len()
         )
     }
-}
-
-/// Whether steps of a phase are journalled on disk.
-pub fn durable_phase(phase: Phase) -> bool {
-    phase == Phase::Files
 }
 
 #[cfg(test)]
@@ -251,7 +247,7 @@ mod tests {
             entry("b", 1500, 1460),
             entry("c", 1500, 1460),
         ];
-        header_line(&header()).unwrap() + &steps_line(steps).unwrap() + &MARK.repeat(marks)
+        header_line(&header()).unwrap() + &steps_line(steps, Vec::new()).unwrap() + &MARK.repeat(marks)
     }
 
     #[test]

@@ -140,6 +140,11 @@ pub enum Phase {
 }
 
 impl Op {
+    /// It is about a file, and so outlives a boot.
+    pub fn is_durable(&self) -> bool {
+        matches!(self, Op::WriteFile { .. } | Op::RemoveFile { .. })
+    }
+
     /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {

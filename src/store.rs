@@ -10,7 +10,9 @@ mod history;
 mod lock;
 mod log;
 mod recorder;
+mod rejected;
 mod transaction;
+mod watchdog;
 
 use std::fs;
 use std::io;
@@ -18,9 +20,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub use actor::actor;
-pub use history::Done;
+pub use history::{Done, now};
 pub use lock::Lock;
 pub use recorder::Recorder;
+pub use rejected::Rejection;
 pub use transaction::{Pending, Transaction};
 
 use crate::error::{Error, ErrorKind};
@@ -64,6 +67,11 @@ impl Store {
             state,
             boot: boot.trim().to_owned(),
         })
+    }
+
+    /// It is that of the host, not of another namespace.
+    pub fn is_host(&self) -> bool {
+        self.run == Path::new(RUN)
     }
 
     /// Who holds what.

@@ -1,19 +1,22 @@
 //! `netkeel apply`: plan, execute, look again; all or nothing.
 
-use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::arguments::{Documents, LockOptions, Output, Ownership};
+use super::arguments::{Documents, LockOptions, Output, Ownership, parse_duration};
 use super::load::{Loaded, load};
+use super::watcher::Watcher;
 use super::{exit, output, recover};
 use crate::apply::{Applied, Failure, Rollback, Session, apply};
-use crate::error::Error;
+use crate::document::Document;
+use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
+use crate::kernel::reach::Target;
 use crate::plan::Declared;
 use crate::render::{count, json};
 use crate::source::Sources;
-use crate::store::{Recorder, Store, actor};
+use crate::store::{Recorder, Store, actor, now};
 
 /// Makes the host as the document says, or leaves it as it was.
 ///
@@ -33,6 +36,20 @@ pub struct Arguments {
     allow_lossy: bool,
     #[command(flatten)]
     ownership: Ownership,
+    /// Undo everything unless `netkeel confirm` comes within this time, as 60s. It holds also when
+    /// the session or netkeel itself dies.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    confirm_within: Option<Duration>,
+    /// Undo everything when this target answered before and does not after: by TCP with a port,
+    /// else by ping. May be given several times.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    verify_reach: Vec<String>,
+    /// Apply a document that was rolled back before for want of confirmation or reach.
+    #[arg(long)]
+    again: bool,
+    /// Change the interface that carries the default route or this ssh session.
+    #[arg(long)]
+    allow_management: bool,
     /// How to show what was done.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -47,42 +64,89 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
+    let targets = arguments
+        .verify_reach
+        .iter()
+        .map(|text| Target::resolve(text))
+        .collect::<Result<Vec<_>, _>>()?;
     let store = Store::open(&document.netns)?;
     let actor = actor();
     let _lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
+    refuse_rejected(&store, &document, arguments.again)?;
     let ledger = store.ledger()?;
     let goal = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),
     };
-    let mut bar = Progress::new();
     let mut log = Recorder::new(
-        store,
+        store.clone(),
         document.netns.clone(),
         &document.owner,
         &document.hash,
         &actor,
     );
+    log.confirm_within = arguments.confirm_within;
+    let mut watch = Watcher::new()?;
+    watch.management = arguments.allow_management || arguments.confirm_within.is_some() || !store.is_host();
+    watch.budget = budget(&store, &document)?;
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(&document.netns, |kernel| {
-        let progress = &mut |done, all| bar.show(done, all);
-        let log = &mut log;
+        watch.must_reach(targets);
         apply(
             &goal,
             Session {
                 kernel,
-                log,
+                log: &mut log,
                 lossy,
-                progress,
+                watch: &mut watch,
             },
         )
     })?;
-    bar.clear();
+    watch.clear();
     match outcome {
-        Ok(applied) => report(&applied, &sources, arguments),
-        Err(failure) => Ok(failed(failure, &sources)),
+        Ok(applied) => {
+            if arguments.confirm_within.is_none() {
+                store.accept(&document.hash)?;
+            }
+            report(&applied, &sources, arguments)
+        }
+        Err(failure) => {
+            if watch.cut_off {
+                store.reject(&document.hash, "it cut a target off")?;
+            }
+            Ok(failed(failure, &sources))
+        }
     }
+}
+
+/// What was rolled back because it cut something off is not done again by the next run of a
+/// configuration manager.
+fn refuse_rejected(store: &Store, document: &Document, again: bool) -> Result<(), Error> {
+    match store.rejection(Some(&document.hash))? {
+        Some(rejection) if !again => {
+            let message = format!("this document was rolled back before: {}", rejection.reason);
+            Err(Error::new(ErrorKind::Refused, message)
+                .hint("change the document, or apply it --again")
+                .hint("netkeel history shows when"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many writes `limits.changes_per_minute` leaves.
+fn budget(store: &Store, document: &Document) -> Result<Option<usize>, Error> {
+    let Some(limit) = document.limits.changes_per_minute else {
+        return Ok(None);
+    };
+    let since = now().saturating_sub(60);
+    let lately = store
+        .history()?
+        .iter()
+        .filter(|done| done.time > since)
+        .map(|done| done.commands.len())
+        .sum();
+    Ok(Some(limit.saturating_sub(lately)))
 }
 
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result<u8, Error> {
@@ -90,6 +154,11 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result
         output::print(&output::pretty(&json::applied(applied, sources)))?;
     } else {
         output::plan(&applied.plan, sources, arguments.output, false)?;
+        if let (Some(within), true) = (arguments.confirm_within, applied.done > 0) {
+            output::say(&format!(
+                "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"
+            ));
+        }
         if arguments.output == Output::Text && applied.done > 0 {
             output::print(&format!(
                 "Applied: {}; looked again and found nothing left.\n",
@@ -114,7 +183,7 @@ pub(super) fn failed(failure: Failure, sources: &Sources) -> u8 {
         Failure::NotBegun(error) => output::error(&error),
         Failure::Lossy(plan) => {
             let mut error = Error::new(
-                crate::error::ErrorKind::Refused,
+                ErrorKind::Refused,
                 "the plan loses what an undo cannot bring back, so nothing was written",
             );
             for step in plan.lossy() {
@@ -154,36 +223,5 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         exit::ROLLED_BACK
     } else {
         exit::NOT_ROLLED_BACK
-    }
-}
-
-/// A line that counts, on a terminal, when there is much to do.
-pub(super) struct Progress {
-    wanted: bool,
-    shown: bool,
-}
-
-impl Progress {
-    /// Fewer ops than this are done before anybody could read the line.
-    const MANY: usize = 200;
-
-    pub(super) fn new() -> Self {
-        Progress {
-            wanted: io::stderr().is_terminal(),
-            shown: false,
-        }
-    }
-
-    pub(super) fn show(&mut self, done: usize, all: usize) {
-        if self.wanted && all >= Progress::MANY && (done.is_multiple_of(50) || done == all) {
-            self.shown = true;
-            output::say(&format!("\rapplying {done}/{all}"));
-        }
-    }
-
-    pub(super) fn clear(&self) {
-        if self.shown {
-            output::say("\r\u{1b}[K");
-        }
     }
 }

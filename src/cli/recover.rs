@@ -1,8 +1,10 @@
 //! `netkeel recover`: undoes or finishes an apply that was interrupted.
 
+use std::time::Duration;
+
 use clap::Args;
 
-use super::arguments::{LockOptions, Place};
+use super::arguments::{LockOptions, Place, parse_duration};
 use super::{exit, output};
 use crate::apply::undo;
 use crate::error::{Error, ErrorKind};
@@ -11,7 +13,10 @@ use crate::kernel::{Kernel, Live};
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::render::count;
-use crate::store::{Pending, Store, actor};
+use crate::store::{Done, Pending, Store, actor, now};
+
+/// How long the watchdog waits for whoever holds the lock.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Undoes an apply that was interrupted by a crash; with --resume, finishes it.
 ///
@@ -28,12 +33,21 @@ pub struct Arguments {
     /// Do the writes that are left instead of undoing those that were done.
     #[arg(long)]
     resume: bool,
+    /// Undo this apply when it is still not confirmed; what the watchdog runs.
+    #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
+    unconfirmed: Option<String>,
+    /// Wait this long before.
+    #[arg(long, value_name = "DURATION", hide = true, value_parser = parse_duration, requires = "unconfirmed")]
+    after: Option<Duration>,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let store = Store::open(&netns)?;
+    if let Some(transaction) = &arguments.unconfirmed {
+        return unconfirmed(&store, &netns, transaction, arguments.after);
+    }
     let _lock = store.lock(&actor(), arguments.lock.timeout)?;
     let Some(pending) = store.pending()? else {
         output::print("Nothing to recover.\n")?;
@@ -46,11 +60,58 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
+/// What the watchdog does when its time has come. Another apply may hold the lock meanwhile, but
+/// none can begin over one that waits to be confirmed.
+fn unconfirmed(
+    store: &Store,
+    netns: &Netns,
+    transaction: &str,
+    after: Option<Duration>,
+) -> Result<u8, Error> {
+    if let Some(after) = after {
+        // In a session of its own no hangup reaches it. It fails only where it leads one already.
+        let _ = nix::unistd::setsid();
+        std::thread::sleep(after);
+    }
+    let _lock = store.lock(&actor(), PATIENCE)?;
+    match store.pending()? {
+        Some(pending) if pending.transaction() == Some(transaction) => expire(store, netns, &pending),
+        _ => Ok(exit::OK),
+    }
+}
+
+/// Undoes an apply that was not confirmed in time, and remembers its document.
+pub fn expire(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> {
+    let code = undo_all(store, netns, pending)?;
+    if let Some(journal) = pending.journals().next() {
+        let reason = "nobody confirmed it in time";
+        store.reject(&journal.header.document, reason)?;
+        let commands = pending
+            .journals()
+            .flat_map(Journal::undo)
+            .map(ToString::to_string)
+            .collect();
+        store.note(&Done::new(
+            &journal.header,
+            commands,
+            &format!("rolled back: {reason}"),
+        ))?;
+    }
+    Ok(code)
+}
+
 /// What `apply` does before it begins.
 pub fn undo_pending(store: &Store, netns: &Netns) -> Result<(), Error> {
     let Some(pending) = store.pending()? else {
         return Ok(());
     };
+    if let Some(by) = pending.confirm_by() {
+        if by > now() {
+            return Err(unconfirmed_yet(&pending));
+        }
+        expire(store, netns, &pending)?;
+        return Ok(());
+    }
     match undo_all(store, netns, &pending)? {
         exit::OK => Ok(()),
         _ => Err(Error::new(
@@ -65,8 +126,10 @@ pub fn undo_pending(store: &Store, netns: &Netns) -> Result<(), Error> {
 pub fn refuse_pending(store: &Store) -> Result<(), Error> {
     match store.pending() {
         Ok(None) => Ok(()),
+        Ok(Some(pending)) if pending.confirm_by().is_some() => Err(unconfirmed_yet(&pending)),
         Ok(Some(pending)) => {
-            let described = journals(&pending)
+            let described = pending
+                .journals()
                 .next()
                 .map(Journal::describe)
                 .unwrap_or_default();
@@ -80,14 +143,22 @@ pub fn refuse_pending(store: &Store) -> Result<(), Error> {
     }
 }
 
-/// The live one first: that is the order of undoing.
-fn journals(pending: &Pending) -> impl Iterator<Item = &Journal> {
-    pending.live.iter().chain(&pending.durable)
+fn unconfirmed_yet(pending: &Pending) -> Error {
+    let actor = pending
+        .journals()
+        .next()
+        .map(|journal| journal.header.actor.as_str())
+        .unwrap_or_default();
+    Error::new(
+        ErrorKind::Refused,
+        format!("an apply by {actor} waits to be confirmed"),
+    )
+    .hint("netkeel confirm keeps it; else it is undone when its time is over")
 }
 
 fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> {
-    let ops: Vec<Op> = journals(pending).flat_map(Journal::undo).cloned().collect();
-    for journal in journals(pending).take(1) {
+    let ops: Vec<Op> = pending.journals().flat_map(Journal::undo).cloned().collect();
+    for journal in pending.journals().take(1) {
         output::say(&format!("{}\n", journal.describe()));
     }
     let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, ops.into_iter()))?;
@@ -97,7 +168,7 @@ fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error
     if !remaining.is_empty() {
         return Ok(exit::NOT_ROLLED_BACK);
     }
-    for journal in journals(pending).take(1) {
+    for journal in pending.journals().take(1) {
         store.undone(&journal.header.transaction)?;
     }
     output::say(&format!(
@@ -130,8 +201,8 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
             other => other.map_err(|error| error.context(op)),
         })
     })??;
-    let claims = journals(pending).flat_map(Journal::claims).collect();
-    store.commit(&live.header.transaction, claims, Vec::new())?;
+    let claims = pending.journals().flat_map(Journal::claims).collect();
+    store.commit(&live.header.transaction, claims, live.released.clone())?;
     output::print(&format!(
         "Resumed: {} done. `netkeel check` tells whether the host is in sync.\n",
         count(done, "write")

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::apply::{Progress, failed};
+use super::apply::failed;
 use super::arguments::{LockOptions, Output, Place};
+use super::watcher::Watcher;
 use super::{exit, output, recover};
-use crate::apply::{Failure, Session, apply};
+use crate::apply::{Session, apply};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Goal, Release};
@@ -63,25 +64,22 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         return Ok(exit::OK);
     }
-    let mut bar = Progress::new();
+    let mut watch = Watcher::new()?;
     let mut log = Recorder::new(store, netns.clone(), &arguments.owner, "release", &actor);
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(&netns, |kernel| {
-        let progress = &mut |done, all| bar.show(done, all);
-        let log = &mut log;
-        // Deleting what netkeel made is what was asked for.
         apply(
             &goal,
             Session {
                 kernel,
-                log,
+                log: &mut log,
                 lossy,
-                progress,
+                watch: &mut watch,
             },
         )
-    });
-    bar.clear();
-    match outcome? {
+    })?;
+    watch.clear();
+    match outcome {
         Ok(released) => {
             output::plan(&released.plan, &sources, Output::Text, false)?;
             let (facts, writes) = (
@@ -94,7 +92,6 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             ))?;
             Ok(exit::OK)
         }
-        Err(failure @ Failure::Lossy(_)) => Ok(failed(failure, &sources)),
         Err(failure) => Ok(failed(failure, &sources)),
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, log};
 use crate::error::{Error, ErrorKind};
+use crate::journal::Header;
 
 /// What an apply was and came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,26 @@ pub struct Done {
     pub commands: Vec<String>,
     /// `applied`, `rolled back: why`, `confirmed`.
     pub result: String,
+}
+
+impl Done {
+    /// What came of an apply, now.
+    pub fn new(header: &Header, commands: Vec<String>, result: &str) -> Self {
+        let Header {
+            actor,
+            owner,
+            document,
+            ..
+        } = header.clone();
+        Done {
+            time: now(),
+            actor,
+            owner,
+            document,
+            commands,
+            result: result.to_owned(),
+        }
+    }
 }
 
 impl Store {

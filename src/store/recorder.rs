@@ -1,8 +1,9 @@
 //! The log of a real apply: journal, ledger and history in the store.
 
 use std::io::Read;
+use std::time::Duration;
 
-use super::{Done, Store, Transaction, history};
+use super::{Done, Store, Transaction, history, watchdog};
 use crate::apply::Log;
 use crate::error::Error;
 use crate::fact::Fact;
@@ -20,6 +21,8 @@ pub struct Recorder {
     claims: Vec<Claim>,
     released: Vec<Fact>,
     commands: Vec<String>,
+    /// The apply is undone unless it is confirmed in this time.
+    pub confirm_within: Option<Duration>,
 }
 
 impl Recorder {
@@ -42,6 +45,7 @@ impl Recorder {
             claims: Vec::new(),
             released: Vec::new(),
             commands: Vec::new(),
+            confirm_within: None,
         }
     }
 
@@ -66,39 +70,43 @@ impl Recorder {
     }
 
     fn note(&self, result: &str) -> Result<(), Error> {
-        self.store.note(&Done {
-            time: history::now(),
-            actor: self.header.actor.clone(),
-            owner: self.header.owner.clone(),
-            document: self.header.document.clone(),
-            commands: self.commands.clone(),
-            result: result.to_owned(),
-        })
+        self.store
+            .note(&Done::new(&self.header, self.commands.clone(), result))
     }
 }
 
 impl Log for Recorder {
     fn begin(&mut self, plan: &Plan) -> Result<(), Error> {
+        if let Some(within) = self.confirm_within {
+            self.header.confirm_by = Some(history::now() + within.as_secs());
+            // Armed first: whatever happens from here on, somebody undoes it.
+            watchdog::arm(&self.header, within)?;
+        }
         let entries = self.entries(plan);
-        self.transaction = Some(self.store.begin(self.header.clone(), entries)?);
+        let released = plan.released.clone();
+        self.transaction = Some(self.store.begin(self.header.clone(), entries, released)?);
         Ok(())
     }
 
     fn add(&mut self, plan: &Plan) -> Result<(), Error> {
         let entries = self.entries(plan);
-        self.transaction
-            .as_mut()
-            .map_or(Ok(()), |transaction| transaction.add(entries))
+        self.transaction.as_mut().map_or(Ok(()), |transaction| {
+            transaction.add(entries, plan.released.clone())
+        })
     }
 
     fn mark(&mut self, step: &Step) -> Result<(), Error> {
-        let durable = journal::durable_phase(step.phase);
         self.transaction
             .as_mut()
-            .map_or(Ok(()), |transaction| transaction.mark(durable))
+            .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
     }
 
     fn commit(&mut self) -> Result<(), Error> {
+        if self.confirm_within.is_some() {
+            // The journal stays: `confirm` commits it, or the watchdog undoes it.
+            let _ = self.note("applied, to be confirmed");
+            return Ok(());
+        }
         if let Some(transaction) = &self.transaction {
             transaction.commit(
                 std::mem::take(&mut self.claims),

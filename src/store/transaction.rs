@@ -36,16 +36,32 @@ impl Store {
     ///
     /// # Errors
     /// When the journal cannot be written; nothing has happened then.
-    pub fn begin(&self, header: Header, entries: Vec<Entry>) -> Result<Transaction, Error> {
+    pub fn begin(
+        &self,
+        header: Header,
+        entries: Vec<Entry>,
+        released: Vec<Fact>,
+    ) -> Result<Transaction, Error> {
         self.make()?;
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
         log::remove(&self.live_path())?;
-        let (durable, live): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_durable);
-        let live_file = self.start(self.live_path(), &header, live, false)?;
+        let (durable, live): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| entry.op.is_durable());
+        let live_file = self.start(
+            self.live_path(),
+            &header,
+            journal::steps_line(live, released)?,
+            false,
+        )?;
         let durable_file = match durable.is_empty() {
             true => None,
-            false => Some(self.start(self.durable_path(), &header, durable, true)?),
+            false => Some(self.start(
+                self.durable_path(),
+                &header,
+                journal::steps_line(durable, Vec::new())?,
+                true,
+            )?),
         };
         Ok(Transaction {
             store: self.clone(),
@@ -55,15 +71,9 @@ impl Store {
         })
     }
 
-    fn start(
-        &self,
-        path: PathBuf,
-        header: &Header,
-        entries: Vec<Entry>,
-        durable: bool,
-    ) -> Result<File, Error> {
+    fn start(&self, path: PathBuf, header: &Header, steps: String, durable: bool) -> Result<File, Error> {
         let mut file = log::append_to(&path)?;
-        let text = journal::header_line(header)? + &journal::steps_line(entries)?;
+        let text = journal::header_line(header)? + &steps;
         log::write(&mut file, &text, durable, &path)?;
         if durable {
             log::sync_directory(&path)?;
@@ -138,6 +148,25 @@ impl Store {
     }
 }
 
+impl Pending {
+    /// The journals in the order of undoing: the live one first.
+    pub fn journals(&self) -> impl Iterator<Item = &Journal> {
+        self.live.iter().chain(&self.durable)
+    }
+
+    /// The name of the apply.
+    pub fn transaction(&self) -> Option<&str> {
+        self.journals()
+            .next()
+            .map(|journal| journal.header.transaction.as_str())
+    }
+
+    /// Until when it waits to be confirmed, in seconds since 1970. After a reboot nobody waits.
+    pub fn confirm_by(&self) -> Option<u64> {
+        self.live.as_ref().and_then(|journal| journal.header.confirm_by)
+    }
+}
+
 impl Transaction {
     /// Notes that an op is about to be executed.
     ///
@@ -154,10 +183,10 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn add(&mut self, entries: Vec<Entry>) -> Result<(), Error> {
+    pub fn add(&mut self, entries: Vec<Entry>, released: Vec<Fact>) -> Result<(), Error> {
         log::write(
             &mut self.live,
-            &journal::steps_line(entries)?,
+            &journal::steps_line(entries, released)?,
             false,
             &self.store.live_path(),
         )

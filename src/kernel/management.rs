@@ -1,0 +1,108 @@
+//! The interfaces that a host is managed through: a mistake on them cuts it off.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+
+use nix::ifaddrs::getifaddrs;
+
+use crate::link_name::LinkName;
+
+/// The interfaces with a default route and the one that an ssh session came in by, each with why.
+/// `ssh_connection` is the variable of that name (sshd sets it: client, port, server, port).
+pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    // Of the thread, not of the process: /proc/net is the main thread's namespace.
+    let names = default_ipv4(&read("/proc/thread-self/net/route"));
+    for name in names
+        .into_iter()
+        .chain(default_ipv6(&read("/proc/thread-self/net/ipv6_route")))
+    {
+        found.insert(name, "it carries the default route");
+    }
+    let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
+    if let Some(name) = server.and_then(bearer) {
+        found.insert(name, "this ssh session comes in by it");
+    }
+    found
+}
+
+/// Lines of /proc/net/route: interface, destination, gateway, flags, ..., mask at the eighth place.
+fn default_ipv4(table: &str) -> Vec<LinkName> {
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let default = |row: &Vec<&str>| row.get(1) == Some(&"00000000") && row.get(7) == Some(&"00000000");
+    rows.filter(default)
+        .filter_map(|row| row.first()?.parse().ok())
+        .collect()
+}
+
+/// Lines of /proc/net/ipv6_route: destination, prefix length, ..., flags, interface. RTF_REJECT
+/// (0x200) marks the unreachable default that every namespace has on `lo`.
+fn default_ipv6(table: &str) -> Vec<LinkName> {
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let default = |row: &Vec<&str>| {
+        let rejects = row
+            .get(8)
+            .and_then(|flags| u32::from_str_radix(flags, 16).ok())
+            .is_none_or(|flags| flags & 0x200 != 0);
+        row.first().is_some_and(|to| to.bytes().all(|byte| byte == b'0'))
+            && row.get(1) == Some(&"00")
+            && !rejects
+    };
+    rows.filter(default)
+        .filter_map(|row| row.get(9)?.parse().ok())
+        .collect()
+}
+
+/// The interface that bears an address.
+fn bearer(address: IpAddr) -> Option<LinkName> {
+    let found = getifaddrs().ok()?.find(|interface| {
+        let Some(own) = interface.address else {
+            return false;
+        };
+        let ip = own
+            .as_sockaddr_in()
+            .map(|own| IpAddr::from(own.ip()))
+            .or_else(|| own.as_sockaddr_in6().map(|own| IpAddr::from(own.ip())));
+        ip == Some(address)
+    })?;
+    found.interface_name.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_routes_are_found() {
+        let ipv4 = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            eth0\t00000000\t0102000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth1\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        let names: Vec<String> = default_ipv4(ipv4).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["eth0"]);
+        let zero = "0".repeat(32);
+        let ipv6 = format!(
+            "{zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth2\n\
+             {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
+        );
+        let names: Vec<String> = default_ipv6(&ipv6).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["eth2"]);
+    }
+
+    #[test]
+    fn the_bearer_of_an_address_is_found() {
+        assert_eq!(
+            bearer("127.0.0.1".parse().unwrap())
+                .map(|name| name.to_string())
+                .as_deref(),
+            Some("lo")
+        );
+        assert_eq!(bearer("192.0.2.77".parse().unwrap()), None);
+    }
+}
