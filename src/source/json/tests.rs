@@ -258,9 +258,8 @@ fn syntax_errors_have_places() {
      --> input:1:18
       |
     1 | {"a": 1, "b": 2, "a": 3}
-      |  ---             ^^^ a
-      |  |
-      |  first given here
+      |                  ^^^ a
+      |  --- first given here
 
     { "a": 1}
     error: a blank that is not ASCII outside of quotes
@@ -280,7 +279,7 @@ fn syntax_errors_have_places() {
     error: not valid JSON: unterminated comment block
      --> input:1:9
       |
-    1 | {"a": 1 /* 
+    1 | {"a": 1 /*
       |         ^^^
     "#);
 }

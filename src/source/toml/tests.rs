@@ -127,9 +127,8 @@ m = \"x
      --> input:6:14
       |
     6 | e = { f = 1, f = 2 }
-      |       -      ^ d.e.f
-      |       |
-      |       first given here
+      |              ^ d.e.f
+      |       - first given here
 
     error: nothing can be added to `e` here
      --> input:7:1
@@ -160,24 +159,20 @@ m = \"x
     error: nothing can be added to `a` here
       --> input:10:2
        |
-    10 | [a.x]
-       |  ^ a
-       |
-      ::: input:1:1
-       |
      1 | a = 1
        | - it is complete with this
+    ...
+    10 | [a.x]
+       |  ^ a
 
     error: the key `d` is given twice
       --> input:11:3
        |
-    11 | [[d]]
-       |   ^ d
-       |
-      ::: input:5:2
-       |
      5 | [d]
        |  - first given here
+    ...
+    11 | [[d]]
+       |   ^ d
 
     error: the key `l` is given twice
       --> input:13:2

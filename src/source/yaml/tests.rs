@@ -160,9 +160,8 @@ x: ! y
      --> input:2:11
       |
     2 | b: {c: 1, c: 2}
-      |     -     ^ b.c
-      |     |
-      |     first given here
+      |           ^ b.c
+      |     - first given here
 
     error: merge keys (`<<`) are not taken
      --> input:4:1

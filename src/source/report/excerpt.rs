@@ -1,0 +1,225 @@
+//! Lines of a file with marks below them. A line can be a whole file of JSON: only the part around
+//! a mark is shown, and only that part costs anything.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use unicode_width::UnicodeWidthChar as _;
+
+use super::paint::Paint;
+use crate::source::location::{Line, Location, Locator};
+use crate::source::text::{is_deceptive, printable};
+use crate::source::{FileId, Span};
+
+/// Of a line longer than this only a part is shown.
+const LONG: usize = 160;
+
+/// How many characters of that part stand before what is marked.
+const LEAD: usize = 40;
+
+/// How many stand behind its beginning.
+const REST: usize = 80;
+
+/// So many lines between two marked ones are shown; more are left out.
+const NEAR: usize = 3;
+
+/// Some lines of a file.
+pub(super) struct Excerpt<'a> {
+    file: FileId,
+    at: Location,
+    rows: Vec<Row<'a>>,
+}
+
+/// A line, or a part of it, with its marks.
+struct Row<'a> {
+    line: Line<'a>,
+    shown: Range<usize>,
+    marks: Vec<Mark>,
+}
+
+/// What is marked of a line, by what character, and what is said of it.
+struct Mark {
+    bytes: Range<usize>,
+    sign: char,
+    label: String,
+}
+
+impl<'a> Excerpt<'a> {
+    /// An excerpt that is about the beginning of a span.
+    pub fn new(span: Span, locator: &mut Locator<'a>) -> Self {
+        Excerpt {
+            file: span.file,
+            at: locator.locate(span),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The number of the last line.
+    pub fn last_line(&self) -> usize {
+        self.rows.last().map_or(0, |row| row.line.number)
+    }
+
+    /// Marks a span of the same file, as far as it reaches in its first line.
+    pub fn mark(&mut self, span: Span, sign: char, label: &str, locator: &mut Locator<'a>) {
+        let line = locator.line(span.file, span.start as usize);
+        let within = |byte: u32| (byte as usize).saturating_sub(line.start).min(line.text.len());
+        let bytes = within(span.start)..within(span.end);
+        let mark = Mark {
+            sign,
+            label: printable(label).into_owned(),
+            bytes: bytes.clone(),
+        };
+        let holds = |row: &&mut Row<'_>| {
+            row.line.number == line.number && row.shown.start <= bytes.start && bytes.end <= row.shown.end
+        };
+        match self.rows.iter_mut().find(holds) {
+            Some(row) => row.marks.push(mark),
+            None => self.rows.push(Row {
+                line,
+                shown: part(line.text, bytes.start),
+                marks: vec![mark],
+            }),
+        }
+        self.rows.sort_by_key(|row| (row.line.number, row.shown.start));
+    }
+
+    /// Adds the lines between two marked ones that are near each other.
+    pub fn fill(&mut self, locator: &mut Locator<'a>) {
+        let first = self.rows.first().map_or(0, |row| row.line.number);
+        let between = (first + 1)..self.last_line();
+        if between.len() <= NEAR {
+            let rows = between.map(|number| {
+                let line = locator.numbered(self.file, number);
+                Row {
+                    line,
+                    shown: part(line.text, 0),
+                    marks: Vec::new(),
+                }
+            });
+            self.rows.extend(rows.collect::<Vec<_>>());
+            self.rows.sort_by_key(|row| (row.line.number, row.shown.start));
+        }
+    }
+
+    /// Writes it, with the place above it.
+    pub fn render(&self, gutter: &Gutter<'_>, is_first: bool, out: &mut String) {
+        let arrow = gutter.paint.frame(if is_first { "-->" } else { ":::" });
+        let name = printable(&self.at.file);
+        let blanks = gutter.width;
+        let _ = writeln!(
+            out,
+            "{:blanks$}{arrow} {name}:{}:{}",
+            "", self.at.line, self.at.column
+        );
+        gutter.empty(out);
+        let mut last: Option<usize> = None;
+        for row in &self.rows {
+            if last.is_some_and(|last| last + 1 < row.line.number) {
+                let _ = writeln!(out, "{}", gutter.paint.frame("..."));
+            }
+            last = Some(row.line.number);
+            row.render(gutter, out);
+        }
+    }
+}
+
+impl Row<'_> {
+    fn render(&self, gutter: &Gutter<'_>, out: &mut String) {
+        let before = if self.shown.start > 0 { "..." } else { "" };
+        let behind = if self.shown.end < self.line.text.len() {
+            "..."
+        } else {
+            ""
+        };
+        let text = self.line.text.get(self.shown.clone()).unwrap_or_default();
+        let source = format!("{before}{}{behind}", harmless(text));
+        gutter.line(&self.line.number.to_string(), source.trim_end(), out);
+        for mark in &self.marks {
+            let width = |range: Range<usize>| self.line.text.get(range).map_or(0, width);
+            let start = mark.bytes.start.clamp(self.shown.start, self.shown.end);
+            let end = mark.bytes.end.clamp(start, self.shown.end);
+            let blanks = before.len() + width(self.shown.start..start);
+            let signs = mark.sign.to_string().repeat(width(start..end).max(1));
+            let signs = if mark.sign == '^' {
+                gutter.paint.error(&signs)
+            } else {
+                gutter.paint.frame(&signs)
+            };
+            let marked = format!("{:blanks$}{signs} {}", "", mark.label);
+            gutter.line("", marked.trim_end(), out);
+        }
+    }
+}
+
+/// The line numbers and the bar beside them.
+pub(super) struct Gutter<'p> {
+    width: usize,
+    paint: &'p Paint,
+}
+
+impl<'p> Gutter<'p> {
+    /// A gutter that has room for this line's number.
+    pub fn new(last_line: usize, paint: &'p Paint) -> Self {
+        Gutter {
+            width: last_line.to_string().len(),
+            paint,
+        }
+    }
+
+    /// A line without anything.
+    pub fn empty(&self, out: &mut String) {
+        self.line("", "", out);
+    }
+
+    fn line(&self, number: &str, text: &str, out: &mut String) {
+        let head = format!("{number:>width$} |", width = self.width);
+        let blank = if text.is_empty() { "" } else { " " };
+        let _ = writeln!(out, "{}{blank}{text}", self.paint.frame(&head));
+    }
+
+    /// A line below the excerpts.
+    pub fn note(&self, what: &str, text: &str, out: &mut String) {
+        let head = format!("{:width$} =", "", width = self.width);
+        let _ = writeln!(
+            out,
+            "{} {} {text}",
+            self.paint.frame(&head),
+            self.paint.help(what)
+        );
+    }
+}
+
+/// The part of a line to show: all of it, or some of it around a byte.
+fn part(line: &str, at: usize) -> Range<usize> {
+    if line.len() <= LONG {
+        return 0..line.len();
+    }
+    let (before, behind) = line.split_at_checked(at).unwrap_or((line, ""));
+    let start = before.char_indices().rev().nth(LEAD - 1).map_or(0, |(at, _)| at);
+    let end = behind.char_indices().nth(REST);
+    start..end.map_or(line.len(), |(more, _)| before.len() + more)
+}
+
+/// A source line that no terminal acts on. Tabs have four columns here, whatever stands before.
+fn harmless(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for char in line.chars() {
+        match char {
+            '\t' => out.push_str("    "),
+            '\0'..='\x1f' => out.push(char::from_u32(0x2400 + u32::from(char)).unwrap_or('\u{fffd}')),
+            char if is_deceptive(char) => out.push('\u{fffd}'),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+/// The columns of a part of a line, as [`harmless`] shows it.
+fn width(part: &str) -> usize {
+    let columns = |char: char| match char {
+        '\t' => 4,
+        char if is_deceptive(char) => 1,
+        char => char.width().unwrap_or(1),
+    };
+    part.chars().map(columns).sum()
+}
