@@ -123,16 +123,13 @@ impl Checker<'_> {
                 let message = format!("{value} is out of range: {}{unit}", range(min, max));
                 self.diagnostics.add(node.span, path, message);
             }
-        } else if !self.number_form(node, path) {
+        } else if !node.text().is_some_and(|text| self.number_form(node, text, path)) {
             self.mismatch(node, &shape, path);
         }
     }
 
     /// Reports a number that is not in the one form that is taken.
-    fn number_form(&mut self, node: &Node, path: &Path<'_>) -> bool {
-        let Data::Text { value, .. } = &node.data else {
-            return false;
-        };
+    fn number_form(&mut self, node: &Node, value: &str, path: &Path<'_>) -> bool {
         match form(value) {
             Some(Form::Other { what, meant }) => {
                 let message = format!("{} is {what}; only decimal integers are taken", quoted(value));
@@ -192,14 +189,15 @@ impl Checker<'_> {
             let below = if list { &below } else { path };
             match &item.data {
                 Data::Bool(_) | Data::Integer(_) => {}
-                // Quoted it is as it is meant; plain, readers of YAML disagree on it.
+                Data::Text { value, .. } if value.contains(['\n', '\r']) => {
+                    self.diagnostics
+                        .add(item.span, below, "a kernel setting is one line");
+                }
                 Data::Text { value, plain } => {
-                    let ambiguous = *plain && matches!(form(value), Some(Form::Other { .. }));
-                    if ambiguous {
-                        self.number_form(item, below);
-                    } else if value.contains(['\n', '\r']) {
-                        self.diagnostics
-                            .add(item.span, below, "a kernel setting is one line");
+                    for word in value.split_ascii_whitespace() {
+                        if is_ambiguous(word, *plain) {
+                            self.number_form(item, word, below);
+                        }
                     }
                 }
                 Data::Null | Data::List(_) | Data::Map(_) => {
@@ -259,4 +257,14 @@ impl Checker<'_> {
     fn error(&mut self, span: Span, path: &Path<'_>, error: Error) {
         self.diagnostics.add(span, path, error.message).hints = error.hints;
     }
+}
+
+/// Plain, readers of YAML disagree on such a number. Quoted it is as it is meant, as in the bit
+/// mask `"00000010"`; but what begins with 0x the kernel takes for a number, and shows in decimal.
+fn is_ambiguous(word: &str, plain: bool) -> bool {
+    let hexadecimal = word
+        .trim_start_matches(['-', '+'])
+        .to_ascii_lowercase()
+        .starts_with("0x");
+    (plain || hexadecimal) && matches!(form(word), Some(Form::Other { .. }))
 }

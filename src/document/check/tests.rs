@@ -87,6 +87,8 @@ sysctl:
   d: []
   e: [~]
   f: \"1\\n2\"
+  g: 4096 0x10 '8'
+  h: '0x10'
 ",
     );
     insta::assert_snapshot!(report, @r#"
@@ -336,7 +338,23 @@ sysctl:
     20 |   f: "1\n2"
        |      ^^^^^^ sysctl.f
 
-    36 errors in desired.yaml
+    error: `0x10` is a hexadecimal number; only decimal integers are taken
+      --> desired.yaml:21:6
+       |
+    21 |   g: 4096 0x10 '8'
+       |      ^^^^^^^^^^^^^ sysctl.g
+       |
+       = help: write 16
+
+    error: `0x10` is a hexadecimal number; only decimal integers are taken
+      --> desired.yaml:22:6
+       |
+    22 |   h: '0x10'
+       |      ^^^^^^ sysctl.h
+       |
+       = help: write 16
+
+    38 errors in desired.yaml
     "#);
 }
 

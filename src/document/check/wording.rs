@@ -30,6 +30,11 @@ pub(super) fn due(shape: &Shape) -> String {
     match shape {
         Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
         Shape::List(_) => "a list".to_owned(),
+        Shape::Integer {
+            min: i64::MIN,
+            max: i64::MAX,
+            ..
+        } => "an integer".to_owned(),
         Shape::Integer { min, max, .. } if min == max => format!("the number {min}"),
         Shape::Integer { min, max, .. } => format!("an integer from {}", range(*min, *max)),
         Shape::Switch => "`true` or `false`".to_owned(),
@@ -47,7 +52,7 @@ pub(super) fn due(shape: &Shape) -> String {
 /// A range in words.
 pub(super) fn range(min: i64, max: i64) -> String {
     match (min, max) {
-        (i64::MIN, i64::MAX) => "the whole 64-bit range".to_owned(),
+        (i64::MIN, max) => format!("at most {max}"),
         (min, i64::MAX) => format!("{min} up"),
         (min, max) if min == max => format!("only {min}"),
         (min, max) => format!("{min} to {max}"),
