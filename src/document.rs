@@ -33,7 +33,9 @@ pub struct Document {
     pub owner: String,
     /// The namespace it is for.
     pub netns: Netns,
-    /// The hash of what it says, whatever its format, layers, order and comments are.
+    /// What it says in its canonical spelling, whatever its format, layers, order and comments are.
+    pub canonical: String,
+    /// The hash of that.
     pub hash: String,
     /// The drop-in that makes sysctls hold at boot, when there is to be one.
     pub drop_in: Option<String>,
@@ -157,6 +159,7 @@ impl Document {
             return Document {
                 owner: "default".into(),
                 netns,
+                canonical: String::new(),
                 hash: String::new(),
                 drop_in: None,
                 prune: false,
@@ -166,7 +169,8 @@ impl Document {
             };
         };
         check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
-        let hash = canonical::hash(&whole);
+        let canonical = canonical::spell(&whole);
+        let hash = canonical::digest(&canonical);
         let switch = |key: &str| whole.get(key).and_then(Node::switch);
         let owner = whole
             .get("owner")
@@ -202,6 +206,7 @@ impl Document {
         Document {
             owner,
             netns,
+            canonical,
             hash,
             drop_in,
             prune,

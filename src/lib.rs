@@ -20,6 +20,7 @@ pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod rpfilter;
+pub mod saved_plan;
 pub mod selector;
 pub mod snapshot;
 pub mod source;

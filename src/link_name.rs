@@ -129,16 +129,6 @@ mod tests {
         .iter()
         .map(|name| name.parse::<LinkName>().unwrap_err().message)
         .collect();
-        insta::assert_snapshot!(messages.join("\n"), @r"
-        an interface name cannot be empty
-        `cali0123456789ab` has 16 bytes; an interface name has at most 15
-        `all` is not an interface name
-        `default` is not an interface name
-        `..` is not an interface name
-        `a/b` holds `/`, which an interface name cannot
-        `a:b` holds `:`, which an interface name cannot
-        `a b` holds ` `, which an interface name cannot
-        `a` holds `\x0b`, which an interface name cannot
-        ");
+        insta::assert_snapshot!(messages.join("\n"), @"an interface name cannot be empty\n`cali0123456789ab` has 16 bytes; an interface name has at most 15\n`all` is not an interface name\n`default` is not an interface name\n`..` is not an interface name\n`a/b` holds `/`, which an interface name cannot\n`a:b` holds `:`, which an interface name cannot\n`a b` holds ` `, which an interface name cannot\n`a\u{b}` holds `\\x0b`, which an interface name cannot");
     }
 }

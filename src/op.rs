@@ -323,6 +323,16 @@ mod tests {
             },
         ];
         let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(commands.join("\n"));
+        insta::assert_snapshot!(commands.join("\n"), @r"
+        ip link add name ipip0 type ipip external
+        ip link del dev ipip60 && ip link add name ipip60 type ip6tnl external
+        ip addr add 127.0.0.42/32 dev ipip0
+        ip -n pod link set dev eth0 mtu 1460
+        ip link set dev ipip0 up
+        ip link set dev eth0 alias 'it'\''s up'
+        sysctl -w 'net.ipv4.tcp_rmem=4096 131072 6291456'
+        ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
+        rm /etc/sysctl.d/90-netkeel.conf
+        ");
     }
 }

@@ -66,7 +66,15 @@ mod tests {
             setting("net.ipv4.ip_forward", "1"),
             setting("net.ipv4.tcp_rmem", "4096 131072 6291456"),
         ];
-        insta::assert_snapshot!(render("puppet", &settings).unwrap());
+        insta::assert_snapshot!(render("puppet", &settings).unwrap(), @r#"
+        # netkeel keeps this file for the owner "puppet": change its document, not this.
+        # At boot systemd-sysctl or procps apply it; udev applies an interface's lines when it appears.
+        net/ipv4/ip_forward = 1
+        net/ipv4/conf/all/rp_filter = 0
+        net/ipv4/tcp_rmem = 4096 131072 6291456
+        net/ipv4/conf/default/rp_filter = 1
+        net/ipv4/conf/eth0.100/rp_filter = 1
+        "#);
         assert_eq!(path("default").to_str(), Some("/etc/sysctl.d/90-netkeel.conf"));
         assert_eq!(
             path("puppet").to_str(),

@@ -110,6 +110,14 @@ mod tests {
                 )
             })
             .collect();
-        insta::assert_snapshot!(rows.join("\n"));
+        insta::assert_snapshot!(rows.join("\n"), @"
+        all=0 own=0: 0 by Interface; with address Accept, without Accept
+        all=0 own=1: 1 by Interface; with address Drop, without Drop
+        all=1 own=0: 1 by All; with address Drop, without Drop
+        all=0 own=2: 2 by Interface; with address Accept, without DropNoAddress
+        all=1 own=2: 2 by Interface; with address Accept, without DropNoAddress
+        all=2 own=1: 2 by All; with address Accept, without DropNoAddress
+        all=-1 own=0: 0 by Interface; with address Accept, without Accept
+        ");
     }
 }

@@ -289,7 +289,16 @@ mod tests {
         .iter()
         .map(|text| path(text))
         .collect();
-        insta::assert_snapshot!(messages.join("\n"));
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        `rmem_max` is not a sysctl key; a key has components, as net.core.rmem_max
+        the key `net..core` has a component ``, which names no setting; 
+        the key `net/../kernel/panic` has a component `..`, which names no setting; 
+        the key `net.ipv4.conf.*.rp_filter` holds a pattern, and a sysctl is named exactly; for several interfaces: link: { NAME: { match: { name: "cali*" }, rp_filter: strict } }
+        the key `net.core.*` holds a pattern, and a sysctl is named exactly; write one line for each key
+        `net.ipv4.conf.eth0.100.rp_filter` has too many components for one interface; for the interface eth0.100 write net/ipv4/conf/eth0.100/rp_filter
+        `an-interface-too-long` has 21 bytes; an interface name has at most 15; 
+        the key `net.core.rmem max` holds ` `;
+        "#);
     }
 
     #[test]

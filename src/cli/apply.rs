@@ -1,11 +1,12 @@
 //! `netkeel apply`: plan, execute, look again; all or nothing.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::arguments::{Documents, LockOptions, Output, Ownership, parse_duration};
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, load_saved};
 use super::watcher::Watcher;
 use super::{exit, output, recover};
 use crate::apply::{Applied, Failure, Rollback, Session, apply};
@@ -13,8 +14,9 @@ use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
-use crate::plan::Declared;
+use crate::plan::{Declared, Goal};
 use crate::render::{count, json};
+use crate::saved_plan::{Exactly, SavedPlan};
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor, now};
 
@@ -36,6 +38,10 @@ pub struct Arguments {
     allow_lossy: bool,
     #[command(flatten)]
     ownership: Ownership,
+    /// Do exactly what a saved plan says (`netkeel plan --save`), or nothing when anything that it
+    /// rests on has changed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]
+    plan: Option<PathBuf>,
     /// Undo everything unless `netkeel confirm` comes within this time, as 60s. It holds also when
     /// the session or netkeel itself dies.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -60,8 +66,12 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let netns = arguments.documents.place.netns();
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+    let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
+    let loaded = match &saved {
+        Some((name, saved)) => load_saved(saved, name),
+        None => load(&arguments.documents, arguments.documents.place.netns())?,
+    };
+    let Some(Loaded { document, sources }) = loaded else {
         return Ok(exit::ERROR);
     };
     let targets = arguments
@@ -70,15 +80,23 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         .map(|text| Target::resolve(text))
         .collect::<Result<Vec<_>, _>>()?;
     let store = Store::open(&document.netns)?;
+    if let Some((name, saved)) = &saved
+        && saved.boot != store.boot
+    {
+        let message = format!("{name}: the plan was saved before the host was booted");
+        return Err(Error::new(ErrorKind::Refused, message).hint("plan again"));
+    }
     let actor = actor();
     let _lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
     let ledger = store.ledger()?;
-    let goal = Declared {
+    let declared = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),
     };
+    let exactly = saved.as_ref().map(|(_, saved)| Exactly::new(declared, saved));
+    let goal: &dyn Goal = exactly.as_ref().map_or(&declared, |exactly| exactly);
     let mut log = Recorder::new(
         store.clone(),
         document.netns.clone(),
@@ -94,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);
         apply(
-            &goal,
+            goal,
             Session {
                 kernel,
                 log: &mut log,
@@ -118,6 +136,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             Ok(failed(failure, &sources))
         }
     }
+}
+
+fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::new(ErrorKind::Input, format!("{name}: {error}")))?;
+    let saved = SavedPlan::read(&text).map_err(|error| error.context(&name))?;
+    Ok((name, saved))
 }
 
 /// What was rolled back because it cut something off is not done again by the next run of a

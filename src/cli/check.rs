@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
-    let plan = match live(&document, &arguments.ownership)? {
+    let plan = match live(&document, &arguments.ownership)?.1 {
         Ok(plan) => plan,
         Err(diagnostics) => {
             output::diagnostics(&diagnostics, &sources);

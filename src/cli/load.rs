@@ -9,6 +9,7 @@ use super::output;
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::netns::Netns;
+use crate::saved_plan::SavedPlan;
 use crate::source::{self, Node, Sources};
 
 /// Names that a directory's documents end in.
@@ -22,18 +23,31 @@ pub struct Loaded {
 
 /// Reads all files and reports everything that is wrong in them; none when something is.
 pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
+    Ok(read_texts(read_all(&documents.files)?, netns))
+}
+
+/// Takes a document that a saved plan holds.
+pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
+    let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
+    read_texts(
+        vec![(format!("{name}.json"), saved.document.to_string().into_bytes())],
+        netns,
+    )
+}
+
+fn read_texts(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Option<Loaded> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let mut layers: Vec<Node> = Vec::new();
-    for (name, bytes) in read_all(&documents.files)? {
+    for (name, bytes) in texts {
         layers.extend(sources.load(&name, bytes, None, &mut diagnostics));
     }
     let document = Document::read(layers, netns, &mut diagnostics);
     if diagnostics.is_empty() {
-        return Ok(Some(Loaded { document, sources }));
+        return Some(Loaded { document, sources });
     }
     output::diagnostics(&diagnostics, &sources);
-    Ok(None)
+    None
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {

@@ -1,6 +1,6 @@
 //! `netkeel plan`: the diff, live or offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Declared, Goal, Plan};
+use crate::saved_plan::SavedPlan;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 
@@ -32,10 +33,16 @@ pub struct Arguments {
     /// With the text, show the commands an operator would type.
     #[arg(long)]
     commands: bool,
+    /// Keep the plan in a file, for `netkeel apply --plan` to do exactly that or nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
+    save: Option<PathBuf>,
     /// Exit with 2 when something differs.
     #[arg(long)]
     detailed_exitcode: bool,
 }
+
+/// A plan, or everything that stands in its way.
+type Planned = Result<Plan, Box<Diagnostics>>;
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
@@ -49,7 +56,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.
         Some(host) => document.plan(&host),
-        None => live(&document, &arguments.ownership)?,
+        None => {
+            let (host, planned) = live(&document, &arguments.ownership)?;
+            if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
+                save(path, &document, &host, plan)?;
+            }
+            planned
+        }
     };
     let plan = match planned {
         Ok(plan) => plan,
@@ -69,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
 /// plan on.
-pub fn live(document: &Document, ownership: &Ownership) -> Result<Result<Plan, Box<Diagnostics>>, Error> {
+pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
     let store = Store::open(&document.netns)?;
     recover::refuse_pending(&store)?;
     let ledger = store.readable_ledger()?;
@@ -78,7 +91,21 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<Result<Plan, B
         holdings: ownership.holdings(&ledger),
     };
     let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
-    Ok(goal.plan(&host))
+    let planned = goal.plan(&host);
+    Ok((host, planned))
+}
+
+fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Result<(), Error> {
+    let store = Store::open(&document.netns)?;
+    let saved = SavedPlan::new(document, host, plan, &store.boot)?;
+    let json = serde_json::to_value(&saved).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("the plan cannot be saved: {error}"),
+        )
+    })?;
+    std::fs::write(path, output::pretty(&json))
+        .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
 }
 
 fn read_snapshot(path: &PathBuf) -> Result<Snapshot, Error> {

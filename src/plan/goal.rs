@@ -34,7 +34,7 @@ impl Goal for Document {
 }
 
 /// A document on a host on which netkeel has written before.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Declared<'a> {
     /// The document.
     pub document: &'a Document,
