@@ -52,7 +52,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
     for error in errors {
         report(file, text, &error, diagnostics);
     }
-    if nodes > MAX_NODES {
+    if nodes + tables.len() > MAX_NODES {
         let message = format!("the document comes to more than {MAX_NODES} values");
         diagnostics.add(Span::new(file, 0, 0), "", message);
         return None;

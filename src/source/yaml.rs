@@ -181,6 +181,8 @@ impl<'a> Builder<'a> {
             let (event, span) = self.next()?;
             if let Event::SequenceEnd = event {
                 let last = items.last().map(|node: &Node| node.span);
+                // A list of one has room for four, which adds up.
+                items.shrink_to_fit();
                 return Ok(Node {
                     span: whole(start, last, span),
                     data: Data::List(items),
@@ -196,7 +198,8 @@ impl<'a> Builder<'a> {
             let (event, span) = self.next()?;
             if let Event::MappingEnd = event {
                 let last = entries.last().map(|entry| entry.value.span);
-                let entries = without_duplicates(entries, path, self.diagnostics);
+                let mut entries = without_duplicates(entries, path, self.diagnostics);
+                entries.shrink_to_fit();
                 return Ok(Node {
                     span: whole(start, last, span),
                     data: Data::Map(entries),

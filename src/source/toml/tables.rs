@@ -1,12 +1,15 @@
 //! TOML's rules of who may define and extend which table, as an arena that becomes one tree.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::error::Diagnostics;
 use crate::source::node::duplicate;
 use crate::source::text::quoted;
-use crate::source::{Data, Entry, FileId, MAX_DEPTH, Node, Path, Span};
+use crate::source::{FileId, MAX_DEPTH, Node, Path, Span};
+use items::Items;
+
+mod items;
+mod tree;
 
 /// A key of a header or an assignment.
 pub(super) struct Key<'a> {
@@ -38,13 +41,11 @@ struct Table<'a> {
     span: Span,
     origin: Origin,
     depth: usize,
-    items: BTreeMap<Cow<'a, str>, Item>,
+    items: Items<'a>,
 }
 
 struct Item {
     key_span: Span,
-    /// Its place among the keys of the table: the file's order is kept.
-    order: usize,
     slot: Slot,
 }
 
@@ -71,13 +72,18 @@ impl<'a> Tables<'a> {
             span: Span::new(file, 0, len),
             origin: Origin::Defined,
             depth: 0,
-            items: BTreeMap::new(),
+            items: Items::default(),
         };
         Tables {
             arena: vec![root],
             header: Vec::new(),
             trail: Vec::new(),
         }
+    }
+
+    /// How many tables there are.
+    pub fn len(&self) -> usize {
+        self.arena.len()
     }
 
     /// How deep the values of a table are.
@@ -136,7 +142,13 @@ impl<'a> Tables<'a> {
             } else {
                 Slot::Table(new)
             };
-            parent_table.insert(key.text.clone(), key.span, slot);
+            parent_table.items.insert(
+                key.text.clone(),
+                Item {
+                    key_span: key.span,
+                    slot,
+                },
+            );
             return Some(self.add(span, Origin::Defined, depth));
         };
         match &mut item.slot {
@@ -176,7 +188,14 @@ impl<'a> Tables<'a> {
             self.twice(parent, &last, diagnostics);
             self.leave(keys.len());
         } else if let Some(parent) = self.arena.get_mut(parent.0) {
-            parent.insert(last.text, last.span, Slot::Value(value));
+            let slot = Slot::Value(value);
+            parent.items.insert(
+                last.text,
+                Item {
+                    key_span: last.span,
+                    slot,
+                },
+            );
         }
     }
 
@@ -204,7 +223,7 @@ impl<'a> Tables<'a> {
             span,
             origin,
             depth,
-            items: BTreeMap::new(),
+            items: Items::default(),
         });
         TableId(self.arena.len() - 1)
     }
@@ -233,9 +252,12 @@ impl<'a> Tables<'a> {
                     let depth = self.below(table, key, diagnostics)?;
                     let origin = if dotted { Origin::Dotted } else { Origin::Implied };
                     let new = self.add(key.span, origin, depth);
-                    self.arena
-                        .get_mut(table.0)?
-                        .insert(key.text.clone(), key.span, Slot::Table(new));
+                    let item = Item {
+                        key_span: key.span,
+                        slot: Slot::Table(new),
+                    };
+                    let table = self.arena.get_mut(table.0)?;
+                    table.items.insert(key.text.clone(), item);
                     new
                 }
                 Some(Slot::Table(id)) if !dotted || self.origin(*id) == Some(Origin::Dotted) => *id,
@@ -279,56 +301,6 @@ impl<'a> Tables<'a> {
             }
         }
         below(&Path::ROOT, &self.header, &self.trail, key)
-    }
-
-    /// Turns a table into a node; the arena keeps an empty one in its place.
-    fn node(&mut self, table: TableId) -> Node {
-        let Some(table) = self.arena.get_mut(table.0) else {
-            return Node {
-                span: Span::default(),
-                data: Data::Null,
-            };
-        };
-        let span = table.span;
-        let mut items: Vec<_> = std::mem::take(&mut table.items).into_iter().collect();
-        items.sort_by_key(|(_, item)| item.order);
-        let mut entries = Vec::with_capacity(items.len());
-        for (key, item) in items {
-            let value = match item.slot {
-                Slot::Value(node) => node,
-                Slot::Table(id) => self.node(id),
-                Slot::Tables(list) => {
-                    let items: Vec<Node> = list.into_iter().map(|id| self.node(id)).collect();
-                    Node {
-                        span: items.first().map_or(item.key_span, |first| first.span),
-                        data: Data::List(items),
-                    }
-                }
-            };
-            entries.push(Entry {
-                key: key.into_owned(),
-                key_span: item.key_span,
-                value,
-            });
-        }
-        Node {
-            span,
-            data: Data::Map(entries),
-        }
-    }
-}
-
-impl<'a> Table<'a> {
-    fn insert(&mut self, key: Cow<'a, str>, key_span: Span, slot: Slot) {
-        let order = self.items.len();
-        self.items.insert(
-            key,
-            Item {
-                key_span,
-                order,
-                slot,
-            },
-        );
     }
 }
 
