@@ -27,7 +27,7 @@ impl LinkName {
     /// [`ErrorKind::Input`] when the kernel would refuse the name.
     pub fn new(name: &[u8]) -> Result<Self, Error> {
         let refuse = |why: String| Err(Error::new(ErrorKind::Input, why));
-        let shown = String::from_utf8_lossy(name);
+        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
         if name.is_empty() {
             return refuse("an interface name cannot be empty".into());
         }
@@ -129,6 +129,16 @@ mod tests {
         .iter()
         .map(|name| name.parse::<LinkName>().unwrap_err().message)
         .collect();
-        insta::assert_snapshot!(messages.join("\n"), @"an interface name cannot be empty\n`cali0123456789ab` has 16 bytes; an interface name has at most 15\n`all` is not an interface name\n`default` is not an interface name\n`..` is not an interface name\n`a/b` holds `/`, which an interface name cannot\n`a:b` holds `:`, which an interface name cannot\n`a b` holds ` `, which an interface name cannot\n`a\u{b}` holds `\\x0b`, which an interface name cannot");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        an interface name cannot be empty
+        `cali0123456789ab` has 16 bytes; an interface name has at most 15
+        `all` is not an interface name
+        `default` is not an interface name
+        `..` is not an interface name
+        `a/b` holds `/`, which an interface name cannot
+        `a:b` holds `:`, which an interface name cannot
+        `a b` holds ` `, which an interface name cannot
+        `a\u{b}` holds `\x0b`, which an interface name cannot
+        ");
     }
 }

@@ -110,7 +110,7 @@ mod tests {
                 )
             })
             .collect();
-        insta::assert_snapshot!(rows.join("\n"), @"
+        insta::assert_snapshot!(rows.join("\n"), @r"
         all=0 own=0: 0 by Interface; with address Accept, without Accept
         all=0 own=1: 1 by Interface; with address Drop, without Drop
         all=1 own=0: 1 by All; with address Drop, without Drop
