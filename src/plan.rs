@@ -38,7 +38,7 @@ pub struct Plan {
     pub owner: String,
     /// The namespace.
     pub netns: Netns,
-    /// How many facts the document wants.
+    /// How many facts the document wants, less those of interfaces that are not there.
     pub wanted: usize,
     /// The facts that differ, in order.
     pub drift: Vec<Drift>,
@@ -156,7 +156,7 @@ fn plan_with(
         &wants.facts,
         drift,
         findings,
-    );
+    )?;
     plan.released = released;
     plan.problems.append(&mut problems);
     plan.problems.sort();
@@ -204,25 +204,62 @@ fn finish(
     wants: &BTreeMap<Fact, Want>,
     drift: Vec<Drift>,
     mut findings: Findings,
-) -> Plan {
+) -> Result<Plan, Box<Diagnostics>> {
     let (steps, after) = if drift.is_empty() {
         (Vec::new(), None)
     } else {
         let mut planner = Planner::new(wants, host);
         planner.run(&drift, &mut findings);
+        let impossible = impossible(wants, &planner);
+        if !impossible.is_empty() {
+            return Err(Box::new(impossible));
+        }
         (planner.steps, Some(planner.model.host))
     };
     effects::judge(after.as_ref().unwrap_or(host), wants, &mut findings);
-    Plan {
+    Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
-        wanted: wants.len(),
+        wanted: wants
+            .keys()
+            .filter(|fact| exists_or_comes(fact, host, wants))
+            .count(),
         drift,
         steps,
         released: Vec::new(),
         findings: findings.into_sorted(),
         problems: host.problems.clone(),
+    })
+}
+
+/// What the kernel would refuse, and wants that it ties together so that they cannot all hold.
+fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    for (fact, error) in &planner.refused {
+        if let Some(want) = wants.get(fact) {
+            let message = error.message.as_str();
+            diagnostics.add(want.span, &*want.path, message).hints = error.hints.clone();
+        }
     }
+    if !diagnostics.is_empty() {
+        return diagnostics;
+    }
+    let host = &planner.model.host;
+    for (fact, want) in wants
+        .iter()
+        .filter(|(fact, _)| exists_or_comes(fact, host, wants))
+    {
+        let is = host.get(fact);
+        if is != Observed::Unread && is != Observed::Value(want.value.clone()) {
+            let message = format!(
+                "{fact} cannot be {} beside what else is declared, which makes it {}",
+                fact.show(Some(&want.value)),
+                fact.show(is.value().as_ref())
+            );
+            diagnostics.add(want.span, &*want.path, message);
+        }
+    }
+    diagnostics
 }
 
 /// An interface that is not there and that the document does not make waits until it appears.

@@ -54,8 +54,9 @@ fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findin
             word(own),
             word(all)
         );
+        let or_less = if own > 0 { " or less" } else { "" };
         let remedy = format!(
-            "set net.ipv4.conf.all.rp_filter to {} or less, and each interface as it should be",
+            "set net.ipv4.conf.all.rp_filter to {}{or_less}, and each interface as it should be",
             own.max(0)
         );
         findings.add(Code::NK001, name, message, remedy);
@@ -78,7 +79,13 @@ fn word(number: i64) -> String {
 }
 
 /// Tells what an op changes beside its own fact and that nobody asked for.
-pub(super) fn told(op: &Op, changes: &[Change], wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+pub(super) fn told(
+    op: &Op,
+    permitted: bool,
+    changes: &[Change],
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
     match op {
         Op::WriteSysctl { key, .. } => {
             let default = matches!(
@@ -105,25 +112,27 @@ pub(super) fn told(op: &Op, changes: &[Change], wants: &BTreeMap<Fact, Want>, fi
                 );
             }
         }
-        Op::SetMtu { target, mtu } if *mtu < IPV6_MIN_MTU => {
-            let lost: Vec<String> = changes
-                .iter()
-                .filter_map(|change| match (change.fact.field, &change.to) {
-                    (Field::Address(address), Some(Value::Switch(false))) => Some(address.to_string()),
-                    _ => None,
-                })
-                .collect();
-            if !lost.is_empty() {
-                let message = format!(
-                    "an MTU below {IPV6_MIN_MTU} takes IPv6 off it, and with it {}",
-                    lost.join(", ")
-                );
-                findings.add(
-                    Code::NK004,
-                    target.name,
-                    message,
-                    "stay at 1280 or above, or say allow_ipv6_loss: true",
-                );
+        Op::SetMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
+            let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
+            for change in changes {
+                let Some(name) = change.fact.link_name() else {
+                    continue;
+                };
+                match (change.fact.field, &change.to) {
+                    (Field::Address(address), Some(Value::Switch(false))) => {
+                        lost.entry(name).or_default().push(address.to_string());
+                    }
+                    (Field::DisableIpv6, None) => drop(lost.entry(name).or_default()),
+                    _ => {}
+                }
+            }
+            for (name, addresses) in lost {
+                let mut message = format!("an MTU below {IPV6_MIN_MTU} takes IPv6 off it");
+                if !addresses.is_empty() {
+                    message = format!("{message}, and with it {}", addresses.join(", "));
+                }
+                let remedy = "stay at 1280 or above, or say allow_ipv6_loss: true";
+                findings.add(Code::NK004, name, message, remedy);
             }
         }
         _ => {}

@@ -82,7 +82,7 @@ impl Goal for Release<'_> {
             &Default::default(),
             back.drift,
             findings,
-        );
+        )?;
         plan.released = back.released;
         plan.released.sort();
         Ok(plan)

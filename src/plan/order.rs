@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::op::{Op, Phase};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Observed, Snapshot};
 
 /// Where an op stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,8 +42,15 @@ impl Order {
     }
 
     pub(super) fn key(&self, op: &Op, fact: &Fact, host: &Snapshot) -> Key {
-        let phase = phase(op, host);
+        let mut phase = phase(op, host);
+        // IPv6 and its sysctls come to an interface when its MTU rises.
+        if matches!(op, Op::WriteSysctl { link: Some(target), .. } if host.links.contains_key(&target.name))
+            && host.get(fact) == Observed::Absent
+        {
+            phase = Phase::RaiseLinks;
+        }
         let rank = match (op, phase) {
+            (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
             (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
             // A child before its parent on the way down, a parent before its child on the way up.
             (Op::SetMtu { target, .. } | Op::SetUp { target, .. }, Phase::LowerLinks) => {

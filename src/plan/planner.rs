@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{Key, Order};
 use super::write::write;
-use super::{Drift, Step, effects, undo};
+use super::{Drift, Step, Undo, effects, undo};
+use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Findings;
 use crate::link_name::LinkName;
@@ -25,6 +26,10 @@ pub(super) struct Planner<'a> {
     /// Facts that were put right once after a side effect: two wants that the kernel ties
     /// together must not chase each other for ever.
     put_right: BTreeSet<Fact>,
+    /// What each changed fact was before the plan.
+    originals: BTreeMap<Fact, Option<Value>>,
+    /// Wanted facts that the kernel would refuse to write, and why.
+    pub(super) refused: Vec<(Fact, Error)>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -37,6 +42,8 @@ impl<'a> Planner<'a> {
             queue: BTreeMap::new(),
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
+            originals: BTreeMap::new(),
+            refused: Vec::new(),
             steps: Vec::new(),
         }
     }
@@ -86,17 +93,34 @@ impl<'a> Planner<'a> {
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
         while let Some((key, (fact, op, restores))) = self.queue.pop_first() {
-            let changes = self.model.apply(&op);
-            let undo = undo::undo(&mut self.model, &op, &changes);
-            effects::told(&op, &changes, self.wants, findings);
             let want = self.wants.get(&fact);
+            if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
+                self.refused.push((fact, error));
+                continue;
+            }
+            let changes = self.model.apply(&op);
+            for change in &changes {
+                self.originals
+                    .entry(change.fact.clone())
+                    .or_insert_with(|| change.from.clone());
+            }
+            let original = changes
+                .first()
+                .and_then(|own| self.originals.get(&own.fact)?.as_ref());
+            // What is done to a device that this plan makes goes with it.
+            let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
+                Some(_) if fact.field != Field::Kind => Undo::default(),
+                _ => undo::undo(&mut self.model, &op, &changes, original),
+            };
+            // A device is deleted only when netkeel made it and is told to give it back.
+            let permitted =
+                want.is_some_and(|want| want.permits_ipv6_loss) || matches!(op, Op::DeleteLink { .. });
+            effects::told(&op, permitted, &changes, self.wants, findings);
             self.steps.push(Step {
                 phase: key.phase,
                 restores,
                 named: want.is_none_or(|want| want.named),
-                // A device is deleted only when netkeel made it and is told to give it back.
-                permitted: want.is_some_and(|want| want.permits_ipv6_loss)
-                    || matches!(op, Op::DeleteLink { .. }),
+                permitted,
                 undo,
                 op,
                 fact,
@@ -111,7 +135,8 @@ impl<'a> Planner<'a> {
             let Some(want) = self.wants.get(&change.fact) else {
                 continue;
             };
-            let wrong = change.to.as_ref() != Some(&want.value);
+            // As it is in the end: a device that is made again goes first.
+            let wrong = self.model.host.get(&change.fact) != Observed::Value(want.value.clone());
             if wrong
                 && !self.queue.values().any(|(fact, ..)| *fact == change.fact)
                 && self.put_right.insert(change.fact.clone())

@@ -1,15 +1,23 @@
 //! The undo of an op, computed from all facts that the model says the op changes.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::Undo;
 use super::write::write;
-use crate::fact::{Field, Object, Value};
+use crate::fact::{Fact, Field, Value};
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
 
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
-pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change]) -> Undo {
+///
+/// The op's own fact gets back `original`, the value it had before the plan, and not the one that
+/// an op before this one may have left it: that op's undo could not put it right any more, because
+/// an interface that was written once does not follow `default` again.
+pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change], original: Option<&Value>) -> Undo {
     let Some(own) = changes.first() else {
         return Undo::default();
     };
@@ -23,22 +31,32 @@ pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change]) -> Undo {
                 ..target.clone()
             },
         }),
-        Op::WriteFile { path, .. } => restore_file(path, own),
-        _ => write(&own.fact, own.from.as_ref(), &model.host),
-    };
-    let Some(back) = back else {
-        return Undo { ops, loses };
+        _ if own.to.as_ref() == original => None,
+        Op::WriteFile { path, .. } => Some(restore_file(path, original)),
+        _ => write(&own.fact, original, &model.host),
     };
     if stands_alone(op) {
-        ops.push(back);
+        ops.extend(back);
         return Undo { ops, loses };
     }
-    model.apply(&back);
-    ops.push(back);
-    for change in changes.iter().skip(1).filter(|change| can_come_back(change)) {
-        let now = model.host.get(&change.fact);
-        if now != change.from.clone().map_or(Observed::Absent, Observed::Value)
-            && let Some(op) = write(&change.fact, change.from.as_ref(), &model.host)
+    let mut beside = BTreeMap::new();
+    let mut note = |changes: &[Change]| {
+        for change in changes.iter().filter(|change| change.fact != own.fact) {
+            beside
+                .entry(change.fact.clone())
+                .or_insert_with(|| change.from.clone());
+        }
+    };
+    note(changes);
+    // Going back changes more than its own fact too, and not always what the op did.
+    if let Some(back) = back {
+        note(&model.apply(&back));
+        ops.push(back);
+    }
+    for (fact, from) in beside.iter().filter(|(fact, _)| can_come_back(fact)) {
+        let now = model.host.get(fact);
+        if now != from.clone().map_or(Observed::Absent, Observed::Value)
+            && let Some(op) = write(fact, from.as_ref(), &model.host)
         {
             ops.push(op);
         }
@@ -56,30 +74,28 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RecreateTunnel { .. }
         | Op::DeleteLink { .. }
         | Op::AddAddress { .. }
-        | Op::RemoveAddress { .. }
         | Op::SetTxQueueLength { .. }
         | Op::SetAlias { .. } => true,
         Op::WriteSysctl { key, .. } => key.path().ends_with("/rp_filter") && key.link().is_some(),
-        Op::SetMtu { .. } | Op::SetUp { .. } => false,
+        Op::RemoveAddress { .. } | Op::SetMtu { .. } | Op::SetUp { .. } => false,
     }
 }
 
-fn restore_file(path: &std::sync::Arc<std::path::Path>, own: &Change) -> Option<Op> {
-    Some(match &own.from {
+fn restore_file(path: &Arc<Path>, original: Option<&Value>) -> Op {
+    match original {
         Some(Value::Text(content)) => Op::WriteFile {
             path: path.clone(),
             content: content.clone(),
             mode: crate::persist::MODE,
         },
         _ => Op::RemoveFile { path: path.clone() },
-    })
+    }
 }
 
-/// Link-local IPv6 addresses are made by the kernel, and the facts of a device whose IPv6 is gone
-/// come back with it.
-fn can_come_back(change: &Change) -> bool {
-    match (&change.fact.object, change.fact.field) {
-        (Object::Link(_), Field::Address(IpNet::V6(net))) => !net.addr().is_unicast_link_local(),
+/// Link-local IPv6 addresses are made by the kernel.
+fn can_come_back(fact: &Fact) -> bool {
+    match fact.field {
+        Field::Address(IpNet::V6(net)) => !net.addr().is_unicast_link_local(),
         _ => true,
     }
 }
@@ -92,6 +108,12 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
             "the device {} as it is, with its addresses and routes",
             target.name
         ));
+        let others = changes
+            .iter()
+            .filter(|change| change.fact.field == Field::Kind && change.to.is_none())
+            .filter_map(|change| change.fact.link_name())
+            .filter(|name| *name != target.name);
+        loses.extend(others.map(|name| format!("the device {name}, which goes with {}", target.name)));
     }
     if let Op::SetUp { target, up: false } = op {
         loses.push(format!("the routes through {}", target.name));
@@ -103,7 +125,7 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
         };
         match (op, change.fact.field) {
             (Op::RemoveAddress { .. }, _) => {}
-            (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(change) => {
+            (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(&change.fact) => {
                 loses.push(format!(
                     "{address} of {name}: undo adds it again, without its lifetime and routes"
                 ));

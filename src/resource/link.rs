@@ -310,10 +310,9 @@ impl Section for Links {
                         .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
                     scope.families.ipv4 = true;
                 }
-                // IPv6 goes with an MTU below 1280 and with an interface that goes down.
-                (fact::Field::Mtu, Value::Number(..1280)) | (fact::Field::Up, Value::Switch(false)) => {
-                    scope.families.ipv6 = true;
-                }
+                (fact::Field::Mtu, Value::Number(mtu)) => scope.of_mtu(*mtu),
+                // IPv6 addresses go with an interface that goes down.
+                (fact::Field::Up, Value::Switch(false)) => scope.families.ipv6 = true,
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ use crate::fact::{Fact, Object, Value};
 use crate::netns::Netns;
 use crate::resource::{Context, Section};
 use crate::rpfilter;
+use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Observed, Reading, Scope, Snapshot};
 use crate::source::{Node, Span};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
@@ -39,6 +40,7 @@ struct Sysctls {
 struct Entry {
     key: SysctlKey,
     value: String,
+    key_span: Span,
     span: Span,
 }
 
@@ -86,6 +88,7 @@ impl super::Kind for Kind {
             sysctls.entries.push(Entry {
                 key,
                 value,
+                key_span: entry.key_span,
                 span: entry.value.span,
             });
         }
@@ -118,6 +121,23 @@ impl Section for Sysctls {
                 scope.sysctls.insert(beside);
             }
             match entry.key.per_interface() {
+                Some(PerInterface {
+                    family,
+                    table: "conf",
+                    slot: Slot::Link(_),
+                    leaf,
+                }) => {
+                    // What it starts with when the interface is made.
+                    scope.sysctls.extend(entry.key.in_slot("default"));
+                    match (family, leaf) {
+                        ("ipv4", "rp_filter") => {
+                            scope.sysctls.extend(entry.key.in_slot("all"));
+                            scope.families.ipv4 = true;
+                        }
+                        ("ipv6", "disable_ipv6") => scope.families.ipv6 = true,
+                        _ => {}
+                    }
+                }
                 Some(PerInterface {
                     family: "ipv4",
                     slot: Slot::Default,
@@ -164,18 +184,19 @@ impl Section for Sysctls {
                         .hint("the value is the host's: declare it for the host, without --netns");
                     continue;
                 }
-                Observed::Absent => {
-                    if let Some(link) = entry.key.link().filter(|link| !host.links.contains_key(link)) {
-                        // Not lost: a tunnel of the same document may bring the interface.
-                        wants.when_absent(link, &path);
-                    } else {
+                Observed::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
+                    // Not lost: a tunnel of the same document may bring the interface.
+                    Some((name, None)) => wants.when_absent(name, &path),
+                    // Nor is this: the document may raise the MTU.
+                    Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
+                    _ => {
                         let message = format!("this kernel has no sysctl {}", entry.key);
-                        wants.diagnostics.add(entry.span, path, message).hint(
+                        wants.diagnostics.add(entry.key_span, path, message).hint(
                             "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
                         );
                         continue;
                     }
-                }
+                },
                 Observed::Value(_) | Observed::Unread => {}
             }
             let want = Want {

@@ -198,10 +198,15 @@ impl Section for Tunnels {
     fn scope(&self, scope: &mut Scope) {
         for tunnel in &self.entries {
             scope.tunnels.insert(tunnel.mode);
-            for (field, ..) in &tunnel.settings {
+            for (field, value, ..) in &tunnel.settings {
                 match field {
                     fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    fact::Field::Address(IpNet::V4(_)) | fact::Field::RpFilter => scope.families.ipv4 = true,
+                    fact::Field::Up => scope.families.ipv6 |= *value == Value::Switch(false),
+                    fact::Field::Mtu => {
+                        if let Value::Number(mtu) = value {
+                            scope.of_mtu(*mtu);
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -214,6 +219,7 @@ impl Section for Tunnels {
                 "net/ipv4/conf/default/forwarding",
             ];
             scope.sysctls.extend(starts_with.map(SysctlKey::known));
+            scope.of_default_ipv6();
         }
     }
 

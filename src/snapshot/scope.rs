@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Families;
+use super::model::IPV6_MIN_MTU;
 use crate::persist;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
@@ -82,6 +83,22 @@ impl Scope {
             files: [persist::path("default")].into(),
             tunnels: TunnelMode::ALL.iter().copied().collect(),
         }
+    }
+
+    /// Adds what a change to an MTU touches: across 1280 bytes IPv6 leaves the interface with its
+    /// addresses, or comes and starts as `default` has it.
+    pub fn of_mtu(&mut self, mtu: i64) {
+        self.families.ipv6 |= mtu < IPV6_MIN_MTU.into();
+        self.of_default_ipv6();
+    }
+
+    /// Adds what IPv6 starts with on an interface.
+    pub fn of_default_ipv6(&mut self) {
+        let starts_with = [
+            "net/ipv6/conf/default/forwarding",
+            "net/ipv6/conf/default/disable_ipv6",
+        ];
+        self.sysctls.extend(starts_with.map(SysctlKey::known));
     }
 
     /// Adds what another scope names.

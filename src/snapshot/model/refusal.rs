@@ -105,22 +105,26 @@ impl Model {
                 link.min_mtu
             ));
         }
-        let below = || {
-            let lower = link.lower.filter(|_| link.peer_netns.is_none())?;
-            Some(self.host.by_index(lower)?.1.mtu)
-        };
+        if link.max_mtu != 0 && mtu > link.max_mtu {
+            let largest = link.max_mtu;
+            return refuse(format!(
+                "an MTU of {mtu} is more than the {largest} that {name} can have"
+            ));
+        }
         // `macvlan_change_mtu`, `vlan_dev_change_mtu`, `ipvlan_adjust_mtu`, `vxlan_change_mtu`.
-        let largest = match link.kind_name() {
-            "macvlan" | "macvtap" | "vlan" | "ipvlan" | "ipvtap" => below(),
-            "vxlan" => below().map(|mtu| mtu.saturating_sub(VXLAN_HEADROOM)),
-            _ => None,
+        let headroom = match link.kind_name() {
+            "macvlan" | "macvtap" | "vlan" | "ipvlan" | "ipvtap" => 0,
+            "vxlan" => VXLAN_HEADROOM,
+            _ => return None,
         };
-        let device = Some(link.max_mtu).filter(|largest| *largest != 0);
-        let largest = [largest, device].into_iter().flatten().min()?;
+        let lower = link.lower.filter(|_| link.peer_netns.is_none())?;
+        let (lower, below) = self.host.by_index(lower)?;
+        let largest = below.mtu.saturating_sub(headroom);
         (mtu > largest)
             .then(|| {
                 refuse(format!(
-                    "an MTU of {mtu} is more than the {largest} that {name} can have"
+                    "an MTU of {mtu} is more than the {largest} that {name} can have on {lower}, whose MTU is {}",
+                    below.mtu
                 ))
             })
             .flatten()
@@ -171,12 +175,20 @@ impl Model {
             ));
         }
         let fact = Fact::sysctl(&self.host.netns, key);
-        (self.host.get(&fact) == Observed::Absent).then(|| {
-            Error::new(
-                ErrorKind::Missing,
-                format!("there is no sysctl {key} in this namespace"),
-            )
-        })
+        if self.host.get(&fact) != Observed::Absent {
+            return None;
+        }
+        let name = key.link();
+        let mtu = name
+            .and_then(|name| self.host.links.get(&name))
+            .map(|link| link.mtu);
+        let why = match (key.per_interface().map(|key| key.family), name, mtu) {
+            (Some("ipv6"), Some(name), Some(mtu)) if mtu < IPV6_MIN_MTU => {
+                format!("IPv6 is off on {name}, whose MTU is {mtu}: there is no {key} below {IPV6_MIN_MTU}")
+            }
+            _ => format!("there is no sysctl {key} in this namespace"),
+        };
+        Some(Error::new(ErrorKind::Missing, why))
     }
 }
 
