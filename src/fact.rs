@@ -154,6 +154,7 @@ impl Fact {
         match (self.field, value) {
             (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
             (Field::Address(_), Value::Switch(present)) => if *present { "present" } else { "absent" }.into(),
+            (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
             _ if rp_filter => {
                 let number = value.to_string();
                 match number.parse().ok().and_then(RpFilter::from_number) {

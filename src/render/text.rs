@@ -98,18 +98,35 @@ pub fn summary(plan: &Plan) -> String {
         format!("{inexact} without exact undo")
     };
     format!(
-        "Drift: {} on {} of {} declared ({}); {}, {undo}{notes}.",
-        count(plan.drift.len(), "fact"),
+        "Drift: {}, on {} ({}); {}, {undo}{notes}.",
+        facts(plan),
         count(objects, "object"),
-        plan.wanted,
         plan.netns,
         count(plan.steps.len(), "write"),
     )
 }
 
+/// How many of the declared facts differ, and how many others are to be given back.
+fn facts(plan: &Plan) -> String {
+    let declared = plan.drift.iter().filter(|drift| !drift.path.is_empty()).count();
+    let back = plan.drift.len() - declared;
+    match (back, plan.wanted) {
+        (0, wanted) => format!("{declared} of {}", count(wanted, "declared fact")),
+        (back, 0) => format!("{} to give back", count(back, "fact")),
+        (back, wanted) => format!(
+            "{declared} of {}, {back} to give back",
+            count(wanted, "declared fact")
+        ),
+    }
+}
+
 /// The object was there before, as far as one fact tells.
 fn is_there(drift: &Drift) -> bool {
-    !matches!(drift.observed, None | Some(Value::Switch(false)))
+    match drift.observed {
+        None => false,
+        Some(Value::Switch(false)) => drift.fact.field == Field::Up,
+        Some(_) => true,
+    }
 }
 
 /// `1500 -> 1460`, or only the new value of something new.

@@ -37,12 +37,12 @@ impl Links {
             .iter()
             .filter(|(selector, _)| selector.matches(name, link))
         {
-            if exact.is_none() && left_alone(name, wants) {
-                return;
-            }
             for setting in &rule.settings {
                 if exact.is_some_and(|exact| exact.settings.iter().any(|own| own.field == setting.field)) {
                     continue;
+                }
+                if left_alone(name, wants) {
+                    return;
                 }
                 match taken.iter().find(|(other, _)| other.field == setting.field) {
                     Some((other, _)) if other.value == setting.value => {}
