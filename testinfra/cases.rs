@@ -1,0 +1,296 @@
+//! The cases: what netkeel makes of a document on a host. Each is run three times: its plan is
+//! compared with the golden one, it is applied to the model kernel, and, where the case says how
+//! to build the host, to the real one. NETKEEL_BLESS=1 rewrites what a case expects.
+
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/txtar.rs"]
+mod txtar;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ipnet::IpNet;
+use netkeel::apply::{Applied, Session, Unlogged, Unwatched, apply};
+use netkeel::document::Document;
+use netkeel::error::Diagnostics;
+use netkeel::kernel::{Kernel, Live, Modelled};
+use netkeel::link_name::LinkName;
+use netkeel::netns::Netns;
+use netkeel::plan::{Plan, plan};
+use netkeel::render::text::{self, Style};
+use netkeel::snapshot::{Families, Scope, Snapshot};
+use netkeel::source::{Sources, report};
+
+use namespace::Namespace;
+use txtar::{Archive, difference, golden, run_all};
+
+/// The name that namespaces have in the files.
+const PLACE: &str = "host";
+
+/// A case as it was read.
+struct Case {
+    document: Document,
+    sources: Sources,
+}
+
+impl Case {
+    /// Reads the documents of a case in their order.
+    fn read(archive: &Archive, netns: Netns) -> Result<Case, String> {
+        let mut sources = Sources::default();
+        let mut diagnostics = Diagnostics::default();
+        let mut layers = Vec::new();
+        for (name, text) in &archive.sections {
+            let is_document = [".yaml", ".json", ".toml"].iter().any(|end| name.ends_with(end));
+            if is_document && name != "observed.json" {
+                layers.extend(sources.load(name, text.clone().into_bytes(), None, &mut diagnostics));
+            }
+        }
+        let document = Document::read(layers, netns, &mut diagnostics);
+        if diagnostics.is_empty() {
+            Ok(Case { document, sources })
+        } else {
+            Err(report::render(&diagnostics, &sources, false))
+        }
+    }
+
+    /// The plan as text with its commands and what would undo it, or the errors.
+    fn show(&self, plan: &Result<Plan, Box<Diagnostics>>) -> String {
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(diagnostics) => return report::render(diagnostics, &self.sources, false),
+        };
+        let style = Style {
+            colour: false,
+            commands: true,
+        };
+        let mut out = text::plan(plan, &self.sources, style);
+        if !plan.steps.is_empty() {
+            out.push_str("\nUndo\n");
+        }
+        for step in plan.steps.iter().rev() {
+            for op in &step.undo.ops {
+                let _ = writeln!(out, "  {op}");
+            }
+        }
+        let named = format!("netns {PLACE}");
+        match plan.netns.name() {
+            Some(name) => out
+                .replace(&format!("netns {name}"), &named)
+                .replace(&format!("netns exec {name}"), &format!("netns exec {PLACE}"))
+                .replace(&format!("ip -n {name}"), &format!("ip -n {PLACE}")),
+            None => out,
+        }
+    }
+}
+
+fn observed(archive: &Archive) -> Result<Snapshot, String> {
+    let json = archive.get("observed.json").ok_or("there is no observed.json")?;
+    Snapshot::from_json(json).map_err(|error| error.message)
+}
+
+#[test]
+fn every_case_is_planned_as_it_says() {
+    run_all("cases", |path, archive| {
+        if std::env::var_os("NETKEEL_BLESS").is_some() && archive.get("setup").is_some() {
+            observe(path, archive)?;
+        }
+        let host = observed(archive)?;
+        let case = Case::read(archive, host.netns.clone())?;
+        let shown = case.show(&plan(&case.document, &host));
+        golden(path, archive, "plan", &shown)
+    });
+}
+
+#[test]
+fn every_case_holds_on_the_model_kernel() {
+    run_all("cases", |_, archive| {
+        let before = observed(archive)?;
+        let case = Case::read(archive, before.netns.clone())?;
+        let mut scope = Scope::wide();
+        scope.extend(case.document.scope());
+        let mut kernel = Modelled::new(before);
+        hold(&case, &mut kernel, &scope)
+    });
+}
+
+#[test]
+fn every_case_with_a_setup_holds_on_the_real_kernel() {
+    run_all("cases", |_, archive| {
+        let Some(setup) = archive.get("setup") else {
+            return Ok(());
+        };
+        let namespace = Namespace::new();
+        namespace.sh(setup);
+        let case = Case::read(archive, namespace.netns())?;
+        let mut scope = Scope::wide();
+        scope.files.clear();
+        scope.extend(case.document.scope());
+        Live::with(&namespace.netns(), |kernel| {
+            let host = kernel.snapshot(&case.document.scope()).unwrap();
+            let shown = case.show(&plan(&case.document, &host));
+            let expected = archive.get("plan").unwrap_or_default();
+            if shown != expected {
+                return Err(format!(
+                    "the real kernel's plan differs:\n{}",
+                    difference(expected, &shown)
+                ));
+            }
+            hold(&case, kernel, &scope)
+        })
+        .unwrap()
+    });
+}
+
+/// What must be true of every case on any kernel: applied, nothing is left; applied again, nothing
+/// is written; undone in reverse, the host is as before, less what the plan says it loses.
+fn hold(case: &Case, kernel: &mut dyn Kernel, scope: &Scope) -> Result<(), String> {
+    let before = kernel.snapshot(scope).unwrap();
+    if plan(&case.document, &before).is_err() {
+        return refused(case, kernel, &before, scope);
+    }
+    let applied = run(case, kernel)?;
+    let now = kernel.snapshot(scope).unwrap();
+    let again = plan(&case.document, &now).map_err(|_| "applied, the document is refused")?;
+    if !again.in_sync() {
+        return Err(format!("something is left to do:\n{}", case.show(&Ok(again))));
+    }
+    let second = run(case, kernel)?;
+    if second.done > 0 {
+        return Err(format!("applied again, it wrote {} times", second.done));
+    }
+    for step in applied.plan.steps.iter().rev() {
+        for op in &step.undo.ops {
+            kernel
+                .execute(op)
+                .map_err(|error| format!("undoing with `{op}`: {error}"))?;
+        }
+    }
+    let after = kernel.snapshot(scope).unwrap();
+    same(&before, &after, &applied.plan)
+}
+
+/// A document that is refused on a host changes nothing there.
+fn refused(case: &Case, kernel: &mut dyn Kernel, before: &Snapshot, scope: &Scope) -> Result<(), String> {
+    if run(case, kernel).is_ok() {
+        return Err("it is refused by plan and not by apply".into());
+    }
+    if kernel.snapshot(scope).unwrap() != *before {
+        return Err("it is refused and changes something".into());
+    }
+    Ok(())
+}
+
+fn run(case: &Case, kernel: &mut dyn Kernel) -> Result<Applied, String> {
+    let session = Session {
+        kernel,
+        log: &mut Unlogged,
+        lossy: true,
+        watch: &mut Unwatched,
+    };
+    apply(&case.document, session).map_err(|failure| format!("apply: {failure:#?}"))
+}
+
+/// Compares two looks at a host, aside from what the kernel gives anew (link-local addresses) and
+/// what cannot be undone (a device that was deleted).
+fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> {
+    let gone: BTreeSet<LinkName> = plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.undo.loses)
+        .filter_map(|lost| {
+            lost.strip_prefix("the device ")?
+                .split([' ', ','])
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    let show = |host: &Snapshot| {
+        let mut host = host.clone();
+        host.links.retain(|name, _| !gone.contains(name));
+        text_of(&without_link_local(host))
+    };
+    let (before, after) = (show(before), show(after));
+    if before == after {
+        Ok(())
+    } else {
+        Err(format!(
+            "undone, the host is not as before:\n{}",
+            difference(&before, &after)
+        ))
+    }
+}
+
+fn without_link_local(mut host: Snapshot) -> Snapshot {
+    for link in host.links.values_mut() {
+        link.addresses
+            .retain(|address| !matches!(address, IpNet::V6(net) if net.addr().is_unicast_link_local()));
+    }
+    host
+}
+
+/// Builds the host of a case and notes what is to be seen of it.
+fn observe(path: &Path, archive: &mut Archive) -> Result<(), String> {
+    let namespace = Namespace::new();
+    namespace.sh(archive.get("setup").unwrap_or_default());
+    let case = Case::read(archive, namespace.netns())?;
+    let host = Live::with(&namespace.netns(), |kernel| {
+        kernel.snapshot(&case.document.scope())
+    })
+    .unwrap();
+    let mut host = without_link_local(host.unwrap());
+    host.netns = Netns::named(PLACE);
+    host.kernel = "6.12.0".into();
+    golden(path, archive, "observed.json", &text_of(&host))
+}
+
+/// A snapshot as JSON, a line for each interface and sysctl.
+fn text_of(host: &Snapshot) -> String {
+    let Snapshot {
+        format,
+        netns,
+        kernel,
+        links,
+        families: Families { ipv4, ipv6 },
+        sysctls,
+        files,
+        tunnels,
+        problems,
+    } = host;
+    let table = |rows: Vec<String>| {
+        if rows.is_empty() {
+            "{}".to_owned()
+        } else {
+            format!("{{\n    {}\n  }}", rows.join(",\n    "))
+        }
+    };
+    let links = links
+        .iter()
+        .map(|(name, link)| format!("{}: {}", json(name), json(link)));
+    let sysctls = sysctls
+        .iter()
+        .map(|(key, reading)| format!("{}: {}", json(key), json(reading)));
+    let files = files
+        .iter()
+        .map(|(path, file)| format!("{}: {}", json(path), json(file)));
+    let tunnels = tunnels
+        .iter()
+        .map(|(mode, support)| format!("{}: {}", json(mode), json(support)));
+    format!(
+        "{{\n  \"format\": {format},\n  \"netns\": {},\n  \"kernel\": {},\n  \"families\": {{\"ipv4\": {ipv4}, \"ipv6\": {ipv6}}},\n  \
+         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n  \"tunnels\": {},\n  \"problems\": {}\n}}\n",
+        json(netns),
+        json(kernel),
+        table(links.collect()),
+        table(sysctls.collect()),
+        table(files.collect()),
+        table(tunnels.collect()),
+        json(problems),
+    )
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap()
+}
