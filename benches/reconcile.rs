@@ -163,18 +163,18 @@ fn measure(fleet: &Fleet, netkeel: &PathBuf, ipv6: Ipv6) -> Result<Row, Error> {
         change: Series::default(),
         change_blind: Series::default(),
     };
-    blind(Values::Wanted)?;
     let start = Instant::now();
     for done in 0..MOST {
         if done >= LEAST && start.elapsed() >= PATIENCE {
             break;
         }
+        fleet.forget();
+        blind(Values::Found)?;
+        row.change.push(apply(2)?);
         row.no_op.push(apply(0)?);
         row.floor.push(dump(Counters::Skipped)?);
         row.no_op_blind.push(blind(Values::Wanted)?);
         row.counters.push(dump(Counters::Included)?);
-        blind(Values::Found)?;
-        row.change.push(apply(2)?);
         blind(Values::Found)?;
         row.change_blind.push(blind(Values::Wanted)?);
     }

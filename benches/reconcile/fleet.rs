@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use netkeel::error::{Error, ErrorKind};
 use netkeel::kernel::inside;
+use netkeel::kernel::namespace::{Identity, identify};
 use netkeel::netns::Netns;
 
 use crate::measure::{output, run};
@@ -18,7 +19,10 @@ use crate::measure::{output, run};
 /// What the names of the namespaces begin with; the id of this process follows.
 const PREFIX: &str = "netkeel-bench-";
 
-/// What is wanted, less the number that a name begins with.
+/// Where netkeel keeps what it knows of namespaces.
+const STATE: &str = "/run/netkeel/netns";
+
+/// What is wanted of them.
 const DOCUMENT: &str = "\
 version: 1
 persist: false
@@ -98,6 +102,14 @@ impl Fleet {
         (path("batch"), path("conf"))
     }
 
+    /// Removes what netkeel keeps of the namespace, journal, ledger and history: an apply is then
+    /// the first one.
+    pub fn forget(&self) {
+        if let Ok(Identity::Other(cookie)) = identify(&self.netns) {
+            let _ = fs::remove_dir_all(Path::new(STATE).join(cookie.to_string()));
+        }
+    }
+
     fn write_files(&self, values: Values) -> Result<(), Error> {
         let (mtu, rp_filter, default) = match values {
             Values::Found => (1500, 0, 0),
@@ -165,6 +177,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
+        self.forget();
         for name in &self.names {
             let _ = ip(&["netns", "delete", name]);
         }
