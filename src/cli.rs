@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod confirm;
 mod history;
+mod lint;
 mod load;
 mod man;
 mod observe;
@@ -60,6 +61,7 @@ enum Verb {
     Recover(recover::Arguments),
     Release(release::Arguments),
     History(history::Arguments),
+    Lint(lint::Arguments),
     Observe(observe::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Confirm(arguments) => confirm::run(&arguments),
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
+        Verb::Lint(arguments) => lint::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),

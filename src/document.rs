@@ -41,6 +41,8 @@ pub struct Document {
     pub drop_in: Option<String>,
     /// What leaves the document is put back as it was found.
     pub prune: bool,
+    /// Findings that are known and accepted, each with the reason.
+    pub allowed: BTreeMap<Code, String>,
     /// What a change may not exceed.
     pub limits: Limits,
     sections: Vec<Box<dyn Section>>,
@@ -56,7 +58,7 @@ pub struct Limits {
     pub max_matches: Option<usize>,
 }
 
-const GENERAL: [Field; 6] = [
+const GENERAL: [Field; 7] = [
     Field {
         name: "version",
         shape: Shape::Integer {
@@ -116,6 +118,19 @@ const GENERAL: [Field; 6] = [
         doc: "Stops a change that is larger than anybody meant.",
     },
     Field {
+        name: "allow",
+        shape: Shape::Table {
+            key: code,
+            key_doc: "The code of a finding: NK001.",
+            value: &Shape::Text {
+                check: reason,
+                what: "a reason",
+            },
+        },
+        required: false,
+        doc: "Findings that are known and accepted, each with the reason; they are not shown.",
+    },
+    Field {
         name: "allow_any_sysctl",
         shape: Shape::Switch,
         required: false,
@@ -131,6 +146,19 @@ pub static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
         .collect();
     Shape::Map(Vec::leak(fields))
 });
+
+fn code(text: &str) -> Result<(), Error> {
+    text.parse::<Code>().map(|_| ())
+}
+
+fn reason(text: &str) -> Result<(), Error> {
+    if text.trim().is_empty() {
+        return Err(
+            Error::new(ErrorKind::Input, "the reason is empty").hint("say why the finding is accepted")
+        );
+    }
+    Ok(())
+}
 
 fn owner(text: &str) -> Result<(), Error> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -163,6 +191,7 @@ impl Document {
                 hash: String::new(),
                 drop_in: None,
                 prune: false,
+                allowed: BTreeMap::new(),
                 limits: Limits::default(),
                 sections: Vec::new(),
                 span,
@@ -187,6 +216,10 @@ impl Document {
             .iter()
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
+        let allowed = whole.get("allow").map(Node::entries).unwrap_or_default().iter();
+        let allowed = allowed
+            .filter_map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.to_owned())))
+            .collect();
         let limit = |key: &str| usize::try_from(whole.get("limits")?.get(key)?.integer()?).ok();
         let limits = Limits {
             changes_per_minute: limit("changes_per_minute"),
@@ -210,6 +243,7 @@ impl Document {
             hash,
             drop_in,
             prune,
+            allowed,
             limits,
             sections,
             span,

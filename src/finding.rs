@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,23 +57,77 @@ pub enum Code {
     NK010,
     /// A fact that is to be given back was changed by somebody else.
     NK011,
+    /// What a wanted rp_filter does now, before the plan mends it.
+    NK012,
+    /// The ends of a veth have different MTUs.
+    NK013,
+    /// A device has a larger MTU than what it stands on.
+    NK014,
+    /// A bridge's MTU was set by hand and does not follow its ports.
+    NK015,
+    /// A vxlan does not fit its lower device.
+    NK016,
+    /// An Open vSwitch tunnel device, which is to be left alone.
+    NK017,
+    /// Calico's strict filtering is effectively loose.
+    NK018,
+    /// A running Felix keeps the `default` it read when it started.
+    NK019,
+    /// An external ipip tunnel beside Calico's tunl0.
+    NK020,
+    /// Path MTU discovery is off.
+    NK021,
+    /// The least path MTU is raised.
+    NK022,
+    /// ICMP errors are limited more than by default.
+    NK023,
 }
 
 impl Code {
+    /// All codes.
+    pub const ALL: &[Code] = &[
+        Code::NK001,
+        Code::NK002,
+        Code::NK003,
+        Code::NK004,
+        Code::NK005,
+        Code::NK006,
+        Code::NK007,
+        Code::NK008,
+        Code::NK009,
+        Code::NK010,
+        Code::NK011,
+        Code::NK012,
+        Code::NK013,
+        Code::NK014,
+        Code::NK015,
+        Code::NK016,
+        Code::NK017,
+        Code::NK018,
+        Code::NK019,
+        Code::NK020,
+        Code::NK021,
+        Code::NK022,
+        Code::NK023,
+    ];
+
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NK001
-            | Code::NK002
-            | Code::NK003
-            | Code::NK004
-            | Code::NK005
-            | Code::NK008
-            | Code::NK009
-            | Code::NK010
-            | Code::NK011 => Severity::Warning,
-            Code::NK006 | Code::NK007 => Severity::Note,
+            Code::NK006 | Code::NK007 | Code::NK012 | Code::NK015 | Code::NK017 => Severity::Note,
+            _ => Severity::Warning,
         }
+    }
+}
+
+impl FromStr for Code {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = Code::ALL.iter().copied().find(|code| code.to_string() == text);
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::Input, format!("`{text}` is not the code of a finding")).hint("as NK001")
+        })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod finding;
 pub mod journal;
 pub mod ledger;
 pub mod link_name;
+pub mod lint;
 pub mod netns;
 pub mod op;
 pub mod persist;

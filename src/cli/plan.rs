@@ -46,7 +46,11 @@ type Planned = Result<Plan, Box<Diagnostics>>;
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let saved = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
+    let saved = arguments
+        .snapshot
+        .as_ref()
+        .map(|path| read_snapshot(path))
+        .transpose()?;
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
@@ -108,7 +112,8 @@ fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Resul
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
 }
 
-fn read_snapshot(path: &PathBuf) -> Result<Snapshot, Error> {
+/// Reads what `netkeel observe` printed.
+pub fn read_snapshot(path: &Path) -> Result<Snapshot, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::new(ErrorKind::Input, format!("{}: {error}", path.display())))?;
     Snapshot::from_json(&text).map_err(|error| error.context(path.display()))

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::apply::Applied;
 use crate::fact::{Fact, Field, Object, Value};
+use crate::finding::Finding;
 use crate::plan::{FORMAT, Plan};
 use crate::source::{Locator, Sources};
 
@@ -43,19 +44,6 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
             })
         })
         .collect();
-    let findings: Vec<Json> = plan
-        .findings
-        .iter()
-        .map(|finding| {
-            json!({
-                "code": finding.code,
-                "severity": finding.code.severity(),
-                "subjects": finding.subjects,
-                "message": finding.message,
-                "remedy": finding.remedy,
-            })
-        })
-        .collect();
     json!({
         "format": "netkeel/plan",
         "version": FORMAT,
@@ -66,9 +54,23 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
         "drift": drift,
         "steps": steps,
         "released": plan.released.iter().map(fact).collect::<Vec<_>>(),
-        "findings": findings,
+        "findings": findings(&plan.findings),
         "problems": plan.problems,
     })
+}
+
+/// Findings, as a plan has them.
+pub fn findings(findings: &[Finding]) -> Json {
+    let one = |finding: &Finding| {
+        json!({
+            "code": finding.code,
+            "severity": finding.code.severity(),
+            "subjects": finding.subjects,
+            "message": finding.message,
+            "remedy": finding.remedy,
+        })
+    };
+    findings.iter().map(one).collect()
 }
 
 /// What an apply did.

@@ -1,0 +1,99 @@
+//! `netkeel lint`: what is amiss on a host and in documents.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::arguments::{DEFAULT_DOCUMENTS, Documents};
+use super::load::load;
+use super::plan::read_snapshot;
+use super::{exit, output};
+use crate::error::Error;
+use crate::finding::Severity;
+use crate::kernel::{Kernel, Live};
+use crate::lint;
+use crate::plan::Goal;
+use crate::render::count;
+use crate::render::paint::Paint;
+use crate::render::text;
+use crate::snapshot::Scope;
+
+/// Says what is amiss on this host, and what documents would make of it: each finding has a code,
+/// what it concerns, and a remedy. Writes nothing.
+///
+/// Exit status: 0; 1 when it could not be told; with --fail-on 2 when there is a finding that bad.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Look at a saved snapshot instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    snapshot: Option<PathBuf>,
+    /// Exit with 2 when there is a finding of this severity or a worse one.
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Warning,
+    Note,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
+    let netns = saved
+        .as_ref()
+        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    let files = &arguments.documents.files;
+    let named = files
+        .iter()
+        .any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists());
+    let loaded = match named {
+        true => match load(&arguments.documents, netns.clone())? {
+            Some(loaded) => Some(loaded),
+            None => return Ok(exit::ERROR),
+        },
+        false => None,
+    };
+    let mut scope = Scope::wide();
+    if let Some(loaded) = &loaded {
+        scope.extend(loaded.document.scope());
+    }
+    let host = match saved {
+        Some(saved) => saved,
+        None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
+    };
+    let mut findings = lint::host(&host);
+    if let Some(loaded) = &loaded {
+        match Goal::plan(&loaded.document, &host) {
+            Ok(plan) => findings.extend(plan.findings),
+            Err(diagnostics) => {
+                output::diagnostics(&diagnostics, &loaded.sources);
+                return Ok(exit::ERROR);
+            }
+        }
+        findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
+    }
+    findings.sort();
+    findings.dedup();
+    if arguments.json {
+        output::print(&output::pretty(&crate::render::json::findings(&findings)))?;
+    } else {
+        output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
+        output::print(&format!("{}.\n", count(findings.len(), "finding")))?;
+    }
+    output::problems(&host.problems);
+    if !host.problems.is_empty() {
+        return Ok(exit::ERROR);
+    }
+    let worst = findings.iter().map(|finding| finding.code.severity()).min();
+    Ok(match (arguments.fail_on, worst) {
+        (Some(FailOn::Warning), Some(Severity::Warning)) | (Some(FailOn::Note), Some(_)) => exit::CHANGES,
+        _ => exit::OK,
+    })
+}

@@ -1,0 +1,24 @@
+//! What is amiss on a host, whatever a document says of it: each rule looks at a snapshot and adds
+//! findings.
+
+mod mtu;
+mod pmtud;
+mod rp_filter;
+
+use crate::finding::{Finding, Findings};
+use crate::link_name::LinkName;
+use crate::snapshot::Snapshot;
+
+/// Looks at a whole host.
+pub fn host(host: &Snapshot) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    links(host, &|_| true, &mut findings);
+    pmtud::look(host, &mut findings);
+    findings.into_sorted()
+}
+
+/// Looks at the interfaces that are asked for: what a plan comes to.
+pub fn links(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    mtu::look(host, wanted, findings);
+    rp_filter::look(host, wanted, findings);
+}
