@@ -33,7 +33,7 @@ enum Origin {
     Defined,
     /// The `a` of `[a.b]`: it may still be defined, once.
     Implied,
-    /// The `a` of `a.b = 1`: only such assignments beside that one may add to it.
+    /// The `a` of `a.b = 1`: such assignments beside that one may add to it, and headers below it.
     Dotted,
 }
 
@@ -260,7 +260,12 @@ impl<'a> Tables<'a> {
                     table.items.insert(key.text.clone(), item);
                     new
                 }
-                Some(Slot::Table(id)) if !dotted || self.origin(*id) == Some(Origin::Dotted) => *id,
+                Some(Slot::Table(id)) if !dotted => *id,
+                Some(Slot::Table(id)) if self.origin(*id) != Some(Origin::Defined) => {
+                    let id = *id;
+                    self.arena.get_mut(id.0)?.origin = Origin::Dotted;
+                    id
+                }
                 Some(Slot::Tables(list)) if !dotted => *list.last()?,
                 Some(_) => {
                     let message = format!("nothing can be added to {} here", quoted(&key.text));

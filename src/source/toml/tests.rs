@@ -26,6 +26,14 @@ fn tables_in_all_their_forms() {
 }
 
 #[test]
+fn a_table_that_is_only_implied_can_be_added_to() {
+    assert_eq!(
+        tree("[a.b.c]\nz = 9\n[a]\nb.d = 1\n[a.b.e]\n"),
+        "{a: {b: {c: {z: 9}, d: 1, e: {}}}}"
+    );
+}
+
+#[test]
 fn scalars() {
     for (text, value) in [
         ("1460", "1460"),
@@ -204,7 +212,8 @@ m = \"x
 fn tables_are_not_extended_behind_their_back() {
     for text in [
         "[a.b.c]\nz = 9\n[a]\nb.c.t = 1\n",
-        "[a.b.c.d]\nz = 9\n[a]\nb.c.k.t = 1\n",
+        "[a.b.c.d]\nz = 9\n[a]\nb.c.d.k.t = 1\n",
+        "[a.b.c.d]\nz = 9\n[a]\nb.c.k = 1\n[a.b.c]\n",
         "[fruit]\napple.color = 1\n[fruit.apple]\n",
         "[fruit]\napple.taste.sweet = true\n[fruit.apple.taste]\n",
         "a = { b = 1 }\na.c = 2\n",
