@@ -99,7 +99,7 @@ mod tests {
         ];
         assert_eq!(
             look(&wrong.join(",")),
-            "NK021 net.ipv4.ip_no_pmtu_disc; NK022 net.ipv4.route.min_pmtu; NK023 net.ipv4.icmp_msgs_per_sec; NK023 net.ipv4.icmp_ratelimit"
+            "NK021 net.ipv4.ip_no_pmtu_disc; NK022 net.ipv4.route.min_pmtu; NK023 net.ipv4.icmp_ratelimit; NK023 net.ipv4.icmp_msgs_per_sec"
         );
     }
 }

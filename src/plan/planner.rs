@@ -98,19 +98,18 @@ impl<'a> Planner<'a> {
                 self.refused.push((fact, error));
                 continue;
             }
+            let before = self.model.host.get(&fact).value();
             let changes = self.model.apply(&op);
             for change in &changes {
                 self.originals
                     .entry(change.fact.clone())
                     .or_insert_with(|| change.from.clone());
             }
-            let original = changes
-                .first()
-                .and_then(|own| self.originals.get(&own.fact)?.as_ref());
+            let original = self.originals.get(&fact).cloned().unwrap_or(before);
             // What is done to a device that this plan makes goes with it.
             let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
-                _ => undo::undo(&mut self.model, &op, &changes, original),
+                _ => undo::undo(&mut self.model, &op, &fact, &changes, original.as_ref()),
             };
             // A device is deleted only when netkeel made it and is told to give it back.
             let permitted =

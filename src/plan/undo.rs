@@ -17,10 +17,13 @@ use crate::snapshot::{Change, Model, Observed};
 /// The op's own fact gets back `original`, the value it had before the plan, and not the one that
 /// an op before this one may have left it: that op's undo could not put it right any more, because
 /// an interface that was written once does not follow `default` again.
-pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change], original: Option<&Value>) -> Undo {
-    let Some(own) = changes.first() else {
-        return Undo::default();
-    };
+pub(super) fn undo(
+    model: &mut Model,
+    op: &Op,
+    own: &Fact,
+    changes: &[Change],
+    original: Option<&Value>,
+) -> Undo {
     let mut ops = Vec::new();
     let loses = loses(op, changes);
     let back = match op {
@@ -31,9 +34,9 @@ pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change], original: Opt
                 ..target.clone()
             },
         }),
-        _ if own.to.as_ref() == original => None,
+        _ if model.host.get(own).value().as_ref() == original => None,
         Op::WriteFile { path, .. } => Some(restore_file(path, original)),
-        _ => write(&own.fact, original, &model.host),
+        _ => write(own, original, &model.host),
     };
     if stands_alone(op) {
         ops.extend(back);
@@ -41,7 +44,7 @@ pub(super) fn undo(model: &mut Model, op: &Op, changes: &[Change], original: Opt
     }
     let mut beside = BTreeMap::new();
     let mut note = |changes: &[Change]| {
-        for change in changes.iter().filter(|change| change.fact != own.fact) {
+        for change in changes.iter().filter(|change| change.fact != *own) {
             beside
                 .entry(change.fact.clone())
                 .or_insert_with(|| change.from.clone());
