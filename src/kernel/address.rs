@@ -111,3 +111,45 @@ fn request(kind: u16, flags: libc::c_int, scope: u8, index: i32, address: IpNet)
         IpAddr::V6(v6) => with(libc::AF_INET6, &v6.octets()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rows(payload: &[u8]) -> Result<Vec<Row>, Malformed> {
+        let mut rows = Vec::new();
+        let message = Message {
+            kind: libc::RTM_NEWADDR,
+            flags: 0,
+            sequence: 1,
+            payload,
+        };
+        read(&message, &mut rows).map(|()| rows)
+    }
+
+    fn payload(address: &str) -> Vec<u8> {
+        let mut request = request(libc::RTM_NEWADDR, 0, 0, 7, address.parse().unwrap());
+        request.finish(1)[16..].to_vec()
+    }
+
+    #[test]
+    fn an_address_is_read_and_a_cut_one_refused() {
+        for address in ["127.0.0.42/32", "fd00::1/64"] {
+            let bytes = payload(address);
+            let row = rows(&bytes).unwrap().pop().unwrap();
+            assert_eq!((row.index, row.address.to_string().as_str()), (7, address));
+            assert!(rows(&bytes[..FIXED]).is_err());
+            let mut wide = bytes;
+            wide[1] = 129;
+            assert!(rows(&wide).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = rows(&payload);
+        }
+    }
+}

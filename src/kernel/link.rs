@@ -1,15 +1,19 @@
 //! Interfaces over rtnetlink: one dump carries all that a snapshot holds of them, the sysctls of
-//! each interface included. The requests that change one are here too.
+//! each interface included.
+
+mod change;
 
 use std::sync::Arc;
+
+use nix::errno::Errno;
+
+pub(super) use change::{Setting, create, delete, set};
 
 use super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
 use super::netlink::{ATTEMPTS, Dump, Socket};
 use super::refusal::Refusal;
 use crate::link_name::LinkName;
-use crate::op::Target;
 use crate::snapshot::{Link, Problem};
-use crate::tunnel_mode::TunnelMode;
 
 /// `struct ifinfomsg`, bytes: family, padding, type, index, flags, change mask.
 const FIXED: usize = 16;
@@ -55,37 +59,52 @@ impl Words {
 }
 
 /// Reads all interfaces, in the order of their index.
+///
+/// Where they come and go faster than they can be read in one go, every dump is torn: one that
+/// stayed may be missing. Such a one was in another attempt, and is asked for by its index.
 pub(super) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<Vec<Row>, Refusal> {
     let mut words = Words::default();
-    let mut rows = Vec::new();
-    let mut seen: Vec<Row> = Vec::new();
+    let mut earlier: Vec<Row> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
+    let known = problems.len();
     for _ in 0..ATTEMPTS {
-        let unnamed = problems.len();
-        let whole = socket.exchange(get(libc::NLM_F_DUMP, 0), |message| {
+        earlier.append(&mut rows);
+        problems.truncate(known);
+        let dump = socket.exchange(get(libc::NLM_F_DUMP, 0), |message| {
             read(&message, &mut words, &mut rows, problems)
         })?;
-        rows.sort_by_key(|(_, link): &Row| link.index);
-        if whole == Dump::Whole {
+        sort(&mut rows);
+        if dump == Dump::Whole {
             return Ok(rows);
         }
-        problems.truncate(unnamed);
-        seen.append(&mut rows);
     }
-    // Interfaces come and go faster than they can be read in one go. One that was there in any
-    // attempt is asked for by its index, so that none that stayed is missed.
-    seen.sort_by_key(|(_, link)| link.index);
-    seen.dedup_by_key(|(_, link)| link.index);
-    for (_, link) in seen {
-        let index = link.index.cast_signed();
-        match socket.exchange(get(libc::NLM_F_ACK, index), |message| {
-            read(&message, &mut words, &mut rows, problems)
+    sort(&mut earlier);
+    let mut missed = Vec::new();
+    for (_, link) in earlier {
+        if rows
+            .binary_search_by_key(&link.index, |(_, row)| row.index)
+            .is_ok()
+        {
+            continue;
+        }
+        let request = get(libc::NLM_F_ACK, link.index.cast_signed());
+        match socket.exchange(request, |message| {
+            read(&message, &mut words, &mut missed, problems)
         }) {
             Ok(_) => {}
-            Err(refusal) if refusal.errno == nix::errno::Errno::ENODEV => {}
+            Err(refusal) if refusal.errno == Errno::ENODEV => {}
             Err(refusal) => return Err(refusal),
         }
     }
+    rows.append(&mut missed);
+    sort(&mut rows);
     Ok(rows)
+}
+
+/// Orders by index; a dump that is torn may have one twice.
+fn sort(rows: &mut Vec<Row>) {
+    rows.sort_by_key(|(_, link)| link.index);
+    rows.dedup_by_key(|(_, link)| link.index);
 }
 
 /// RTM_GETLINK without the counters, which cost as much as all the rest.
@@ -209,48 +228,94 @@ fn read_families(spec: Attribute<'_>, link: &mut Link) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// What a request sets on an interface; one thing at a time, since `do_setlink`
-/// (net/core/rtnetlink.c) keeps what it did before it failed.
-pub(super) enum Setting<'a> {
-    Mtu(u32),
-    Up(bool),
-    TxQueueLength(u32),
-    Alias(&'a str),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::message::Messages;
+    use proptest::prelude::*;
 
-/// Sets one thing. By index and without the name: with both, the kernel would rename. RTM_SETLINK
-/// creates nothing, whatever became of the interface.
-pub(super) fn set(socket: &mut Socket, index: i32, setting: &Setting<'_>) -> Result<(), Refusal> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let request = |fixed: [u8; FIXED]| Request::new(libc::RTM_SETLINK, flags, &fixed);
-    let plain = || request(fixed(index, 0, 0));
-    let up = libc::IFF_UP.cast_unsigned();
-    socket.change(match setting {
-        Setting::Mtu(mtu) => plain().attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
-        Setting::Up(on) => request(fixed(index, if *on { up } else { 0 }, up)),
-        Setting::TxQueueLength(packets) => plain().attribute(libc::IFLA_TXQLEN, &packets.to_ne_bytes()),
-        Setting::Alias(alias) => plain().attribute(libc::IFLA_IFALIAS, alias.as_bytes()),
-    })
-}
+    fn message() -> Vec<u8> {
+        let mut inet = vec![0u8; 33 * 4];
+        inet[INET_RP_FILTER * 4] = 2;
+        let mut inet6 = vec![0u8; 40 * 4];
+        inet6[INET6_DISABLE_IPV6 * 4] = 1;
+        Request::new(libc::RTM_NEWLINK, 0, &fixed(7, libc::IFF_UP.cast_unsigned(), 0))
+            .attribute(libc::IFLA_IFNAME, b"ipip0\0")
+            .attribute(libc::IFLA_MTU, &1480u32.to_ne_bytes())
+            .attribute(libc::IFLA_LINK, &0u32.to_ne_bytes())
+            .attribute(libc::IFLA_IFALIAS, b"tunnel\0")
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.attribute(libc::IFLA_INFO_KIND, b"ipip\0")
+                    .nest(libc::IFLA_INFO_DATA, |data| {
+                        data.attribute(IFLA_IPTUN_COLLECT_METADATA, &[])
+                    })
+            })
+            .nest(libc::IFLA_AF_SPEC, |spec| {
+                spec.nest(libc::AF_INET as u16, |conf| conf.attribute(IFLA_INET_CONF, &inet))
+                    .nest(libc::AF_INET6 as u16, |conf| {
+                        conf.attribute(IFLA_INET6_CONF, &inet6)
+                    })
+            })
+            .finish(1)
+            .to_vec()
+    }
 
-/// Deletes an interface.
-pub(super) fn delete(socket: &mut Socket, index: i32) -> Result<(), Refusal> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    socket.change(Request::new(libc::RTM_DELLINK, flags, &fixed(index, 0, 0)))
-}
+    fn rows(payload: &[u8]) -> Result<Vec<Row>, Malformed> {
+        let (mut rows, mut problems) = (Vec::new(), Vec::new());
+        let message = Message {
+            kind: libc::RTM_NEWLINK,
+            flags: 0,
+            sequence: 1,
+            payload,
+        };
+        read(&message, &mut Words::default(), &mut rows, &mut problems)?;
+        assert_eq!(rows.len() + problems.len(), 1, "an interface was passed over");
+        Ok(rows)
+    }
 
-/// Makes a tunnel in collect-metadata mode.
-pub(super) fn create(socket: &mut Socket, target: &Target, mode: TunnelMode) -> Result<(), Refusal> {
-    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-    let mut name = target.name.as_bytes().to_vec();
-    name.push(0);
-    let request = Request::new(libc::RTM_NEWLINK, flags as u16, &fixed(0, 0, 0))
-        .attribute(libc::IFLA_IFNAME, &name)
-        .nest(libc::IFLA_LINKINFO, |info| {
-            info.attribute(libc::IFLA_INFO_KIND, mode.kind().as_bytes())
-                .nest(libc::IFLA_INFO_DATA, |data| {
-                    data.attribute(IFLA_IPTUN_COLLECT_METADATA, &[])
-                })
-        });
-    socket.change(request)
+    #[test]
+    fn an_external_tunnel_is_read() {
+        let bytes = message();
+        let payload = Messages(&bytes).next().unwrap().unwrap().payload;
+        let (name, link) = rows(payload).unwrap().pop().unwrap();
+        let expected = Link {
+            index: 7,
+            kind: Some("ipip".into()),
+            external: true,
+            mtu: 1480,
+            up: true,
+            alias: Some("tunnel".into()),
+            rp_filter: Some(2),
+            forwarding: Some(0),
+            forwarding6: Some(0),
+            disable_ipv6: Some(1),
+            ..Link::default()
+        };
+        assert_eq!((name.as_bytes(), link), (&b"ipip0"[..], expected));
+    }
+
+    #[test]
+    fn an_interface_with_an_impossible_name_is_a_problem_and_not_nothing() {
+        let bytes = Request::new(libc::RTM_NEWLINK, 0, &fixed(7, 0, 0))
+            .attribute(libc::IFLA_IFNAME, b"a/b\0")
+            .finish(1)
+            .to_vec();
+        let payload = Messages(&bytes).next().unwrap().unwrap().payload;
+        assert_eq!(rows(payload), Ok(Vec::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = rows(&payload);
+        }
+
+        #[test]
+        fn no_damage_makes_it_panic(at in 16usize..512, byte: u8, end in 16usize..512) {
+            let mut bytes = message();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = rows(&bytes[16.min(bytes.len())..end.clamp(16, bytes.len())]);
+        }
+    }
 }

@@ -23,8 +23,8 @@ const BUFFER_MAX: usize = 16 * 1024 * 1024;
 /// fit is lost, and the change it was for is done all the same.
 const QUEUE: usize = 1024 * 1024;
 
-/// How often a torn dump is taken again.
-pub(super) const ATTEMPTS: u32 = 8;
+/// How often a dump is taken when it is torn each time.
+pub(super) const ATTEMPTS: u32 = 4;
 
 /// Text of a refusal: NLMSGERR_ATTR_MSG (include/uapi/linux/netlink.h).
 const ERROR_TEXT: u16 = 1;

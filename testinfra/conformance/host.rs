@@ -20,6 +20,9 @@ pub const LEAVES: &[&str] = &[
     "forwarding",
 ];
 
+/// Those of them whose `default` the kernel copies to interfaces (`devinet_conf_proc`).
+const FOLLOWED: &[&str] = &["rp_filter", "arp_ignore", "accept_redirects"];
+
 pub const LEAVES6: &[&str] = &["forwarding", "disable_ipv6", "keep_addr_on_down", "accept_ra"];
 
 const LINKS: &[&str] = &[
@@ -118,11 +121,11 @@ pub fn leaves_that_nothing_follows() -> Vec<String> {
         namespace.sysctl(&default, other);
         namespace.read(&format!("net/ipv4/conf/va/{leaf}")) == other
     };
-    let written_once = LEAVES.iter().filter(|leaf| !follows(leaf));
+    let written_once = FOLLOWED.iter().filter(|leaf| !follows(leaf));
     written_once.map(|leaf| (*leaf).to_owned()).collect()
 }
 
-/// A target with the index that bears the name.
+/// A key that ops write.
 pub fn key(path: &str) -> SysctlKey {
     path.parse().unwrap()
 }

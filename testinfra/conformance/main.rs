@@ -3,6 +3,7 @@
 //!
 //! `NETKEEL_SEED` repeats a run, `NETKEEL_ROUNDS` makes it longer.
 
+mod churn;
 mod compare;
 mod facts;
 mod host;
@@ -11,6 +12,7 @@ mod ops;
 mod random;
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use netkeel::error::Error;
 use netkeel::kernel::{Kernel, Live};
@@ -24,6 +26,9 @@ use random::Random;
 /// Namespaces, each with a host of its own.
 const ROUNDS: u64 = 20;
 
+/// No namespace is begun after this time, unless a number of them was asked for.
+const LONGEST: Duration = Duration::from_secs(40);
+
 /// Ops in a namespace.
 const OPS: usize = 200;
 
@@ -31,10 +36,16 @@ const OPS: usize = 200;
 fn the_model_does_what_the_kernel_does() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seed: u64 = number("NETKEEL_SEED").unwrap_or(20_261_120);
-    let rounds = number("NETKEEL_ROUNDS").unwrap_or(ROUNDS);
+    let asked = number("NETKEEL_ROUNDS");
+    let start = Instant::now();
     let inert = host::leaves_that_nothing_follows();
     let mut done = Tally::default();
-    for round in 0..rounds {
+    let mut rounds = 0;
+    for round in 0..asked.unwrap_or(ROUNDS) {
+        if asked.is_none() && start.elapsed() > LONGEST {
+            break;
+        }
+        rounds += 1;
         let seed = seed + round;
         let mut random = Random::new(seed);
         let namespace = Namespace::make();

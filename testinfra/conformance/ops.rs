@@ -24,7 +24,7 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
     match random.below(24) {
         0..=5 if !lo => Op::SetMtu {
             target,
-            mtu: mtu(model, random),
+            mtu: mtu(model, name, random),
         },
         6..=8 if !lo => Op::SetUp {
             target,
@@ -70,8 +70,14 @@ fn target(model: &Model, name: LinkName, random: &mut Random) -> Target {
     }
 }
 
-/// Often a limit, often what another interface has, so that those on each other meet.
-fn mtu(model: &Model, random: &mut Random) -> u32 {
+/// Often a limit, often what another interface has, so that those on each other meet; at times
+/// what it is already, which is not the same as setting it.
+fn mtu(model: &Model, name: LinkName, random: &mut Random) -> u32 {
+    let link = &model.host.links[&name];
+    // A bridge seldom gets another one: from then on it does not follow its ports.
+    if random.once_in(6) || (link.kind_name() == "bridge" && !random.once_in(4)) {
+        return link.mtu;
+    }
     if random.once_in(2) {
         return *random.of(MTUS);
     }

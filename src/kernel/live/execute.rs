@@ -1,0 +1,183 @@
+//! Doing an op on the real kernel: first that the interface still is the one the op names, then one
+//! request, then what went wrong in words.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use nix::errno::Errno;
+
+use super::super::link::Setting;
+use super::super::refusal::{Refusal, error};
+use super::super::{address, file, ioctl, link, modules, udev};
+use super::Live;
+use crate::error::{Error, ErrorKind};
+use crate::netns::Netns;
+use crate::op::{Op, Target};
+use crate::snapshot::Support;
+use crate::tunnel_mode::TunnelMode;
+
+impl Live {
+    pub(super) fn do_op(&mut self, op: &Op) -> Result<(), Error> {
+        if let Some(netns) = op.netns()
+            && *netns != self.netns
+        {
+            if *netns == Netns::CURRENT {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    format!("the write is for {netns}, and this is {}", self.netns),
+                ));
+            }
+            return Live::with(netns, |live| live.do_op(op))?;
+        }
+        match op {
+            Op::WriteFile { path, content, mode } => file::write(path, content, *mode),
+            Op::RemoveFile { path } => file::remove(path),
+            Op::CreateTunnel { target, mode } => self.create(target, *mode),
+            Op::RecreateTunnel { target, mode } => {
+                let index = self.index(target)?;
+                // Nothing is deleted for a tunnel that is known to be impossible.
+                let support = modules::support(*mode, &BTreeMap::new(), &self.release);
+                if let Support::Missing { .. } = support {
+                    return Err(unsupported(*mode));
+                }
+                link::delete(&mut self.socket, index)?;
+                self.create(target, *mode)
+                    .map_err(|error| error.hint(format!("the old {} was deleted before that", target.name)))
+            }
+            Op::DeleteLink { target } => {
+                let index = self.index(target)?;
+                Ok(link::delete(&mut self.socket, index)?)
+            }
+            Op::AddAddress { target, address } => self.add_address(target, *address),
+            Op::RemoveAddress { target, address } => {
+                let index = self.index(target)?;
+                Ok(address::remove(&mut self.socket, index, *address)?)
+            }
+            Op::SetMtu { target, mtu } => self.set(target, &Setting::Mtu(*mtu)),
+            Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
+            Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),
+            Op::SetAlias { target, alias } => self.set(target, &Setting::Alias(alias)),
+            Op::WriteSysctl { key, value, link, .. } => {
+                let sysctl = self.sysctls.open_for_write(key);
+                // After opening, so that the check holds for what was opened; and first of the two
+                // errors, since it says more than that the key is not there.
+                if let Some(target) = link {
+                    self.index(target)?;
+                }
+                sysctl?.write(value)
+            }
+        }
+    }
+
+    /// The index of an op's interface, after making sure that it still is that interface.
+    fn index(&self, target: &Target) -> Result<i32, Error> {
+        let name = target.name;
+        if target.index == 0 {
+            return match ioctl::index_of(self.socket.raw(), name) {
+                Ok(index) => Ok(index),
+                Err(Errno::ENODEV) => Err(missing(format!("there is no interface {name}"))),
+                Err(errno) => Err(error(errno).context(format_args!("looking for the interface {name}"))),
+            };
+        }
+        let index = target.index.cast_signed();
+        match ioctl::name_of(self.socket.raw(), index) {
+            Ok(found) if found == name => Ok(index),
+            Ok(found) => Err(missing(format!(
+                "the interface {name} (index {index}) is named {found} now"
+            ))
+            .hint("look again: it was renamed, or its index went to another one")),
+            Err(Errno::ENODEV) => Err(missing(format!("the interface {name} (index {index}) is gone"))),
+            Err(errno) => Err(error(errno).context(format_args!("looking for the interface {name}"))),
+        }
+    }
+
+    fn create(&mut self, target: &Target, mode: TunnelMode) -> Result<(), Error> {
+        link::create(&mut self.socket, target, mode)
+            .map_err(|refusal| self.explain_create(refusal, target, mode))?;
+        if let Ok(index) = ioctl::index_of(self.socket.raw(), target.name) {
+            udev::settle(index);
+        }
+        Ok(())
+    }
+
+    fn explain_create(&mut self, refusal: Refusal, target: &Target, mode: TunnelMode) -> Error {
+        match refusal.errno {
+            Errno::EOPNOTSUPP => unsupported(mode),
+            Errno::EEXIST if ioctl::index_of(self.socket.raw(), target.name).is_ok() => Error::new(
+                ErrorKind::Refused,
+                format!("there is an interface {} already", target.name),
+            ),
+            // One external device of a kind and namespace (`ip_tunnel_newlink`, `ip6_tnl_newlink`).
+            Errno::EEXIST => {
+                let mut others = link::dump(&mut self.socket, &mut Vec::new()).unwrap_or_default();
+                others.retain(|(_, link)| link.external && link.kind.as_deref() == Some(mode.kind()));
+                let error = Error::new(
+                    ErrorKind::Refused,
+                    format!(
+                        "there is another external {mode} tunnel in this namespace, and the kernel allows one"
+                    ),
+                );
+                match others.first() {
+                    Some((name, _)) => error.hint(format!("it is {name}: use that name, or delete it first")),
+                    None => error,
+                }
+            }
+            _ => refusal.into(),
+        }
+    }
+
+    fn add_address(&mut self, target: &Target, new: IpNet) -> Result<(), Error> {
+        let index = self.index(target)?;
+        match address::add(&mut self.socket, index, new) {
+            Ok(()) => Ok(()),
+            Err(refusal) if refusal.errno == Errno::EEXIST => {
+                // IPv6 compares without the prefix length (`ipv6_chk_same_addr`).
+                let family = match new {
+                    IpNet::V4(_) => libc::AF_INET,
+                    IpNet::V6(_) => libc::AF_INET6,
+                };
+                let mut rows = Vec::new();
+                address::dump(&mut self.socket, family, &mut rows)?;
+                rows.retain(|row| row.index.cast_signed() == index && row.address.addr() == new.addr());
+                match rows.first() {
+                    _ if rows.iter().any(|row| row.address == new) => Ok(()),
+                    Some(row) => Err(Error::new(
+                        ErrorKind::Refused,
+                        format!("{} has that address already, as {}", target.name, row.address),
+                    )),
+                    None => Err(refusal.into()),
+                }
+            }
+            // Not for lack of privilege (`addrconf_add_dev`, net/ipv6/addrconf.c).
+            Err(refusal) if refusal.errno == Errno::EACCES => {
+                let error = Error::from(refusal);
+                Err(Error::new(ErrorKind::Refused, error.message))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn set(&mut self, target: &Target, setting: &Setting<'_>) -> Result<(), Error> {
+        let index = self.index(target)?;
+        Ok(link::set(&mut self.socket, index, setting)?)
+    }
+}
+
+fn unsupported(mode: TunnelMode) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "this kernel cannot make {mode} tunnels: it has no module {}",
+            mode.module()
+        ),
+    )
+    .hint(format!(
+        "install the package that brings the module {}, or use a kernel built with {}",
+        mode.module(),
+        mode.config()
+    ))
+}
+
+fn missing(message: String) -> Error {
+    Error::new(ErrorKind::Missing, message)
+}
