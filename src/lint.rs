@@ -13,6 +13,7 @@ use crate::snapshot::Snapshot;
 pub fn host(host: &Snapshot) -> Vec<Finding> {
     let mut findings = Findings::default();
     links(host, &|_| true, &mut findings);
+    rp_filter::tunnels(host, &mut findings);
     pmtud::look(host, &mut findings);
     findings.into_sorted()
 }

@@ -9,7 +9,7 @@ mod planner;
 mod undo;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Value};
 use crate::finding::{Finding, Findings};
+use crate::link_name::LinkName;
+use crate::lint;
 use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::snapshot::{Observed, Problem, Snapshot};
@@ -158,6 +160,8 @@ fn plan_with(
         findings,
     )?;
     plan.released = released;
+    plan.findings
+        .retain(|finding| !document.allowed.contains_key(&finding.code));
     plan.problems.append(&mut problems);
     plan.problems.sort();
     plan.problems.dedup();
@@ -216,7 +220,13 @@ fn finish(
         }
         (planner.steps, Some(planner.model.host))
     };
-    effects::judge(after.as_ref().unwrap_or(host), wants, &mut findings);
+    if let Some(after) = &after {
+        effects::judge_now(host, after, wants, &mut findings);
+    }
+    let after = after.as_ref().unwrap_or(host);
+    effects::judge(after, wants, &mut findings);
+    let concerned: BTreeSet<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
+    lint::links(after, &|name| concerned.contains(&name), &mut findings);
     Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),

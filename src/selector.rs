@@ -144,7 +144,7 @@ pub fn refusal(name: &str) -> Option<&'static str> {
         "tunl0" => "tunl0 is the fallback device of the ipip module, and Calico's when it runs IPIP",
         "ip6tnl0" => "ip6tnl0 is the fallback device of the ip6_tunnel module",
         "ovs-system" => "ovs-system belongs to the Open vSwitch datapath",
-        _ if is_ovs_tunnel(name) => {
+        _ if is_ovs_tunnel(name.as_bytes()) => {
             "Open vSwitch makes its tunnel devices with the largest MTU on purpose; the MTU of the pods is what limits packets"
         }
         _ => return None,
@@ -152,8 +152,8 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 }
 
 /// A tunnel device that Open vSwitch made (lib/dpif-netlink-rtnl.c names them so).
-pub fn is_ovs_tunnel(name: &str) -> bool {
-    ["genev_sys_", "vxlan_sys_", "gre_sys"]
+pub fn is_ovs_tunnel(name: &[u8]) -> bool {
+    [&b"genev_sys_"[..], b"vxlan_sys_", b"gre_sys"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }

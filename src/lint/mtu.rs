@@ -31,7 +31,7 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             "bridge" => pinned(*name, link, ports.get(&link.index), findings),
             _ => {}
         }
-        if selector::is_ovs_tunnel(&name.to_string()) {
+        if selector::is_ovs_tunnel(name.as_bytes()) {
             let message = format!(
                 "Open vSwitch gave it its MTU of {}, and that is as it should be",
                 link.mtu
@@ -61,11 +61,11 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
 /// Both ends in one namespace, each with its own MTU: what one end takes the other drops without a
 /// word (`__is_skb_forwardable`, net/core/dev.c).
 fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, findings: &mut Findings) {
-    if let Some((other, peer)) = peer
+    if let Some((_, peer)) = peer
         && link.mtu < peer.mtu
     {
         let message = format!(
-            "its MTU is {} and that of its other end {other} is {}: what is larger than {} is dropped on the way to it, without an ICMP",
+            "its MTU is {} and that of its other end is {}: what is larger than {} is dropped on the way to it, without an ICMP",
             link.mtu,
             peer.mtu,
             link.mtu + 4
@@ -152,7 +152,7 @@ mod tests {
     fn a_veth_with_two_mtus_is_a_black_hole() {
         insta::assert_snapshot!(look(
             r#"{"cali0":{"index":2,"kind":"veth","mtu":1460,"lower":3},"p0":{"index":3,"kind":"veth","mtu":1500,"lower":2}}"#
-        ), @"NK013 cali0: its MTU is 1460 and that of its other end p0 is 1500: what is larger than 1464 is dropped on the way to it, without an ICMP");
+        ), @"NK013 cali0: its MTU is 1460 and that of its other end is 1500: what is larger than 1464 is dropped on the way to it, without an ICMP");
     }
 
     #[test]

@@ -12,11 +12,9 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             let Some(own) = link.rp_filter.map(i64::from) else {
                 continue;
             };
-            let addressed = link.has_ipv4() || !host.families.ipv4;
-            let effective = effective(all, own, addressed);
             // Felix wants its pods' interfaces strict; loose on an addressless one drops, and one
             // that is addressed lets pods spoof.
-            if name.as_bytes().starts_with(b"cali") && own == 1 && effective.value == 2 {
+            if name.as_bytes().starts_with(b"cali") && own == 1 && all == 2 {
                 let message = "Calico set its rp_filter to 1 (strict) and it is effectively 2 (loose): net.ipv4.conf.all.rp_filter is 2 and the larger counts";
                 findings.add(
                     Code::NK018,
@@ -24,13 +22,6 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
                     message,
                     "set net.ipv4.conf.all.rp_filter to 0 or 1",
                 );
-            }
-            if link.external && effective.verdict != Verdict::Accept {
-                let message = format!(
-                    "its effective rp_filter is {}: what comes out of it is dropped",
-                    effective.value
-                );
-                findings.add(Code::NK009, name, message, "set 0 on it and on net.ipv4.conf.all");
             }
         }
     }
@@ -52,6 +43,26 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
                 message,
                 "switch Calico to VXLAN or no encapsulation, or do without the tunnel",
             );
+        }
+    }
+}
+
+/// Tunnels that drop what comes out of them. A plan judges those that it wants by itself.
+pub(super) fn tunnels(host: &Snapshot, findings: &mut Findings) {
+    let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
+        return;
+    };
+    for (name, link) in host.links.iter().filter(|(_, link)| link.external) {
+        let Some(own) = link.rp_filter.map(i64::from) else {
+            continue;
+        };
+        let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        if effective.verdict != Verdict::Accept {
+            let message = format!(
+                "its effective rp_filter is {}: what comes out of it is dropped",
+                effective.value
+            );
+            findings.add(Code::NK009, name, message, "set 0 on it and on net.ipv4.conf.all");
         }
     }
 }

@@ -47,6 +47,54 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     }
 }
 
+/// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
+/// what somebody who looks at a plan wants to know.
+pub(super) fn judge_now(
+    host: &Snapshot,
+    after: &Snapshot,
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
+    let all_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Some(all), Some(all_after)) = (all_of(host), all_of(after)) else {
+        return;
+    };
+    for fact in wants
+        .keys()
+        .filter(|fact| matches!(fact.field, Field::RpFilter | Field::Kind))
+    {
+        let Object::Link(name) = &fact.object else {
+            continue;
+        };
+        let (Some(link), Some(mended)) = (host.links.get(name), after.links.get(name)) else {
+            continue;
+        };
+        let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {
+            continue;
+        };
+        let now = effective(all, own.into(), link.has_ipv4() || !host.families.ipv4);
+        let then = effective(
+            all_after,
+            own_after.into(),
+            mended.has_ipv4() || !after.families.ipv4,
+        );
+        // Where the interface's own value changes, the diff says it already.
+        if own == own_after && now.decided_by == Decider::All && now != then {
+            let message = format!(
+                "now net.ipv4.conf.all.rp_filter, {}, decides over its own {}: packets whose way back is another interface are {}",
+                word(all),
+                word(own.into()),
+                if now.verdict == Verdict::Accept {
+                    "let in"
+                } else {
+                    "dropped"
+                }
+            );
+            findings.add(Code::NK012, name, message, "this plan mends it");
+        }
+    }
+}
+
 fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findings: &mut Findings) {
     if effective.decided_by == Decider::All {
         let message = format!(

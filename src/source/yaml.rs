@@ -16,6 +16,8 @@ mod anchor;
 mod explain;
 mod flow;
 mod offsets;
+#[cfg(test)]
+mod refusals;
 mod scalar;
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+//! The check as its users meet it: what a document gets wrong, and what is said of it.
+
 use super::*;
 use crate::document::sample::{DOCUMENT, checked};
 use crate::source::testing::yaml;

@@ -1,3 +1,5 @@
+//! The schema accepts what the check accepts.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! JSON: what is read, what is refused, and where.
+
 use proptest::prelude::*;
 
 use crate::source::Format;

@@ -1,3 +1,5 @@
+//! How diagnostics are shown.
+
 use proptest::prelude::*;
 
 use super::*;

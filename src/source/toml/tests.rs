@@ -1,3 +1,5 @@
+//! TOML: what is read, what is refused, and where.
+
 use crate::source::Format;
 use crate::source::testing::{outline, read, spans};
 
