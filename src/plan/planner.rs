@@ -115,6 +115,7 @@ impl<'a> Planner<'a> {
             let permitted =
                 want.is_some_and(|want| want.permits_ipv6_loss) || matches!(op, Op::DeleteLink { .. });
             effects::told(&op, permitted, &changes, self.wants, findings);
+            let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             self.steps.push(Step {
                 phase: key.phase,
                 restores,
@@ -124,7 +125,10 @@ impl<'a> Planner<'a> {
                 op,
                 fact,
             });
-            self.put_right(changes);
+            // What is wanted of a device that is made is written anyway.
+            if !makes {
+                self.put_right(changes);
+            }
         }
     }
 

@@ -75,12 +75,11 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveFile { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
-        | Op::DeleteLink { .. }
         | Op::AddAddress { .. }
         | Op::SetTxQueueLength { .. }
         | Op::SetAlias { .. } => true,
         Op::WriteSysctl { key, .. } => key.path().ends_with("/rp_filter") && key.link().is_some(),
-        Op::RemoveAddress { .. } | Op::SetMtu { .. } | Op::SetUp { .. } => false,
+        Op::DeleteLink { .. } | Op::RemoveAddress { .. } | Op::SetMtu { .. } | Op::SetUp { .. } => false,
     }
 }
 
@@ -103,14 +102,24 @@ fn can_come_back(fact: &Fact) -> bool {
     }
 }
 
+/// What is deleted is a tunnel that netkeel can make.
+fn was_external(changes: &[Change]) -> bool {
+    let kind = changes.first().and_then(|change| change.from.as_ref());
+    kind.is_some_and(|kind| kind.to_string().ends_with(" external"))
+}
+
 /// What undoing does not bring back.
 fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
     let mut loses = Vec::new();
     if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target } = op {
-        loses.push(format!(
-            "the device {} as it is, with its addresses and routes",
-            target.name
-        ));
+        // An external tunnel has nothing of its own: undo makes it again as it was.
+        loses.push(match op {
+            Op::DeleteLink { .. } if was_external(changes) => format!("the routes through {}", target.name),
+            _ => format!(
+                "the device {} as it is, with its addresses and routes",
+                target.name
+            ),
+        });
         let others = changes
             .iter()
             .filter(|change| change.fact.field == Field::Kind && change.to.is_none())
@@ -127,7 +136,7 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
             continue;
         };
         match (op, change.fact.field) {
-            (Op::RemoveAddress { .. }, _) => {}
+            (Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }, _) => {}
             (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(&change.fact) => {
                 loses.push(format!(
                     "{address} of {name}: undo adds it again, without its lifetime and routes"

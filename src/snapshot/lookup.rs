@@ -93,7 +93,7 @@ impl Snapshot {
 }
 
 impl Link {
-    fn get(&self, field: Field, host: &Snapshot) -> Observed {
+    pub(super) fn get(&self, field: Field, host: &Snapshot) -> Observed {
         let number = |value: Option<i32>| match value {
             Some(value) => Observed::Value(Value::Number(value.into())),
             None => Observed::Absent,

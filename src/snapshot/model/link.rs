@@ -32,6 +32,29 @@ impl Model {
 
     /// A device goes, and with it what cannot be without it: the other end of a veth, and the
     /// devices that stand on it.
+    /// What a device that is gone was like: to make it again takes that.
+    fn fields_vanish(&self, name: LinkName, gone: &Link, changes: &mut Vec<Change>) {
+        const FIELDS: [Field; 8] = [
+            Field::RpFilter,
+            Field::Forwarding,
+            Field::Forwarding6,
+            Field::DisableIpv6,
+            Field::Mtu,
+            Field::TxQueueLength,
+            Field::Alias,
+            Field::Up,
+        ];
+        let addresses = gone.addresses.iter().map(|address| Field::Address(*address));
+        for field in addresses.chain(FIELDS) {
+            let from = gone.get(field, &self.host).value();
+            changes.push(Change {
+                fact: Fact::link(&self.host.netns, name, field),
+                from,
+                to: None,
+            });
+        }
+    }
+
     pub(super) fn remove(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         let fact = Fact::link(&self.host.netns, name, Field::Kind);
         let from = self.host.get(&fact).value();
@@ -49,6 +72,7 @@ impl Model {
             firm.remove(&name);
         }
         changes.push(Change { fact, from, to: None });
+        self.fields_vanish(name, &gone, changes);
         if gone.kind_name() == "bridge" {
             for port in self.host.links.values_mut() {
                 port.master = port.master.filter(|master| *master != gone.index);
