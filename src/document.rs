@@ -173,11 +173,17 @@ impl Document {
     /// Reads a document from the nodes of its files, in the order in which they are layered. All
     /// that is wrong goes to `diagnostics`; what is returned then is not to be used.
     pub fn read(layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+        let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
-            if layer.get("version").is_none() {
+            // Where no file has a version, the merged document lacks it: that is told once.
+            if versioned && layer.get("version").is_none() {
                 diagnostics
-                    .add(layer.span, "version", "the version of the format is missing")
+                    .add(
+                        layer.span,
+                        "version",
+                        "the version of the format is missing in this file",
+                    )
                     .hint(format!("begin the file with: version: {VERSION}"));
             }
         }
@@ -197,7 +203,9 @@ impl Document {
                 span,
             };
         };
-        check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+        if !diagnostics.lost {
+            check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+        }
         let canonical = canonical::spell(&whole);
         let hash = canonical::digest(&canonical);
         let switch = |key: &str| whole.get(key).and_then(Node::switch);

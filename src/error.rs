@@ -92,6 +92,8 @@ pub struct Diagnostics {
     pub list: Vec<Diagnostic>,
     /// How many more there were than are kept.
     pub more: usize,
+    /// A file could not be read as a tree at all: what is missing may stand in it.
+    pub lost: bool,
     /// The last one that was not kept: [`Diagnostics::add`] has to return something.
     dropped: Diagnostic,
 }

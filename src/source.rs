@@ -155,7 +155,7 @@ impl Sources {
         format: Option<Format>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Node> {
-        match decode(bytes) {
+        let node = match decode(bytes) {
             Ok(text) => {
                 let file = self.add(name, &text);
                 parse(
@@ -171,7 +171,9 @@ impl Sources {
                 diagnostic.hints = error.hints;
                 None
             }
-        }
+        };
+        diagnostics.lost |= node.is_none();
+        node
     }
 
     /// A file's text; empty for an id that is not of these sources.
