@@ -2,9 +2,9 @@
 //! the moment of each opening (`proc_sys_lookup`, fs/proc/proc_sysctl.c).
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
@@ -20,7 +20,7 @@ use crate::sysctl_key::SysctlKey;
 const ROOT: &str = "/proc/sys";
 
 /// Longest value that is read, bytes; `ip_local_reserved_ports` can have 64 KiB.
-const LONGEST: u64 = 1024 * 1024;
+const LONGEST: usize = 1024 * 1024;
 
 /// /proc/sys, held open.
 pub(super) struct Tree {
@@ -40,13 +40,13 @@ impl Tree {
         }
         Ok(Tree {
             root,
-            buffer: Vec::with_capacity(4096),
+            buffer: vec![0; 4096],
         })
     }
 
     /// Reads a sysctl.
     pub(super) fn read(&mut self, key: &SysctlKey) -> Result<Reading, Error> {
-        let mut file = match self.file(key, OFlag::O_RDONLY) {
+        let file = match self.file(key, OFlag::O_RDONLY) {
             Ok(file) => file,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Reading::Absent),
             Err(errno) => return Err(error(errno)),
@@ -55,19 +55,34 @@ impl Tree {
         if metadata.is_dir() {
             return Ok(Reading::Absent);
         }
-        self.buffer.clear();
-        match (&mut file).take(LONGEST).read_to_end(&mut self.buffer) {
-            Ok(_) => {}
+        let value = match self.value(&file) {
+            Ok(value) => value,
             // The interface went away between the two calls.
             Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => return Ok(Reading::Absent),
             Err(cause) => return Err(error(cause)),
-        }
-        let text = std::str::from_utf8(&self.buffer)
+        };
+        let text = std::str::from_utf8(value)
             .map_err(|_| Error::new(ErrorKind::Unreadable, "its value is not UTF-8 text"))?;
         Ok(Reading::Value {
             value: fold(text).into(),
             writable: metadata.mode() & 0o222 != 0,
         })
+    }
+
+    /// Reads a value in one call. What fills the buffer may go on, and is read anew into a larger
+    /// one: many sysctls give nothing to a second read (`proc_dointvec`, kernel/sysctl.c).
+    fn value(&mut self, file: &File) -> io::Result<&[u8]> {
+        loop {
+            match file.read_at(&mut self.buffer, 0) {
+                Ok(length) if length < self.buffer.len() => {
+                    return Ok(self.buffer.get(..length).unwrap_or_default());
+                }
+                Ok(_) if self.buffer.len() >= LONGEST => return Err(Errno::EFBIG.into()),
+                Ok(length) => self.buffer.resize(length * 2, 0),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
     }
 
     /// Opens a sysctl for a write; see [`Opened`].
@@ -123,7 +138,7 @@ impl Opened {
                         line.len()
                     ),
                 )),
-                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
                 Err(cause) if cause.raw_os_error() == Some(libc::EINVAL) => {
                     Err(error(cause).hint(format!("the kernel does not take `{value}` here")))
                 }
@@ -161,6 +176,16 @@ mod tests {
             panic!("kernel.ostype is absent");
         };
         assert_eq!(&*value, "Linux");
+    }
+
+    #[test]
+    fn a_value_longer_than_the_buffer_is_read_whole() {
+        let key = SysctlKey::known("kernel/ostype");
+        for room in 1..8 {
+            let mut tree = Tree::open().unwrap();
+            tree.buffer.truncate(room);
+            assert_eq!(tree.read(&key).unwrap(), read("kernel/ostype"));
+        }
     }
 
     #[test]
