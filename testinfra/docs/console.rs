@@ -1,0 +1,113 @@
+//! What the pages show of a terminal is run again: a block `console` holds commands after `$ ` and
+//! what they print. They work on saved snapshots, so that no host is involved; blocks that show a
+//! live host say `console live` and are not run.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::pages::{Block, Page, root};
+
+/// What a block should hold: its commands and what they print now. `document` is the document that
+/// the page shows before it.
+pub fn run_again(block: &Block<'_>, document: Option<&Block<'_>>) -> String {
+    let scratch = tempfile::tempdir().unwrap();
+    let place = scratch.path();
+    symlink(root().join("examples"), place.join("examples")).unwrap();
+    symlink(root().join("examples/host.json"), place.join("host.json")).unwrap();
+    let commands: Vec<&str> = block
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
+    assert!(!commands.is_empty(), "{} shows no command", block.place);
+    let mut words = commands.iter().flat_map(|command| command.split_whitespace());
+    if words.any(|word| word == "-f")
+        && let Some(name) = words.next().filter(|name| !name.contains('/') && *name != "-")
+    {
+        let document = document.unwrap_or_else(|| panic!("{}: no document stands before it", block.place));
+        fs::write(place.join(name), document.text).unwrap();
+    }
+    run(&script(&commands), place)
+}
+
+/// Prints each command as it was typed, runs it, and keeps `$?` for the next.
+fn script(commands: &[&str]) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let mut script = String::from("s=0\n");
+    for command in commands {
+        let shown = quoted(&format!("$ {command}"));
+        script.push_str(&format!("printf '%s\\n' {shown}\n(exit $s)\n{command}\ns=$?\n"));
+    }
+    script
+}
+
+fn run(script: &str, place: &Path) -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_netkeel"));
+    let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+    let output = Command::new("/bin/sh")
+        .args(["-c", &format!("exec 2>&1\n{script}")])
+        .current_dir(place)
+        .env_clear()
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the demonstration prints.
+pub fn demonstration() -> String {
+    let output = Command::new(root().join("examples/demo"))
+        .env("NETKEEL", env!("CARGO_BIN_EXE_netkeel"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "examples/demo failed:\n{said}{complained}"
+    );
+    said.into_owned()
+}
+
+/// The verbs that `--help` names.
+pub fn verbs() -> Vec<String> {
+    let help = run("netkeel --help", root());
+    let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
+    commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The verbs that a page names in code, each with its page.
+pub fn named(page: &Page) -> Vec<String> {
+    let mut named = Vec::new();
+    let prose = page.prose();
+    let spans = prose.split('`').skip(1).step_by(2);
+    let blocks = page.blocks();
+    let lines = blocks
+        .iter()
+        .filter(|block| block.info.starts_with("console") || block.info.starts_with("sh"))
+        .flat_map(|block| block.text.lines())
+        .map(|line| line.strip_prefix("$ ").unwrap_or(line));
+    for code in spans.chain(lines) {
+        let mut words = code.split_whitespace();
+        if words.next() == Some("netkeel")
+            && let Some(verb) = words.next()
+            && verb.starts_with(|c: char| c.is_ascii_lowercase())
+        {
+            named.push(verb.to_owned());
+        }
+    }
+    named
+}

@@ -1,0 +1,302 @@
+//! Holds the documentation to the program: documents that are shown are valid, commands are run
+//! again, tables come from the shape, and what is named is there.
+
+mod console;
+mod pages;
+mod reference;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use netkeel::document::{Document, SHAPE, schema};
+use netkeel::error::Diagnostics;
+use netkeel::netns::Netns;
+use netkeel::source::{Data, Format, Node, Sources, report};
+use pages::{page, pages, root};
+use serde_json::{Value, json};
+
+/// What is wrong with a document of one or more files; empty when nothing is.
+fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let mut layers = Vec::new();
+    for (name, text, format) in files {
+        layers.extend(sources.load(name, text.as_bytes().to_vec(), *format, &mut diagnostics));
+    }
+    let schema = schema::json_schema(&SHAPE, "document");
+    let by_schema = layers
+        .iter()
+        .all(|layer| jsonschema::is_valid(&schema, &as_json(layer)));
+    Document::read(layers, Netns::CURRENT, &mut diagnostics);
+    if diagnostics.is_empty() && !by_schema {
+        return "the check finds nothing, the JSON Schema does".to_owned();
+    }
+    report::render(&diagnostics, &sources, false)
+}
+
+fn as_json(node: &Node) -> Value {
+    match &node.data {
+        Data::Null => Value::Null,
+        Data::Bool(value) => json!(value),
+        Data::Integer(value) => json!(value),
+        Data::Text { value, .. } => json!(value),
+        Data::List(items) => items.iter().map(as_json).collect(),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), as_json(&entry.value)))
+            .collect(),
+    }
+}
+
+fn format(info: &str) -> Option<Format> {
+    match info.split_whitespace().next()? {
+        "yaml" => Some(Format::Yaml),
+        "json" => Some(Format::Json),
+        "toml" => Some(Format::Toml),
+        _ => None,
+    }
+}
+
+fn complain(rule: &str, found: Vec<String>) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+/// A block says `yaml`, `json` or `toml` for a whole document, `yaml invalid` for one that must be
+/// refused, and `yaml fragment` for what is no document.
+#[test]
+fn documents_that_are_shown_are_what_they_are_said_to_be() {
+    let mut found = Vec::new();
+    for page in pages() {
+        for block in page.blocks() {
+            let Some(format) = format(block.info) else {
+                continue;
+            };
+            let words: Vec<&str> = block.info.split_whitespace().skip(1).collect();
+            let errors = match words.as_slice() {
+                [] => errors(&[(&block.place, block.text, Some(format))]),
+                ["invalid"] if errors(&[("", block.text, Some(format))]).is_empty() => {
+                    format!("{}: nothing is wrong with it", block.place)
+                }
+                ["invalid" | "fragment"] => String::new(),
+                _ => format!("{}: unknown words in `{}`", block.place, block.info),
+            };
+            found.extend(Some(errors).filter(|errors| !errors.is_empty()));
+        }
+    }
+    complain("documents in the documentation", found);
+}
+
+#[test]
+fn examples_are_valid() {
+    let mut found = Vec::new();
+    let mut layers = Vec::new();
+    let mut paths: Vec<_> = ["examples", "examples/layers"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(root().join(directory)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some() && !path.ends_with("host.json"))
+        .collect();
+    paths.sort();
+    for path in &paths {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(path).unwrap();
+        if name.starts_with("examples/layers/") {
+            layers.push((name, text));
+        } else {
+            found.extend(Some(errors(&[(&name, &text, None)])).filter(|errors| !errors.is_empty()));
+        }
+    }
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str(), None))
+        .collect();
+    found.extend(Some(errors(&layers)).filter(|errors| !errors.is_empty()));
+    assert!(paths.len() >= 7, "only {} examples are found", paths.len());
+    complain("examples", found);
+}
+
+#[test]
+fn commands_print_what_is_shown() {
+    for page in pages() {
+        let mut parts = Vec::new();
+        let mut document = None;
+        for block in &page.blocks() {
+            if block.info == "console" {
+                parts.push((block.range.clone(), console::run_again(block, document)));
+            } else if format(block.info).is_some() {
+                document = Some(block);
+            }
+        }
+        page.settle(parts);
+    }
+}
+
+/// The README shows a part of what examples/demo prints, in blocks that say `console demo`.
+#[test]
+fn the_demonstration_prints_what_is_shown() {
+    let printed = console::demonstration();
+    let page = page("README.md");
+    let shown: Vec<_> = page
+        .blocks()
+        .into_iter()
+        .filter(|block| block.info == "console demo")
+        .map(|block| (block.place, block.text.to_owned()))
+        .collect();
+    assert!(!shown.is_empty(), "README.md shows nothing of examples/demo");
+    for (place, text) in shown {
+        assert!(
+            printed.contains(&text),
+            "{place} is not in what examples/demo prints:\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn tables_of_keys_are_the_shape() {
+    let page = page("docs/document.md");
+    let mut tables = reference::tables(&SHAPE);
+    let places = reference::places(&page);
+    let wanted: BTreeSet<&String> = tables.keys().collect();
+    assert_eq!(
+        places.keys().collect::<BTreeSet<_>>(),
+        wanted,
+        "the tables of {}",
+        page.name
+    );
+    let parts: BTreeMap<usize, _> = places
+        .into_iter()
+        .map(|(name, range)| (range.start, (range, tables.remove(&name).unwrap_or_default())))
+        .collect();
+    page.settle(parts.into_values().collect());
+}
+
+#[test]
+fn every_verb_has_its_section_and_no_other_is_named() {
+    let verbs: BTreeSet<String> = console::verbs().into_iter().collect();
+    assert!(verbs.len() > 5, "{verbs:?}");
+    let reference = page("docs/command-line.md").text;
+    let mut found: Vec<String> = verbs
+        .iter()
+        .filter(|verb| !reference.contains(&format!("\n$ netkeel {verb} --help\n")))
+        .map(|verb| format!("docs/command-line.md does not show `netkeel {verb} --help`"))
+        .collect();
+    for page in pages() {
+        for verb in console::named(&page) {
+            if !verbs.contains(&verb) && verb != "help" {
+                found.push(format!("{} names `netkeel {verb}`", page.name));
+            }
+        }
+    }
+    complain("verbs", found);
+}
+
+#[test]
+fn every_finding_has_its_page_and_every_page_its_finding() {
+    let source = page("src/finding.rs").text;
+    let codes: BTreeSet<&str> = source
+        .lines()
+        .map(str::trim)
+        .filter_map(|line| line.strip_suffix(','))
+        .filter(|line| line.len() == 5 && line.starts_with("NK"))
+        .collect();
+    assert!(codes.len() >= 9, "{codes:?}");
+    let index = page("docs/findings/README.md").text;
+    for code in &codes {
+        let text = page(&format!("docs/findings/{code}.md")).text;
+        assert!(
+            text.starts_with(&format!("# {code}: ")),
+            "docs/findings/{code}.md"
+        );
+        assert!(
+            index.contains(&format!("[{code}]({code}.md)")),
+            "the index lacks {code}"
+        );
+        // Each page shows what the finding looks like.
+        assert!(
+            text.contains(&format!(" {code} ")),
+            "docs/findings/{code}.md has no example"
+        );
+    }
+    for page in pages() {
+        let name = page.name.strip_prefix("docs/findings/").unwrap_or("README.md");
+        let code = name.trim_end_matches(".md");
+        assert!(
+            name == "README.md" || codes.contains(code),
+            "{} is of no finding",
+            page.name
+        );
+    }
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let manifest = page("Cargo.toml").text;
+    let mut used = BTreeSet::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.trim_end_matches(']').ends_with("dependencies");
+        } else if let (true, Some((name, _))) = (inside, line.split_once(" = ")) {
+            used.insert(name.to_owned());
+        }
+    }
+    let page = page("docs/dependencies.md").text;
+    let explained: BTreeSet<String> = page
+        .lines()
+        .take_while(|line| *line != "## Passed over")
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        explained, used,
+        "docs/dependencies.md on the left, Cargo.toml on the right"
+    );
+}
+
+/// An invariant names the test that holds the code to it, as `file::test`.
+#[test]
+fn every_invariant_has_its_test() {
+    let text = page("docs/architecture.md").text;
+    let invariants: Vec<&str> = text
+        .split("\n\n")
+        .filter(|paragraph| paragraph.starts_with("**Architecture Invariant"))
+        .collect();
+    assert!(invariants.len() >= 8, "{} invariants", invariants.len());
+    let mut found = Vec::new();
+    for invariant in invariants {
+        let enforced = invariant.split("Enforced by").nth(1).unwrap_or_default();
+        let tests: Vec<&str> = enforced.split('`').skip(1).step_by(2).collect();
+        if tests.is_empty() {
+            found.push(format!("no test is named: {invariant}"));
+        }
+        for test in tests {
+            let (file, name) = test.rsplit_once("::").unwrap_or(("", test));
+            let there =
+                fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(&format!("fn {name}(")));
+            if !there {
+                found.push(format!("there is no test {test}"));
+            }
+        }
+    }
+    complain("invariants", found);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut found = Vec::new();
+    for page in pages() {
+        let prose = page.prose();
+        for target in prose
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let path = target.split('#').next().unwrap_or_default();
+            let directory = root().join(&page.name);
+            let leads = directory.parent().unwrap().join(path).exists();
+            if !path.starts_with("http") && !path.is_empty() && !leads {
+                found.push(format!("{}: {target}", page.name));
+            }
+        }
+    }
+    complain("links", found);
+}

@@ -1,0 +1,96 @@
+//! The tables of docs/document.md come from the shape that documents are checked against.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use netkeel::document::shape::{Field, Shape};
+
+use super::pages::Page;
+
+/// The table of each map of the shape, by the path to it.
+pub fn tables(shape: &Shape) -> BTreeMap<String, String> {
+    let mut tables = BTreeMap::new();
+    walk("", shape, &mut tables);
+    tables
+}
+
+fn walk(path: &str, shape: &Shape, tables: &mut BTreeMap<String, String>) {
+    match shape {
+        Shape::Map(fields) => {
+            let name = if path.is_empty() { "document" } else { path };
+            tables.insert(name.to_owned(), table(fields));
+            for field in *fields {
+                let below = if path.is_empty() {
+                    field.name.to_owned()
+                } else {
+                    format!("{path}.{}", field.name)
+                };
+                walk(&below, &field.shape, tables);
+            }
+        }
+        Shape::Table { value, .. } => walk(path, value, tables),
+        Shape::List(item) => walk(path, item, tables),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| walk(path, shape, tables)),
+        _ => {}
+    }
+}
+
+fn table(fields: &[Field]) -> String {
+    let mut out = String::from("\n| key | value | meaning |\n|---|---|---|\n");
+    for Field {
+        name,
+        shape,
+        required,
+        doc,
+    } in fields
+    {
+        let required = if *required { ", required" } else { "" };
+        let value = value(shape).replace('|', "\\|");
+        out.push_str(&format!("| `{name}` | {value}{required} | {doc} |\n"));
+    }
+    out.push('\n');
+    out
+}
+
+/// What a shape takes, in words.
+fn value(shape: &Shape) -> String {
+    match shape {
+        Shape::Map(_) => "a map".to_owned(),
+        Shape::Table { .. } => "a map with keys of your choice".to_owned(),
+        Shape::List(item) => format!("a list: {}", value(item)),
+        Shape::Integer { min, max, .. } if min == max => format!("{min}"),
+        Shape::Integer { min, max, unit } => format!("{min} to {max} {unit}").trim_end().to_owned(),
+        Shape::Switch => "yes or no".to_owned(),
+        Shape::Choice(words) => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|(word, number)| format!("`{word}` ({number})"))
+                .collect();
+            words.join(", ")
+        }
+        Shape::Word(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            words.join(", ")
+        }
+        Shape::Text { what, .. } => (*what).to_owned(),
+        Shape::Vector => "a number, text, or a list of them".to_owned(),
+        Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join("; or "),
+    }
+}
+
+/// The places of a page where tables go: `<!-- keys NAME -->` to `<!-- end -->`.
+pub fn places(page: &Page) -> BTreeMap<String, Range<usize>> {
+    const OPEN: &str = "<!-- keys ";
+    let mut places = BTreeMap::new();
+    for (at, _) in page.text.match_indices(OPEN) {
+        let rest = &page.text[at..];
+        let (Some(name_end), Some(end)) = (rest.find(" -->\n"), rest.find("<!-- end -->")) else {
+            panic!("{}: a `{OPEN}` without its end", page.name);
+        };
+        places.insert(
+            rest[OPEN.len()..name_end].to_owned(),
+            at + name_end + " -->\n".len()..at + end,
+        );
+    }
+    places
+}
