@@ -28,10 +28,11 @@ fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
         .iter()
         .all(|layer| jsonschema::is_valid(&schema, &as_json(layer)));
     Document::read(layers, Netns::CURRENT, &mut diagnostics);
-    if diagnostics.is_empty() && !by_schema {
-        return "the check finds nothing, the JSON Schema does".to_owned();
+    match (diagnostics.is_empty(), by_schema) {
+        (true, true) => String::new(),
+        (true, false) => format!("{}: the check finds nothing, the JSON Schema does", files[0].0),
+        (false, _) => report::render(&diagnostics, &sources, false),
     }
-    report::render(&diagnostics, &sources, false)
 }
 
 fn as_json(node: &Node) -> Value {
