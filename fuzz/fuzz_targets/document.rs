@@ -22,13 +22,23 @@ fuzz_target!(|input: &[u8]| {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let node = sources.load("fuzz", bytes.to_vec(), format, &mut diagnostics);
-    assert!(node.is_some() || !diagnostics.is_empty(), "refused without a reason");
+    assert!(
+        node.is_some() || !diagnostics.is_empty(),
+        "refused without a reason"
+    );
     if let Some(node) = node {
         let twice = withdraw(merge(node.clone(), node.clone()));
-        assert_eq!(twice, withdraw(node.clone()), "a layer over itself changes something");
+        assert_eq!(
+            twice,
+            withdraw(node.clone()),
+            "a layer over itself changes something"
+        );
         Document::read(vec![node], Netns::CURRENT, &mut diagnostics);
     }
     let report = render(&diagnostics, &sources, false);
     let harmless = |char: char| char == '\n' || !char.is_control();
-    assert!(report.chars().all(harmless), "the report holds control characters");
+    assert!(
+        report.chars().all(harmless),
+        "the report holds control characters"
+    );
 });
