@@ -132,24 +132,23 @@ fn commands_print_what_is_shown() {
     }
 }
 
-/// The README shows a part of what examples/demo prints, in blocks that say `console demo`.
+/// The README shows commands of examples/demo with what they print, in blocks that say
+/// `console demo`. Each of them ends where the next heading stands.
 #[test]
 fn the_demonstration_prints_what_is_shown() {
     let printed = console::demonstration();
     let page = page("README.md");
-    let shown: Vec<_> = page
-        .blocks()
-        .into_iter()
-        .filter(|block| block.info == "console demo")
-        .map(|block| (block.place, block.text.to_owned()))
-        .collect();
-    assert!(!shown.is_empty(), "README.md shows nothing of examples/demo");
-    for (place, text) in shown {
-        assert!(
-            printed.contains(&text),
-            "{place} is not in what examples/demo prints:\n{printed}"
-        );
+    let mut parts = Vec::new();
+    for block in page.blocks().iter().filter(|block| block.info == "console demo") {
+        let command = block.text.lines().next().unwrap_or_default();
+        let from = printed
+            .find(&format!("{command}\n"))
+            .unwrap_or_else(|| panic!("examples/demo does not show `{command}`:\n{printed}"));
+        let shown = printed[from..].split("\n\n# ").next().unwrap_or_default();
+        parts.push((block.range.clone(), format!("{}\n", shown.trim_end())));
     }
+    assert!(!parts.is_empty(), "README.md shows nothing of examples/demo");
+    page.settle(parts);
 }
 
 #[test]
