@@ -114,7 +114,9 @@ impl Code {
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NK006 | Code::NK007 | Code::NK012 | Code::NK015 | Code::NK017 => Severity::Note,
+            Code::NK006 | Code::NK007 | Code::NK012 | Code::NK015 | Code::NK017 | Code::NK023 => {
+                Severity::Note
+            }
             _ => Severity::Warning,
         }
     }

@@ -30,7 +30,8 @@ pub(super) fn look(host: &Snapshot, findings: &mut Findings) {
             "the kernel's own default is 552",
         );
     }
-    // Destination unreachable is type 3; the mask says which types the limit is for.
+    // "Fragmentation needed" is never limited (`icmpv4_mask_allow`, net/ipv4/icmp.c); what tools
+    // that look for the path use is. Destination unreachable is type 3 of the mask.
     let limited = host
         .sysctl_number("net/ipv4/icmp_ratemask")
         .is_some_and(|mask| mask & (1 << 3) != 0);
@@ -39,26 +40,26 @@ pub(super) fn look(host: &Snapshot, findings: &mut Findings) {
         && interval > 1000
     {
         let message = format!(
-            "one ICMP error in {interval} ms goes to each destination, \"packet too big\" among them"
+            "one ICMP error in {interval} ms goes to each destination: traceroute through this host has gaps"
         );
         findings.add(
             Code::NK023,
             "net.ipv4.icmp_ratelimit",
             message,
-            "the kernel's own default is 1000; less where many peers share an address",
+            "the kernel's own default is 1000; \"packet too big\" is exempt",
         );
     }
     if let Some(per_second) = host.sysctl_number("net/ipv4/icmp_msgs_per_sec")
         && (1..1000).contains(&per_second)
     {
         let message = format!(
-            "the whole host sends no more than {per_second} ICMP errors a second, \"packet too big\" among them"
+            "the whole host sends no more than {per_second} ICMP errors a second: traceroute through it has gaps"
         );
         findings.add(
             Code::NK023,
             "net.ipv4.icmp_msgs_per_sec",
             message,
-            "the kernel's own default is 1000",
+            "the kernel's own default is 1000; \"packet too big\" is exempt",
         );
     }
 }
