@@ -15,7 +15,9 @@ pub fn run_again(block: &Block<'_>, document: Option<&Block<'_>>) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let place = scratch.path();
     symlink(root().join("examples"), place.join("examples")).unwrap();
-    symlink(root().join("examples/host.json"), place.join("host.json")).unwrap();
+    for snapshot in ["host.json", "troubled-host.json"] {
+        symlink(root().join("examples").join(snapshot), place.join(snapshot)).unwrap();
+    }
     let commands: Vec<&str> = block
         .text
         .lines()

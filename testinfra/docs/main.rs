@@ -95,7 +95,7 @@ fn examples_are_valid() {
         .iter()
         .flat_map(|directory| fs::read_dir(root().join(directory)).unwrap())
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some() && !path.ends_with("host.json"))
+        .filter(|path| path.extension().is_some() && !path.to_string_lossy().ends_with("host.json"))
         .collect();
     paths.sort();
     for path in &paths {
