@@ -222,6 +222,7 @@ fn finish(
     };
     if let Some(after) = &after {
         effects::judge_now(host, after, wants, &mut findings);
+        effects::felix(host, after, &mut findings);
     }
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);

@@ -95,6 +95,23 @@ pub(super) fn judge_now(
     }
 }
 
+/// Felix reads `default` once, when it starts, and writes it to each pod's interface from then on
+/// (felix/dataplane/linux/endpoint_mgr.go).
+pub(super) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
+    let default_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/default/rp_filter");
+    let (now, then) = (default_of(host), default_of(after));
+    let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
+    if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
+        let message = format!(
+            "it changes from {} to {} while Calico runs here: Felix read it when it started, and goes on to write {now} to the interfaces of new pods",
+            word(now),
+            word(then)
+        );
+        let remedy = "restart calico-node afterwards, or match cali* in a link of the document";
+        findings.add(Code::NK019, "net.ipv4.conf.default.rp_filter", message, remedy);
+    }
+}
+
 fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findings: &mut Findings) {
     if effective.decided_by == Decider::All {
         let message = format!(
