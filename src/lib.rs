@@ -1,4 +1,24 @@
 //! netkeel keeps a Linux host's network path settings true to a declared state.
+//!
+//! ```text
+//!   YAML JSON TOML        /proc/sys  rtnetlink  files
+//!         |                        |
+//!      source                   kernel <------------------------+
+//!         | nodes with spans       | snapshot                   | ops
+//!      document ---- scope ------->|                            |
+//!         | wants                  |                            |
+//!         +--------> plan <--------+        apply: journal, execute, look again
+//!                     |                                         ^
+//!                     +---- ordered ops, each with its undo ----+
+//! ```
+//!
+//! A document's kinds say which [values](want) they want of which [facts](fact). A
+//! [plan](mod@plan) compares them with a [snapshot] of the host and orders the [ops](op) that are
+//! missing, each with an undo that the [model kernel](snapshot::Model) computes. [Applying](mod@apply)
+//! a plan leaves no choice to make.
+//!
+//! Purity is a place: the modules below the line do no I/O and read no clock. This and the other
+//! invariants are in docs/architecture.md, each with the test that holds the code to it.
 
 pub mod apply;
 pub mod cli;

@@ -1,5 +1,5 @@
 //! TOML from parser events, with all errors at once; which table a key belongs to, and whether it
-//! may still be extended, is decided in [`tables`].
+//! may still be extended, is decided in `tables`.
 
 use std::borrow::Cow;
 

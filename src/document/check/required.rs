@@ -5,7 +5,7 @@ use crate::document::shape::{Field, Shape};
 use crate::error::Diagnostics;
 use crate::source::{Data, Node, Path};
 
-/// Checks merged layers, each of which has passed [`check_layer`]: only that what is required is
+/// Checks merged layers, each of which has passed [`super::check_layer`]: only that what is required is
 /// there.
 pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
     match (shape, &node.data) {
