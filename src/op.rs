@@ -145,6 +145,19 @@ impl Op {
         matches!(self, Op::WriteFile { .. } | Op::RemoveFile { .. })
     }
 
+    /// The whole command, for a shell: shown, a file has its name only.
+    pub fn command(&self) -> String {
+        match self {
+            Op::WriteFile { path, content, mode } => {
+                let path = path.display().to_string();
+                let path = Quoted(&path);
+                format!("printf %s {} > {path} && chmod {mode:o} {path}", Quoted(content))
+            }
+            Op::RemoveFile { path } => format!("rm -f {}", Quoted(&path.display().to_string())),
+            other => other.to_string(),
+        }
+    }
+
     /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {

@@ -240,7 +240,7 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         ),
     });
     for (op, error) in remaining {
-        output::say(&format!("  {op}    # failed: {error}\n"));
+        output::say(&format!("  {}    # failed: {error}\n", op.command()));
     }
     for lost in lost {
         output::say(&format!("  not brought back: {lost}\n"));

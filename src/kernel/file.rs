@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -48,7 +48,8 @@ pub(super) fn read(path: &Path) -> Result<Option<File>, Error> {
     }))
 }
 
-/// Puts a file in place. A missing directory is made, one level, as /etc/sysctl.d may be.
+/// Puts a file in place. A missing directory is made, one level, as /etc/sysctl.d may be. A file
+/// that is replaced keeps its owner.
 pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
     let directory = directory(path)?;
     refuse_symlink(path)?;
@@ -57,32 +58,61 @@ pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> 
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
         Err(cause) => return Err(error(cause).context(format_args!("making {}", directory.display()))),
     }
-    // No reader takes the name for one of its own: sysctl.d wants `.conf`, CNI `.conf`, `.conflist`
-    // or `.json`. In the same directory, since a rename from elsewhere is a new file to a watcher,
-    // and containerd reloads on a rename only.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".netkeel-")
-        .suffix(".tmp")
-        .tempfile_in(directory)
-        .map_err(error)?;
-    let file = temporary.as_file_mut();
-    file.write_all(content.as_bytes()).map_err(error)?;
-    file.set_permissions(Permissions::from_mode(mode & PERMISSIONS))
-        .map_err(error)?;
-    file.sync_all().map_err(error)?;
-    temporary.persist(path).map_err(|failed| error(failed.error))?;
+    let temporary = temporary(path);
+    unlink(&temporary)?;
+    let placed = fill(&temporary, path, content, mode).and_then(|()| fs::rename(&temporary, path));
+    placed.map_err(|cause| {
+        // It is of no use to anybody; should it stay, the next write takes its place.
+        let _ = fs::remove_file(&temporary);
+        error(cause)
+    })?;
     sync(directory)
 }
 
-/// Removes a file; one that is not there is removed.
+/// Writes what is to be renamed to `path`.
+fn fill(temporary: &Path, path: &Path, content: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(temporary)?;
+    file.write_all(content.as_bytes())?;
+    if let Ok(replaced) = fs::symlink_metadata(path) {
+        fchown(&file, Some(replaced.uid()), Some(replaced.gid()))?;
+    }
+    file.set_permissions(Permissions::from_mode(mode & PERMISSIONS))?;
+    file.sync_all()
+}
+
+/// Removes a file; one that is not there is removed. So is what a crash left of writing it.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     let directory = directory(path)?;
     refuse_symlink(path)?;
+    let left = unlink(&temporary(path))?;
+    if unlink(path)? || left {
+        sync(directory)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether there was anything to unlink.
+fn unlink(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
-        Ok(()) => sync(directory),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Ok(true),
+        Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(false),
         Err(cause) => Err(error(cause)),
     }
+}
+
+/// The name under which a file is written before it is renamed: always the same, so that a crash
+/// leaves one at most and undoing finds it. No reader takes it for one of its own: sysctl.d wants
+/// `.conf`, CNI `.conf`, `.conflist` or `.json`. In the same directory, since a rename from
+/// elsewhere is a new file to a watcher, and containerd reloads on a rename only.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.netkeel.tmp"))
 }
 
 fn directory(path: &Path) -> Result<&Path, Error> {
@@ -151,6 +181,18 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert_eq!(read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_crash_left_of_writing_a_file_goes_with_the_next_write_or_removal() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("90-netkeel.conf");
+        for after in [write(&path, "a = 1\n", 0o644), remove(&path)] {
+            after.unwrap();
+            fs::write(temporary(&path), "a").unwrap();
+        }
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{Key, Order};
-use super::write::write;
+use super::write::{mode, write};
 use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
@@ -99,6 +99,10 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let before = self.model.host.get(&fact).value();
+            let mode = match &fact.object {
+                Object::File(path) => mode(&self.model.host, path),
+                _ => 0,
+            };
             let changes = self.model.apply(&op);
             for change in &changes {
                 self.originals
@@ -109,7 +113,7 @@ impl<'a> Planner<'a> {
             // What is done to a device that this plan makes goes with it.
             let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
-                _ => undo::undo(&mut self.model, &op, &fact, &changes, original.as_ref()),
+                _ => undo::undo(&mut self.model, &op, &fact, &changes, original.as_ref(), mode),
             };
             // A device is deleted only when netkeel made it and is told to give it back.
             let permitted =

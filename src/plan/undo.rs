@@ -13,6 +13,7 @@ use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
 
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
+/// `mode` is that of the file before, where the op is for one.
 ///
 /// The op's own fact gets back `original`, the value it had before the plan, and not the one that
 /// an op before this one may have left it: that op's undo could not put it right any more, because
@@ -23,6 +24,7 @@ pub(super) fn undo(
     own: &Fact,
     changes: &[Change],
     original: Option<&Value>,
+    mode: u32,
 ) -> Undo {
     let mut ops = Vec::new();
     let loses = loses(op, changes);
@@ -35,7 +37,7 @@ pub(super) fn undo(
             },
         }),
         _ if model.host.get(own).value().as_ref() == original => None,
-        Op::WriteFile { path, .. } => Some(restore_file(path, original)),
+        Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),
         _ => write(own, original, &model.host),
     };
     if stands_alone(op) {
@@ -83,12 +85,12 @@ fn stands_alone(op: &Op) -> bool {
     }
 }
 
-fn restore_file(path: &Arc<Path>, original: Option<&Value>) -> Op {
+fn restore_file(path: &Arc<Path>, original: Option<&Value>, mode: u32) -> Op {
     match original {
         Some(Value::Text(content)) => Op::WriteFile {
             path: path.clone(),
             content: content.clone(),
-            mode: crate::persist::MODE,
+            mode,
         },
         _ => Op::RemoveFile { path: path.clone() },
     }

@@ -1,5 +1,7 @@
 //! From a fact and a value to the op that brings them together.
 
+use std::path::Path;
+
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::op::{Op, Target};
@@ -15,7 +17,8 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 Some(value) => Op::WriteFile {
                     path: path.clone(),
                     content: value.to_string().into(),
-                    mode: crate::persist::MODE,
+                    // What is replaced keeps its permissions.
+                    mode: mode(host, path),
                 },
                 None => Op::RemoveFile { path: path.clone() },
             });
@@ -57,6 +60,12 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
         },
         _ => return None,
     })
+}
+
+/// The permissions of a file as it is, or of one that is not there yet.
+pub(super) fn mode(host: &Snapshot, path: &Path) -> u32 {
+    let file = host.files.get(path).and_then(Option::as_ref);
+    file.map_or(crate::persist::MODE, |file| file.mode)
 }
 
 fn target(fact: &Fact, name: LinkName, host: &Snapshot) -> Target {
