@@ -82,6 +82,12 @@ pub trait Log {
     /// The apply is undone then.
     fn commit(&mut self) -> Result<(), Error>;
 
+    /// Before anything is undone.
+    ///
+    /// # Errors
+    /// It is undone all the same.
+    fn undoing(&mut self) -> Result<(), Error>;
+
     /// After everything was undone.
     ///
     /// # Errors
@@ -104,6 +110,9 @@ impl Log for Unlogged {
         Ok(())
     }
     fn commit(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn undoing(&mut self) -> Result<(), Error> {
         Ok(())
     }
     fn undone(&mut self) -> Result<(), Error> {
@@ -178,6 +187,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
     let mut run = Run {
         session,
         done: Vec::new(),
+        failed: None,
         vanished: BTreeSet::new(),
     };
     match run.whole(goal, &before, &first) {
@@ -186,7 +196,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
             done: run.done.len(),
             vanished: run.vanished.into_iter().collect(),
         }),
-        Err(cause) => Err(run.roll_back(cause)),
+        Err(cause) => Err(run.roll_back(cause, goal, &before)),
     }
 }
 
@@ -194,6 +204,8 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
 struct Run<'a> {
     session: Session<'a>,
     done: Vec<Step>,
+    /// The step that failed: some of it may be done.
+    failed: Option<Step>,
     vanished: BTreeSet<LinkName>,
 }
 
@@ -222,7 +234,10 @@ impl Run<'_> {
                 Err(error) if error.kind == ErrorKind::Missing && !step.named => {
                     self.vanished.extend(step.fact.link_name());
                 }
-                Err(error) => return Err(error.context(&step.op)),
+                Err(error) => {
+                    self.failed = Some(step.clone());
+                    return Err(error.context(&step.op));
+                }
             }
         }
         self.session.watch.progress(steps.len(), steps.len());
@@ -250,8 +265,23 @@ impl Run<'_> {
         }
     }
 
-    fn roll_back(self, cause: Error) -> Failure {
-        let Run { session, done, .. } = self;
+    /// The step that failed did something all the same: a file was renamed and its directory not
+    /// synced, a device deleted and not made again, an answer lost.
+    fn failed_halfway(&mut self, goal: &dyn Goal, before: &Snapshot) -> Option<Step> {
+        let failed = self.failed.take()?;
+        let now = self.session.kernel.snapshot(&goal.scope());
+        let same = now.is_ok_and(|now| now.get(&failed.fact) == before.get(&failed.fact));
+        (!same).then_some(failed)
+    }
+
+    fn roll_back(mut self, cause: Error, goal: &dyn Goal, before: &Snapshot) -> Failure {
+        let halfway = self.failed_halfway(goal, before);
+        let Run {
+            session, mut done, ..
+        } = self;
+        done.extend(halfway);
+        // What cannot be noted is no reason to leave the host as it is.
+        let _ = session.log.undoing();
         let lost = done
             .iter()
             .flat_map(|step| step.undo.loses.iter().cloned())

@@ -20,6 +20,9 @@ pub const FORMAT: u32 = 1;
 /// The line that stands for an op that is about to be executed.
 pub const MARK: &str = ".\n";
 
+/// The line that says that undoing has begun: from there on nothing can be finished any more.
+pub const UNDOING: &str = "-\n";
+
 /// Whose apply it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -76,6 +79,8 @@ pub struct Journal {
     pub begun: usize,
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
+    /// Undoing it was begun, so that some of what was executed may be undone.
+    pub undoing: bool,
 }
 
 impl Entry {
@@ -121,7 +126,8 @@ fn line<T: Serialize>(value: &T) -> Result<String, Error> {
 }
 
 impl Journal {
-    /// Reads a journal; none where not even the header was written, so that nothing was done.
+    /// Reads a journal; none where the header or the first steps were not written whole, so that
+    /// nothing was done.
     ///
     /// # Errors
     /// [`ErrorKind::Unreadable`] when a whole line does not make sense or the format is newer.
@@ -147,12 +153,17 @@ impl Journal {
             entries: Vec::new(),
             begun: 0,
             released: Vec::new(),
+            undoing: false,
         };
+        let mut complete = false;
         for line in lines {
             if line == MARK.trim_end() {
                 journal.begun += 1;
+            } else if line == UNDOING.trim_end() {
+                journal.undoing = true;
             } else {
                 let Steps { steps, released } = serde_json::from_str(line).map_err(wrong)?;
+                complete = true;
                 // Steps that were added and never reached are not in the way of later marks:
                 // an op is marked only after all before it were executed.
                 journal.entries.extend(steps);
@@ -160,7 +171,7 @@ impl Journal {
             }
         }
         journal.begun = journal.begun.min(journal.entries.len());
-        Ok(Some(journal))
+        Ok(complete.then_some(journal))
     }
 
     /// The ops that undo what may have been executed, last first. Each may be done although its
@@ -172,9 +183,14 @@ impl Journal {
             .flat_map(|entry| &entry.undo.ops)
     }
 
-    /// The ops that finish it. The one that was last begun is done again.
+    /// The steps that finish it. The one that was last begun is done again.
     pub fn rest(&self) -> &[Entry] {
         &self.entries[self.begun.saturating_sub(1)..]
+    }
+
+    /// How many of the [`rest`](Self::rest) were begun before.
+    pub fn begun_of_rest(&self) -> usize {
+        self.begun.min(1)
     }
 
     /// What its owner holds once it is finished.

@@ -42,6 +42,8 @@ enum Line {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     claims: BTreeMap<Fact, Claim>,
+    /// The applies that were committed since the log was compacted.
+    committed: BTreeSet<String>,
     /// Lines that no longer matter: a reason to compact.
     stale: usize,
 }
@@ -77,6 +79,7 @@ impl Ledger {
             match line {
                 Line::Format(_) => {}
                 Line::Claims { transaction, claims } if !void.contains(transaction.as_str()) => {
+                    ledger.committed.insert(transaction.clone());
                     for claim in claims {
                         ledger.add(claim.clone());
                     }
@@ -115,6 +118,11 @@ impl Ledger {
     /// What an owner holds.
     pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
         self.claims.values().filter(move |claim| claim.owner == owner)
+    }
+
+    /// An apply was committed, as far as the log goes back.
+    pub fn holds_those_of(&self, transaction: &str) -> bool {
+        self.committed.contains(transaction)
     }
 
     /// All owners.

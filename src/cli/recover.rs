@@ -8,7 +8,7 @@ use super::arguments::{LockOptions, Place, parse_duration};
 use super::{exit, output};
 use crate::apply::undo;
 use crate::error::{Error, ErrorKind};
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::kernel::{Kernel, Live};
 use crate::netns::Netns;
 use crate::op::Op;
@@ -105,14 +105,14 @@ pub fn undo_pending(store: &Store, netns: &Netns) -> Result<(), Error> {
     let Some(pending) = store.pending()? else {
         return Ok(());
     };
-    if let Some(by) = pending.confirm_by() {
-        if by > now() {
-            return Err(unconfirmed_yet(&pending));
-        }
-        expire(store, netns, &pending)?;
-        return Ok(());
+    if pending.confirm_by().is_some_and(|by| by > now()) {
+        return Err(unconfirmed_yet(&pending));
     }
-    match undo_all(store, netns, &pending)? {
+    let code = match pending.confirm_by() {
+        Some(_) => expire(store, netns, &pending)?,
+        None => undo_all(store, netns, &pending)?,
+    };
+    match code {
         exit::OK => Ok(()),
         _ => Err(Error::new(
             ErrorKind::Refused,
@@ -161,9 +161,11 @@ fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error
     for journal in pending.journals().take(1) {
         output::say(&format!("{}\n", journal.describe()));
     }
+    // What cannot be noted is no reason to leave the host as it is.
+    let _ = store.undoing(pending);
     let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, ops.into_iter()))?;
     for (op, error) in &remaining {
-        output::say(&format!("not undone: {op}    # {error}\n"));
+        output::say(&format!("not undone: {}    # {error}\n", op.command()));
     }
     if !remaining.is_empty() {
         return Ok(exit::NOT_ROLLED_BACK);
@@ -187,19 +189,32 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
         )
         .hint("netkeel recover undoes what was done to files; then apply the document again"));
     };
-    let rest: Vec<Op> = [pending.durable.as_ref(), Some(live)]
-        .into_iter()
-        .flatten()
-        .flat_map(Journal::rest)
-        .map(|entry| entry.op.clone())
-        .collect();
-    let done = rest.len();
+    if live.undoing {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            "undoing it was begun: it cannot be finished any more",
+        )
+        .hint("netkeel recover undoes the rest"));
+    }
+    let mut transaction = store.resume(pending, live)?;
+    let mut done = 0;
     Live::with(netns, |kernel| {
-        rest.iter().try_for_each(|op| match kernel.execute(op) {
-            // The op that was begun last may have been done.
-            Err(error) if matches!(op, Op::CreateTunnel { .. }) && error.kind == ErrorKind::Refused => Ok(()),
-            other => other.map_err(|error| error.context(op)),
-        })
+        for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
+            for (number, Entry { op, .. }) in journal.rest().iter().enumerate() {
+                if number >= journal.begun_of_rest() {
+                    transaction.mark(op.is_durable())?;
+                }
+                match kernel.execute(op) {
+                    // The op that was begun last may have been done.
+                    Err(error)
+                        if matches!(op, Op::CreateTunnel { .. }) && error.kind == ErrorKind::Refused => {}
+                    other => other
+                        .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
+                }
+                done += 1;
+            }
+        }
+        Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims).collect();
     store.commit(&live.header.transaction, claims, live.released.clone())?;

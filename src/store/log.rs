@@ -65,10 +65,15 @@ pub(super) fn write(file: &mut File, line: &str, durable: bool, path: &Path) -> 
 
 /// Removes a log, and makes that survive a power cut.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    unlink(path)?;
+    sync_directory(path)
+}
+
+/// Removes a log of which nothing survives a power cut anyway.
+pub(super) fn unlink(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
-        Ok(()) => sync_directory(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed(&error, path)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
+        _ => Ok(()),
     }
 }
 
@@ -76,14 +81,18 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let write = || -> std::io::Result<()> {
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".netkeel-")
-            .suffix(".tmp")
-            .tempfile_in(directory)?;
-        temporary.write_all(text.as_bytes())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|failed| failed.error)?;
-        Ok(())
+        // Always the same name: a crash leaves one at most, and the next one takes its place.
+        let temporary = directory.join(".netkeel.tmp");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
     };
     write().map_err(|error| failed(&error, path))?;
     sync_directory(path)

@@ -119,6 +119,10 @@ impl Log for Recorder {
         Ok(())
     }
 
+    fn undoing(&mut self) -> Result<(), Error> {
+        self.transaction.as_mut().map_or(Ok(()), Transaction::undoing)
+    }
+
     fn undone(&mut self) -> Result<(), Error> {
         if let Some(transaction) = &self.transaction {
             transaction.undone()?;

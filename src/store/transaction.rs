@@ -1,8 +1,9 @@
 //! One apply as it is kept on disk, and what is found of one that was interrupted.
 //!
-//! The live journal is the one that decides: it is made first and its removal is the commit. A
-//! durable journal of the same boot without it belongs to an apply that was committed. After a
-//! reboot there is no live journal, and what the durable one says about files is undone.
+//! The live journal is the one that decides: it is made last and its removal is the commit. A
+//! durable journal of the same boot without it belongs to an apply that did not begin or that was
+//! committed. After a reboot there is no live journal, and what the durable one says about files is
+//! undone, unless the ledger says that the apply was committed.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{self, Entry, Header, Journal, MARK};
+use crate::journal::{self, Entry, Header, Journal, MARK, UNDOING};
 use crate::ledger::{self, Claim};
 
 /// An apply that is under way.
@@ -48,12 +49,7 @@ impl Store {
         log::remove(&self.live_path())?;
         let (durable, live): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.op.is_durable());
-        let live_file = self.start(
-            self.live_path(),
-            &header,
-            journal::steps_line(live, released)?,
-            false,
-        )?;
+        // In this order: who finds the live one finds all that was to be done.
         let durable_file = match durable.is_empty() {
             true => None,
             false => Some(self.start(
@@ -63,6 +59,12 @@ impl Store {
                 true,
             )?),
         };
+        let live_file = self.start(
+            self.live_path(),
+            &header,
+            journal::steps_line(live, released)?,
+            false,
+        )?;
         Ok(Transaction {
             store: self.clone(),
             header,
@@ -95,15 +97,46 @@ impl Store {
         // A journal of another boot describes kernel state that is gone.
         let live = read(self.live_path())?.filter(|journal| journal.header.boot == self.boot);
         let durable = read(self.durable_path())?;
-        let committed = live.is_none()
-            && durable
-                .as_ref()
-                .is_some_and(|journal| journal.header.boot == self.boot);
         Ok(match (live, durable) {
-            _ if committed => None,
             (None, None) => None,
+            (None, Some(durable)) if self.is_over(&durable)? => None,
             (live, durable) => Some(Pending { live, durable }),
         })
+    }
+
+    /// An apply without a live journal was committed, or it never began; or its live journal went
+    /// with the boot, and then the ledger knows.
+    fn is_over(&self, durable: &Journal) -> Result<bool, Error> {
+        let header = &durable.header;
+        Ok(header.boot == self.boot || self.ledger()?.holds_those_of(&header.transaction))
+    }
+
+    /// Goes on with an apply that was interrupted.
+    ///
+    /// # Errors
+    /// When a journal cannot be written.
+    pub fn resume(&self, pending: &Pending, live: &Journal) -> Result<Transaction, Error> {
+        let durable = pending.durable.as_ref();
+        Ok(Transaction {
+            store: self.clone(),
+            header: live.header.clone(),
+            live: log::append_to(&self.live_path())?,
+            durable: durable
+                .map(|_| log::append_to(&self.durable_path()))
+                .transpose()?,
+        })
+    }
+
+    /// Notes that an interrupted apply is about to be undone, so that nobody finishes it once some
+    /// of it is.
+    ///
+    /// # Errors
+    /// When the live journal cannot be written.
+    pub fn undoing(&self, pending: &Pending) -> Result<(), Error> {
+        match &pending.live {
+            Some(live) if !live.undoing => log::append(&self.live_path(), UNDOING, false),
+            _ => Ok(()),
+        }
     }
 
     /// Forgets an interrupted apply after it was undone: its claims never were.
@@ -130,18 +163,23 @@ impl Store {
         if log::read(&path)?.is_none_or(|text| text.is_empty()) {
             lines.push_str(&ledger::first_line()?);
         }
-        if !claims.is_empty() {
-            lines.push_str(&ledger::claims_line(transaction, claims)?);
-        }
+        // Also when there are none: the line says that the apply was committed.
+        lines.push_str(&ledger::claims_line(transaction, claims)?);
         if !released.is_empty() {
             lines.push_str(&ledger::released_line(released)?);
         }
         log::append(&path, &lines, true)?;
-        log::remove(&self.live_path())?;
-        log::remove(&self.durable_path())?;
+        log::unlink(&self.live_path())?;
+        // Here it is committed: what fails from now on must not undo it. A durable journal that
+        // stays is one that is over, as long as the ledger names its transaction.
+        let _ = log::remove(&self.durable_path()).and_then(|()| self.compact());
+        Ok(())
+    }
+
+    fn compact(&self) -> Result<(), Error> {
         let ledger = self.ledger()?;
         if ledger.wants_compacting() {
-            log::replace(&path, &ledger.compact()?)
+            log::replace(&self.ledger_path(), &ledger.compact()?)
         } else {
             Ok(())
         }
@@ -177,6 +215,14 @@ impl Transaction {
             (Some(file), true) => log::write(file, MARK, true, &self.store.durable_path()),
             _ => log::write(&mut self.live, MARK, false, &self.store.live_path()),
         }
+    }
+
+    /// Notes that undoing begins.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn undoing(&mut self) -> Result<(), Error> {
+        log::write(&mut self.live, UNDOING, false, &self.store.live_path())
     }
 
     /// Adds steps that became necessary after the others were done.
