@@ -1,0 +1,245 @@
+//! Errors of the kernel at every point: the host is as it was, or, where nothing could be undone,
+//! what remains is printed as commands that put it right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::kill::RICH;
+use crate::observed::Observed;
+use crate::random::Random;
+use crate::trace::{self, Point};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
+use crate::{full, seed, tell};
+
+const ERRORS: &[&str] = &["EBUSY", "EPERM", "ENOSPC", "EINVAL"];
+
+const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
+
+/// Points that a run without NETKEEL_FULL tries.
+const SAMPLE: usize = 40;
+
+/// Calls whose failure is told to netkeel by somebody other than the loader.
+const FAILING: &[&str] = &[
+    "write",
+    "sendto",
+    "renameat",
+    "rename",
+    "unlink",
+    "fsync",
+    "fdatasync",
+    "mkdir",
+    "ftruncate",
+    "fchmod",
+    "fchown",
+    "openat",
+    "openat2",
+    "ioctl",
+];
+
+/// Takes IPv6 off an interface and, undone, gives it back: the one way to an address without a
+/// tunnel.
+const LOSSY: &str = "\
+version: 1
+persist: false
+link:
+  cali1: { alias: first }
+  cali2: { mtu: 1200, allow_ipv6_loss: true }
+  vx0: { alias: last }
+";
+
+fn states(place: Place, document: &'static str) -> (Observed, Observed) {
+    inside(place, DropIn::Theirs, |world| {
+        world.document(document);
+        let before = world.look();
+        let ran = world.netkeel(APPLY);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        (before, world.look())
+    })
+}
+
+fn in_a_world<T: Send>(document: &str, work: impl FnOnce(&World) -> T + Send) -> T {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        world.document(document);
+        work(world)
+    })
+}
+
+#[test]
+fn an_error_at_any_point_leaves_the_host_as_it_was_or_as_wanted() {
+    let start = Instant::now();
+    let (before, wanted) = states(Place::Host, RICH);
+    let (mut points, _) = in_a_world(RICH, |world| trace::points(world, APPLY));
+    let first = points.iter().position(|point| point.call == "flock").unwrap();
+    points.drain(..first);
+    points.retain(|point| FAILING.contains(&point.call));
+    let mut tried: Vec<(&Point, &str)> = Vec::new();
+    let all = points.len() * ERRORS.len();
+    let mut random = Random::new(seed());
+    for point in &points {
+        tried.extend(ERRORS.iter().map(|error| (point, *error)));
+    }
+    while !full() && tried.len() > SAMPLE {
+        tried.remove(random.below(tried.len()));
+    }
+    let mut mismatches = Vec::new();
+    let mut codes = BTreeMap::new();
+    for (point, error) in &tried {
+        let result = in_a_world(RICH, |world| {
+            let what = format!("{}:error={error}:when={}", point.call, point.number);
+            let ran = trace::inject(world, &what, &[], APPLY);
+            judge(world, &ran, &before, &wanted).map(|()| ran.code)
+        });
+        match result {
+            Ok(code) => *codes.entry(code).or_insert(0) += 1,
+            Err(difference) => mismatches.push(format!("{error} at {}: {difference}", point.line)),
+        }
+    }
+    tell(&format!(
+        "errors: {} of {all} points and errors (NETKEEL_SEED={}), exit codes {codes:?}, {} mismatches, {} s",
+        tried.len(),
+        seed(),
+        mismatches.len(),
+        start.elapsed().as_secs()
+    ));
+    assert!(mismatches.is_empty(), "{}", mismatches.join("\n"));
+}
+
+/// One call failed: whatever netkeel says of it is so.
+fn judge(world: &World, ran: &Ran, before: &Observed, wanted: &Observed) -> Result<(), String> {
+    let look = world.look();
+    let expected = match ran.code {
+        0 => wanted,
+        1 if ran.stderr.contains("cannot write the result") => wanted,
+        1 | 3 => before,
+        _ => return Err(format!("{ran:?}")),
+    };
+    if let Some(difference) = look.difference(expected) {
+        return Err(format!("{ran:?}\n{difference}"));
+    }
+    // A journal that could not be closed is one that recover closes.
+    let recovered = world.netkeel(&["recover"]);
+    if recovered.code != 0 {
+        return Err(format!("{ran:?}\nand then {recovered:?}"));
+    }
+    let settled = world.look();
+    match settled.difference(expected) {
+        Some(difference) if settled.difference(before).is_some() => {
+            Err(format!("{ran:?}\nafter recover\n{difference}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A kind of op, and the calls by which it is done and nothing else.
+struct Kind {
+    name: &'static str,
+    document: &'static str,
+    call: &'static str,
+    /// Only calls on these; all where there are none.
+    paths: &'static [&'static str],
+    /// What the message that it failed begins with.
+    told: &'static str,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "SetMtu",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "ip link set dev mv0 mtu",
+    },
+    Kind {
+        name: "SetUp",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "ip link set dev vx0 up",
+    },
+    Kind {
+        name: "SetAlias",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "ip link set dev eth0 alias",
+    },
+    Kind {
+        name: "SetTxQueueLength",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "ip link set dev eth0 txqueuelen",
+    },
+    Kind {
+        name: "WriteSysctl",
+        document: RICH,
+        call: "write",
+        paths: &["/proc/sys/net/ipv4/conf/eth0/rp_filter"],
+        told: "sysctl -w net.ipv4.conf.eth0.rp_filter",
+    },
+    Kind {
+        name: "WriteFile",
+        document: RICH,
+        call: "rename",
+        paths: &[],
+        told: "write /etc/sysctl.d/90-netkeel.conf",
+    },
+    Kind {
+        name: "SetMtu that loses IPv6",
+        document: LOSSY,
+        call: "sendto",
+        paths: &[],
+        told: "ip link set dev vx0 alias",
+    },
+];
+
+#[test]
+fn each_kind_of_op_refused_by_the_kernel_rolls_back_with_exit_3() {
+    let mut done = BTreeSet::new();
+    for kind in KINDS {
+        let (before, _) = states(Place::Host, kind.document);
+        for error in ERRORS {
+            let number = in_a_world(kind.document, |world| number_of(world, kind));
+            let ran = in_a_world(kind.document, |world| {
+                let what = format!("{}:error={error}:when={number}", kind.call);
+                let ran = trace::inject(world, &what, kind.paths, APPLY);
+                let difference = world.look().difference(&before);
+                assert_eq!(difference.as_deref(), None, "{} {error}: {ran:?}", kind.name);
+                let check = world.netkeel(&["check", "-f", DOCUMENT]);
+                assert_eq!(check.code, 2, "{check:?}");
+                ran
+            });
+            assert_eq!(ran.code, 3, "{} {error}: {ran:?}", kind.name);
+            assert!(
+                ran.stderr.contains(kind.told) && ran.stderr.contains(error),
+                "{} {error}: {}",
+                kind.name,
+                ran.stderr
+            );
+            done.insert((kind.name, *error));
+        }
+    }
+    tell(&format!(
+        "op kinds refused: {} of kind and error, each rolled back with exit 3",
+        done.len()
+    ));
+}
+
+/// Which of its calls does the op: the one at whose failure netkeel names it.
+fn number_of(_: &World, kind: &Kind) -> usize {
+    for number in 1.. {
+        let ran = in_a_world(kind.document, |world| {
+            trace::inject(
+                world,
+                &format!("{}:error=EBUSY:when={number}", kind.call),
+                kind.paths,
+                APPLY,
+            )
+        });
+        if ran.stderr.contains(&format!("error: {}", kind.told)) {
+            return number;
+        }
+        assert_ne!(ran.code, 0, "no {} does {}", kind.call, kind.told);
+    }
+    unreachable!()
+}

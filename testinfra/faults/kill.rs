@@ -1,0 +1,344 @@
+//! SIGKILL at every point of an apply, of a release, of a recovery and of a resumption.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::observed::{COMPARISONS, FACTS, Observed};
+use crate::random::Random;
+use crate::trace::{self, Point};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
+use crate::{full, seed, tell};
+
+/// More than 12 ops of all kinds that need no tunnel.
+pub const RICH: &str = "\
+version: 1
+sysctl:
+  net.ipv4.conf.all.rp_filter: 0
+  net.ipv4.conf.default.rp_filter: 2
+  net.ipv4.ip_local_port_range: [20000, 60000]
+  net.ipv4.tcp_rmem: [4096, 131072, 4194304]
+  net.ipv4.tcp_wmem: [4096, 65536, 4194304]
+  net.ipv4.tcp_mtu_probing: 1
+  net.ipv4.conf.eth0.accept_local: 1
+link:
+  eth0: { mtu: 1420, rp_filter: loose, txqueuelen: 700, alias: 'an uplink' }
+  mv0: { mtu: 1380 }
+  pods: { match: { name: 'cali[12]' }, mtu: 1460, rp_filter: strict, txqueuelen: 300 }
+  cali1p: { mtu: 8900 }
+  vx0: { mtu: 1300, up: true, alias: overlay }
+";
+
+const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
+const RELEASE: &[&str] = &["release", "--allow-lossy"];
+const RECOVER: &[&str] = &["recover"];
+const RESUME: &[&str] = &["recover", "--resume"];
+
+/// Points of each command that a run without NETKEEL_FULL tries.
+const SAMPLE: usize = 4;
+
+/// A command that is killed.
+struct Case {
+    name: &'static str,
+    place: Place,
+    drop_in: DropIn,
+    /// Brings a world to where the command starts.
+    prepare: fn(&World),
+    command: &'static [&'static str],
+    /// Where `recover` leads to.
+    undone: State,
+    /// Where `recover --resume` leads to; none where it is refused once the command wrote something.
+    resumed: Option<State>,
+    /// Where the command leads to.
+    done: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Before,
+    Wanted,
+}
+
+/// The two states of a host, from an apply that nobody disturbs.
+struct Reference {
+    before: Observed,
+    wanted: Observed,
+    ledger: Vec<String>,
+}
+
+impl Reference {
+    fn of(place: Place, drop_in: DropIn) -> Self {
+        inside(place, drop_in, |world| {
+            world.document(RICH);
+            let before = world.look();
+            same("two looks at one host", &world.look(), &before);
+            let plan = world.netkeel(&["plan", "-f", DOCUMENT, "--output", "json"]);
+            let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+            let writes = plan["steps"].as_array().map_or(0, Vec::len);
+            assert!(writes >= 12, "the document has only {writes} writes: {plan:#}");
+            succeeds(world, APPLY);
+            let wanted = world.look();
+            let ledger = claims(world);
+            succeeds(world, RELEASE);
+            same("an apply and a release", &world.look(), &before);
+            Reference {
+                before,
+                wanted,
+                ledger,
+            }
+        })
+    }
+
+    fn state(&self, state: State) -> &Observed {
+        match state {
+            State::Before => &self.before,
+            State::Wanted => &self.wanted,
+        }
+    }
+}
+
+fn killed_halfway(world: &World) {
+    let point = Point {
+        call: "sendto",
+        number: 5,
+        line: "the fifth request".into(),
+    };
+    trace::kill(world, &point, APPLY);
+}
+
+#[test]
+fn an_apply_killed_anywhere_is_undone_finished_or_done_again() {
+    for (place, drop_in) in [
+        (Place::Host, DropIn::None),
+        (Place::Host, DropIn::Theirs),
+        (Place::Other, DropIn::Theirs),
+    ] {
+        run(&Case {
+            name: "apply",
+            place,
+            drop_in,
+            prepare: |_| {},
+            command: APPLY,
+            undone: State::Before,
+            resumed: Some(State::Wanted),
+            done: State::Wanted,
+        });
+    }
+}
+
+#[test]
+fn a_release_killed_anywhere_is_undone_finished_or_done_again() {
+    for drop_in in [DropIn::None, DropIn::Theirs] {
+        run(&Case {
+            name: "release",
+            place: Place::Host,
+            drop_in,
+            prepare: |world| succeeds(world, APPLY),
+            command: RELEASE,
+            undone: State::Wanted,
+            resumed: Some(State::Before),
+            done: State::Before,
+        });
+    }
+}
+
+#[test]
+fn a_recovery_killed_anywhere_is_recovered() {
+    run(&Case {
+        name: "recover",
+        place: Place::Host,
+        drop_in: DropIn::Theirs,
+        prepare: killed_halfway,
+        command: RECOVER,
+        undone: State::Before,
+        resumed: None,
+        done: State::Before,
+    });
+}
+
+#[test]
+fn a_resumption_killed_anywhere_is_undone_or_resumed() {
+    run(&Case {
+        name: "recover --resume",
+        place: Place::Host,
+        drop_in: DropIn::Theirs,
+        prepare: killed_halfway,
+        command: RESUME,
+        undone: State::Before,
+        resumed: Some(State::Wanted),
+        done: State::Wanted,
+    });
+}
+
+fn run(case: &Case) {
+    let start = Instant::now();
+    let reference = Reference::of(case.place, case.drop_in);
+    let (mut points, ran) = case.world(|world| trace::points(world, case.command));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // Loading the program is not interesting; from the lock on it is.
+    let first = points.iter().position(|point| point.call == "flock").unwrap();
+    points.drain(..first);
+    let all = points.len();
+    if !full() {
+        let mut random = Random::new(seed());
+        while points.len() > SAMPLE {
+            points.remove(random.below(points.len()));
+        }
+    }
+    let mut mismatches = Vec::new();
+    let mut interrupted = 0;
+    for point in &points {
+        for then in [Then::Undo, Then::Resume, Then::Again] {
+            match case.world(|world| one(case, &reference, point, then, world)) {
+                Ok(pending) => interrupted += usize::from(pending),
+                Err(difference) => mismatches.push(format!(
+                    "killed before {}, then {then:?}: {difference}",
+                    point.line
+                )),
+            }
+        }
+    }
+    tell(&format!(
+        "{} ({:?}, drop-in {:?}): killed at {} of {all} points (NETKEEL_SEED={}), each then undone, resumed and done again; {interrupted} of {} left a journal; {} mismatches; {} s; so far {} comparisons of {} facts",
+        case.name,
+        case.place,
+        case.drop_in,
+        points.len(),
+        seed(),
+        points.len() * 3,
+        mismatches.len(),
+        start.elapsed().as_secs(),
+        COMPARISONS.load(Ordering::Relaxed),
+        FACTS.load(Ordering::Relaxed),
+    ));
+    assert!(
+        mismatches.is_empty(),
+        "{} mismatches:\n{}",
+        mismatches.len(),
+        mismatches.join("\n")
+    );
+}
+
+/// What is done after the kill.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Undo,
+    Resume,
+    Again,
+}
+
+impl Case {
+    fn world<T: Send>(&self, work: impl FnOnce(&World) -> T + Send) -> T {
+        inside(self.place, self.drop_in, |world| {
+            world.document(RICH);
+            (self.prepare)(world);
+            work(world)
+        })
+    }
+}
+
+/// Kills at one point and goes on; says whether the journal was found.
+fn one(case: &Case, reference: &Reference, point: &Point, then: Then, world: &World) -> Result<bool, String> {
+    trace::kill(world, point, case.command);
+    let killed = world.look();
+    let kept = world.kept();
+    let plan = world.netkeel(&["plan", "-f", DOCUMENT]);
+    let check = world.netkeel(&["check", "-f", DOCUMENT]);
+    if world.kept() != kept {
+        return Err("plan or check wrote to what netkeel keeps".to_owned());
+    }
+    expect("after plan and check", &world.look(), &killed)?;
+    let pending = check.code == 1;
+    if pending {
+        for ran in [&plan, &check] {
+            if ran.code != 1 || !ran.stderr.contains("was interrupted") {
+                return Err(format!("neither in order nor reported: {ran:?}"));
+            }
+        }
+    }
+    // Without a journal it is one of the two, and check says which.
+    let mut at = None;
+    if !pending {
+        let state = if check.code == 0 {
+            State::Wanted
+        } else {
+            State::Before
+        };
+        if plan.code != 0 {
+            return Err(format!("plan failed: {plan:?}"));
+        }
+        expect("without a journal", &killed, reference.state(state))?;
+        at = Some(state);
+    }
+    let expected = match then {
+        Then::Undo => {
+            ran(world, RECOVER)?;
+            at.unwrap_or(case.undone)
+        }
+        Then::Resume => match (world.netkeel(RESUME), case.resumed) {
+            (Ran { code: 0, .. }, Some(resumed)) => at.unwrap_or(resumed),
+            // Nothing was undone yet.
+            (Ran { code: 0, .. }, None) => at.unwrap_or(State::Wanted),
+            (Ran { code: 1, stderr, .. }, None) if stderr.contains("netkeel recover") => {
+                ran(world, RECOVER)?;
+                at.unwrap_or(case.undone)
+            }
+            (other, _) => return Err(format!("recover --resume: {other:?}")),
+        },
+        Then::Again => {
+            ran(world, case.command)?;
+            match (case.command, at) {
+                // There was nothing left to recover.
+                (RECOVER | RESUME, Some(state)) => state,
+                _ => case.done,
+            }
+        }
+    };
+    expect("afterwards", &world.look(), reference.state(expected))?;
+    let check = world.netkeel(&["check", "-f", DOCUMENT]);
+    let code = if expected == State::Wanted { 0 } else { 2 };
+    if check.code != code {
+        return Err(format!("check says {check:?}"));
+    }
+    if expected == State::Wanted && claims(world) != reference.ledger {
+        let (is, should) = (claims(world), &reference.ledger);
+        let lines = is
+            .iter()
+            .filter(|line| !should.contains(line))
+            .chain(should.iter().filter(|line| !is.contains(line)));
+        return Err(format!("the ledger differs: {:#?}", lines.collect::<Vec<_>>()));
+    }
+    ran(world, RELEASE)?;
+    expect("after a release", &world.look(), &reference.before)?;
+    Ok(pending)
+}
+
+/// What the ledger holds, a line a fact.
+fn claims(world: &World) -> Vec<String> {
+    let find = "cat $(find /var/lib/netkeel /run/netkeel -name ledger.json 2>/dev/null)";
+    let ledger = netkeel::ledger::Ledger::read(&world.sh(find)).unwrap();
+    ledger
+        .of("default")
+        .map(|claim| format!("{}: found {:?}, wrote {:?}", claim.fact, claim.found, claim.wrote))
+        .collect()
+}
+
+fn succeeds(world: &World, command: &[&str]) {
+    ran(world, command).unwrap();
+}
+
+fn ran(world: &World, command: &[&str]) -> Result<(), String> {
+    let ran = world.netkeel(command);
+    match ran.code {
+        0 => Ok(()),
+        _ => Err(format!("{command:?}: {ran:?}")),
+    }
+}
+
+fn same(what: &str, is: &Observed, should: &Observed) {
+    expect(what, is, should).unwrap();
+}
+
+fn expect(what: &str, is: &Observed, should: &Observed) -> Result<(), String> {
+    is.difference(should)
+        .map_or(Ok(()), |difference| Err(format!("{what}\n{difference}")))
+}

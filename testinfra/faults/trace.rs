@@ -1,0 +1,107 @@
+//! netkeel below strace, which kills it or fails its calls.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use crate::world::{NETKEEL, Ran, World};
+
+/// All calls that change something outside of the process, or that make it last.
+pub const CALLS: &[&str] = &[
+    "write",
+    "pwrite64",
+    "writev",
+    "sendto",
+    "sendmsg",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "linkat",
+    "symlinkat",
+    "fsync",
+    "fdatasync",
+    "mkdir",
+    "mkdirat",
+    "ftruncate",
+    "fchmod",
+    "fchmodat",
+    "fchown",
+    "fchownat",
+    "ioctl",
+    "flock",
+    "openat",
+    "openat2",
+    "exit_group",
+];
+
+/// The n-th time of a call, from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    pub call: &'static str,
+    pub number: usize,
+    /// What it did, for messages.
+    pub line: String,
+}
+
+/// Runs netkeel once and lists the points that it passes, with how it ended.
+pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
+    let log = "/run/trace";
+    let ran = world.run(
+        Command::new("strace")
+            .args(["-f", "-qq", "-y", "-s", "40", "-o", log, "-e"])
+            .arg(format!("trace={}", CALLS.join(",")))
+            .arg(NETKEEL)
+            .args(arguments),
+    );
+    let mut counts = BTreeMap::new();
+    let mut points = Vec::new();
+    let text = fs::read_to_string(log).expect("this test needs strace");
+    for line in text.lines() {
+        let line = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+        let name = line.split('(').next().unwrap_or_default();
+        let Some(call) = CALLS.iter().find(|call| **call == name) else {
+            continue;
+        };
+        let number = counts.entry(*call).or_insert(0);
+        *number += 1;
+        points.push(Point {
+            call,
+            number: *number,
+            line: line.to_owned(),
+        });
+    }
+    fs::remove_file(log).unwrap();
+    (points, ran)
+}
+
+/// Runs netkeel and kills it when it comes to a point: the call is not done any more.
+pub fn kill(world: &World, point: &Point, arguments: &[&str]) -> Ran {
+    let ran = inject(
+        world,
+        &format!("{}:signal=KILL:when={}", point.call, point.number),
+        &[],
+        arguments,
+    );
+    assert_eq!(
+        ran.code,
+        128 + libc::SIGKILL,
+        "it was not killed at {}: {}",
+        point.line,
+        ran.stderr
+    );
+    ran
+}
+
+/// Runs netkeel with what strace(1) calls an injection, for calls on these paths only where there
+/// are any.
+pub fn inject(world: &World, what: &str, paths: &[&str], arguments: &[&str]) -> Ran {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
+    command.arg(format!("inject={what}"));
+    for path in paths {
+        command.args(["-P", path]);
+    }
+    world.run(command.arg(NETKEEL).args(arguments))
+}
