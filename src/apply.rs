@@ -1,6 +1,7 @@
 //! Apply: plan, execute, look again. An op that fails stops it, and what was done is undone in
 //! reverse; what is left over is then said exactly.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::error::{Diagnostics, Error, ErrorKind};
@@ -184,37 +185,49 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
     }
     session.watch.permits(&first).map_err(Failure::NotBegun)?;
     session.log.begin(&first).map_err(Failure::NotBegun)?;
+    let second = OnceCell::new();
     let mut run = Run {
         session,
         done: Vec::new(),
         failed: None,
         vanished: BTreeSet::new(),
     };
-    match run.whole(goal, &before, &first) {
-        Ok(()) => Ok(Applied {
-            plan: first,
-            done: run.done.len(),
-            vanished: run.vanished.into_iter().collect(),
-        }),
+    match run.whole(goal, &before, &first, &second) {
+        Ok(()) => {
+            let (done, vanished) = (run.done.len(), run.vanished.into_iter().collect());
+            Ok(Applied {
+                plan: first,
+                done,
+                vanished,
+            })
+        }
         Err(cause) => Err(run.roll_back(cause, goal, &before)),
     }
 }
 
 /// The ops of one apply as they are done.
-struct Run<'a> {
+struct Run<'a, 'p> {
     session: Session<'a>,
-    done: Vec<Step>,
+    done: Vec<&'p Step>,
     /// The step that failed: some of it may be done.
-    failed: Option<Step>,
+    failed: Option<&'p Step>,
     vanished: BTreeSet<LinkName>,
 }
 
-impl Run<'_> {
-    fn whole(&mut self, goal: &dyn Goal, before: &Snapshot, first: &Plan) -> Result<(), Error> {
+impl<'p> Run<'_, 'p> {
+    /// `second` takes the plan of the second pass, whose steps may have to be undone.
+    fn whole(
+        &mut self,
+        goal: &dyn Goal,
+        before: &Snapshot,
+        first: &'p Plan,
+        second: &'p OnceCell<Plan>,
+    ) -> Result<(), Error> {
         self.steps(&first.steps)?;
         let rest = self.look_again(goal, before)?;
         if !rest.steps.is_empty() {
-            self.session.log.add(&rest)?;
+            let rest = second.get_or_init(|| rest);
+            self.session.log.add(rest)?;
             self.steps(&rest.steps)?;
             self.look_again(goal, before)?;
         }
@@ -222,7 +235,7 @@ impl Run<'_> {
         self.session.log.commit()
     }
 
-    fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
+    fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
         for (number, step) in steps.iter().enumerate() {
             self.session.watch.progress(number, steps.len());
             if self.session.watch.stops() {
@@ -230,12 +243,12 @@ impl Run<'_> {
             }
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
-                Ok(()) => self.done.push(step.clone()),
+                Ok(()) => self.done.push(step),
                 Err(error) if error.kind == ErrorKind::Missing && !step.named => {
                     self.vanished.extend(step.fact.link_name());
                 }
                 Err(error) => {
-                    self.failed = Some(step.clone());
+                    self.failed = Some(step);
                     return Err(error.context(&step.op));
                 }
             }
@@ -267,7 +280,7 @@ impl Run<'_> {
 
     /// The step that failed did something all the same: a file was renamed and its directory not
     /// synced, a device deleted and not made again, an answer lost.
-    fn failed_halfway(&mut self, goal: &dyn Goal, before: &Snapshot) -> Option<Step> {
+    fn failed_halfway(&mut self, goal: &dyn Goal, before: &Snapshot) -> Option<&'p Step> {
         let failed = self.failed.take()?;
         let now = self.session.kernel.snapshot(&goal.scope());
         let same = now.is_ok_and(|now| now.get(&failed.fact) == before.get(&failed.fact));
@@ -286,7 +299,10 @@ impl Run<'_> {
             .iter()
             .flat_map(|step| step.undo.loses.iter().cloned())
             .collect();
-        let ops = done.into_iter().rev().flat_map(|step| step.undo.ops);
+        let ops = done
+            .into_iter()
+            .rev()
+            .flat_map(|step| step.undo.ops.iter().cloned());
         let (undone, remaining) = undo(session.kernel, ops);
         let mut rollback = Rollback {
             cause,

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as DeserializeError, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::link_name::LinkName;
 use crate::netns::Netns;
@@ -67,7 +68,7 @@ pub enum Field {
 }
 
 /// A value in the kernel's own words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no: up, an address being there.
@@ -76,6 +77,43 @@ pub enum Value {
     Number(i64),
     /// Text: a sysctl's value with single blanks, a kind, an alias, a file.
     Text(Arc<str>),
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+/// Takes a value by what it is. Derived, `untagged` would try one kind after the other and make an
+/// error for each that it is not: a ledger of a thousand interfaces took twice as long to read.
+struct ValueVisitor;
+
+impl Visitor<'_> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, a whole number or a string")
+    }
+
+    fn visit_bool<E>(self, on: bool) -> Result<Value, E> {
+        Ok(Value::Switch(on))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_u64<E: DeserializeError>(self, number: u64) -> Result<Value, E> {
+        let number = i64::try_from(number);
+        number
+            .map(Value::Number)
+            .map_err(|_| E::custom("the number is too large"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.into()))
+    }
 }
 
 impl Fact {

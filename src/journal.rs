@@ -12,7 +12,7 @@ use crate::fact::{Fact, Value};
 use crate::ledger::Claim;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::plan::{Drift, Step, Undo};
+use crate::plan::{Drift, Plan, Step, Undo};
 
 /// The version of the journal's format; a newer one is refused.
 pub const FORMAT: u32 = 1;
@@ -61,11 +61,30 @@ pub struct Entry {
 }
 
 /// The steps that are added at once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Steps {
     steps: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     released: Vec<Fact>,
+}
+
+/// A line that adds steps, on its way to the journal: it reads back as [`Entry`] steps. It borrows
+/// from the plan, which can be of ten thousand interfaces.
+#[derive(Debug, Serialize)]
+pub struct StepsLine<'a> {
+    steps: Vec<Planned<'a>>,
+    #[serde(skip_serializing_if = "<[Fact]>::is_empty")]
+    released: &'a [Fact],
+}
+
+/// An [`Entry`] on its way to the journal.
+#[derive(Debug, Serialize)]
+struct Planned<'a> {
+    op: &'a Op,
+    undo: &'a Undo,
+    fact: &'a Fact,
+    found: Option<&'a Value>,
+    desired: Option<&'a Value>,
 }
 
 /// A journal that was left behind.
@@ -83,46 +102,41 @@ pub struct Journal {
     pub undoing: bool,
 }
 
-impl Entry {
-    /// A step, with what its fact is to be.
-    pub fn new(step: &Step, drift: &[Drift]) -> Self {
-        let wanted = drift.binary_search_by(|drift| drift.fact.cmp(&step.fact)).ok();
-        let drift = wanted.and_then(|at| drift.get(at));
-        Entry {
-            op: step.op.clone(),
-            undo: step.undo.clone(),
-            fact: step.fact.clone(),
-            found: drift.and_then(|drift| drift.observed.clone()),
-            desired: drift.and_then(|drift| drift.desired.clone()),
+impl<'a> StepsLine<'a> {
+    /// The steps of a plan that are about files, or that are not. The facts that are released
+    /// stand with those that are not.
+    pub fn new(plan: &'a Plan, durable: bool) -> Self {
+        let of_kind = |step: &&Step| step.op.is_durable() == durable;
+        StepsLine {
+            steps: plan
+                .steps
+                .iter()
+                .filter(of_kind)
+                .map(|step| Planned::new(step, &plan.drift))
+                .collect(),
+            released: if durable { &[] } else { &plan.released },
         }
+    }
+
+    /// It adds no step.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 }
 
-/// The first line of a journal.
-///
-/// # Errors
-/// Never in practice: all of it can be written as JSON.
-pub fn header_line(header: &Header) -> Result<String, Error> {
-    line(header)
-}
-
-/// The line that adds steps.
-///
-/// # Errors
-/// Never in practice.
-pub fn steps_line(steps: Vec<Entry>, released: Vec<Fact>) -> Result<String, Error> {
-    line(&Steps { steps, released })
-}
-
-fn line<T: Serialize>(value: &T) -> Result<String, Error> {
-    let mut line = serde_json::to_string(value).map_err(|error| {
-        Error::new(
-            ErrorKind::Unreadable,
-            format!("a journal entry cannot be written: {error}"),
-        )
-    })?;
-    line.push('\n');
-    Ok(line)
+impl<'a> Planned<'a> {
+    /// A step, with what its fact is to be.
+    fn new(step: &'a Step, drift: &'a [Drift]) -> Self {
+        let wanted = drift.binary_search_by(|drift| drift.fact.cmp(&step.fact)).ok();
+        let drift = wanted.and_then(|at| drift.get(at));
+        Planned {
+            op: &step.op,
+            undo: &step.undo,
+            fact: &step.fact,
+            found: drift.and_then(|drift| drift.observed.as_ref()),
+            desired: drift.and_then(|drift| drift.desired.as_ref()),
+        }
+    }
 }
 
 impl Journal {
@@ -236,34 +250,75 @@ mod tests {
         }
     }
 
-    fn entry(name: &str, from: u32, to: u32) -> Entry {
+    fn step(name: &str, from: u32, to: u32) -> Step {
         let target = Target {
             netns: Netns::CURRENT,
             index: 3,
             name: name.parse().unwrap(),
         };
-        Entry {
+        Step {
             op: Op::SetMtu {
                 target: target.clone(),
                 mtu: to,
             },
+            phase: crate::op::Phase::LowerLinks,
+            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), crate::fact::Field::Mtu),
+            restores: false,
+            named: false,
             undo: Undo {
                 ops: vec![Op::SetMtu { target, mtu: from }],
                 loses: Vec::new(),
             },
-            fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), crate::fact::Field::Mtu),
-            found: Some(Value::Number(from.into())),
-            desired: Some(Value::Number(to.into())),
+            permitted: false,
         }
     }
 
-    fn text(marks: usize) -> String {
+    fn plan() -> Plan {
         let steps = vec![
-            entry("a", 1500, 1460),
-            entry("b", 1500, 1460),
-            entry("c", 1500, 1460),
+            step("a", 1500, 1460),
+            step("b", 1500, 1460),
+            step("c", 1500, 1460),
         ];
-        header_line(&header()).unwrap() + &steps_line(steps, Vec::new()).unwrap() + &MARK.repeat(marks)
+        let drift = steps.iter().map(|step| Drift {
+            fact: step.fact.clone(),
+            observed: Some(Value::Number(1500)),
+            desired: Some(Value::Number(1460)),
+            span: crate::source::Span::default(),
+            path: "link.pods.mtu".into(),
+        });
+        Plan {
+            owner: "default".into(),
+            netns: Netns::CURRENT,
+            wanted: 3,
+            drift: drift.collect(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            problems: Vec::new(),
+            steps,
+        }
+    }
+
+    fn line(value: &impl Serialize) -> String {
+        serde_json::to_string(value).unwrap() + "\n"
+    }
+
+    fn text(marks: usize) -> String {
+        line(&header()) + &line(&StepsLine::new(&plan(), false)) + &MARK.repeat(marks)
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let journal = Journal::read(&text(0)).unwrap().unwrap();
+        assert_eq!(journal.header, header());
+        for (entry, step) in journal.entries.iter().zip(&plan().steps) {
+            assert_eq!(
+                (&entry.op, &entry.undo, &entry.fact),
+                (&step.op, &step.undo, &step.fact)
+            );
+            assert_eq!(entry.found, Some(Value::Number(1500)));
+            assert_eq!(entry.desired, Some(Value::Number(1460)));
+        }
+        assert!(StepsLine::new(&plan(), true).is_empty());
     }
 
     #[test]
@@ -287,11 +342,10 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused() {
-        let newer = header_line(&Header {
+        let newer = line(&Header {
             format: FORMAT + 1,
             ..header()
-        })
-        .unwrap();
+        });
         assert!(
             Journal::read(&newer)
                 .unwrap_err()

@@ -1,7 +1,7 @@
 //! Who holds which fact: for each field that netkeel wrote, the value found before, so that it can
 //! be given back. Stored as a log of lines, compacted now and then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,8 @@ enum Line {
 /// All claims that hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    claims: BTreeMap<Fact, Claim>,
+    /// In the order of their facts, one for each.
+    claims: Vec<Claim>,
     /// The applies that were committed since the log was compacted.
     committed: BTreeSet<String>,
     /// Lines that no longer matter: a reason to compact.
@@ -67,57 +68,58 @@ impl Ledger {
         if let Some(error) = newer(whole) {
             return Err(error);
         }
-        let void: BTreeSet<&str> = lines
+        let void: BTreeSet<String> = lines
             .iter()
             .filter_map(|line| match line {
-                Line::Void { transaction } => Some(transaction.as_str()),
+                Line::Void { transaction } => Some(transaction.clone()),
                 _ => None,
             })
             .collect();
         let mut ledger = Ledger::default();
-        for line in &lines {
+        for line in lines {
             match line {
                 Line::Format(_) => {}
-                Line::Claims { transaction, claims } if !void.contains(transaction.as_str()) => {
-                    ledger.committed.insert(transaction.clone());
-                    for claim in claims {
-                        ledger.add(claim.clone());
-                    }
+                Line::Claims { transaction, claims } if !void.contains(&transaction) => {
+                    ledger.committed.insert(transaction);
+                    ledger.add(claims);
                 }
                 Line::Claims { .. } | Line::Void { .. } => ledger.stale += 1,
                 Line::Released { facts } => {
                     ledger.stale += 1;
-                    for fact in facts {
-                        ledger.claims.remove(fact);
-                    }
+                    let facts: BTreeSet<Fact> = facts.into_iter().collect();
+                    ledger.claims.retain(|claim| !facts.contains(&claim.fact));
                 }
             }
         }
         Ok(ledger)
     }
 
-    /// A later claim of the same owner keeps what was found first.
-    fn add(&mut self, claim: Claim) {
-        match self.claims.get_mut(&claim.fact) {
-            Some(held) => {
-                held.wrote = claim.wrote;
-                held.owner = claim.owner;
-                self.stale += 1;
+    /// A later claim of the same fact keeps what was found first.
+    fn add(&mut self, claims: Vec<Claim>) {
+        self.claims.extend(claims);
+        // Stable, and quick on what is sorted already: an apply claims in the order of the facts.
+        self.claims.sort_by(|a, b| a.fact.cmp(&b.fact));
+        let all = self.claims.len();
+        self.claims.dedup_by(|later, held| {
+            let same = later.fact == held.fact;
+            if same {
+                held.wrote = later.wrote.take();
+                held.owner = std::mem::take(&mut later.owner);
             }
-            None => {
-                self.claims.insert(claim.fact.clone(), claim);
-            }
-        }
+            same
+        });
+        self.stale += all - self.claims.len();
     }
 
     /// Who holds a fact.
     pub fn get(&self, fact: &Fact) -> Option<&Claim> {
-        self.claims.get(fact)
+        let at = self.claims.binary_search_by(|claim| claim.fact.cmp(fact)).ok()?;
+        self.claims.get(at)
     }
 
     /// What an owner holds.
     pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
-        self.claims.values().filter(move |claim| claim.owner == owner)
+        self.claims.iter().filter(move |claim| claim.owner == owner)
     }
 
     /// An apply was committed, as far as the log goes back.
@@ -127,7 +129,7 @@ impl Ledger {
 
     /// All owners.
     pub fn owners(&self) -> BTreeSet<&str> {
-        self.claims.values().map(|claim| claim.owner.as_str()).collect()
+        self.claims.iter().map(|claim| claim.owner.as_str()).collect()
     }
 
     /// Most of the log does not matter any more.
@@ -140,8 +142,7 @@ impl Ledger {
     /// # Errors
     /// Never in practice: all of it can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
-        let claims = self.claims.values().cloned().collect();
-        Ok(first_line()? + &claims_line("compacted", claims)?)
+        Ok(first_line()? + &claims_line("compacted", self.claims.clone())?)
     }
 }
 

@@ -30,6 +30,7 @@ pub mod duration;
 pub mod error;
 pub mod fact;
 pub mod finding;
+pub mod from_text;
 pub mod journal;
 pub mod ledger;
 pub mod link_name;

@@ -1,12 +1,14 @@
 //! The name of a network interface, held in place: no allocation for ten thousand of them.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
+use crate::from_text;
 
 /// Longest name in bytes: `IFNAMSIZ` (16, include/uapi/linux/if.h) less the terminating zero.
 pub const MAX: usize = 15;
@@ -14,11 +16,11 @@ pub const MAX: usize = 15;
 /// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes,
 /// not `.` or `..`, without `/`, `:` and white space. `all` and `default` are refused too, since
 /// they mean something else below `net.ipv4.conf`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LinkName {
-    bytes: [u8; MAX],
-    len: u8,
-}
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkName(
+    /// The name, zeros, and in the last byte the length.
+    [u8; MAX + 1],
+);
 
 impl LinkName {
     /// Takes the bytes of a name.
@@ -27,43 +29,70 @@ impl LinkName {
     /// [`ErrorKind::Input`] when the kernel would refuse the name.
     pub fn new(name: &[u8]) -> Result<Self, Error> {
         let refuse = |why: String| Err(Error::new(ErrorKind::Input, why));
-        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
+        let shown = || String::from_utf8_lossy(name).escape_debug().to_string();
         if name.is_empty() {
             return refuse("an interface name cannot be empty".into());
         }
         if name.len() > MAX {
             return refuse(format!(
-                "`{shown}` has {} bytes; an interface name has at most {MAX}",
+                "`{}` has {} bytes; an interface name has at most {MAX}",
+                shown(),
                 name.len()
             ));
         }
         if matches!(name, b"." | b".." | b"all" | b"default") {
-            return refuse(format!("`{shown}` is not an interface name"));
+            return refuse(format!("`{}` is not an interface name", shown()));
         }
         if let Some(bad) = name
             .iter()
             .find(|b| matches!(b, b'/' | b':' | 0) || is_space(**b))
         {
             let bad = bad.escape_ascii();
-            return refuse(format!("`{shown}` holds `{bad}`, which an interface name cannot"));
+            return refuse(format!(
+                "`{}` holds `{bad}`, which an interface name cannot",
+                shown()
+            ));
         }
-        let mut bytes = [0; MAX];
+        let mut bytes = [0; MAX + 1];
         bytes[..name.len()].copy_from_slice(name);
-        Ok(LinkName {
-            bytes,
-            len: name.len() as u8,
-        })
+        bytes[MAX] = name.len() as u8;
+        Ok(LinkName(bytes))
     }
 
     /// The bytes of the name.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.0[..usize::from(self.0[MAX])]
+    }
+
+    /// The name as people read it; bytes that are no text are escaped.
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match std::str::from_utf8(self.as_bytes()) {
+            Ok(name) => name.into(),
+            Err(_) => self.as_bytes().escape_ascii().to_string().into(),
+        }
+    }
+
+    /// A number that sorts as the name does: no name holds a zero.
+    fn order(&self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 }
 
 /// The kernel's `isspace` (lib/ctype.c), which the name check uses; 0xa0 is Latin-1's hard blank.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r' | 0xa0)
+}
+
+impl Ord for LinkName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for LinkName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl FromStr for LinkName {
@@ -76,10 +105,7 @@ impl FromStr for LinkName {
 
 impl fmt::Display for LinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::str::from_utf8(self.as_bytes()) {
-            Ok(name) => f.pad(name),
-            Err(_) => f.pad(&self.as_bytes().escape_ascii().to_string()),
-        }
+        f.pad(&self.as_text())
     }
 }
 
@@ -91,14 +117,13 @@ impl fmt::Debug for LinkName {
 
 impl Serialize for LinkName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.as_text())
     }
 }
 
 impl<'de> Deserialize<'de> for LinkName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        name.parse().map_err(D::Error::custom)
+        from_text::deserialize(deserializer)
     }
 }
 
@@ -111,6 +136,13 @@ mod tests {
         for name in ["eth0", "eth0.100", "e[0]", "cali0123456789a", "*", "ü"] {
             assert_eq!(name.parse::<LinkName>().unwrap().to_string(), name);
         }
+    }
+
+    #[test]
+    fn names_sort_by_their_bytes() {
+        let names = ["a", "a!", "a1", "b", "cali0123456789a", "cali1", "\u{fc}"];
+        let parsed: Vec<LinkName> = names.iter().map(|name| name.parse().unwrap()).collect();
+        assert!(parsed.is_sorted());
     }
 
     #[test]

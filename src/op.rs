@@ -1,6 +1,7 @@
 //! The writes netkeel can do: a closed set, since the real and the model kernel must each handle
 //! every one. Shown, an op is the command an operator would type.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -197,22 +198,25 @@ impl fmt::Display for Ip<'_> {
 }
 
 /// A word quoted for a shell, where it needs to be.
-struct Quoted<'a>(&'a str);
+struct Quoted<T>(T);
 
-impl fmt::Display for Quoted<'_> {
+impl<T: AsRef<str>> fmt::Display for Quoted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "@%_+=:,./-".contains(c);
-        if !self.0.is_empty() && self.0.chars().all(plain) {
-            f.write_str(self.0)
+        let word = self.0.as_ref();
+        let plain = |c: u8| c.is_ascii_alphanumeric() || b"@%_+=:,./-".contains(&c);
+        if !word.is_empty() && word.bytes().all(plain) {
+            f.write_str(word)
         } else {
-            write!(f, "'{}'", self.0.replace('\'', r"'\''"))
+            write!(f, "'{}'", word.replace('\'', r"'\''"))
         }
     }
 }
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |target: &Target| Quoted(&target.name.to_string()).to_string();
+        fn name(target: &Target) -> Quoted<Cow<'_, str>> {
+            Quoted(target.name.as_text())
+        }
         match self {
             Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
             Op::RemoveFile { path } => write!(f, "rm {}", path.display()),
@@ -273,7 +277,7 @@ impl fmt::Display for Op {
                 if let Some(netns) = netns.name() {
                     write!(f, "ip netns exec {netns} ")?;
                 }
-                write!(f, "sysctl -w {}", Quoted(&format!("{key}={value}")))
+                write!(f, "sysctl -w {}", Quoted(format!("{key}={value}")))
             }
         }
     }

@@ -6,18 +6,14 @@ pub mod markdown;
 pub mod paint;
 pub mod text;
 
-use std::collections::BTreeMap;
-
 use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};
 
 /// The drift of each object, in order.
-fn by_object(plan: &Plan) -> BTreeMap<&Object, Vec<&Drift>> {
-    let mut objects: BTreeMap<&Object, Vec<&Drift>> = BTreeMap::new();
-    for drift in &plan.drift {
-        objects.entry(&drift.fact.object).or_default().push(drift);
-    }
-    objects
+fn by_object(plan: &Plan) -> impl Iterator<Item = (&Object, &[Drift])> {
+    let same = |a: &Drift, b: &Drift| a.fact.object == b.fact.object;
+    let objects = plan.drift.chunk_by(same);
+    objects.filter_map(|drift| Some((&drift.first()?.fact.object, drift)))
 }
 
 /// `1 change`, `2 changes`.

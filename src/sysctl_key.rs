@@ -6,10 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
+use crate::from_text;
 use crate::link_name::LinkName;
 
 /// A path below /proc/sys with `/` between its components: `net/ipv4/conf/eth0.100/rp_filter`.
@@ -48,7 +48,14 @@ impl SysctlKey {
 
     /// The key of an interface in a table, `conf` or `neigh`.
     pub fn of_interface(family: &str, table: &str, link: LinkName, leaf: &str) -> Self {
-        SysctlKey(format!("net/{family}/{table}/{link}/{leaf}").into())
+        // Every interface's rp_filter comes by here several times, and `format!` takes five times as
+        // long.
+        let link = link.as_text();
+        SysctlKey(
+            ["net/", family, "/", table, "/", &link, "/", leaf]
+                .concat()
+                .into(),
+        )
     }
 
     /// The same setting of another slot, `all` or `default`; none for a key that has no slot.
@@ -71,19 +78,16 @@ impl SysctlKey {
 
     /// Takes a per-interface key apart.
     pub fn per_interface(&self) -> Option<PerInterface<'_>> {
-        let mut parts = self.0.split('/');
-        let (net, family, table, slot, leaf) = (
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-        );
-        if net != "net"
-            || !matches!(family, "ipv4" | "ipv6")
-            || !matches!(table, "conf" | "neigh")
-            || parts.next().is_some()
-        {
+        let (family, rest) = self.0.strip_prefix("net/")?.split_once('/')?;
+        if !matches!(family, "ipv4" | "ipv6") {
+            return None;
+        }
+        let (table, rest) = rest.split_once('/')?;
+        if !matches!(table, "conf" | "neigh") {
+            return None;
+        }
+        let (slot, leaf) = rest.split_once('/')?;
+        if leaf.contains('/') {
             return None;
         }
         let slot = match slot {
@@ -226,7 +230,9 @@ impl fmt::Display for SysctlKey {
         if self.0.contains('.') {
             f.write_str(&self.0)
         } else {
-            f.write_str(&self.0.replace('/', "."))
+            let mut parts = self.0.split('/');
+            f.write_str(parts.next().unwrap_or_default())?;
+            parts.try_for_each(|part| write!(f, ".{part}"))
         }
     }
 }
@@ -245,8 +251,7 @@ impl Serialize for SysctlKey {
 
 impl<'de> Deserialize<'de> for SysctlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+        from_text::deserialize(deserializer)
     }
 }
 

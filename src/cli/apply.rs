@@ -105,6 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         &actor,
     );
     log.confirm_within = arguments.confirm_within;
+    log.compacts = ledger.wants_compacting();
     let mut watch = Watcher::new()?;
     watch.management = arguments.allow_management || arguments.confirm_within.is_some() || !store.is_host();
     watch.budget = budget(&store, &document)?;

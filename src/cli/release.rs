@@ -66,6 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let mut watch = Watcher::new()?;
     let mut log = Recorder::new(store, netns.clone(), &arguments.owner, "release", &actor);
+    log.compacts = ledger.wants_compacting();
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(&netns, |kernel| {
         apply(

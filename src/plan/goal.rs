@@ -45,7 +45,9 @@ pub struct Declared<'a> {
 impl Goal for Declared<'_> {
     fn scope(&self) -> Scope {
         let mut scope = self.document.scope();
-        if let Some(ledger) = self.holdings.ledger {
+        // What the document does not name is looked at only where it is to be put back.
+        let prunes = self.holdings.prune || self.document.prune;
+        if let Some(ledger) = self.holdings.ledger.filter(|_| prunes) {
             scope.extend(scope_of(ledger, &self.document.owner));
         }
         scope

@@ -20,7 +20,7 @@ pub fn plan(plan: &Plan) -> String {
                 )
             }
             _ => {
-                let (old, new) = (lines(&drift, false), lines(&drift, true));
+                let (old, new) = (lines(drift, false), lines(drift, true));
                 let name = object.to_string();
                 unified(
                     old.as_deref(),
@@ -35,7 +35,7 @@ pub fn plan(plan: &Plan) -> String {
 }
 
 /// The differing fields of an object; none when it is not there at all.
-fn lines(drift: &[&Drift], desired: bool) -> Option<String> {
+fn lines(drift: &[Drift], desired: bool) -> Option<String> {
     let mut out = String::new();
     for drift in drift {
         let value = if desired { &drift.desired } else { &drift.observed };

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::diff;
 use super::text::{subjects, summary};
-use super::{by_object, diff};
-use crate::plan::Plan;
+use crate::plan::{Drift, Plan};
 use crate::source::{Locator, Sources};
 
 /// Rows beyond this are counted, not shown: reviews cut long comments off.
@@ -16,10 +16,8 @@ pub fn plan(plan: &Plan, sources: &Sources) -> String {
     if !plan.drift.is_empty() {
         out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
         let mut locator = Locator::new(sources);
-        let rows = by_object(plan)
-            .into_values()
-            .flatten()
-            .filter(|drift| drift.fact.field != crate::fact::Field::Content);
+        let is_row = |drift: &&Drift| drift.fact.field != crate::fact::Field::Content;
+        let rows = plan.drift.iter().filter(is_row);
         for drift in rows.take(ROWS) {
             let (observed, desired) = (
                 drift.fact.show(drift.observed.as_ref()),

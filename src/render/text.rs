@@ -1,5 +1,6 @@
 //! A plan for a person at a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::paint::Paint;
@@ -7,7 +8,7 @@ use super::{by_object, count, file_text, unified};
 use crate::fact::{Field, Value};
 use crate::finding::{Finding, Severity};
 use crate::plan::{Drift, Plan, Step};
-use crate::source::{Locator, Sources};
+use crate::source::{Locator, Sources, Span};
 
 /// How to show a plan.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +24,13 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let paint = Paint(style.colour);
     let mut out = String::new();
     let mut locator = Locator::new(sources);
+    let mut places: BTreeMap<Span, String> = BTreeMap::new();
+    let (comes, changes, goes) = (paint.green("+"), paint.yellow("~"), paint.red("-"));
     for (object, drift) in by_object(plan) {
         let _ = writeln!(out, "  {}", paint.bold(object));
         let shown: Vec<(String, &Drift)> = drift
             .iter()
-            .map(|drift| (drift.fact.field.to_string(), *drift))
+            .map(|drift| (drift.fact.field.to_string(), drift))
             .collect();
         let width = shown
             .iter()
@@ -40,19 +43,20 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
                 continue;
             }
             let sign = if drift.desired.is_none() {
-                paint.red("-")
+                &goes
             } else if is_there(drift) {
-                paint.yellow("~")
+                &changes
             } else {
-                paint.green("+")
+                &comes
             };
             let change = change(drift);
             // What is given back stands in no document.
-            let declared = !drift.path.is_empty();
-            let place = if declared {
-                paint.dim(locator.locate(drift.span))
+            let place = if drift.path.is_empty() {
+                ""
             } else {
-                String::new()
+                // A match of a thousand interfaces stands in one place.
+                let known = places.entry(drift.span);
+                known.or_insert_with(|| paint.dim(locator.locate(drift.span)))
             };
             let _ = writeln!(out, "    {sign} {field:width$}  {change:28}  {place}");
         }
@@ -86,7 +90,7 @@ pub fn summary(plan: &Plan) -> String {
             plan.netns
         );
     }
-    let objects = by_object(plan).len();
+    let objects = by_object(plan).count();
     let inexact = plan
         .steps
         .iter()

@@ -2,9 +2,11 @@
 //! and is cut off before the next one is written.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::failed;
 use crate::error::Error;
@@ -34,17 +36,41 @@ pub(super) fn append_to(path: &Path) -> Result<File, Error> {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
             .open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        file.set_len(whole as u64)?;
-        file.seek(SeekFrom::End(0))?;
+        let length = file.metadata()?.len();
+        let whole = whole_lines(&mut file, length)?;
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        file.seek(SeekFrom::Start(whole))?;
         Ok(file)
     };
     open().map_err(|error| failed(&error, path))
+}
+
+/// Up to which byte a log has whole lines. It is read from its end, since a history grows long.
+fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
+    const STEP: u64 = 4096;
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        (&mut *file).take(end - start).read_to_end(&mut bytes)?;
+        if let Some(at) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// There is no log, or nothing in it.
+pub(super) fn is_empty(path: &Path) -> Result<bool, Error> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(failed(&error, path)),
+    }
 }
 
 /// Appends a line and, when `durable`, makes it survive a power cut.
@@ -60,6 +86,27 @@ pub(super) fn write(file: &mut File, line: &str, durable: bool, path: &Path) -> 
     if durable {
         done = done.and_then(|()| file.sync_data());
     }
+    done.map_err(|error| failed(&error, path))
+}
+
+/// Writes a value as a line of JSON, piece by piece: the steps of ten thousand interfaces make a
+/// line of megabytes. A crash in between leaves a torn line.
+pub(super) fn write_json(
+    file: &mut File,
+    value: &impl Serialize,
+    durable: bool,
+    path: &Path,
+) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(64 * 1024, &mut *file);
+    let done = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
+    let done = done
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
+    drop(out);
+    let done = match durable {
+        true => done.and_then(|()| file.sync_data()),
+        false => done,
+    };
     done.map_err(|error| failed(&error, path))
 }
 
@@ -117,6 +164,9 @@ mod tests {
         append(&path, "tor", false).unwrap();
         append(&path, "two\n", true).unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some("one\ntwo\n"));
+        append(&path, &"torn".repeat(5000), false).unwrap();
+        append(&path, "three\n", true).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one\ntwo\nthree\n"));
         replace(&path, "three\n").unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some("three\n"));
         remove(&path).unwrap();

@@ -7,7 +7,7 @@ use super::{Done, Store, Transaction, history, watchdog};
 use crate::apply::Log;
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{self, Entry, Header};
+use crate::journal::{self, Header};
 use crate::ledger::Claim;
 use crate::netns::Netns;
 use crate::plan::{Plan, Step};
@@ -23,6 +23,8 @@ pub struct Recorder {
     commands: Vec<String>,
     /// The apply is undone unless it is confirmed in this time.
     pub confirm_within: Option<Duration>,
+    /// The ledger is written anew before anything is added to it.
+    pub compacts: bool,
 }
 
 impl Recorder {
@@ -46,10 +48,12 @@ impl Recorder {
             released: Vec::new(),
             commands: Vec::new(),
             confirm_within: None,
+            compacts: false,
         }
     }
 
-    fn entries(&mut self, plan: &Plan) -> Vec<Entry> {
+    /// Keeps what is written down once the plan holds.
+    fn keep(&mut self, plan: &Plan) {
         self.commands
             .extend(plan.steps.iter().map(|step| step.op.to_string()));
         let kept = plan
@@ -63,15 +67,11 @@ impl Recorder {
             wrote: drift.desired.clone(),
         }));
         self.released.extend(plan.released.iter().cloned());
-        plan.steps
-            .iter()
-            .map(|step| Entry::new(step, &plan.drift))
-            .collect()
     }
 
-    fn note(&self, result: &str) -> Result<(), Error> {
-        self.store
-            .note(&Done::new(&self.header, self.commands.clone(), result))
+    fn note(&mut self, result: &str) -> Result<(), Error> {
+        let commands = std::mem::take(&mut self.commands);
+        self.store.note(&Done::new(&self.header, commands, result))
     }
 }
 
@@ -82,17 +82,16 @@ impl Log for Recorder {
             // Armed first: whatever happens from here on, somebody undoes it.
             watchdog::arm(&self.header, within)?;
         }
-        let entries = self.entries(plan);
-        let released = plan.released.clone();
-        self.transaction = Some(self.store.begin(self.header.clone(), entries, released)?);
+        self.keep(plan);
+        self.transaction = Some(self.store.begin(self.header.clone(), plan, self.compacts)?);
         Ok(())
     }
 
     fn add(&mut self, plan: &Plan) -> Result<(), Error> {
-        let entries = self.entries(plan);
-        self.transaction.as_mut().map_or(Ok(()), |transaction| {
-            transaction.add(entries, plan.released.clone())
-        })
+        self.keep(plan);
+        self.transaction
+            .as_mut()
+            .map_or(Ok(()), |transaction| transaction.add(plan))
     }
 
     fn mark(&mut self, step: &Step) -> Result<(), Error> {

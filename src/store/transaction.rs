@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{self, Entry, Header, Journal, MARK, UNDOING};
+use crate::journal::{Header, Journal, MARK, StepsLine, UNDOING};
 use crate::ledger::{self, Claim};
+use crate::plan::Plan;
 
 /// An apply that is under way.
 #[derive(Debug)]
@@ -33,54 +34,41 @@ pub struct Pending {
 }
 
 impl Store {
-    /// Begins an apply: from here on, whatever happens can be undone.
+    /// Begins an apply: from here on, whatever happens can be undone. The ledger is compacted here,
+    /// where no journal is over because the ledger names its transaction.
     ///
     /// # Errors
     /// When the journal cannot be written; nothing has happened then.
-    pub fn begin(
-        &self,
-        header: Header,
-        entries: Vec<Entry>,
-        released: Vec<Fact>,
-    ) -> Result<Transaction, Error> {
+    pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
         self.make()?;
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
         log::remove(&self.live_path())?;
-        let (durable, live): (Vec<Entry>, Vec<Entry>) =
-            entries.into_iter().partition(|entry| entry.op.is_durable());
-        // In this order: who finds the live one finds all that was to be done.
-        let durable_file = match durable.is_empty() {
-            true => None,
-            false => Some(self.start(
-                self.durable_path(),
-                &header,
-                journal::steps_line(durable, Vec::new())?,
-                true,
-            )?),
+        if compacts {
+            self.compact()?;
+        }
+        let start = |path: PathBuf, steps: StepsLine<'_>, durable| -> Result<File, Error> {
+            let mut file = log::append_to(&path)?;
+            log::write_json(&mut file, &header, false, &path)?;
+            log::write_json(&mut file, &steps, durable, &path)?;
+            if durable {
+                log::sync_directory(&path)?;
+            }
+            Ok(file)
         };
-        let live_file = self.start(
-            self.live_path(),
-            &header,
-            journal::steps_line(live, released)?,
-            false,
-        )?;
+        // In this order: who finds the live one finds all that was to be done.
+        let steps = StepsLine::new(plan, true);
+        let durable = match steps.is_empty() {
+            true => None,
+            false => Some(start(self.durable_path(), steps, true)?),
+        };
+        let live = start(self.live_path(), StepsLine::new(plan, false), false)?;
         Ok(Transaction {
             store: self.clone(),
             header,
-            live: live_file,
-            durable: durable_file,
+            live,
+            durable,
         })
-    }
-
-    fn start(&self, path: PathBuf, header: &Header, steps: String, durable: bool) -> Result<File, Error> {
-        let mut file = log::append_to(&path)?;
-        let text = journal::header_line(header)? + &steps;
-        log::write(&mut file, &text, durable, &path)?;
-        if durable {
-            log::sync_directory(&path)?;
-        }
-        Ok(file)
     }
 
     /// An apply that was interrupted, or that waits to be confirmed. Reads only.
@@ -160,7 +148,7 @@ impl Store {
     pub fn commit(&self, transaction: &str, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
         let path = self.ledger_path();
         let mut lines = String::new();
-        if log::read(&path)?.is_none_or(|text| text.is_empty()) {
+        if log::is_empty(&path)? {
             lines.push_str(&ledger::first_line()?);
         }
         // Also when there are none: the line says that the apply was committed.
@@ -172,17 +160,12 @@ impl Store {
         log::unlink(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.
-        let _ = log::remove(&self.durable_path()).and_then(|()| self.compact());
+        let _ = log::remove(&self.durable_path());
         Ok(())
     }
 
     fn compact(&self) -> Result<(), Error> {
-        let ledger = self.ledger()?;
-        if ledger.wants_compacting() {
-            log::replace(&self.ledger_path(), &ledger.compact()?)
-        } else {
-            Ok(())
-        }
+        log::replace(&self.ledger_path(), &self.ledger()?.compact()?)
     }
 }
 
@@ -229,13 +212,9 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn add(&mut self, entries: Vec<Entry>, released: Vec<Fact>) -> Result<(), Error> {
-        log::write(
-            &mut self.live,
-            &journal::steps_line(entries, released)?,
-            false,
-            &self.store.live_path(),
-        )
+    pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
+        let steps = StepsLine::new(plan, false);
+        log::write_json(&mut self.live, &steps, false, &self.store.live_path())
     }
 
     /// The apply is done.
