@@ -301,7 +301,10 @@ impl Document {
 
     /// What it wants of a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
-        let mut wants = Wants::default();
+        let mut wants = Wants {
+            made: self.sections.iter().flat_map(|section| section.makes()).collect(),
+            ..Wants::default()
+        };
         for section in &self.sections {
             section.wants(host, &mut wants);
         }

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 
 use crate::document::shape::Field;
 use crate::error::Diagnostics;
+use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::snapshot::{Scope, Snapshot};
 use crate::source::Node;
@@ -41,6 +42,11 @@ pub struct Context<'a> {
 pub trait Section: Debug + Send + Sync {
     /// Names the facts that [`Section::wants`] will look at.
     fn scope(&self, scope: &mut Scope);
+
+    /// The interfaces that it makes.
+    fn makes(&self) -> Vec<LinkName> {
+        Vec::new()
+    }
 
     /// Says what the host should be like. `host` holds at least what [`Section::scope`] named.
     fn wants(&self, host: &Snapshot, wants: &mut Wants);

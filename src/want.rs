@@ -1,6 +1,6 @@
 //! What a document wants of a host: one value for each fact, with the place that says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Value};
@@ -28,6 +28,8 @@ pub struct Want {
 pub struct Wants {
     /// The wants.
     pub facts: BTreeMap<Fact, Want>,
+    /// Interfaces that the document makes: no match reaches them.
+    pub made: BTreeSet<LinkName>,
     /// What is wrong: conflicts, values a device cannot take, refusals.
     pub diagnostics: Diagnostics,
     /// What should be known.

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ipnet::IpNet;
-use netkeel::apply::{Applied, Session, Unlogged, Unwatched, apply};
+use netkeel::apply::{Applied, Session, Unlogged, Unwatched, apply, undo};
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::kernel::{Kernel, Live, Modelled};
@@ -160,12 +160,15 @@ fn hold(case: &Case, kernel: &mut dyn Kernel, scope: &Scope) -> Result<(), Strin
     if second.done > 0 {
         return Err(format!("applied again, it wrote {} times", second.done));
     }
-    for step in applied.plan.steps.iter().rev() {
-        for op in &step.undo.ops {
-            kernel
-                .execute(op)
-                .map_err(|error| format!("undoing with `{op}`: {error}"))?;
-        }
+    let ops = applied
+        .plan
+        .steps
+        .iter()
+        .rev()
+        .flat_map(|step| step.undo.ops.clone());
+    let (_, remaining) = undo(kernel, ops);
+    if !remaining.is_empty() {
+        return Err(format!("this is not undone: {remaining:#?}"));
     }
     let after = kernel.snapshot(scope).unwrap();
     same(&before, &after, &applied.plan)

@@ -27,7 +27,7 @@ pub(super) struct Planner<'a> {
     /// together must not chase each other for ever.
     put_right: BTreeSet<Fact>,
     /// What each changed fact was before the plan.
-    originals: BTreeMap<Fact, Option<Value>>,
+    originals: undo::Originals,
     /// Wanted facts that the kernel would refuse to write, and why.
     pub(super) refused: Vec<(Fact, Error)>,
     pub(super) steps: Vec<Step>,
@@ -42,7 +42,7 @@ impl<'a> Planner<'a> {
             queue: BTreeMap::new(),
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
-            originals: BTreeMap::new(),
+            originals: undo::Originals::new(),
             refused: Vec::new(),
             steps: Vec::new(),
         }
@@ -98,7 +98,6 @@ impl<'a> Planner<'a> {
                 self.refused.push((fact, error));
                 continue;
             }
-            let before = self.model.host.get(&fact).value();
             let mode = match &fact.object {
                 Object::File(path) => mode(&self.model.host, path),
                 _ => 0,
@@ -109,11 +108,10 @@ impl<'a> Planner<'a> {
                     .entry(change.fact.clone())
                     .or_insert_with(|| change.from.clone());
             }
-            let original = self.originals.get(&fact).cloned().unwrap_or(before);
             // What is done to a device that this plan makes goes with it.
             let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
-                _ => undo::undo(&mut self.model, &op, &fact, &changes, original.as_ref(), mode),
+                _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
             };
             // A device is deleted only when netkeel made it and is told to give it back.
             let permitted =

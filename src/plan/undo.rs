@@ -1,6 +1,6 @@
 //! The undo of an op, computed from all facts that the model says the op changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,22 +12,25 @@ use crate::fact::{Fact, Field, Value};
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
 
+/// The values that facts had before the plan, of those that it has changed so far.
+pub(super) type Originals = BTreeMap<Fact, Option<Value>>;
+
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
 /// `mode` is that of the file before, where the op is for one.
 ///
-/// The op's own fact gets back `original`, the value it had before the plan, and not the one that
-/// an op before this one may have left it: that op's undo could not put it right any more, because
-/// an interface that was written once does not follow `default` again.
+/// The op's own fact gets back what it was before the plan, and not what an op before this one may
+/// have made it: that op's undo could not put it right any more, because an interface that was
+/// written once does not follow `default` again.
 pub(super) fn undo(
     model: &mut Model,
     op: &Op,
     own: &Fact,
     changes: &[Change],
-    original: Option<&Value>,
+    originals: &Originals,
     mode: u32,
 ) -> Undo {
-    let mut ops = Vec::new();
-    let loses = loses(op, changes);
+    let is = model.host.get(own).value();
+    let original = originals.get(own).unwrap_or(&is);
     let back = match op {
         // What was deleted cannot be made again from what is known of it; the new one goes.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
@@ -36,38 +39,83 @@ pub(super) fn undo(
                 ..target.clone()
             },
         }),
-        _ if model.host.get(own).value().as_ref() == original => None,
-        Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),
-        _ => write(own, original, &model.host),
-    };
-    if stands_alone(op) {
-        ops.extend(back);
-        return Undo { ops, loses };
-    }
-    let mut beside = BTreeMap::new();
-    let mut note = |changes: &[Change]| {
-        for change in changes.iter().filter(|change| change.fact != *own) {
-            beside
-                .entry(change.fact.clone())
-                .or_insert_with(|| change.from.clone());
+        _ if is == *original => None,
+        Op::WriteFile { path, .. } | Op::RemoveFile { path } => {
+            Some(restore_file(path, original.as_ref(), mode))
         }
+        _ => write(own, original.as_ref(), &model.host),
     };
-    note(changes);
-    // Going back changes more than its own fact too, and not always what the op did.
-    if let Some(back) = back {
-        note(&model.apply(&back));
-        ops.push(back);
+    let ops = if stands_alone(op) {
+        back.into_iter().collect()
+    } else {
+        all_back(model, back, own, changes, originals)
+    };
+    Undo {
+        ops,
+        loses: loses(op, changes),
     }
-    for (fact, from) in beside.iter().filter(|(fact, _)| can_come_back(fact)) {
-        let now = model.host.get(fact);
-        if now != from.clone().map_or(Observed::Absent, Observed::Value)
-            && let Some(op) = write(fact, from.as_ref(), &model.host)
-        {
-            ops.push(op);
+}
+
+/// Tries the way back on the model, until nothing is left to put back: going back changes more than
+/// its own fact too, and not always what the op did.
+fn all_back(
+    model: &mut Model,
+    back: Option<Op>,
+    own: &Fact,
+    changes: &[Change],
+    originals: &Originals,
+) -> Vec<Op> {
+    /// A device down or smaller, what stands on it, and their addresses.
+    const ROUNDS: usize = 4;
+    let mut changed: Vec<(Fact, Option<Value>)> = changes
+        .iter()
+        .map(|change| (change.fact.clone(), change.from.clone()))
+        .collect();
+    let mut known: BTreeSet<Fact> = changes.iter().map(|change| change.fact.clone()).collect();
+    let mut trial = model.trial();
+    let mut done = Vec::new();
+    let mut next: Vec<Op> = back.into_iter().collect();
+    for _ in 0..ROUNDS {
+        for op in next {
+            for change in model.attempt(&op, &mut trial) {
+                if known.insert(change.fact.clone()) {
+                    let original = originals.get(&change.fact).unwrap_or(&change.from).clone();
+                    changed.push((change.fact, original));
+                }
+            }
+            done.push(op);
+        }
+        next = to_put_back(&changed, own, model);
+        if next.is_empty() {
+            break;
         }
     }
-    model.apply(op);
-    Undo { ops, loses }
+    model.revert(trial);
+    done
+}
+
+/// The ops that give changed facts what they had.
+fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> Vec<Op> {
+    let is = |fact: &Fact| model.host.get(fact);
+    let mut wrong: Vec<&(Fact, Option<Value>)> = changed
+        .iter()
+        .filter(|(fact, _)| fact != own && can_come_back(fact))
+        .filter(|(fact, was)| is(fact) != was.clone().map_or(Observed::Absent, Observed::Value))
+        .collect();
+    wrong.sort_by_key(|(fact, _)| rank(fact.field));
+    wrong
+        .into_iter()
+        .filter_map(|(fact, was)| write(fact, was.as_ref(), &model.host))
+        .collect()
+}
+
+/// What must be back before something else can be: addresses need the family, which needs the MTU.
+fn rank(field: Field) -> u8 {
+    match field {
+        Field::Mtu => 0,
+        Field::Address(_) => 2,
+        _ => 1,
+    }
 }
 
 /// Ops that change nothing but their own fact, in both directions.

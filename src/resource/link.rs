@@ -122,7 +122,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Settings of interfaces that others make. An exact name beats a match field by field.",
+    doc: "Settings of interfaces that others make. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
 };
 
 fn glob(text: &str) -> Result<(), Error> {
@@ -311,8 +311,8 @@ impl Section for Links {
                     scope.families.ipv4 = true;
                 }
                 (fact::Field::Mtu, Value::Number(mtu)) => scope.of_mtu(*mtu),
-                // IPv6 addresses go with an interface that goes down.
-                (fact::Field::Up, Value::Switch(false)) => scope.families.ipv6 = true,
+                // IPv6 addresses go with an interface that goes down, also to undo its going up.
+                (fact::Field::Up, _) => scope.families.ipv6 = true,
                 _ => {}
             }
         }

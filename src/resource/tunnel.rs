@@ -201,7 +201,8 @@ impl Section for Tunnels {
             for (field, value, ..) in &tunnel.settings {
                 match field {
                     fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    fact::Field::Up => scope.families.ipv6 |= *value == Value::Switch(false),
+                    // IPv6 addresses go with a tunnel that goes down, also to undo its going up.
+                    fact::Field::Up => scope.families.ipv6 = true,
                     fact::Field::Mtu => {
                         if let Value::Number(mtu) = value {
                             scope.of_mtu(*mtu);
@@ -221,6 +222,10 @@ impl Section for Tunnels {
             scope.sysctls.extend(starts_with.map(SysctlKey::known));
             scope.of_default_ipv6();
         }
+    }
+
+    fn makes(&self) -> Vec<LinkName> {
+        self.entries.iter().map(|tunnel| tunnel.name).collect()
     }
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {

@@ -4,6 +4,7 @@
 mod address;
 mod link;
 mod refusal;
+mod revert;
 mod stack;
 mod sysctl;
 

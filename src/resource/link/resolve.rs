@@ -24,6 +24,9 @@ impl Links {
         }
         let mut told = BTreeSet::new();
         for (name, link) in &host.links {
+            if wants.made.contains(name) {
+                continue;
+            }
             self.matched(*name, link, &mut told, wants);
         }
     }

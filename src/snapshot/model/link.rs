@@ -30,8 +30,6 @@ impl Model {
         self.sysctls_appear(target.name, "ipv6", &mut beside);
     }
 
-    /// A device goes, and with it what cannot be without it: the other end of a veth, and the
-    /// devices that stand on it.
     /// What a device that is gone was like: to make it again takes that.
     fn fields_vanish(&self, name: LinkName, gone: &Link, changes: &mut Vec<Change>) {
         const FIELDS: [Field; 8] = [
@@ -55,6 +53,8 @@ impl Model {
         }
     }
 
+    /// A device goes, and with it what cannot be without it: the other end of a veth, and the
+    /// devices that stand on it.
     pub(super) fn remove(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         let fact = Fact::link(&self.host.netns, name, Field::Kind);
         let from = self.host.get(&fact).value();

@@ -140,6 +140,27 @@ impl Stack {
         follow
     }
 
+    /// Which bridges do not follow their ports.
+    pub(super) fn pinned(&self) -> BTreeMap<u32, bool> {
+        let pinned = self.bridges.iter();
+        pinned.map(|(index, bridge)| (*index, bridge.pinned)).collect()
+    }
+
+    /// Makes that as it was.
+    pub(super) fn pin(&mut self, pinned: &BTreeMap<u32, bool>) {
+        for (index, bridge) in &mut self.bridges {
+            bridge.pinned = pinned.get(index).copied().unwrap_or(bridge.pinned);
+        }
+    }
+
+    /// A port of a bridge has another MTU, and nothing follows from it.
+    pub(super) fn port_changed(&mut self, master: Option<u32>, from: u32, to: u32) {
+        if let Some(bridge) = master.and_then(|master| self.bridges.get_mut(&master)) {
+            take(&mut bridge.ports, from);
+            *bridge.ports.entry(to).or_default() += 1;
+        }
+    }
+
     /// The VLANs of a device. One with loose binding does not go down with its device, which a
     /// snapshot does not tell.
     pub(super) fn vlans(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {

@@ -1,0 +1,367 @@
+//! What is true of every document and every host, on the model kernel. The hosts and documents are
+//! the same in each run; NETKEEL_SEED makes others, PROPTEST_CASES more of them.
+
+#[path = "support/generate.rs"]
+mod generate;
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
+use netkeel::document::Document;
+use netkeel::error::{Diagnostics, Error, ErrorKind};
+use netkeel::fact::{Fact, Field, Object};
+use netkeel::kernel::Modelled;
+use netkeel::link_name::LinkName;
+use netkeel::netns::Netns;
+use netkeel::plan::{Plan, Step, plan};
+use netkeel::render::json;
+use netkeel::snapshot::{Model, Observed, Snapshot};
+use netkeel::source::{Sources, report};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use proptest::{prop_assert, prop_assert_eq};
+use serde_json::{Map, Value};
+
+use generate::{documents, hosts};
+
+/// Runs a property on as many pairs as are asked for.
+fn hold(cases: u32, property: impl Fn(&Value, &Snapshot) -> Result<(), TestCaseError>) {
+    let seed = std::env::var("NETKEEL_SEED").map_or(20_261_120, |seed| seed.parse().unwrap());
+    let mut config = Config {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    let result = TestRunner::new(config).run(&(documents(), hosts()), |(document, host)| {
+        property(&document, &host)
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(why, (document, host))) => {
+            let steps = planned(&document, &host).ok().flatten();
+            let steps = steps.map_or(Vec::new(), |(_, plan)| plan.steps);
+            let show = |step: &Step| {
+                let undo: Vec<String> = step.undo.ops.iter().map(ToString::to_string).collect();
+                format!("{}    # undo: {}", step.op, undo.join("; "))
+            };
+            let steps: Vec<String> = steps.iter().map(show).collect();
+            let host = serde_json::to_string(&host).unwrap();
+            panic!(
+                "NETKEEL_SEED={seed}: {why}\n{document}\n{host}\n{}",
+                steps.join("\n")
+            );
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Reads a document that is given in one or several files.
+fn read(files: &[&Value], netns: &Netns) -> (Document, Sources) {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let mut layers = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        let text = serde_json::to_vec_pretty(file).unwrap();
+        layers.extend(sources.load(&format!("{number}.json"), text, None, &mut diagnostics));
+    }
+    let document = Document::read(layers, netns.clone(), &mut diagnostics);
+    assert!(
+        diagnostics.is_empty(),
+        "{}",
+        report::render(&diagnostics, &sources, false)
+    );
+    (document, sources)
+}
+
+/// The plan, where there can be one.
+fn planned(document: &Value, host: &Snapshot) -> Result<Option<(Document, Plan)>, TestCaseError> {
+    let (document, _) = read(&[document], &host.netns);
+    let Ok(plan) = plan(&document, host) else {
+        return Ok(None);
+    };
+    prop_assert_eq!(&plan.problems, &[], "everything was read");
+    Ok(Some((document, plan)))
+}
+
+/// Applies as `netkeel apply --allow-lossy` does.
+fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
+    let session = Session {
+        kernel,
+        log: &mut Unlogged,
+        lossy: true,
+        watch: &mut Unwatched,
+    };
+    apply(document, session).map(|applied| applied.done)
+}
+
+#[test]
+fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
+    hold(500, |document, host| {
+        let Some((document, plan)) = planned(document, host)? else {
+            return Ok(());
+        };
+        let mut kernel = Modelled::new(host.clone());
+        let done = run(&document, &mut kernel).map_err(because)?;
+        prop_assert!(done >= plan.steps.len());
+        let again = netkeel::plan::plan(&document, &kernel.model.host).map_err(because)?;
+        prop_assert!(again.in_sync(), "{again:#?}");
+        let second = run(&document, &mut kernel).map_err(because)?;
+        prop_assert_eq!(second, 0, "applied again, it writes");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_the_document_does_not_mention_survives() {
+    hold(500, |document, host| {
+        let Some((document, plan)) = planned(document, host)? else {
+            return Ok(());
+        };
+        let wants = document.wants(host);
+        let mut model = Model::new(host.clone());
+        let mut told = BTreeSet::new();
+        for step in &plan.steps {
+            told.extend(model.apply(&step.op).into_iter().map(|change| change.fact));
+        }
+        for fact in facts(host).into_iter().chain(facts(&model.host)) {
+            let (before, after) = (host.get(&fact), model.host.get(&fact));
+            // What a device that is made again had is gone with it.
+            let made_again = |name: LinkName| told.contains(&Fact::link(&host.netns, name, Field::Kind));
+            if before != after && !fact.link_name().is_some_and(made_again) {
+                prop_assert!(
+                    wants.facts.contains_key(&fact) || told.contains(&fact),
+                    "{fact} was {before:?} and is {after:?}"
+                );
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
+    hold(200, |document, host| {
+        let Some((_, plan)) = planned(document, host)? else {
+            return Ok(());
+        };
+        for end in 0..=plan.steps.len() {
+            let (done, _) = plan.steps.split_at(end);
+            let mut kernel = Modelled::new(host.clone());
+            for step in done {
+                kernel.model.apply(&step.op);
+            }
+            let ops = done.iter().rev().flat_map(|step| step.undo.ops.clone());
+            let (_, remaining) = netkeel::apply::undo(&mut kernel, ops);
+            prop_assert!(remaining.is_empty(), "{remaining:?}");
+            same(host, &kernel.model.host, done)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_apply_that_fails_anywhere_leaves_the_host_as_it_was() {
+    hold(200, |document, host| {
+        let Some((document, plan)) = planned(document, host)? else {
+            return Ok(());
+        };
+        for at in 0..plan.steps.len() {
+            let refused = Error::new(ErrorKind::Refused, "no");
+            let mut kernel = Modelled::new(host.clone()).failing(at, refused);
+            let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {
+                return Err(TestCaseError::fail(format!("op {at} fails and apply does not")));
+            };
+            prop_assert!(rollback.remaining.is_empty(), "{:?}", rollback.remaining);
+            let (done, _) = plan.steps.split_at(at);
+            same(host, &kernel.model.host, done)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_document_that_says_nothing_plans_nothing() {
+    hold(100, |_, host| {
+        let (_, plan) = planned(&serde_json::json!({ "version": 1 }), host)?.unwrap();
+        prop_assert!(plan.in_sync() && plan.findings.is_empty(), "{plan:#?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_plan_does_not_depend_on_the_order_of_keys_and_files() {
+    hold(200, |document, host| {
+        let (straight, _) = read(&[document], &host.netns);
+        let turned = backwards(document);
+        let (turned, _) = read(&[&turned], &host.netns);
+        let (one, other) = halves(document);
+        let (layered, _) = read(&[&one, &other], &host.netns);
+        let (swapped, _) = read(&[&other, &one], &host.netns);
+        let expected = essence(&plan(&straight, host));
+        for document in [turned, layered, swapped] {
+            prop_assert_eq!(&essence(&plan(&document, host)), &expected);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn planning_is_deterministic() {
+    hold(100, |document, host| {
+        let (first, sources) = read(&[document], &host.netns);
+        let (second, _) = read(&[document], &host.netns);
+        let (first, second) = (plan(&first, host), plan(&second, host));
+        prop_assert_eq!(&first, &second);
+        if let (Ok(first), Ok(second)) = (first, second) {
+            let text = |plan: &Plan| json::plan(plan, &sources).to_string();
+            prop_assert_eq!(text(&first), text(&second));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn plans_and_snapshots_are_as_their_schemas_say() {
+    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+    let of_plan = schema(include_str!("../src/render/plan.schema.json"));
+    let of_snapshot = schema(include_str!("../src/snapshot/snapshot.schema.json"));
+    let check = |validator: &jsonschema::Validator, json: &Value| {
+        let wrong: Vec<String> = validator
+            .iter_errors(json)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        prop_assert!(wrong.is_empty(), "{wrong:#?}\n{json:#}");
+        Ok(())
+    };
+    hold(200, |document, host| {
+        let json = serde_json::to_value(host).unwrap();
+        check(&of_snapshot, &json)?;
+        prop_assert_eq!(&Snapshot::from_json(&json.to_string()).unwrap(), host);
+        let (document, sources) = read(&[document], &host.netns);
+        if let Ok(plan) = plan(&document, host) {
+            check(&of_plan, &json::plan(&plan, &sources))?;
+        }
+        Ok(())
+    });
+}
+
+fn because(failure: impl std::fmt::Debug) -> TestCaseError {
+    TestCaseError::fail(format!("{failure:#?}"))
+}
+
+/// All facts that a snapshot holds.
+fn facts(host: &Snapshot) -> BTreeSet<Fact> {
+    const FIELDS: [Field; 9] = [
+        Field::Kind,
+        Field::RpFilter,
+        Field::Forwarding,
+        Field::Forwarding6,
+        Field::DisableIpv6,
+        Field::Mtu,
+        Field::Up,
+        Field::TxQueueLength,
+        Field::Alias,
+    ];
+    let mut facts: BTreeSet<Fact> = host
+        .sysctls
+        .keys()
+        .map(|key| Fact::sysctl(&host.netns, key))
+        .collect();
+    for (name, link) in &host.links {
+        let addresses = link.addresses.iter().map(|address| Field::Address(*address));
+        facts.extend(
+            FIELDS
+                .into_iter()
+                .chain(addresses)
+                .map(|field| Fact::link(&host.netns, *name, field)),
+        );
+    }
+    facts.extend(host.files.keys().map(|path| Fact::file(path)));
+    facts
+}
+
+/// Compares a host with itself after steps were undone, aside from devices that are lost, which
+/// their steps say, and from what was only looked for.
+fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCaseError> {
+    let gone: BTreeSet<LinkName> = done
+        .iter()
+        .flat_map(|step| &step.undo.loses)
+        .filter_map(|lost| {
+            lost.strip_prefix("the device ")?
+                .split([' ', ','])
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    // Settings that were not read and that the plan says start anew.
+    let anew = |fact: &Fact| match (&fact.object, fact.link_name()) {
+        (Object::Sysctl(key), Some(name)) => {
+            let lost = format!("the settings below net.ipv6.conf.{name},");
+            let mut all = done.iter().flat_map(|step| &step.undo.loses);
+            key.path().starts_with("net/ipv6/") && all.any(|loses| loses.starts_with(&lost))
+        }
+        _ => false,
+    };
+    for fact in facts(before).union(&facts(after)) {
+        let link_local =
+            matches!(fact.field, Field::Address(IpNet::V6(net)) if net.addr().is_unicast_link_local());
+        if link_local || fact.link_name().is_some_and(|name| gone.contains(&name)) || anew(fact) {
+            continue;
+        }
+        let (was, is) = (before.get(fact), after.get(fact));
+        let unread = matches!((&was, &is), (Observed::Unread, Observed::Absent));
+        prop_assert!(was == is || unread, "{fact} was {was:?} and is {is:?}");
+    }
+    Ok(())
+}
+
+/// What counts of a plan: not the places in the document.
+fn essence(plan: &Result<Plan, Box<Diagnostics>>) -> String {
+    match plan {
+        Ok(plan) => {
+            let drift: Vec<_> = plan
+                .drift
+                .iter()
+                .map(|drift| (&drift.fact, &drift.observed, &drift.desired))
+                .collect();
+            format!("{drift:#?} {:#?}", plan.steps)
+        }
+        Err(_) => "refused".into(),
+    }
+}
+
+/// The same with the keys of all maps in reverse.
+fn backwards(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries = map
+                .iter()
+                .rev()
+                .map(|(key, value)| (key.clone(), backwards(value)));
+            Value::Object(entries.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Two documents that together say the same: every second entry of each kind in each of them.
+fn halves(document: &Value) -> (Value, Value) {
+    let (mut one, mut other) = (Map::new(), Map::new());
+    for (kind, entries) in document.as_object().unwrap() {
+        let Value::Object(entries) = entries else {
+            one.insert(kind.clone(), entries.clone());
+            continue;
+        };
+        for (number, (key, value)) in entries.iter().enumerate() {
+            let half = if number % 2 == 0 { &mut one } else { &mut other };
+            let entries = half.entry(kind.clone()).or_insert_with(|| Map::new().into());
+            entries[key] = value.clone();
+        }
+    }
+    other.insert("version".into(), 1.into());
+    (one.into(), other.into())
+}

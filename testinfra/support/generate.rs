@@ -1,0 +1,336 @@
+//! Hosts as the kernel could have them, and documents for them.
+
+use std::collections::BTreeSet;
+
+use netkeel::netns::Netns;
+use netkeel::persist;
+use netkeel::snapshot::{Families, Link, Reading, Snapshot, Support};
+use netkeel::tunnel_mode::TunnelMode;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Map, Value, json};
+
+/// Sysctls of a namespace, each with values it can have.
+const GLOBAL: &[(&str, &[&str])] = &[
+    ("net/core/somaxconn", &["4096", "65535"]),
+    ("net/ipv4/conf/all/accept_redirects", &["0", "1"]),
+    ("net/ipv4/conf/all/log_martians", &["0", "1"]),
+    ("net/ipv4/conf/all/rp_filter", &["0", "1", "2"]),
+    ("net/ipv4/conf/default/forwarding", &["0", "1"]),
+    ("net/ipv4/conf/default/log_martians", &["0", "1"]),
+    ("net/ipv4/conf/default/rp_filter", &["0", "1", "2"]),
+    ("net/ipv4/ip_forward", &["0", "1"]),
+    ("net/ipv4/tcp_mtu_probing", &["0", "1", "2"]),
+    (
+        "net/ipv4/tcp_rmem",
+        &["4096 131072 6291456", "4096 131072 33554432"],
+    ),
+    ("net/ipv6/conf/all/disable_ipv6", &["0", "1"]),
+    ("net/ipv6/conf/all/forwarding", &["0", "1"]),
+    ("net/ipv6/conf/default/disable_ipv6", &["0", "1"]),
+    ("net/ipv6/conf/default/forwarding", &["0", "1"]),
+    ("net/ipv6/conf/default/proxy_ndp", &["0", "1"]),
+];
+
+/// Sysctls of each interface.
+const OF_A_LINK: &[(&str, &str)] = &[
+    ("ipv4", "forwarding"),
+    ("ipv4", "log_martians"),
+    ("ipv4", "rp_filter"),
+    ("ipv6", "disable_ipv6"),
+    ("ipv6", "forwarding"),
+    ("ipv6", "proxy_ndp"),
+];
+
+type Device = (
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+/// The interfaces that a host may have, with their kind, the one below and the one above them.
+const LINKS: &[Device] = &[
+    ("lo", None, None, None),
+    ("eth0", None, None, None),
+    ("eth1", None, None, Some("br0")),
+    ("br0", Some("bridge"), None, None),
+    ("cali1", Some("veth"), Some("pod1"), Some("br0")),
+    ("pod1", Some("veth"), Some("cali1"), None),
+    ("cali2", Some("veth"), None, None),
+    ("eth0.100", Some("vlan"), Some("eth0"), None),
+    ("mac", Some("macvlan"), Some("eth0.100"), None),
+    ("ovn0", Some("openvswitch"), None, None),
+    ("ipip0", Some("ipip"), None, None),
+    ("ipip60", Some("ip6tnl"), None, None),
+    ("tunl0", Some("ipip"), None, None),
+];
+
+/// What is chosen freely for an interface; what does not go together is put right.
+#[derive(Clone, Debug)]
+struct Draft {
+    there: bool,
+    external: bool,
+    mtu: u32,
+    up: bool,
+    txqueuelen: u32,
+    alias: bool,
+    conf: [i32; 4],
+    leaves: [bool; 2],
+    ipv4: bool,
+    ipv6: bool,
+    enslaved: bool,
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let mtu = select(vec![1200, 1279, 1280, 1400, 1460, 1500, 9000]);
+    let conf = (0..3, 0..2, 0..2, 0..2);
+    (
+        (prop::bool::weighted(0.8), any::<bool>(), mtu, any::<bool>()),
+        (
+            select(vec![0, 500, 1000]),
+            any::<bool>(),
+            conf,
+            any::<[bool; 2]>(),
+        ),
+        any::<[bool; 3]>(),
+    )
+        .prop_map(
+            |((there, external, mtu, up), (txqueuelen, alias, conf, leaves), bits)| Draft {
+                there,
+                external,
+                mtu,
+                up,
+                txqueuelen,
+                alias,
+                conf: [conf.0, conf.1, conf.2, conf.3],
+                leaves,
+                ipv4: bits[0],
+                ipv6: bits[1],
+                enslaved: bits[2],
+            },
+        )
+}
+
+/// A host: everything that a document of [`documents`] can ask for was read.
+pub fn hosts() -> impl Strategy<Value = Snapshot> {
+    let globals: Vec<_> = GLOBAL.iter().map(|(_, values)| select(values.to_vec())).collect();
+    let support = select(vec![Support::Yes, Support::Yes, Support::Yes, Support::Unknown]);
+    (vec(draft(), LINKS.len()), globals, support, any::<bool>()).prop_map(
+        |(drafts, globals, support, named)| {
+            let netns = if named {
+                Netns::named("pod")
+            } else {
+                Netns::CURRENT
+            };
+            let mut host = Snapshot::empty(netns);
+            host.kernel = "6.12.0".into();
+            host.families = Families {
+                ipv4: true,
+                ipv6: true,
+            };
+            for ((key, _), value) in GLOBAL.iter().zip(globals) {
+                host.sysctls.insert(key.parse().unwrap(), value_of(value));
+            }
+            host.tunnels = TunnelMode::ALL
+                .iter()
+                .map(|mode| (*mode, support.clone()))
+                .collect();
+            host.files.insert(persist::path("default"), None);
+            build(&mut host, &drafts);
+            host
+        },
+    )
+}
+
+fn value_of(value: &str) -> Reading {
+    Reading::Value {
+        value: value.into(),
+        writable: true,
+    }
+}
+
+fn build(host: &mut Snapshot, drafts: &[Draft]) {
+    let there: BTreeSet<&str> = LINKS
+        .iter()
+        .zip(drafts)
+        .filter(|(_, draft)| draft.there)
+        .map(|((name, ..), _)| *name)
+        .collect();
+    let index = |name: &str| LINKS.iter().position(|(other, ..)| *other == name).unwrap() as u32 + 1;
+    for ((name, kind, lower, master), draft) in LINKS.iter().zip(drafts) {
+        let stands = matches!(*kind, Some("vlan" | "macvlan"));
+        // What stands on a device, and the other end of a veth, cannot be without it.
+        let alone = lower.is_some_and(|lower| !there.contains(lower));
+        let below = lower.filter(|_| stands).map(|lower| lower.parse().unwrap());
+        if !there.contains(name) || alone || below.is_some_and(|lower| !host.links.contains_key(&lower)) {
+            continue;
+        }
+        let below = below.and_then(|lower| host.links.get(&lower));
+        let mtu = match below {
+            Some(below) => below.mtu.min(draft.mtu),
+            None if *name == "lo" => 65536,
+            None => draft.mtu,
+        };
+        let ipv6 = mtu >= 1280;
+        let [rp_filter, forwarding, forwarding6, disable_ipv6] = draft.conf;
+        let mut link = Link {
+            index: index(name),
+            kind: kind.map(Into::into),
+            external: draft.external && name.starts_with("ipip"),
+            mtu,
+            min_mtu: 68,
+            max_mtu: 65535,
+            up: draft.up && below.is_none_or(|below| below.up),
+            txqueuelen: draft.txqueuelen,
+            alias: draft.alias.then(|| "as found".into()),
+            rp_filter: Some(rp_filter),
+            forwarding: Some(forwarding),
+            forwarding6: ipv6.then_some(forwarding6),
+            disable_ipv6: ipv6.then_some(disable_ipv6),
+            lower: lower.map(index),
+            ..Link::default()
+        };
+        if *name == "cali2" {
+            (link.lower, link.peer_netns) = (Some(2), Some(0));
+        }
+        link.master = master
+            .filter(|_| draft.enslaved && there.contains("br0"))
+            .map(index);
+        let number = link.index;
+        if draft.ipv4 {
+            link.addresses
+                .insert(format!("192.0.2.{number}/24").parse().unwrap());
+        }
+        if draft.ipv6 && ipv6 && disable_ipv6 == 0 {
+            link.addresses
+                .insert(format!("2001:db8::{number}/64").parse().unwrap());
+        }
+        for ((family, leaf), on) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")]
+            .iter()
+            .zip(draft.leaves)
+        {
+            let key = format!("net/{family}/conf/{name}/{leaf}").parse().unwrap();
+            let there = *family == "ipv4" || ipv6;
+            let reading = if there {
+                value_of(if on { "1" } else { "0" })
+            } else {
+                Reading::Absent
+            };
+            host.sysctls.insert(key, reading);
+        }
+        host.links.insert(name.parse().unwrap(), link);
+    }
+    // What is not there has no sysctls.
+    for (name, ..) in LINKS {
+        for (family, leaf) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")] {
+            let key = format!("net/{family}/conf/{name}/{leaf}").parse().unwrap();
+            host.sysctls.entry(key).or_insert(Reading::Absent);
+        }
+    }
+}
+
+/// A document as JSON, of the kinds that there are.
+pub fn documents() -> impl Strategy<Value = Value> {
+    (sysctls(), links(), tunnels(), any::<Option<bool>>()).prop_map(|(sysctl, link, tunnel, persist)| {
+        let mut document = Map::new();
+        document.insert("version".into(), json!(1));
+        for (kind, entries) in [("sysctl", sysctl), ("link", link), ("tunnel", tunnel)] {
+            if !entries.is_empty() {
+                document.insert(kind.into(), entries.into());
+            }
+        }
+        if let Some(persist) = persist {
+            document.insert("persist".into(), json!(persist));
+        }
+        Value::Object(document)
+    })
+}
+
+fn sysctls() -> impl Strategy<Value = Map<String, Value>> {
+    let global: Vec<_> = GLOBAL
+        .iter()
+        .map(|(key, values)| (Just((*key).to_owned()), select(values.to_vec())))
+        .collect();
+    let names: Vec<&str> = LINKS.iter().map(|(name, ..)| *name).collect();
+    let own = (select(names), select(OF_A_LINK), select(vec!["0", "1"]))
+        .prop_map(|(name, (family, leaf), value)| (format!("net/{family}/conf/{name}/{leaf}"), value));
+    (
+        global,
+        vec(own, 0..4),
+        vec(prop::bool::weighted(0.2), GLOBAL.len()),
+    )
+        .prop_map(|(global, own, wanted)| {
+            let global = global.into_iter().zip(wanted).filter(|(_, wanted)| *wanted);
+            let all = global.map(|(entry, _)| entry).chain(own);
+            all.map(|(key, value)| (key, json!(value))).collect()
+        })
+}
+
+fn settings() -> impl Strategy<Value = Map<String, Value>> {
+    let all = (
+        select(vec![1200, 1279, 1280, 1400, 1460, 1500, 9000]),
+        select(vec!["off", "strict", "loose"]),
+        any::<bool>(),
+        select(vec![0, 500, 1000]),
+        select(vec!["", "declared"]),
+    );
+    (
+        all,
+        subsequence(vec!["mtu", "rp_filter", "up", "txqueuelen", "alias"], 0..4),
+    )
+        .prop_map(|(all, wanted)| {
+            let value = |key: &str| match key {
+                "mtu" => json!(all.0),
+                "rp_filter" => json!(all.1),
+                "up" => json!(all.2),
+                "txqueuelen" => json!(all.3),
+                _ => json!(all.4),
+            };
+            wanted
+                .into_iter()
+                .map(|key| (key.to_owned(), value(key)))
+                .collect()
+        })
+}
+
+fn links() -> impl Strategy<Value = Map<String, Value>> {
+    let exact = select(vec![
+        "eth0", "eth1", "br0", "cali1", "eth0.100", "mac", "ovn0", "eth7", "ipip0",
+    ]);
+    let selector = select(vec![
+        json!({ "name": "cali*" }),
+        json!({ "name": "*" }),
+        json!({ "kind": "veth" }),
+        json!({ "name": "eth?", "kind": "physical" }),
+    ]);
+    let exact = (exact, settings()).prop_map(|(name, fields)| (name.to_owned(), fields));
+    let matching = (select(vec!["a", "b"]), selector, settings()).prop_map(|(id, selector, mut fields)| {
+        fields.insert("match".into(), selector);
+        (id.to_owned(), fields)
+    });
+    (vec(exact, 0..4), vec(matching, 0..2)).prop_map(|(exact, matching)| {
+        let all = exact.into_iter().chain(matching);
+        all.map(|(key, fields)| (key, fields.into())).collect()
+    })
+}
+
+fn tunnels() -> impl Strategy<Value = Map<String, Value>> {
+    let one = |name: &'static str, mode: &'static str| {
+        (
+            prop::bool::weighted(0.4),
+            any::<bool>(),
+            settings(),
+            subsequence(vec!["127.0.0.42/32", "10.9.0.1/24", "2001:db8::42/128"], 0..3),
+        )
+            .prop_map(move |(wanted, force, mut fields, addresses)| {
+                fields.retain(|key, _| !matches!(key.as_str(), "txqueuelen" | "alias"));
+                fields.insert("mode".into(), json!(mode));
+                fields.insert("addresses".into(), json!(addresses));
+                fields.insert("force".into(), json!(force));
+                wanted.then(|| (name.to_owned(), Value::Object(fields)))
+            })
+    };
+    (one("ipip0", "ipip"), one("ipip60", "ip6tnl")).prop_map(|(a, b)| [a, b].into_iter().flatten().collect())
+}
