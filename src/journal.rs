@@ -20,6 +20,9 @@ pub const FORMAT: u32 = 1;
 /// The line that stands for an op that is about to be executed.
 pub const MARK: &str = ".\n";
 
+/// The line that says that everything was done and seen to hold: it only waits to be confirmed.
+pub const COMPLETE: &str = "+\n";
+
 /// The line that says that undoing has begun: from there on nothing can be finished any more.
 pub const UNDOING: &str = "-\n";
 
@@ -100,6 +103,8 @@ pub struct Journal {
     pub released: Vec<Fact>,
     /// Undoing it was begun, so that some of what was executed may be undone.
     pub undoing: bool,
+    /// Everything was done and seen to hold: only the confirmation is missing.
+    pub complete: bool,
 }
 
 impl<'a> StepsLine<'a> {
@@ -168,16 +173,19 @@ impl Journal {
             begun: 0,
             released: Vec::new(),
             undoing: false,
+            complete: false,
         };
-        let mut complete = false;
+        let mut whole_steps = false;
         for line in lines {
             if line == MARK.trim_end() {
                 journal.begun += 1;
             } else if line == UNDOING.trim_end() {
                 journal.undoing = true;
+            } else if line == COMPLETE.trim_end() {
+                journal.complete = true;
             } else {
                 let Steps { steps, released } = serde_json::from_str(line).map_err(wrong)?;
-                complete = true;
+                whole_steps = true;
                 // Steps that were added and never reached are not in the way of later marks:
                 // an op is marked only after all before it were executed.
                 journal.entries.extend(steps);
@@ -185,7 +193,7 @@ impl Journal {
             }
         }
         journal.begun = journal.begun.min(journal.entries.len());
-        Ok(complete.then_some(journal))
+        Ok(whole_steps.then_some(journal))
     }
 
     /// The ops that undo what may have been executed, last first. Each may be done although its
@@ -329,6 +337,15 @@ mod tests {
             let begun = journal.map_or(0, |journal| journal.begun);
             assert!(begun <= 2);
         }
+    }
+
+    #[test]
+    fn only_what_was_done_to_the_end_is_complete() {
+        let whole = text(3);
+        assert!(!Journal::read(&whole).unwrap().unwrap().complete);
+        let journal = Journal::read(&(whole + COMPLETE)).unwrap().unwrap();
+        assert!(journal.complete);
+        assert_eq!((journal.begun, journal.entries.len()), (3, 3));
     }
 
     #[test]

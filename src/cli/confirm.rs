@@ -6,7 +6,7 @@ use super::arguments::{LockOptions, Place};
 use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::journal::Journal;
-use crate::store::{Done, Store, actor, now};
+use crate::store::{Done, Pending, Store, actor, now};
 
 /// Keeps what `apply --confirm-within` did: it is not undone any more.
 ///
@@ -24,11 +24,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let store = Store::open(&netns)?;
     let _lock = store.lock(&actor(), arguments.lock.timeout)?;
-    let Some((pending, by)) = store
-        .pending()?
-        .and_then(|pending| Some((pending.confirm_by()?, pending)))
-        .map(|(by, pending)| (pending, by))
-    else {
+    let pending = store.pending()?;
+    if let Some(journal) = pending.iter().flat_map(Pending::journals).next()
+        && (!journal.complete || journal.undoing)
+    {
+        return Err(Error::new(ErrorKind::Refused, journal.describe())
+            .hint("half of an apply is not kept: netkeel recover undoes it"));
+    }
+    let waiting = pending.and_then(|pending| Some((pending.confirm_by()?, pending)));
+    let Some((by, pending)) = waiting else {
         let last = store.history()?.pop();
         if last.is_some_and(|done| done.result.starts_with("rolled back")) {
             output::say("too late: it was undone already\n");

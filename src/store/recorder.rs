@@ -103,6 +103,9 @@ impl Log for Recorder {
     fn commit(&mut self) -> Result<(), Error> {
         if self.confirm_within.is_some() {
             // The journal stays: `confirm` commits it, or the watchdog undoes it.
+            if let Some(transaction) = &mut self.transaction {
+                transaction.complete()?;
+            }
             let _ = self.note("applied, to be confirmed");
             return Ok(());
         }

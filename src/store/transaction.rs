@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{Header, Journal, MARK, StepsLine, UNDOING};
+use crate::journal::{COMPLETE, Header, Journal, MARK, StepsLine, UNDOING};
 use crate::ledger::{self, Claim};
 use crate::plan::Plan;
 
@@ -182,9 +182,13 @@ impl Pending {
             .map(|journal| journal.header.transaction.as_str())
     }
 
-    /// Until when it waits to be confirmed, in seconds since 1970. After a reboot nobody waits.
+    /// Until when it waits to be confirmed, in seconds since 1970. After a reboot nobody waits, and
+    /// nothing that was interrupted half-way can be confirmed.
     pub fn confirm_by(&self) -> Option<u64> {
-        self.live.as_ref().and_then(|journal| journal.header.confirm_by)
+        self.live
+            .as_ref()
+            .filter(|journal| journal.complete && !journal.undoing)
+            .and_then(|journal| journal.header.confirm_by)
     }
 }
 
@@ -215,6 +219,14 @@ impl Transaction {
     pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
         let steps = StepsLine::new(plan, false);
         log::write_json(&mut self.live, &steps, false, &self.store.live_path())
+    }
+
+    /// Everything is done and holds; `confirm` is what is missing.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn complete(&mut self) -> Result<(), Error> {
+        log::write(&mut self.live, COMPLETE, false, &self.store.live_path())
     }
 
     /// The apply is done.
