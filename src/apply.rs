@@ -89,11 +89,14 @@ pub trait Log {
     /// It is undone all the same.
     fn undoing(&mut self) -> Result<(), Error>;
 
-    /// After everything was undone.
+    /// After everything was undone, for `cause`.
     ///
     /// # Errors
     /// The host is as it was, but a later netkeel will undo it again.
-    fn undone(&mut self) -> Result<(), Error>;
+    fn undone(&mut self, cause: &Error) -> Result<(), Error>;
+
+    /// After not everything could be undone.
+    fn remains(&mut self, _cause: &Error, _left: usize) {}
 }
 
 /// Keeps nothing: for tests on a model, where no crash comes.
@@ -116,7 +119,7 @@ impl Log for Unlogged {
     fn undoing(&mut self) -> Result<(), Error> {
         Ok(())
     }
-    fn undone(&mut self) -> Result<(), Error> {
+    fn undone(&mut self, _: &Error) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -310,9 +313,9 @@ impl<'p> Run<'_, 'p> {
             remaining,
             lost,
         };
-        if rollback.remaining.is_empty()
-            && let Err(error) = session.log.undone()
-        {
+        if !rollback.remaining.is_empty() {
+            session.log.remains(&rollback.cause, rollback.remaining.len());
+        } else if let Err(error) = session.log.undone(&rollback.cause) {
             rollback.cause = rollback
                 .cause
                 .hint(format!("the journal could not be closed: {error}"));

@@ -25,6 +25,7 @@ pub use lock::Lock;
 pub use recorder::Recorder;
 pub use rejected::Rejection;
 pub use transaction::{Pending, Transaction};
+pub use watchdog::ARMED;
 
 use crate::error::{Error, ErrorKind};
 use crate::kernel::namespace;

@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Err(Error::new(ErrorKind::Refused, message).hint("plan again"));
     }
     let actor = actor();
-    let _lock = store.lock(&actor, arguments.lock.timeout)?;
+    let lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
     let ledger = store.ledger()?;
@@ -122,20 +122,18 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             },
         )
     })?;
+    match &outcome {
+        Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash)?,
+        Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off")?,
+        _ => {}
+    }
+    // Before anything is printed: where the connection is dead printing may never end, and the
+    // watchdog waits for the lock.
+    drop(lock);
     watch.clear();
     match outcome {
-        Ok(applied) => {
-            if arguments.confirm_within.is_none() {
-                store.accept(&document.hash)?;
-            }
-            report(&applied, &sources, arguments)
-        }
-        Err(failure) => {
-            if watch.cut_off {
-                store.reject(&document.hash, "it cut a target off")?;
-            }
-            Ok(failed(failure, &sources))
-        }
+        Ok(applied) => report(&applied, &sources, arguments),
+        Err(failure) => Ok(failed(failure, &sources)),
     }
 }
 

@@ -13,10 +13,13 @@ use crate::kernel::{Kernel, Live};
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::render::count;
-use crate::store::{Done, Pending, Store, actor, now};
+use crate::store::{ARMED, Done, Pending, Store, actor, now};
 
-/// How long the watchdog waits for whoever holds the lock.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the watchdog waits for whoever holds the lock: it is the last that could undo.
+const PATIENCE: Duration = Duration::MAX;
+
+/// Why an apply was rolled back that crashed.
+const INTERRUPTED: &str = "it was interrupted";
 
 /// Undoes an apply that was interrupted by a crash; with --resume, finishes it.
 ///
@@ -56,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.resume {
         finish(&store, &netns, &pending)
     } else {
-        undo_all(&store, &netns, &pending)
+        undo_all(&store, &netns, &pending, INTERRUPTED)
     }
 }
 
@@ -69,8 +72,14 @@ fn unconfirmed(
     after: Option<Duration>,
 ) -> Result<u8, Error> {
     if let Some(after) = after {
-        // In a session of its own no hangup reaches it. It fails only where it leads one already.
-        let _ = nix::unistd::setsid();
+        // In a session of its own neither Ctrl-C nor a hangup reaches it.
+        nix::unistd::setsid().map_err(|errno| {
+            Error::new(
+                ErrorKind::Refused,
+                format!("the watchdog cannot leave its session: {errno}"),
+            )
+        })?;
+        output::print(ARMED)?;
         std::thread::sleep(after);
     }
     let _lock = store.lock(&actor(), PATIENCE)?;
@@ -82,22 +91,13 @@ fn unconfirmed(
 
 /// Undoes an apply that was not confirmed in time, and remembers its document.
 pub fn expire(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> {
-    let code = undo_all(store, netns, pending)?;
+    let reason = "nobody confirmed it in time";
+    // First: whatever becomes of the undoing, the next run of a configuration manager must not do
+    // it again.
     if let Some(journal) = pending.journals().next() {
-        let reason = "nobody confirmed it in time";
         store.reject(&journal.header.document, reason)?;
-        let commands = pending
-            .journals()
-            .flat_map(Journal::undo)
-            .map(ToString::to_string)
-            .collect();
-        store.note(&Done::new(
-            &journal.header,
-            commands,
-            &format!("rolled back: {reason}"),
-        ))?;
     }
-    Ok(code)
+    undo_all(store, netns, pending, reason)
 }
 
 /// What `apply` does before it begins.
@@ -110,7 +110,7 @@ pub fn undo_pending(store: &Store, netns: &Netns) -> Result<(), Error> {
     }
     let code = match pending.confirm_by() {
         Some(_) => expire(store, netns, &pending)?,
-        None => undo_all(store, netns, &pending)?,
+        None => undo_all(store, netns, &pending, INTERRUPTED)?,
     };
     match code {
         exit::OK => Ok(()),
@@ -156,7 +156,7 @@ fn unconfirmed_yet(pending: &Pending) -> Error {
     .hint("netkeel confirm keeps it; else it is undone when its time is over")
 }
 
-fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> {
+fn undo_all(store: &Store, netns: &Netns, pending: &Pending, reason: &str) -> Result<u8, Error> {
     let ops: Vec<Op> = pending.journals().flat_map(Journal::undo).cloned().collect();
     for journal in pending.journals().take(1) {
         output::say(&format!("{}\n", journal.describe()));
@@ -172,6 +172,12 @@ fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error
     }
     for journal in pending.journals().take(1) {
         store.undone(&journal.header.transaction)?;
+        let commands = undone.iter().map(ToString::to_string).collect();
+        store.note(&Done::new(
+            &journal.header,
+            commands,
+            &format!("rolled back: {reason}"),
+        ))?;
     }
     output::say(&format!(
         "recovered: {} undone, the host is as it was before\n",
@@ -197,7 +203,7 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
         .hint("netkeel recover undoes the rest"));
     }
     let mut transaction = store.resume(pending, live)?;
-    let mut done = 0;
+    let mut done = Vec::new();
     Live::with(netns, |kernel| {
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
             for (number, Entry { op, .. }) in journal.rest().iter().enumerate() {
@@ -211,16 +217,18 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
                     other => other
                         .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
                 }
-                done += 1;
+                done.push(op.to_string());
             }
         }
         Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims).collect();
     store.commit(&live.header.transaction, claims, live.released.clone())?;
+    let count = count(done.len(), "write");
+    // What holds is not wrong because its history cannot be written.
+    let _ = store.note(&Done::new(&live.header, done, "resumed"));
     output::print(&format!(
-        "Resumed: {} done. `netkeel check` tells whether the host is in sync.\n",
-        count(done, "write")
+        "Resumed: {count} done. `netkeel check` tells whether the host is in sync.\n"
     ))?;
     Ok(exit::OK)
 }

@@ -125,12 +125,17 @@ impl Log for Recorder {
         self.transaction.as_mut().map_or(Ok(()), Transaction::undoing)
     }
 
-    fn undone(&mut self) -> Result<(), Error> {
+    fn undone(&mut self, cause: &Error) -> Result<(), Error> {
         if let Some(transaction) = &self.transaction {
             transaction.undone()?;
         }
         self.transaction = None;
-        self.note("rolled back")
+        self.note(&format!("rolled back: {}", cause.message))
+    }
+
+    fn remains(&mut self, cause: &Error, left: usize) {
+        // Whoever ran it is told in any case.
+        let _ = self.note(&format!("NOT rolled back, {left} writes left: {}", cause.message));
     }
 }
 

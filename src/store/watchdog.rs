@@ -1,17 +1,19 @@
 //! Undoes an apply that nobody confirms, also when the session and netkeel itself are dead by then.
 
 use std::env;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-use std::os::unix::process::CommandExt;
 
 use crate::error::{Error, ErrorKind};
 use crate::journal::Header;
 
 /// systemd runs here (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
+
+/// What a watchdog says on its standard output when nothing that ends the session ends it.
+pub const ARMED: &str = "armed\n";
 
 /// Arms the watchdog: a transient timer of systemd, which no end of a session reaches; elsewhere a
 /// process of its own, in a session of its own.
@@ -36,21 +38,32 @@ pub(super) fn arm(header: &Header, within: Duration) -> Result<(), Error> {
         return Ok(());
     }
     undo.push(format!("--after={}ms", within.as_millis()));
-    let spawned = Command::new(&program)
-        .args(&undo)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // Out of the reach of Ctrl-C at once; `recover` then leaves the session too.
-        .process_group(0)
-        .spawn();
-    spawned.map(|_| ()).map_err(|error| {
+    by_process(&program, &undo).map_err(|error| {
         Error::new(
             ErrorKind::Refused,
             format!("the watchdog that would undo the apply cannot be started: {error}"),
         )
     })
+}
+
+/// Waits until the process has left the session: before that a hangup would end it too.
+fn by_process(program: &Path, undo: &[String]) -> std::io::Result<()> {
+    let mut watchdog = Command::new(program)
+        .args(undo)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut said = [0; ARMED.len()];
+    if let Some(output) = &mut watchdog.stdout {
+        output.read_exact(&mut said)?;
+    }
+    if said == ARMED.as_bytes() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("it does not say that it is armed"))
+    }
 }
 
 fn by_timer(program: &Path, undo: &[String], header: &Header, within: Duration) -> bool {
