@@ -114,11 +114,14 @@ impl Store {
     /// Makes the directories.
     fn make(&self) -> Result<(), Error> {
         for directory in [&self.run, &self.state] {
-            let made = fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory);
-            made.map_err(|error| failed(&error, directory))?;
+            if !directory.exists() {
+                let made = fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(directory);
+                made.map_err(|error| failed(&error, directory))?;
+                log::sync_directory(directory)?;
+            }
             let metadata = fs::symlink_metadata(directory).map_err(|error| failed(&error, directory))?;
             // What lies here is executed as root after a crash.
             if metadata.uid() != nix::unistd::geteuid().as_raw()
