@@ -105,8 +105,7 @@ impl Watch for Watcher {
         if self.management {
             return Ok(());
         }
-        let ssh = std::env::var("SSH_CONNECTION").ok();
-        let management = management::links(ssh.as_deref());
+        let management = management::links(management::ssh_connection().as_deref());
         for step in &plan.steps {
             if let Some((name, why)) = step
                 .fact

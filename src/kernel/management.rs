@@ -8,6 +8,9 @@ use nix::ifaddrs::getifaddrs;
 
 use crate::link_name::LinkName;
 
+/// No shell stands below more processes than this.
+const DEEPEST: usize = 64;
+
 /// The interfaces with a default route and the one that an ssh session came in by, each with why.
 /// `ssh_connection` is the variable of that name (sshd sets it: client, port, server, port).
 pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
@@ -26,6 +29,33 @@ pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
         found.insert(name, "this ssh session comes in by it");
     }
     found
+}
+
+/// The variable SSH_CONNECTION, of this process or of the nearest one above it that has it: sudo
+/// does not hand it on.
+pub fn ssh_connection() -> Option<String> {
+    let own = std::env::var("SSH_CONNECTION").ok();
+    own.or_else(|| ancestors().find_map(|pid| read_variable(&fs::read(format!("/proc/{pid}/environ")).ok()?)))
+}
+
+/// The processes above this one, nearest first.
+fn ancestors() -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(std::os::unix::process::parent_id()), |pid| {
+        parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    })
+    .take_while(|pid| *pid > 0)
+    .take(DEEPEST)
+}
+
+/// The second field after the name of /proc/PID/stat; the name may hold anything in parentheses.
+fn parent(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn read_variable(environment: &[u8]) -> Option<String> {
+    let mut variables = environment.split(|byte| *byte == 0);
+    let value = variables.find_map(|variable| variable.strip_prefix(b"SSH_CONNECTION="))?;
+    String::from_utf8(value.to_vec()).ok()
 }
 
 /// Lines of /proc/net/route: interface, destination, gateway, flags, ..., mask at the eighth place.
@@ -93,6 +123,18 @@ mod tests {
         );
         let names: Vec<String> = default_ipv6(&ipv6).iter().map(ToString::to_string).collect();
         assert_eq!(names, ["eth2"]);
+    }
+
+    #[test]
+    fn the_session_is_found_above_sudo() {
+        assert_eq!(parent("812 (a) b (c)) S 700 812 812"), Some(700));
+        let environment = b"PATH=/bin\0SSH_CONNECTION=192.0.2.1 5 10.0.2.15 22\0HOME=/root\0";
+        assert_eq!(
+            read_variable(environment).as_deref(),
+            Some("192.0.2.1 5 10.0.2.15 22")
+        );
+        assert_eq!(read_variable(b"PATH=/bin\0"), None);
+        assert_eq!(ancestors().next(), Some(std::os::unix::process::parent_id()));
     }
 
     #[test]
