@@ -1,6 +1,7 @@
 """The image of a guest: root.ext4, vmlinuz, initrd.gz and the ssh key, built by mmdebstrap from Debian packages."""
 
 import os
+import shutil
 import subprocess
 
 from . import cache
@@ -20,6 +21,11 @@ LEFT_OUT = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 def image(kernel):
     """The directory of the image with this kernel, built if it is not in the cache."""
     return cache.entry(name(kernel), lambda directory: _build(kernel, directory))
+
+
+def journalled(kernel):
+    """The image's root file system with a journal, for guests whose disk must survive a power cut."""
+    return cache.entry(f"{name(kernel)}-journalled", lambda directory: _add_journal(kernel, directory)) / "root.ext4"
 
 
 def name(kernel):
@@ -48,6 +54,16 @@ def _build(kernel, directory):
     options += [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
     options += [f"--customize-hook='{INPUTS / 'customize'}' \"$1\" '{directory}' {KERNELS[kernel]}"]
     run_logged(["mmdebstrap", *options, SUITE, "/dev/null", sources], log, BUILD_LIMIT)
+
+
+def _add_journal(kernel, directory):
+    log = directory / "build.log"
+    root = directory / "root.ext4"
+    run_logged(["cp", "--sparse=always", cache.cache_dir() / name(kernel) / "root.ext4", root], log, BUILD_LIMIT)
+    tune2fs = shutil.which("tune2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if not tune2fs:
+        raise LabError("not installed: tune2fs; run testinfra/lab/install-host-packages")
+    run_logged([tune2fs, "-O", "has_journal", root], log, BUILD_LIMIT)
 
 
 def _apt_settings():

@@ -177,6 +177,15 @@ class Machine:
             words = ["ssh", "-F", str(self.ssh_config), "-O", "exit", self.name]
             subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
 
+    def cut_power(self):
+        """Kills QEMU without a warning. What the guest had only in its memory is lost; a disk of its own (`up --disk`) stays."""
+        pid = self._pid()
+        if not pid:
+            raise LabError(f"{self.name} is not up")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self._pid(), STOP_LIMIT, lambda: f"QEMU {pid} of {self.name} cannot be ended")
+        self.down()
+
     def down(self):
         """Ends the guest's QEMU and removes its directory."""
         self.forget_connection()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from . import cache, programs, qemu
 from .error import LabError, wait_until
-from .image import image
+from .image import image, journalled
 from .image import name as image_name
 from .machine import Machine
 from .qmp import Qmp
@@ -21,12 +21,21 @@ def build(kernel, fresh=False):
     _state(kernel, image(kernel))
 
 
-def up(name, kernel, cold=False):
-    """Starts a guest, from the booted state or, if `cold`, by booting it."""
+def up(name, kernel, cold=False, disk=None):
+    """Starts a guest, from the booted state or, if `cold`, by booting it.
+
+    With `disk` it boots from that file, made when it is not there, which outlives the guest: see `Machine.cut_power`.
+    """
     programs.check()
     machine = Machine(name)
     directory = image(kernel)
-    if cold:
+    if disk:
+        disk = Path(disk).absolute()
+        if not disk.exists():
+            _overlay(disk, journalled(kernel))
+        machine.start(directory, f"file={disk},format=qcow2")
+        machine.wait_for_boot()
+    elif cold:
         machine.start(directory, f"file={directory / 'root.ext4'},format=raw,snapshot=on")
         machine.wait_for_boot()
     else:
@@ -45,8 +54,7 @@ def _state(kernel, directory):
 def _save(kernel, directory, unfinished):
     print(f"lab: booting kernel {kernel} once to save its booted state", flush=True)
     disk = unfinished / "disk.qcow2"
-    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", directory / "root.ext4", disk]
-    programs.run_logged(create, unfinished / "disk.log", SAVE_LIMIT)
+    _overlay(disk, directory / "root.ext4")
     machine = Machine(f"saving-{kernel}")
     machine.down()  # of a build that was killed: the cache lets only one builder in
     machine.start(directory, f"file={disk},format=qcow2")
@@ -59,6 +67,11 @@ def _save(kernel, directory, unfinished):
         _migrate(Qmp(machine.run / "qmp.sock"), unfinished / "memory.zst")
     finally:
         machine.down()
+
+
+def _overlay(disk, base):
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, disk]
+    programs.run_logged(create, disk.with_suffix(".log"), SAVE_LIMIT)
 
 
 def _migrate(monitor, target):
