@@ -32,19 +32,13 @@ def binary():
 
 
 @contextlib.contextmanager
-def fresh_host(name, kernel):
-    """A host that nobody has touched, with the scenario's files and netkeel in it."""
+def fresh_host(name, kernel, files=SCENARIO):
+    """A host that nobody has touched, with netkeel and what of `files` is for the guest in it."""
     netkeel = binary()
     machine = snapshot.up(f"{name}-{os.getpid()}", kernel)
     host = Host(machine)
     try:
-        with tempfile.TemporaryDirectory(prefix="netkeel-scenario-") as parcel:
-            for part in ("guest", "documents"):
-                shutil.copytree(SCENARIO / part, Path(parcel) / part, ignore=shutil.ignore_patterns("__pycache__"))
-            shutil.copy(SCENARIO / "50-default.conf", parcel)
-            shutil.copy(netkeel, Path(parcel) / "netkeel")
-            machine.put(parcel, GUEST)
-        host.sh(f"install -m 755 {GUEST}/netkeel /usr/local/bin/netkeel")
+        host.furnish(netkeel, files)
         yield host
     finally:
         host.close_probe()
@@ -72,6 +66,23 @@ class Host:
     def __init__(self, machine):
         self._machine = machine
         self._probe = None
+
+    def furnish(self, netkeel, files=SCENARIO):
+        """Puts netkeel and what of `files` is for the guest in place."""
+        with tempfile.TemporaryDirectory(prefix="netkeel-scenario-") as parcel:
+            for part in ("guest", "documents"):
+                if (files / part).is_dir():
+                    shutil.copytree(files / part, Path(parcel) / part, ignore=shutil.ignore_patterns("__pycache__"))
+            for part in files.glob("*.conf"):
+                shutil.copy(part, parcel)
+            shutil.copy(netkeel, Path(parcel) / "netkeel")
+            self._machine.put(parcel, GUEST)
+        self.sh(f"install -m 755 {GUEST}/netkeel /usr/local/bin/netkeel")
+
+    @property
+    def machine(self):
+        """The guest itself."""
+        return self._machine
 
     def sh(self, command):
         """Runs a command that must succeed and returns what it prints."""
