@@ -1,0 +1,1 @@
+"""What netkeel promises about going wrong: cut off hosts, guards, power cuts."""

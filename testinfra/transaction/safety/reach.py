@@ -1,0 +1,26 @@
+"""--verify-reach: a target that does not answer any more is enough, and the session lives."""
+
+import time
+
+CLIENT = "10.0.2.2"
+
+
+def run(report, host, _full):
+    """The target is the ssh client itself: without it neither answers nor questions come through."""
+    report.heading("--verify-reach: a target that does not answer any more")
+    document = host.document()
+    before = host.state()
+    begin = time.monotonic()
+    outcome = host.netkeel(f"apply --allow-management -f {document} --verify-reach {CLIENT} --verify-reach 10.9.9.77")
+    seconds = f"{time.monotonic() - begin:.1f} s"
+    report.check("an apply that cuts the target off exits 3", outcome.code == 3, outcome)
+    report.check("it names the target", f"{CLIENT} answered before" in outcome.output, outcome.line_with(CLIENT))
+    unwatched = "10.9.9.77 does not answer now"
+    report.check("one that did not answer before is not watched", unwatched in outcome.output, outcome.line_with("10.9.9.77"))
+    differences = host.changes_since(before)
+    report.check("the host is as before", not differences, differences or f"after {seconds}")
+    outcome = host.netkeel(f"apply --allow-management -f {document}")
+    good = outcome.code == 1 and "--again" in outcome.output
+    report.check("the document is refused without --again", good, outcome)
+    last = host.last_done()
+    report.check("history says why", "rolled back: " in last and CLIENT in last, last)
