@@ -69,6 +69,8 @@ struct Steps {
     steps: Vec<Entry>,
     #[serde(default)]
     released: Vec<Fact>,
+    #[serde(default)]
+    beside: Vec<Claim>,
 }
 
 /// A line that adds steps, on its way to the journal: it reads back as [`Entry`] steps. It borrows
@@ -78,6 +80,8 @@ pub struct StepsLine<'a> {
     steps: Vec<Planned<'a>>,
     #[serde(skip_serializing_if = "<[Fact]>::is_empty")]
     released: &'a [Fact],
+    #[serde(skip_serializing_if = "<[Claim]>::is_empty")]
+    beside: &'a [Claim],
 }
 
 /// An [`Entry`] on its way to the journal.
@@ -101,6 +105,8 @@ pub struct Journal {
     pub begun: usize,
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
+    /// What the kernel changes with it.
+    pub beside: Vec<Claim>,
     /// Undoing it was begun, so that some of what was executed may be undone.
     pub undoing: bool,
     /// Everything was done and seen to hold: only the confirmation is missing.
@@ -108,8 +114,8 @@ pub struct Journal {
 }
 
 impl<'a> StepsLine<'a> {
-    /// The steps of a plan that are about files, or that are not. The facts that are released
-    /// stand with those that are not.
+    /// The steps of a plan that are about files, or that are not. The facts that are released and
+    /// those that change beside stand with those that are not.
     pub fn new(plan: &'a Plan, durable: bool) -> Self {
         let of_kind = |step: &&Step| step.op.is_durable() == durable;
         StepsLine {
@@ -120,6 +126,7 @@ impl<'a> StepsLine<'a> {
                 .map(|step| Planned::new(step, &plan.drift))
                 .collect(),
             released: if durable { &[] } else { &plan.released },
+            beside: if durable { &[] } else { &plan.beside },
         }
     }
 
@@ -172,6 +179,7 @@ impl Journal {
             entries: Vec::new(),
             begun: 0,
             released: Vec::new(),
+            beside: Vec::new(),
             undoing: false,
             complete: false,
         };
@@ -184,12 +192,17 @@ impl Journal {
             } else if line == COMPLETE.trim_end() {
                 journal.complete = true;
             } else {
-                let Steps { steps, released } = serde_json::from_str(line).map_err(wrong)?;
+                let Steps {
+                    steps,
+                    released,
+                    beside,
+                } = serde_json::from_str(line).map_err(wrong)?;
                 whole_steps = true;
                 // Steps that were added and never reached are not in the way of later marks:
                 // an op is marked only after all before it were executed.
                 journal.entries.extend(steps);
                 journal.released.extend(released);
+                journal.beside.extend(beside);
             }
         }
         journal.begun = journal.begun.min(journal.entries.len());
@@ -226,7 +239,9 @@ impl Journal {
                 owner: owner.clone(),
                 found: entry.found.clone(),
                 wrote: entry.desired.clone(),
+                beside: None,
             })
+            .chain(self.beside.iter().cloned())
     }
 
     /// What it was, for messages.

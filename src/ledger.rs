@@ -22,6 +22,9 @@ pub struct Claim {
     pub found: Option<Value>,
     /// What netkeel wrote last; none when it took the fact away.
     pub wrote: Option<Value>,
+    /// Not netkeel wrote it: the kernel changed it with this fact, which netkeel wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Fact>,
 }
 
 /// One line of the log.
@@ -102,7 +105,9 @@ impl Ledger {
         let all = self.claims.len();
         self.claims.dedup_by(|later, held| {
             let same = later.fact == held.fact;
-            if same {
+            // What somebody declares is not held by who merely changes it.
+            if same && (later.beside.is_none() || later.owner == held.owner) {
+                held.beside = held.beside.take().and(later.beside.take());
                 held.wrote = later.wrote.take();
                 held.owner = std::mem::take(&mut later.owner);
             }
@@ -220,6 +225,7 @@ mod tests {
             owner: owner.into(),
             found: Some(Value::Number(found)),
             wrote: Some(Value::Number(wrote)),
+            beside: None,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Value};
 use crate::finding::{Finding, Findings};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
@@ -46,6 +47,9 @@ pub struct Plan {
     pub drift: Vec<Drift>,
     /// The ops, in the order in which they are done.
     pub steps: Vec<Step>,
+    /// Facts that nobody wants and that the kernel changes with those that are written: they are
+    /// given back with them.
+    pub beside: Vec<Claim>,
     /// Facts that the owner holds no longer when this is done.
     pub released: Vec<Fact>,
     /// What should be known.
@@ -209,8 +213,8 @@ fn finish(
     drift: Vec<Drift>,
     mut findings: Findings,
 ) -> Result<Plan, Box<Diagnostics>> {
-    let (steps, after) = if drift.is_empty() {
-        (Vec::new(), None)
+    let (steps, beside, after) = if drift.is_empty() {
+        (Vec::new(), Vec::new(), None)
     } else {
         let mut planner = Planner::new(wants, host);
         planner.run(&drift, &mut findings);
@@ -218,7 +222,8 @@ fn finish(
         if !impossible.is_empty() {
             return Err(Box::new(impossible));
         }
-        (planner.steps, Some(planner.model.host))
+        let beside = planner.beside(owner);
+        (planner.steps, beside, Some(planner.model.host))
     };
     if let Some(after) = &after {
         effects::judge_now(host, after, wants, &mut findings);
@@ -237,6 +242,7 @@ fn finish(
             .count(),
         drift,
         steps,
+        beside,
         released: Vec::new(),
         findings: findings.into_sorted(),
         problems: host.problems.clone(),

@@ -13,8 +13,9 @@ mod kill;
 #[path = "faults/observed.rs"]
 mod observed;
 #[path = "conformance/random.rs"]
-#[allow(dead_code)]
 mod random;
+#[path = "faults/release.rs"]
+mod release;
 #[path = "faults/trace.rs"]
 mod trace;
 #[path = "faults/world.rs"]

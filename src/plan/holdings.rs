@@ -53,7 +53,10 @@ pub(super) fn refuse_foreign(
     };
     let mut told = BTreeSet::new();
     for (fact, want) in wants {
-        let Some(claim) = ledger.get(fact).filter(|claim| claim.owner != owner) else {
+        let Some(claim) = ledger
+            .get(fact)
+            .filter(|claim| claim.owner != owner && claim.beside.is_none())
+        else {
             continue;
         };
         if told.insert((want.span, claim.owner.as_str())) {
@@ -79,12 +82,16 @@ pub(super) fn undeclared<'a>(
         .ledger
         .into_iter()
         .flat_map(move |ledger| ledger.of(owner));
-    claims.filter(|claim| !wants.contains_key(&claim.fact))
+    claims.filter(|claim| {
+        let with = claim.beside.as_ref();
+        !wants.contains_key(&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
+    })
 }
 
 /// Reports what is no longer declared, where it is not put back.
 pub(super) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut Findings) {
-    for claim in claims {
+    // What the kernel changed with a fact goes with it.
+    for claim in claims.filter(|claim| claim.beside.is_none()) {
         findings.add(
             Code::NK010,
             &claim.fact,
@@ -126,6 +133,9 @@ pub(super) fn give_back<'a>(
             .link_name()
             .is_some_and(|name| !host.links.contains_key(&name));
         if gone || observed == claim.found {
+            continue;
+        }
+        if observed != claim.wrote && claim.beside.is_some() {
             continue;
         }
         if observed != claim.wrote {

@@ -8,6 +8,7 @@ use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Findings;
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed, Snapshot};
@@ -28,6 +29,10 @@ pub(super) struct Planner<'a> {
     put_right: BTreeSet<Fact>,
     /// What each changed fact was before the plan.
     originals: undo::Originals,
+    /// For which fact the op was that first changed a fact.
+    causes: BTreeMap<Fact, Fact>,
+    /// What is to become of each fact that differs.
+    drift: BTreeMap<Fact, Option<Value>>,
     /// Wanted facts that the kernel would refuse to write, and why.
     pub(super) refused: Vec<(Fact, Error)>,
     pub(super) steps: Vec<Step>,
@@ -43,12 +48,16 @@ impl<'a> Planner<'a> {
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
             originals: undo::Originals::new(),
+            causes: BTreeMap::new(),
+            drift: BTreeMap::new(),
             refused: Vec::new(),
             steps: Vec::new(),
         }
     }
 
     pub(super) fn run(&mut self, drift: &[Drift], findings: &mut Findings) {
+        let desired = |drift: &Drift| (drift.fact.clone(), drift.desired.clone());
+        self.drift = drift.iter().map(desired).collect();
         // Files and devices first: what is still to do on a new device shows once it is there.
         let comes = |drift: &&Drift| {
             drift.desired.is_some() && matches!(drift.fact.field, Field::Kind | Field::Content)
@@ -107,6 +116,11 @@ impl<'a> Planner<'a> {
                 self.originals
                     .entry(change.fact.clone())
                     .or_insert_with(|| change.from.clone());
+                if change.fact != fact {
+                    self.causes
+                        .entry(change.fact.clone())
+                        .or_insert_with(|| fact.clone());
+                }
             }
             // What is done to a device that this plan makes goes with it.
             let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
@@ -116,7 +130,11 @@ impl<'a> Planner<'a> {
             // A device is deleted only when netkeel made it and is told to give it back.
             let permitted =
                 want.is_some_and(|want| want.permits_ipv6_loss) || matches!(op, Op::DeleteLink { .. });
-            effects::told(&op, permitted, &changes, self.wants, findings);
+            // What giving back changes beside its fact is put right.
+            let wanted = want.is_some();
+            if wanted {
+                effects::told(&op, permitted, &changes, self.wants, findings);
+            }
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             self.steps.push(Step {
                 phase: key.phase,
@@ -129,9 +147,53 @@ impl<'a> Planner<'a> {
             });
             // What is wanted of a device that is made is written anyway.
             if !makes {
+                if !wanted {
+                    self.keep(&changes);
+                }
                 self.put_right(changes);
             }
         }
+    }
+
+    /// What giving back changes beside its own fact and that is not to be given back stays as it
+    /// is: it was so before netkeel came, or it is of an interface that came since.
+    fn keep(&mut self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| is_setting(change)) {
+            let fact = &change.fact;
+            if self.wants.contains_key(fact) || !self.put_right.insert(fact.clone()) {
+                continue;
+            }
+            let value = match (self.drift.get(fact), self.originals.get(fact)) {
+                (Some(desired), _) => desired.clone(),
+                (None, Some(original)) => original.clone(),
+                (None, None) => continue,
+            };
+            self.push_unless_right(fact, value.as_ref(), true);
+        }
+    }
+
+    /// Settings that nobody wants and that changed with those that somebody does.
+    pub(super) fn beside(&self, owner: &str) -> Vec<Claim> {
+        let mut beside = Vec::new();
+        for (fact, with) in &self.causes {
+            let change = Change {
+                fact: fact.clone(),
+                from: self.originals.get(fact).cloned().flatten(),
+                to: self.model.host.get(fact).value(),
+            };
+            let made = fact.link_name().is_some_and(|name| self.made.contains(&name));
+            let ours = self.wants.contains_key(fact) || self.drift.contains_key(fact);
+            if !made && !ours && self.wants.contains_key(with) && is_setting(&change) {
+                beside.push(Claim {
+                    fact: change.fact,
+                    owner: owner.to_owned(),
+                    found: change.from,
+                    wrote: change.to,
+                    beside: Some(with.clone()),
+                });
+            }
+        }
+        beside
     }
 
     /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
@@ -151,4 +213,14 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// A value took the place of another one: no device or address came or went, and nothing with it.
+fn is_setting(change: &Change) -> bool {
+    let there = change.from.is_some() && change.to.is_some() && change.from != change.to;
+    there
+        && !matches!(
+            change.fact.field,
+            Field::Kind | Field::Address(_) | Field::Content
+        )
 }

@@ -65,7 +65,9 @@ impl Recorder {
             owner: plan.owner.clone(),
             found: drift.observed.clone(),
             wrote: drift.desired.clone(),
+            beside: None,
         }));
+        self.claims.extend(plan.beside.iter().cloned());
         self.released.extend(plan.released.iter().cloned());
     }
 

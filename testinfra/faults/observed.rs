@@ -156,4 +156,10 @@ impl Observed {
         }
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
+
+    /// The same without the facts whose names match.
+    pub fn without(&self, matches: impl Fn(&str) -> bool) -> Observed {
+        let kept = self.0.iter().filter(|(name, _)| !matches(name));
+        Observed(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
 }
