@@ -3,7 +3,8 @@
 from netkeel_lab.error import wait_until
 from realserver.host import GUEST
 
-DROP_IN = "/etc/sysctl.d/90-netkeel.conf"
+# strace sees only the first path of rename(2).
+UNFINISHED = "/etc/sysctl.d/.90-netkeel.conf.netkeel.tmp"
 MANY = "version: 1\nsysctl:\n" + "".join(
     f"  net.ipv4.conf.{scope}.{key}: 1\n"
     for scope in ("default", "other0", "lo")
@@ -14,7 +15,7 @@ SLOWLY = "strace -f -qq -o /dev/null -P /run/netkeel/journal -e trace=write -e i
 # In the middle of the live writes, and where the drop-in is written under its first name only.
 KILLED = {
     "at a live write": "-P /proc/sys/net/ipv4/conf/lo/log_martians -e trace=write -e inject=write:signal=KILL",
-    "before the drop-in has its name": f"-P {DROP_IN} -e trace=rename,renameat,renameat2"
+    "before the drop-in has its name": f"-P {UNFINISHED} -e trace=rename,renameat,renameat2"
     " -e inject=rename,renameat,renameat2:signal=KILL",
 }
 
