@@ -160,6 +160,22 @@ fn reason(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// A version that is too high is not a slip: the document is for a newer netkeel.
+fn say_newer(layer: &Node, diagnostics: &mut Diagnostics) {
+    let Some((node, version)) = layer
+        .get("version")
+        .and_then(|node| Some((node, node.integer()?)))
+        .filter(|(_, version)| *version > VERSION)
+    else {
+        return;
+    };
+    let mut list = diagnostics.list.iter_mut();
+    if let Some(diagnostic) = list.find(|diagnostic| diagnostic.span == Some(node.span)) {
+        diagnostic.message = format!("the format has version {version}, and this netkeel reads {VERSION}");
+        diagnostic.hint("a newer netkeel may read it");
+    }
+}
+
 fn owner(text: &str) -> Result<(), Error> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !text.is_empty() && text.len() <= 64 && text.chars().all(legal) {
@@ -176,6 +192,7 @@ impl Document {
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
+            say_newer(layer, diagnostics);
             // Where no file has a version, the merged document lacks it: that is told once.
             if versioned && layer.get("version").is_none() {
                 diagnostics

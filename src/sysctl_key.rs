@@ -173,9 +173,16 @@ impl FromStr for SysctlKey {
             }
         };
         if let Some(part) = path.split('/').find(|part| matches!(*part, "" | "." | "..")) {
-            return Err(refuse(format!(
-                "the key `{text}` has a component `{part}`, which names no setting"
-            )));
+            let why = match part {
+                "" => "has an empty component".to_owned(),
+                dots => format!("has a component `{dots}`, which names no setting"),
+            };
+            let error = refuse(format!("the key `{text}` {why}"));
+            let below = text.strip_prefix("/proc/sys/").or(text.strip_prefix('/'));
+            return Err(match below {
+                Some(below) => error.hint(format!("a key begins below /proc/sys: {below}")),
+                None => error,
+            });
         }
         if let Some(bad) = path.chars().find(|c| c.is_control() || c.is_whitespace()) {
             return Err(refuse(format!(
@@ -296,7 +303,7 @@ mod tests {
         .collect();
         insta::assert_snapshot!(messages.join("\n"), @r#"
         `rmem_max` is not a sysctl key; a key has components, as net.core.rmem_max
-        the key `net..core` has a component ``, which names no setting; 
+        the key `net..core` has an empty component; 
         the key `net/../kernel/panic` has a component `..`, which names no setting; 
         the key `net.ipv4.conf.*.rp_filter` holds a pattern, and a sysctl is named exactly; for several interfaces: link: { NAME: { match: { name: "cali*" }, rp_filter: strict } }
         the key `net.core.*` holds a pattern, and a sysctl is named exactly; write one line for each key

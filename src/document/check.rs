@@ -245,6 +245,8 @@ impl Checker<'_> {
             && value.contains(':')
         {
             diagnostic.hint("write `key: value`, with a blank after the colon");
+        } else if let (Shape::List(_), Some(one)) = (shape, node.scalar()) {
+            diagnostic.hint(format!("a list of one is [{one}]"));
         }
         diagnostic
     }

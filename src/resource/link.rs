@@ -14,7 +14,8 @@ use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector::{self, Glob, Selector};
 use crate::snapshot::{Scope, Snapshot};
-use crate::source::{Node, Span};
+use crate::source::text::quoted;
+use crate::source::{Data, Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
 use crate::want::Wants;
 
@@ -136,7 +137,7 @@ fn word(text: &str) -> Result<(), Error> {
     } else {
         Err(Error::new(
             crate::error::ErrorKind::Input,
-            "this must be one word",
+            format!("{} is not one word", quoted(text)),
         ))
     }
 }
@@ -203,11 +204,14 @@ impl super::Kind for Kind {
             matches: Vec::new(),
         };
         for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
-            let path = format!("link.{}", entry.key);
+            let path = Path::of(&["link", &entry.key]);
             let rule = rule(&entry.key, &entry.value);
             if let Some(matching) = entry.value.get("match") {
                 let selector = selector(matching);
-                if selector == Selector::default() {
+                let nothing = matching.entries().iter().all(|entry| entry.value.is_null());
+                if selector != Selector::default() {
+                    links.matches.push((selector, rule));
+                } else if matches!(matching.data, Data::Map(_)) && nothing {
                     context
                         .diagnostics
                         .add(
@@ -216,9 +220,19 @@ impl super::Kind for Kind {
                             "an empty match would mean every interface",
                         )
                         .hint("give at least one of name, kind and driver; `name: \"*\"` means all");
-                } else {
-                    links.matches.push((selector, rule));
                 }
+                continue;
+            }
+            if entry.key.contains(['*', '?']) {
+                let key = &entry.key;
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!("`{key}` is a pattern, and a key is the exact name of an interface"),
+                    )
+                    .hint(format!("write PODS: {{ match: {{ name: \"{key}\" }}, ... }}"));
                 continue;
             }
             match entry.key.parse::<LinkName>() {
@@ -231,16 +245,16 @@ impl super::Kind for Kind {
                         links.exact.insert(name, rule);
                     }
                 },
+                // That was told by the shape.
+                Err(_) if entry.key.is_empty() => {}
                 Err(error) => {
                     let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);
-                    if entry.key.contains(['*', '?']) {
-                        diagnostic.hint(format!(
-                            "for a pattern write match: {{ name: \"{}\" }}",
-                            entry.key
-                        ));
-                    } else {
-                        diagnostic.hint("a key without `match` is the exact name of an interface");
-                    }
+                    diagnostic.hint(match entry.key.as_str() {
+                        "all" | "default" => {
+                            "for that key write it under `sysctl`: net.ipv4.conf.all.rp_filter; for every interface: match: { name: \"*\" }"
+                        }
+                        _ => "a key without `match` is the exact name of an interface",
+                    });
                 }
             }
         }
@@ -256,7 +270,7 @@ fn rule(id: &str, node: &Node) -> Rule {
                 field,
                 value,
                 span: node.span,
-                path: format!("link.{id}.{key}").into(),
+                path: Path::of(&["link", id, key]).into(),
             });
         }
     };

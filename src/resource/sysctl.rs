@@ -8,7 +8,8 @@ use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Observed, Reading, Scope, Snapshot};
-use crate::source::{Node, Span};
+use crate::source::text::quoted;
+use crate::source::{Node, Path, Span};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::want::{Want, Wants};
 
@@ -39,6 +40,8 @@ struct Sysctls {
 #[derive(Debug)]
 struct Entry {
     key: SysctlKey,
+    /// The key as the document has it.
+    written: String,
     value: String,
     key_span: Span,
     span: Span,
@@ -58,7 +61,7 @@ impl super::Kind for Kind {
             let (Ok(key), Some(value)) = (entry.key.parse::<SysctlKey>(), entry.value.vector()) else {
                 continue;
             };
-            let path = format!("sysctl.{}", entry.key);
+            let path = Path::of(&["sysctl", &entry.key]);
             if !context.any_sysctl && !key.path().starts_with("net/") {
                 context
                     .diagnostics
@@ -68,6 +71,17 @@ impl super::Kind for Kind {
                         format!("{key} is not a setting of the network"),
                     )
                     .hint("allow_any_sysctl: true lets a document name it");
+                continue;
+            }
+            if let (Some(netns), false) = (context.netns.name(), key.path().starts_with("net/")) {
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!("{key} is not one of the network namespace {netns}: it is the whole machine's"),
+                    )
+                    .hint("declare it for the host, without --netns");
                 continue;
             }
             if is_rp_filter(&key)
@@ -80,13 +94,14 @@ impl super::Kind for Kind {
                     .add(
                         entry.value.span,
                         path,
-                        format!("`{value}` is not an rp_filter; the kernel takes any number without a word"),
+                        format!("{} is no value of rp_filter", quoted(&value)),
                     )
                     .hint("0 is off, 1 is strict, 2 is loose");
                 continue;
             }
             sysctls.entries.push(Entry {
                 key,
+                written: entry.key.clone(),
                 value,
                 key_span: entry.key_span,
                 span: entry.value.span,
@@ -156,7 +171,7 @@ impl Section for Sysctls {
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for entry in &self.entries {
             let fact = Fact::sysctl(&self.netns, &entry.key);
-            let path = format!("sysctl.{}", entry.key);
+            let path = Path::of(&["sysctl", &entry.written]);
             let value = match fact.object {
                 Object::Link(_) => match entry.value.parse() {
                     Ok(number) => Value::Number(number),

@@ -14,7 +14,8 @@ use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector;
 use crate::snapshot::{Scope, Snapshot, Support};
-use crate::source::{Node, Span};
+use crate::source::text::quoted;
+use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 use crate::want::{Want, Wants};
@@ -90,10 +91,13 @@ fn address(text: &str) -> Result<(), Error> {
     if text.parse::<IpNet>().is_ok() {
         return Ok(());
     }
-    let error = Error::new(
-        ErrorKind::Input,
-        format!("`{text}` is not an address with a prefix length"),
-    );
+    let wrong = |what: &str| Error::new(ErrorKind::Input, format!("{} {what}", quoted(text)));
+    if let Some((Ok(address), _)) = text.split_once('/').map(|(address, rest)| (address.parse(), rest)) {
+        let address: std::net::IpAddr = address;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        return Err(wrong("has a prefix length that is none").hint(format!("it is from 0 to {longest}")));
+    }
+    let error = wrong("is not an address with a prefix length");
     Err(match text.parse::<std::net::IpAddr>() {
         Ok(address) => error.hint(format!(
             "write {address}/{}",
@@ -142,7 +146,7 @@ impl super::Kind for Kind {
                     .diagnostics
                     .add(
                         entry.key_span,
-                        format!("tunnel.{name}"),
+                        Path::of(&["tunnel", &entry.key]),
                         format!("a namespace can have one external {mode} only"),
                     )
                     .other(first.span, format!("{} is one already", first.name));
@@ -233,7 +237,7 @@ impl Section for Tunnels {
             if !tunnel.possible(host, wants) {
                 continue;
             }
-            let path = |field: &str| format!("tunnel.{}.{field}", tunnel.name).into();
+            let path = |field: &str| Path::of(&["tunnel", &tunnel.name.to_string(), field]).into();
             let want = |value: Value, span: Span, field: &str| Want {
                 value,
                 span,
@@ -272,7 +276,7 @@ impl Tunnel {
     /// Whether the kernel can have this tunnel; what stands in the way is explained.
     fn possible(&self, host: &Snapshot, wants: &mut Wants) -> bool {
         let (name, mode) = (self.name, self.mode);
-        let path = format!("tunnel.{name}");
+        let path = Path::of(&["tunnel", &name.to_string()]);
         let existing = host.links.get(&name);
         let in_place = existing.is_some_and(|link| link.kind_name() == mode.kind() && link.external);
         let other = host

@@ -32,6 +32,17 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// The value that is reached by these keys, one below the other.
+    pub fn of(keys: &[&str]) -> String {
+        fn below(path: &Path<'_>, keys: &[&str]) -> String {
+            match keys {
+                [] => path.to_string(),
+                [key, rest @ ..] => below(&path.key(key), rest),
+            }
+        }
+        below(&Path::ROOT, keys)
+    }
+
     /// An item of a list, from 0.
     #[must_use]
     pub fn index(&'a self, index: usize) -> Path<'a> {
@@ -98,6 +109,7 @@ mod tests {
             root.key("sysctl").key("a.b\"\n").to_string(),
             r#"sysctl."a.b\"\n""#
         );
+        assert_eq!(Path::of(&["link", "eth0.100", "mtu"]), r#"link."eth0.100".mtu"#);
         assert_eq!(root.index(0).key("").to_string(), r#"[0]."""#);
     }
 }

@@ -9,14 +9,14 @@ use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::selector;
 use crate::snapshot::{Link, Snapshot};
-use crate::source::Span;
+use crate::source::{Path, Span};
 use crate::want::{Want, Wants};
 
 impl Links {
     pub(super) fn resolve(&self, host: &Snapshot, wants: &mut Wants) {
         for (name, rule) in &self.exact {
             if !host.links.contains_key(name) {
-                wants.when_absent(*name, &format!("link.{}", rule.id));
+                wants.when_absent(*name, &Path::of(&["link", &rule.id]));
             }
             for setting in &rule.settings {
                 self.want(*name, host.links.get(name), setting, rule, true, wants);

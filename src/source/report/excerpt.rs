@@ -106,6 +106,15 @@ impl<'a> Excerpt<'a> {
         let arrow = gutter.paint.frame(if is_first { "-->" } else { ":::" });
         let name = printable(&self.at.file);
         let blanks = gutter.width;
+        // A file of which no text was kept, or a line without any: there is nothing to point at.
+        if self.rows.iter().all(|row| row.line.text.is_empty()) {
+            let place = match (self.at.line, self.at.column) {
+                (1, 1) => String::new(),
+                (line, column) => format!(":{line}:{column}"),
+            };
+            let _ = writeln!(out, "{:blanks$}{arrow} {name}{place}", "");
+            return;
+        }
         let _ = writeln!(
             out,
             "{:blanks$}{arrow} {name}:{}:{}",
