@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod completions;
 mod confirm;
+mod explain;
 mod history;
 mod lint;
 mod load;
@@ -60,6 +61,7 @@ enum Verb {
     Confirm(confirm::Arguments),
     Recover(recover::Arguments),
     Release(release::Arguments),
+    Explain(explain::Arguments),
     History(history::Arguments),
     Lint(lint::Arguments),
     Observe(observe::Arguments),
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),

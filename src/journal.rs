@@ -314,6 +314,7 @@ mod tests {
             netns: Netns::CURRENT,
             wanted: 3,
             drift: drift.collect(),
+            beside: Vec::new(),
             released: Vec::new(),
             findings: Vec::new(),
             problems: Vec::new(),

@@ -2,7 +2,9 @@
 //! [`Live`] is the real kernel, [`Modelled`] one for tests; all system calls are below here.
 
 mod address;
+mod beside;
 mod file;
+mod host;
 mod ioctl;
 mod link;
 mod live;
@@ -18,6 +20,8 @@ mod refusal;
 mod sysctl;
 mod udev;
 
+pub use beside::{Beside, beside};
+pub use host::Host;
 pub use live::Live;
 pub use model::Modelled;
 pub use netns::inside;

@@ -1,6 +1,7 @@
 //! A plan as text, unified diff, JSON or Markdown.
 
 pub mod diff;
+pub mod explain;
 pub mod json;
 pub mod markdown;
 pub mod paint;

@@ -141,14 +141,22 @@ fn the_program_says_the_same_and_writes_nothing() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let expected = archive.get("message").unwrap_or_default();
         if output.status.code() != Some(1) || !output.stdout.is_empty() {
-            return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stdout)));
+            return Err(format!(
+                "{}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stdout)
+            ));
         }
         if stderr != expected {
             return Err(difference(expected, &stderr));
         }
         let left = fs::read_dir(&directory).unwrap().count();
         let given = files.len() + usize::from(archive.get("observed.json").is_some());
-        if left == given { Ok(()) } else { Err("files were written".into()) }
+        if left == given {
+            Ok(())
+        } else {
+            Err("files were written".into())
+        }
     });
     assert_eq!(before, look());
     assert!(!Path::new("/etc/sysctl.d/90-netkeel.conf").exists());

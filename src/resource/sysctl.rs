@@ -79,7 +79,9 @@ impl super::Kind for Kind {
                     .add(
                         entry.key_span,
                         path,
-                        format!("{key} is not one of the network namespace {netns}: it is the whole machine's"),
+                        format!(
+                            "{key} is not one of the network namespace {netns}: it is the whole machine's"
+                        ),
                     )
                     .hint("declare it for the host, without --netns");
                 continue;

@@ -92,7 +92,10 @@ fn address(text: &str) -> Result<(), Error> {
         return Ok(());
     }
     let wrong = |what: &str| Error::new(ErrorKind::Input, format!("{} {what}", quoted(text)));
-    if let Some((Ok(address), _)) = text.split_once('/').map(|(address, rest)| (address.parse(), rest)) {
+    if let Some((Ok(address), _)) = text
+        .split_once('/')
+        .map(|(address, rest)| (address.parse(), rest))
+    {
         let address: std::net::IpAddr = address;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         return Err(wrong("has a prefix length that is none").hint(format!("it is from 0 to {longest}")));

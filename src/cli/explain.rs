@@ -1,0 +1,164 @@
+//! `netkeel explain`: why a setting is what it is.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::arguments::Place;
+use super::{exit, output};
+use crate::document::suggestion::nearest;
+use crate::error::{Error, ErrorKind};
+use crate::explain::{self, Host, KeyExplained, LinkExplained};
+use crate::kernel::namespace::{Identity, identify};
+use crate::kernel::{self, Kernel, Live};
+use crate::link_name::LinkName;
+use crate::render;
+use crate::snapshot::Snapshot;
+use crate::sysctl_key::SysctlKey;
+
+/// Tells why a sysctl, or a setting of an interface, is what it is: its live value, the effective
+/// value and the key that decides it, the file and line of sysctl.d that wins at boot and for an
+/// interface that appears later (under systemd's rules, and under procps's where they differ), every
+/// line that loses and why, and who else is known to write it.
+///
+/// Exit status: 0; 1 when there is no such key or interface, or something could not be read.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A sysctl, as net.ipv4.conf.eth0.rp_filter or net/ipv4/conf/eth0.100/rp_filter, or the name of
+    /// an interface.
+    #[arg(value_name = "KEY|IFACE")]
+    what: String,
+    #[command(flatten)]
+    place: Place,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+    /// Where the files of sysctl.d are looked for: the root directory of a mounted image. The live
+    /// values are those of the kernel that runs here.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+/// How to show an explanation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    #[serde(flatten)]
+    explained: &'a Explained,
+}
+
+/// What is explained.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Explained {
+    Key(Box<KeyExplained>),
+    Link(Box<LinkExplained>),
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.place.netns();
+    let mut files = kernel::Host::open(&arguments.root)?;
+    let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence());
+    let link = arguments.what.parse::<LinkName>().ok();
+    let key = arguments.what.parse::<SysctlKey>();
+    let keys: Vec<SysctlKey> = link
+        .map_or_else(Vec::new, explain::keys_of)
+        .into_iter()
+        .chain(key.clone().ok())
+        .collect();
+    let (snapshot, beside) = Live::with(&netns, |kernel| {
+        let snapshot = kernel.snapshot(&explain::scope(&keys));
+        let beside = key.as_ref().ok().and_then(kernel::beside);
+        snapshot.map(|snapshot| (snapshot, beside))
+    })??;
+    let host = Host {
+        snapshot: &snapshot,
+        files: &sysctl_d,
+        evidence: &evidence,
+        initial: identify(&netns).ok().map(|identity| identity == Identity::Host),
+    };
+    let explained = match (link.and_then(|name| explain::link(&host, name)), key) {
+        (Some(link), _) => Explained::Link(Box::new(link)),
+        (None, Ok(key)) => Explained::Key(Box::new(known(&host, &key, beside)?)),
+        (None, Err(_)) if link.is_some() && !arguments.what.contains(['.', '/']) => {
+            return Err(no_such_link(&arguments.what, &snapshot));
+        }
+        (None, Err(error)) => return Err(error),
+    };
+    output::print(&match arguments.output {
+        Format::Text => {
+            let paint = render::paint::Paint(output::stdout_colour());
+            match &explained {
+                Explained::Key(key) => render::explain::key(key, paint),
+                Explained::Link(link) => render::explain::link(link, paint),
+            }
+        }
+        Format::Json => {
+            let document = Document {
+                format: "netkeel/explain",
+                version: 1,
+                explained: &explained,
+            };
+            let json = serde_json::to_value(&document).map_err(|error| {
+                Error::new(
+                    ErrorKind::Unreadable,
+                    format!("it cannot be written as JSON: {error}"),
+                )
+            })?;
+            output::pretty(&json)
+        }
+    })?;
+    let mut problems = snapshot.problems;
+    problems.append(&mut files.problems);
+    output::problems(&problems);
+    Ok(if problems.is_empty() {
+        exit::OK
+    } else {
+        exit::ERROR
+    })
+}
+
+/// A key that the kernel or a file knows, or that an interface of that name would have.
+fn known(host: &Host<'_>, key: &SysctlKey, beside: Option<kernel::Beside>) -> Result<KeyExplained, Error> {
+    let explained = explain::key(host, key);
+    let of_default = key.in_slot("default").map(|default| explain::key(host, &default));
+    if !explained.is_unheard_of() || of_default.is_some_and(|default| !default.is_unheard_of()) {
+        return Ok(explained);
+    }
+    let error = Error::new(
+        ErrorKind::Missing,
+        format!("there is no sysctl {key} here, and no file of sysctl.d names it"),
+    );
+    let near = beside.and_then(|beside| {
+        let name = nearest(&beside.missing, beside.names.iter().map(String::as_str))?;
+        let path = [&*beside.parent, name, &*beside.rest].join("/");
+        path.trim_matches('/').parse::<SysctlKey>().ok()
+    });
+    Err(match near {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    })
+}
+
+fn no_such_link(what: &str, snapshot: &Snapshot) -> Error {
+    let names: Vec<String> = snapshot.links.keys().map(ToString::to_string).collect();
+    let error = Error::new(ErrorKind::Missing, format!("there is no interface {what}"));
+    let error = match nearest(what, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint(format!("there are {}", names.join(", "))),
+    };
+    error.hint("a sysctl is named with its path, as net.ipv4.conf.eth0.rp_filter")
+}

@@ -1,0 +1,250 @@
+//! One host with most of what can be told, explained.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::explain::{self, Evidence, Host};
+use crate::netns::Netns;
+use crate::snapshot::{Families, Link, Reading, Snapshot};
+use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
+
+/// A Kubernetes worker whose cali0 is as systemd's file has it.
+fn snapshot() -> Snapshot {
+    let link = |index, kind: Option<&str>, mtu, lower, rp_filter, addresses: &[&str]| Link {
+        index,
+        kind: kind.map(Arc::from),
+        mtu,
+        min_mtu: 68,
+        max_mtu: 65535,
+        up: true,
+        txqueuelen: 1000,
+        rp_filter: Some(rp_filter),
+        forwarding: Some(1),
+        forwarding6: Some(0),
+        disable_ipv6: Some(0),
+        lower,
+        peer_netns: (kind == Some("veth")).then_some(0),
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        ..Link::default()
+    };
+    let mut snapshot = Snapshot::empty(Netns::CURRENT);
+    snapshot.families = Families {
+        ipv4: true,
+        ipv6: true,
+    };
+    for (name, link) in [
+        ("eth0", link(2, None, 1500, None, 1, &["192.0.2.1/24"])),
+        ("eth0.7", link(3, Some("vlan"), 9000, Some(2), 1, &[])),
+        ("cali0", link(4, Some("veth"), 1460, Some(2), 2, &[])),
+    ] {
+        snapshot.links.insert(name.parse().unwrap(), link);
+    }
+    for (key, value) in [
+        ("net.ipv4.ip_forward", "1"),
+        ("net.ipv4.conf.all.rp_filter", "2"),
+        ("net.ipv4.conf.default.rp_filter", "1"),
+        ("net.ipv6.conf.all.forwarding", "0"),
+    ] {
+        let reading = Reading::Value {
+            value: value.into(),
+            writable: true,
+        };
+        snapshot.sysctls.insert(key.parse().unwrap(), reading);
+    }
+    snapshot
+}
+
+fn files() -> Files {
+    let file = |directory, name: &str, text: &str| File {
+        directory,
+        name: name.to_owned(),
+        target: format!("{}/{name}", DIRECTORIES[directory]),
+        content: Content::Text(text.to_owned()),
+    };
+    Files {
+        dropins: vec![
+            file(
+                0,
+                "10-site.conf",
+                "net.ipv4.conf.all.rp_filter=1\nnet.ipv4.ip_forward=1\n",
+            ),
+            file(
+                3,
+                "50-default.conf",
+                "net.ipv4.conf.default.rp_filter = 2\nnet.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\n",
+            ),
+            file(
+                0,
+                "90-netkeel.conf",
+                "net/ipv4/conf/default/rp_filter = 1\nnet/ipv4/conf/eth0/rp_filter = 1\n",
+            ),
+        ],
+        sysctl_conf: None,
+    }
+}
+
+fn told(what: &str) -> String {
+    let (snapshot, files) = (snapshot(), files());
+    let evidence = Evidence {
+        paths: ["/usr/lib/udev/rules.d/99-systemd.rules".to_owned()].into(),
+        texts: [(
+            "/etc/ufw/sysctl.conf".to_owned(),
+            "net/ipv4/conf/all/rp_filter=0\n".to_owned(),
+        )]
+        .into(),
+    };
+    let host = Host {
+        snapshot: &snapshot,
+        files: &files,
+        evidence: &evidence,
+        initial: Some(true),
+    };
+    match explain::link(&host, what.parse().unwrap_or_else(|_| "no-link".parse().unwrap())) {
+        Some(explained) => link(&explained, Paint(false)),
+        None => key(&explain::key(&host, &what.parse().unwrap()), Paint(false)),
+    }
+}
+
+#[test]
+fn an_interface_that_a_pattern_has_made_loose() {
+    insta::assert_snapshot!(told("net.ipv4.conf.cali0.rp_filter"), @"
+    net.ipv4.conf.cali0.rp_filter
+      live       2 (loose)
+      effective  2 (loose): the larger of all (2) and its own (2); decided by net.ipv4.conf.cali0.rp_filter
+                 a packet whose way back is another interface is dropped, loose as the mode is: the interface has no IPv4 address
+      at boot    2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
+      later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
+                 without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
+      lines      the weakest first
+        /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
+          decides
+      writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+      writer     Felix (Calico) (the interface cali0)
+                 writes it for each workload's interface; rp_filter gets the value that conf.default had when Felix started
+      writers    no sign here of systemd-networkd
+    ");
+}
+
+#[test]
+fn all_where_systemd_and_procps_differ() {
+    insta::assert_snapshot!(told("net.ipv4.conf.all.rp_filter"), @"
+    net.ipv4.conf.all.rp_filter
+      live       2 (loose)
+      effect     on each interface the larger of all and its own counts
+      decides on eth0, eth0.7
+      at boot    systemd: left as the kernel has it: no file decides
+                 procps:  1 (strict), by /etc/sysctl.d/10-site.conf:1
+      lines      the weakest first
+        /etc/sysctl.d/10-site.conf:1  net.ipv4.conf.all.rp_filter=1
+          systemd: does not count: /usr/lib/sysctl.d/50-default.conf:3 is in its place
+          procps: decides
+        /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
+          systemd: not applied: /usr/lib/sysctl.d/50-default.conf:3 names the key, which keeps patterns off
+          procps: not applied: /etc/sysctl.d/10-site.conf:1 names the key, which keeps patterns off
+        /usr/lib/sysctl.d/50-default.conf:3  -net.ipv4.conf.all.rp_filter
+          keeps patterns off the key
+      writer     ufw (/etc/ufw/sysctl.conf:1)
+                 writes 0 when it starts, after all of sysctl.d
+      writers    no sign here of Felix (Calico, eBPF), Cilium, systemd-networkd
+    ");
+}
+
+#[test]
+fn default_with_a_pattern_that_new_interfaces_get() {
+    insta::assert_snapshot!(told("net.ipv4.conf.default.rp_filter"), @"
+    net.ipv4.conf.default.rp_filter
+      live       1 (strict)
+      effect     on each interface the larger of all and its own counts
+      at boot    1 (strict), by /etc/sysctl.d/90-netkeel.conf:1
+      later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
+                 without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
+      lines      the weakest first
+        /usr/lib/sysctl.d/50-default.conf:1  net.ipv4.conf.default.rp_filter = 2
+          systemd: does not count: /etc/sysctl.d/90-netkeel.conf:1 is in its place
+          procps: written over by /etc/sysctl.d/90-netkeel.conf:1
+        /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
+          systemd: not applied: /etc/sysctl.d/90-netkeel.conf:1 names the key, which keeps patterns off
+          procps: not applied: /usr/lib/sysctl.d/50-default.conf:1 names the key, which keeps patterns off
+        /etc/sysctl.d/90-netkeel.conf:1  net/ipv4/conf/default/rp_filter = 1  (netkeel's)
+          decides
+      writers    no sign here of systemd-networkd
+    ");
+}
+
+#[test]
+fn a_setting_that_no_interface_has() {
+    insta::assert_snapshot!(told("net.core.rmem_max"), @"
+    net.core.rmem_max
+      live       could not be read: it was not asked for
+      at boot    left as the kernel has it: no file decides
+    ");
+}
+
+#[test]
+fn an_interface_that_is_not_there_yet() {
+    insta::assert_snapshot!(told("net.ipv4.conf.ipip0.forwarding"), @"
+    net.ipv4.conf.ipip0.forwarding
+      live       absent
+      at boot    1, copied from net.ipv4.ip_forward, by /etc/sysctl.d/10-site.conf:2
+      later      1, as `default` has it by /etc/sysctl.d/10-site.conf:2
+      lines      the weakest first
+        /etc/sysctl.d/10-site.conf:2  net.ipv4.ip_forward=1
+          decides
+      writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+      writers    no sign here of systemd-networkd, NetworkManager
+      note       there is no interface ipip0 now
+    ");
+}
+
+#[test]
+fn an_interface_with_all_its_settings() {
+    insta::assert_snapshot!(told("eth0.7"), @"
+    interface eth0.7
+      kind       vlan, index 3
+      state      up
+      mtu        9000 bytes; the device takes from 68 to 65535
+      below it   eth0 (physical, mtu 1500)
+      txqueuelen 1000
+      addresses  none
+
+    net/ipv4/conf/eth0.7/rp_filter
+      live       1 (strict)
+      effective  2 (loose): the larger of all (2) and its own (1); decided by net.ipv4.conf.all.rp_filter
+                 a packet whose way back is another interface is dropped, loose as the mode is: the interface has no IPv4 address
+      at boot    2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
+      later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
+                 without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
+      lines      the weakest first
+        /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
+          decides
+
+    net/ipv4/conf/eth0.7/forwarding
+      live       1
+      effective  1: its own counts; writing all writes every interface's
+      at boot    1, copied from net.ipv4.ip_forward, by /etc/sysctl.d/10-site.conf:2
+      later      1, as `default` has it by /etc/sysctl.d/10-site.conf:2
+      lines      the weakest first
+        /etc/sysctl.d/10-site.conf:2  net.ipv4.ip_forward=1
+          decides
+
+    net/ipv6/conf/eth0.7/forwarding
+      live       0
+      effective  0: its own counts; writing all writes every interface's
+      at boot    left as the kernel has it: no file decides
+      later      the kernel's default: no file names it, nor `default`
+
+    net/ipv6/conf/eth0.7/disable_ipv6
+      live       0
+      effective  0: its own counts; writing all writes every interface's
+      at boot    left as the kernel has it: no file decides
+      later      the kernel's default: no file names it, nor `default`
+
+      writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+      writers    no sign here of Felix (Calico, eBPF), NetworkManager, systemd-networkd
+      note       its MTU 9000 is above that of eth0 below it, 1500
+      note       net/ipv4/conf/eth0.7/rp_filter is 1 now: what sysctl.d says was changed since, or never applied
+    ");
+}
