@@ -121,7 +121,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
 /// Reads no more than a document may have, whatever a file claims to be.
 fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let limit = source::MAX_BYTES as u64 + 1;
+    // With room for a byte order mark, and one more to tell that it is too much.
+    let limit = source::MAX_BYTES as u64 + 4;
     from.take(limit)
         .read_to_end(&mut bytes)
         .map_err(|error| io_error(&error).context(name.display()))?;

@@ -165,7 +165,7 @@ fn marks_and_line_ends_do_not_move_places() {
 fn limits_are_told() {
     let large = " ".repeat(MAX_BYTES + 1);
     for format in FORMATS {
-        assert!(read(format, &large).1.contains("a document may have 16 MiB"));
+        assert!(read(format, &large).1.contains("the file has more than 16 MiB"));
         assert!(read(format, "a\0").1.contains("a NUL byte in the text"));
     }
     let deep = |open: &str, close: &str, levels| format!("{}1{}", open.repeat(levels), close.repeat(levels));

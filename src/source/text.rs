@@ -15,7 +15,7 @@ const MARK: &str = "\u{feff}";
 /// the line and the byte where it ends to be that.
 pub fn decode(mut bytes: Vec<u8>) -> Result<String, Error> {
     if bytes.len() > MAX_BYTES + MARK.len() {
-        return Err(too_large(bytes.len()));
+        return Err(too_large());
     }
     if let Some(encoding) = foreign_encoding(&bytes) {
         return Err(
@@ -52,11 +52,12 @@ fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn too_large(bytes: usize) -> Error {
+/// Not how large: whoever reads stops where it is too much.
+fn too_large() -> Error {
     Error::new(
         ErrorKind::Input,
         format!(
-            "the file has {bytes} bytes; a document may have {} MiB",
+            "the file has more than {} MiB, which is what a document may have",
             MAX_BYTES >> 20
         ),
     )
@@ -71,7 +72,7 @@ pub fn without_mark(text: &str) -> &str {
 /// Whether a parser should see this text at all: not too large, and nothing unprintable in it.
 pub(super) fn readable(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     if text.len() > MAX_BYTES {
-        let error = too_large(text.len());
+        let error = too_large();
         diagnostics.add(Span::new(file, 0, 0), "", error.message).hints = error.hints;
         return false;
     }
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(error(b"\0\0\xfe\xff"), "the file is UTF-32BE, not UTF-8");
         assert_eq!(
             decode(vec![b' '; MAX_BYTES + 4]).unwrap_err().message,
-            "the file has 16777220 bytes; a document may have 16 MiB"
+            "the file has more than 16 MiB, which is what a document may have"
         );
     }
 

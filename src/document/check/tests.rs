@@ -161,6 +161,8 @@ sysctl:
       |
     4 |   eth0: { mut: 1500, mtu: 67, rp_filter: strikt, up: 1, kind: VETH, addresses: 127.0.0.42/32 }
       |                                                                                ^^^^^^^^^^^^^ link.eth0.addresses
+      |
+      = help: a list of one is [127.0.0.42/32]
 
     error: `017` is a number with a leading zero; only decimal integers are taken
      --> desired.yaml:5:16

@@ -1,0 +1,288 @@
+//! The command line is a contract: exit codes, what goes to which stream, what is written and what
+//! is not. The program itself runs, in namespaces of the tests' own; that needs root, iproute2,
+//! strace and util-linux, and fails without them.
+
+#[path = "cli/documents.rs"]
+mod documents;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/run.rs"]
+mod run;
+#[path = "cli/trace.rs"]
+mod trace;
+
+use std::fs;
+use std::path::Path;
+
+use namespace::Namespace;
+use run::{Scratch, netkeel};
+
+/// What the pods of a node should be.
+const PODS: &str =
+    "version: 1\nlink:\n  pods: { match: { name: \"cali*\", kind: veth }, mtu: 1460, rp_filter: strict }\n";
+
+/// A namespace with three pods' interfaces as a CNI leaves them.
+fn pods() -> Namespace {
+    let namespace = Namespace::new();
+    namespace.sh("for pod in 1 2 3; do ip link add cali$pod type veth peer name eth$pod; done");
+    namespace
+}
+
+#[test]
+fn a_node_is_brought_to_its_document_once() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let verb = |arguments: &[&str]| {
+        scratch.run(&[arguments, &["-f", "pods.yaml", "--netns", &namespace.name]].concat())
+    };
+
+    let plan = verb(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 2, "{plan:?}");
+    let shown: Vec<&str> = plan.stdout.lines().take(3).collect();
+    assert_eq!(
+        shown,
+        [
+            "  link cali1",
+            "    ~ rp_filter  0 (off) -> 1 (strict)         pods.yaml:3:71",
+            "    ~ mtu        1500 -> 1460                  pods.yaml:3:54",
+        ]
+    );
+    assert_eq!(verb(&["plan"]).code, 0);
+
+    let check = verb(&["check"]);
+    let line = format!(
+        "Drift: 6 of 6 declared facts, on 3 objects (netns {}); 6 writes, all with exact undo; 1 finding.\n",
+        namespace.name
+    );
+    assert_eq!((check.code, check.stdout), (2, line));
+    let quiet = verb(&["check", "--quiet"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (2, ""));
+
+    assert_eq!(verb(&["apply"]).code, 0);
+    let facts = namespace
+        .sh("cat /proc/sys/net/ipv4/conf/cali?/rp_filter; ip -o link show | grep -c 'cali.*mtu 1460'");
+    assert_eq!(facts, "1\n1\n1\n3\n");
+    assert_eq!(verb(&["check"]).code, 0);
+    assert_eq!(verb(&["plan", "--detailed-exitcode"]).code, 0);
+    assert_eq!(verb(&["apply", "--detailed-exitcode"]).code, 0);
+
+    // One that matches and appears later.
+    namespace.sh("ip link add cali4 type veth peer name eth4");
+    assert_eq!(verb(&["check"]).code, 2);
+    assert_eq!(verb(&["apply", "--detailed-exitcode"]).code, 2);
+    assert_eq!(verb(&["check"]).code, 0);
+}
+
+#[test]
+fn applying_again_writes_nothing() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let arguments = ["apply", "-f", "pods.yaml", "--netns", &namespace.name];
+    let first = scratch.trace(&arguments);
+    assert_eq!(first.written_sysctls().len(), 3, "{first:?}");
+    assert_eq!(first.netlink_writes().len(), 3, "{first:?}");
+    let second = scratch.trace(&arguments);
+    assert_eq!(second.done.code, 0);
+    assert_eq!(second.written_sysctls(), [] as [&str; 0]);
+    assert_eq!(second.netlink_writes(), [] as [&str; 0]);
+}
+
+#[test]
+fn verbs_that_only_look_write_no_file() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    for verb in ["plan", "check", "observe"] {
+        let trace = scratch.trace(&[verb, "-f", "pods.yaml", "--netns", &namespace.name]);
+        assert_eq!(trace.done.code, i32::from(verb == "check") * 2, "{trace:?}");
+        assert_eq!(trace.file_writes(), [] as [&str; 0], "{verb}");
+        assert_eq!(trace.written_sysctls(), [] as [&str; 0], "{verb}");
+        assert_eq!(trace.netlink_writes(), [] as [&str; 0], "{verb}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_kernel_undoes_what_was_done() {
+    let namespace = pods();
+    // The ports are swapped, which only the kernel knows to be wrong.
+    let document =
+        "version: 1\nsysctl: { net.ipv4.ip_local_port_range: 60000 1024 }\nlink: { cali1: { mtu: 1400 } }\n";
+    let scratch = Scratch::new(&[("bad.yaml", document)]);
+    let before = namespace.sh("sysctl -n net.ipv4.ip_local_port_range; ip -o link show cali1");
+    let apply = scratch.run(&["apply", "-f", "bad.yaml", "--netns", &namespace.name]);
+    assert_eq!(apply.code, 3, "{apply:?}");
+    assert_eq!(apply.stdout, "");
+    for part in [
+        "Invalid argument (EINVAL)",
+        "ip_local_port_range",
+        "rolled back: 1 write undone",
+    ] {
+        assert!(apply.stderr.contains(part), "{part}: {}", apply.stderr);
+    }
+    let after = namespace.sh("sysctl -n net.ipv4.ip_local_port_range; ip -o link show cali1");
+    assert_eq!(before, after);
+}
+
+#[test]
+fn what_undoing_cannot_bring_back_needs_permission() {
+    let namespace = pods();
+    namespace.sh("ip addr add 2001:db8::1/64 dev cali1 nodad");
+    let scratch = Scratch::new(&[("small.yaml", "version: 1\nlink: { cali1: { mtu: 1222 } }\n")]);
+    let arguments = ["apply", "-f", "small.yaml", "--netns", &namespace.name];
+    let refused = scratch.run(&arguments);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert!(
+        refused.stderr.contains("loses 2001:db8::1/64 of cali1"),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("--allow-lossy"), "{}", refused.stderr);
+    assert!(namespace.sh("ip -o link show cali1").contains("mtu 1500"));
+    let allowed = scratch.run(&[&arguments[..], &["--allow-lossy"]].concat());
+    assert_eq!(allowed.code, 0, "{allowed:?}");
+    assert!(namespace.sh("ip -o link show cali1").contains("mtu 1222"));
+}
+
+#[test]
+fn a_kernel_without_the_module_is_told_and_nothing_changes() {
+    let namespace = pods();
+    let document = "version: 1\ntunnel: { ipip0: { mode: ipip } }\nlink: { cali1: { mtu: 1400 } }\n";
+    let scratch = Scratch::new(&[("tunnel.yaml", document)]);
+    let apply = scratch.run(&["apply", "-f", "tunnel.yaml", "--netns", &namespace.name]);
+    if apply.code == 0 {
+        // This kernel has it.
+        assert!(namespace.sh("ip -d link show ipip0").contains("external"));
+        return;
+    }
+    assert!(apply.code == 1 || apply.code == 3, "{apply:?}");
+    assert!(apply.stderr.contains("module ipip"), "{}", apply.stderr);
+    assert!(namespace.sh("ip -o link show cali1").contains("mtu 1500"));
+}
+
+#[test]
+fn in_a_namespace_nothing_is_written_outside_of_it() {
+    let namespace = pods();
+    let document = "version: 1\nsysctl: { net.ipv4.conf.cali1.rp_filter: 1, net.ipv4.tcp_mtu_probing: 1 }\n";
+    let scratch = Scratch::new(&[("sysctl.yaml", document)]);
+    let list = |directory: &str| -> Vec<_> {
+        let entries = fs::read_dir(directory).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let look = || ["/etc/sysctl.d", "/etc/netkeel", "/var/lib/netkeel"].map(list);
+    let before = look();
+    let trace = scratch.trace(&["apply", "-f", "sysctl.yaml", "--netns", &namespace.name]);
+    assert_eq!(trace.done.code, 0, "{trace:?}");
+    assert_eq!(before, look());
+    let outside: Vec<&str> = trace
+        .file_writes()
+        .into_iter()
+        .filter(|line| {
+            !line.contains("\"/run/netkeel") && !line.contains("\"/proc/") && !line.contains("</proc/sys")
+        })
+        .collect();
+    // The rest is below a directory that is open already.
+    assert!(
+        outside.iter().all(|line| line.contains("</run/netkeel")),
+        "{outside:#?}"
+    );
+}
+
+/// For the host itself, which here is a network of its own with its own /etc/sysctl.d.
+#[test]
+fn for_the_host_a_drop_in_makes_sysctls_hold_at_boot() {
+    let document =
+        "version: 1\nowner: net-team\nsysctl: { net.ipv4.tcp_mtu_probing: 1, net.ipv4.ip_forward: 1 }\n";
+    let scratch = Scratch::new(&[("host.yaml", document)]);
+    let script = format!(
+        "for directory in /etc/sysctl.d /run /var/lib; do mount -t tmpfs tmpfs $directory; done\n\
+         {0} check -f host.yaml -q && exit 9\n\
+         {0} apply -f host.yaml > applied\n\
+         {0} check -f host.yaml\n\
+         cat /etc/sysctl.d/90-netkeel-net-team.conf\n\
+         echo 'net/ipv4/ip_forward = 0' > /etc/sysctl.d/90-netkeel-net-team.conf\n\
+         {0} plan -f host.yaml --output diff",
+        run::PROGRAM
+    );
+    let done = scratch.command("unshare", &["--mount", "--net", "sh", "-ec", &script]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(
+        done.stdout,
+        "In sync: 3 facts as declared (this host).\n\
+         # netkeel keeps this file for the owner \"net-team\": change its document, not this.\n\
+         # At boot systemd-sysctl or procps apply it; udev applies an interface's lines when it appears.\n\
+         net/ipv4/ip_forward = 1\n\
+         net/ipv4/tcp_mtu_probing = 1\n\
+         --- /etc/sysctl.d/90-netkeel-net-team.conf\n\
+         +++ /etc/sysctl.d/90-netkeel-net-team.conf\n\
+         @@ -1 +1,4 @@\n\
+         -net/ipv4/ip_forward = 0\n\
+         +# netkeel keeps this file for the owner \"net-team\": change its document, not this.\n\
+         +# At boot systemd-sysctl or procps apply it; udev applies an interface's lines when it appears.\n\
+         +net/ipv4/ip_forward = 1\n\
+         +net/ipv4/tcp_mtu_probing = 1\n"
+    );
+}
+
+#[test]
+fn a_usage_error_exits_with_1_for_2_would_read_as_drift() {
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["plann"],
+        &["plan", "--frobnicate"],
+        &["plan", "-f"],
+        &["plan", "--output", "xml", "-f", "x.yaml"],
+        &["plan", "--snapshot", "x.json", "--netns", "x"],
+        &["check", "--snapshot", "x.json"],
+        &["apply", "--lock-timeout", "soon"],
+        &["apply", "extra"],
+    ];
+    for arguments in wrong {
+        let done = netkeel(arguments);
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(
+            done.stderr.contains("Usage:") || done.stderr.contains("--help"),
+            "{arguments:?}: {}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn help_version_completions_and_man_pages_are_results() {
+    assert_eq!(
+        netkeel(&["--version"]).stdout,
+        concat!("netkeel ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    for verb in ["plan", "check", "apply", "observe", "schema"] {
+        let help = netkeel(&[verb, "--help"]);
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{verb}");
+        assert!(
+            help.stdout.contains("Exit status:") || verb == "schema",
+            "{verb}: {}",
+            help.stdout
+        );
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = netkeel(&["completions", shell]);
+        assert!(
+            script.code == 0 && script.stdout.contains("detailed-exitcode"),
+            "{shell}"
+        );
+    }
+    let scratch = Scratch::new(&[]);
+    let man = scratch.run(&["man"]);
+    let pages = fs::read_dir(scratch.path()).unwrap().count();
+    assert!(
+        man.code == 0 && (man.stdout.contains(".TH") || pages > 0),
+        "{man:?}"
+    );
+    for format in ["document", "plan", "snapshot"] {
+        let schema = netkeel(&["schema", format]);
+        let json: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
+        assert!(jsonschema::validator_for(&json).is_ok(), "{format}");
+    }
+    assert!(Path::new(run::PROGRAM).is_absolute());
+}

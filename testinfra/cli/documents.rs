@@ -1,0 +1,135 @@
+//! Where documents come from, and what cannot be read.
+
+use crate::pods;
+use crate::run::{Scratch, netkeel};
+
+/// The MTU that a plan wants for cali1.
+fn mtu(stdout: &str) -> Option<&str> {
+    let line = stdout.lines().find(|line| line.contains("~ mtu"))?;
+    line.split("-> ").nth(1)?.split_whitespace().next()
+}
+
+#[test]
+fn a_document_comes_from_a_file_a_directory_or_standard_input() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[
+        ("one.yaml", "version: 1\nlink: { cali1: { mtu: 1300 } }\n"),
+        (
+            "desired.d/20-site.json",
+            r#"{ "version": 1, "link": { "cali1": { "mtu": 1420 } } }"#,
+        ),
+        (
+            "desired.d/10-base.toml",
+            "version = 1\n[link.cali1]\nmtu = 1410\nup = true\n",
+        ),
+        ("desired.d/.30-hidden.yaml", "not read"),
+        ("desired.d/40-notes.txt", "not read"),
+    ]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let plan = |files: &[&str], stdin: &str| {
+        let done = scratch.run_with(&[&["plan"], files, &netns[..]].concat(), stdin);
+        assert_eq!(done.code, 0, "{done:?}");
+        mtu(&done.stdout).map(str::to_owned)
+    };
+    assert_eq!(plan(&["-f", "one.yaml"], "").as_deref(), Some("1300"));
+    // A directory is its documents in the order of their names.
+    assert_eq!(plan(&["-f", "desired.d"], "").as_deref(), Some("1420"));
+    // Later ones are layered over earlier ones.
+    assert_eq!(
+        plan(&["-f", "desired.d", "-f", "one.yaml"], "").as_deref(),
+        Some("1300")
+    );
+    assert_eq!(
+        plan(&["-f", "one.yaml", "-f", "desired.d"], "").as_deref(),
+        Some("1420")
+    );
+    // The format of standard input is told by its content.
+    let json = r#"{ "version": 1, "link": { "cali1": { "mtu": 1350 } } }"#;
+    let toml = "version = 1\nlink.cali1.mtu = 1360\n";
+    assert_eq!(plan(&["-f", "-"], json).as_deref(), Some("1350"));
+    assert_eq!(
+        plan(&["-f", "desired.d", "-f", "-"], toml).as_deref(),
+        Some("1360")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_exits_with_1_and_says_what() {
+    let snapshot = r#"{ "format": 99 }"#;
+    let scratch = Scratch::new(&[
+        ("empty.d/readme", ""),
+        ("good.yaml", "version: 1\n"),
+        ("newer.json", snapshot),
+        ("garbage.json", "{"),
+    ]);
+    let cases: [(&[&str], &str); 8] = [
+        (&["plan", "-f", "nowhere.yaml"], "nowhere.yaml"),
+        (&["check", "-f", "empty.d"], "holds no documents"),
+        (
+            &["plan", "-f", "-", "-f", "-"],
+            "standard input can be read once only",
+        ),
+        (
+            &["check", "-f", "good.yaml", "--netns", "no-such-netns"],
+            "no-such-netns",
+        ),
+        (&["apply", "-f", "good.yaml", "--netns", "../etc"], "../etc"),
+        (
+            &["plan", "-f", "good.yaml", "--snapshot", "newer.json"],
+            "format 99",
+        ),
+        (
+            &["plan", "-f", "good.yaml", "--snapshot", "garbage.json"],
+            "not a snapshot",
+        ),
+        (
+            &["plan", "-f", "good.yaml", "--snapshot", "nowhere.json"],
+            "nowhere.json",
+        ),
+    ];
+    for (arguments, part) in cases {
+        let done = scratch.run(arguments);
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_saved_snapshot_is_planned_against_by_anybody() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", crate::PODS)]);
+    let netns = ["-f", "pods.yaml", "--netns", &namespace.name];
+    let snapshot = scratch.run(&[&["observe"], &netns[..]].concat());
+    assert_eq!((snapshot.code, snapshot.stderr.as_str()), (0, ""));
+    let live = scratch.run(&[&["plan"], &netns[..]].concat());
+    std::fs::write(scratch.path().join("host.json"), &snapshot.stdout).unwrap();
+    // As nobody, who may neither look into namespaces nor read where the program lies.
+    let program = scratch.path().join("netkeel");
+    std::fs::copy(crate::run::PROGRAM, program).unwrap();
+    scratch.command("chmod", &["755", ".", "netkeel"]);
+    let drop = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let plan = ["./netkeel", "plan", "-f", "pods.yaml", "--snapshot", "host.json"];
+    let offline = scratch.command("setpriv", &[&drop[..], &plan[..]].concat());
+    assert_eq!((offline.code, offline.stderr.as_str()), (0, ""));
+    assert_eq!(offline.stdout, live.stdout);
+}
+
+#[test]
+fn without_privilege_apply_says_so() {
+    let scratch = Scratch::new(&[(
+        "sysctl.yaml",
+        "version: 1\npersist: false\nsysctl: { net.ipv4.tcp_mtu_probing: 2 }\n",
+    )]);
+    std::fs::copy(crate::run::PROGRAM, scratch.path().join("netkeel")).unwrap();
+    scratch.command("chmod", &["755", ".", "netkeel"]);
+    let drop = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let apply = ["./netkeel", "apply", "-f", "sysctl.yaml"];
+    let done = scratch.command("setpriv", &[&drop[..], &apply[..]].concat());
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    assert_eq!(netkeel(&["schema", "plan"]).code, 0);
+}

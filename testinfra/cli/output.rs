@@ -1,0 +1,120 @@
+//! Results go to standard output, in the form that is asked for; everything else to standard error.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::run::{PROGRAM, Scratch};
+use crate::{PODS, pods};
+
+#[test]
+fn a_plan_is_text_diff_json_or_markdown() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let show = |form: &str| {
+        let done = scratch.run(&[
+            "plan",
+            "-f",
+            "pods.yaml",
+            "--netns",
+            &namespace.name,
+            "--output",
+            form,
+        ]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{form}");
+        done.stdout
+    };
+    assert!(show("text").ends_with("6 writes, all with exact undo; 1 finding.\n"));
+    let diff: Vec<String> = show("diff").lines().take(7).map(str::to_owned).collect();
+    assert_eq!(
+        diff,
+        [
+            "--- observed link cali1",
+            "+++ desired link cali1",
+            "@@ -1,2 +1,2 @@",
+            "-rp_filter: 0 (off)",
+            "-mtu: 1500",
+            "+rp_filter: 1 (strict)",
+            "+mtu: 1460",
+        ]
+    );
+    assert!(show("markdown").contains("| "));
+    let json = show("json");
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    let schema: Value = serde_json::from_str(&scratch.run(&["schema", "plan"]).stdout).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&plan));
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 6);
+    assert_eq!(json, show("json"), "the same twice");
+}
+
+#[test]
+fn nothing_to_do_is_an_empty_diff() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("nothing.yaml", "version: 1\n")]);
+    let arguments = [
+        "plan",
+        "-f",
+        "nothing.yaml",
+        "--netns",
+        &namespace.name,
+        "--output",
+        "diff",
+    ];
+    let done = scratch.run(&arguments);
+    assert_eq!(
+        (done.code, done.stdout.as_str(), done.stderr.as_str()),
+        (0, "", "")
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let namespace = pods();
+    let mut child = Command::new(PROGRAM)
+        .args(["observe", "--netns", &namespace.name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn colours_are_for_terminals_and_not_with_no_color() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    // `script` runs it on a terminal of its own.
+    let on_a_terminal = |before: &str| {
+        let line = format!("{before} {PROGRAM} plan -f pods.yaml --netns {}", namespace.name);
+        let done = scratch.command("script", &["-qec", &line, "/dev/null"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.stdout.contains("\u{1b}[")
+    };
+    assert!(on_a_terminal("env -u NO_COLOR TERM=xterm"));
+    assert!(!on_a_terminal("env NO_COLOR=1 TERM=xterm"));
+    assert!(!on_a_terminal("env -u NO_COLOR TERM=dumb"));
+    let piped = scratch.run(&["plan", "-f", "pods.yaml", "--netns", &namespace.name]);
+    assert!(!piped.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn what_was_applied_is_json_too() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let done = scratch.run(&[
+        "apply",
+        "-f",
+        "pods.yaml",
+        "--netns",
+        &namespace.name,
+        "--output",
+        "json",
+    ]);
+    let applied: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.code, &applied["writes"]), (0, &Value::from(6)), "{done:?}");
+    assert_eq!(applied["plan"]["in_sync"], Value::Bool(false));
+}
