@@ -164,7 +164,9 @@ impl Journal {
             return Ok(None);
         };
         let wrong = |error: serde_json::Error| {
-            Error::new(ErrorKind::Unreadable, format!("the journal is damaged: {error}"))
+            Error::new(ErrorKind::Unreadable, format!("the journal is damaged: {error}")).hint(
+                "what that apply did cannot be told any more: look at the host, and then remove the file",
+            )
         };
         let header: Header = serde_json::from_str(first).map_err(wrong)?;
         if header.format > FORMAT {

@@ -16,6 +16,10 @@ mod observed;
 mod random;
 #[path = "faults/release.rs"]
 mod release;
+#[path = "faults/rollback.rs"]
+mod rollback;
+#[path = "faults/stored.rs"]
+mod stored;
 #[path = "faults/trace.rs"]
 mod trace;
 #[path = "faults/world.rs"]

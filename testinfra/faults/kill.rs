@@ -96,7 +96,8 @@ impl Reference {
     }
 }
 
-fn killed_halfway(world: &World) {
+/// Leaves an apply that was killed after some writes.
+pub fn killed_halfway(world: &World) {
     let point = Point {
         call: "sendto",
         number: 5,

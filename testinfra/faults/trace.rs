@@ -97,9 +97,16 @@ pub fn kill(world: &World, point: &Point, arguments: &[&str]) -> Ran {
 /// Runs netkeel with what strace(1) calls an injection, for calls on these paths only where there
 /// are any.
 pub fn inject(world: &World, what: &str, paths: &[&str], arguments: &[&str]) -> Ran {
+    inject_all(world, &[what], paths, arguments)
+}
+
+/// The same with several injections.
+pub fn inject_all(world: &World, what: &[&str], paths: &[&str], arguments: &[&str]) -> Ran {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
-    command.arg(format!("inject={what}"));
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    for what in what {
+        command.arg("-e").arg(format!("inject={what}"));
+    }
     for path in paths {
         command.args(["-P", path]);
     }

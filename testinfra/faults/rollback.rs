@@ -1,0 +1,243 @@
+//! Undoing that fails too: exit 4, and commands that an operator can type to put things right. And
+//! the kinds of op that need a tunnel, on the model kernel, which can be told to fail.
+
+use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
+use netkeel::document::Document;
+use netkeel::error::{Diagnostics, Error, ErrorKind};
+use netkeel::kernel::{Kernel, Live, Modelled};
+use netkeel::netns::Netns;
+use netkeel::snapshot::{Scope, Snapshot};
+use netkeel::source::Sources;
+
+use crate::kill::RICH;
+use crate::trace;
+use crate::world::{DOCUMENT, DropIn, Place, Ran, inside};
+use crate::{full, tell};
+
+const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
+
+const RELEASE: &[&str] = &["release", "--allow-lossy"];
+
+/// The sysctls of the document.
+const SYSCTLS: &[&str] = &[
+    "/proc/sys/net/ipv4/conf/all/rp_filter",
+    "/proc/sys/net/ipv4/conf/default/rp_filter",
+    "/proc/sys/net/ipv4/ip_local_port_range",
+    "/proc/sys/net/ipv4/tcp_rmem",
+    "/proc/sys/net/ipv4/tcp_wmem",
+    "/proc/sys/net/ipv4/conf/eth0/rp_filter",
+];
+
+/// What fails from a point on, for good: each of them lets some ops through and then stops both
+/// the apply and its undoing.
+const BROKEN: &[(&[&str], &[&str])] = &[
+    (&["sendto:error=EPERM:when=7+"], &[]),
+    (&["sendto:error=EBUSY:when=14+"], &[]),
+    (&["write:error=EINVAL:when=4+"], SYSCTLS),
+    (&["sendto:error=EBUSY:when=9", "rename:error=ENOSPC:when=2+"], &[]),
+    (&["sendto:error=EBUSY:when=9", "unlink:error=EPERM:when=3+"], &[]),
+];
+
+#[test]
+fn what_a_rollback_leaves_is_printed_as_commands_that_do_it() {
+    let mut remained = 0;
+    for drop_in in [DropIn::None, DropIn::Theirs] {
+        for (what, paths) in BROKEN {
+            for by_hand in [true, false] {
+                remained += inside(Place::Host, drop_in, |world| {
+                    world.document(RICH);
+                    let before = world.look();
+                    let ran = trace::inject_all(world, what, paths, APPLY);
+                    let commands = match ran.code {
+                        4 => remaining(&ran),
+                        // No file was there to put back by a rename, or none to remove.
+                        3 => String::new(),
+                        _ => panic!("{what:?}: {ran:?}"),
+                    };
+                    let check = world.netkeel(&["check", "-f", DOCUMENT]);
+                    if ran.code == 4 {
+                        assert_ne!(world.look(), before, "{ran:?}");
+                        assert_eq!(check.code, 1, "{check:?}");
+                    }
+                    if by_hand {
+                        world.sh(&commands);
+                    } else {
+                        let recover = world.netkeel(&["recover"]);
+                        assert_eq!(recover.code, 0, "{recover:?}");
+                    }
+                    let difference = world.look().difference(&before);
+                    assert_eq!(
+                        difference.as_deref(),
+                        None,
+                        "{what:?}, by hand {by_hand}: {ran:?}"
+                    );
+                    // Whoever mended it by hand tells netkeel by recover.
+                    let recover = world.netkeel(&["recover"]);
+                    assert_eq!(recover.code, 0, "{recover:?}");
+                    assert_eq!(world.look().difference(&before), None);
+                    assert_eq!(world.netkeel(&["check", "-f", DOCUMENT]).code, 2);
+                    usize::from(ran.code == 4)
+                });
+            }
+        }
+    }
+    tell(&format!(
+        "rollbacks that failed too: {remained}, each put right by the commands printed or by recover"
+    ));
+    assert!(remained >= 14, "only {remained} rollbacks failed");
+}
+
+/// The commands that a failed rollback prints.
+fn remaining(ran: &Ran) -> String {
+    let (_, after) = ran
+        .stderr
+        .split_once("These commands remain:\n")
+        .unwrap_or_else(|| panic!("{ran:?}"));
+    let end = after.find("\n  not brought back:").unwrap_or(after.len());
+    after[..end].to_owned()
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_or_put_back_rolls_a_release_back() {
+    for (drop_in, call) in [(DropIn::None, "unlink"), (DropIn::Theirs, "rename")] {
+        for error in ["EBUSY", "EPERM", "ENOSPC", "EINVAL"] {
+            inside(Place::Host, drop_in, |world| {
+                world.document(RICH);
+                assert_eq!(world.netkeel(APPLY).code, 0);
+                let wanted = world.look();
+                // strace tells a rename by neither of its names.
+                let path: &[&str] = if call == "unlink" {
+                    &["/etc/sysctl.d/90-netkeel.conf"]
+                } else {
+                    &[]
+                };
+                let ran = trace::inject(world, &format!("{call}:error={error}:when=1"), path, RELEASE);
+                assert_eq!(ran.code, 3, "{ran:?}");
+                assert!(ran.stderr.contains(error), "{ran:?}");
+                assert_eq!(world.look().difference(&wanted), None, "{ran:?}");
+                assert_eq!(world.netkeel(&["check", "-f", DOCUMENT]).code, 0);
+                assert_eq!(world.netkeel(RELEASE).code, 0);
+            });
+        }
+    }
+}
+
+/// Tunnels, with what happens to them and around them.
+const TUNNELS: &str = "\
+version: 1
+sysctl:
+  net.ipv4.conf.all.rp_filter: 0
+  net.ipv4.ip_forward: 1
+tunnel:
+  ipip0: { mode: ipip, addresses: [127.0.0.42/32, 10.9.9.9/32], rp_filter: off, mtu: 1400 }
+  ipip60: { mode: ip6tnl, addresses: [127.0.0.43/32] }
+link:
+  eth0: { mtu: 1400, alias: uplink }
+  cali2: { mtu: 1200, allow_ipv6_loss: true }
+";
+
+fn document(text: &str) -> Document {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let layers = sources.load("tunnels.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+    let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+    assert!(diagnostics.is_empty());
+    document
+}
+
+fn host(document: &Document) -> Snapshot {
+    let mut scope = Scope::wide();
+    scope.extend(document.scope());
+    let mut host = inside(Place::Host, DropIn::None, |_| {
+        Live::with(&Netns::CURRENT, |live| live.snapshot(&scope))
+            .unwrap()
+            .unwrap()
+    });
+    // The model can make tunnels whatever this kernel can.
+    host.tunnels.clear();
+    host
+}
+
+fn run(document: &Document, kernel: &mut Modelled) -> Result<(), Failure> {
+    let session = Session {
+        kernel,
+        log: &mut Unlogged,
+        lossy: true,
+        watch: &mut Unwatched,
+    };
+    apply(document, session).map(|_| ())
+}
+
+#[test]
+fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
+    let document = document(TUNNELS);
+    let host = host(&document);
+    let mut whole = Modelled::new(host.clone());
+    run(&document, &mut whole).unwrap();
+    let ops: Vec<String> = whole.done.iter().map(ToString::to_string).collect();
+    for kind in [
+        "link add name ipip0",
+        "addr add 10.9.9.9/32",
+        "sysctl -w",
+        "write ",
+        "dev ipip0 up",
+    ] {
+        assert!(
+            ops.iter().any(|op| op.contains(kind)),
+            "no op does `{kind}`: {ops:#?}"
+        );
+    }
+    let (mut rolled_back, mut left) = (0, 0);
+    for (at, name) in ops.iter().enumerate() {
+        let refusal = || Error::new(ErrorKind::Refused, "Device or resource busy (EBUSY)");
+        let mut kernel = Modelled::new(host.clone()).failing(at, refusal());
+        let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {
+            panic!("{} failed and nobody noticed", name);
+        };
+        assert!(
+            rollback.remaining.is_empty(),
+            "{}: {:?}",
+            name,
+            rollback.remaining
+        );
+        same(&kernel.model.host, &host, name);
+        rolled_back += 1;
+        // Each write of the undoing fails once too: what remains puts it right.
+        for second in at + 1..at + 1 + rollback.undone.len() {
+            if !full() && (at + second) % 5 != 0 {
+                continue;
+            }
+            let mut kernel = Modelled::new(host.clone())
+                .failing(at, refusal())
+                .failing(second, refusal());
+            let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {
+                panic!("{} failed and nobody noticed", name);
+            };
+            // One that is refused can be what others need.
+            assert!(!rollback.remaining.is_empty(), "{}", name);
+            for (op, _) in &rollback.remaining {
+                kernel.execute(op).unwrap();
+            }
+            same(&kernel.model.host, &host, name);
+            left += 1;
+        }
+    }
+    tell(&format!(
+        "on the model: {rolled_back} ops refused and rolled back; {left} rollbacks refused too and put right by what remained"
+    ));
+}
+
+/// Aside from the addresses that the kernel makes by itself.
+fn same(is: &Snapshot, should: &Snapshot, what: &str) {
+    let strip = |host: &Snapshot| {
+        let mut host = host.clone();
+        for link in host.links.values_mut() {
+            link.addresses
+                .retain(|address| !address.addr().to_string().starts_with("fe80:"));
+        }
+        host
+    };
+    let (is, should) = (strip(is), strip(should));
+    assert_eq!(is.links, should.links, "{what}");
+    assert_eq!(is.sysctls, should.sysctls, "{what}");
+    assert_eq!(is.files, should.files, "{what}");
+}
