@@ -173,11 +173,9 @@ fn a_resumption_killed_anywhere_is_undone_or_resumed() {
 fn run(case: &Case) {
     let start = Instant::now();
     let reference = Reference::of(case.place, case.drop_in);
-    let (mut points, ran) = case.world(|world| trace::points(world, case.command));
+    let (points, ran) = case.world(|world| trace::points(world, case.command));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    // Loading the program is not interesting; from the lock on it is.
-    let first = points.iter().position(|point| point.call == "flock").unwrap();
-    points.drain(..first);
+    let mut points = trace::interesting(points, full());
     let all = points.len();
     if !full() {
         let mut random = Random::new(seed());

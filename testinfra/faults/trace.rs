@@ -76,6 +76,18 @@ pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
     (points, ran)
 }
 
+/// The points at which there is something to lose: from the lock on, and for a sample from the
+/// journal on, since nothing is written before. Loading the program is not interesting.
+pub fn interesting(points: Vec<Point>, all: bool) -> Vec<Point> {
+    let lock = points.iter().position(|point| point.call == "flock").unwrap_or(0);
+    let is_journal = |point: &Point| point.line.contains("/journal");
+    let journal = points.iter().skip(lock).position(is_journal).unwrap_or(0);
+    points
+        .into_iter()
+        .skip(if all { lock } else { lock + journal })
+        .collect()
+}
+
 /// Runs netkeel and kills it when it comes to a point: the call is not done any more.
 pub fn kill(world: &World, point: &Point, arguments: &[&str]) -> Ran {
     let ran = inject(
