@@ -176,6 +176,7 @@ fn in_a_namespace_nothing_is_written_outside_of_it() {
     let trace = scratch.trace(&["apply", "-f", "sysctl.yaml", "--netns", &namespace.name]);
     assert_eq!(trace.done.code, 0, "{trace:?}");
     assert_eq!(before, look());
+    assert!(!trace.file_writes().is_empty(), "the journal is seen");
     let outside: Vec<&str> = trace
         .file_writes()
         .into_iter()

@@ -14,6 +14,12 @@ use std::path::{Path, PathBuf};
 )]
 #[path = "../fuzz/fuzz_targets/document.rs"]
 mod document;
+#[expect(unused_attributes, reason = "as above")]
+#[path = "../fuzz/fuzz_targets/plan.rs"]
+mod plan;
+#[expect(unused_attributes, reason = "as above")]
+#[path = "../fuzz/fuzz_targets/stored.rs"]
+mod stored;
 
 /// Makes a function of a fuzz target. It stands behind them, so that they have to import it.
 #[macro_export]
@@ -28,7 +34,11 @@ macro_rules! fuzz_target {
 type Target = (&'static str, fn(&[u8]));
 
 /// All targets; a new one is a line here and its `mod` above.
-const TARGETS: &[Target] = &[("document", document::run)];
+const TARGETS: &[Target] = &[
+    ("document", document::run),
+    ("plan", plan::run),
+    ("stored", stored::run),
+];
 
 fn names(directory: &str) -> BTreeSet<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);

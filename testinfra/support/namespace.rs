@@ -40,6 +40,7 @@ END");
         namespace
     }
 
+    #[allow(dead_code, reason = "tests of the program have no use for it")]
     pub fn netns(&self) -> Netns {
         Netns::named(&self.name)
     }

@@ -1,0 +1,58 @@
+//! Any document on any snapshot: the plan says why it cannot be, or leaves nothing to plan once it
+//! is applied, and prints in every form. The input is a snapshot, a zero byte, a document.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netkeel::document::Document;
+use netkeel::error::Diagnostics;
+use netkeel::plan::plan;
+use netkeel::render::{diff, json, markdown, text};
+use netkeel::snapshot::{Model, Snapshot};
+use netkeel::source::Sources;
+
+fuzz_target!(|input: &[u8]| {
+    let Some(end) = input.iter().position(|byte| *byte == 0) else {
+        return;
+    };
+    let (snapshot, document) = (&input[..end], &input[end + 1..]);
+    let Some(host) = std::str::from_utf8(snapshot)
+        .ok()
+        .and_then(|text| Snapshot::from_json(text).ok())
+    else {
+        return;
+    };
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let Some(node) = sources.load("fuzz.yaml", document.to_vec(), None, &mut diagnostics) else {
+        return;
+    };
+    let document = Document::read(vec![node], host.netns.clone(), &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return;
+    }
+    let Ok(planned) = plan(&document, &host) else {
+        return;
+    };
+    let style = text::Style {
+        colour: false,
+        commands: true,
+    };
+    text::plan(&planned, &sources, style);
+    markdown::plan(&planned, &sources);
+    diff::plan(&planned);
+    json::plan(&planned, &sources);
+    let mut model = Model::new(host);
+    for step in &planned.steps {
+        model.apply(&step.op);
+    }
+    if planned.problems.is_empty()
+        && let Ok(again) = plan(&document, &model.host)
+    {
+        assert!(
+            again.steps.is_empty(),
+            "something is left to do: {:?}",
+            again.steps
+        );
+    }
+});

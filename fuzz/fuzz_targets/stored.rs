@@ -1,0 +1,28 @@
+//! Any bytes as something that netkeel stored: a journal, a ledger, a snapshot, a saved plan. They
+//! are read or refused, and what is read of a journal holds together.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netkeel::journal::Journal;
+use netkeel::ledger::Ledger;
+use netkeel::saved_plan::SavedPlan;
+use netkeel::snapshot::Snapshot;
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    if let Ok(Some(journal)) = Journal::read(text) {
+        assert!(journal.begun <= journal.entries.len());
+        journal.undo().for_each(drop);
+        journal.rest().iter().for_each(drop);
+        journal.claims().for_each(drop);
+    }
+    if let Ok(ledger) = Ledger::read(text) {
+        let again = Ledger::read(&ledger.compact().unwrap()).unwrap();
+        assert!(ledger.owners() == again.owners());
+    }
+    let _ = Snapshot::from_json(text);
+    let _ = SavedPlan::read(text);
+});
