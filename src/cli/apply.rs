@@ -122,10 +122,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             },
         )
     })?;
-    match &outcome {
-        Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash)?,
-        Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off")?,
-        _ => {}
+    let noted = match &outcome {
+        Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
+        Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off"),
+        _ => Ok(()),
+    };
+    // What was done or undone stays what it is: that it could not be noted is only said.
+    if let Err(error) = noted {
+        output::error(&error);
     }
     // Before anything is printed: where the connection is dead printing may never end, and the
     // watchdog waits for the lock.
