@@ -15,8 +15,9 @@ use crate::fact::{Fact, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::nflog::{Entry, EntryName};
 use crate::persist;
-use crate::resource::{Context, KINDS, Section};
+use crate::resource::{Context, KINDS, Section, nflog};
 use crate::snapshot::{Scope, Snapshot};
 use crate::source::{Node, Path, Span, canonical, merge};
 use crate::sysctl_key::SysctlKey;
@@ -45,6 +46,8 @@ pub struct Document {
     pub allowed: BTreeMap<Code, String>,
     /// What a change may not exceed.
     pub limits: Limits,
+    /// Its entries of `nflog`, which `replicate` refers to.
+    pub nflog: BTreeMap<EntryName, Entry>,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
@@ -216,6 +219,7 @@ impl Document {
                 prune: false,
                 allowed: BTreeMap::new(),
                 limits: Limits::default(),
+                nflog: BTreeMap::new(),
                 sections: Vec::new(),
                 span,
             };
@@ -270,6 +274,7 @@ impl Document {
             prune,
             allowed,
             limits,
+            nflog: whole.get("nflog").map(nflog::entries).unwrap_or_default(),
             sections,
             span,
         }

@@ -37,6 +37,7 @@ pub mod ledger;
 pub mod link_name;
 pub mod lint;
 pub mod netns;
+pub mod nflog;
 pub mod op;
 pub mod persist;
 pub mod plan;

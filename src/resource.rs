@@ -2,6 +2,7 @@
 //! `testinfra/cases`.
 
 pub mod link;
+pub mod nflog;
 pub mod sysctl;
 pub mod tunnel;
 
@@ -17,7 +18,7 @@ use crate::sysctl_key::SysctlKey;
 use crate::want::Wants;
 
 /// All kinds, in the order in which they are documented.
-pub const KINDS: &[&dyn Kind] = &[&sysctl::Kind, &link::Kind, &tunnel::Kind];
+pub const KINDS: &[&dyn Kind] = &[&sysctl::Kind, &link::Kind, &tunnel::Kind, &nflog::Kind];
 
 /// A kind: a key of the document with entries below it.
 pub trait Kind: Sync {
