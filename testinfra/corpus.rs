@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 #[path = "../fuzz/fuzz_targets/document.rs"]
 mod document;
 #[expect(unused_attributes, reason = "as above")]
+#[path = "../fuzz/fuzz_targets/packet.rs"]
+mod packet;
+#[expect(unused_attributes, reason = "as above")]
 #[path = "../fuzz/fuzz_targets/plan.rs"]
 mod plan;
 #[expect(unused_attributes, reason = "as above")]
@@ -36,6 +39,7 @@ type Target = (&'static str, fn(&[u8]));
 /// All targets; a new one is a line here and its `mod` above.
 const TARGETS: &[Target] = &[
     ("document", document::run),
+    ("packet", packet::run),
     ("plan", plan::run),
     ("stored", stored::run),
 ];

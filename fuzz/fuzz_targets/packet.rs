@@ -1,0 +1,31 @@
+//! Any bytes as a packet: it is read or refused, judged, limited and aged, and what is read lies
+//! within the bytes; a replica reads as its original.
+
+#![no_main]
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use netkeel::limit::{Limiter, Limits};
+use netkeel::packet::{Arrival, Rules, read, replica};
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(packet) = read(input) else {
+        return;
+    };
+    assert!(packet.length <= input.len());
+    let _ = Rules::default().judge(&packet, Arrival::default());
+    let mut limiter = Limiter::new(Limits::default(), BuildHasherDefault::<DefaultHasher>::default());
+    assert!(
+        limiter.admit(&packet, 8, Duration::ZERO).is_ok(),
+        "the first packet of all"
+    );
+    assert!(
+        limiter.admit(&packet, 8, Duration::ZERO).is_err(),
+        "its duplicate"
+    );
+    let mut copy = input[..packet.length].to_vec();
+    replica::age(&mut copy, None);
+    assert_eq!(read(&copy), Ok(packet));
+});

@@ -1,0 +1,80 @@
+//! Which sound packets may go on to the peers: everything that can be told without memory.
+
+use super::address::Addresses;
+use super::{Networks, Refusal, TooBig};
+
+/// What a packet must fulfil.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The least next-hop MTU that is believed.
+    pub floor: Floor,
+    /// Quoted sources must be in one of these; empty means that any may be.
+    pub vips: Networks,
+    /// Sources that are not replicated.
+    pub ignore_sources: Networks,
+    /// This node and its peers.
+    pub nodes: Addresses,
+}
+
+/// The least next-hop MTUs, bytes. Whoever can make hosts believe a tiny MTU slows them down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// Of IPv4. By default 576, which every host takes (RFC 791).
+    pub ipv4: u16,
+    /// Of IPv6. By default 1280, the least there is (RFC 8200).
+    pub ipv6: u16,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Floor {
+            ipv4: 576,
+            ipv6: 1280,
+        }
+    }
+}
+
+/// How a packet arrived.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival {
+    /// The MTU of the interface it came in by, bytes, when that is known.
+    pub link_mtu: Option<u32>,
+    /// Its frame came from a peer, went to more than one station, or has no such address although
+    /// the replication interface does: it is a replica.
+    pub replica: bool,
+}
+
+impl Rules {
+    /// Judges a packet.
+    ///
+    /// # Errors
+    /// The first reason against it. A replica is looked for first, and whether the quote is of one
+    /// of our addresses before anything else that the sender chooses.
+    pub fn judge(&self, packet: &TooBig, arrival: Arrival) -> Result<(), Refusal> {
+        let floor = if packet.ipv6 {
+            self.floor.ipv6
+        } else {
+            self.floor.ipv4
+        };
+        let refusal = if arrival.replica {
+            Refusal::Replica
+        } else if packet.quoted.source != packet.destination {
+            Refusal::QuoteOfAnother
+        } else if !self.vips.is_empty() && !self.vips.contain(packet.quoted.source) {
+            Refusal::OutsideVips
+        } else if self.nodes.contain(packet.quoted.destination) {
+            Refusal::QuoteToNode
+        } else if packet.mtu < floor.into() {
+            Refusal::BelowFloor
+        } else if arrival.link_mtu.is_some_and(|mtu| packet.mtu >= mtu) {
+            Refusal::NotBelowLink
+        } else if self.nodes.contain(packet.source) {
+            Refusal::FromNode
+        } else if self.ignore_sources.contain(packet.source) {
+            Refusal::IgnoredSource
+        } else {
+            return Ok(());
+        };
+        Err(refusal)
+    }
+}
