@@ -11,6 +11,7 @@ mod history;
 mod lint;
 mod load;
 mod man;
+mod mtu;
 mod observe;
 mod output;
 mod plan;
@@ -64,6 +65,7 @@ enum Verb {
     Explain(explain::Arguments),
     History(history::Arguments),
     Lint(lint::Arguments),
+    Mtu(mtu::Arguments),
     Observe(observe::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
+        Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),

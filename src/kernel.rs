@@ -17,6 +17,7 @@ mod netlink;
 mod netns;
 pub mod reach;
 mod refusal;
+mod route;
 mod sysctl;
 mod udev;
 

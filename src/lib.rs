@@ -37,6 +37,7 @@ pub mod ledger;
 pub mod limit;
 pub mod link_name;
 pub mod lint;
+pub mod mtu;
 pub mod netns;
 pub mod nflog;
 pub mod op;

@@ -4,6 +4,7 @@ pub mod diff;
 pub mod explain;
 pub mod json;
 pub mod markdown;
+pub mod mtu;
 pub mod paint;
 pub mod text;
 

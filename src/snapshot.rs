@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// The files that were asked for.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, Option<File>>,
+    /// The default routes of the main table; none when they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_routes: Option<BTreeSet<DefaultRoute>>,
     /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelMode, Support>,
@@ -118,6 +121,16 @@ pub struct Link {
     pub secondary: BTreeSet<IpNet>,
 }
 
+/// Where a default route leads out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DefaultRoute {
+    /// The interface.
+    pub link: LinkName,
+    /// The route's own MTU, bytes (RTAX_MTU), where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
 /// What reading a sysctl gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -177,6 +190,7 @@ impl Snapshot {
             families: Families::default(),
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
+            default_routes: None,
             tunnels: BTreeMap::new(),
             problems: Vec::new(),
         }

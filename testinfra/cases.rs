@@ -259,6 +259,7 @@ fn text_of(host: &Snapshot) -> String {
         families: Families { ipv4, ipv6 },
         sysctls,
         files,
+        default_routes,
         tunnels,
         problems,
     } = host;
@@ -281,9 +282,16 @@ fn text_of(host: &Snapshot) -> String {
     let tunnels = tunnels
         .iter()
         .map(|(mode, support)| format!("{}: {}", json(mode), json(support)));
+    // Where there are none, a case that says nothing of them stays as it is.
+    let routes = default_routes
+        .as_ref()
+        .filter(|routes| !routes.is_empty())
+        .map_or_else(String::new, |routes| {
+            format!("  \"default_routes\": {},\n", json(routes))
+        });
     format!(
         "{{\n  \"format\": {format},\n  \"netns\": {},\n  \"kernel\": {},\n  \"families\": {{\"ipv4\": {ipv4}, \"ipv6\": {ipv6}}},\n  \
-         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n  \"tunnels\": {},\n  \"problems\": {}\n}}\n",
+         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}  \"tunnels\": {},\n  \"problems\": {}\n}}\n",
         json(netns),
         json(kernel),
         table(links.collect()),

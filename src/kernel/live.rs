@@ -12,11 +12,11 @@ use super::link::Words;
 use super::netlink::Socket;
 use super::netns::inside;
 use super::refusal::{Refusal, error};
-use super::{Kernel, address, file, ioctl, link, modules, sysctl};
+use super::{Kernel, address, file, ioctl, link, modules, route, sysctl};
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::snapshot::{FORMAT, Problem, Scope, Snapshot};
+use crate::snapshot::{DefaultRoute, FORMAT, Problem, Scope, Snapshot};
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -86,8 +86,31 @@ impl Live {
                 }
             }
         }
+        if scope.default_routes {
+            self.read_default_routes(&rows, snapshot);
+        }
         snapshot.links = rows.into_iter().collect();
         Ok(())
+    }
+
+    fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
+        match route::defaults(&mut self.socket) {
+            Ok(found) => {
+                let named = |route: route::Default| {
+                    let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
+                    let (link, _) = rows.get(place.ok()?)?;
+                    Some(DefaultRoute {
+                        link: *link,
+                        mtu: route.mtu,
+                    })
+                };
+                snapshot.default_routes = Some(found.into_iter().filter_map(named).collect());
+            }
+            Err(refusal) => snapshot.problems.push(Problem {
+                what: "the default routes".to_owned(),
+                why: Error::from(refusal).message,
+            }),
+        }
     }
 
     fn read_addresses(&mut self, family: libc::c_int, rows: &mut [link::Row]) -> Result<(), Refusal> {

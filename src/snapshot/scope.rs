@@ -20,6 +20,8 @@ pub struct Scope {
     pub sysctls: BTreeSet<SysctlKey>,
     /// These files.
     pub files: BTreeSet<PathBuf>,
+    /// The default routes.
+    pub default_routes: bool,
     /// Whether these tunnels can be made.
     pub tunnels: BTreeSet<TunnelMode>,
 }
@@ -81,6 +83,7 @@ impl Scope {
             drivers: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             files: [persist::path("default")].into(),
+            default_routes: true,
             tunnels: TunnelMode::ALL.iter().copied().collect(),
         }
     }
@@ -108,6 +111,7 @@ impl Scope {
             drivers,
             sysctls,
             files,
+            default_routes,
             tunnels,
         } = other;
         self.families.ipv4 |= families.ipv4;
@@ -115,6 +119,7 @@ impl Scope {
         self.drivers |= drivers;
         self.sysctls.extend(sysctls);
         self.files.extend(files);
+        self.default_routes |= default_routes;
         self.tunnels.extend(tunnels);
     }
 }

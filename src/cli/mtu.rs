@@ -1,0 +1,218 @@
+//! `netkeel mtu`: the MTU that layers of encapsulation leave, and why.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::arguments::Place;
+use super::{exit, output};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::{Kernel, Live};
+use crate::mtu::underlay::Underlay;
+use crate::mtu::{Answer, Budget, Family, Layer, convention, known};
+use crate::render;
+use crate::snapshot::Scope;
+use crate::source::number::decimal;
+
+/// Derives an MTU line by line: what layers of encapsulation, from the outer to the inner, leave of
+/// an underlay, with the MSS of TCP; what is exact, and what a CNI takes by convention.
+///
+/// NETKEEL_OVERHEAD in the environment takes the place of the bytes of all layers, NETKEEL_MTU that
+/// of the result.
+///
+/// Exit status: 0; 1 when a layer is unknown, nothing is left, or a floor leaves no room for the
+/// headers.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A layer: a name (vxlan), with parameters (geneve:options=8, wireguard:ipv4), a stack of
+    /// headers (ipv4+udp+vxlan+eth), or any name with its bytes (vpn:57); see --list.
+    #[arg(value_name = "LAYER")]
+    layers: Vec<String>,
+    /// What the layers go over: an MTU, an interface with its MTU, or default-route: the least MTU
+    /// of all default routes.
+    #[arg(long, value_name = "MTU|IFACE|default-route", default_value = "default-route")]
+    underlay: String,
+    /// Bytes that are left over on purpose.
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=65535))]
+    margin: i64,
+    /// The least that is taken. What falls below is raised into the margin; where that leaves no
+    /// room for the headers, it is an error.
+    #[arg(long, value_name = "MTU", value_parser = clap::value_parser!(i64).range(68..=65535))]
+    floor: Option<i64>,
+    /// Rounds down to a multiple.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..=1024))]
+    align: Option<i64>,
+    /// The most that is taken.
+    #[arg(long, value_name = "MTU", value_parser = clap::value_parser!(i64).range(68..=65535))]
+    cap: Option<i64>,
+    /// The family of the outer headers, for layers that do not say.
+    #[arg(long, value_enum)]
+    family: Option<OuterFamily>,
+    /// Shows what each CNI makes of it, over the layers that are named.
+    #[arg(long, conflicts_with_all = ["list"])]
+    compare: bool,
+    /// Lists the layers that can be named.
+    #[arg(long)]
+    list: bool,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The family of outer headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OuterFamily {
+    /// 20 bytes.
+    Ipv4,
+    /// 40 bytes.
+    Ipv6,
+}
+
+/// How to show a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    #[serde(flatten)]
+    answer: &'a Answer,
+}
+
+/// CNIs side by side as JSON.
+#[derive(Serialize)]
+struct Compared<'a> {
+    format: &'static str,
+    version: u32,
+    compared: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    cni: &'a str,
+    #[serde(flatten)]
+    answer: &'a Answer,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.list {
+        let mut list = render::mtu::known("Layers, by what is on the wire:", known::KNOWN);
+        list.push('\n');
+        list.push_str(&render::mtu::known(
+            "What CNIs and platforms take off:",
+            convention::CONVENTIONS,
+        ));
+        output::print(&list)?;
+        return Ok(exit::OK);
+    }
+    let (underlay, from) = underlay(arguments)?;
+    if arguments.compare {
+        return compare(arguments, underlay, &from);
+    }
+    let answer = budget(arguments, None)?.derive(underlay, &from)?;
+    output::print(&match arguments.output {
+        Format::Text => render::mtu::answer(&answer, render::paint::Paint(output::stdout_colour())),
+        Format::Json => json(&Document {
+            format: "netkeel/mtu",
+            version: 1,
+            answer: &answer,
+        })?,
+    })?;
+    Ok(exit::OK)
+}
+
+fn compare(arguments: &Arguments, underlay: i64, from: &str) -> Result<u8, Error> {
+    let mut rows = Vec::new();
+    for cni in convention::COMPARED {
+        rows.push((*cni, budget(arguments, Some(cni))?.derive(underlay, from)?));
+    }
+    output::print(&match arguments.output {
+        Format::Text => render::mtu::compared(&rows),
+        Format::Json => json(&Compared {
+            format: "netkeel/mtu-compared",
+            version: 1,
+            compared: rows.iter().map(|(cni, answer)| Row { cni, answer }).collect(),
+        })?,
+    })?;
+    Ok(exit::OK)
+}
+
+fn json(document: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_value(document).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("it cannot be written as JSON: {error}"),
+        )
+    })?;
+    Ok(output::pretty(&json))
+}
+
+fn budget(arguments: &Arguments, innermost: Option<&str>) -> Result<Budget, Error> {
+    let family = arguments.family.map(|family| match family {
+        OuterFamily::Ipv4 => Family::Ipv4,
+        OuterFamily::Ipv6 => Family::Ipv6,
+    });
+    let layers: Result<Vec<Layer>, Error> = arguments
+        .layers
+        .iter()
+        .map(String::as_str)
+        .chain(innermost)
+        .map(|text| Layer::parse(text, family))
+        .collect();
+    Ok(Budget {
+        layers: layers?,
+        margin: arguments.margin,
+        floor: arguments.floor,
+        align: arguments.align,
+        cap: arguments.cap,
+        forced: from_environment("NETKEEL_MTU")?,
+        forced_overhead: from_environment("NETKEEL_OVERHEAD")?,
+    })
+}
+
+/// A number that the environment sets, with the name of the variable.
+pub(super) fn from_environment(name: &str) -> Result<Option<(i64, String)>, Error> {
+    let value = match std::env::var(name) {
+        Ok(value) if value.is_empty() => return Ok(None),
+        Ok(value) => value,
+        Err(std::env::VarError::NotPresent) => return Ok(None),
+        Err(std::env::VarError::NotUnicode(value)) => value.to_string_lossy().into_owned(),
+    };
+    match decimal(&value).filter(|bytes| (0..=65_535).contains(bytes)) {
+        Some(bytes) => Ok(Some((bytes, name.to_owned()))),
+        None => Err(Error::new(
+            ErrorKind::Input,
+            format!("{name} in the environment is `{value}`, which is no number of bytes"),
+        )),
+    }
+}
+
+/// The MTU below the layers, and where it comes from.
+fn underlay(arguments: &Arguments) -> Result<(i64, String), Error> {
+    let underlay = Underlay::parse(&arguments.underlay)?;
+    if let Underlay::Mtu(mtu) = underlay {
+        return Ok((mtu, "as given".to_owned()));
+    }
+    let scope = Scope {
+        default_routes: true,
+        ..Scope::default()
+    };
+    let host = Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??;
+    match (underlay, host.problems.first()) {
+        (Underlay::DefaultRoute, Some(problem)) => Err(Error::new(
+            ErrorKind::Unreadable,
+            format!("{}: {}", problem.what, problem.why),
+        )),
+        _ => underlay.on(&host),
+    }
+}

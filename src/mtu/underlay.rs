@@ -1,0 +1,135 @@
+//! What a budget stands on: a number, an interface, or the default routes of a host.
+
+use std::fmt;
+
+use super::{LEAST, MOST};
+use crate::error::{Error, ErrorKind};
+use crate::link_name::LinkName;
+use crate::snapshot::Snapshot;
+use crate::source::number::decimal;
+use crate::source::text::quoted;
+
+/// The word for the default routes.
+pub const DEFAULT_ROUTE: &str = "default-route";
+
+/// An underlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Underlay {
+    /// An MTU, bytes.
+    Mtu(i64),
+    /// An interface.
+    Link(LinkName),
+    /// All interfaces with a default route: the least counts.
+    DefaultRoute,
+}
+
+impl Underlay {
+    /// Reads `1500`, `eth0` or `default-route`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text == DEFAULT_ROUTE {
+            return Ok(Underlay::DefaultRoute);
+        }
+        if let Some(mtu) = decimal(text) {
+            return if (LEAST..=MOST).contains(&mtu) {
+                Ok(Underlay::Mtu(mtu))
+            } else {
+                Err(Error::new(
+                    ErrorKind::Input,
+                    format!("{mtu} is no MTU: it is from {LEAST} to {MOST} bytes"),
+                ))
+            };
+        }
+        match text.parse::<LinkName>() {
+            Ok(name) => Ok(Underlay::Link(name)),
+            Err(error) => Err(error
+                .context(format!("the underlay {}", quoted(text)))
+                .hint(format!(
+                    "an underlay is an MTU, the name of an interface, or {DEFAULT_ROUTE}"
+                ))),
+        }
+    }
+
+    /// Its MTU on a host, and where that comes from in a few words.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] when there is no such interface or no default route;
+    /// [`ErrorKind::Unreadable`] when the default routes were not read.
+    pub fn on(self, host: &Snapshot) -> Result<(i64, String), Error> {
+        match self {
+            Underlay::Mtu(mtu) => Ok((mtu, "as given".to_owned())),
+            Underlay::Link(name) => match host.links.get(&name) {
+                Some(link) => Ok((link.mtu.into(), name.to_string())),
+                None => Err(Error::new(
+                    ErrorKind::Missing,
+                    format!("the underlay {name} is not there"),
+                )),
+            },
+            Underlay::DefaultRoute => default_route(host),
+        }
+    }
+}
+
+impl fmt::Display for Underlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Underlay::Mtu(mtu) => write!(f, "{mtu}"),
+            Underlay::Link(name) => write!(f, "{name}"),
+            Underlay::DefaultRoute => f.write_str(DEFAULT_ROUTE),
+        }
+    }
+}
+
+/// The interfaces of the default routes that are up, each once with its least MTU.
+pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
+    let mut found: Vec<(LinkName, i64, bool)> = Vec::new();
+    for route in host.default_routes.as_ref()? {
+        let Some(link) = host.links.get(&route.link).filter(|link| link.up) else {
+            continue;
+        };
+        // A route's own MTU counts where it is the smaller one.
+        let own = route.mtu.filter(|mtu| *mtu > 0 && *mtu < link.mtu);
+        let mtu = own.unwrap_or(link.mtu).into();
+        match found.iter_mut().find(|(name, ..)| *name == route.link) {
+            Some(known) if known.1 <= mtu => {}
+            Some(known) => *known = (route.link, mtu, own.is_some()),
+            None => found.push((route.link, mtu, own.is_some())),
+        }
+    }
+    Some(found)
+}
+
+fn default_route(host: &Snapshot) -> Result<(i64, String), Error> {
+    let found = default_routes(host).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unreadable,
+            "the snapshot does not hold the default routes",
+        )
+        .hint("make a new one with `netkeel observe`")
+    })?;
+    let least = found.iter().min_by_key(|(_, mtu, _)| *mtu);
+    let Some((name, mtu, of_route)) = least else {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            "there is no default route to take the underlay's MTU from",
+        )
+        .hint("name the interface, or give its MTU"));
+    };
+    let what = if *of_route {
+        "the MTU of the route by"
+    } else {
+        "the default route's"
+    };
+    let others: Vec<String> = found
+        .iter()
+        .filter(|(other, ..)| other != name)
+        .map(|(other, mtu, _)| format!("{other} {mtu}"))
+        .collect();
+    let more = match others.as_slice() {
+        [] => String::new(),
+        others => format!(", the least; also {}", others.join(", ")),
+    };
+    Ok((*mtu, format!("{what} {name}{more}")))
+}
