@@ -10,6 +10,8 @@
 mod errors;
 #[path = "faults/kill.rs"]
 mod kill;
+#[path = "faults/kinds.rs"]
+mod kinds;
 #[path = "faults/observed.rs"]
 mod observed;
 #[path = "conformance/random.rs"]

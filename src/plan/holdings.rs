@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Drift;
 use crate::error::Diagnostics;
-use crate::fact::{Fact, Field};
+use crate::fact::{Fact, Field, Value};
 use crate::finding::{Code, Findings};
 use crate::ledger::{Claim, Ledger};
 use crate::link_name::LinkName;
 use crate::snapshot::{Observed, Snapshot};
 use crate::source::Span;
+use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
 
 /// What is held, and what a document may do about it.
@@ -109,7 +110,7 @@ pub(super) fn give_back<'a>(
     findings: &mut Findings,
 ) -> Back {
     let claims: Vec<&Claim> = claims.collect();
-    let goes = |claim: &&Claim| claim.fact.field == Field::Kind && claim.found.is_none();
+    let goes = |claim: &&Claim| claim.fact.field == Field::Kind && !can_be_made(claim.found.as_ref());
     let made: BTreeSet<LinkName> = claims
         .iter()
         .copied()
@@ -148,13 +149,21 @@ pub(super) fn give_back<'a>(
             );
             continue;
         }
+        // The device that a tunnel took the place of cannot be made again: the tunnel goes.
+        let desired = claim.found.clone().filter(|_| !goes(&claim));
         back.drift.push(Drift {
             fact: claim.fact.clone(),
             observed,
-            desired: claim.found.clone(),
+            desired,
             span: Span::default(),
             path: "".into(),
         });
     }
     back
+}
+
+/// A device of this kind is one that netkeel makes.
+fn can_be_made(kind: Option<&Value>) -> bool {
+    let external = kind.and_then(|kind| kind.to_string().strip_suffix(" external").map(str::to_owned));
+    external.is_some_and(|kind| TunnelMode::from_word(&kind).is_some())
 }

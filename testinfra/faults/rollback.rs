@@ -123,7 +123,7 @@ fn a_file_that_cannot_be_removed_or_put_back_rolls_a_release_back() {
 }
 
 /// Tunnels, with what happens to them and around them.
-const TUNNELS: &str = "\
+pub const TUNNELS: &str = "\
 version: 1
 sysctl:
   net.ipv4.conf.all.rp_filter: 0
@@ -136,7 +136,7 @@ link:
   cali2: { mtu: 1200, allow_ipv6_loss: true }
 ";
 
-fn document(text: &str) -> Document {
+pub fn document(text: &str) -> Document {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let layers = sources.load("tunnels.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
     let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
@@ -144,7 +144,7 @@ fn document(text: &str) -> Document {
     document
 }
 
-fn host(document: &Document) -> Snapshot {
+pub fn host(document: &Document) -> Snapshot {
     let mut scope = Scope::wide();
     scope.extend(document.scope());
     let mut host = inside(Place::Host, DropIn::None, |_| {
@@ -227,7 +227,7 @@ fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
 }
 
 /// Aside from the addresses that the kernel makes by itself.
-fn same(is: &Snapshot, should: &Snapshot, what: &str) {
+pub fn same(is: &Snapshot, should: &Snapshot, what: &str) {
     let strip = |host: &Snapshot| {
         let mut host = host.clone();
         for link in host.links.values_mut() {

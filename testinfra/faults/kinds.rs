@@ -1,0 +1,239 @@
+//! Every kind of op that there is, refused with every error: on the model kernel, which can do also
+//! what this kernel has no module for. And the library on the real kernel, when nothing can be
+//! undone: what remains is the commands that put things right.
+
+use std::collections::BTreeSet;
+
+use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
+use netkeel::document::Document;
+use netkeel::error::{Error, ErrorKind};
+use netkeel::kernel::{Kernel, Live, Modelled};
+use netkeel::ledger::{self, Claim, Ledger};
+use netkeel::link_name::LinkName;
+use netkeel::netns::Netns;
+use netkeel::op::Op;
+use netkeel::plan::{Goal, Plan, Release};
+use netkeel::snapshot::{Scope, Snapshot};
+
+use crate::kill::RICH;
+use crate::rollback::{TUNNELS, document, host, same};
+use crate::tell;
+use crate::world::{DropIn, Place, inside};
+
+/// What the kernel may say, and what netkeel makes of it.
+const ERRORS: &[(&str, ErrorKind)] = &[
+    ("Device or resource busy (EBUSY)", ErrorKind::Refused),
+    ("Operation not permitted (EPERM)", ErrorKind::Permission),
+    ("No space left on device (ENOSPC)", ErrorKind::Refused),
+    ("Invalid argument (EINVAL)", ErrorKind::Refused),
+];
+
+/// The names of [`kind`]: whoever adds an op is stopped there, and adds its name here.
+const KINDS: &[&str] = &[
+    "WriteFile",
+    "RemoveFile",
+    "CreateTunnel",
+    "RecreateTunnel",
+    "DeleteLink",
+    "AddAddress",
+    "RemoveAddress",
+    "SetMtu",
+    "SetUp",
+    "SetTxQueueLength",
+    "SetAlias",
+    "WriteSysctl",
+];
+
+fn kind(op: &Op) -> &'static str {
+    match op {
+        Op::WriteFile { .. } => "WriteFile",
+        Op::RemoveFile { .. } => "RemoveFile",
+        Op::CreateTunnel { .. } => "CreateTunnel",
+        Op::RecreateTunnel { .. } => "RecreateTunnel",
+        Op::DeleteLink { .. } => "DeleteLink",
+        Op::AddAddress { .. } => "AddAddress",
+        Op::RemoveAddress { .. } => "RemoveAddress",
+        Op::SetMtu { .. } => "SetMtu",
+        Op::SetUp { .. } => "SetUp",
+        Op::SetTxQueueLength { .. } => "SetTxQueueLength",
+        Op::SetAlias { .. } => "SetAlias",
+        Op::WriteSysctl { .. } => "WriteSysctl",
+    }
+}
+
+fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
+    let session = Session {
+        kernel,
+        log: &mut Unlogged,
+        lossy: true,
+        watch: &mut Unwatched,
+    };
+    apply(goal, session).map(|_| ())
+}
+
+/// What an apply of this plan claims.
+fn claims(plan: &Plan) -> Ledger {
+    let mut claims: Vec<Claim> = plan
+        .drift
+        .iter()
+        .map(|drift| Claim {
+            fact: drift.fact.clone(),
+            owner: plan.owner.clone(),
+            found: drift.observed.clone(),
+            wrote: drift.desired.clone(),
+            beside: None,
+        })
+        .collect();
+    claims.extend(plan.beside.iter().cloned());
+    let text = ledger::first_line().unwrap() + &ledger::claims_line("1", claims).unwrap();
+    Ledger::read(&text).unwrap()
+}
+
+/// Refuses each op of a goal with each error, and adds what was tried.
+fn refuse_each(goal: &dyn Goal, host: &Snapshot, tried: &mut BTreeSet<(&'static str, &'static str)>) {
+    let mut whole = Modelled::new(host.clone());
+    run(goal, &mut whole).unwrap();
+    for (at, op) in whole.done.iter().enumerate() {
+        for (message, of_kind) in ERRORS {
+            let mut kernel = Modelled::new(host.clone()).failing(at, Error::new(*of_kind, *message));
+            let Err(Failure::Failed(rollback)) = run(goal, &mut kernel) else {
+                panic!("{op}: {message}, and nobody noticed");
+            };
+            let Rollback { cause, remaining, .. } = &*rollback;
+            assert_eq!(cause.kind, *of_kind, "{op}");
+            assert!(cause.message.ends_with(message), "{op}: {}", cause.message);
+            assert!(remaining.is_empty(), "{op}: {message}: {remaining:?}");
+            let again: BTreeSet<LinkName> = rollback.undone.iter().filter_map(made).collect();
+            let lost = without(&kernel.model.host, &rollback.lost, &again);
+            same(
+                &lost,
+                &without(host, &rollback.lost, &again),
+                &format!("{op}: {message}"),
+            );
+            tried.insert((kind(op), *message));
+        }
+    }
+}
+
+fn made(op: &Op) -> Option<LinkName> {
+    match op {
+        Op::CreateTunnel { target, .. } | Op::RecreateTunnel { target, .. } => Some(target.name),
+        _ => None,
+    }
+}
+
+/// Aside from devices that the plan says are lost, and the index of those that were made again.
+fn without(host: &Snapshot, lost: &[String], again: &BTreeSet<LinkName>) -> Snapshot {
+    let mut host = host.clone();
+    host.links.retain(|name, _| {
+        let device = format!("the device {name} as it is");
+        !lost.iter().any(|lost| lost.starts_with(&device))
+    });
+    for (name, link) in &mut host.links {
+        if again.contains(name) {
+            link.index = 0;
+        }
+    }
+    host
+}
+
+#[test]
+fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
+    let mut tried = BTreeSet::new();
+    let tunnels = document(TUNNELS);
+    let empty = host(&tunnels);
+    refuse_each(&tunnels, &empty, &mut tried);
+
+    // A tunnel of the name that is another one, one that lacks an address, and a queue.
+    let other = document(
+        "version: 1\ntunnel:\n  ipip0: { mode: ipip, addresses: [127.0.0.42/32] }\n  ipip60: { mode: ip6tnl, addresses: [127.0.0.43/32] }\nlink:\n  eth0: { txqueuelen: 77 }\n",
+    );
+    let mut there = Modelled::new(host(&other));
+    run(
+        &document("version: 1\ntunnel:\n  ipip60: { mode: ip6tnl }\n"),
+        &mut there,
+    )
+    .unwrap();
+    let mut there = there.model.host;
+    let mut stranger = there.links[&"eth0".parse().unwrap()].clone();
+    (stranger.index, stranger.lower, stranger.up) = (900, None, false);
+    stranger.addresses.clear();
+    there.links.insert("ipip0".parse().unwrap(), stranger);
+    refuse_each(&other, &there, &mut tried);
+
+    // And everything given back.
+    for (document, before) in [(&tunnels, &empty), (&other, &there)] {
+        let plan = Goal::plan(document, before).unwrap();
+        let ledger = claims(&plan);
+        let mut kernel = Modelled::new(before.clone());
+        run(document, &mut kernel).unwrap();
+        let release = Release {
+            ledger: &ledger,
+            owner: "default",
+            netns: &Netns::CURRENT,
+        };
+        refuse_each(&release, &kernel.model.host, &mut tried);
+    }
+    let missing: Vec<String> = KINDS
+        .iter()
+        .flat_map(|kind| ERRORS.iter().map(move |(error, _)| (*kind, *error)))
+        .filter(|pair| !tried.contains(pair))
+        .map(|(kind, error)| format!("{kind}: {error}"))
+        .collect();
+    assert!(missing.is_empty(), "never refused: {missing:#?}");
+    tell(&format!(
+        "on the model: {} kinds of op refused with {} errors each, all rolled back",
+        KINDS.len(),
+        ERRORS.len()
+    ));
+}
+
+/// The real kernel until an op, and from there on one that refuses everything.
+struct Breaking<'a> {
+    kernel: &'a mut Live,
+    /// Ops that are done yet.
+    left: usize,
+}
+
+impl Kernel for Breaking<'_> {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.kernel.snapshot(scope)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        if self.left == 0 {
+            return Err(Error::new(ErrorKind::Refused, "Device or resource busy (EBUSY)"));
+        }
+        self.left -= 1;
+        self.kernel.execute(op)
+    }
+}
+
+#[test]
+fn what_the_library_could_not_undo_is_told_as_commands_that_undo_it() {
+    let document: &Document = &document(RICH);
+    let mut left = 0;
+    for done in [1, 5, 9] {
+        inside(Place::Host, DropIn::Theirs, |world| {
+            let before = world.look();
+            let failure = Live::with(&Netns::CURRENT, |kernel| {
+                run(document, &mut Breaking { kernel, left: done })
+            })
+            .unwrap();
+            let Err(Failure::Failed(rollback)) = failure else {
+                panic!("{failure:?}");
+            };
+            assert!(rollback.cause.message.ends_with("(EBUSY)"), "{rollback:?}");
+            assert!(rollback.undone.is_empty(), "{rollback:?}");
+            assert!(rollback.remaining.len() >= done, "{rollback:?}");
+            assert!(world.look().difference(&before).is_some());
+            let commands: Vec<String> = rollback.remaining.iter().map(|(op, _)| op.command()).collect();
+            world.sh(&commands.join("\n"));
+            assert_eq!(world.look().difference(&before), None, "{commands:#?}");
+            left += commands.len();
+        });
+    }
+    tell(&format!(
+        "library: {left} writes could not be undone, and the commands told undid them"
+    ));
+}
