@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::plan::{Goal, Plan, Step};
-use crate::snapshot::{Problem, Snapshot};
+use crate::snapshot::{Problem, Scope, Snapshot};
 
 /// What an apply works with.
 pub struct Session<'a> {
@@ -28,11 +28,11 @@ pub trait Watch {
     /// Is told the number of ops done and the number of all.
     fn progress(&mut self, _done: usize, _all: usize) {}
 
-    /// Looks at the plan before anything of it is done.
+    /// Looks at the plan, and at the host that it is for, before anything of it is done.
     ///
     /// # Errors
     /// Nothing is done then.
-    fn permits(&mut self, _plan: &Plan) -> Result<(), Error> {
+    fn permits(&mut self, _plan: &Plan, _host: &Snapshot) -> Result<(), Error> {
         Ok(())
     }
 
@@ -157,7 +157,8 @@ pub struct Rollback {
     pub cause: Error,
     /// What was undone, in the order in which it was.
     pub undone: Vec<Op>,
-    /// What could not be undone and why: these commands remain. Empty when all is as it was.
+    /// What could not be undone and why: these commands remain, in this order. Empty when all is as
+    /// it was. What was done and is to be done again ([`AGAIN`]) is among them.
     pub remaining: Vec<(Op, Error)>,
     /// What undoing does not bring back.
     pub lost: Vec<String>,
@@ -186,7 +187,10 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
             vanished: Vec::new(),
         });
     }
-    session.watch.permits(&first).map_err(Failure::NotBegun)?;
+    session
+        .watch
+        .permits(&first, &before)
+        .map_err(Failure::NotBegun)?;
     session.log.begin(&first).map_err(Failure::NotBegun)?;
     let second = OnceCell::new();
     let mut run = Run {
@@ -247,7 +251,7 @@ impl<'p> Run<'_, 'p> {
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step),
-                Err(error) if error.kind == ErrorKind::Missing && !step.named => {
+                Err(error) if !step.named && went_with_its_device(self.session.kernel, &step.op, &error) => {
                     self.vanished.extend(step.fact.link_name());
                 }
                 Err(error) => {
@@ -267,6 +271,14 @@ impl<'p> Run<'_, 'p> {
         let rest = goal
             .plan(&now)
             .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
+        // What cannot be seen is not known to hold.
+        if let Some(problem) = rest.problems.first() {
+            let message = format!(
+                "after everything was written, {} could not be read: {}",
+                problem.what, problem.why
+            );
+            return Err(Error::new(ErrorKind::Unreadable, message));
+        }
         let newcomer = |step: &Step| match step.fact.link_name() {
             Some(name) => {
                 let index = |host: &Snapshot| host.links.get(&name).map(|link| link.index);
@@ -302,11 +314,8 @@ impl<'p> Run<'_, 'p> {
             .iter()
             .flat_map(|step| step.undo.loses.iter().cloned())
             .collect();
-        let ops = done
-            .into_iter()
-            .rev()
-            .flat_map(|step| step.undo.ops.iter().cloned());
-        let (undone, remaining) = undo(session.kernel, ops);
+        let steps = done.into_iter().rev().map(|step| step.undo.ops.as_slice());
+        let (undone, remaining) = undo(session.kernel, steps);
         let mut rollback = Rollback {
             cause,
             undone,
@@ -324,19 +333,48 @@ impl<'p> Run<'_, 'p> {
     }
 }
 
-/// Executes ops that undo others, whatever becomes of each: what was undone, and what was not.
-pub fn undo(kernel: &mut dyn Kernel, ops: impl Iterator<Item = Op>) -> (Vec<Op>, Vec<(Op, Error)>) {
+/// Why an op remains that was done.
+pub const AGAIN: &str = "it was done, and is to be done again after what failed";
+
+/// Undoes steps, each by its ops, whatever becomes of each: what was undone, and what remains. The
+/// ops of a step put right what its first ones change beside their own fact, so that after one of
+/// them that remains the later ones of that step are to be done again.
+pub fn undo<'a>(
+    kernel: &mut dyn Kernel,
+    steps: impl Iterator<Item = &'a [Op]>,
+) -> (Vec<Op>, Vec<(Op, Error)>) {
     let mut undone = Vec::new();
     let mut remaining = Vec::new();
-    for op in ops {
-        match kernel.execute(&op) {
-            Ok(()) => undone.push(op),
-            // A device that went away took with it what was to be undone.
-            Err(error) if error.kind == ErrorKind::Missing => {}
-            Err(error) => remaining.push((op, error)),
+    for ops in steps {
+        let before = remaining.len();
+        for op in ops {
+            match kernel.execute(op) {
+                Ok(()) => {
+                    undone.push(op.clone());
+                    if remaining.len() > before {
+                        remaining.push((op.clone(), Error::new(ErrorKind::Refused, AGAIN)));
+                    }
+                }
+                // It is gone already: the write was not done, or the kernel took it away.
+                Err(error) if error.kind == ErrorKind::Missing && matches!(op, Op::RemoveAddress { .. }) => {}
+                Err(error) if went_with_its_device(kernel, op, &error) => {}
+                Err(error) => remaining.push((op.clone(), error)),
+            }
         }
     }
     (undone, remaining)
+}
+
+/// A device that went away took with it what was to be written. What is missing may also be a
+/// sysctl or a directory: then the device is there, or there never was one.
+fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool {
+    let Some(target) = op.target().filter(|_| error.kind == ErrorKind::Missing) else {
+        return false;
+    };
+    kernel.snapshot(&Scope::default()).is_ok_and(|now| {
+        let found = now.links.get(&target.name);
+        found.is_none_or(|link| target.index != 0 && link.index != target.index)
+    })
 }
 
 fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {
@@ -376,3 +414,6 @@ fn not_converged(rest: &Plan) -> Error {
     )
     .hint("another program writes it too, or the kernel keeps another value than it is given")
 }
+
+#[cfg(test)]
+mod tests;

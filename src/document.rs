@@ -5,6 +5,7 @@ pub mod check;
 mod sample;
 pub mod schema;
 pub mod shape;
+mod spelling;
 pub mod suggestion;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,7 +192,7 @@ fn owner(text: &str) -> Result<(), Error> {
 impl Document {
     /// Reads a document from the nodes of its files, in the order in which they are layered. All
     /// that is wrong goes to `diagnostics`; what is returned then is not to be used.
-    pub fn read(layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+    pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
@@ -208,6 +209,7 @@ impl Document {
             }
         }
         let span = layers.first().map(|layer| layer.span).unwrap_or_default();
+        spelling::unite(&mut layers, diagnostics);
         let whole = layers.into_iter().reduce(merge::merge).map(merge::withdraw);
         let Some(whole) = whole else {
             return Document {
@@ -350,11 +352,19 @@ impl Document {
         };
         let missing: Vec<_> = wants.absent.iter().filter(|(name, _)| !made(**name)).collect();
         for (name, path) in missing {
+            // Brackets are legal in a name, and no interface has them.
+            let remedy = if name.as_bytes().contains(&b'[') {
+                format!(
+                    "it is an exact name, brackets and all; for a pattern write link: {{ PODS: {{ match: {{ name: \"{name}\" }}, ... }} }}"
+                )
+            } else {
+                "nothing is done until it appears; look for a misspelt name".to_owned()
+            };
             wants.findings.add(
                 Code::NK005,
                 name,
                 format!("`{path}` names it and it is not there"),
-                "nothing is done until it appears; look for a misspelt name",
+                remedy,
             );
         }
         wants

@@ -211,13 +211,11 @@ impl Journal {
         Ok(whole_steps.then_some(journal))
     }
 
-    /// The ops that undo what may have been executed, last first. Each may be done although its
-    /// op was not: it then changes nothing.
-    pub fn undo(&self) -> impl Iterator<Item = &Op> {
-        self.entries[..self.begun]
-            .iter()
-            .rev()
-            .flat_map(|entry| &entry.undo.ops)
+    /// The ops that undo what may have been executed, those of a step together, the last step first.
+    /// Each may be done although its op was not: it then changes nothing.
+    pub fn undo(&self) -> impl Iterator<Item = &[Op]> {
+        let begun = self.entries[..self.begun].iter().rev();
+        begun.map(|entry| entry.undo.ops.as_slice())
     }
 
     /// The steps that finish it. The one that was last begun is done again.
@@ -369,7 +367,7 @@ mod tests {
     #[test]
     fn what_was_begun_is_undone_last_first_and_the_last_begun_is_finished_again() {
         let journal = Journal::read(&text(2)).unwrap().unwrap();
-        let undo: Vec<String> = journal.undo().map(ToString::to_string).collect();
+        let undo: Vec<String> = journal.undo().flatten().map(ToString::to_string).collect();
         assert_eq!(undo, ["ip link set dev b mtu 1500", "ip link set dev a mtu 1500"]);
         let rest: Vec<String> = journal.rest().iter().map(|entry| entry.op.to_string()).collect();
         assert_eq!(rest, ["ip link set dev b mtu 1460", "ip link set dev c mtu 1460"]);

@@ -2,6 +2,7 @@
 //! plan leaves no choice to make.
 
 mod effects;
+mod felt;
 mod goal;
 mod holdings;
 mod order;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use felt::Felt;
 pub use goal::{Declared, Goal, Release};
 pub use holdings::Holdings;
 

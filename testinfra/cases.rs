@@ -64,6 +64,7 @@ impl Case {
         let style = Style {
             colour: false,
             commands: true,
+            of: text::Of::Here,
         };
         let mut out = text::plan(plan, &self.sources, style);
         if !plan.steps.is_empty() {
@@ -160,13 +161,8 @@ fn hold(case: &Case, kernel: &mut dyn Kernel, scope: &Scope) -> Result<(), Strin
     if second.done > 0 {
         return Err(format!("applied again, it wrote {} times", second.done));
     }
-    let ops = applied
-        .plan
-        .steps
-        .iter()
-        .rev()
-        .flat_map(|step| step.undo.ops.clone());
-    let (_, remaining) = undo(kernel, ops);
+    let steps = applied.plan.steps.iter().rev();
+    let (_, remaining) = undo(kernel, steps.map(|step| &*step.undo.ops));
     if !remaining.is_empty() {
         return Err(format!("this is not undone: {remaining:#?}"));
     }

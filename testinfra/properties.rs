@@ -153,7 +153,7 @@ fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
             for step in done {
                 kernel.model.apply(&step.op);
             }
-            let ops = done.iter().rev().flat_map(|step| step.undo.ops.clone());
+            let ops = done.iter().rev().map(|step| &*step.undo.ops);
             let (_, remaining) = netkeel::apply::undo(&mut kernel, ops);
             prop_assert!(remaining.is_empty(), "{remaining:?}");
             same(host, &kernel.model.host, done)?;

@@ -37,9 +37,10 @@ fuzz_target!(|input: &[u8]| {
     let style = text::Style {
         colour: false,
         commands: true,
+        of: text::Of::Snapshot,
     };
     text::plan(&planned, &sources, style);
-    markdown::plan(&planned, &sources);
+    markdown::plan(&planned, &sources, text::Of::Snapshot);
     diff::plan(&planned);
     json::plan(&planned, &sources);
     let mut model = Model::new(host);

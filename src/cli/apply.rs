@@ -9,12 +9,13 @@ use super::arguments::{Documents, LockOptions, Output, Ownership, parse_duration
 use super::load::{Loaded, load, load_saved};
 use super::watcher::Watcher;
 use super::{exit, output, recover};
-use crate::apply::{Applied, Failure, Rollback, Session, apply};
+use crate::apply::{AGAIN, Applied, Failure, Rollback, Session, apply};
 use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
 use crate::plan::{Declared, Goal};
+use crate::render::text::Of;
 use crate::render::{count, json};
 use crate::saved_plan::{Exactly, SavedPlan};
 use crate::source::Sources;
@@ -53,7 +54,8 @@ pub struct Arguments {
     /// Apply a document that was rolled back before for want of confirmation or reach.
     #[arg(long)]
     again: bool,
-    /// Change the interface that carries the default route or this ssh session.
+    /// Change the interface that carries the default route or this ssh session, be it by its name or
+    /// by what it feels of a write to `all`, to `default` or to the device it stands on.
     #[arg(long)]
     allow_management: bool,
     /// How to show what was done.
@@ -182,7 +184,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result
     if arguments.output == Output::Json {
         output::print(&output::pretty(&json::applied(applied, sources)))?;
     } else {
-        output::plan(&applied.plan, sources, arguments.output, false)?;
+        output::plan(&applied.plan, sources, arguments.output, false, Of::Here)?;
         if let (Some(within), true) = (arguments.confirm_within, applied.done > 0) {
             output::say(&format!(
                 "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"
@@ -243,7 +245,8 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         ),
     });
     for (op, error) in remaining {
-        output::say(&format!("  {}    # failed: {error}\n", op.command()));
+        let failed = if error.message == AGAIN { "" } else { "failed: " };
+        output::say(&format!("  {}    # {failed}{error}\n", op.command()));
     }
     for lost in lost {
         output::say(&format!("  not brought back: {lost}\n"));

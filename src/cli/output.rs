@@ -6,6 +6,7 @@ use super::arguments::Output;
 use crate::error::{Diagnostics, Error};
 use crate::plan::Plan;
 use crate::render::paint::Paint;
+use crate::render::text::Of;
 use crate::render::{diff, json, markdown, text};
 use crate::snapshot::Problem;
 use crate::source::{Sources, report};
@@ -54,7 +55,7 @@ pub fn problems(problems: &[Problem]) {
 }
 
 /// Prints a plan.
-pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool) -> Result<(), Error> {
+pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> Result<(), Error> {
     print(&match output {
         Output::Text => text::plan(
             plan,
@@ -62,11 +63,12 @@ pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool) -> R
             text::Style {
                 colour: stdout_colour(),
                 commands,
+                of,
             },
         ),
         Output::Diff => diff::plan(plan),
         Output::Json => pretty(&json::plan(plan, sources)),
-        Output::Markdown => markdown::plan(plan, sources),
+        Output::Markdown => markdown::plan(plan, sources, of),
     })
 }
 

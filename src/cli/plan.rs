@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Declared, Goal, Plan};
+use crate::render::text::Of;
 use crate::saved_plan::SavedPlan;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
@@ -57,6 +58,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
+    let of = match saved {
+        Some(_) => Of::Snapshot,
+        None => Of::Here,
+    };
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.
         Some(host) => document.plan(&host),
@@ -75,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             return Ok(exit::ERROR);
         }
     };
-    output::plan(&plan, &sources, arguments.output, arguments.commands)?;
+    output::plan(&plan, &sources, arguments.output, arguments.commands, of)?;
     output::problems(&plan.problems);
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {
         (false, _) => exit::ERROR,

@@ -157,13 +157,13 @@ fn unconfirmed_yet(pending: &Pending) -> Error {
 }
 
 fn undo_all(store: &Store, netns: &Netns, pending: &Pending, reason: &str) -> Result<u8, Error> {
-    let ops: Vec<Op> = pending.journals().flat_map(Journal::undo).cloned().collect();
+    let steps: Vec<&[Op]> = pending.journals().flat_map(Journal::undo).collect();
     for journal in pending.journals().take(1) {
         output::say(&format!("{}\n", journal.describe()));
     }
     // What cannot be noted is no reason to leave the host as it is.
     let _ = store.undoing(pending);
-    let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, ops.into_iter()))?;
+    let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, steps.into_iter()))?;
     for (op, error) in &remaining {
         output::say(&format!("not undone: {}    # {error}\n", op.command()));
     }

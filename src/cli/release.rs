@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Goal, Release};
 use crate::render::count;
+use crate::render::text::Of;
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
 
@@ -59,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(plan) => output::plan(&plan, &sources, Output::Text, true)?,
+            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, Of::Here)?,
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     watch.clear();
     match outcome {
         Ok(released) => {
-            output::plan(&released.plan, &sources, Output::Text, false)?;
+            output::plan(&released.plan, &sources, Output::Text, false, Of::Here)?;
             let (facts, writes) = (
                 count(released.plan.released.len(), "fact"),
                 count(released.done, "write"),

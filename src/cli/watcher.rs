@@ -1,6 +1,7 @@
 //! Looks on while an apply is under way: shows progress, hears Ctrl-C, keeps off the interface that
 //! the host is managed through, and sees whether targets still answer.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,9 @@ use crate::apply::Watch;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::management;
 use crate::kernel::reach::Target;
+use crate::link_name::LinkName;
 use crate::plan::Plan;
+use crate::snapshot::Snapshot;
 
 /// Fewer ops than this are done before anybody could read a line about them.
 const MANY: usize = 200;
@@ -92,7 +95,7 @@ impl Watch for Watcher {
         }
     }
 
-    fn permits(&mut self, plan: &Plan) -> Result<(), Error> {
+    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
         if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
             let message = format!(
                 "{} writes are more than limits.changes_per_minute allows now: {budget}",
@@ -106,20 +109,18 @@ impl Watch for Watcher {
             return Ok(());
         }
         let management = management::links(management::ssh_connection().as_deref());
-        for step in &plan.steps {
-            if let Some((name, why)) = step
-                .fact
-                .link_name()
-                .and_then(|name| management.get_key_value(&name))
-            {
-                let message =
-                    format!("{name} is what this host is managed through: {why}, and the plan changes it");
-                return Err(Error::new(ErrorKind::Refused, message)
-                    .hint(format!("the change is `{}`", step.op))
-                    .hint("--confirm-within 60s undoes it unless you confirm; --allow-management does it right away"));
-            }
-        }
-        Ok(())
+        let names: BTreeSet<LinkName> = management.keys().copied().collect();
+        let Some(felt) = plan.first_felt_by(&names, host) else {
+            return Ok(());
+        };
+        let (name, why) = (felt.link, management.get(&felt.link).unwrap_or(&""));
+        let message = format!(
+            "{name} is what this host is managed through: {why}, and the plan changes {}",
+            felt.what
+        );
+        Err(Error::new(ErrorKind::Refused, message)
+            .hint(format!("the change is `{}`", felt.op))
+            .hint("--confirm-within 60s undoes it unless you confirm; --allow-management does it right away"))
     }
 
     fn stops(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::diff;
-use super::text::{subjects, summary};
+use super::text::{Of, subjects, summary};
 use crate::plan::{Drift, Plan};
 use crate::source::{Locator, Sources};
 
@@ -11,8 +11,8 @@ use crate::source::{Locator, Sources};
 const ROWS: usize = 200;
 
 /// The plan.
-pub fn plan(plan: &Plan, sources: &Sources) -> String {
-    let mut out = format!("### netkeel plan\n\n{}\n", summary(plan));
+pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
+    let mut out = format!("### netkeel plan\n\n{}\n", summary(plan, of));
     if !plan.drift.is_empty() {
         out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
         let mut locator = Locator::new(sources);

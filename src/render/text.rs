@@ -7,6 +7,7 @@ use super::paint::Paint;
 use super::{by_object, count, file_text, unified};
 use crate::fact::{Field, Value};
 use crate::finding::{Finding, Severity};
+use crate::netns::Netns;
 use crate::plan::{Drift, Plan, Step};
 use crate::source::{Locator, Sources, Span};
 
@@ -17,6 +18,29 @@ pub struct Style {
     pub colour: bool,
     /// With the commands an operator would type.
     pub commands: bool,
+    /// Of which host.
+    pub of: Of,
+}
+
+/// Which host a plan is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Of {
+    /// The one that runs netkeel.
+    #[default]
+    Here,
+    /// The one that a saved snapshot shows.
+    Snapshot,
+}
+
+impl Of {
+    /// The place in brackets: `this host`, `netns pod`, `saved snapshot`.
+    fn place(self, netns: &Netns) -> String {
+        match (self, netns.name()) {
+            (Of::Here, _) => netns.to_string(),
+            (Of::Snapshot, Some(_)) => format!("saved snapshot, {netns}"),
+            (Of::Snapshot, None) => "saved snapshot".to_owned(),
+        }
+    }
 }
 
 /// The whole plan.
@@ -73,21 +97,21 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
         }
         out.push('\n');
     }
-    let _ = writeln!(out, "{}", summary(plan));
+    let _ = writeln!(out, "{}", summary(plan, style.of));
     out
 }
 
 /// One line: `check` prints it, and a plan ends with it.
-pub fn summary(plan: &Plan) -> String {
+pub fn summary(plan: &Plan, of: Of) -> String {
+    let place = of.place(&plan.netns);
     let notes = match plan.findings.len() {
         0 => String::new(),
         number => format!("; {}", count(number, "finding")),
     };
     if plan.in_sync() {
         return format!(
-            "In sync: {} as declared ({}){notes}.",
-            count(plan.wanted, "fact"),
-            plan.netns
+            "In sync: {} as declared ({place}){notes}.",
+            count(plan.wanted, "fact")
         );
     }
     let objects = by_object(plan).count();
@@ -102,10 +126,9 @@ pub fn summary(plan: &Plan) -> String {
         format!("{inexact} without exact undo")
     };
     format!(
-        "Drift: {}, on {} ({}); {}, {undo}{notes}.",
+        "Drift: {}, on {} ({place}); {}, {undo}{notes}.",
         facts(plan),
         count(objects, "object"),
-        plan.netns,
         count(plan.steps.len(), "write"),
     )
 }

@@ -2,6 +2,7 @@
 
 ETH0 = "version: 1\nlink:\n  eth0: { txqueuelen: 900 }\n"
 OTHER0 = "version: 1\nlink:\n  other0: { txqueuelen: 900 }\n"
+ALL = "version: 1\nsysctl:\n  net.ipv4.conf.all.rp_filter: 1\n"
 # Like sudo, a program above that still has the variable, and netkeel below without it.
 SUDO = """sh -c 'env -i PATH="$PATH" "$@"; exit $?' sudo"""
 
@@ -18,6 +19,9 @@ def run(report, host, _full):
     by_other0 = "env SSH_CONNECTION='192.0.2.1 50000 10.9.9.1 22'"
     refused(report, host, "over ssh by other0", other0, by_other0, "other0", by_session)
     refused(report, host, "by sudo, which keeps no SSH_CONNECTION", eth0, SUDO, "eth0", by_session)
+    host.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0")
+    everywhere = host.put("all.yaml", ALL)
+    refused(report, host, "by the key of all interfaces", everywhere, "", "eth0", by_session)
     goes_through(report, host, "another interface", other0, "", "")
     goes_through(report, host, "with --allow-management", eth0, "", "--allow-management")
 
