@@ -35,10 +35,14 @@ enum Line {
     Format(u32),
     /// Facts that an apply wrote; void when that apply was undone.
     Claims { transaction: String, claims: Vec<Claim> },
-    /// An apply was undone: its claims never were.
+    /// An apply was undone: its claims never were, and what it released is held as before.
     Void { transaction: String },
-    /// Facts that were given back.
-    Released { facts: Vec<Fact> },
+    /// Facts that an apply gave back; not so when that apply was undone.
+    Released {
+        #[serde(default)]
+        transaction: String,
+        facts: Vec<Fact>,
+    },
 }
 
 /// All claims that hold.
@@ -87,7 +91,8 @@ impl Ledger {
                     ledger.add(claims);
                 }
                 Line::Claims { .. } | Line::Void { .. } => ledger.stale += 1,
-                Line::Released { facts } => {
+                Line::Released { transaction, .. } if void.contains(&transaction) => ledger.stale += 1,
+                Line::Released { facts, .. } => {
                     ledger.stale += 1;
                     let facts: BTreeSet<Fact> = facts.into_iter().collect();
                     ledger.claims.retain(|claim| !facts.contains(&claim.fact));
@@ -184,7 +189,7 @@ pub fn claims_line(transaction: &str, claims: Vec<Claim>) -> Result<String, Erro
     })
 }
 
-/// The line that voids the claims of an apply.
+/// The line that voids what an apply claimed and released.
 ///
 /// # Errors
 /// Never in practice.
@@ -198,8 +203,11 @@ pub fn void_line(transaction: &str) -> Result<String, Error> {
 ///
 /// # Errors
 /// Never in practice.
-pub fn released_line(facts: Vec<Fact>) -> Result<String, Error> {
-    line(&Line::Released { facts })
+pub fn released_line(transaction: &str, facts: Vec<Fact>) -> Result<String, Error> {
+    line(&Line::Released {
+        transaction: transaction.to_owned(),
+        facts,
+    })
 }
 
 fn line(line: &Line) -> Result<String, Error> {
@@ -260,11 +268,16 @@ mod tests {
             .unwrap(),
             claims_line("2", vec![claim("eth2", "a", 1500, 1460)]).unwrap(),
             void_line("2").unwrap(),
-            released_line(vec![claim("eth0", "a", 0, 0).fact]).unwrap(),
+            released_line("3", vec![claim("eth0", "a", 0, 0).fact]).unwrap(),
+            // A release that was killed before its end, and undone.
+            claims_line("4", Vec::new()).unwrap(),
+            released_line("4", vec![claim("eth1", "b", 0, 0).fact]).unwrap(),
+            void_line("4").unwrap(),
         ]);
         let ledger = Ledger::read(&text).unwrap();
         assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
         assert_eq!(ledger.of("b").count(), 1);
+        assert!(!ledger.holds_those_of("4"));
     }
 
     #[test]

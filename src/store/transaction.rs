@@ -154,7 +154,7 @@ impl Store {
         // Also when there are none: the line says that the apply was committed.
         lines.push_str(&ledger::claims_line(transaction, claims)?);
         if !released.is_empty() {
-            lines.push_str(&ledger::released_line(released)?);
+            lines.push_str(&ledger::released_line(transaction, released)?);
         }
         log::append(&path, &lines, true)?;
         log::unlink(&self.live_path())?;
