@@ -291,6 +291,7 @@ impl Document {
         if self.drop_in.is_some() {
             scope.files.insert(persist::path(&self.owner));
         }
+        scope.sysctl_d = !self.sections.is_empty();
         scope
     }
 

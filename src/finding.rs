@@ -81,6 +81,14 @@ pub enum Code {
     NK022,
     /// ICMP errors are limited more than by default.
     NK023,
+    /// The drop-in loses against another file.
+    NK024,
+    /// A pattern in sysctl.d writes another value to interfaces that appear later.
+    NK025,
+    /// A sysctl that is read-only in this namespace.
+    NK026,
+    /// A file of sysctl.d that could not be read.
+    NK027,
 }
 
 impl Code {
@@ -109,14 +117,23 @@ impl Code {
         Code::NK021,
         Code::NK022,
         Code::NK023,
+        Code::NK024,
+        Code::NK025,
+        Code::NK026,
+        Code::NK027,
     ];
 
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NK006 | Code::NK007 | Code::NK012 | Code::NK015 | Code::NK017 | Code::NK023 => {
-                Severity::Note
-            }
+            Code::NK006
+            | Code::NK007
+            | Code::NK012
+            | Code::NK015
+            | Code::NK017
+            | Code::NK023
+            | Code::NK026
+            | Code::NK027 => Severity::Note,
             _ => Severity::Warning,
         }
     }

@@ -4,6 +4,7 @@
 mod mtu;
 mod pmtud;
 mod rp_filter;
+pub mod sysctl_d;
 
 use crate::finding::{Finding, Findings};
 use crate::link_name::LinkName;
@@ -15,6 +16,7 @@ pub fn host(host: &Snapshot) -> Vec<Finding> {
     links(host, &|_| true, &mut findings);
     rp_filter::tunnels(host, &mut findings);
     pmtud::look(host, &mut findings);
+    sysctl_d::host(host, &mut findings);
     findings.into_sorted()
 }
 

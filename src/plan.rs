@@ -28,6 +28,7 @@ use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
 use crate::op::{Op, Phase};
+use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
 use crate::source::Span;
 use crate::want::Want;
@@ -146,6 +147,9 @@ fn plan_with(
     let mut problems = Vec::new();
     let mut drift = drift_of(&wants.facts, host, &mut problems);
     let mut findings = wants.findings;
+    let own = persist::path(&document.owner);
+    let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
+    lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     let mut released = Vec::new();
     let undeclared = holdings::undeclared(&wants.facts, &document.owner, holdings);
     if holdings.prune || document.prune {

@@ -19,6 +19,7 @@ pub use scope::Scope;
 use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::sysctl_d::Files;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 
@@ -49,9 +50,22 @@ pub struct Snapshot {
     /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelMode, Support>,
+    /// The files of sysctl.d, where they are applied to this namespace and were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctl_d: Option<SysctlD>,
     /// What could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
+}
+
+/// What is applied at boot and, by udev, to interfaces that appear later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlD {
+    /// The files.
+    #[serde(flatten)]
+    pub files: Files,
+    /// udev applies them to each interface that appears (99-systemd.rules).
+    pub udev: bool,
 }
 
 /// Which addresses were read.
@@ -192,6 +206,7 @@ impl Snapshot {
             files: BTreeMap::new(),
             default_routes: None,
             tunnels: BTreeMap::new(),
+            sysctl_d: None,
             problems: Vec::new(),
         }
     }

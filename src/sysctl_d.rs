@@ -21,6 +21,7 @@
 mod answer;
 mod copies;
 mod files;
+mod judge;
 mod mention;
 mod parse;
 mod pattern;
@@ -28,10 +29,11 @@ mod rules;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Answers, How, Outcome, answer};
 pub use files::DIRECTORIES;
+pub use judge::Judge;
 pub use mention::{Fate, Mention};
 pub use parse::{Entry, Line, parse};
 
@@ -46,16 +48,17 @@ pub enum Dialect {
 }
 
 /// The files of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
     /// Those of the [`DIRECTORIES`] whose names end in `.conf`.
     pub dropins: Vec<File>,
     /// /etc/sysctl.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_conf: Option<File>,
 }
 
 /// A file as it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Position of its directory in [`DIRECTORIES`].
     pub directory: usize,
@@ -68,7 +71,8 @@ pub struct File {
 }
 
 /// What a file holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Text; bytes that are no UTF-8 are replaced, since no key has any.
     Text(String),

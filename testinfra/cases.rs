@@ -257,6 +257,7 @@ fn text_of(host: &Snapshot) -> String {
         files,
         default_routes,
         tunnels,
+        sysctl_d,
         problems,
     } = host;
     let table = |rows: Vec<String>| {
@@ -287,13 +288,16 @@ fn text_of(host: &Snapshot) -> String {
         });
     format!(
         "{{\n  \"format\": {format},\n  \"netns\": {},\n  \"kernel\": {},\n  \"families\": {{\"ipv4\": {ipv4}, \"ipv6\": {ipv6}}},\n  \
-         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}  \"tunnels\": {},\n  \"problems\": {}\n}}\n",
+         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}  \"tunnels\": {},\n  {}\"problems\": {}\n}}\n",
         json(netns),
         json(kernel),
         table(links.collect()),
         table(sysctls.collect()),
         table(files.collect()),
         table(tunnels.collect()),
+        sysctl_d
+            .as_ref()
+            .map_or_else(String::new, |found| format!("\"sysctl_d\": {},\n  ", json(found))),
         json(problems),
     )
 }

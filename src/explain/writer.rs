@@ -225,6 +225,14 @@ pub const WATCHED: &[(&str, bool)] = &[
 ];
 
 /// Whether udev applies sysctl.d to new interfaces here.
+/// The files by which udev applies sysctl.d to new interfaces.
+pub fn udev_rules() -> impl Iterator<Item = &'static str> {
+    UDEV.iter().filter_map(|clue| match clue {
+        Clue::Path(path) => Some(*path),
+        _ => None,
+    })
+}
+
 pub(super) fn udev_is_there(evidence: &Evidence) -> bool {
     UDEV.iter()
         .any(|clue| matches!(clue, Clue::Path(path) if evidence.paths.contains(*path)))

@@ -13,12 +13,15 @@ use nix::sys::stat::Mode;
 
 use super::refusal::error;
 use crate::error::Error;
-use crate::explain::{Evidence, WATCHED};
-use crate::snapshot::Problem;
+use crate::explain::{Evidence, WATCHED, udev_rules};
+use crate::snapshot::{Problem, SysctlD};
 use crate::sysctl_d::{self, Content, DIRECTORIES, Files};
 
 /// Longest file that is read, bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// Keys whose values are secrets (Documentation/networking/ip-sysctl.rst).
+const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 
 /// The root directory, held open.
 pub struct Host {
@@ -59,6 +62,23 @@ impl Host {
         }
         files.sysctl_conf = self.file("/etc/sysctl.conf", 0, "sysctl.conf".to_owned());
         files
+    }
+
+    /// The same as data of the host: whoever sees a snapshot needs no secrets. Keys of secrets stay,
+    /// and so do the numbers of lines.
+    pub fn sysctl_d_to_show(&mut self) -> SysctlD {
+        let mut files = self.sysctl_d();
+        for file in files.dropins.iter_mut().chain(&mut files.sysctl_conf) {
+            if let Content::Text(text) = &mut file.content
+                && SECRETS.iter().any(|secret| text.contains(secret))
+            {
+                *text = text.split_inclusive('\n').map(without_secret).collect();
+            }
+        }
+        SysctlD {
+            files,
+            udev: udev_rules().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
+        }
     }
 
     /// What shows who writes settings here.
@@ -190,6 +210,17 @@ impl Host {
     }
 }
 
+/// A line without the value that it gives to a secret.
+fn without_secret(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, value)) if SECRETS.iter().any(|secret| key.contains(secret)) => {
+            let end = if value.ends_with('\n') { "\n" } else { "" };
+            format!("{key}= (not shown){end}")
+        }
+        _ => line.to_owned(),
+    }
+}
+
 /// What a file holds. What is no regular file holds nothing for either program: a directory fails
 /// at the first read, a character device is /dev/null.
 fn text(file: &File) -> Result<Content, Error> {
@@ -254,6 +285,14 @@ mod tests {
         3 50-default.conf /usr/lib/sysctl.d/50-default.conf Text("a.b = �\n")
         0 sysctl.conf /etc/sysctl.conf Text("a.b = 1\n")
         "#);
+        fs::write(
+            at("/etc/sysctl.conf"),
+            "a.b = 1\nnet.ipv6.conf.all.stable_secret = 2001:db8::1\nc.d = 2",
+        )
+        .unwrap();
+        let shown = host.sysctl_d_to_show().files.sysctl_conf.map(|file| file.content);
+        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (not shown)\nc.d = 2";
+        assert_eq!(shown, Some(Content::Text(text.to_owned())));
         assert_eq!(host.problems, []);
         assert_eq!(host.evidence(), Evidence::default());
     }

@@ -4,15 +4,17 @@
 mod execute;
 
 use std::marker::PhantomData;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::utsname::uname;
 
 use super::link::Words;
+use super::namespace::{Identity, identify};
 use super::netlink::Socket;
 use super::netns::inside;
 use super::refusal::{Refusal, error};
-use super::{Kernel, address, file, ioctl, link, modules, route, sysctl};
+use super::{Host, Kernel, address, file, ioctl, link, modules, route, sysctl};
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::op::Op;
@@ -161,6 +163,10 @@ impl Kernel for Live {
                     why: error.message,
                 }),
             }
+        }
+        // What a file of others holds is no wanted fact: one that cannot be read says so itself.
+        if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
+            snapshot.sysctl_d = Some(Host::open(Path::new("/"))?.sysctl_d_to_show());
         }
         for mode in &scope.tunnels {
             let support = modules::support(*mode, &snapshot.links, &self.release);

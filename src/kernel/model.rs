@@ -49,6 +49,7 @@ impl Kernel for Modelled {
             families: scope.families,
             links: host.links.clone(),
             problems: host.problems.clone(),
+            sysctl_d: host.sysctl_d.clone().filter(|_| scope.sysctl_d),
             ..Snapshot::empty(host.netns.clone())
         };
         for link in snapshot.links.values_mut() {

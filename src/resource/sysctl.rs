@@ -3,6 +3,7 @@
 use crate::document::shape::{Field, Shape};
 use crate::error::Error;
 use crate::fact::{Fact, Object, Value};
+use crate::finding::Code;
 use crate::netns::Netns;
 use crate::resource::{Context, Section};
 use crate::rpfilter;
@@ -201,6 +202,12 @@ impl Section for Sysctls {
                         .hint("the value is the host's: declare it for the host, without --netns");
                     continue;
                 }
+                Observed::Value(_) if !writable => wants.findings.add(
+                    Code::NK026,
+                    &entry.key,
+                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot put it right",
+                    "the value is the host's: declare it for the host, without --netns",
+                ),
                 Observed::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
                     // Not lost: a tunnel of the same document may bring the interface.
                     Some((name, None)) => wants.when_absent(name, &path),

@@ -24,6 +24,8 @@ pub struct Scope {
     pub default_routes: bool,
     /// Whether these tunnels can be made.
     pub tunnels: BTreeSet<TunnelMode>,
+    /// The files of sysctl.d.
+    pub sysctl_d: bool,
 }
 
 /// The sysctls that a network path depends on, for a snapshot that is taken without a document.
@@ -85,6 +87,7 @@ impl Scope {
             files: [persist::path("default")].into(),
             default_routes: true,
             tunnels: TunnelMode::ALL.iter().copied().collect(),
+            sysctl_d: true,
         }
     }
 
@@ -113,6 +116,7 @@ impl Scope {
             files,
             default_routes,
             tunnels,
+            sysctl_d,
         } = other;
         self.families.ipv4 |= families.ipv4;
         self.families.ipv6 |= families.ipv6;
@@ -121,5 +125,6 @@ impl Scope {
         self.files.extend(files);
         self.default_routes |= default_routes;
         self.tunnels.extend(tunnels);
+        self.sysctl_d |= sysctl_d;
     }
 }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::copies;
-use super::mention::{Mention, mentions};
+use super::mention::Mention;
+pub(super) use super::mention::mentions as mentions_of;
 use super::parse::Entry;
 use super::pattern::is_pattern;
 use super::rules::{Act, Event, Moment, Settings};
@@ -77,14 +78,18 @@ pub fn answer(files: &Files, key: &SysctlKey, integer: bool) -> Answers {
     let integers = integer || copies::is_integer(key);
     let systemd = Settings::read(files, Dialect::Systemd, integers);
     let procps = Settings::read(files, Dialect::Procps, integers);
-    let by = |settings: &Settings, dialect| Answer {
+    Answers {
+        lines: mentions_of(files, key, &systemd, &procps),
+        systemd: by(&systemd, Dialect::Systemd, key),
+        procps: by(&procps, Dialect::Procps, key),
+    }
+}
+
+/// What decides a key by the rules of one program.
+pub(super) fn by(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Answer {
+    Answer {
         boot: boot(settings, key),
         later: later(settings, dialect, key),
-    };
-    Answers {
-        lines: mentions(files, key, &systemd, &procps),
-        systemd: by(&systemd, Dialect::Systemd),
-        procps: by(&procps, Dialect::Procps),
     }
 }
 

@@ -31,7 +31,7 @@ struct Setting {
 pub(super) struct Settings {
     dialect: Dialect,
     /// The keys that are asked for take integers only.
-    integers: bool,
+    pub(super) integers: bool,
     /// The lines, in order.
     pub(super) lines: Vec<Read>,
     /// In the order in which they are written.
