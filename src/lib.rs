@@ -25,6 +25,7 @@ pub mod cli;
 pub mod kernel;
 pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------
+pub mod cni;
 pub mod document;
 pub mod duration;
 pub mod error;
