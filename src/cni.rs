@@ -19,15 +19,23 @@ pub struct Cni {
     /// Who loads them, from where; none when that was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
-    /// The files that were read, none for one that is not there: those of the runtime's directory and those that were named.
+    /// What Felix has written to /var/lib/calico/mtu, in bytes: what Calico's plugin takes when its
+    /// configuration has no MTU, or 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calico_mtu: Option<i64>,
+    /// The files that were read: those of the runtime's directory and those that were named; none
+    /// for one that is not there.
     pub files: BTreeMap<PathBuf, Option<Configuration>>,
 }
 
 /// One file, without its text: it may hold a token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// SHA-256 of the text, in hexadecimal; empty after the model has changed it.
+    /// SHA-256 of the text, in hexadecimal, when it was read.
     pub sha256: String,
+    /// Where it leads, when it is a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symlink: Option<PathBuf>,
     /// The `name` of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -66,6 +74,7 @@ impl Cni {
     pub fn empty() -> Self {
         Cni {
             runtime: None,
+            calico_mtu: None,
             files: BTreeMap::new(),
         }
     }
@@ -90,12 +99,23 @@ impl Configuration {
         self.plugins().iter().filter(move |plugin| &*plugin.kind == kind)
     }
 
+    /// The `mtu` that the plugins of a type have; what they differ in is text.
+    pub fn mtu(&self, kind: &str) -> Option<Value> {
+        let mtus: Vec<&Option<Value>> = self.of(kind).map(|plugin| &plugin.mtu).collect();
+        let first = *mtus.first()?;
+        if mtus.iter().all(|mtu| *mtu == first) {
+            return first.clone();
+        }
+        let show = |mtu: &&Option<Value>| mtu.as_ref().map_or("none".to_owned(), ToString::to_string);
+        let all: Vec<String> = mtus.iter().map(show).collect();
+        Some(Value::Text(all.join(", ").into()))
+    }
+
     /// Sets or, with none, takes away the `mtu` of the plugins of a type.
     pub fn set(&mut self, kind: &str, mtu: Option<&Value>) {
         if let Reading::Plugins(plugins) = &mut self.reading {
             for plugin in plugins.iter_mut().filter(|plugin| &*plugin.kind == kind) {
                 plugin.mtu = mtu.cloned();
-                self.sha256.clear();
             }
         }
     }

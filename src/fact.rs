@@ -31,6 +31,13 @@ pub struct Fact {
 pub enum Object {
     /// A file; of no namespace.
     File(Arc<Path>),
+    /// The plugins of a type in a CNI configuration; of no namespace.
+    Plugin {
+        /// The configuration.
+        file: Arc<Path>,
+        /// The `type`.
+        kind: Arc<str>,
+    },
     /// A sysctl that is not one of an interface's own facts.
     Sysctl(SysctlKey),
     /// A network interface.
@@ -57,7 +64,7 @@ pub enum Field {
     Forwarding6,
     /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 takes its IPv6 addresses away.
     DisableIpv6,
-    /// Of a link: MTU in bytes.
+    /// Of a link or a CNI plugin: MTU in bytes.
     Mtu,
     /// Of a link: administratively up.
     Up,
@@ -163,12 +170,24 @@ impl Fact {
         }
     }
 
+    /// The `mtu` of the plugins of a type in a CNI configuration.
+    pub fn plugin(file: &Path, kind: &str) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::Plugin {
+                file: file.into(),
+                kind: kind.into(),
+            },
+            field: Field::Mtu,
+        }
+    }
+
     /// The interface this is a fact of.
     pub fn link_name(&self) -> Option<LinkName> {
         match &self.object {
             Object::Link(name) => Some(*name),
             Object::Sysctl(key) => key.link(),
-            Object::File(_) => None,
+            Object::File(_) | Object::Plugin { .. } => None,
         }
     }
 
@@ -187,7 +206,7 @@ impl Fact {
                     ..
                 })
             ),
-            Object::File(_) => false,
+            Object::File(_) | Object::Plugin { .. } => false,
         };
         match (self.field, value) {
             (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
@@ -235,6 +254,7 @@ impl fmt::Display for Fact {
         match &self.object {
             Object::File(path) => write!(f, "file {}", path.display()),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
+            Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
         }
     }
@@ -244,6 +264,7 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Object::File(path) => write!(f, "file {}", path.display()),
+            Object::Plugin { file, kind } => write!(f, "cni {} {kind}", file.display()),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
         }

@@ -89,6 +89,16 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
+    /// A CNI configuration that is named, or any at all, is not there.
+    NK040,
+    /// A CNI configuration comes first and cannot be loaded.
+    NK041,
+    /// Another CNI configuration has the same plugin with another MTU.
+    NK042,
+    /// A CNI plugin sets the MTU of the pod's end only.
+    NK043,
+    /// A CNI plugin takes its MTU from elsewhere.
+    NK044,
 }
 
 impl Code {
@@ -121,6 +131,11 @@ impl Code {
         Code::NK025,
         Code::NK026,
         Code::NK027,
+        Code::NK040,
+        Code::NK041,
+        Code::NK042,
+        Code::NK043,
+        Code::NK044,
     ];
 
     /// How bad findings of this code are.
@@ -133,7 +148,8 @@ impl Code {
             | Code::NK017
             | Code::NK023
             | Code::NK026
-            | Code::NK027 => Severity::Note,
+            | Code::NK027
+            | Code::NK044 => Severity::Note,
             _ => Severity::Warning,
         }
     }

@@ -3,6 +3,7 @@
 
 mod address;
 mod beside;
+mod cni;
 mod file;
 mod host;
 mod ioctl;

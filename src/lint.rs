@@ -1,6 +1,7 @@
 //! What is amiss on a host, whatever a document says of it: each rule looks at a snapshot and adds
 //! findings.
 
+pub(crate) mod cni;
 mod mtu;
 mod pmtud;
 mod rp_filter;
@@ -17,6 +18,7 @@ pub fn host(host: &Snapshot) -> Vec<Finding> {
     rp_filter::tunnels(host, &mut findings);
     pmtud::look(host, &mut findings);
     sysctl_d::host(host, &mut findings);
+    cni::look(host, &mut findings);
     findings.into_sorted()
 }
 

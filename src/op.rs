@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::fact::Value;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::sysctl_key::SysctlKey;
@@ -43,6 +44,19 @@ pub enum Op {
     RemoveFile {
         /// Absolute path.
         path: Arc<Path>,
+    },
+    /// Sets the `mtu` of the plugins of a type in a CNI configuration and keeps all its other
+    /// bytes: the same replacement of the file as [`Op::WriteFile`]. An edit and not a text, since
+    /// the file may hold a token.
+    SetPluginMtu {
+        /// Absolute path.
+        path: Arc<Path>,
+        /// The `type` of the plugins.
+        plugin: Arc<str>,
+        /// What stands there now: executing refuses when it is neither this nor `mtu`.
+        was: Option<Value>,
+        /// Bytes, or whatever stood there before; none takes the key away.
+        mtu: Option<Value>,
     },
     /// Makes an external tunnel, down and without addresses, and waits for udev to settle.
     CreateTunnel {
@@ -143,7 +157,10 @@ pub enum Phase {
 impl Op {
     /// It is about a file, and so outlives a boot.
     pub fn is_durable(&self) -> bool {
-        matches!(self, Op::WriteFile { .. } | Op::RemoveFile { .. })
+        matches!(
+            self,
+            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. }
+        )
     }
 
     /// The whole command, for a shell: shown, a file has its name only.
@@ -155,6 +172,14 @@ impl Op {
                 format!("printf %s {} > {path} && chmod {mode:o} {path}", Quoted(content))
             }
             Op::RemoveFile { path } => format!("rm -f {}", Quoted(&path.display().to_string())),
+            Op::SetPluginMtu { path, .. } => {
+                let path = path.display().to_string();
+                let temporary = format!("{path}.tmp");
+                let (path, temporary) = (Quoted(&path), Quoted(&temporary));
+                format!(
+                    "{self} > {temporary} && chmod --reference={path} {temporary} && mv {temporary} {path}"
+                )
+            }
             other => other.to_string(),
         }
     }
@@ -162,7 +187,7 @@ impl Op {
     /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {
-            Op::WriteFile { .. } | Op::RemoveFile { .. } => None,
+            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. } => None,
             Op::WriteSysctl { link, .. } => link.as_ref(),
             Op::CreateTunnel { target, .. }
             | Op::RecreateTunnel { target, .. }
@@ -220,6 +245,17 @@ impl fmt::Display for Op {
         match self {
             Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
             Op::RemoveFile { path } => write!(f, "rm {}", path.display()),
+            Op::SetPluginMtu {
+                path, plugin, mtu, ..
+            } => {
+                let below = if &**plugin == "flannel" { ".delegate" } else { "" };
+                let place = format!(r#"(.. | objects | select(.type == "{plugin}")){below}.mtu"#);
+                let filter = match mtu {
+                    Some(mtu) => format!("{place} = {mtu}"),
+                    None => format!("del({place})"),
+                };
+                write!(f, "jq {} {}", Quoted(filter), Quoted(path.display().to_string()))
+            }
             Op::CreateTunnel { target, mode } => {
                 write!(
                     f,
@@ -338,9 +374,15 @@ mod tests {
             Op::RemoveFile {
                 path: Path::new("/etc/sysctl.d/90-netkeel.conf").into(),
             },
+            Op::SetPluginMtu {
+                path: Path::new("/etc/cni/net.d/10-calico.conflist").into(),
+                plugin: "calico".into(),
+                was: None,
+                mtu: Some(Value::Number(1460)),
+            },
         ];
         let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(commands.join("\n"), @r"
+        insta::assert_snapshot!(commands.join("\n"), @r#"
         ip link add name ipip0 type ipip external
         ip link del dev ipip60 && ip link add name ipip60 type ip6tnl external
         ip addr add 127.0.0.42/32 dev ipip0
@@ -350,6 +392,7 @@ mod tests {
         sysctl -w 'net.ipv4.tcp_rmem=4096 131072 6291456'
         ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
         rm /etc/sysctl.d/90-netkeel.conf
-        ");
+        jq '(.. | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
+        "#);
     }
 }

@@ -1,6 +1,7 @@
 //! The kinds of a document. A new kind is one file here, one line in [`KINDS`] and one case below
 //! `testinfra/cases`.
 
+pub mod cni;
 pub mod link;
 pub mod nflog;
 pub mod sysctl;
@@ -18,7 +19,13 @@ use crate::sysctl_key::SysctlKey;
 use crate::want::Wants;
 
 /// All kinds, in the order in which they are documented.
-pub const KINDS: &[&dyn Kind] = &[&sysctl::Kind, &link::Kind, &tunnel::Kind, &nflog::Kind];
+pub const KINDS: &[&dyn Kind] = &[
+    &sysctl::Kind,
+    &link::Kind,
+    &tunnel::Kind,
+    &nflog::Kind,
+    &cni::Kind,
+];
 
 /// A kind: a key of the document with entries below it.
 pub trait Kind: Sync {

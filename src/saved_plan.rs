@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
-use crate::fact::{Field, Value};
+use crate::fact::{Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::plan::{Declared, Goal, Plan};
 use crate::snapshot::{Scope, Snapshot};
@@ -52,6 +52,12 @@ impl ReadSet {
             let mut value = host.get(&fact).value();
             if let (Field::Content, Some(Value::Text(text))) = (fact.field, &value) {
                 value = Some(Value::Text(crate::source::canonical::digest(text).into()));
+            }
+            if let Object::Plugin { file, .. } = &fact.object
+                && let Some(Some(found)) = host.cni.as_ref().and_then(|cni| cni.file(file))
+            {
+                let hash = Value::Text(found.sha256.as_str().into());
+                read.facts.insert(format!("file {}", file.display()), Some(hash));
             }
             if let Some(name) = fact.link_name() {
                 read.indexes

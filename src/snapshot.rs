@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use lookup::Observed;
 pub use model::{Change, Model};
-pub use scope::Scope;
+pub use scope::{CniScope, Scope};
 
+use crate::cni::Cni;
 use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
@@ -47,6 +48,9 @@ pub struct Snapshot {
     /// The default routes of the main table; none when they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The CNI configurations, when they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni: Option<Cni>,
     /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelMode, Support>,
@@ -205,6 +209,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            cni: None,
             tunnels: BTreeMap::new(),
             sysctl_d: None,
             problems: Vec::new(),

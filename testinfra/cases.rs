@@ -256,6 +256,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        cni,
         tunnels,
         sysctl_d,
         problems,
@@ -286,9 +287,12 @@ fn text_of(host: &Snapshot) -> String {
         .map_or_else(String::new, |routes| {
             format!("  \"default_routes\": {},\n", json(routes))
         });
+    let cni = cni
+        .as_ref()
+        .map_or_else(String::new, |cni| format!("  \"cni\": {},\n", json(cni)));
     format!(
         "{{\n  \"format\": {format},\n  \"netns\": {},\n  \"kernel\": {},\n  \"families\": {{\"ipv4\": {ipv4}, \"ipv6\": {ipv6}}},\n  \
-         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}  \"tunnels\": {},\n  {}\"problems\": {}\n}}\n",
+         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}{cni}  \"tunnels\": {},\n  {}\"problems\": {}\n}}\n",
         json(netns),
         json(kernel),
         table(links.collect()),

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
     unused_attributes,
     reason = "a fuzz target is a crate of its own, without main"
 )]
+#[path = "../fuzz/fuzz_targets/conflist.rs"]
+mod conflist;
+#[expect(unused_attributes, reason = "as above")]
 #[path = "../fuzz/fuzz_targets/document.rs"]
 mod document;
 #[expect(unused_attributes, reason = "as above")]
@@ -38,6 +41,7 @@ type Target = (&'static str, fn(&[u8]));
 
 /// All targets; a new one is a line here and its `mod` above.
 const TARGETS: &[Target] = &[
+    ("conflist", conflist::run),
     ("document", document::run),
     ("packet", packet::run),
     ("plan", plan::run),

@@ -34,6 +34,7 @@ pub fn read(text: &str) -> Configuration {
     };
     Configuration {
         sha256: canonical::digest(text),
+        symlink: None,
         network,
         reading,
     }

@@ -84,7 +84,20 @@ impl Runtime {
         self.network = settings.network.or(self.network.take());
     }
 
+    /// The file that is loaded, or would be if those before it were in order.
+    pub fn intends<'a>(&self, files: &'a BTreeMap<PathBuf, Option<Configuration>>) -> Option<&'a Path> {
+        let forgiving = Runtime {
+            name: Some(Name::CriO),
+            ..self.clone()
+        };
+        match forgiving.loads(files) {
+            Loaded::File(path) => Some(path),
+            Loaded::Stopped(..) | Loaded::Nothing => None,
+        }
+    }
+
     /// The file that is loaded of those that are known.
+    ///
     ///
     /// containerd takes the first by path, and gives up on one that it cannot load (go-cni
     /// `loadFromConfDir`); CRI-O passes over it (ocicni `loadNetworks`).

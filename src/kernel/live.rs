@@ -14,7 +14,7 @@ use super::namespace::{Identity, identify};
 use super::netlink::Socket;
 use super::netns::inside;
 use super::refusal::{Refusal, error};
-use super::{Host, Kernel, address, file, ioctl, link, modules, route, sysctl};
+use super::{Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::op::Op;
@@ -167,6 +167,10 @@ impl Kernel for Live {
         // What a file of others holds is no wanted fact: one that cannot be read says so itself.
         if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
             snapshot.sysctl_d = Some(Host::open(Path::new("/"))?.sysctl_d_to_show());
+        }
+        // They are the host's.
+        if !scope.cni.is_empty() && self.netns == Netns::CURRENT {
+            snapshot.cni = Some(cni::read(&scope.cni, &mut snapshot.problems));
         }
         for mode in &scope.tunnels {
             let support = modules::support(*mode, &snapshot.links, &self.release);

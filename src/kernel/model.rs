@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cni::Cni;
 use crate::error::Error;
 use crate::fact::Fact;
 use crate::kernel::Kernel;
@@ -37,6 +38,27 @@ impl Modelled {
     pub fn failing(mut self, at: usize, error: Error) -> Self {
         self.failures.insert(at, error);
         self
+    }
+}
+
+impl Modelled {
+    /// The CNI configurations of a scope.
+    fn cni(&self, scope: &Scope) -> Cni {
+        let mut seen = self.model.host.cni.clone().unwrap_or_else(Cni::empty);
+        let directory = match (&seen.runtime, scope.cni.directory) {
+            (Some(runtime), true) => Some(runtime.directory.clone()),
+            _ => None,
+        };
+        seen.files.retain(|path, _| {
+            scope.cni.files.contains(path) || directory.as_deref().is_some_and(|at| path.parent() == Some(at))
+        });
+        for path in &scope.cni.files {
+            seen.files.entry(path.clone()).or_default();
+        }
+        if !scope.cni.directory {
+            seen.runtime = None;
+        }
+        seen
     }
 }
 
@@ -80,6 +102,9 @@ impl Kernel for Modelled {
         for path in &scope.files {
             let file = host.files.get(path).cloned().flatten();
             snapshot.files.insert(path.clone(), file);
+        }
+        if !scope.cni.is_empty() {
+            snapshot.cni = Some(self.cni(scope));
         }
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();

@@ -105,6 +105,12 @@ fn scope_of(ledger: &Ledger, owner: &str) -> Scope {
                 scope.files.insert(path.to_path_buf());
             }
             Fact {
+                object: Object::Plugin { file, .. },
+                ..
+            } => {
+                scope.cni.files.insert(file.to_path_buf());
+            }
+            Fact {
                 object: Object::Sysctl(key),
                 ..
             } => {

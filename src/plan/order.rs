@@ -88,7 +88,7 @@ impl Order {
 
 fn phase(op: &Op, host: &Snapshot) -> Phase {
     match op {
-        Op::WriteFile { .. } => Phase::Files,
+        Op::WriteFile { .. } | Op::SetPluginMtu { .. } => Phase::Files,
         Op::CreateTunnel { .. } | Op::RecreateTunnel { .. } | Op::AddAddress { .. } => Phase::Create,
         Op::SetMtu { target, mtu } => {
             let falls = host.links.get(&target.name).is_some_and(|link| *mtu < link.mtu);

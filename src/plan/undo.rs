@@ -123,6 +123,7 @@ fn stands_alone(op: &Op) -> bool {
     match op {
         Op::WriteFile { .. }
         | Op::RemoveFile { .. }
+        | Op::SetPluginMtu { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
         | Op::AddAddress { .. }

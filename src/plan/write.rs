@@ -23,6 +23,14 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 None => Op::RemoveFile { path: path.clone() },
             });
         }
+        Object::Plugin { file, kind } => {
+            return Some(Op::SetPluginMtu {
+                path: file.clone(),
+                plugin: kind.clone(),
+                was: host.get(fact).value(),
+                mtu: value.cloned(),
+            });
+        }
         Object::Sysctl(key) => {
             let link = key.link().map(|name| target(fact, name, host));
             return Some(write_sysctl(fact, key.clone(), value?, link));

@@ -87,6 +87,7 @@ pub fn applied(applied: &Applied, sources: &Sources) -> Json {
 fn fact(fact: &Fact) -> Json {
     let (object, name) = match &fact.object {
         Object::File(path) => ("file", path.display().to_string()),
+        Object::Plugin { file, kind } => ("cni", format!("{} {kind}", file.display())),
         Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
         Object::Link(name) => ("link", name.to_string()),
     };

@@ -35,6 +35,14 @@ impl Snapshot {
                 Some(None) => Observed::Absent,
                 None => Observed::Unread,
             },
+            Object::Plugin { file, kind } => match self.cni.as_ref().and_then(|cni| cni.file(file)) {
+                Some(Some(configuration)) => match configuration.mtu(kind) {
+                    Some(mtu) => Observed::Value(mtu),
+                    None => Observed::Absent,
+                },
+                Some(None) => Observed::Absent,
+                None => Observed::Unread,
+            },
             Object::Sysctl(key) => match self.sysctls.get(key) {
                 Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
                 Some(Reading::Absent) => Observed::Absent,

@@ -9,6 +9,7 @@ mod stack;
 mod sysctl;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
@@ -92,6 +93,9 @@ impl Model {
                     to: None,
                 });
             }
+            Op::SetPluginMtu {
+                path, plugin, mtu, ..
+            } => self.set_plugin_mtu(path, plugin, mtu.as_ref(), &mut changes),
             Op::CreateTunnel { target, mode } => self.create(target, *mode, &mut changes),
             Op::RecreateTunnel { target, mode } => {
                 self.remove(target.name, &mut changes);
@@ -179,7 +183,18 @@ impl Model {
                     to: value.map(|value| Value::Text(value.into())),
                 });
             }
-            Object::File(_) => {}
+            Object::File(_) | Object::Plugin { .. } => {}
+        }
+    }
+
+    fn set_plugin_mtu(&mut self, path: &Path, plugin: &str, mtu: Option<&Value>, changes: &mut Vec<Change>) {
+        let fact = Fact::plugin(path, plugin);
+        let from = self.host.get(&fact).value();
+        let files = self.host.cni.as_mut().map(|cni| &mut cni.files);
+        if let Some(configuration) = files.and_then(|files| files.get_mut(path)?.as_mut()) {
+            configuration.set(plugin, mtu);
+            let to = self.host.get(&fact).value();
+            changes.push(Change { fact, from, to });
         }
     }
 }

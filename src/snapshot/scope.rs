@@ -22,10 +22,28 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// These CNI configurations, and those that the container runtime loads.
+    pub cni: CniScope,
     /// Whether these tunnels can be made.
     pub tunnels: BTreeSet<TunnelMode>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
+}
+
+/// Which CNI configurations to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CniScope {
+    /// All of the directory that the container runtime loads from.
+    pub directory: bool,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl CniScope {
+    /// Nothing is to be read.
+    pub fn is_empty(&self) -> bool {
+        !self.directory && self.files.is_empty()
+    }
 }
 
 /// The sysctls that a network path depends on, for a snapshot that is taken without a document.
@@ -86,6 +104,10 @@ impl Scope {
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             files: [persist::path("default")].into(),
             default_routes: true,
+            cni: CniScope {
+                directory: true,
+                ..CniScope::default()
+            },
             tunnels: TunnelMode::ALL.iter().copied().collect(),
             sysctl_d: true,
         }
@@ -115,6 +137,7 @@ impl Scope {
             sysctls,
             files,
             default_routes,
+            cni,
             tunnels,
             sysctl_d,
         } = other;
@@ -124,6 +147,8 @@ impl Scope {
         self.sysctls.extend(sysctls);
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.cni.directory |= cni.directory;
+        self.cni.files.extend(cni.files);
         self.tunnels.extend(tunnels);
         self.sysctl_d |= sysctl_d;
     }

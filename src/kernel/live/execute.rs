@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::super::link::Setting;
 use super::super::refusal::{Refusal, error};
-use super::super::{address, file, ioctl, link, modules, udev};
+use super::super::{address, cni, file, ioctl, link, modules, udev};
 use super::Live;
 use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
@@ -32,6 +32,12 @@ impl Live {
         match op {
             Op::WriteFile { path, content, mode } => file::write(path, content, *mode),
             Op::RemoveFile { path } => file::remove(path),
+            Op::SetPluginMtu {
+                path,
+                plugin,
+                was,
+                mtu,
+            } => cni::set_mtu(path, plugin, was.as_ref(), mtu.as_ref()),
             Op::CreateTunnel { target, mode } => self.create(target, *mode),
             Op::RecreateTunnel { target, mode } => {
                 let index = self.index(target)?;

@@ -23,7 +23,7 @@ impl Model {
     /// Why the kernel will refuse an op. What it takes may still fail: no snapshot shows all.
     pub fn refusal(&self, op: &Op) -> Option<Error> {
         match op {
-            Op::WriteFile { .. } | Op::RemoveFile { .. } => None,
+            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. } => None,
             Op::CreateTunnel { target, mode } => {
                 if self.host.links.contains_key(&target.name) {
                     return refuse(format!("there is an interface {} already", target.name));

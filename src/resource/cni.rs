@@ -1,0 +1,316 @@
+//! CNI configurations: the `mtu` that new pods get, set in the file that the container runtime
+//! loads.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use crate::cni::runtime::{self, Loaded};
+use crate::cni::{Configuration, Reading};
+use crate::document::shape::{Field, Shape};
+use crate::error::{Error, ErrorKind};
+use crate::fact::{Fact, Value};
+use crate::finding::Code;
+use crate::lint;
+use crate::netns::Netns;
+use crate::resource::link::MTU;
+use crate::resource::{Context, Section};
+use crate::snapshot::{Scope, Snapshot};
+use crate::source::text::quoted;
+use crate::source::{Node, Path, Span};
+use crate::sysctl_key::SysctlKey;
+use crate::want::{Want, Wants};
+
+/// The kind `cni`.
+pub struct Kind;
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "file",
+        shape: Shape::Text {
+            check: file,
+            what: "the absolute path of a CNI configuration",
+        },
+        required: false,
+        doc: "The configuration; by default the one that the container runtime loads.",
+    },
+    Field {
+        name: "plugin",
+        shape: Shape::Text {
+            check: plugin,
+            what: "the type of a CNI plugin",
+        },
+        required: true,
+        doc: "The `type` of the plugin whose `mtu` is meant, wherever in the file it stands; of `flannel` its delegate's.",
+    },
+    Field {
+        name: "mtu",
+        shape: MTU,
+        required: true,
+        doc: "MTU in bytes that the plugin gives to the interfaces of new pods.",
+    },
+];
+
+const FIELD: Field = Field {
+    name: "cni",
+    shape: Shape::Table {
+        key: any,
+        key_doc: "A name of your choice.",
+        value: &Shape::Map(FIELDS),
+    },
+    required: false,
+    doc: "The `mtu` of CNI plugins, in the configuration from which new pods take it. Every other byte of the file stays.",
+};
+
+/// Plugins that do not read an `mtu` of their own, and where it is to be set instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "kube-ovn",
+        "kube-ovn takes it from the subnet's `mtu` or the `--mtu` of the DaemonSet kube-ovn-cni (in Cozystack `kube-ovn.mtu` of the values)",
+    ),
+    (
+        "ovn-k8s-cni-overlay",
+        "OVN-Kubernetes takes it from `mtu` of its own configuration (ovnkube-config; in OpenShift the Network operator's)",
+    ),
+    (
+        "multus",
+        "Multus calls the plugins it delegates to: name one of those",
+    ),
+    ("loopback", "the loopback interface keeps its MTU"),
+    ("portmap", "portmap makes no interface"),
+    (
+        "bandwidth",
+        "bandwidth makes no interface that carries an MTU of its own",
+    ),
+];
+
+fn any(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::new(ErrorKind::Input, "the name is empty"));
+    }
+    Ok(())
+}
+
+fn file(text: &str) -> Result<(), Error> {
+    let path = FilePath::new(text);
+    if !path.is_absolute() || path.components().any(|part| part.as_os_str() == "..") {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} is not an absolute path", quoted(text)),
+        )
+        .hint("as /etc/cni/net.d/10-calico.conflist"));
+    }
+    if !runtime::is_configuration(path) {
+        let message = format!("{} is not the name of a CNI configuration", quoted(text));
+        return Err(Error::new(ErrorKind::Input, message)
+            .hint("runtimes load .conflist, .conf and .json; a template is changed where it comes from"));
+    }
+    Ok(())
+}
+
+fn plugin(text: &str) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if text.is_empty() || !text.bytes().all(plain) {
+        let message = format!("{} is not the type of a CNI plugin", quoted(text));
+        return Err(Error::new(ErrorKind::Input, message).hint("the name of the plugin's program, as calico"));
+    }
+    match ELSEWHERE.iter().find(|(kind, _)| *kind == text) {
+        Some((kind, remedy)) => Err(Error::new(
+            ErrorKind::Input,
+            format!("{kind} reads no mtu in its configuration"),
+        )
+        .hint(*remedy)),
+        None => Ok(()),
+    }
+}
+
+#[derive(Debug)]
+struct Plugins {
+    netns: Netns,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: String,
+    file: Option<(PathBuf, Span)>,
+    plugin: Arc<str>,
+    plugin_span: Span,
+    mtu: i64,
+    span: Span,
+}
+
+impl super::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut plugins = Plugins {
+            netns: context.netns.clone(),
+            entries: Vec::new(),
+        };
+        for entry in entries.entries() {
+            let field = |name: &str| entry.value.get(name);
+            let plugin = field("plugin").and_then(|node| Some((node.text()?, node.span)));
+            let mtu = field("mtu").and_then(|node| Some((node.integer()?, node.span)));
+            let (Some((plugin, plugin_span)), Some((mtu, span))) = (plugin, mtu) else {
+                continue;
+            };
+            let file = field("file").and_then(|node| Some((PathBuf::from(node.text()?), node.span)));
+            plugins.entries.push(Entry {
+                path: Path::of(&["cni", &entry.key]),
+                file,
+                plugin: plugin.into(),
+                plugin_span,
+                mtu,
+                span,
+            });
+        }
+        Box::new(plugins)
+    }
+}
+
+impl Section for Plugins {
+    fn scope(&self, scope: &mut Scope) {
+        for entry in &self.entries {
+            scope.cni.directory = true;
+            scope
+                .cni
+                .files
+                .extend(entry.file.iter().map(|(path, _)| path.clone()));
+        }
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        for entry in &self.entries {
+            if let Some(netns) = self.netns.name() {
+                let message = format!("a CNI configuration is the whole host's, not the namespace {netns}'s");
+                wants
+                    .diagnostics
+                    .add(entry.plugin_span, &*entry.path, message)
+                    .hint("declare it for the host, without --netns");
+                continue;
+            }
+            if let Some(path) = entry.find(host, wants) {
+                entry.want(host, &path, wants);
+            }
+        }
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        Vec::new()
+    }
+}
+
+impl Entry {
+    /// The file that is meant.
+    fn find(&self, host: &Snapshot, wants: &mut Wants) -> Option<PathBuf> {
+        if let Some((path, _)) = &self.file {
+            return Some(path.clone());
+        }
+        let cni = host.cni.as_ref()?;
+        let runtime = cni.runtime.as_ref()?;
+        if let Loaded::Stopped(path, why) = runtime.loads(&cni.files) {
+            lint::cni::stopped(runtime, path, why, &mut wants.findings);
+        }
+        let found = runtime.intends(&cni.files).map(FilePath::to_path_buf);
+        if found.is_none() {
+            let message = "there is no CNI configuration there, so that no pod can start";
+            let remedy = "the CNI's installer puts one there; then this applies";
+            wants
+                .findings
+                .add(Code::NK040, runtime.directory.display(), message, remedy);
+        }
+        found
+    }
+
+    fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {
+        let found = host.cni.as_ref().and_then(|cni| cni.file(path));
+        if let Some(None) = found {
+            let message = "the CNI configuration is not there";
+            let remedy = "look for a misspelt path, or wait for the CNI's installer";
+            wants.findings.add(Code::NK040, path.display(), message, remedy);
+            return;
+        }
+        // What was not read stays a want: that it could not be read is told where all are.
+        if let Some(Some(configuration)) = found
+            && let Err(refusal) = self.fits(configuration)
+        {
+            let span = match &self.file {
+                Some((_, span)) if !matches!(configuration.reading, Reading::Plugins(_)) => *span,
+                _ => self.plugin_span,
+            };
+            let message = format!("{}: {}", path.display(), refusal.message);
+            let diagnostic = wants.diagnostics.add(span, &*self.path, message);
+            diagnostic.hints.extend(refusal.hints);
+            return;
+        }
+        if &*self.plugin == "tuning" {
+            wants.findings.add(
+                Code::NK043,
+                path.display(),
+                "the plugin tuning sets the MTU of the pod's end only: the host's end keeps its own, and what is larger is dropped between the two",
+                "set the MTU in the plugin that makes the interface (bridge, ptp, calico), or match the host's ends in a link of the document",
+            );
+        }
+        if &*self.plugin == "cilium-cni" {
+            wants.findings.add(
+                Code::NK044,
+                path.display(),
+                "Cilium's agent sets the MTU of pods, and since 1.17 of those that run, too: what the file says does not last",
+                "set `mtu` in the ConfigMap cilium-config",
+            );
+        }
+        let want = Want {
+            value: Value::Number(self.mtu),
+            span: self.span,
+            path: format!("{}.mtu", self.path).into(),
+            named: true,
+            permits_ipv6_loss: false,
+        };
+        wants.add(Fact::plugin(path, &self.plugin), want);
+    }
+
+    /// Whether the `mtu` can be set in a file.
+    fn fits(&self, configuration: &Configuration) -> Result<(), Error> {
+        let refused = |message: String| Error::new(ErrorKind::Refused, message);
+        if let Some(target) = &configuration.symlink {
+            return Err(refused(format!("it is a symbolic link to {}", target.display()))
+                .hint("netkeel follows none: name the file it points to, if that is yours to change"));
+        }
+        let plugins = match &configuration.reading {
+            Reading::Plugins(plugins) => plugins,
+            Reading::Invalid(why) => {
+                return Err(refused(format!("it is no CNI configuration: {why}"))
+                    .hint("no runtime loads it: mend it, or take it away"));
+            }
+            Reading::Template(placeholder) => {
+                return Err(refused(format!("it is a template: {placeholder} is to be filled in"))
+                    .hint("the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"));
+            }
+        };
+        if configuration.of(&self.plugin).next().is_none() {
+            let mut there: Vec<&str> = plugins.iter().map(|plugin| &*plugin.kind).collect();
+            there.dedup();
+            let error = refused(match &*self.plugin {
+                "flannel" => "it has no plugin flannel with a `delegate`".to_owned(),
+                other => format!("it has no plugin {other}"),
+            });
+            return Err(if &*self.plugin == "flannel" {
+                error.hint("flannel without a `delegate` takes FLANNEL_MTU of /run/flannel/subnet.env: add a `delegate`, or set the MTU of its backend")
+            } else {
+                error.hint(format!("it has {}", there.join(", ")))
+            });
+        }
+        if let Some(Value::Text(several)) = configuration.mtu(&self.plugin)
+            && several.contains(", ")
+        {
+            return Err(refused(format!(
+                "its plugins {} differ in their mtu: {several}",
+                self.plugin
+            ))
+            .hint("make them equal by hand first, so that giving back can tell what was there"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! CNI configurations for real: files as CNIs ship them, a reader that must never see a broken one,
+//! and the program on a host with a runtime's directory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use netkeel::cni::conflist::{edit, read};
+use netkeel::fact::Value;
+use netkeel::kernel::{Kernel, Live};
+use netkeel::netns::Netns;
+use netkeel::op::Op;
+use similar::{ChangeTag, TextDiff};
+
+fn corpus() -> Vec<(PathBuf, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/conflists");
+    let mut files: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension != "md"))
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+/// Runs jq over a text.
+fn jq(filter: &str, text: &str) -> String {
+    let mut child = Command::new("jq")
+        .args(["--sort-keys", filter])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test needs jq");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "jq {filter} refuses:\n{text}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines that went and came.
+fn changed(from: &str, to: &str) -> (usize, usize) {
+    let diff = TextDiff::from_lines(from, to);
+    let count = |tag| {
+        diff.iter_all_changes()
+            .filter(|change| change.tag() == tag)
+            .count()
+    };
+    (count(ChangeTag::Delete), count(ChangeTag::Insert))
+}
+
+#[test]
+fn an_edit_of_what_cnis_ship_is_one_line_and_what_jq_makes_of_it() {
+    let mut edits = 0;
+    for (path, text) in corpus() {
+        let before = read(&text);
+        let kinds: BTreeSet<_> = before
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.kind.clone())
+            .collect();
+        assert!(!kinds.is_empty(), "{} names no plugin", path.display());
+        for kind in kinds {
+            let old = before.mtu(&kind);
+            let edited = edit(&text, &kind, Some(&Value::Number(1460))).unwrap();
+            // A line that is new, or one that is changed: of a value, or of a plugin on one line.
+            let changed = changed(&text, &edited);
+            assert!(
+                matches!(changed, (0 | 1, 1)),
+                "{changed:?} {} {kind}",
+                path.display()
+            );
+            assert!(old.is_none() || changed == (1, 1));
+            assert_eq!(edit(&edited, &kind, Some(&Value::Number(1460))).unwrap(), edited);
+            assert_eq!(edit(&edited, &kind, old.as_ref()).unwrap(), text);
+            // What an operator would type comes to the same.
+            let op = Op::SetPluginMtu {
+                path: path.as_path().into(),
+                plugin: kind.clone(),
+                was: old,
+                mtu: Some(Value::Number(1460)),
+            };
+            let command = op.to_string();
+            let filter = command.split('\'').nth(1).unwrap();
+            assert_eq!(jq(filter, &text), jq(".", &edited), "{command}");
+            serde_json::from_str::<serde_json::Value>(&edited).unwrap();
+            edits += 1;
+        }
+    }
+    assert!(edits >= 15, "only {edits} edits");
+}
+
+#[test]
+fn a_reader_never_sees_a_broken_file() {
+    const REWRITES: usize = 10_000;
+    // In memory: each rewrite is synced twice.
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = scratch.path().join("10-calico.conflist");
+    let text = corpus()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("calico-mtu.conflist"))
+        .unwrap()
+        .1;
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let done = AtomicBool::new(false);
+    let (reads, values) = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut reads, mut values) = (0_usize, BTreeSet::new());
+            while !done.load(Ordering::Relaxed) {
+                let text = fs::read_to_string(&path).unwrap();
+                let seen: serde_json::Value = serde_json::from_str(&text).expect("a broken file");
+                values.insert(seen["plugins"][0]["mtu"].as_i64().unwrap());
+                reads += 1;
+            }
+            (reads, values)
+        });
+        Live::with(&Netns::CURRENT, |kernel| {
+            let mut was = Value::Number(0);
+            for round in 0..REWRITES {
+                let mtu = Value::Number(if round % 2 == 0 { 1460 } else { 1400 });
+                let op = Op::SetPluginMtu {
+                    path: path.as_path().into(),
+                    plugin: "calico".into(),
+                    was: Some(was),
+                    mtu: Some(mtu.clone()),
+                };
+                kernel.execute(&op).unwrap();
+                was = mtu;
+            }
+        })
+        .unwrap();
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(reads > 100 && values.len() >= 2, "{reads} reads saw {values:?}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_write_of_somebody_else_is_not_overwritten() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("10-x.conf");
+    fs::write(&path, r#"{"type":"ptp","mtu":1400}"#).unwrap();
+    let op = Op::SetPluginMtu {
+        path: path.as_path().into(),
+        plugin: "ptp".into(),
+        was: Some(Value::Number(1500)),
+        mtu: Some(Value::Number(1460)),
+    };
+    let error = Live::with(&Netns::CURRENT, |kernel| kernel.execute(&op))
+        .unwrap()
+        .unwrap_err();
+    insta::assert_snapshot!(error.message, @"somebody else has written it since it was read: the mtu of ptp was 1500 and is 1400");
+    assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"type":"ptp","mtu":1400}"#);
+}
+
+/// Runs a script on a host of its own, with netkeel in the PATH: /etc is a copy, state is nowhere else.
+fn on_a_host(script: &str) -> String {
+    let preamble = "set -eu
+        mount --make-rprivate /
+        mount -t tmpfs tmpfs /mnt
+        cp -a /etc /mnt/etc
+        mount --bind /mnt/etc /etc
+        mount -t tmpfs tmpfs /run
+        mount -t tmpfs tmpfs /var/lib
+        rm -rf /etc/cni /etc/containerd /etc/crio
+        mkdir -p /etc/cni/net.d /etc/containerd
+        cd /etc
+        exec 2>&1\n";
+    let directory = Path::new(env!("CARGO_BIN_EXE_netkeel")).parent().unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("unshare")
+        .args(["--mount", "--net", "sh", "-c", &format!("{preamble}{script}")])
+        .env("PATH", path)
+        .env(
+            "CONFLISTS",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/conflists"),
+        )
+        .env_remove("SSH_CONNECTION")
+        .output()
+        .unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn the_file_that_containerd_loads_is_kept_and_given_back() {
+    let shown = on_a_host(
+        r#"
+        mkdir -p /etc/cni/pods
+        printf 'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "/etc/cni/pods"\n' > containerd/config.toml
+        cp "$CONFLISTS/calico.conflist" /etc/cni/pods/10-calico.conflist
+        chmod 600 /etc/cni/pods/10-calico.conflist
+        cp "$CONFLISTS/flannel.conflist" /etc/cni/net.d/10-flannel.conflist
+        cat > pods.yaml <<.
+version: 1
+cni:
+  calico: { plugin: calico, mtu: 1460 }
+.
+        netkeel plan -f pods.yaml
+        netkeel apply -f pods.yaml
+        echo "check: $(netkeel check -f pods.yaml)"
+        netkeel apply -f pods.yaml
+        diff "$CONFLISTS/calico.conflist" /etc/cni/pods/10-calico.conflist || :
+        stat -c '%a %n' /etc/cni/pods/*
+        cmp "$CONFLISTS/flannel.conflist" /etc/cni/net.d/10-flannel.conflist
+        netkeel release
+        cmp "$CONFLISTS/calico.conflist" /etc/cni/pods/10-calico.conflist && echo as before
+        "#,
+    );
+    insta::assert_snapshot!(shown, @r#"
+      cni /etc/cni/pods/10-calico.conflist calico
+        + mtu  1460                          pods.yaml:3:34
+
+    Drift: 1 of 1 declared fact, on 1 object (this host); 1 write, all with exact undo.
+      cni /etc/cni/pods/10-calico.conflist calico
+        + mtu  1460                          pods.yaml:3:34
+
+    Drift: 1 of 1 declared fact, on 1 object (this host); 1 write, all with exact undo.
+    Applied: 1 write; looked again and found nothing left.
+    check: In sync: 1 fact as declared (this host).
+    In sync: 1 fact as declared (this host).
+    5a6
+    >       "mtu": 1460,
+    600 /etc/cni/pods/10-calico.conflist
+      cni /etc/cni/pods/10-calico.conflist calico
+        - mtu  1460 -> absent                
+
+    Drift: 1 fact to give back, on 1 object (this host); 1 write, all with exact undo.
+    Released: the owner default held 1 fact; 1 write done.
+    as before
+    "#);
+}
+
+#[test]
+fn a_broken_file_a_rewritten_one_and_a_copy_are_told() {
+    let shown = on_a_host(
+        r#"
+        echo '{' > /etc/cni/net.d/05-left.conf
+        cp "$CONFLISTS/multus.conf" /etc/cni/net.d/10-multus.conf
+        cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/20-calico.conflist
+        mkdir -p /var/lib/calico; echo 1430 > /var/lib/calico/mtu
+        cat > pods.yaml <<.
+version: 1
+persist: false
+cni:
+  calico: { plugin: calico, mtu: 1460 }
+  named: { plugin: calico, file: /etc/cni/net.d/20-calico.conflist, mtu: 1460 }
+  gone: { plugin: ptp, file: /etc/cni/net.d/30-gone.conf, mtu: 1460 }
+.
+        netkeel apply -f pods.yaml
+        echo "check: $(netkeel check -f pods.yaml)"
+        cp "$CONFLISTS/multus.conf" /etc/cni/net.d/10-multus.conf
+        netkeel check -f pods.yaml || echo "check: $?"
+        ln -sf 20-calico.conflist /etc/cni/net.d/30-gone.conf
+        netkeel plan -f pods.yaml || echo "plan: $?"
+        netkeel lint | grep -A1 -E 'NK04'
+        "#,
+    );
+    insta::assert_snapshot!(shown, @"
+      cni /etc/cni/net.d/10-multus.conf calico
+        ~ mtu  1480 -> 1460                  pods.yaml:4:34
+      cni /etc/cni/net.d/20-calico.conflist calico
+        + mtu  1460                          pods.yaml:5:74
+
+    warning NK040 /etc/cni/net.d/30-gone.conf: the CNI configuration is not there
+      look for a misspelt path, or wait for the CNI's installer
+    warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
+      mend it or take it away: no pod starts until then
+
+    Drift: 2 of 2 declared facts, on 2 objects (this host); 2 writes, all with exact undo; 2 findings.
+    Applied: 2 writes; looked again and found nothing left.
+    check: In sync: 2 facts as declared (this host); 2 findings.
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 findings.
+    check: 2
+    error: /etc/cni/net.d/30-gone.conf: it is a symbolic link to 20-calico.conflist
+     --> pods.yaml:6:19
+      |
+    6 |   gone: { plugin: ptp, file: /etc/cni/net.d/30-gone.conf, mtu: 1460 }
+      |                   ^^^ cni.gone
+      |
+      = help: netkeel follows none: name the file it points to, if that is yours to change
+
+    1 error in pods.yaml
+    plan: 1
+    warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
+      mend it or take it away: no pod starts until then
+    warning NK042 /etc/cni/net.d/20-calico.conflist, /etc/cni/net.d/30-gone.conf: its calico has the MTU 1460, and that of /etc/cni/net.d/10-multus.conf, which is loaded, has 1480
+      set both: whoever makes one from the other (Multus, when it starts) brings the other value
+    ");
+}
