@@ -249,7 +249,9 @@ impl fmt::Display for Op {
                 path, plugin, mtu, ..
             } => {
                 let below = if &**plugin == "flannel" { ".delegate" } else { "" };
-                let place = format!(r#"(.. | objects | select(.type == "{plugin}")){below}.mtu"#);
+                // Wherever a configuration has plugins: not the `ipam` of one, which may have its type.
+                let plugins = "., (.. | objects | .plugins[]?, .delegates[]?, .delegate)";
+                let place = format!(r#"({plugins} | objects | select(.type == "{plugin}")){below}.mtu"#);
                 let filter = match mtu {
                     Some(mtu) => format!("{place} = {mtu}"),
                     None => format!("del({place})"),
@@ -392,7 +394,7 @@ mod tests {
         sysctl -w 'net.ipv4.tcp_rmem=4096 131072 6291456'
         ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
         rm /etc/sysctl.d/90-netkeel.conf
-        jq '(.. | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
+        jq '(., (.. | objects | .plugins[]?, .delegates[]?, .delegate) | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
         "#);
     }
 }
