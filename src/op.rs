@@ -177,7 +177,7 @@ impl Op {
                 let temporary = format!("{path}.tmp");
                 let (path, temporary) = (Quoted(&path), Quoted(&temporary));
                 format!(
-                    "{self} > {temporary} && chmod --reference={path} {temporary} && mv {temporary} {path}"
+                    "{self} > {temporary} && chown --reference={path} {temporary} && chmod --reference={path} {temporary} && mv {temporary} {path}"
                 )
             }
             other => other.to_string(),

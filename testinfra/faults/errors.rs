@@ -38,6 +38,10 @@ const FAILING: &[&str] = &[
 
 /// Takes IPv6 off an interface and, undone, gives it back: the one way to an address without a
 /// tunnel.
+/// A value in a file of somebody else.
+const CONFIGURED: &str =
+    "version: 1\npersist: false\ncni:\n  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }\n";
+
 const LOSSY: &str = "\
 version: 1
 persist: false
@@ -182,6 +186,13 @@ const KINDS: &[Kind] = &[
         call: "rename",
         paths: &[],
         told: "write /etc/sysctl.d/90-netkeel.conf",
+    },
+    Kind {
+        name: "SetPluginMtu",
+        document: CONFIGURED,
+        call: "rename",
+        paths: &[],
+        told: "jq ",
     },
     Kind {
         name: "SetMtu that loses IPv6",

@@ -26,6 +26,8 @@ link:
   pods: { match: { name: 'cali[12]' }, mtu: 1460, rp_filter: strict, txqueuelen: 300 }
   cali1p: { mtu: 8900 }
   vx0: { mtu: 1300, up: true, alias: overlay }
+cni:
+  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }
 ";
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];

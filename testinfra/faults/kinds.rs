@@ -42,6 +42,7 @@ const KINDS: &[&str] = &[
     "SetTxQueueLength",
     "SetAlias",
     "WriteSysctl",
+    "SetPluginMtu",
 ];
 
 fn kind(op: &Op) -> &'static str {
@@ -58,6 +59,7 @@ fn kind(op: &Op) -> &'static str {
         Op::SetTxQueueLength { .. } => "SetTxQueueLength",
         Op::SetAlias { .. } => "SetAlias",
         Op::WriteSysctl { .. } => "WriteSysctl",
+        Op::SetPluginMtu { .. } => "SetPluginMtu",
     }
 }
 
@@ -160,6 +162,14 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     stranger.addresses.clear();
     there.links.insert("ipip0".parse().unwrap(), stranger);
     refuse_each(&other, &there, &mut tried);
+
+    // A value in a file of somebody else.
+    let pods = document("version: 1\npersist: false\ncni:\n  pods: { plugin: calico, mtu: 1460 }\n");
+    let mut node = host(&pods);
+    let seen = r#"{"runtime": {"directory": "/etc/cni/net.d"}, "files": {"/etc/cni/net.d/10-calico.conflist":
+        {"sha256": "", "plugins": [{"type": "calico", "at": "plugins[0].mtu", "mtu": 1500}]}}}"#;
+    node.cni = Some(serde_json::from_str(seen).unwrap());
+    refuse_each(&pods, &node, &mut tried);
 
     // And everything given back.
     for (document, before) in [(&tunnels, &empty), (&other, &there)] {

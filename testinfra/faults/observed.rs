@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::world::{DROP_INS, World};
+use crate::world::{CNI, DROP_INS, World};
 
 /// Facts compared so far, by all tests.
 pub static FACTS: AtomicUsize = AtomicUsize::new(0);
@@ -40,6 +40,7 @@ pub fn look(world: &World) -> Observed {
     facts.insert("nftables".to_owned(), world.sh("nft list ruleset"));
     sysctls(Path::new("/proc/sys/net"), &mut facts);
     files(Path::new(DROP_INS), &mut facts);
+    files(Path::new(CNI), &mut facts);
     Observed(facts)
 }
 

@@ -23,6 +23,9 @@ pub const DOCUMENT: &str = "/run/desired.yaml";
 /// Where drop-ins lie.
 pub const DROP_INS: &str = "/etc/sysctl.d";
 
+/// Where the CNI configuration of a world lies.
+pub const CNI: &str = "/var/lib/cni";
+
 /// What netkeel keeps.
 const KEPT: &[&str] = &["/run/netkeel", "/var/lib/netkeel"];
 
@@ -74,7 +77,7 @@ pub enum DropIn {
 }
 
 /// The namespaces of the calling thread.
-pub struct World(());
+pub struct World(Place);
 
 /// What came of a program.
 #[derive(Debug)]
@@ -126,7 +129,7 @@ impl World {
             // The namespace of the host is that of process 1.
             mount(Some("/proc/thread-self"), "/proc/1", none, MsFlags::MS_BIND, none).unwrap();
         }
-        let world = World(());
+        let world = World(place);
         for scope in ["all", "default"] {
             for (key, value) in [("accept_dad", "0"), ("router_solicitations", "0")] {
                 world.sysctl(&format!("net/ipv6/conf/{scope}/{key}"), value);
@@ -146,14 +149,24 @@ impl World {
         };
         file("10-theirs.conf", 0o600);
         symlink("../sysctl.conf", Path::new(DROP_INS).join("99-sysctl.conf")).unwrap();
+        // As jq prints it, since jq undoes what netkeel could not.
+        fs::create_dir(CNI).unwrap();
+        let conf = Path::new(CNI).join("10-ptp.conf");
+        fs::write(&conf, "{\n  \"type\": \"ptp\",\n  \"mtu\": 1500\n}\n").unwrap();
+        fs::set_permissions(&conf, fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&conf, Some(12), Some(34)).unwrap();
         if drop_in == DropIn::Theirs {
             file("90-netkeel.conf", 0o640);
         }
         world
     }
 
-    /// Puts the document in place.
+    /// Puts the document in place. CNI configurations are the host's: another namespace has none.
     pub fn document(&self, text: &str) {
+        let text = match self.0 {
+            Place::Host => text,
+            Place::Other => text.split("cni:\n").next().unwrap_or_default(),
+        };
         fs::write(DOCUMENT, text).unwrap();
     }
 
