@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
@@ -162,6 +163,8 @@ pub struct Rollback {
     pub remaining: Vec<(Op, Error)>,
     /// What undoing does not bring back.
     pub lost: Vec<String>,
+    /// The facts that it failed at, where it is told by them.
+    pub blamed: Vec<Fact>,
 }
 
 /// Makes the host as the document says, or leaves it as it was.
@@ -197,6 +200,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
         session,
         done: Vec::new(),
         failed: None,
+        unsettled: Vec::new(),
         vanished: BTreeSet::new(),
     };
     match run.whole(goal, &before, &first, &second) {
@@ -218,6 +222,8 @@ struct Run<'a, 'p> {
     done: Vec<&'p Step>,
     /// The step that failed: some of it may be done.
     failed: Option<&'p Step>,
+    /// The facts that were not as they had been written.
+    unsettled: Vec<Fact>,
     vanished: BTreeSet<LinkName>,
 }
 
@@ -289,6 +295,8 @@ impl<'p> Run<'_, 'p> {
         if rest.steps.iter().all(newcomer) {
             Ok(rest)
         } else {
+            let others = rest.steps.iter().filter(|step| !newcomer(step));
+            self.unsettled = others.map(|step| step.fact.clone()).collect();
             Err(not_converged(&rest))
         }
     }
@@ -303,9 +311,13 @@ impl<'p> Run<'_, 'p> {
     }
 
     fn roll_back(mut self, cause: Error, goal: &dyn Goal, before: &Snapshot) -> Failure {
+        let blamed = self.failed.map(|step| step.fact.clone());
         let halfway = self.failed_halfway(goal, before);
         let Run {
-            session, mut done, ..
+            session,
+            mut done,
+            unsettled,
+            ..
         } = self;
         done.extend(halfway);
         // What cannot be noted is no reason to leave the host as it is.
@@ -321,6 +333,7 @@ impl<'p> Run<'_, 'p> {
             undone,
             remaining,
             lost,
+            blamed: blamed.into_iter().chain(unsettled).collect(),
         };
         if !rollback.remaining.is_empty() {
             session.log.remains(&rollback.cause, rollback.remaining.len());

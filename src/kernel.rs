@@ -4,6 +4,7 @@
 mod address;
 mod beside;
 mod cni;
+pub mod events;
 mod file;
 mod host;
 mod ioctl;
@@ -23,6 +24,7 @@ mod sysctl;
 mod udev;
 
 pub use beside::{Beside, beside};
+pub use events::Events;
 pub use host::Host;
 pub use live::Live;
 pub use model::Modelled;

@@ -45,6 +45,7 @@ pub mod op;
 pub mod packet;
 pub mod persist;
 pub mod plan;
+pub mod reconcile;
 pub mod render;
 pub mod resource;
 pub mod rpfilter;

@@ -5,6 +5,7 @@ mod effects;
 mod felt;
 mod goal;
 mod holdings;
+mod kept;
 mod order;
 mod planner;
 mod undo;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use felt::Felt;
 pub use goal::{Declared, Goal, Release};
 pub use holdings::Holdings;
+pub use kept::{Extent, Kept, Seen};
 
 use crate::document::Document;
 use crate::error::Diagnostics;
@@ -31,7 +33,7 @@ use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
 use crate::source::Span;
-use crate::want::Want;
+use crate::want::{Want, Wants};
 use planner::Planner;
 
 /// The version of the plan's format.
@@ -139,7 +141,18 @@ fn plan_with(
     host: &Snapshot,
     holdings: &Holdings<'_>,
 ) -> Result<Plan, Box<Diagnostics>> {
-    let mut wants = document.wants(host);
+    plan_wants(document, host, holdings, document.wants(host), true)
+}
+
+/// Plans for what a document wants of a host, or for a part of it. Of a part it cannot be told what
+/// is no longer declared.
+fn plan_wants(
+    document: &Document,
+    host: &Snapshot,
+    holdings: &Holdings<'_>,
+    mut wants: Wants,
+    whole: bool,
+) -> Result<Plan, Box<Diagnostics>> {
     holdings::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
@@ -152,7 +165,8 @@ fn plan_with(
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     let mut released = Vec::new();
     let undeclared = holdings::undeclared(&wants.facts, &document.owner, holdings);
-    if holdings.prune || document.prune {
+    if !whole {
+    } else if holdings.prune || document.prune {
         let back = holdings::give_back(undeclared, host, &mut findings);
         drift.extend(back.drift);
         drift.sort_by(|a, b| a.fact.cmp(&b.fact));

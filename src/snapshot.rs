@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use lookup::Observed;
 pub use model::{Change, Model};
-pub use scope::{CniScope, Scope};
+pub use scope::{CniScope, Links, Scope};
 
 use crate::cni::Cni;
 use crate::error::{Error, ErrorKind};

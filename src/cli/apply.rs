@@ -233,6 +233,7 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         undone,
         remaining,
         lost,
+        blamed: _,
     } = rollback;
     output::error(cause);
     let undone = count(undone.len(), "write");

@@ -3,6 +3,7 @@
 
 mod change;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -101,6 +102,25 @@ pub(super) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<V
     Ok(rows)
 }
 
+/// Reads the interfaces with these indices, in their order; those that are gone are left out.
+pub(super) fn some(
+    socket: &mut Socket,
+    indices: &BTreeSet<u32>,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Row>, Refusal> {
+    let mut words = Words::default();
+    let mut rows = Vec::with_capacity(indices.len());
+    for index in indices {
+        let request = get(libc::NLM_F_ACK, index.cast_signed());
+        match socket.exchange(request, |message| read(&message, &mut words, &mut rows, problems)) {
+            Ok(_) => {}
+            Err(refusal) if refusal.errno == Errno::ENODEV => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(rows)
+}
+
 /// Orders by index; a dump that is torn may have one twice.
 fn sort(rows: &mut Vec<Row>) {
     rows.sort_by_key(|(_, link)| link.index);
@@ -125,7 +145,7 @@ fn fixed(index: i32, flags: u32, change: u32) -> [u8; FIXED] {
 }
 
 /// Reads one RTM_NEWLINK. An interface whose name cannot be taken is a problem.
-fn read(
+pub(super) fn read(
     message: &Message<'_>,
     words: &mut Words,
     rows: &mut Vec<Row>,

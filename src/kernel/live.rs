@@ -14,11 +14,11 @@ use super::namespace::{Identity, identify};
 use super::netlink::Socket;
 use super::netns::inside;
 use super::refusal::{Refusal, error};
-use super::{Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
+use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::snapshot::{DefaultRoute, FORMAT, Problem, Scope, Snapshot};
+use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot};
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -54,10 +54,21 @@ impl Live {
         })
     }
 
+    /// Listens to what changes in its namespace; see [`Events`].
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub fn events(&self, queue: usize) -> Result<Events, Error> {
+        Events::open(queue).map_err(|refusal| Error::from(refusal).context("listening to rtnetlink"))
+    }
+
     /// Reads everything that can be told of the interfaces.
     fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
-        let mut rows = link::dump(&mut self.socket, &mut snapshot.problems)
-            .map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
+        let rows = match &scope.links {
+            Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
+            Links::These(these) => link::some(&mut self.socket, these, &mut snapshot.problems),
+        };
+        let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
         for (asked, family, name) in [
             (scope.families.ipv4, libc::AF_INET, "IPv4"),
             (scope.families.ipv6, libc::AF_INET6, "IPv6"),

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use super::Families;
 use super::model::IPV6_MIN_MTU;
 use crate::persist;
-use crate::sysctl_key::SysctlKey;
+use crate::sysctl_key::{Slot, SysctlKey};
 use crate::tunnel_mode::TunnelMode;
 
-/// Which facts to read beside the interfaces, which are always read.
+/// Which facts to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
+    /// Which interfaces.
+    pub links: Links,
     /// Addresses of which families.
     pub families: Families,
     /// The driver of each interface (one ioctl an interface).
@@ -44,6 +46,16 @@ impl CniScope {
     pub fn is_empty(&self) -> bool {
         !self.directory && self.files.is_empty()
     }
+}
+
+/// Which interfaces to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with these indices, as far as they are there.
+    These(BTreeSet<u32>),
 }
 
 /// The sysctls that a network path depends on, for a snapshot that is taken without a document.
@@ -96,6 +108,7 @@ impl Scope {
     /// What a snapshot should hold that nobody named a document for.
     pub fn wide() -> Self {
         Scope {
+            links: Links::All,
             families: Families {
                 ipv4: true,
                 ipv6: true,
@@ -129,9 +142,26 @@ impl Scope {
         self.sysctls.extend(starts_with.map(SysctlKey::known));
     }
 
+    /// Narrows it to some interfaces that do not need the rest of the host to be judged: their own
+    /// sysctls, and those from which new interfaces and effective values follow. IPv4 addresses
+    /// tell only what is worth knowing of a host as a whole.
+    #[must_use]
+    pub fn of_links(mut self, links: BTreeSet<u32>) -> Self {
+        self.sysctls.retain(|key| {
+            let slot = key.per_interface().map(|parts| parts.slot);
+            slot.is_some_and(|slot| slot != Slot::All || key.path() == "net/ipv4/conf/all/rp_filter")
+        });
+        self.links = Links::These(links);
+        self.families.ipv4 = false;
+        self.files.clear();
+        self.tunnels.clear();
+        self
+    }
+
     /// Adds what another scope names.
     pub fn extend(&mut self, other: Scope) {
         let Scope {
+            links,
             families,
             drivers,
             sysctls,
@@ -141,6 +171,11 @@ impl Scope {
             tunnels,
             sysctl_d,
         } = other;
+        match (&mut self.links, links) {
+            (Links::These(own), Links::These(others)) => own.extend(others),
+            (own, Links::All) => *own = Links::All,
+            (Links::All, Links::These(_)) => {}
+        }
         self.families.ipv4 |= families.ipv4;
         self.families.ipv6 |= families.ipv6;
         self.drivers |= drivers;

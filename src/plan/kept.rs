@@ -1,0 +1,178 @@
+//! A document as the service keeps it true: of the whole host or of a part, and with facts that
+//! are left as they are for the time being.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::holdings::Holdings;
+use super::{Declared, Drift, Goal, Plan, drift_of, plan_wants};
+use crate::document::Document;
+use crate::error::Diagnostics;
+use crate::fact::{Fact, Field, Object, Value};
+use crate::link_name::LinkName;
+use crate::snapshot::{Scope, Snapshot};
+
+/// Which part of a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// What belongs to no interface, and the devices that the document makes.
+    Rest,
+    /// The interfaces with these indices. They must be whole stacks: an interface with all that
+    /// stands on it or under it.
+    Links(BTreeSet<u32>),
+}
+
+/// What a look saw beside the plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Each interface's index.
+    pub links: BTreeMap<LinkName, u32>,
+    /// The MTUs that are wanted, bytes.
+    pub mtus: BTreeMap<LinkName, i64>,
+    /// All that differs, also what is left alone.
+    pub drift: Vec<Drift>,
+    /// How many facts are wanted.
+    pub wanted: usize,
+}
+
+/// A document, kept.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The document.
+    pub document: &'a Document,
+    /// What is held, by whom.
+    pub holdings: Holdings<'a>,
+    /// The part.
+    pub extent: &'a Extent,
+    /// Facts that are left as they are.
+    pub except: &'a BTreeSet<Fact>,
+    /// What the last plan saw.
+    pub seen: Mutex<Seen>,
+}
+
+impl Goal for Kept<'_> {
+    fn scope(&self) -> Scope {
+        match self.extent {
+            Extent::Links(links) => self.document.scope().of_links(links.clone()),
+            Extent::All | Extent::Rest => Declared {
+                document: self.document,
+                holdings: self.holdings,
+            }
+            .scope(),
+        }
+    }
+
+    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+        let mut wants = self.document.wants(host);
+        let made = std::mem::take(&mut wants.made);
+        wants
+            .facts
+            .retain(|fact, _| match (self.extent, fact.link_name()) {
+                (Extent::All, _) | (Extent::Rest, None) => true,
+                (Extent::Rest, Some(name)) => made.contains(&name),
+                (Extent::Links(_), None) => false,
+                (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
+            });
+        let mtus = wants.facts.iter().filter_map(mtu).collect();
+        let left = |fact: &Fact| self.except.contains(fact);
+        let alone: BTreeMap<_, _> = match self.except.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let (alone, rest) = std::mem::take(&mut wants.facts)
+                    .into_iter()
+                    .partition(|(fact, _)| left(fact));
+                wants.facts = rest;
+                alone
+            }
+        };
+        let whole = *self.extent == Extent::All && self.except.is_empty();
+        let wanted = alone.len() + wants.facts.len();
+        let mut drift = drift_of(&alone, host, &mut Vec::new());
+        let mut plan = plan_wants(self.document, host, &self.holdings, wants, whole)?;
+        if *self.extent != Extent::All {
+            // Of a part it is not told who is missing, and who else is there.
+            plan.findings.clear();
+        }
+        drift.extend(plan.drift.iter().cloned());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen {
+            links: host
+                .links
+                .iter()
+                .map(|(name, link)| (*name, link.index))
+                .collect(),
+            mtus,
+            drift,
+            wanted,
+        };
+        Ok(plan)
+    }
+}
+
+fn mtu((fact, want): (&Fact, &crate::want::Want)) -> Option<(LinkName, i64)> {
+    match (&fact.object, fact.field, &want.value) {
+        (Object::Link(name), Field::Mtu, Value::Number(mtu)) => Some((*name, *mtu)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns::Netns;
+    use crate::snapshot::Link;
+    use crate::source::Sources;
+
+    fn document(text: &str) -> Document {
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        document
+    }
+
+    fn host(names: &[&str]) -> Snapshot {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (number, name) in names.iter().enumerate() {
+            let link = Link {
+                index: number as u32 + 1,
+                mtu: 1500,
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link);
+        }
+        host
+    }
+
+    fn ops(document: &Document, extent: Extent, except: &[&Fact], host: &Snapshot) -> Vec<String> {
+        let except = except.iter().copied().cloned().collect();
+        let kept = Kept {
+            document,
+            holdings: Holdings::NONE,
+            extent: &extent,
+            except: &except,
+            seen: Mutex::default(),
+        };
+        let plan = kept.plan(host).unwrap();
+        plan.steps.iter().map(|step| step.op.to_string()).collect()
+    }
+
+    #[test]
+    fn a_part_is_planned_without_the_rest() {
+        let document = document(
+            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 }, eth9: { mtu: 1400 } }\n",
+        );
+        let host = host(&["cali1", "cali2"]);
+        let part = Extent::Links([1, 2].into());
+        let set = |name: &str| format!("ip link set dev {name} mtu 1460");
+        assert_eq!(
+            ops(&document, part.clone(), &[], &host),
+            [set("cali1"), set("cali2")]
+        );
+        assert_eq!(ops(&document, Extent::Rest, &[], &host), [] as [&str; 0]);
+        let left = Fact::link(&Netns::CURRENT, "cali1".parse().unwrap(), Field::Mtu);
+        assert_eq!(ops(&document, part, &[&left], &host), [set("cali2")]);
+    }
+}

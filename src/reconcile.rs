@@ -1,0 +1,474 @@
+//! When to look at which part of the host again: a state machine of (event, now) to actions. An
+//! event means only "look again"; what differs then is the plan's business.
+//!
+//! Events of interfaces are gathered into one pass over all that are waiting, and passes have a
+//! rate. A look answers every event that was heard before it began, so that what netkeel writes
+//! itself wakes nobody. A pass that fails is narrowed down to what it fails at, which is then left
+//! alone with growing pauses, and so is a fact that another program writes again and again.
+
+pub mod alone;
+mod gate;
+mod heard;
+mod known;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+pub use alone::{Alone, Report, Why};
+pub use heard::Heard;
+pub use known::Known;
+
+use crate::fact::Fact;
+use crate::link_name::LinkName;
+use crate::plan::Extent;
+use alone::LeftAlone;
+use gate::Gate;
+
+/// A moment: the time since the service began, by a clock that only goes forward.
+pub type Now = Duration;
+
+/// A document's files must be quiet for so long before they are read.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// No longer than this does a document wait for its files to be quiet.
+const QUIET_LONGEST: Duration = Duration::from_secs(2);
+
+/// The first pause after a pass that could not begin, and the longest.
+const BLOCKED: Duration = Duration::from_millis(50);
+const BLOCKED_LONGEST: Duration = Duration::from_secs(30);
+
+/// The first pause after a single stack of interfaces failed, and the longest.
+const FAILED: Duration = Duration::from_secs(1);
+const FAILED_LONGEST: Duration = Duration::from_secs(300);
+
+/// An interface whose facts are left alone is looked at no more often than this.
+const CALM: Duration = Duration::from_secs(1);
+
+/// What a document has to do with events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// The devices that it makes.
+    pub made: BTreeSet<LinkName>,
+    /// It cannot be judged by parts: it limits how many interfaces a match may find.
+    pub whole: bool,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Look at everything.
+    Everything,
+    /// Look at what belongs to no interface: a file that netkeel owns changed.
+    Rest,
+    /// Files of the document changed.
+    DocumentTouched,
+    /// It was told to read the document now.
+    Reload,
+    /// Another document holds from now on.
+    Loaded(Interest),
+    /// Nothing is written until then.
+    Paused(Now),
+    /// It is written again.
+    Resumed,
+    /// A look at this part begins: it answers what was heard until now.
+    Looking(Extent),
+    /// A pass over this part is over.
+    Ended(Extent, Outcome),
+}
+
+/// What a pass came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Everything is as it is wanted; these facts were written, with the index of their interface.
+    Kept(Vec<(Fact, Option<u32>)>),
+    /// It was looked at, and nothing was to be written.
+    Looked,
+    /// It failed at these facts.
+    Blamed(Vec<(Fact, Option<u32>)>, String),
+    /// It failed, and at what is not told.
+    Failed,
+    /// It could not be begun, which has nothing to do with the facts.
+    Blocked,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the document.
+    Load,
+    /// Look at a part of the host and, when `writes`, put it right.
+    Pass {
+        /// The part.
+        extent: Extent,
+        /// Facts that are left as they are.
+        except: BTreeSet<Fact>,
+        /// Whether to write.
+        writes: bool,
+    },
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Reconciler {
+    /// The interfaces as they are known.
+    pub known: Known,
+    /// Whether it writes at all.
+    enforces: bool,
+    interval: Duration,
+    interest: Interest,
+    /// What waits for a look.
+    all: bool,
+    rest: bool,
+    links: BTreeSet<u32>,
+    /// Interfaces that wait for a moment.
+    later: BTreeMap<u32, Now>,
+    /// Parts of a pass that failed, to be tried one by one.
+    suspects: VecDeque<Extent>,
+    /// Stacks that failed alone: how often, and when they are tried again.
+    failing: BTreeMap<BTreeSet<u32>, (u32, Now)>,
+    alone: LeftAlone,
+    passes: Gate,
+    full: Gate,
+    under_way: bool,
+    next_full: Now,
+    /// When files were touched first and last.
+    touched: Option<(Now, Now)>,
+    load: bool,
+    paused: Option<Now>,
+    blocked: Option<(u32, Now)>,
+}
+
+impl Reconciler {
+    /// One that looks at everything first, and then at least once an interval.
+    pub fn new(enforces: bool, interval: Duration, interest: Interest) -> Self {
+        Reconciler {
+            known: Known::default(),
+            enforces,
+            interval,
+            interest,
+            all: true,
+            rest: false,
+            links: BTreeSet::new(),
+            later: BTreeMap::new(),
+            suspects: VecDeque::new(),
+            failing: BTreeMap::new(),
+            alone: LeftAlone::default(),
+            passes: Gate::new(8, Duration::from_millis(20)),
+            full: Gate::new(3, Duration::from_secs(2)),
+            under_way: false,
+            next_full: Now::ZERO,
+            touched: None,
+            load: false,
+            paused: None,
+            blocked: None,
+        }
+    }
+
+    /// Takes what the kernel told.
+    pub fn hear(&mut self, heard: Heard, now: Now) {
+        match heard {
+            Heard::Link(name, link) => {
+                let index = link.index;
+                let tunnel = link.external || self.interest.made.contains(&name);
+                if self.known.learn(name, *link) {
+                    self.changed(index, tunnel, now);
+                }
+            }
+            Heard::Gone(index) => {
+                // Those that stood on it may have changed with it.
+                let stack = self.known.stack(index);
+                let gone = self.known.forget(index);
+                self.links.remove(&index);
+                self.later.remove(&index);
+                let made = gone.is_some_and(|name| self.interest.made.contains(&name));
+                self.all |= made || self.interest.whole;
+                for other in stack.into_iter().filter(|other| *other != index) {
+                    self.changed(other, false, now);
+                }
+            }
+            Heard::Touched(index) => self.changed(index, false, now),
+            Heard::Conf { index: None, .. } => self.all = true,
+            Heard::Conf {
+                index: Some(index),
+                ipv6,
+                forwarding,
+                rp_filter,
+            } => {
+                if self.known.learn_conf(index, ipv6, forwarding, rp_filter) {
+                    self.changed(index, false, now);
+                }
+            }
+            Heard::Lost => self.all = true,
+        }
+    }
+
+    fn changed(&mut self, index: u32, tunnel: bool, now: Now) {
+        if tunnel || self.interest.whole {
+            self.all = true;
+        } else if self.alone.concerns(index, now) {
+            self.later.entry(index).or_insert(now + CALM);
+        } else {
+            self.links.insert(index);
+        }
+    }
+
+    /// Takes an event.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Everything => self.all = true,
+            Event::Rest => self.rest = true,
+            Event::DocumentTouched => {
+                let first = self.touched.map_or(now, |(first, _)| first);
+                self.touched = Some((first, now));
+            }
+            Event::Reload => self.load = true,
+            Event::Loaded(interest) => {
+                self.interest = interest;
+                self.all = true;
+                // What the old one failed at may not be asked for any more.
+                self.alone.forgive();
+                self.failing.clear();
+                self.suspects.clear();
+            }
+            Event::Paused(until) => self.paused = Some(until),
+            Event::Resumed => {
+                self.paused = None;
+                self.all = true;
+            }
+            Event::Looking(extent) => self.looking(&extent),
+            Event::Ended(extent, outcome) => self.ended(extent, outcome, now),
+        }
+    }
+
+    fn looking(&mut self, extent: &Extent) {
+        match extent {
+            Extent::All => {
+                self.all = false;
+                self.rest = false;
+                self.links.clear();
+            }
+            Extent::Rest => self.rest = false,
+            Extent::Links(links) => self.links.retain(|index| !links.contains(index)),
+        }
+    }
+
+    fn ended(&mut self, extent: Extent, outcome: Outcome, now: Now) {
+        self.under_way = false;
+        if !matches!(outcome, Outcome::Blocked) {
+            self.blocked = None;
+        }
+        match outcome {
+            Outcome::Kept(wrote) => {
+                self.held(&extent);
+                self.alone.wrote(wrote, now);
+            }
+            Outcome::Looked => self.held(&extent),
+            // It was said to leave them alone, and failed at them: they are not what is wrong.
+            Outcome::Blamed(facts, _) if self.alone.has_all(&facts, now) => self.narrow(extent, now),
+            Outcome::Blamed(facts, why) => {
+                self.alone.refused(facts, &why, now);
+                // The others are wanted all the same.
+                self.again(&extent);
+            }
+            Outcome::Failed => self.narrow(extent, now),
+            Outcome::Blocked => {
+                let (times, _) = self.blocked.unwrap_or_default();
+                self.blocked = Some((times + 1, now + growing(BLOCKED, times, BLOCKED_LONGEST)));
+                self.again(&extent);
+            }
+        }
+    }
+
+    fn again(&mut self, extent: &Extent) {
+        match extent {
+            Extent::All => self.all = true,
+            Extent::Rest => self.rest = true,
+            Extent::Links(links) => self.links.extend(links),
+        }
+    }
+
+    fn held(&mut self, extent: &Extent) {
+        match extent {
+            Extent::All => self.failing.clear(),
+            Extent::Rest => {}
+            Extent::Links(links) => self.failing.retain(|stack, _| stack.is_disjoint(links)),
+        }
+    }
+
+    /// Tries the parts of what failed, down to a single stack, which then waits.
+    fn narrow(&mut self, extent: Extent, now: Now) {
+        let stacks = match &extent {
+            Extent::All => {
+                self.suspects.push_back(Extent::Rest);
+                self.known.stacks(self.known.indices())
+            }
+            // The slow look tries it again.
+            Extent::Rest => return,
+            Extent::Links(links) => self.known.stacks(links.iter().copied()),
+        };
+        match (&extent, stacks.as_slice()) {
+            (Extent::Links(_), [alone]) => {
+                let (times, _) = self.failing.get(alone).copied().unwrap_or_default();
+                let due = now + growing(FAILED, times, FAILED_LONGEST);
+                self.failing.insert(alone.clone(), (times + 1, due));
+            }
+            _ => {
+                let (first, second) = stacks.split_at(stacks.len() / 2);
+                for half in [first, second] {
+                    let links: BTreeSet<u32> = half.iter().flatten().copied().collect();
+                    if !links.is_empty() {
+                        self.suspects.push_back(Extent::Links(links));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to do now; none when there is nothing, or not yet.
+    pub fn poll(&mut self, now: Now) -> Option<Action> {
+        if self.under_way {
+            return None;
+        }
+        if self.load_due().is_some_and(|due| due <= now) {
+            self.load = false;
+            self.touched = None;
+            return Some(Action::Load);
+        }
+        if self.paused.is_some_and(|until| until <= now) {
+            self.handle(Event::Resumed, now);
+        }
+        self.wake(now);
+        if self.blocked.is_some_and(|(_, until)| until > now) {
+            return None;
+        }
+        let extent = self.next_extent(now)?;
+        self.looking(&extent);
+        if extent == Extent::All {
+            self.next_full = now + self.interval;
+        }
+        self.under_way = true;
+        Some(Action::Pass {
+            extent,
+            except: self.alone.facts(now),
+            writes: self.enforces && self.paused.is_none(),
+        })
+    }
+
+    /// What waited for a moment that has come.
+    fn wake(&mut self, now: Now) {
+        if self.next_full <= now {
+            self.all = true;
+            self.full.grant();
+        }
+        let due = self
+            .later
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(index, _)| *index);
+        self.links.extend(due);
+        self.later.retain(|_, due| *due > now);
+        for (stack, (_, due)) in &mut self.failing {
+            if *due <= now {
+                self.links.extend(stack);
+                // Until the pass over it has ended.
+                *due = now + FAILED_LONGEST;
+            }
+        }
+        for (_, index) in self.alone.due(now) {
+            match index {
+                Some(index) => drop(self.links.insert(index)),
+                None => self.rest = true,
+            }
+        }
+    }
+
+    fn next_extent(&mut self, now: Now) -> Option<Extent> {
+        if !self.anything() || !self.passes.ready(now) {
+            return None;
+        }
+        let full = self.full.ready(now);
+        let extent = match self.suspects.pop_front() {
+            Some(suspect) => suspect,
+            None if self.all && full => Extent::All,
+            None if self.rest && full => Extent::Rest,
+            None if !self.links.is_empty() => {
+                let stacks = self.known.stacks(self.links.iter().copied());
+                Extent::Links(stacks.into_iter().flatten().collect())
+            }
+            None => return None,
+        };
+        if matches!(extent, Extent::All | Extent::Rest) {
+            self.full.take(now);
+        }
+        self.passes.take(now);
+        Some(extent)
+    }
+
+    fn anything(&self) -> bool {
+        self.all || self.rest || !self.links.is_empty() || !self.suspects.is_empty()
+    }
+
+    fn load_due(&self) -> Option<Now> {
+        if self.load {
+            return Some(Now::ZERO);
+        }
+        let (first, last) = self.touched?;
+        Some((last + QUIET).min(first + QUIET_LONGEST))
+    }
+
+    /// When [`Reconciler::poll`] has something to do at the latest, if nothing happens before.
+    pub fn wakes(&self) -> Option<Now> {
+        if self.under_way {
+            return None;
+        }
+        let waits = [
+            self.load_due(),
+            self.paused,
+            Some(self.next_full),
+            self.alone.wakes(),
+        ];
+        let others = self
+            .later
+            .values()
+            .chain(self.failing.values().map(|(_, due)| due))
+            .copied();
+        let mut wake = waits.into_iter().flatten().chain(others).min();
+        if self.anything() {
+            let gate = if self.suspects.is_empty() && self.links.is_empty() {
+                self.passes.opens().max(self.full.opens())
+            } else {
+                self.passes.opens()
+            };
+            wake = Some(wake.map_or(gate, |wake| wake.min(gate)));
+        }
+        match self.blocked {
+            Some((_, until)) => wake.map(|wake| if self.load { wake } else { wake.max(until) }),
+            None => wake,
+        }
+    }
+
+    /// What is left alone, and why.
+    pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Alone)> {
+        self.alone.all()
+    }
+
+    /// What became known since it was asked last.
+    pub fn reports(&mut self) -> Vec<Report> {
+        self.alone.reports()
+    }
+
+    /// Until when nothing is written.
+    pub fn paused(&self) -> Option<Now> {
+        self.paused
+    }
+}
+
+/// A pause that doubles with each time, up to a longest one.
+fn growing(first: Duration, times: u32, longest: Duration) -> Duration {
+    first
+        .saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX))
+        .min(longest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! The state machine in simulated time: against a host of which each interface is right or wrong,
+//! whatever comes when.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fact::Field;
+use crate::netns::Netns;
+use crate::snapshot::Link;
+
+const INTERVAL: Duration = Duration::from_secs(300);
+
+fn ms(millis: u64) -> Now {
+    Duration::from_millis(millis)
+}
+
+fn fact(index: u32) -> Fact {
+    Fact::link(
+        &Netns::CURRENT,
+        format!("cali{index}").parse().unwrap(),
+        Field::Mtu,
+    )
+}
+
+/// A host whose interfaces have one fact each.
+struct World {
+    reconciler: Reconciler,
+    now: Now,
+    /// By index: whether the fact is as it is wanted.
+    right: BTreeMap<u32, bool>,
+    /// Interfaces whose fact cannot be written; `told` says whether a failure names it.
+    stubborn: BTreeSet<u32>,
+    told: bool,
+    /// How long a pass takes.
+    takes: Duration,
+    /// The pass that is under way, and when it ends.
+    pass: Option<(Extent, BTreeSet<Fact>, bool, Now)>,
+    /// When passes began.
+    passes: Vec<Now>,
+    loads: usize,
+}
+
+impl World {
+    fn new(interfaces: u32) -> Self {
+        let mut world = World {
+            reconciler: Reconciler::new(true, INTERVAL, Interest::default()),
+            now: ms(0),
+            right: BTreeMap::new(),
+            stubborn: BTreeSet::new(),
+            told: true,
+            takes: ms(1),
+            pass: None,
+            passes: Vec::new(),
+            loads: 0,
+        };
+        for index in 1..=interfaces {
+            world.spoil(index, 1500 + index);
+        }
+        world
+    }
+
+    /// Somebody writes the fact, and the kernel tells.
+    fn spoil(&mut self, index: u32, mtu: u32) {
+        self.right.insert(index, false);
+        let link = Link {
+            index,
+            mtu,
+            ..Link::default()
+        };
+        let name = format!("cali{index}").parse().unwrap();
+        self.reconciler.hear(Heard::Link(name, Box::new(link)), self.now);
+    }
+
+    /// Goes on until then, and does what the machine says.
+    fn until(&mut self, end: Now) {
+        loop {
+            if self.pass.is_none() {
+                match self.reconciler.poll(self.now) {
+                    Some(Action::Load) => {
+                        self.loads += 1;
+                        continue;
+                    }
+                    Some(Action::Pass {
+                        extent,
+                        except,
+                        writes,
+                    }) => {
+                        self.passes.push(self.now);
+                        self.pass = Some((extent, except, writes, self.now + self.takes));
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            let next = match &self.pass {
+                Some((_, _, _, end)) => *end,
+                None => self
+                    .reconciler
+                    .wakes()
+                    .unwrap_or(end)
+                    .max(self.now + Duration::from_micros(100)),
+            };
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            self.end_pass();
+        }
+    }
+
+    fn end_pass(&mut self) {
+        let Some((extent, except, writes, _)) = self.pass.take_if(|pass| pass.3 <= self.now) else {
+            return;
+        };
+        let within = |index: &u32| match &extent {
+            Extent::All => true,
+            Extent::Rest => false,
+            Extent::Links(links) => links.contains(index),
+        };
+        let wrong: Vec<u32> = self
+            .right
+            .iter()
+            .filter(|(index, right)| !**right && within(index) && !except.contains(&fact(**index)))
+            .map(|(index, _)| *index)
+            .collect();
+        let stuck = wrong.iter().find(|index| self.stubborn.contains(index));
+        let outcome = match stuck {
+            _ if !writes => Outcome::Looked,
+            Some(index) if self.told => Outcome::Blamed(vec![(fact(*index), Some(*index))], "no".into()),
+            Some(_) => Outcome::Failed,
+            None => {
+                // The last look of a pass answers its own echoes.
+                self.reconciler.handle(Event::Looking(extent.clone()), self.now);
+                for index in &wrong {
+                    self.right.insert(*index, true);
+                }
+                Outcome::Kept(
+                    wrong
+                        .into_iter()
+                        .map(|index| (fact(index), Some(index)))
+                        .collect(),
+                )
+            }
+        };
+        self.reconciler.handle(Event::Ended(extent, outcome), self.now);
+    }
+
+    fn wrong(&self) -> Vec<u32> {
+        let wrong = self.right.iter().filter(|(_, right)| !**right);
+        wrong.map(|(index, _)| *index).collect()
+    }
+
+    fn busiest_second(&self) -> usize {
+        let within = |start: &Now| {
+            self.passes
+                .iter()
+                .filter(|at| (*start..*start + ms(1000)).contains(at))
+                .count()
+        };
+        self.passes.iter().map(within).max().unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_lone_interface_is_looked_at_at_once_and_a_quiet_host_not_at_all() {
+    let mut world = World::new(1);
+    world.until(ms(5_000));
+    assert_eq!(world.wrong(), [] as [u32; 0]);
+    let before = world.passes.len();
+    world.until(ms(60_000));
+    assert_eq!(world.passes.len(), before);
+    world.spoil(1, 1400);
+    world.until(ms(60_001));
+    assert_eq!((world.wrong(), world.passes.len()), (vec![], before + 1));
+    world.until(ms(400_000));
+    assert_eq!(world.passes.len(), before + 2, "the slow look");
+}
+
+#[test]
+fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_longer() {
+    let mut world = World::new(3);
+    world.until(ms(1_000));
+    let start = world.passes.len();
+    let mut began = None;
+    for step in 0..600 {
+        world.until(ms(1_000 + step * 100));
+        world.spoil(2, 1400 + step as u32 % 2);
+        let reports = world.reconciler.reports();
+        if reports.iter().any(
+            |report| matches!(report, Report::Began(of, alone) if *of == fact(2) && alone.why == Why::Flaps),
+        ) {
+            began.get_or_insert(world.now);
+        }
+    }
+    assert!(began.unwrap() < ms(2_000), "{began:?}");
+    // A minute: the first writes, one for each pause, and a look a second at most.
+    assert!(world.passes.len() - start < 90, "{}", world.passes.len() - start);
+    // The others are not made to wait.
+    world.spoil(1, 1300);
+    world.until(world.now + ms(100));
+    assert_eq!(world.wrong(), [2]);
+    // It ends, and once it is at peace that is told.
+    world.until(world.now + ms(700_000));
+    assert_eq!(world.wrong(), [] as [u32; 0]);
+    assert!(world.reconciler.reports().contains(&Report::Ended(fact(2))));
+    assert_eq!(world.reconciler.left_alone().count(), 0);
+}
+
+#[test]
+fn one_that_cannot_be_put_right_does_not_stop_the_others() {
+    for told in [true, false] {
+        let mut world = World::new(100);
+        world.told = told;
+        world.stubborn = [17].into();
+        world.until(ms(2_000));
+        assert_eq!(world.wrong(), [17], "told: {told}");
+        let before = world.passes.len();
+        world.until(ms(290_000));
+        assert!(
+            world.passes.len() - before < 20,
+            "{}",
+            world.passes.len() - before
+        );
+        // It can be written at last.
+        world.stubborn.clear();
+        world.until(world.now + ms(310_000));
+        assert_eq!(world.wrong(), [] as [u32; 0]);
+    }
+}
+
+#[test]
+fn while_it_is_paused_it_only_looks() {
+    let mut world = World::new(2);
+    world.reconciler.handle(Event::Paused(ms(10_000)), world.now);
+    world.until(ms(9_000));
+    assert_eq!(world.wrong(), [1, 2]);
+    assert!(!world.passes.is_empty());
+    world.until(ms(10_500));
+    assert_eq!(world.wrong(), [] as [u32; 0]);
+}
+
+#[test]
+fn a_document_is_read_when_its_files_are_quiet() {
+    let mut world = World::new(0);
+    for _ in 0..5 {
+        world.until(world.now + ms(50));
+        world.reconciler.handle(Event::DocumentTouched, world.now);
+    }
+    assert_eq!(world.loads, 0);
+    world.until(world.now + ms(150));
+    assert_eq!(world.loads, 1);
+    for _ in 0..100 {
+        world.until(world.now + ms(50));
+        world.reconciler.handle(Event::DocumentTouched, world.now);
+    }
+    assert!((2..5).contains(&world.loads), "{}", world.loads);
+}
+
+#[test]
+fn what_cannot_begin_is_tried_again_and_nothing_is_forgotten() {
+    let mut reconciler = Reconciler::new(true, INTERVAL, Interest::default());
+    let mut now = ms(0);
+    let mut tries = 0;
+    while now < ms(60_000) {
+        if let Some(Action::Pass { extent, .. }) = reconciler.poll(now) {
+            tries += 1;
+            reconciler.handle(Event::Ended(extent, Outcome::Blocked), now);
+        }
+        now = reconciler.wakes().unwrap().max(now + ms(1));
+    }
+    assert!((5..20).contains(&tries), "{tries}");
+    let Some(Action::Pass { extent, .. }) = reconciler.poll(ms(120_000)) else {
+        panic!("it gave up")
+    };
+    assert_eq!(extent, Extent::All);
+}
+
+/// What may happen, and after how many milliseconds.
+#[derive(Clone, Debug)]
+enum Happens {
+    Spoil(u32, u32),
+    Gone(u32),
+    Lost,
+    Conf,
+    Touched(u32),
+    Everything,
+}
+
+fn happens() -> impl Strategy<Value = (u64, Happens)> {
+    let what = prop_oneof![
+        8 => (1u32..40, 1280u32..1500).prop_map(|(index, mtu)| Happens::Spoil(index, mtu)),
+        1 => (1u32..40).prop_map(Happens::Gone),
+        1 => Just(Happens::Lost),
+        1 => Just(Happens::Conf),
+        2 => (1u32..40).prop_map(Happens::Touched),
+        1 => Just(Happens::Everything),
+    ];
+    (0u64..200, what)
+}
+
+proptest! {
+    #[test]
+    fn it_converges_after_the_last_event_at_a_bounded_rate(
+        script in proptest::collection::vec(happens(), 0..120),
+        takes in 1u64..80,
+        stubborn in proptest::collection::btree_set(1u32..40, 0..3),
+        told: bool,
+    ) {
+        let mut world = World::new(20);
+        world.takes = ms(takes);
+        world.stubborn = stubborn.clone();
+        world.told = told;
+        for (after, what) in script {
+            world.until(world.now + ms(after));
+            match what {
+                Happens::Spoil(index, mtu) => world.spoil(index, mtu),
+                Happens::Gone(index) => {
+                    world.right.remove(&index);
+                    world.reconciler.hear(Heard::Gone(index), world.now);
+                }
+                Happens::Lost => world.reconciler.hear(Heard::Lost, world.now),
+                Happens::Conf => world.reconciler.hear(
+                    Heard::Conf { index: None, ipv6: false, forwarding: None, rp_filter: Some(1) },
+                    world.now,
+                ),
+                Happens::Touched(index) => world.reconciler.hear(Heard::Touched(index), world.now),
+                Happens::Everything => world.reconciler.handle(Event::Everything, world.now),
+            }
+        }
+        // The longest pause, and a slow look.
+        world.until(world.now + ms(700_000));
+        let wrong = world.wrong();
+        prop_assert!(wrong.iter().all(|index| stubborn.contains(index)), "{wrong:?} {stubborn:?}");
+        prop_assert!(world.busiest_second() <= 8 + 50 + 1, "{}", world.busiest_second());
+    }
+}
