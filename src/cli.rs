@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod recover;
 mod release;
+mod run;
 mod schema;
 mod watcher;
 
@@ -62,6 +63,7 @@ enum Verb {
     Confirm(confirm::Arguments),
     Recover(recover::Arguments),
     Release(release::Arguments),
+    Run(run::Arguments),
     Explain(explain::Arguments),
     History(history::Arguments),
     Lint(lint::Arguments),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::Confirm(arguments) => confirm::run(&arguments),
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
+        Verb::Run(arguments) => run::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
         Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),

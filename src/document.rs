@@ -295,6 +295,11 @@ impl Document {
         scope
     }
 
+    /// The devices that it makes.
+    pub fn makes(&self) -> Vec<LinkName> {
+        self.sections.iter().flat_map(|section| section.makes()).collect()
+    }
+
     /// Counts the interfaces that each match found.
     fn limit_matches(&self, wants: &mut Wants) {
         let Some(limit) = self.limits.max_matches else {
@@ -327,7 +332,7 @@ impl Document {
     /// What it wants of a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
         let mut wants = Wants {
-            made: self.sections.iter().flat_map(|section| section.makes()).collect(),
+            made: self.makes().into_iter().collect(),
             ..Wants::default()
         };
         for section in &self.sections {

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub use combine::{Combined, Rule};
 pub use key::{KeyExplained, key};
 pub use link::{Device, LinkExplained, keys_of, link};
-pub use writer::{Clue, WATCHED, Writer, udev_rules};
+pub use writer::{Clue, WATCHED, Writer, udev_rules, writers as writers_of};
 
 use crate::fact::{Fact, Object, Value};
 use crate::snapshot::{Families, Observed, Scope, Snapshot};

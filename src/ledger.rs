@@ -62,6 +62,20 @@ impl Ledger {
     /// # Errors
     /// [`ErrorKind::Unreadable`] when a line does not make sense or the format is newer.
     pub fn read(text: &str) -> Result<Self, Error> {
+        let lines = Ledger::read_lines(text)?;
+        let void: BTreeSet<String> = lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Void { transaction } => Some(transaction.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut ledger = Ledger::default();
+        ledger.take(lines, &void);
+        Ok(ledger)
+    }
+
+    fn read_lines(text: &str) -> Result<Vec<Line>, Error> {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let lines: Vec<Line> = whole
             .lines()
@@ -72,34 +86,40 @@ impl Ledger {
             })
             .collect::<Result<_, _>>()
             .or_else(|error| newer(whole).map_or(Err(error), Err))?;
-        if let Some(error) = newer(whole) {
-            return Err(error);
-        }
-        let void: BTreeSet<String> = lines
-            .iter()
-            .filter_map(|line| match line {
-                Line::Void { transaction } => Some(transaction.clone()),
-                _ => None,
-            })
-            .collect();
-        let mut ledger = Ledger::default();
+        newer(whole).map_or(Ok(lines), Err)
+    }
+
+    fn take(&mut self, lines: Vec<Line>, void: &BTreeSet<String>) {
         for line in lines {
             match line {
                 Line::Format(_) => {}
                 Line::Claims { transaction, claims } if !void.contains(&transaction) => {
-                    ledger.committed.insert(transaction);
-                    ledger.add(claims);
+                    self.committed.insert(transaction);
+                    self.add(claims);
                 }
-                Line::Claims { .. } | Line::Void { .. } => ledger.stale += 1,
-                Line::Released { transaction, .. } if void.contains(&transaction) => ledger.stale += 1,
+                Line::Claims { .. } | Line::Void { .. } => self.stale += 1,
+                Line::Released { transaction, .. } if void.contains(&transaction) => self.stale += 1,
                 Line::Released { facts, .. } => {
-                    ledger.stale += 1;
+                    self.stale += 1;
                     let facts: BTreeSet<Fact> = facts.into_iter().collect();
-                    ledger.claims.retain(|claim| !facts.contains(&claim.fact));
+                    self.claims.retain(|claim| !facts.contains(&claim.fact));
                 }
             }
         }
-        Ok(ledger)
+    }
+
+    /// Takes what was added to the log since. False when that cannot be taken alone, and the whole
+    /// log has to be read.
+    ///
+    /// # Errors
+    /// See [`Ledger::read`].
+    pub fn append(&mut self, text: &str) -> Result<bool, Error> {
+        let more = Ledger::read_lines(text)?;
+        if more.iter().any(|line| matches!(line, Line::Void { .. })) {
+            return Ok(false);
+        }
+        self.take(more, &BTreeSet::new());
+        Ok(true)
     }
 
     /// A later claim of the same fact keeps what was found first.

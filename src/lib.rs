@@ -22,6 +22,7 @@
 
 pub mod apply;
 pub mod cli;
+pub mod daemon;
 pub mod kernel;
 pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------

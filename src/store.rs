@@ -6,9 +6,12 @@
 //! /run/netkeel/netns, so that nothing of it outlives the boot.
 
 mod actor;
+mod held;
 mod history;
+mod last_good;
 mod lock;
 mod log;
+mod pause;
 mod recorder;
 mod rejected;
 mod transaction;
@@ -20,8 +23,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub use actor::actor;
+pub use held::HeldLedger;
 pub use history::{Done, now};
 pub use lock::Lock;
+pub use pause::Pause;
 pub use recorder::Recorder;
 pub use rejected::Rejection;
 pub use transaction::{Pending, Transaction};
@@ -96,6 +101,11 @@ impl Store {
             Err(error) if error.kind == ErrorKind::Permission => Ok(Ledger::default()),
             other => other,
         }
+    }
+
+    /// Where the service listens.
+    pub fn socket_path(&self) -> PathBuf {
+        self.run.join("status.sock")
     }
 
     fn ledger_path(&self) -> PathBuf {

@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
-use crate::source::{self, Node, Sources};
+use crate::source::{self, Node, Sources, report};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -35,7 +35,26 @@ pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     )
 }
 
+/// Reads all files; what is wrong is text for people.
+pub fn load_quietly(files: &[PathBuf], netns: Netns) -> Result<Document, String> {
+    let texts = read_all(files).map_err(|error| error.message)?;
+    match parse(texts, netns) {
+        Ok(loaded) => Ok(loaded.document),
+        Err(wrong) => Err(report::render(&wrong.0, &wrong.1, false)),
+    }
+}
+
 fn read_texts(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Option<Loaded> {
+    match parse(texts, netns) {
+        Ok(loaded) => Some(loaded),
+        Err(wrong) => {
+            output::diagnostics(&wrong.0, &wrong.1);
+            None
+        }
+    }
+}
+
+fn parse(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let mut layers: Vec<Node> = Vec::new();
@@ -44,10 +63,9 @@ fn read_texts(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Option<Loaded> {
     }
     let document = Document::read(layers, netns, &mut diagnostics);
     if diagnostics.is_empty() {
-        return Some(Loaded { document, sources });
+        return Ok(Loaded { document, sources });
     }
-    output::diagnostics(&diagnostics, &sources);
-    None
+    Err(Box::new((diagnostics, sources)))
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {

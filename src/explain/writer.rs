@@ -239,7 +239,7 @@ pub(super) fn udev_is_there(evidence: &Evidence) -> bool {
 }
 
 /// Who writes a key: first those who show themselves, each part in the order of the list.
-pub(super) fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
+pub fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
     let target = Target {
         path: key.path(),
         parts: key.per_interface(),

@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
-use crate::snapshot::{Scope, Snapshot};
+use crate::snapshot::{Observed, Problem, Scope, Snapshot};
 
 /// Which part of a host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub struct Seen {
     pub drift: Vec<Drift>,
     /// How many facts are wanted.
     pub wanted: usize,
+    /// What could not be read. It is not written either, and the others are kept all the same.
+    pub problems: Vec<Problem>,
 }
 
 /// A document, kept.
@@ -75,6 +77,16 @@ impl Goal for Kept<'_> {
                 (Extent::Links(_), None) => false,
                 (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
             });
+        let mut problems = host.problems.clone();
+        wants.facts.retain(|fact, _| {
+            let unread = host.get(fact) == Observed::Unread;
+            let what = fact.to_string();
+            if unread && !problems.iter().any(|problem| problem.what == what) {
+                let why = "the snapshot does not hold it".to_owned();
+                problems.push(Problem { what, why });
+            }
+            !unread
+        });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
         let left = |fact: &Fact| self.except.contains(fact);
         let alone: BTreeMap<_, _> = match self.except.is_empty() {
@@ -95,6 +107,7 @@ impl Goal for Kept<'_> {
             // Of a part it is not told who is missing, and who else is there.
             plan.findings.clear();
         }
+        plan.problems.clear();
         drift.extend(plan.drift.iter().cloned());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Seen {
@@ -106,6 +119,7 @@ impl Goal for Kept<'_> {
             mtus,
             drift,
             wanted,
+            problems,
         };
         Ok(plan)
     }

@@ -132,9 +132,9 @@ impl Known {
         self.links.keys().copied()
     }
 
-    /// All interfaces.
-    pub fn links(&self) -> impl Iterator<Item = (LinkName, &Link)> {
-        self.links.values().map(|(name, link)| (*name, link))
+    /// The MTU of an interface, bytes.
+    pub fn mtu(&self, index: u32) -> Option<u32> {
+        self.links.get(&index).map(|(_, link)| link.mtu)
     }
 }
 

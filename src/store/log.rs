@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde::Serialize;
@@ -20,6 +20,27 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let mut text = String::new();
     match open.and_then(|mut file| file.read_to_string(&mut text)) {
         Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// What follows so many bytes of a log, and which file it is: the same log as before has the same
+/// number. None where there is none.
+pub(super) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    let read = |mut file: File| -> std::io::Result<(u64, String)> {
+        let mut text = String::new();
+        let inode = file.metadata()?.ino();
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_to_string(&mut text)?;
+        Ok((inode, text))
+    };
+    match open.and_then(read) {
+        Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&error, path)),
     }
@@ -76,8 +97,10 @@ pub(super) fn is_empty(path: &Path) -> Result<bool, Error> {
 /// Appends a line and, when `durable`, makes it survive a power cut.
 pub(super) fn append(path: &Path, line: &str, durable: bool) -> Result<(), Error> {
     let mut file = append_to(path)?;
+    // Its own entry is as old as the file.
+    let new = durable && file.metadata().is_ok_and(|metadata| metadata.len() == 0);
     write(&mut file, line, durable, path)?;
-    if durable { sync_directory(path) } else { Ok(()) }
+    if new { sync_directory(path) } else { Ok(()) }
 }
 
 /// Writes a whole line to an open log.
@@ -110,17 +133,20 @@ pub(super) fn write_json(
     done.map_err(|error| failed(&error, path))
 }
 
-/// Removes a log, and makes that survive a power cut.
+/// Removes a log, and makes that survive a power cut. One that is not there was removed so before.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
-    unlink(path)?;
-    sync_directory(path)
+    if unlink(path)? {
+        sync_directory(path)?;
+    }
+    Ok(())
 }
 
-/// Removes a log of which nothing survives a power cut anyway.
-pub(super) fn unlink(path: &Path) -> Result<(), Error> {
+/// Removes a log of which nothing survives a power cut anyway; whether it was there.
+pub(super) fn unlink(path: &Path) -> Result<bool, Error> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(&error, path)),
     }
 }
 

@@ -43,8 +43,11 @@ impl Store {
         self.make()?;
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
-        log::remove(&self.live_path())?;
+        log::unlink(&self.live_path())?;
         if compacts {
+            // A journal whose removal a power cut would take back must not outlive what says that
+            // it is over.
+            log::sync_directory(&self.durable_path())?;
             self.compact()?;
         }
         let start = |path: PathBuf, steps: StepsLine<'_>, durable| -> Result<File, Error> {
@@ -141,11 +144,13 @@ impl Store {
         log::remove(&self.live_path())
     }
 
-    /// Commits: the claims count, and there is nothing left to undo.
+    /// Commits: the claims count, and there is nothing left to undo. Where no file was written, a
+    /// power cut takes what was done with it, and may take the claims too.
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
     pub fn commit(&self, transaction: &str, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
+        let durable = !log::is_empty(&self.durable_path())?;
         let path = self.ledger_path();
         let mut lines = String::new();
         if log::is_empty(&path)? {
@@ -156,7 +161,7 @@ impl Store {
         if !released.is_empty() {
             lines.push_str(&ledger::released_line(transaction, released)?);
         }
-        log::append(&path, &lines, true)?;
+        log::append(&path, &lines, durable)?;
         log::unlink(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.

@@ -1,0 +1,104 @@
+//! `netkeel run`: the service that keeps the document true.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::arguments::{Documents, parse_duration};
+use super::load::load_quietly;
+use super::{exit, recover};
+use crate::daemon::{self, Options, Source};
+use crate::document::Document;
+use crate::error::{Error, ErrorKind};
+use crate::netns::Netns;
+use crate::store::Store;
+
+/// Keeps the host as the document says, until it is told to end: looks again at what changes, and
+/// at everything from time to time.
+///
+/// SIGHUP reads the document again, and so does a change of its files; when the new one is bad, the
+/// old one stays in force. SIGTERM ends the service and leaves the host as it is.
+///
+/// Exit status: 0; 1 when it could not begin.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Whether to write.
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+    /// Look at the whole host at least once in this time, for what the kernel does not tell.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "5m")]
+    interval: Duration,
+    /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
+    #[arg(long)]
+    allow_lossy: bool,
+    /// Change the interface that carries the default route.
+    #[arg(long)]
+    allow_management: bool,
+    /// Bytes of events that the kernel may queue; when they are more, the whole host is looked at.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, hide_short_help = true)]
+    event_queue: usize,
+}
+
+/// Whether to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Look, and report what differs.
+    Observe,
+    /// Put it right.
+    #[default]
+    Enforce,
+}
+
+/// The files of `-f`.
+struct Files {
+    paths: Vec<PathBuf>,
+    netns: Netns,
+}
+
+impl Source for Files {
+    fn read(&mut self) -> Result<Document, String> {
+        load_quietly(&self.paths, self.netns.clone())
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.paths.clone()
+    }
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.documents.place.netns();
+    let paths = &arguments.documents.files;
+    if paths.iter().any(|path| path == Path::new("-")) {
+        return Err(Error::new(
+            ErrorKind::Input,
+            "a service reads its document again and again, and standard input can be read once only",
+        )
+        .hint("put it into a file"));
+    }
+    if arguments.interval < Duration::from_secs(1) {
+        return Err(Error::new(
+            ErrorKind::Input,
+            "an interval below a second would be a busy loop",
+        ));
+    }
+    let options = Options {
+        netns: netns.clone(),
+        enforces: arguments.mode == Mode::Enforce,
+        interval: arguments.interval,
+        lossy: arguments.allow_lossy,
+        management: arguments.allow_management,
+        queue: arguments.event_queue,
+    };
+    let mut files = Files {
+        paths: paths.clone(),
+        netns: netns.clone(),
+    };
+    daemon::run(&options, &mut files, &|store: &Store| {
+        recover::undo_pending(store, &netns)
+    })?;
+    Ok(exit::OK)
+}

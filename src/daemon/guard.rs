@@ -1,0 +1,88 @@
+//! What an apply by hand is asked for and a service cannot be: changes of the interface that the
+//! host is managed through, and more writes than the document allows, are not done but reported.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::apply::Watch;
+use crate::error::{Error, ErrorKind};
+use crate::fact::Fact;
+use crate::kernel::management;
+use crate::link_name::LinkName;
+use crate::plan::Plan;
+
+/// A default route is looked for no more often than this.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Looks at each plan of the service.
+#[derive(Debug)]
+pub struct Guard {
+    /// The host is managed through its interfaces; another namespace is not.
+    pub host: bool,
+    /// Changes of them are allowed.
+    pub allowed: bool,
+    /// Writes that may be done yet; none for no limit.
+    pub budget: Option<usize>,
+    management: Option<(Instant, BTreeMap<LinkName, &'static str>)>,
+    /// The facts of the last plan that were refused.
+    pub refused: Vec<Fact>,
+}
+
+impl Guard {
+    /// A guard of a host, or of another namespace.
+    pub fn new(host: bool, allowed: bool) -> Self {
+        Guard {
+            host,
+            allowed,
+            budget: None,
+            management: None,
+            refused: Vec::new(),
+        }
+    }
+
+    fn management(&mut self) -> &BTreeMap<LinkName, &'static str> {
+        let fresh = |at: &Instant| at.elapsed() < FRESH;
+        if !self.management.as_ref().is_some_and(|(at, _)| fresh(at)) {
+            self.management = None;
+        }
+        let (_, links) = self
+            .management
+            .get_or_insert_with(|| (Instant::now(), management::links(None)));
+        links
+    }
+}
+
+impl Watch for Guard {
+    fn permits(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.refused.clear();
+        if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
+            let message = format!(
+                "{} writes are more than limits.changes_per_minute allows now: {budget}",
+                plan.steps.len()
+            );
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        if self.allowed || !self.host {
+            return Ok(());
+        }
+        let management = self.management();
+        let touches = |fact: &Fact| {
+            fact.link_name()
+                .is_some_and(|name| management.contains_key(&name))
+        };
+        let refused: Vec<Fact> = plan
+            .steps
+            .iter()
+            .map(|step| step.fact.clone())
+            .filter(touches)
+            .collect();
+        let Some(name) = refused.first().and_then(Fact::link_name) else {
+            return Ok(());
+        };
+        self.refused = refused;
+        let message =
+            format!("{name} is what this host is managed through, and a service does not change it");
+        Err(Error::new(ErrorKind::Refused, message)
+            .hint("netkeel apply --confirm-within 60s does it once; run --allow-management always"))
+    }
+}

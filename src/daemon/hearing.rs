@@ -1,0 +1,109 @@
+//! The kernel as the service looks at it: what was heard before a look is answered by it, so that
+//! the echo of what netkeel writes itself wakes nobody.
+
+use std::time::Instant;
+
+use super::files::{Files, Role};
+use crate::error::Error;
+use crate::kernel::{Events, Kernel};
+use crate::op::Op;
+use crate::plan::Extent;
+use crate::reconcile::{Event, Heard, Now, Reconciler};
+use crate::snapshot::{Scope, Snapshot};
+
+/// All that the service hears by, and the machine that it tells.
+pub struct Hearing<'a> {
+    /// The host.
+    pub kernel: &'a mut dyn Kernel,
+    /// What the kernel tells.
+    pub events: &'a mut Events,
+    /// Files that changed.
+    pub files: &'a mut Files,
+    /// Who decides when to look.
+    pub reconciler: &'a mut Reconciler,
+    /// When the service began.
+    pub start: Instant,
+    /// Interfaces that went, by index.
+    pub gone: &'a mut Vec<u32>,
+    /// Times that the kernel had more to tell than there was room for.
+    pub lost: &'a mut u64,
+}
+
+impl Hearing<'_> {
+    /// The time since the service began.
+    pub fn now(&self) -> Now {
+        self.start.elapsed()
+    }
+
+    /// Takes all that was told since. More may be left when it returns true.
+    pub fn listen(&mut self) -> bool {
+        let now = self.now();
+        let Hearing {
+            events,
+            files,
+            reconciler,
+            gone,
+            lost,
+            ..
+        } = self;
+        let more = events.take(|heard| {
+            match heard {
+                Heard::Gone(index) => gone.push(index),
+                Heard::Lost => **lost += 1,
+                _ => {}
+            }
+            reconciler.hear(heard, now);
+        });
+        for role in files.take() {
+            let event = match role {
+                Role::Owned => Event::Rest,
+                Role::Document => Event::DocumentTouched,
+            };
+            reconciler.handle(event, now);
+        }
+        more
+    }
+
+    /// The kernel as a pass over a part looks at it.
+    pub fn over<'b>(&'b mut self, extent: &'b Extent) -> Looking<'b> {
+        // The two lifetimes of what is borrowed become one.
+        Looking {
+            hearing: Hearing {
+                kernel: &mut *self.kernel,
+                events: &mut *self.events,
+                files: &mut *self.files,
+                reconciler: &mut *self.reconciler,
+                start: self.start,
+                gone: &mut *self.gone,
+                lost: &mut *self.lost,
+            },
+            extent,
+        }
+    }
+}
+
+/// The kernel during a pass.
+pub struct Looking<'a> {
+    hearing: Hearing<'a>,
+    extent: &'a Extent,
+}
+
+impl Kernel for Looking<'_> {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        let hearing = &mut self.hearing;
+        // What is still left is heard later, and is then looked at once more.
+        hearing.listen();
+        let now = hearing.now();
+        hearing
+            .reconciler
+            .handle(Event::Looking(self.extent.clone()), now);
+        let snapshot = hearing.kernel.snapshot(scope)?;
+        let whole = !matches!(self.extent, Extent::Links(_));
+        hearing.reconciler.known.see(&snapshot, whole);
+        Ok(snapshot)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.hearing.kernel.execute(op)
+    }
+}

@@ -1,0 +1,295 @@
+//! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use super::guard::Guard;
+use super::hearing::Hearing;
+use crate::apply::{Failure, Rollback, Session, apply};
+use crate::document::Document;
+use crate::error::Error;
+use crate::fact::Fact;
+use crate::kernel::Kernel;
+use crate::plan::{Extent, Goal, Holdings, Kept, Plan, Seen};
+use crate::reconcile::Outcome;
+use crate::snapshot::Links;
+use crate::store::{HeldLedger, Recorder, Store, now};
+
+/// Undoes or refuses what an apply left that was interrupted.
+pub type Settle<'a> = dyn Fn(&Store) -> Result<(), Error> + Sync + 'a;
+
+/// What passes work with.
+pub struct Keeper<'a> {
+    /// Journal, ledger, history.
+    pub store: Store,
+    /// Who writes.
+    pub actor: String,
+    /// What must be done about an interrupted apply.
+    pub settle: &'a Settle<'a>,
+    /// What is not done.
+    pub guard: Guard,
+    /// Ops whose undo does not bring everything back may be done.
+    pub lossy: bool,
+    /// The ledger.
+    pub ledger: HeldLedger,
+}
+
+/// What a pass came to, to be told.
+#[derive(Debug)]
+pub struct Passed {
+    /// For the state machine.
+    pub outcome: Outcome,
+    /// What it saw, when it came so far.
+    pub seen: Option<Seen>,
+    /// The plan, when it came so far.
+    pub plan: Option<Plan>,
+    /// How many writes it did.
+    pub writes: usize,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// How it was undone.
+    pub rollback: Option<Box<Rollback>>,
+}
+
+impl Passed {
+    fn failed(outcome: Outcome, why: impl Into<String>) -> Self {
+        Passed {
+            outcome,
+            seen: None,
+            plan: None,
+            writes: 0,
+            failure: Some(why.into()),
+            rollback: None,
+        }
+    }
+}
+
+impl Keeper<'_> {
+    /// Looks at a part, and puts it right where it may write.
+    pub fn pass(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+        writes: bool,
+    ) -> Passed {
+        match writes {
+            true => self.write(document, hearing, extent, except),
+            false => self.look(document, hearing, extent, except),
+        }
+    }
+
+    /// Reads only; it needs no lock.
+    fn look(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+    ) -> Passed {
+        let ledger = match self.ledger.now(&self.store) {
+            Ok(ledger) => ledger,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let goal = goal(document, ledger, extent, except);
+        let snapshot = match hearing.over(extent).snapshot(&goal.scope()) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        match goal.plan(&snapshot) {
+            Ok(plan) => Passed {
+                outcome: Outcome::Looked,
+                seen: Some(seen(goal)),
+                plan: Some(plan),
+                writes: 0,
+                failure: None,
+                rollback: None,
+            },
+            Err(diagnostics) => Passed::failed(Outcome::Looked, first(&diagnostics)),
+        }
+    }
+
+    fn write(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+    ) -> Passed {
+        let begun = self.store.lock(&self.actor, std::time::Duration::ZERO);
+        let lock = match begun.and_then(|lock| (self.settle)(&self.store).map(|()| lock)) {
+            Ok(lock) => lock,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        self.guard.budget = match budget(&self.store, document) {
+            Ok(budget) => budget,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let ledger = match self.ledger.now(&self.store) {
+            Ok(ledger) => ledger,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let goal = goal(document, ledger, extent, except);
+        let (owner, hash) = (&document.owner, &document.hash);
+        let mut log = Recorder::new(
+            self.store.clone(),
+            document.netns.clone(),
+            owner,
+            hash,
+            &self.actor,
+        );
+        log.compacts = ledger.wants_compacting();
+        let outcome = apply(
+            &goal,
+            Session {
+                kernel: &mut hearing.over(extent),
+                log: &mut log,
+                lossy: self.lossy,
+                watch: &mut self.guard,
+            },
+        );
+        drop(lock);
+        let seen = seen(goal);
+        let indices = seen.links.clone();
+        let indexed = |facts: Vec<Fact>| -> Vec<(Fact, Option<u32>)> {
+            let index = |fact: &Fact| fact.link_name().and_then(|name| indices.get(&name).copied());
+            facts
+                .into_iter()
+                .map(|fact| (index(&fact), fact))
+                .map(|(index, fact)| (fact, index))
+                .collect()
+        };
+        match outcome {
+            Ok(applied) => {
+                let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
+                Passed {
+                    outcome: Outcome::Kept(indexed(facts.into_iter().collect())),
+                    seen: Some(seen),
+                    writes: applied.done,
+                    plan: Some(applied.plan),
+                    failure: None,
+                    rollback: None,
+                }
+            }
+            Err(Failure::Invalid(diagnostics)) => Passed::failed(Outcome::Failed, first(&diagnostics)),
+            Err(Failure::Unread(problems)) => {
+                let what: Vec<String> = problems
+                    .iter()
+                    .map(|problem| format!("{}: {}", problem.what, problem.why))
+                    .collect();
+                Passed::failed(Outcome::Failed, what.join("; "))
+            }
+            Err(Failure::Lossy(plan)) => {
+                let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
+                let facts = plan.lossy().map(|step| step.fact.clone()).collect();
+                Passed {
+                    seen: Some(seen),
+                    ..Passed::failed(Outcome::Blamed(indexed(facts), why.into()), why)
+                }
+            }
+            Err(Failure::NotBegun(error)) => {
+                let refused = std::mem::take(&mut self.guard.refused);
+                let outcome = match refused.is_empty() {
+                    true => Outcome::Blocked,
+                    false => Outcome::Blamed(indexed(refused), error.message.clone()),
+                };
+                Passed {
+                    seen: Some(seen),
+                    ..Passed::failed(outcome, error.message)
+                }
+            }
+            Err(Failure::Failed(rollback)) => {
+                let why = rollback.cause.message.clone();
+                let outcome = match rollback.blamed.is_empty() {
+                    true => Outcome::Failed,
+                    false => Outcome::Blamed(indexed(rollback.blamed.clone()), why.clone()),
+                };
+                Passed {
+                    seen: Some(seen),
+                    rollback: Some(rollback),
+                    ..Passed::failed(outcome, why)
+                }
+            }
+        }
+    }
+
+    /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
+    /// would remember all of them.
+    pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
+        let _lock = self.store.lock(&self.actor, std::time::Duration::ZERO)?;
+        let there = kernel.snapshot(&crate::snapshot::Scope {
+            links: Links::All,
+            ..Default::default()
+        })?;
+        let ledger = self.ledger.now(&self.store)?;
+        let gone = |fact: &Fact| {
+            fact.link_name()
+                .is_some_and(|name| !there.links.contains_key(&name))
+        };
+        let facts: Vec<Fact> = ledger
+            .of(&document.owner)
+            .map(|claim| claim.fact.clone())
+            .filter(gone)
+            .collect();
+        let count = facts.len();
+        self.store.forget(facts)?;
+        Ok(count)
+    }
+}
+
+fn goal<'a>(
+    document: &'a Document,
+    ledger: &'a crate::ledger::Ledger,
+    extent: &'a Extent,
+    except: &'a BTreeSet<Fact>,
+) -> Kept<'a> {
+    Kept {
+        document,
+        holdings: Holdings {
+            ledger: Some(ledger),
+            prune: false,
+            take_over: false,
+        },
+        extent,
+        except,
+        seen: Mutex::default(),
+    }
+}
+
+fn seen(goal: Kept<'_>) -> Seen {
+    goal.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn first(diagnostics: &crate::error::Diagnostics) -> String {
+    let messages: BTreeMap<_, _> = diagnostics
+        .list
+        .iter()
+        .map(|one| (&one.message, &one.path))
+        .collect();
+    let mut shown: Vec<String> = messages
+        .iter()
+        .take(3)
+        .map(|(message, path)| format!("{path}: {message}"))
+        .collect();
+    if diagnostics.count() > shown.len() {
+        shown.push(format!("{} more", diagnostics.count() - shown.len()));
+    }
+    shown.join("; ")
+}
+
+/// How many writes `limits.changes_per_minute` leaves.
+fn budget(store: &Store, document: &Document) -> Result<Option<usize>, Error> {
+    let Some(limit) = document.limits.changes_per_minute else {
+        return Ok(None);
+    };
+    let since = now().saturating_sub(60);
+    let lately = store
+        .history()?
+        .iter()
+        .filter(|done| done.time > since)
+        .map(|done| done.commands.len())
+        .sum();
+    Ok(Some(limit.saturating_sub(lately)))
+}

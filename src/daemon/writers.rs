@@ -1,0 +1,30 @@
+//! Who else is known to write a fact: the evidence is looked for when one flaps.
+
+use std::path::Path;
+
+use crate::explain::writers_of;
+use crate::fact::{Fact, Object};
+use crate::kernel::Host;
+use crate::snapshot::Snapshot;
+
+/// The names of those who are known to write a fact and show themselves here.
+pub fn of(fact: &Fact) -> Vec<String> {
+    let key = match &fact.object {
+        Object::Sysctl(key) => Some(key.clone()),
+        Object::Link(name) => fact.field.sysctl_of(*name),
+        Object::File(_) => None,
+    };
+    let (Some(key), Ok(mut host)) = (key, Host::open(Path::new("/"))) else {
+        return Vec::new();
+    };
+    let mut there = Snapshot::empty(fact.netns.clone());
+    // Its own name is a clue: `cali*` is Calico's.
+    if let Object::Link(name) = &fact.object {
+        there.links.insert(*name, Default::default());
+    }
+    writers_of(&key, &host.evidence(), &there)
+        .into_iter()
+        .filter(|writer| !writer.evidence.is_empty())
+        .map(|writer| writer.name.to_owned())
+        .collect()
+}
