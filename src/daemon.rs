@@ -6,11 +6,13 @@ mod files;
 mod guard;
 mod hearing;
 mod keep;
+mod load;
 mod log;
 mod notify;
 mod picture;
 mod service;
 mod signals;
+mod tell;
 mod writers;
 
 use std::collections::BTreeSet;

@@ -8,48 +8,47 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::time::TimeSpec;
 
-use super::files::{Files, Role};
+use super::files::Files;
 use super::guard::Guard;
 use super::hearing::Hearing;
-use super::keep::{Keeper, Passed, Settle};
+use super::keep::{Keeper, Settle};
+use super::load::{accepted, last_good, short};
 use super::log::{Level, Log};
 use super::notify::Notify;
-use super::picture::{AlonePicture, FindingPicture, PausePicture, Picture};
+use super::picture::Picture;
 use super::signals::{Asked, Signals};
-use super::{Options, Source, interest, writers};
+use super::{Options, Source, interest};
 use crate::document::Document;
-use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::{Events, Live};
-use crate::netns::Netns;
 use crate::plan::Extent;
-use crate::reconcile::{Action, Event, Now, Outcome, Reconciler, Report};
-use crate::source::Sources;
-use crate::store::{HeldLedger, Pause, Store, actor, now};
+use crate::reconcile::{Action, Event, Now, Reconciler};
+use crate::store::{HeldLedger, Store, actor};
 
 /// The ledger is rid of interfaces that are gone once in this time.
 const TIDY: Duration = Duration::from_secs(3600);
 
 /// The service.
 pub struct Service<'a> {
-    source: &'a mut dyn Source,
-    document: Document,
-    keeper: Keeper<'a>,
-    reconciler: Reconciler,
-    signals: Signals,
-    events: Events,
-    files: Files,
-    notify: Notify,
-    log: Log,
-    start: Instant,
+    pub(super) source: &'a mut dyn Source,
+    pub(super) document: Document,
+    pub(super) keeper: Keeper<'a>,
+    pub(super) reconciler: Reconciler,
+    pub(super) signals: Signals,
+    pub(super) events: Events,
+    pub(super) files: Files,
+    pub(super) notify: Notify,
+    pub(super) log: Log,
+    pub(super) start: Instant,
     /// What others may see.
-    picture: Arc<Mutex<Picture>>,
-    gone: Vec<u32>,
+    pub(super) picture: Arc<Mutex<Picture>>,
+    pub(super) gone: Vec<u32>,
     /// Who else writes what is left alone.
-    writers: BTreeMap<Fact, Vec<String>>,
-    tidied: Instant,
+    pub(super) writers: BTreeMap<Fact, Vec<String>>,
+    pub(super) tidied: Instant,
     /// What `systemctl status` shows.
-    status: String,
+    pub(super) status: String,
 }
 
 impl<'a> Service<'a> {
@@ -175,11 +174,11 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         self.start.elapsed()
     }
 
-    fn picture(&self) -> MutexGuard<'_, Picture> {
+    pub(super) fn picture(&self) -> MutexGuard<'_, Picture> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,294 +229,4 @@ impl<'a> Service<'a> {
             }
         }
     }
-
-    /// Tells what a pass came to: to the picture and to the log.
-    fn tell(&mut self, extent: &Extent, except: &BTreeSet<Fact>, passed: &Passed, took: Duration) {
-        let known = &self.reconciler.known;
-        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        picture.took(took);
-        let right = matches!(passed.outcome, Outcome::Kept(_));
-        if let Some(seen) = &passed.seen {
-            picture.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
-                known.mtu(index)
-            });
-            if *extent == Extent::All {
-                picture.problems = seen
-                    .problems
-                    .iter()
-                    .map(|problem| format!("{}: {}", problem.what, problem.why))
-                    .collect();
-            }
-        }
-        if let (Some(plan), Extent::All) = (&passed.plan, extent) {
-            picture.looked = true;
-            picture.findings = plan
-                .findings
-                .iter()
-                .map(|finding| FindingPicture {
-                    code: finding.code.to_string(),
-                    subject: finding.subjects.join(", "),
-                    message: finding.message.clone(),
-                })
-                .collect();
-        }
-        match &passed.failure {
-            Some(why) => {
-                picture.counters.failures += 1;
-                picture.failure = Some(why.clone());
-            }
-            None if *extent == Extent::All => picture.failure = None,
-            None => {}
-        }
-        if right && passed.writes > 0 {
-            picture.counters.applies += 1;
-            picture.counters.writes += passed.writes as u64;
-        }
-        if let Some(rollback) = &passed.rollback {
-            match rollback.remaining.is_empty() {
-                true => picture.counters.rollbacks += 1,
-                false => picture.counters.not_rolled_back += 1,
-            }
-        }
-        drop(picture);
-        self.log_pass(passed, took);
-    }
-
-    fn log_pass(&mut self, passed: &Passed, took: Duration) {
-        if passed.writes > 0
-            && let Some(plan) = &passed.plan
-        {
-            let commands: Vec<String> = plan
-                .steps
-                .iter()
-                .take(4)
-                .map(|step| step.op.to_string())
-                .collect();
-            self.log.say(
-                Level::Info,
-                "applied",
-                &[
-                    ("writes", &passed.writes),
-                    ("took", &format!("{took:?}")),
-                    ("commands", &commands.join("; ")),
-                ],
-            );
-        }
-        let Some(why) = &passed.failure else { return };
-        match &passed.rollback {
-            Some(rollback) if !rollback.remaining.is_empty() => {
-                let left: Vec<String> = rollback
-                    .remaining
-                    .iter()
-                    .map(|(op, _)| op.command().to_string())
-                    .collect();
-                self.log.say(
-                    Level::Error,
-                    "not-rolled-back",
-                    &[("why", why), ("left", &left.join("; "))],
-                );
-            }
-            Some(rollback) => {
-                self.log.say(
-                    Level::Warning,
-                    "rolled-back",
-                    &[("why", why), ("undone", &rollback.undone.len())],
-                );
-            }
-            None => self.log.say(Level::Warning, "pass-failed", &[("why", why)]),
-        }
-    }
-
-    /// Reads the document again; a bad one leaves the old one in force.
-    fn load(&mut self) {
-        self.notify.reloading();
-        let read = accepted(self.source.read(), &self.keeper.store);
-        self.picture().counters.loads += 1;
-        match read {
-            Ok(document) => {
-                let same = document.hash == self.document.hash;
-                self.document = document;
-                self.took_document(None);
-                self.log.say(
-                    Level::Info,
-                    "loaded",
-                    &[("document", &short(&self.document.hash)), ("changed", &!same)],
-                );
-                let now = self.now();
-                self.reconciler
-                    .handle(Event::Loaded(interest(&self.document)), now);
-            }
-            Err(why) => {
-                self.picture().counters.load_failures += 1;
-                self.rejected(&why);
-            }
-        }
-        self.look_for_pause();
-        self.notify.tell("READY=1");
-    }
-
-    fn rejected(&mut self, why: &str) {
-        self.picture().document.rejected = Some(why.to_owned());
-        let fields: &[(&str, &dyn std::fmt::Display)] =
-            &[("kept", &short(&self.document.hash)), ("why", &why)];
-        self.log.say(Level::Error, "document-rejected", fields);
-    }
-
-    /// A document is in force: what it concerns is watched.
-    fn took_document(&mut self, rejected: Option<String>) {
-        for path in self.source.paths() {
-            self.files.watch(&path, Role::Document);
-        }
-        for path in &self.document.scope().files {
-            self.files.watch(path, Role::Owned);
-        }
-        {
-            let mut picture = self.picture();
-            picture.document.hash.clone_from(&self.document.hash);
-            picture.document.owner.clone_from(&self.document.owner);
-            picture.document.files = self
-                .source
-                .paths()
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            picture.document.loaded = now();
-            picture.document.rejected = None;
-            picture.looked = false;
-        }
-        match rejected {
-            Some(why) => {
-                self.picture().counters.load_failures += 1;
-                self.rejected(&why);
-            }
-            None => {
-                if let Err(error) = self.keeper.store.keep_good(&self.document.canonical) {
-                    self.log
-                        .say(Level::Warning, "document-not-kept", &[("why", &error)]);
-                }
-            }
-        }
-    }
-
-    /// Looks whether somebody has paused the service, or ended a pause.
-    fn look_for_pause(&mut self) {
-        let paused = match self.keeper.store.paused(now()) {
-            Ok(paused) => paused,
-            Err(error) => {
-                // Nobody knows what was meant: nothing is written, and it is said.
-                self.log.say(Level::Error, "pause", &[("why", &error)]);
-                let reason = error.message;
-                Some(Pause::unknown(now(), reason))
-            }
-        };
-        let at = self.now();
-        let event = match &paused {
-            Some(pause) => Event::Paused(at + Duration::from_secs(pause.until.saturating_sub(now()))),
-            None if self.reconciler.paused().is_some() => Event::Resumed,
-            None => return,
-        };
-        let shown = paused.map(|Pause { until, since, by, .. }| PausePicture { until, since, by });
-        match &shown {
-            Some(pause) => self.log.say(
-                Level::Warning,
-                "paused",
-                &[("until", &pause.until), ("by", &pause.by)],
-            ),
-            None => self.log.say(Level::Info, "resumed", &[]),
-        }
-        self.picture().paused = shown;
-        self.reconciler.handle(event, at);
-    }
-
-    /// Tells what became known since.
-    fn publish(&mut self) {
-        let now = self.now();
-        for report in self.reconciler.reports() {
-            self.report(&report);
-        }
-        let alone: Vec<AlonePicture> = self
-            .reconciler
-            .left_alone()
-            .map(|(fact, alone)| {
-                let writers = self.writers.get(fact).cloned().unwrap_or_default();
-                AlonePicture::new(fact, alone, now, writers)
-            })
-            .collect();
-        let gone = std::mem::take(&mut self.gone);
-        let status = {
-            let mut picture = self.picture();
-            picture.left_alone = alone;
-            picture.forget(&gone);
-            if self.reconciler.paused().is_none() {
-                picture.paused = None;
-            }
-            picture.sentence()
-        };
-        if status != self.status {
-            let first = if self.status.is_empty() { "READY=1\n" } else { "" };
-            self.notify.tell(&format!("{first}STATUS={status}"));
-            self.status = status;
-        }
-    }
-
-    fn report(&mut self, report: &Report) {
-        match report {
-            Report::Began(fact, alone) | Report::GoesOn(fact, alone) => {
-                let event = match alone.why {
-                    crate::reconcile::Why::Flaps => "flap",
-                    crate::reconcile::Why::Refused(_) => "left-alone",
-                };
-                if let (Report::Began(..), "flap") = (report, event) {
-                    self.picture().counters.flaps += 1;
-                }
-                let reason = match &alone.why {
-                    crate::reconcile::Why::Flaps => "another program writes it too".to_owned(),
-                    crate::reconcile::Why::Refused(reason) => reason.clone(),
-                };
-                let writers = self
-                    .writers
-                    .entry(fact.clone())
-                    .or_insert_with(|| writers::of(fact))
-                    .join(", ");
-                self.log.say(
-                    Level::Warning,
-                    event,
-                    &[
-                        ("fact", fact),
-                        ("times", &alone.times),
-                        ("pause", &format!("{:?}", alone.pause)),
-                        ("why", &reason),
-                        ("writers", &writers),
-                    ],
-                );
-            }
-            Report::Ended(fact) => {
-                self.writers.remove(fact);
-                self.log.say(Level::Info, "at-peace", &[("fact", fact)]);
-            }
-        }
-    }
-}
-
-/// A document that was read and that was not rolled back before.
-fn accepted(read: Result<Document, String>, store: &Store) -> Result<Document, String> {
-    let document = read?;
-    match store.rejection(Some(&document.hash)) {
-        Ok(None) => Ok(document),
-        Ok(Some(rejection)) => Err(format!("it was rolled back before: {}", rejection.reason)),
-        Err(error) => Err(error.message),
-    }
-}
-
-fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
-    let text = store.last_good().ok()??;
-    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
-    let document = Document::read(vec![node], netns.clone(), &mut diagnostics);
-    diagnostics.is_empty().then_some(document)
-}
-
-/// A hash as people compare it.
-fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
 }

@@ -1,0 +1,142 @@
+//! The document and the pause of a service: read when it begins, when they change, and when it is
+//! told to.
+
+use std::time::Duration;
+
+use super::files::Role;
+use super::interest;
+use super::log::Level;
+use super::picture::PausePicture;
+use super::service::Service;
+use crate::document::Document;
+use crate::error::Diagnostics;
+use crate::netns::Netns;
+use crate::reconcile::Event;
+use crate::source::Sources;
+use crate::store::{Pause, Store, now};
+
+impl Service<'_> {
+    /// Reads the document again; a bad one leaves the old one in force.
+    pub(super) fn load(&mut self) {
+        self.notify.reloading();
+        let read = accepted(self.source.read(), &self.keeper.store);
+        self.picture().counters.loads += 1;
+        match read {
+            Ok(document) => {
+                let same = document.hash == self.document.hash;
+                self.document = document;
+                self.took_document(None);
+                self.log.say(
+                    Level::Info,
+                    "loaded",
+                    &[("document", &short(&self.document.hash)), ("changed", &!same)],
+                );
+                let now = self.now();
+                self.reconciler
+                    .handle(Event::Loaded(interest(&self.document)), now);
+            }
+            Err(why) => {
+                self.picture().counters.load_failures += 1;
+                self.rejected(&why);
+            }
+        }
+        self.look_for_pause();
+        self.notify.tell("READY=1");
+    }
+
+    fn rejected(&mut self, why: &str) {
+        self.picture().document.rejected = Some(why.to_owned());
+        let fields: &[(&str, &dyn std::fmt::Display)] =
+            &[("kept", &short(&self.document.hash)), ("why", &why)];
+        self.log.say(Level::Error, "document-rejected", fields);
+    }
+
+    /// A document is in force: what it concerns is watched.
+    pub(super) fn took_document(&mut self, rejected: Option<String>) {
+        for path in self.source.paths() {
+            self.files.watch(&path, Role::Document);
+        }
+        for path in &self.document.scope().files {
+            self.files.watch(path, Role::Owned);
+        }
+        {
+            let mut picture = self.picture();
+            picture.document.hash.clone_from(&self.document.hash);
+            picture.document.owner.clone_from(&self.document.owner);
+            picture.document.files = self
+                .source
+                .paths()
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            picture.document.loaded = now();
+            picture.document.rejected = None;
+            picture.looked = false;
+        }
+        match rejected {
+            Some(why) => {
+                self.picture().counters.load_failures += 1;
+                self.rejected(&why);
+            }
+            None => {
+                if let Err(error) = self.keeper.store.keep_good(&self.document.canonical) {
+                    self.log
+                        .say(Level::Warning, "document-not-kept", &[("why", &error)]);
+                }
+            }
+        }
+    }
+
+    /// Looks whether somebody has paused the service, or ended a pause.
+    pub(super) fn look_for_pause(&mut self) {
+        let paused = match self.keeper.store.paused(now()) {
+            Ok(paused) => paused,
+            Err(error) => {
+                // Nobody knows what was meant: nothing is written, and it is said.
+                self.log.say(Level::Error, "pause", &[("why", &error)]);
+                let reason = error.message;
+                Some(Pause::unknown(now(), reason))
+            }
+        };
+        let at = self.now();
+        let event = match &paused {
+            Some(pause) => Event::Paused(at + Duration::from_secs(pause.until.saturating_sub(now()))),
+            None if self.reconciler.paused().is_some() => Event::Resumed,
+            None => return,
+        };
+        let shown = paused.map(|Pause { until, since, by, .. }| PausePicture { until, since, by });
+        match &shown {
+            Some(pause) => self.log.say(
+                Level::Warning,
+                "paused",
+                &[("until", &pause.until), ("by", &pause.by)],
+            ),
+            None => self.log.say(Level::Info, "resumed", &[]),
+        }
+        self.picture().paused = shown;
+        self.reconciler.handle(event, at);
+    }
+}
+
+/// A document that was read and that was not rolled back before.
+pub(super) fn accepted(read: Result<Document, String>, store: &Store) -> Result<Document, String> {
+    let document = read?;
+    match store.rejection(Some(&document.hash)) {
+        Ok(None) => Ok(document),
+        Ok(Some(rejection)) => Err(format!("it was rolled back before: {}", rejection.reason)),
+        Err(error) => Err(error.message),
+    }
+}
+
+pub(super) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
+    let text = store.last_good().ok()??;
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
+    let document = Document::read(vec![node], netns.clone(), &mut diagnostics);
+    diagnostics.is_empty().then_some(document)
+}
+
+/// A hash as people compare it.
+pub(super) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,194 @@
+//! Telling what was done and seen: to the picture, to the log, and to systemd.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::keep::Passed;
+use super::log::Level;
+use super::picture::{AlonePicture, FindingPicture};
+use super::service::Service;
+use super::writers;
+use crate::fact::Fact;
+use crate::plan::Extent;
+use crate::reconcile::{Outcome, Report, Why};
+
+impl Service<'_> {
+    /// Tells what a pass came to: to the picture and to the log.
+    pub(super) fn tell(&mut self, extent: &Extent, except: &BTreeSet<Fact>, passed: &Passed, took: Duration) {
+        let known = &self.reconciler.known;
+        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        picture.took(took);
+        let right = matches!(passed.outcome, Outcome::Kept(_));
+        let first = *extent == Extent::All && passed.plan.is_some() && !picture.looked;
+        if let Some(seen) = &passed.seen {
+            picture.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
+                known.mtu(index)
+            });
+            if *extent == Extent::All {
+                picture.problems = seen
+                    .problems
+                    .iter()
+                    .map(|problem| format!("{}: {}", problem.what, problem.why))
+                    .collect();
+            }
+        }
+        if let (Some(plan), Extent::All) = (&passed.plan, extent) {
+            picture.looked = true;
+            picture.findings = plan
+                .findings
+                .iter()
+                .map(|finding| FindingPicture {
+                    code: finding.code.to_string(),
+                    subject: finding.subjects.join(", "),
+                    message: finding.message.clone(),
+                })
+                .collect();
+        }
+        match &passed.failure {
+            Some(why) => {
+                picture.counters.failures += 1;
+                picture.failure = Some(why.clone());
+            }
+            None if *extent == Extent::All => picture.failure = None,
+            None => {}
+        }
+        if right && passed.writes > 0 {
+            picture.counters.applies += 1;
+            picture.counters.writes += passed.writes as u64;
+        }
+        if let Some(rollback) = &passed.rollback {
+            match rollback.remaining.is_empty() {
+                true => picture.counters.rollbacks += 1,
+                false => picture.counters.not_rolled_back += 1,
+            }
+        }
+        drop(picture);
+        self.log_pass(passed, took);
+        if first && let Some(seen) = &passed.seen {
+            let differ = match right {
+                true => except.len(),
+                false => seen.drift.len(),
+            };
+            self.log.say(
+                Level::Info,
+                "whole",
+                &[("wanted", &seen.wanted), ("differ", &differ)],
+            );
+        }
+    }
+
+    fn log_pass(&mut self, passed: &Passed, took: Duration) {
+        if passed.writes > 0
+            && let Some(plan) = &passed.plan
+        {
+            let commands: Vec<String> = plan
+                .steps
+                .iter()
+                .take(4)
+                .map(|step| step.op.to_string())
+                .collect();
+            self.log.say(
+                Level::Info,
+                "applied",
+                &[
+                    ("writes", &passed.writes),
+                    ("took", &format!("{took:?}")),
+                    ("commands", &commands.join("; ")),
+                ],
+            );
+        }
+        let Some(why) = &passed.failure else { return };
+        match &passed.rollback {
+            Some(rollback) if !rollback.remaining.is_empty() => {
+                let left: Vec<String> = rollback
+                    .remaining
+                    .iter()
+                    .map(|(op, _)| op.command().to_string())
+                    .collect();
+                self.log.say(
+                    Level::Error,
+                    "not-rolled-back",
+                    &[("why", why), ("left", &left.join("; "))],
+                );
+            }
+            Some(rollback) => {
+                self.log.say(
+                    Level::Warning,
+                    "rolled-back",
+                    &[("why", why), ("undone", &rollback.undone.len())],
+                );
+            }
+            None => self.log.say(Level::Warning, "pass-failed", &[("why", why)]),
+        }
+    }
+
+    /// Tells what became known since.
+    pub(super) fn publish(&mut self) {
+        let now = self.now();
+        for report in self.reconciler.reports() {
+            self.report(&report);
+        }
+        let alone: Vec<AlonePicture> = self
+            .reconciler
+            .left_alone()
+            .map(|(fact, alone)| {
+                let writers = self.writers.get(fact).cloned().unwrap_or_default();
+                AlonePicture::new(fact, alone, now, writers)
+            })
+            .collect();
+        let gone = std::mem::take(&mut self.gone);
+        let status = {
+            let mut picture = self.picture();
+            picture.left_alone = alone;
+            picture.forget(&gone);
+            if self.reconciler.paused().is_none() {
+                picture.paused = None;
+            }
+            picture.sentence()
+        };
+        if status != self.status {
+            let first = if self.status.is_empty() { "READY=1\n" } else { "" };
+            self.notify.tell(&format!("{first}STATUS={status}"));
+            self.status = status;
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        match report {
+            Report::Began(fact, alone) | Report::GoesOn(fact, alone) => {
+                let event = match alone.why {
+                    Why::Flaps => "flap",
+                    Why::Refused(_) => "left-alone",
+                };
+                if let (Report::Began(..), "flap") = (report, event) {
+                    self.picture().counters.flaps += 1;
+                }
+                let reason = match &alone.why {
+                    Why::Flaps => "another program writes it too".to_owned(),
+                    Why::Refused(reason) => reason.clone(),
+                };
+                let writers = self
+                    .writers
+                    .entry(fact.clone())
+                    .or_insert_with(|| writers::of(fact))
+                    .join(", ");
+                self.log.say(
+                    Level::Warning,
+                    event,
+                    &[
+                        ("fact", fact),
+                        ("times", &alone.times),
+                        ("pause", &format!("{:?}", alone.pause)),
+                        ("why", &reason),
+                        ("writers", &writers),
+                    ],
+                );
+            }
+            Report::Ended(fact) => {
+                self.writers.remove(fact);
+                self.log.say(Level::Info, "at-peace", &[("fact", fact)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The service, as a program on the real kernel: in namespaces of the tests' own, which need root
+//! and iproute2; without them the tests fail.
+
+#[path = "service/daemon.rs"]
+mod daemon;
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use daemon::{Daemon, PODS};
+use namespace::Namespace;
+
+/// What a test waits for comes sooner than this, also on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < SOON, "it took too long until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The MTU and rp_filter of an interface.
+fn facts(namespace: &Namespace, link: &str) -> String {
+    namespace.sh(&format!(
+        "ip -o link show {link} | sed 's/.* mtu \\([0-9]*\\).*/\\1/'; cat /proc/sys/net/ipv4/conf/{link}/rp_filter"
+    ))
+}
+
+#[test]
+fn an_interface_that_appears_or_is_changed_is_put_right() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let service = Daemon::start(&namespace, PODS, &[]);
+    until("the interface that was there is right", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    namespace.sh("ip link add cali2 type veth peer name eth2");
+    until("the new one is right", || {
+        facts(&namespace, "cali2") == "1460\n1\n"
+    });
+    namespace.sh("ip link set cali1 mtu 1400");
+    until("its MTU is put back", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    // Told by netconf, not by a message of the interface.
+    namespace.sh("echo 0 > /proc/sys/net/ipv4/conf/cali1/rp_filter");
+    until("its rp_filter is put back", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    let (code, log) = service.stop();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.contains("event=stopped"), "{log}");
+    // It leaves the host as it is, and what it wrote is known.
+    assert_eq!(facts(&namespace, "cali2"), "1460\n1\n");
+    assert!(
+        daemon::netkeel(&["history", "--netns", &namespace.name])
+            .1
+            .contains("netkeel run")
+    );
+}
+
+#[test]
+fn a_document_is_read_again_when_it_changes_or_when_told() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
+    service.write(&PODS.replace("1460", "1440"));
+    until("the changed file counts", || {
+        facts(&namespace, "cali1") == "1440\n1\n"
+    });
+    // A bad one does not.
+    service.write(&PODS.replace("1460", "potato"));
+    service.wait_for("event=document-rejected");
+    namespace.sh("ip link set cali1 mtu 1500");
+    until("the old one is in force", || {
+        facts(&namespace, "cali1") == "1440\n1\n"
+    });
+    // By renaming, and with a signal that says nothing new.
+    let next = service.document.with_extension("new");
+    fs::write(&next, PODS.replace("1460", "1420")).unwrap();
+    fs::rename(&next, &service.document).unwrap();
+    until("the renamed file counts", || {
+        facts(&namespace, "cali1") == "1420\n1\n"
+    });
+    service.signal("HUP");
+    service.wait_for("changed=false");
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn with_a_bad_document_it_begins_with_the_last_good_one_or_not_at_all() {
+    let namespace = Namespace::new();
+    let bad = PODS.replace("1460", "potato");
+    let never = Daemon::start(&namespace, &bad, &[]);
+    let (code, log) = never.ended();
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("potato"), "{log}");
+
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    service.wait_for("event=started");
+    service.wait_for("event=whole");
+    assert_eq!(service.stop().0, 0);
+    let mut again = Daemon::start(&namespace, &bad, &[]);
+    again.wait_for("event=document-rejected");
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    until("it is right all the same", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    assert_eq!(again.stop().0, 0);
+}
+
+#[test]
+fn a_fact_that_another_program_writes_too_is_told_within_ten_seconds_and_costs_little() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
+    let before = service.cpu();
+    let start = Instant::now();
+    let name = namespace.name.clone();
+    let other = std::thread::spawn(move || {
+        let script =
+            "for i in $(seq 120); do echo 0 > /proc/sys/net/ipv4/conf/cali1/rp_filter; sleep 0.1; done";
+        let done = std::process::Command::new("ip")
+            .args(["netns", "exec", &name, "sh", "-c", script])
+            .status();
+        assert!(done.unwrap().success());
+    });
+    service.wait_for("event=flap");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    other.join().unwrap();
+    let (spent, passed) = (service.cpu() - before, start.elapsed());
+    assert!(spent < passed / 20, "{spent:?} of {passed:?}");
+    until("it is put right at last", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn events_that_are_lost_are_made_up_for() {
+    let namespace = Namespace::new();
+    // The least that the kernel gives; a burst of interfaces does not fit.
+    let mut service = Daemon::start(&namespace, PODS, &["--event-queue", "2048"]);
+    service.wait_for("event=whole");
+    // While it is stopped nobody takes what is queued.
+    service.signal("STOP");
+    namespace.sh("for i in $(seq 40); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
+    service.signal("CONT");
+    service.wait_for("event=events-lost");
+    until("all of them are right", || {
+        namespace.sh("ip -o link show | grep -c 'cali.*mtu 1460' || :") == "40\n"
+    });
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn what_a_killed_service_left_is_undone_or_finished_by_the_next() {
+    let namespace = Namespace::new();
+    namespace
+        .sh("for i in $(seq 200); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
+    for attempt in 0..10u64 {
+        let service = Daemon::start(&namespace, PODS, &[]);
+        std::thread::sleep(Duration::from_millis(20 + attempt * 7));
+        service.signal("KILL");
+        service.ended();
+        namespace.sh("for i in $(seq 200); do echo link set cali$i mtu 1500; done | ip -batch -");
+    }
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    service.wait_for("event=whole");
+    until("all of them are right", || {
+        namespace.sh("ip -o link show | grep -c 'cali.*mtu 1460' || :") == "200\n"
+    });
+    assert_eq!(service.stop().0, 0);
+    assert_eq!(
+        daemon::netkeel(&["recover", "--netns", &namespace.name]).1,
+        "Nothing to recover.\n"
+    );
+}
+
+#[test]
+fn who_only_observes_writes_nothing() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let before = facts(&namespace, "cali1");
+    let mut service = Daemon::start(&namespace, PODS, &["--mode", "observe"]);
+    service.wait_for("event=whole");
+    namespace.sh("ip link add cali2 type veth peer name eth2");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(facts(&namespace, "cali1"), before);
+    assert_eq!(service.stop().0, 0);
+    assert_eq!(
+        daemon::netkeel(&["history", "--netns", &namespace.name]).1,
+        "Nothing was applied here.\n"
+    );
+}
