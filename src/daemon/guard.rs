@@ -10,6 +10,7 @@ use crate::fact::Fact;
 use crate::kernel::management;
 use crate::link_name::LinkName;
 use crate::plan::Plan;
+use crate::snapshot::Snapshot;
 
 /// A default route is looked for no more often than this.
 const FRESH: Duration = Duration::from_secs(2);
@@ -53,7 +54,7 @@ impl Guard {
 }
 
 impl Watch for Guard {
-    fn permits(&mut self, plan: &Plan) -> Result<(), Error> {
+    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
         self.refused.clear();
         if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
             let message = format!(
@@ -66,22 +67,13 @@ impl Watch for Guard {
             return Ok(());
         }
         let management = self.management();
-        let touches = |fact: &Fact| {
-            fact.link_name()
-                .is_some_and(|name| management.contains_key(&name))
-        };
-        let refused: Vec<Fact> = plan
-            .steps
-            .iter()
-            .map(|step| step.fact.clone())
-            .filter(touches)
-            .collect();
-        let Some(name) = refused.first().and_then(Fact::link_name) else {
+        let Some(felt) = plan.first_felt_by(&management.keys().copied().collect(), host) else {
             return Ok(());
         };
-        self.refused = refused;
-        let message =
-            format!("{name} is what this host is managed through, and a service does not change it");
+        let (name, what) = (felt.link, felt.what);
+        let refused = plan.steps.iter().filter(|step| step.op == *felt.op);
+        self.refused = refused.map(|step| step.fact.clone()).collect();
+        let message = format!("{name} is what this host is managed through, and the plan changes {what}");
         Err(Error::new(ErrorKind::Refused, message)
             .hint("netkeel apply --confirm-within 60s does it once; run --allow-management always"))
     }

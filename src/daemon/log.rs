@@ -132,7 +132,12 @@ mod tests {
             line(Level::Warning, "flap", fields),
             r#"level=warning event=flap link=cali1 why="no\nlevel=error \"x\"" n=3"#
         );
-        assert!(line(Level::Info, "x", &[("long", &"ä".repeat(5000))]).chars().count() < 1100);
+        assert!(
+            line(Level::Info, "x", &[("long", &"ä".repeat(5000))])
+                .chars()
+                .count()
+                < 1100
+        );
     }
 
     #[test]

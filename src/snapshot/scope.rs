@@ -154,6 +154,7 @@ impl Scope {
         self.links = Links::These(links);
         self.families.ipv4 = false;
         self.files.clear();
+        self.default_routes = false;
         self.tunnels.clear();
         self
     }

@@ -55,7 +55,7 @@ impl Store {
         if facts.is_empty() || log::is_empty(&self.ledger_path())? {
             return Ok(());
         }
-        log::append(&self.ledger_path(), &ledger::released_line(facts)?, false)
+        log::append(&self.ledger_path(), &ledger::released_line("gone", facts)?, false)
     }
 }
 
