@@ -24,7 +24,7 @@ pub enum Role {
 #[derive(Debug, Default)]
 struct Watched {
     names: BTreeMap<OsString, BTreeSet<Role>>,
-    all: bool,
+    all: BTreeSet<Role>,
 }
 
 /// The watches.
@@ -52,7 +52,7 @@ impl Files {
         })
     }
 
-    /// Watches a file, or everything in a directory of documents. What is not there cannot be
+    /// Watches a file, or everything in a directory. What is not there cannot be
     /// watched, and the slow look finds it.
     pub fn watch(&mut self, path: &Path, role: Role) {
         let directory = path.is_dir();
@@ -67,7 +67,7 @@ impl Files {
         };
         match name {
             Some(name) => drop(watched.names.entry(name.to_owned()).or_default().insert(role)),
-            None => watched.all = true,
+            None => drop(watched.all.insert(role)),
         }
     }
 
@@ -127,8 +127,8 @@ impl Files {
         changed.extend(watched.names.get(&name).into_iter().flatten());
         // Editors and configuration managers write beside, and rename; Kubernetes replaces the link
         // `..data`, which the files of a ConfigMap are reached by.
-        if watched.all && (name == "..data" || !name.as_encoded_bytes().starts_with(b".")) {
-            changed.insert(Role::Document);
+        if name == "..data" || !name.as_encoded_bytes().starts_with(b".") {
+            changed.extend(&watched.all);
         }
     }
 }

@@ -100,6 +100,11 @@ impl Kernel for Looking<'_> {
         let snapshot = hearing.kernel.snapshot(scope)?;
         let whole = !matches!(self.extent, Extent::Links(_));
         hearing.reconciler.known.see(&snapshot, whole);
+        // Which file of a directory counts depends on the others.
+        let configurations = snapshot.cni.iter().flat_map(|cni| cni.files.keys());
+        for directory in configurations.filter_map(|path| path.parent()) {
+            hearing.files.watch(directory, Role::Owned);
+        }
         Ok(snapshot)
     }
 

@@ -156,6 +156,8 @@ impl Scope {
         self.files.clear();
         self.default_routes = false;
         self.tunnels.clear();
+        self.cni = CniScope::default();
+        self.sysctl_d = false;
         self
     }
 
