@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod recover;
 mod release;
+mod replicate_worker;
 mod run;
 mod schema;
 mod watcher;
@@ -72,6 +73,8 @@ enum Verb {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    #[command(hide = true)]
+    ReplicateWorker,
 }
 
 /// Parses, runs, and tells the exit code.
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
+        Verb::ReplicateWorker => replicate_worker::run(),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::error(&error);

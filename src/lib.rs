@@ -24,6 +24,7 @@ pub mod apply;
 pub mod cli;
 pub mod daemon;
 pub mod kernel;
+pub mod replicate;
 pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------
 pub mod cni;
@@ -48,6 +49,7 @@ pub mod persist;
 pub mod plan;
 pub mod reconcile;
 pub mod render;
+pub mod replication;
 pub mod resource;
 pub mod rpfilter;
 pub mod saved_plan;

@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// Modules above the line: they may do I/O and read clocks.
 const ABOVE: &[&str] = &[
-    "main.rs", "lib.rs", "cli", "daemon", "kernel", "store", "apply.rs",
+    "main.rs",
+    "lib.rs",
+    "cli",
+    "daemon",
+    "kernel",
+    "store",
+    "replicate",
+    "apply.rs",
 ];
 
 /// Modules that may hold `unsafe`.
-const UNSAFE: &[&str] = &["kernel"];
+const UNSAFE: &[&str] = &["kernel", "replicate"];
 
 /// What a pure module cannot name.
 const IMPURE: &[&str] = &[
@@ -32,6 +39,7 @@ const IMPURE: &[&str] = &[
     "crate::kernel",
     "crate::cli",
     "crate::store",
+    "crate::replicate",
 ];
 
 fn sources() -> BTreeMap<String, String> {

@@ -17,9 +17,9 @@ const NESTED: u16 = 0x8000;
 
 /// A message whose lengths do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(
+pub(crate) struct Malformed(
     /// What was being read.
-    pub(super) &'static str,
+    pub(crate) &'static str,
 );
 
 impl fmt::Display for Malformed {
@@ -29,13 +29,13 @@ impl fmt::Display for Malformed {
 }
 
 /// A request under construction.
-pub(super) struct Request {
+pub(crate) struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
     /// A request of a type (`RTM_*`) with flags (`NLM_F_*`) and its fixed part.
-    pub(super) fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
+    pub(crate) fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(128);
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -48,7 +48,7 @@ impl Request {
 
     /// Adds an attribute. Values are short (an alias has at most 255 bytes), so that the length
     /// fits.
-    pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
+    pub(crate) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         let length = (ATTRIBUTE + value.len()) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -57,7 +57,7 @@ impl Request {
     }
 
     /// Adds an attribute that holds those which `fill` adds.
-    pub(super) fn nest(mut self, kind: u16, fill: impl FnOnce(Request) -> Request) -> Self {
+    pub(crate) fn nest(mut self, kind: u16, fill: impl FnOnce(Request) -> Request) -> Self {
         let start = self.bytes.len();
         self = fill(self.attribute(kind | NESTED, &[]));
         let length = (self.bytes.len() - start) as u16;
@@ -68,7 +68,7 @@ impl Request {
     }
 
     /// The bytes to send, with length and sequence number filled in.
-    pub(super) fn finish(&mut self, sequence: u32) -> &[u8] {
+    pub(crate) fn finish(&mut self, sequence: u32) -> &[u8] {
         let length = self.bytes.len() as u32;
         for (at, word) in [(0, length), (8, sequence)] {
             if let Some(place) = self.bytes.get_mut(at..at + 4) {
@@ -86,21 +86,21 @@ impl Request {
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// `RTM_*`, or `NLMSG_*` below 16.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// `NLM_F_*`.
-    pub(super) flags: u16,
+    pub(crate) flags: u16,
     /// Of the request that it answers.
-    pub(super) sequence: u32,
+    pub(crate) sequence: u32,
     /// What follows the header.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// The messages of what one receive gave.
-pub(super) struct Messages<'a>(
+pub(crate) struct Messages<'a>(
     /// The bytes that are left.
-    pub(super) &'a [u8],
+    pub(crate) &'a [u8],
 );
 
 impl<'a> Iterator for Messages<'a> {
@@ -133,26 +133,26 @@ fn message(bytes: &[u8]) -> Result<(Message<'_>, &[u8]), Malformed> {
 
 /// One attribute.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its type, without the flag bits.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// Its value.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> Attribute<'a> {
     /// The value as a number.
-    pub(super) fn u32(&self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&self) -> Result<u32, Malformed> {
         u32_at(self.value, 0).ok_or(Malformed("number"))
     }
 
     /// The value as a signed number.
-    pub(super) fn i32(&self) -> Result<i32, Malformed> {
+    pub(crate) fn i32(&self) -> Result<i32, Malformed> {
         self.u32().map(u32::cast_signed)
     }
 
     /// The value as bytes up to the terminating zero.
-    pub(super) fn string(&self) -> &'a [u8] {
+    pub(crate) fn string(&self) -> &'a [u8] {
         let end = self.value.iter().position(|byte| *byte == 0);
         self.value
             .get(..end.unwrap_or(self.value.len()))
@@ -160,20 +160,20 @@ impl<'a> Attribute<'a> {
     }
 
     /// The attributes that it holds.
-    pub(super) fn nested(&self) -> Attributes<'a> {
+    pub(crate) fn nested(&self) -> Attributes<'a> {
         Attributes(self.value)
     }
 }
 
 /// The attributes of a message or of an attribute.
-pub(super) struct Attributes<'a>(
+pub(crate) struct Attributes<'a>(
     /// The bytes that are left.
-    pub(super) &'a [u8],
+    pub(crate) &'a [u8],
 );
 
 impl<'a> Attributes<'a> {
     /// The attributes that follow a fixed part of so many bytes.
-    pub(super) fn after(payload: &'a [u8], fixed: usize) -> Result<Self, Malformed> {
+    pub(crate) fn after(payload: &'a [u8], fixed: usize) -> Result<Self, Malformed> {
         payload.get(fixed..).map(Attributes).ok_or(Malformed("message"))
     }
 }
@@ -206,13 +206,13 @@ fn align(length: usize) -> usize {
 }
 
 /// The 16-bit number at an offset.
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u16::from_ne_bytes(*bytes))
 }
 
 /// The 32-bit number at an offset.
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*bytes))
 }

@@ -24,14 +24,14 @@ const BUFFER_MAX: usize = 16 * 1024 * 1024;
 const QUEUE: usize = 1024 * 1024;
 
 /// How often a dump is taken when it is torn each time.
-pub(super) const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 4;
 
 /// Text of a refusal: NLMSGERR_ATTR_MSG (include/uapi/linux/netlink.h).
 const ERROR_TEXT: u16 = 1;
 
 /// Whether all parts of a dump are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dump {
+pub(crate) enum Dump {
     /// They are.
     Whole,
     /// Something changed in between (NLM_F_DUMP_INTR) or a part was lost: an object may be missing
@@ -44,7 +44,7 @@ pub(super) enum Dump {
 const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
 /// An rtnetlink socket of the namespace in which it was opened.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     raw: RawSocket,
     sequence: u32,
     buffer: Vec<u8>,
@@ -55,7 +55,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Opens one in the calling thread's namespace.
-    pub(super) fn open() -> Result<Self, Refusal> {
+    pub(crate) fn open() -> Result<Self, Refusal> {
         Ok(Socket {
             raw: connect()?,
             sequence: 0,
@@ -70,13 +70,13 @@ impl Socket {
     }
 
     /// Sends a request that changes something and waits for the kernel's word.
-    pub(super) fn change(&mut self, request: Request) -> Result<(), Refusal> {
+    pub(crate) fn change(&mut self, request: Request) -> Result<(), Refusal> {
         self.exchange(request, |_| Ok(())).map(|_| ())
     }
 
     /// Sends a request and gives each message of the answer to `each`, until the kernel says that it
     /// was the last. The request carries NLM_F_DUMP or NLM_F_ACK.
-    pub(super) fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         mut request: Request,
         each: impl FnMut(Message<'_>) -> Result<(), Malformed>,

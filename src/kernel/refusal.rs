@@ -7,11 +7,11 @@ use crate::error::{Error, ErrorKind};
 
 /// A request that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Why, by number.
-    pub(super) errno: Errno,
+    pub(crate) errno: Errno,
     /// Why, in the kernel's words (NLMSGERR_ATTR_MSG), where it has any.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 impl From<Errno> for Refusal {
@@ -54,7 +54,7 @@ impl From<Refusal> for Error {
 }
 
 /// An error from the file system or the kernel, as netkeel tells it.
-pub(super) fn error(cause: impl Into<Refusal>) -> Error {
+pub(crate) fn error(cause: impl Into<Refusal>) -> Error {
     cause.into().into()
 }
 

@@ -51,11 +51,13 @@ pub enum Refusal {
     CopyRate,
     /// There is no peer that can be reached.
     NoPeer,
+    /// The peers' link-layer addresses are being looked up: a replica could not be told yet.
+    Settling,
 }
 
 impl Refusal {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Refusal; 22] = [
+    pub const ALL: [Refusal; 23] = [
         Refusal::Truncated,
         Refusal::NotIp,
         Refusal::BadLength,
@@ -78,6 +80,7 @@ impl Refusal {
         Refusal::DestinationRate,
         Refusal::CopyRate,
         Refusal::NoPeer,
+        Refusal::Settling,
     ];
 
     /// Its name, as in metrics and in `netkeel status`.
@@ -105,6 +108,7 @@ impl Refusal {
             Refusal::DestinationRate => "destination-rate",
             Refusal::CopyRate => "copy-rate",
             Refusal::NoPeer => "no-peer",
+            Refusal::Settling => "settling",
         }
     }
 }
@@ -155,6 +159,6 @@ mod tests {
             }
         }
         let counts: Vec<u64> = refused.each().map(|(_, count)| count).collect();
-        assert_eq!(counts, (1..=22).collect::<Vec<u64>>());
+        assert_eq!(counts, (1..=23).collect::<Vec<u64>>());
     }
 }

@@ -1,5 +1,7 @@
 //! Which sound packets may go on to the peers: everything that can be told without memory.
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Addresses;
 use super::{Networks, Refusal, TooBig};
 
@@ -17,7 +19,7 @@ pub struct Rules {
 }
 
 /// The least next-hop MTUs, bytes. Whoever can make hosts believe a tiny MTU slows them down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floor {
     /// Of IPv4. By default 576, which every host takes (RFC 791).
     pub ipv4: u16,
@@ -39,8 +41,8 @@ impl Default for Floor {
 pub struct Arrival {
     /// The MTU of the interface it came in by, bytes, when that is known.
     pub link_mtu: Option<u32>,
-    /// Its frame came from a peer, went to more than one station, or has no such address although
-    /// the replication interface does: it is a replica.
+    /// It is a replica: its frame came from a peer or went to more than one station, or it came out
+    /// of a tunnel.
     pub replica: bool,
 }
 

@@ -12,7 +12,9 @@ pub struct Sample {
     pub vip: IpAddr,
     /// Where it went.
     pub client: IpAddr,
-    /// Ports of the quoted TCP segment, source and destination.
+    /// Protocol of the quoted packet: 6 is TCP, 17 is UDP.
+    pub protocol: u8,
+    /// Ports of the quoted packet, source and destination.
     pub ports: (u16, u16),
     /// The next-hop MTU.
     pub mtu: u16,
@@ -29,6 +31,7 @@ impl Sample {
             source: Ipv4Addr::new(198, 51, 100, 1).into(),
             vip: Ipv4Addr::new(192, 0, 2, 10).into(),
             client: Ipv4Addr::new(203, 0, 113, 7).into(),
+            protocol: 6,
             ports: (443, 40_000),
             mtu: 1400,
             ttl: 60,
@@ -43,6 +46,7 @@ impl Sample {
             source: address(0x99),
             vip: address(0x10),
             client: address(0x7),
+            protocol: 6,
             ports: (443, 40_000),
             mtu: 1400,
             ttl: 60,
@@ -59,7 +63,7 @@ impl Sample {
             (IpAddr::V4(source), IpAddr::V4(vip), IpAddr::V4(client)) => {
                 let mut message = vec![3, 4, 0, 0, 0, 0];
                 message.extend(self.mtu.to_be_bytes());
-                let mut quote = ipv4(vip, client, 6, 59, 1480);
+                let mut quote = ipv4(vip, client, self.protocol, 59, 1480);
                 quote.extend(segment);
                 message.extend(quote);
                 let sum = checksum(&message);
@@ -71,7 +75,7 @@ impl Sample {
             (IpAddr::V6(source), IpAddr::V6(vip), IpAddr::V6(client)) => {
                 let mut message = vec![2, 0, 0, 0, 0, 0];
                 message.extend(self.mtu.to_be_bytes());
-                message.extend(ipv6(vip, client, 6, 59, 1460));
+                message.extend(ipv6(vip, client, self.protocol, 59, 1460));
                 message.extend(segment);
                 let mut covered = [source.octets(), vip.octets()].concat();
                 covered.extend((message.len() as u32).to_be_bytes());

@@ -1,0 +1,285 @@
+//! An NFLOG group: a netlink socket that is bound to it, and the packets in what it receives.
+
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use netlink_sys::Socket as RawSocket;
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::pace::Pace;
+use crate::error::Error;
+use crate::kernel::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
+use crate::kernel::refusal::Refusal;
+
+/// NFNL_SUBSYS_ULOG with NFULNL_MSG_PACKET and NFULNL_MSG_CONFIG
+/// (include/uapi/linux/netfilter/nfnetlink_log.h).
+const PACKET: u16 = 4 << 8;
+const CONFIG: u16 = 4 << 8 | 1;
+
+/// Attributes of a configuration.
+const CFG_CMD: u16 = 1;
+const CFG_MODE: u16 = 2;
+const CFG_NLBUFSIZ: u16 = 3;
+const CFG_TIMEOUT: u16 = 4;
+const CFG_QTHRESH: u16 = 5;
+const CFG_FLAGS: u16 = 6;
+
+/// Attributes of a packet.
+const INDEV: u16 = 4;
+const PAYLOAD: u16 = 9;
+const SEQ: u16 = 12;
+const HWTYPE: u16 = 15;
+const HWHEADER: u16 = 16;
+
+/// Of each packet so much is copied, in bytes: an error that has more is none that a router sends.
+const COPY_RANGE: u32 = 1_500;
+
+/// Bytes the kernel may queue, doubled for its own account. It holds some 8,000 packets while the
+/// worker does not get to run.
+const QUEUE: usize = 8 << 20;
+
+/// What NFLOG gathers is sent at the latest after so many hundredths of a second.
+const TIMEOUT: u32 = 1;
+
+/// A packet number that counts per group (NFULNL_CFG_F_SEQ).
+const WITH_SEQUENCE: u16 = 1;
+
+/// The ARP hardware type of Ethernet (include/uapi/linux/if_arp.h).
+const ETHERNET: u16 = 1;
+
+/// `struct nfgenmsg`, bytes.
+const FIXED: usize = 4;
+
+/// Largest message in bytes: what NFLOG takes for NLBUFSIZ at most, and one packet that it takes
+/// beyond.
+pub(super) const BUFFER: usize = 128 * 1024 + 4096;
+
+/// A bound group.
+pub(super) struct Group {
+    raw: RawSocket,
+    number: u16,
+    pace: Pace,
+}
+
+impl Group {
+    /// Binds a group. From now on its packets queue up.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has it.
+    pub(super) fn bind(number: u16) -> Result<Self, Error> {
+        let refused = |refusal: Refusal| bind_error(number, refusal);
+        let mut raw = RawSocket::new(NETLINK_NETFILTER).map_err(|error| refused(error.into()))?;
+        raw.bind_auto().map_err(|error| refused(error.into()))?;
+        // Without CAP_NET_ADMIN in the first user namespace the limit is net.core.rmem_max.
+        if setsockopt(&raw, sockopt::RcvBufForce, &QUEUE).is_err() {
+            setsockopt(&raw, sockopt::RcvBuf, &QUEUE).map_err(|errno| refused(errno.into()))?;
+        }
+        let pace = Pace::default();
+        let mut request = config(number, libc::NLM_F_ACK)
+            .attribute(CFG_CMD, &[1])
+            .attribute(CFG_MODE, &mode())
+            .attribute(CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
+            .attribute(CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
+        request = paced(request, pace);
+        raw.send(request.finish(1), 0)
+            .map_err(|error| refused(error.into()))?;
+        setsockopt(&raw, sockopt::ReceiveTimeout, &TimeVal::seconds(5))
+            .map_err(|errno| refused(errno.into()))?;
+        acknowledged(&raw).map_err(refused)?;
+        Ok(Group { raw, number, pace })
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Receives a message, or tells that there is none (EAGAIN) or that some were lost (ENOBUFS).
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        recv(self.raw.as_raw_fd(), buffer, flags)
+    }
+
+    /// How many packets the kernel gathers at most before it sends them.
+    pub(super) fn threshold(&self) -> u32 {
+        self.pace.threshold()
+    }
+
+    /// Takes note of packets that came and asks for larger or smaller batches when that is better.
+    pub(super) fn heard(&mut self, packets: u32, now: std::time::Instant) {
+        if self.pace.heard(packets, now) {
+            let mut request = paced(config(self.number, 0), self.pace);
+            // Were it lost, batches would stay as they are until the next change.
+            let _ = self.raw.send(request.finish(0), libc::MSG_DONTWAIT);
+        }
+    }
+
+    /// Messages that did not fit since the socket was opened (`sk_drops`).
+    pub(super) fn dropped(&self) -> u64 {
+        super::system::socket_drops(&self.raw).into()
+    }
+}
+
+impl AsFd for Group {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.raw.as_fd()
+    }
+}
+
+fn bind_error(number: u16, refusal: Refusal) -> Error {
+    let taken = matches!(refusal.errno, Errno::EPERM | Errno::EBUSY);
+    let error = Error::from(refusal).context(format_args!("binding NFLOG group {number}"));
+    if taken {
+        return error
+            .hint("another program reads this group, or CAP_NET_ADMIN is missing")
+            .hint("/proc/net/netfilter/nfnetlink_log lists the groups with the ports of their readers");
+    }
+    error.hint("the kernel needs nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)")
+}
+
+/// A configuration message for a group.
+fn config(group: u16, flags: libc::c_int) -> Request {
+    let [high, low] = group.to_be_bytes();
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
+    Request::new(CONFIG, flags, &[0, 0, high, low])
+}
+
+fn paced(request: Request, pace: Pace) -> Request {
+    request
+        .attribute(CFG_NLBUFSIZ, &pace.buffer().to_be_bytes())
+        .attribute(CFG_QTHRESH, &pace.threshold().to_be_bytes())
+}
+
+/// `struct nfulnl_msg_config_mode`: the copy range, NFULNL_COPY_PACKET, padding.
+fn mode() -> [u8; 6] {
+    let [a, b, c, d] = COPY_RANGE.to_be_bytes();
+    [a, b, c, d, 2, 0]
+}
+
+/// Waits for the kernel's word on the first request. What it logs before is of nobody's rules yet.
+fn acknowledged(raw: &RawSocket) -> Result<(), Refusal> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = recv(raw.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        for message in Messages(buffer.get(..length).unwrap_or_default()) {
+            let message = message?;
+            if libc::c_int::from(message.kind) == libc::NLMSG_ERROR && message.sequence == 1 {
+                return match u32_at(message.payload, 0).unwrap_or(0).cast_signed() {
+                    0 => Ok(()),
+                    code => Err(Errno::from_raw(code.saturating_neg()).into()),
+                };
+            }
+        }
+    }
+}
+
+/// A packet in a received message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Logged {
+    /// Where it is, from its IP header on.
+    pub(super) payload: Range<usize>,
+    /// Its number in its group.
+    pub(super) sequence: Option<u32>,
+    /// The index of the interface it came in by.
+    pub(super) link: u32,
+    /// Destination and source address of its Ethernet frame.
+    pub(super) stations: Option<([u8; 6], [u8; 6])>,
+}
+
+/// Finds the packets in a received message, and appends them. What is none is left out and
+/// counted.
+pub(super) fn packets(received: &[u8], found: &mut Vec<Logged>) -> u64 {
+    let mut malformed = 0;
+    for message in Messages(received) {
+        match message.and_then(|message| packet(received, &message)) {
+            Ok(logged) => found.extend(logged),
+            Err(Malformed(_)) => malformed += 1,
+        }
+    }
+    malformed
+}
+
+fn packet(received: &[u8], message: &Message<'_>) -> Result<Option<Logged>, Malformed> {
+    // An error is the answer to a change of pace; NLMSG_DONE ends a batch.
+    if message.kind != PACKET {
+        return Ok(None);
+    }
+    let mut logged = Logged {
+        payload: 0..0,
+        sequence: None,
+        link: 0,
+        stations: None,
+    };
+    let (mut ethernet, mut header) = (false, None);
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        let be32 = || u32_at(attribute.value, 0).map(u32::from_be);
+        match attribute.kind {
+            INDEV => logged.link = be32().unwrap_or(0),
+            SEQ => logged.sequence = be32(),
+            HWTYPE => ethernet = u16_at(attribute.value, 0).map(u16::from_be) == Some(ETHERNET),
+            HWHEADER => header = attribute.value.first_chunk::<12>(),
+            PAYLOAD => {
+                let start = attribute.value.as_ptr() as usize - received.as_ptr() as usize;
+                logged.payload = start..start + attribute.value.len();
+            }
+            _ => {}
+        }
+    }
+    if let (true, Some([a, b, c, d, e, f, source @ ..])) = (ethernet, header) {
+        logged.stations = Some(([*a, *b, *c, *d, *e, *f], *source));
+    }
+    Ok(Some(logged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(payload: &[u8]) -> Vec<u8> {
+        let frame = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        Request::new(PACKET, 0, &[2, 0, 0, 33])
+            .attribute(HWTYPE, &1u16.to_be_bytes())
+            .attribute(HWHEADER, &frame)
+            .attribute(INDEV, &7u32.to_be_bytes())
+            .attribute(PAYLOAD, payload)
+            .attribute(SEQ, &9u32.to_be_bytes())
+            .finish(0)
+            .to_vec()
+    }
+
+    #[test]
+    fn finds_the_packets_of_a_batch() {
+        let mut batch = message(b"first");
+        batch.extend(message(b"second one"));
+        batch.extend(Request::new(libc::NLMSG_DONE as u16, 0, &[0; 4]).finish(0));
+        let mut found = Vec::new();
+        assert_eq!(packets(&batch, &mut found), 0);
+        let payloads: Vec<&[u8]> = found
+            .iter()
+            .map(|logged| &batch[logged.payload.clone()])
+            .collect();
+        assert_eq!(payloads, [&b"first"[..], b"second one"]);
+        assert_eq!((found[1].sequence, found[1].link), (Some(9), 7));
+        assert_eq!(found[0].stations, Some(([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(at in 0usize..90, byte: u8, cut in 0usize..120) {
+            let mut bytes = message(&[0x45; 28]);
+            let place = at % bytes.len();
+            bytes[place] = byte;
+            bytes.truncate(cut);
+            let mut found = Vec::new();
+            packets(&bytes, &mut found);
+            for logged in found {
+                prop_assert!(bytes.get(logged.payload).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The peers as the kernel sees them: the interface each is behind, its link-layer address from the
+//! neighbour table, and what changes about that. What is absent or stale the kernel is asked to look
+//! up.
+
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use super::send::Target;
+use crate::error::Error;
+use crate::kernel::netlink::Socket;
+use crate::link_name::LinkName;
+use crate::replication::{Mode, PeerState};
+use wire::{Change, Events, Neighbour, Route};
+
+/// Routes and neighbours are looked at again after so long, whatever was heard.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// At most so often when much is heard.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// So long replication waits for the peers' addresses after a start: before they are known, a
+/// replica could not be told from an original.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// The first wait before the kernel is asked again for an address that it does not have.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest such wait, and how often one that is stale is looked up again.
+const ASK_SELDOM: Duration = Duration::from_secs(30);
+
+/// A peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) state: PeerState,
+    /// The interface it is behind, when it is on the link.
+    link: Option<u32>,
+    /// Its station; kept when it does not answer any more, since a late replica may come from it.
+    station: Option<[u8; 6]>,
+    /// Whether the kernel believes in the station.
+    neighbour: Neighbour,
+    /// The kernel said that it does not answer.
+    failed: bool,
+    asked: Option<Instant>,
+    wait: Duration,
+}
+
+/// All peers.
+pub(super) struct Peers {
+    requests: Socket,
+    events: Events,
+    /// MTUs and names of interfaces, by index.
+    links: BTreeMap<u32, (Option<LinkName>, u32)>,
+    list: Vec<Peer>,
+    mode: Mode,
+    interface: Option<LinkName>,
+    since: Instant,
+    looked: Instant,
+    /// Something was heard for which routes have to be looked at.
+    stale: bool,
+}
+
+impl Peers {
+    /// Begins to listen; there are no peers yet.
+    ///
+    /// # Errors
+    /// When rtnetlink is refused.
+    pub(super) fn listen(now: Instant) -> Result<Self, Error> {
+        Ok(Peers {
+            events: Events::open()?,
+            requests: Socket::open()?,
+            links: BTreeMap::new(),
+            list: Vec::new(),
+            mode: Mode::Unicast,
+            interface: None,
+            since: now,
+            looked: now,
+            stale: true,
+        })
+    }
+
+    /// Takes other peers and looks at them. What is known of those that stay is kept.
+    ///
+    /// # Errors
+    /// When rtnetlink is refused.
+    pub(super) fn set(
+        &mut self,
+        addresses: &[IpAddr],
+        mode: Mode,
+        interface: Option<LinkName>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let mut before: Vec<Peer> = std::mem::take(&mut self.list);
+        for address in addresses {
+            if self.list.iter().any(|peer| peer.address == *address) {
+                continue;
+            }
+            let known = before.iter().position(|peer| peer.address == *address);
+            let peer = known.map(|place| before.swap_remove(place));
+            self.list.push(peer.unwrap_or(Peer {
+                address: *address,
+                state: PeerState::Unresolved,
+                link: None,
+                station: None,
+                neighbour: Neighbour::Absent,
+                failed: false,
+                asked: None,
+                wait: ASK_AGAIN,
+            }));
+        }
+        (self.mode, self.interface) = (mode, interface);
+        self.since = now;
+        self.look(now)
+    }
+
+    /// The peers.
+    pub(super) fn list(&self) -> &[Peer] {
+        &self.list
+    }
+
+    /// The MTU of an interface in bytes, when it is known.
+    pub(super) fn mtu(&self, link: u32) -> Option<u32> {
+        self.links.get(&link).map(|(_, mtu)| *mtu)
+    }
+
+    /// Whether replicas can be told from originals: every peer's address is known, or known not to
+    /// be had, or enough time went by.
+    pub(super) fn settled(&self, now: Instant) -> bool {
+        self.mode == Mode::Ipip
+            || now.saturating_duration_since(self.since) >= SETTLING
+            || self
+                .list
+                .iter()
+                .all(|peer| peer.failed || peer.station.is_some() || peer.state != PeerState::Unresolved)
+    }
+
+    /// The peers' stations, sorted: what comes from one of them is a replica.
+    pub(super) fn stations(&self) -> Vec<[u8; 6]> {
+        let mut stations: Vec<[u8; 6]> = self.list.iter().filter_map(|peer| peer.station).collect();
+        stations.sort_unstable();
+        stations.dedup();
+        stations
+    }
+
+    /// Where copies go now, each with the place of its peer in [`Peers::list`]; a broadcast is
+    /// nobody's.
+    pub(super) fn targets(&self) -> Vec<(Target, usize)> {
+        let served = self.list.iter().enumerate();
+        let served = served.filter(|(_, peer)| peer.state.is_served());
+        match self.mode {
+            Mode::Ipip => served
+                .map(|(place, peer)| (Target::Tunnel(peer.address), place))
+                .collect(),
+            Mode::Unicast => served
+                .filter_map(|(place, peer)| {
+                    let (link, station) = (peer.link?, peer.station?);
+                    Some((Target::Station { link, station }, place))
+                })
+                .collect(),
+            Mode::Broadcast => {
+                let named = self.interface.iter().flat_map(|name| {
+                    let links = self.links.iter();
+                    links.filter(move |(_, (known, _))| *known == Some(*name))
+                });
+                let mut links: Vec<u32> = match self.interface {
+                    Some(_) => named.map(|(index, _)| *index).collect(),
+                    None => served.filter_map(|(_, peer)| peer.link).collect(),
+                };
+                links.sort_unstable();
+                links.dedup();
+                let station = [0xff; 6];
+                let all = links.into_iter();
+                all.map(|link| (Target::Station { link, station }, usize::MAX))
+                    .collect()
+            }
+        }
+    }
+
+    /// Takes what the kernel has to tell, and says whether targets or stations may have changed.
+    pub(super) fn hear(&mut self) -> bool {
+        let mut changed = false;
+        let (links, list) = (&mut self.links, &mut self.list);
+        let lost = self.events.drain(|change| match change {
+            Change::Link { index, name, mtu } => {
+                // The interface may be another one under an old name, or a new one.
+                self.stale |= links.insert(index, (name, mtu)).is_none();
+            }
+            Change::NoLink(index) => {
+                links.remove(&index);
+                self.stale = true;
+            }
+            Change::Neighbour {
+                link,
+                address,
+                neighbour,
+            } => {
+                let peers = list.iter_mut();
+                for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
+                    changed |= peer.take(neighbour);
+                }
+            }
+            Change::Other => self.stale = true,
+        });
+        self.stale |= lost;
+        if changed {
+            self.rank();
+        }
+        changed
+    }
+
+    /// Does what is due, and says whether targets or stations may have changed.
+    ///
+    /// # Errors
+    /// When rtnetlink is refused.
+    pub(super) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
+        let age = now.saturating_duration_since(self.looked);
+        let due = age >= INTERVAL || self.stale && age >= LEAST;
+        if due {
+            self.look(now)?;
+        }
+        self.ask(now);
+        Ok(due)
+    }
+
+    /// Reads interfaces, routes and neighbours.
+    fn look(&mut self, now: Instant) -> Result<(), Error> {
+        self.looked = now;
+        self.stale = false;
+        self.links = wire::links(&mut self.requests)?;
+        for peer in &mut self.list {
+            let route = wire::route(&mut self.requests, peer.address)?;
+            let link = match route {
+                Route::OnLink(link) => Some(link),
+                _ => None,
+            };
+            if link != peer.link {
+                peer.link = link;
+                peer.neighbour = Neighbour::Absent;
+                peer.failed = false;
+            }
+            peer.state = match (route, self.mode) {
+                (Route::Local, _) => PeerState::Itself,
+                (Route::None, _) => PeerState::NoRoute,
+                (_, Mode::Ipip) if peer.address.is_ipv4() => PeerState::Ipv4Only,
+                (_, Mode::Ipip) => PeerState::Ready,
+                (Route::Gateway, _) => PeerState::BehindRouter,
+                (Route::OnLink(_), _) => PeerState::Unresolved,
+            };
+        }
+        let list = &mut self.list;
+        wire::neighbours(&mut self.requests, |link, address, neighbour| {
+            let peers = list.iter_mut();
+            for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
+                peer.take(neighbour);
+            }
+        })?;
+        self.rank();
+        self.ask(now);
+        Ok(())
+    }
+
+    /// Says who of those on a link gets copies: one address a station.
+    fn rank(&mut self) {
+        if self.mode == Mode::Ipip {
+            return;
+        }
+        let mut served = Vec::new();
+        for peer in &mut self.list {
+            if matches!(
+                peer.state,
+                PeerState::Ready | PeerState::Unresolved | PeerState::SameStation
+            ) {
+                let target = (peer.link, peer.station);
+                peer.state = match peer.neighbour {
+                    Neighbour::Absent | Neighbour::Failed => PeerState::Unresolved,
+                    _ if served.contains(&target) => PeerState::SameStation,
+                    _ => {
+                        served.push(target);
+                        PeerState::Ready
+                    }
+                };
+            }
+        }
+    }
+
+    /// Has the kernel look up what it does not know, or has not confirmed lately.
+    fn ask(&mut self, now: Instant) {
+        for peer in self.list.iter_mut().filter(|_| self.mode != Mode::Ipip) {
+            let Some(link) = peer.link else {
+                continue;
+            };
+            let wait = match peer.neighbour {
+                Neighbour::Fresh(_) => {
+                    peer.wait = ASK_AGAIN;
+                    continue;
+                }
+                Neighbour::Stale(_) => ASK_SELDOM,
+                Neighbour::Absent | Neighbour::Failed => peer.wait,
+            };
+            if peer
+                .asked
+                .is_none_or(|asked| now.saturating_duration_since(asked) >= wait)
+            {
+                peer.asked = Some(now);
+                peer.wait = (peer.wait * 2).min(ASK_SELDOM);
+                // An interface that is down refuses; it is asked again.
+                let _ = wire::ask(&mut self.requests, link, peer.address);
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Takes what the kernel says of its neighbour, and says whether that is another station or
+    /// another belief.
+    fn take(&mut self, neighbour: Neighbour) -> bool {
+        let before = (self.station, self.neighbour.station().is_some());
+        if let Some(station) = neighbour.station() {
+            self.station = Some(station);
+            self.failed = false;
+        } else if neighbour == Neighbour::Failed {
+            self.failed = true;
+        }
+        self.neighbour = neighbour;
+        before != (self.station, neighbour.station().is_some())
+    }
+}
+
+impl AsFd for Peers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}

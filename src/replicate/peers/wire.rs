@@ -1,0 +1,352 @@
+//! What is read of rtnetlink about peers: interfaces, the route to an address, neighbours, and the
+//! notifications when they change.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use netlink_sys::Socket as RawSocket;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+
+use crate::error::Error;
+use crate::kernel::message::{Attribute, Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
+use crate::kernel::netlink::{ATTEMPTS, Dump, Socket};
+use crate::kernel::refusal::{Refusal, error};
+use crate::link_name::LinkName;
+
+/// Attributes (include/uapi/linux/rtnetlink.h, neighbour.h).
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_VIA: u16 = 18;
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+
+/// `struct ifinfomsg`, `struct rtmsg`, `struct ndmsg`, bytes.
+const LINK_FIXED: usize = 16;
+const ROUTE_FIXED: usize = 12;
+const NEIGHBOUR_FIXED: usize = 12;
+
+/// States in which the kernel has an address it believes in, and those of them that are fresh.
+const STALE: u16 = libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE;
+const FRESH: u16 = libc::NUD_REACHABLE | libc::NUD_PERMANENT | libc::NUD_NOARP;
+
+/// In the flags of a neighbour: look it up as if it were used (NTF_USE).
+const USE: u8 = 1;
+
+/// Multicast groups: interfaces, neighbours, addresses of both families.
+const GROUPS: [u32; 4] = [
+    libc::RTNLGRP_LINK,
+    libc::RTNLGRP_NEIGH,
+    libc::RTNLGRP_IPV4_IFADDR,
+    libc::RTNLGRP_IPV6_IFADDR,
+];
+
+/// How an address is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// It is an address of this node.
+    Local,
+    /// Straight, by this interface.
+    OnLink(u32),
+    /// By a router.
+    Gateway,
+    /// Not at all.
+    None,
+}
+
+/// What the neighbour table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbour {
+    /// Nothing, or that it is being looked up.
+    Absent,
+    /// It does not answer.
+    Failed,
+    /// A station, heard lately.
+    Fresh([u8; 6]),
+    /// A station that may have changed meanwhile.
+    Stale([u8; 6]),
+}
+
+impl Neighbour {
+    /// The station, if there is one.
+    pub(super) fn station(self) -> Option<[u8; 6]> {
+        match self {
+            Neighbour::Fresh(station) | Neighbour::Stale(station) => Some(station),
+            Neighbour::Absent | Neighbour::Failed => None,
+        }
+    }
+}
+
+/// A change that was notified.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// An interface is there, or has changed.
+    Link {
+        index: u32,
+        name: Option<LinkName>,
+        mtu: u32,
+    },
+    /// An interface is gone.
+    NoLink(u32),
+    /// What is known of a neighbour has changed.
+    Neighbour {
+        link: u32,
+        address: IpAddr,
+        neighbour: Neighbour,
+    },
+    /// Addresses have changed, and with them perhaps routes.
+    Other,
+}
+
+/// A socket that is told of changes.
+pub(super) struct Events(RawSocket);
+
+impl Events {
+    /// Begins to listen in the calling thread's namespace.
+    pub(super) fn open() -> Result<Self, Error> {
+        let open = || -> std::io::Result<RawSocket> {
+            let mut raw = RawSocket::new(NETLINK_ROUTE)?;
+            raw.bind_auto()?;
+            for group in GROUPS {
+                raw.add_membership(group)?;
+            }
+            Ok(raw)
+        };
+        open().map(Events).map_err(error)
+    }
+
+    /// Gives all that is there to `each`, and says whether something was lost.
+    pub(super) fn drain(&self, mut each: impl FnMut(Change)) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        let mut lost = false;
+        loop {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+            let length = match recv(self.0.as_raw_fd(), &mut buffer, flags) {
+                Ok(length) => length,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::ENOBUFS) => {
+                    lost = true;
+                    continue;
+                }
+                Err(_) => return lost,
+            };
+            let Some(received) = buffer.get(..length) else {
+                lost = true;
+                continue;
+            };
+            for message in Messages(received) {
+                match message.and_then(|message| change(&message)) {
+                    Ok(change) => change.into_iter().for_each(&mut each),
+                    Err(Malformed(_)) => lost = true,
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn change(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
+    Ok(match message.kind {
+        libc::RTM_NEWLINK => link(message)?.map(|(index, name, mtu)| Change::Link { index, name, mtu }),
+        libc::RTM_DELLINK => u32_at(message.payload, 4).map(Change::NoLink),
+        libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => neighbour(message)?,
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Change::Other),
+        _ => None,
+    })
+}
+
+/// The MTU and the name of every interface, by index.
+pub(super) fn links(socket: &mut Socket) -> Result<BTreeMap<u32, (Option<LinkName>, u32)>, Error> {
+    let mut links = BTreeMap::new();
+    dump(socket, libc::RTM_GETLINK, &[0; LINK_FIXED], |message| {
+        if let (libc::RTM_NEWLINK, Some((index, name, mtu))) = (message.kind, link(message)?) {
+            links.insert(index, (name, mtu));
+        }
+        Ok(())
+    })?;
+    Ok(links)
+}
+
+fn link(message: &Message<'_>) -> Result<Option<(u32, Option<LinkName>, u32)>, Malformed> {
+    // Bridges tell of their ports in a family of their own.
+    if message.payload.first() != Some(&0) {
+        return Ok(None);
+    }
+    let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
+    let (mut name, mut mtu) = (None, None);
+    for attribute in Attributes::after(message.payload, LINK_FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            libc::IFLA_IFNAME => name = LinkName::new(attribute.string()).ok(),
+            libc::IFLA_MTU => mtu = Some(attribute.u32()?),
+            _ => {}
+        }
+    }
+    Ok(mtu.map(|mtu| (index, name, mtu)))
+}
+
+/// The route that the kernel would take to an address.
+pub(super) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error> {
+    let (family, length) = family(address);
+    let mut fixed = [0; ROUTE_FIXED];
+    fixed[0] = family;
+    fixed[1] = length;
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    let request = with_address(Request::new(libc::RTM_GETROUTE, flags, &fixed), RTA_DST, address);
+    let mut route = Route::None;
+    let asked = socket.exchange(request, |message| {
+        if message.kind == libc::RTM_NEWROUTE {
+            route = read_route(&message)?;
+        }
+        Ok(())
+    });
+    match asked {
+        Ok(_) => Ok(route),
+        Err(Refusal {
+            errno: Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL,
+            ..
+        }) => Ok(Route::None),
+        Err(refusal) => Err(Error::from(refusal).context(format_args!("looking up the route to {address}"))),
+    }
+}
+
+fn read_route(message: &Message<'_>) -> Result<Route, Malformed> {
+    let kind = *message.payload.get(7).ok_or(Malformed("route"))?;
+    let (mut link, mut gateway) = (None, false);
+    for attribute in Attributes::after(message.payload, ROUTE_FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            RTA_OIF => link = Some(attribute.u32()?),
+            RTA_GATEWAY | RTA_VIA => gateway = true,
+            _ => {}
+        }
+    }
+    Ok(match (kind, link) {
+        (libc::RTN_LOCAL, _) => Route::Local,
+        (libc::RTN_UNICAST, Some(_)) if gateway => Route::Gateway,
+        (libc::RTN_UNICAST, Some(link)) => Route::OnLink(link),
+        _ => Route::None,
+    })
+}
+
+/// Gives all that the neighbour tables say to `each`: interface, address, what is known.
+pub(super) fn neighbours(
+    socket: &mut Socket,
+    mut each: impl FnMut(u32, IpAddr, Neighbour),
+) -> Result<(), Error> {
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let mut fixed = [0; NEIGHBOUR_FIXED];
+        fixed[0] = family as u8;
+        dump(socket, libc::RTM_GETNEIGH, &fixed, |message| {
+            if let Some(Change::Neighbour {
+                link,
+                address,
+                neighbour,
+            }) = neighbour(message)?
+            {
+                each(link, address, neighbour);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
+    const WHAT: Malformed = Malformed("neighbour");
+    let link = u32_at(message.payload, 4).ok_or(WHAT)?;
+    let state = u16_at(message.payload, 8).ok_or(WHAT)?;
+    let (mut address, mut station) = (None, None);
+    for attribute in Attributes::after(message.payload, NEIGHBOUR_FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            NDA_DST => address = ip(attribute),
+            NDA_LLADDR => station = <[u8; 6]>::try_from(attribute.value).ok(),
+            _ => {}
+        }
+    }
+    let neighbour = match station {
+        _ if message.kind == libc::RTM_DELNEIGH => Neighbour::Absent,
+        _ if state & libc::NUD_FAILED != 0 => Neighbour::Failed,
+        Some(station) if state & FRESH != 0 => Neighbour::Fresh(station),
+        Some(station) if state & STALE != 0 => Neighbour::Stale(station),
+        _ => Neighbour::Absent,
+    };
+    Ok(address.map(|address| Change::Neighbour {
+        link,
+        address,
+        neighbour,
+    }))
+}
+
+/// Has the kernel look up a neighbour, as if it had a packet for it.
+pub(super) fn ask(socket: &mut Socket, link: u32, address: IpAddr) -> Result<(), Refusal> {
+    let mut fixed = [0; NEIGHBOUR_FIXED];
+    fixed[0] = family(address).0;
+    fixed[4..8].copy_from_slice(&link.to_ne_bytes());
+    fixed[10] = USE;
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE) as u16;
+    let request = Request::new(libc::RTM_NEWNEIGH, flags, &fixed);
+    socket.change(with_address(request, NDA_DST, address))
+}
+
+/// Takes a dump, again when it was torn. What a torn one gave is kept: all of it was so a moment ago.
+fn dump(
+    socket: &mut Socket,
+    kind: u16,
+    fixed: &[u8],
+    mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+) -> Result<(), Error> {
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    for _ in 0..ATTEMPTS {
+        let request = Request::new(kind, flags, fixed);
+        if socket.exchange(request, |message| each(&message))? == Dump::Whole {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The family of an address and its bits.
+fn family(address: IpAddr) -> (u8, u8) {
+    match address {
+        IpAddr::V4(_) => (libc::AF_INET as u8, 32),
+        IpAddr::V6(_) => (libc::AF_INET6 as u8, 128),
+    }
+}
+
+fn with_address(request: Request, kind: u16, address: IpAddr) -> Request {
+    match address {
+        IpAddr::V4(address) => request.attribute(kind, &address.octets()),
+        IpAddr::V6(address) => request.attribute(kind, &address.octets()),
+    }
+}
+
+fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
+    let bytes = attribute.value;
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(kind in 16u16..30, payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let message = Message { kind, flags: 0, sequence: 0, payload: &payload };
+            let _ = change(&message);
+            let _ = read_route(&message);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Starts the worker, tells it what to do, listens to it, and starts it again when it ends. Nothing
+//! in here waits: whoever hosts it polls its descriptor and calls it when something is due.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::control::Control;
+use crate::error::{Error, ErrorKind};
+use crate::kernel;
+use crate::netns::Netns;
+use crate::replication::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::replication::{FromWorker, Settings, Statistics, ToWorker};
+
+/// The verb that makes netkeel the worker; not for people.
+pub(crate) const VERB: &str = "replicate-worker";
+
+/// What is worth a line in the log. Nothing in it comes from a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence without a full stop.
+    pub text: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is amiss.
+    Information,
+    /// Packets are not replicated.
+    Error,
+}
+
+/// Whether packets are replicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// No document wants it.
+    Off,
+    /// They are, to all peers.
+    Good,
+    /// They are, and some peers cannot be reached.
+    Partly,
+    /// They are judged and not sent: `dry_run`.
+    Dry,
+    /// They are not.
+    Bad,
+}
+
+/// All that is known of the worker, for `netkeel status` and for metrics.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Whether packets are replicated.
+    pub health: Health,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// The user that it runs as.
+    pub uid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// The last thing that went wrong, until it works again.
+    pub error: Option<String>,
+    /// What it has done since it was started.
+    pub statistics: Option<Statistics>,
+}
+
+struct Running {
+    child: Child,
+    control: Control,
+    uid: Option<u32>,
+    statistics: Option<Statistics>,
+}
+
+/// The supervisor of one worker.
+///
+/// Call [`Supervisor::want`] when a document was read, [`Supervisor::poll`] when its descriptor is
+/// readable or [`Supervisor::due`] has come, and log what that returns.
+pub struct Supervisor {
+    netns: Netns,
+    program: PathBuf,
+    begin: Instant,
+    lifecycle: Lifecycle,
+    settings: Option<Settings>,
+    running: Option<Running>,
+    /// Workers that were told to end and have not yet.
+    ending: Vec<(Child, Instant)>,
+    error: Option<String>,
+}
+
+/// So long a worker may take to end when it is told to.
+const END: Duration = Duration::from_secs(2);
+
+/// The supervisor looks this often whether a worker that ended has gone.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// One for a namespace, that starts `program`, which is netkeel: by default this very program,
+    /// also when its file was replaced meanwhile.
+    pub fn new(netns: Netns, program: Option<PathBuf>) -> Self {
+        Supervisor {
+            netns,
+            program: program.unwrap_or_else(|| "/proc/self/exe".into()),
+            begin: Instant::now(),
+            lifecycle: Lifecycle::default(),
+            settings: None,
+            running: None,
+            ending: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Says what the worker is to do from now on; nothing ends it. A worker that runs is told, and
+    /// loses no packets by it.
+    pub fn want(&mut self, settings: Option<Settings>) -> Vec<Note> {
+        if settings == self.settings {
+            return Vec::new();
+        }
+        let wanted = settings.is_some();
+        self.settings = settings;
+        let mut notes = Vec::new();
+        if let (Some(running), Some(settings)) = (&mut self.running, &self.settings) {
+            running
+                .control
+                .tell(&ToWorker::Configure(Box::new(settings.clone())));
+        }
+        self.step(Event::Wanted(wanted), &mut notes);
+        notes
+    }
+
+    /// The descriptor to poll for reading; it changes when the worker is started again.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.running.as_ref().map(|running| running.control.as_fd())
+    }
+
+    /// When to call [`Supervisor::poll`] at the latest.
+    pub fn due(&self) -> Option<Instant> {
+        let lifecycle = self.lifecycle.due().map(|due| self.begin + due);
+        let behind = self.running.as_ref().is_some_and(|one| one.control.is_behind());
+        let look = (!self.ending.is_empty() || behind).then(|| Instant::now() + LOOK);
+        lifecycle.into_iter().chain(look).min()
+    }
+
+    /// Hears what the worker says and does what is due.
+    pub fn poll(&mut self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        self.hear(&mut notes);
+        self.step(Event::Tick, &mut notes);
+        let now = Instant::now();
+        self.ending.retain_mut(|(child, told)| {
+            if now.saturating_duration_since(*told) >= END {
+                let _ = child.kill();
+            }
+            // An error means that there is no such child any more.
+            matches!(child.try_wait(), Ok(None))
+        });
+        notes
+    }
+
+    /// What is known of the worker.
+    pub fn status(&self) -> Status {
+        let running = self.running.as_ref();
+        Status {
+            health: self.health(),
+            pid: running.map(|running| running.child.id()),
+            uid: running.and_then(|running| running.uid),
+            restarts: self.lifecycle.restarts(),
+            error: self.error.clone(),
+            statistics: running.and_then(|running| running.statistics.clone()),
+        }
+    }
+
+    /// Whether packets are replicated.
+    pub fn health(&self) -> Health {
+        let Some(settings) = &self.settings else {
+            return Health::Off;
+        };
+        let Some(statistics) = self.running.as_ref().and_then(|one| one.statistics.as_ref()) else {
+            return Health::Bad;
+        };
+        let peers = &statistics.peers;
+        let served = peers.iter().any(|peer| peer.state.is_served()) || settings.interface.is_some();
+        if self.error.is_some() || !served {
+            Health::Bad
+        } else if settings.dry_run {
+            Health::Dry
+        } else if peers.iter().any(|peer| peer.state.is_amiss()) {
+            Health::Partly
+        } else {
+            Health::Good
+        }
+    }
+
+    /// Ends the worker and waits until it is gone, two seconds at most.
+    pub fn stop(&mut self) {
+        self.want(None);
+        let until = Instant::now() + END + LOOK;
+        while !self.ending.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+            self.poll();
+        }
+    }
+
+    fn step(&mut self, event: Event, notes: &mut Vec<Note>) {
+        match self.lifecycle.step(event, self.begin.elapsed()) {
+            Action::None => {}
+            Action::Start => self.start(notes),
+            Action::Stop => {
+                // It ends when its input does.
+                if let Some(running) = self.running.take() {
+                    self.ending.push((running.child, Instant::now()));
+                    notes.push(information("the replication worker is stopped".into()));
+                }
+                self.error = None;
+            }
+            Action::Kill => {
+                if let Some(running) = &mut self.running {
+                    let _ = running.child.kill();
+                    self.fail(
+                        "the replication worker does not answer: it is killed".into(),
+                        notes,
+                    );
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, notes: &mut Vec<Note>) {
+        match self.spawn() {
+            Ok(running) => {
+                let pid = running.child.id();
+                self.running = Some(running);
+                notes.push(information(format!(
+                    "the replication worker is started as process {pid}"
+                )));
+            }
+            Err(error) => {
+                self.fail(error.context("starting the replication worker").message, notes);
+                self.step(Event::Ended, notes);
+            }
+        }
+    }
+
+    fn spawn(&self) -> Result<Running, Error> {
+        let failed = |error: std::io::Error| Error::new(ErrorKind::Refused, error.to_string());
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut control = Control::new(ours).map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg(VERB)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null());
+        // A process is born in the namespace of the thread that makes it.
+        let child = kernel::inside(&self.netns, || command.spawn())?.map_err(failed)?;
+        if let Some(settings) = &self.settings {
+            control.tell(&ToWorker::Configure(Box::new(settings.clone())));
+        }
+        Ok(Running {
+            child,
+            control,
+            uid: None,
+            statistics: None,
+        })
+    }
+
+    fn hear(&mut self, notes: &mut Vec<Note>) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        running.control.flush();
+        let heard = match running.control.hear::<FromWorker>() {
+            Ok(heard) => heard,
+            Err(error) => {
+                let _ = running.child.kill();
+                self.fail(error.context("the replication worker").message, notes);
+                return self.ended(notes);
+            }
+        };
+        if !heard.messages.is_empty() {
+            self.step(Event::Heard, notes);
+        }
+        for message in heard.messages {
+            match message {
+                FromWorker::Configured { uid } => {
+                    self.error = None;
+                    if let Some(running) = &mut self.running {
+                        running.uid = Some(uid);
+                    }
+                }
+                FromWorker::Statistics(statistics) => {
+                    if let Some(running) = &mut self.running {
+                        running.statistics = Some(*statistics);
+                    }
+                }
+                FromWorker::Failed { message, hints } => {
+                    let hints: String = hints.iter().map(|hint| format!("; {hint}")).collect();
+                    self.fail(format!("the replication worker: {message}{hints}"), notes);
+                }
+            }
+        }
+        if heard.ended {
+            self.ended(notes);
+        }
+    }
+
+    /// The worker's end of the line is closed: it ended, or is about to.
+    fn ended(&mut self, notes: &mut Vec<Note>) {
+        if let Some(running) = self.running.take() {
+            self.ending.push((running.child, Instant::now()));
+        }
+        if self.error.is_none() {
+            self.fail("the replication worker ended".into(), notes);
+        }
+        self.step(Event::Ended, notes);
+        if let Phase::Waiting { until } = self.lifecycle.phase() {
+            let wait = until.saturating_sub(self.begin.elapsed()).as_secs_f32();
+            notes.push(information(format!(
+                "the replication worker is started again in {wait:.1} s"
+            )));
+        }
+    }
+
+    fn fail(&mut self, text: String, notes: &mut Vec<Note>) {
+        notes.push(Note {
+            severity: Severity::Error,
+            text: text.clone(),
+        });
+        self.error = Some(text);
+    }
+
+    /// The peers that are amiss, for a log or a finding.
+    pub fn unreachable(&self) -> Vec<IpAddr> {
+        let statistics = self.running.as_ref().and_then(|one| one.statistics.as_ref());
+        let peers = statistics.map(|one| one.peers.iter()).into_iter().flatten();
+        peers
+            .filter(|peer| peer.state.is_amiss())
+            .map(|peer| peer.address)
+            .collect()
+    }
+}
+
+fn information(text: String) -> Note {
+    Note {
+        severity: Severity::Information,
+        text,
+    }
+}
+
+impl Drop for Supervisor {
+    /// The line closes, and the worker ends by itself.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,158 @@
+//! The worker as a process: what it may do, and that neither an end, a flap of its interface nor new
+//! settings cost more than they must.
+
+use std::fs;
+use std::time::Duration;
+
+use netkeel::replicate::Health;
+
+use super::sample::Sample;
+use super::wire::Sender;
+use super::world::{VIP, Worker, World};
+
+fn sample(number: u16) -> Sample {
+    Sample {
+        vip: VIP.parse().unwrap(),
+        ports: (443, number),
+        ..Sample::ipv4()
+    }
+}
+
+fn status_of(pid: u32, key: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap_or_else(|| panic!("{key} in {text}"))
+        .trim()
+        .to_owned()
+}
+
+fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn it_has_two_capabilities_and_a_user_of_its_own() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    node.log("");
+    let worker = Worker::start(node, world.settings());
+    let status = worker.supervisor.status();
+    let pid = status.pid.unwrap();
+    assert_eq!(status.uid, Some(65_534));
+    assert_eq!(status_of(pid, "Uid:").split_whitespace().next(), Some("65534"));
+    assert_eq!(status_of(pid, "Gid:").split_whitespace().next(), Some("65534"));
+    assert_eq!(status_of(pid, "Groups:"), "");
+    let kept = format!("{:016x}", 1u64 << 12 | 1 << 13);
+    for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
+        assert_eq!(status_of(pid, set), kept, "{set}");
+    }
+    assert_eq!(status_of(pid, "CapInh:"), "0000000000000000");
+    assert_eq!(
+        (status_of(pid, "NoNewPrivs:"), status_of(pid, "Seccomp:")),
+        ("1".into(), "2".into())
+    );
+}
+
+#[test]
+fn it_is_started_again_when_it_is_killed() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    node.log("");
+    let mut worker = Worker::start(node, world.settings());
+    let first = worker.supervisor.status().pid.unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(first as i32),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    let status = worker.until("another worker replicates", |status| {
+        status.pid.is_some_and(|pid| pid != first) && status.health == Health::Good
+    });
+    assert_eq!((status.restarts, status.error), (1, None));
+    let router = Sender::new(&world.router.netns());
+    router.send(&sample(1).bytes(), sample(1).vip);
+    assert_eq!(worker.received(1).sent, 1);
+}
+
+#[test]
+fn it_ends_with_its_supervisor() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    let mut worker = Worker::start(node, world.settings());
+    let pid = worker.supervisor.status().pid.unwrap();
+    worker.supervisor.stop();
+    assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
+    assert_eq!(worker.supervisor.health(), Health::Off);
+}
+
+#[test]
+fn a_group_that_another_program_reads_is_an_error_that_says_so() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    let _first = Worker::start(node, world.settings());
+    let program = env!("CARGO_BIN_EXE_netkeel").into();
+    let mut second = Worker {
+        supervisor: netkeel::replicate::Supervisor::new(node.host.netns(), Some(program)),
+        said: Vec::new(),
+    };
+    second.supervisor.want(Some(world.settings()));
+    let status = second.until("it tried thrice", |status| status.restarts >= 3);
+    assert_eq!(status.health, Health::Bad);
+    let error = status.error.unwrap();
+    assert!(error.contains("binding NFLOG group 33"), "{error}");
+}
+
+#[test]
+fn new_settings_and_a_flapping_interface_lose_nothing_that_is_due() {
+    let world = World::new(3);
+    let (node, peers) = world.nodes.split_first().unwrap();
+    node.log("");
+    let router = Sender::new(&world.router.netns());
+    let mut worker = Worker::start(node, world.settings());
+    let pid = worker.supervisor.status().pid.unwrap();
+    let before = descriptors(pid);
+    // While settings change, packets keep coming.
+    for round in 0..20u16 {
+        let mut settings = world.settings();
+        settings.ttl = Some(20 + round as u8);
+        worker.supervisor.want(Some(settings));
+        for number in 0..100 {
+            let sample = sample(1_000 + round * 100 + number);
+            router.send(&sample.bytes(), sample.vip);
+        }
+        worker.supervisor.poll();
+    }
+    let statistics = worker.received(2_000);
+    assert_eq!(
+        (statistics.replicated, statistics.sent, statistics.lost),
+        (2_000, 4_000, 0),
+        "{statistics:#?}"
+    );
+
+    // The interface goes down and up, gets another name and its own again, and is made again.
+    node.host.sh("ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 name eth0; ip link set eth0 up; ip route replace default via 10.0.0.254");
+    std::thread::sleep(Duration::from_millis(100));
+    world.router.sh(&format!(
+        "ip link del port1
+         ip link add port1 type veth peer name eth0 netns {}
+         ip link set port1 master br0 up",
+        node.host.name
+    ));
+    node.host.sh(
+        "ip address add 10.0.0.1/24 dev eth0; ip link set eth0 up; ip route replace default via 10.0.0.254",
+    );
+    let (capture, wanted) = peers[0].capture();
+    std::thread::sleep(Duration::from_secs(3));
+    router.send(&sample(9).bytes(), sample(9).vip);
+    assert_eq!(
+        capture.wait(1, &wanted).len(),
+        1,
+        "{:#?}",
+        worker.supervisor.status()
+    );
+    let status = worker.until("it replicates", |status| {
+        status.statistics.as_ref().is_some_and(|s| s.received >= 2_001)
+    });
+    assert_eq!((status.pid, status.restarts), (Some(pid), 0));
+    assert_eq!(descriptors(pid), before);
+}
