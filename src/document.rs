@@ -331,10 +331,8 @@ impl Document {
 
     /// What it wants of a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
-        let mut wants = Wants {
-            made: self.makes().into_iter().collect(),
-            ..Wants::default()
-        };
+        let mut wants = Wants::default();
+        wants.made = self.makes().into_iter().collect();
         for section in &self.sections {
             section.wants(host, &mut wants);
         }
@@ -347,9 +345,11 @@ impl Document {
                 path: "persist".into(),
                 named: true,
                 permits_ipv6_loss: false,
+                derivation: None,
             };
             wants.add(Fact::file(&path), want);
         }
+        wants.settle(host);
         self.limit_matches(&mut wants);
         let made = |name| {
             wants

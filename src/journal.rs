@@ -308,6 +308,7 @@ mod tests {
             desired: Some(Value::Number(1460)),
             span: crate::source::Span::default(),
             path: "link.pods.mtu".into(),
+            derivation: None,
         });
         Plan {
             owner: "default".into(),

@@ -250,17 +250,21 @@ impl Budget {
         Ok(())
     }
 
-    /// `1500 - 80 kubespan - 100 kube-ovn - 98 margin = 1222`.
+    /// `1500 (eth0) - 80 kubespan - 100 kube-ovn - 98 margin = 1222`.
     pub fn line(answer: &Answer) -> String {
         let mut line = String::new();
         for step in &answer.steps {
             match step.what.as_str() {
-                "underlay" => line.push_str(&step.mtu.to_string()),
+                "underlay" if step.why.is_empty() => line.push_str(&step.mtu.to_string()),
+                "underlay" => line.push_str(&format!("{} ({})", step.mtu, step.why)),
                 what if step.bytes < 0 => line.push_str(&format!(" + {} {what}", -step.bytes)),
                 what => line.push_str(&format!(" - {} {what}", step.bytes)),
             }
         }
-        format!("{line} = {}", answer.mtu)
+        if answer.steps.len() > 1 {
+            line.push_str(&format!(" = {}", answer.mtu));
+        }
+        line
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Drift {
     pub span: Span,
     /// The path in the document.
     pub path: Arc<str>,
+    /// How the value was derived, where the document gives a budget.
+    pub derivation: Option<Arc<str>>,
 }
 
 /// One op of a plan.
@@ -218,6 +220,7 @@ fn drift_of(wants: &BTreeMap<Fact, Want>, host: &Snapshot, problems: &mut Vec<Pr
                 desired,
                 span,
                 path,
+                derivation: want.derivation.clone(),
             });
         }
     }

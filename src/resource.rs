@@ -3,6 +3,7 @@
 
 pub mod cni;
 pub mod link;
+pub mod mtu;
 pub mod nflog;
 pub mod sysctl;
 pub mod tunnel;

@@ -255,6 +255,25 @@ impl Link {
         self.kind.as_deref().unwrap_or("physical")
     }
 
+    /// Why the device cannot have an MTU, by what it says of its limits (IFLA_MIN_MTU, IFLA_MAX_MTU;
+    /// 0 is no limit).
+    pub fn refuses_mtu(&self, name: LinkName, mtu: i64) -> Option<String> {
+        let kind = self.kind_name();
+        if mtu < self.min_mtu.into() {
+            let least = self.min_mtu;
+            return Some(format!(
+                "an MTU of {mtu} is below the least that {name} ({kind}) takes, {least}"
+            ));
+        }
+        if self.max_mtu != 0 && mtu > self.max_mtu.into() {
+            let most = self.max_mtu;
+            return Some(format!(
+                "an MTU of {mtu} is above the most that {name} ({kind}) takes, {most}"
+            ));
+        }
+        None
+    }
+
     /// Bears an IPv4 address.
     pub fn has_ipv4(&self) -> bool {
         self.addresses

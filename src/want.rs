@@ -1,5 +1,7 @@
 //! What a document wants of a host: one value for each fact, with the place that says so.
 
+mod budget;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Diagnostics;
@@ -21,6 +23,8 @@ pub struct Want {
     pub named: bool,
     /// The document allows that IPv6 is lost for this.
     pub permits_ipv6_loss: bool,
+    /// How the value was derived, where the document gives a budget: `1450 - 80 wireguard = 1370`.
+    pub derivation: Option<std::sync::Arc<str>>,
 }
 
 /// All wants of a document on a host, and what was noticed on the way.
@@ -36,6 +40,8 @@ pub struct Wants {
     pub findings: Findings,
     /// Interfaces that are named and not there, each with the path that names it first.
     pub absent: BTreeMap<LinkName, String>,
+    /// Wants that a budget is to give a value.
+    pending: Vec<budget::Pending>,
 }
 
 impl Wants {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::op::Op;
-use crate::snapshot::{FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
+use crate::snapshot::{DefaultRoute, FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
 
 /// The model kernel as a [`Kernel`].
 #[derive(Clone, Debug)]
@@ -106,6 +106,10 @@ impl Kernel for Modelled {
         if !scope.cni.is_empty() {
             snapshot.cni = Some(self.cni(scope));
         }
+        // A device that is down or gone has no routes.
+        let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
+        let routes = host.default_routes.iter().flatten().filter(up).cloned();
+        snapshot.default_routes = scope.default_routes.then(|| routes.collect());
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();

@@ -152,11 +152,11 @@ fn a_floor_takes_back_what_nobody_needs_and_no_more() {
     };
     assert_eq!(
         with(1280, 98).unwrap(),
-        "1500 - 80 kubespan - 100 kube-ovn - 98 margin + 58 floor = 1280"
+        "1500 (as given) - 80 kubespan - 100 kube-ovn - 98 margin + 58 floor = 1280"
     );
     assert_eq!(
         with(1362, 0).unwrap(),
-        "1500 - 80 kubespan - 100 kube-ovn + 42 floor = 1362"
+        "1500 (as given) - 80 kubespan - 100 kube-ovn + 42 floor = 1362"
     );
     assert!(with(1363, 0).unwrap_err().message.contains("at most 1362 fit"));
     let both = Budget {

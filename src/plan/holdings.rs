@@ -157,6 +157,7 @@ pub(super) fn give_back<'a>(
             desired,
             span: Span::default(),
             path: "".into(),
+            derivation: None,
         });
     }
     back

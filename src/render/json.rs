@@ -21,6 +21,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
                 "observed": drift.observed.as_ref().map(value),
                 "desired": drift.desired.as_ref().map(value),
                 "path": &*drift.path,
+                "derivation": drift.derivation.as_deref(),
                 "source": { "file": &*place.file, "line": place.line, "column": place.column },
             })
         })

@@ -28,7 +28,10 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
                 drift.fact.field.to_string(),
                 observed,
                 desired,
-                locator.locate(drift.span).to_string(),
+                match &drift.derivation {
+                    Some(line) => format!("{}: {line}", locator.locate(drift.span)),
+                    None => locator.locate(drift.span).to_string(),
+                },
             ];
             let _ = writeln!(out, "| {} |", cells.map(|cell| escaped(&cell)).join(" | "));
         }

@@ -82,7 +82,11 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
                 let known = places.entry(drift.span);
                 known.or_insert_with(|| paint.dim(locator.locate(drift.span)))
             };
-            let _ = writeln!(out, "    {sign} {field:width$}  {change:28}  {place}");
+            let _ = write!(out, "    {sign} {field:width$}  {change:28}  {place}");
+            if let Some(derivation) = &drift.derivation {
+                let _ = write!(out, "  {}", paint.dim(derivation));
+            }
+            out.push('\n');
         }
     }
     if !out.is_empty() {

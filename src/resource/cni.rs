@@ -12,7 +12,7 @@ use crate::fact::{Fact, Value};
 use crate::finding::Code;
 use crate::lint;
 use crate::netns::Netns;
-use crate::resource::link::MTU;
+use crate::resource::mtu::{MTU, Wanted};
 use crate::resource::{Context, Section};
 use crate::snapshot::{Scope, Snapshot};
 use crate::source::text::quoted;
@@ -46,7 +46,7 @@ const FIELDS: &[Field] = &[
         name: "mtu",
         shape: MTU,
         required: true,
-        doc: "MTU in bytes that the plugin gives to the interfaces of new pods.",
+        doc: "MTU that the plugin gives to the interfaces of new pods: bytes, or a budget.",
     },
 ];
 
@@ -135,7 +135,7 @@ struct Entry {
     file: Option<(PathBuf, Span)>,
     plugin: Arc<str>,
     plugin_span: Span,
-    mtu: i64,
+    mtu: Wanted,
     span: Span,
 }
 
@@ -152,13 +152,16 @@ impl super::Kind for Kind {
         for entry in entries.entries() {
             let field = |name: &str| entry.value.get(name);
             let plugin = field("plugin").and_then(|node| Some((node.text()?, node.span)));
-            let mtu = field("mtu").and_then(|node| Some((node.integer()?, node.span)));
+            let path = Path::of(&["cni", &entry.key]);
+            let below = format!("{path}.mtu");
+            let mtu = field("mtu")
+                .and_then(|node| Some((Wanted::mtu(node, &below, context.diagnostics)?, node.span)));
             let (Some((plugin, plugin_span)), Some((mtu, span))) = (plugin, mtu) else {
                 continue;
             };
             let file = field("file").and_then(|node| Some((PathBuf::from(node.text()?), node.span)));
             plugins.entries.push(Entry {
-                path: Path::of(&["cni", &entry.key]),
+                path,
                 file,
                 plugin: plugin.into(),
                 plugin_span,
@@ -173,6 +176,8 @@ impl super::Kind for Kind {
 impl Section for Plugins {
     fn scope(&self, scope: &mut Scope) {
         for entry in &self.entries {
+            // No interface is written: only what a budget stands on matters.
+            entry.mtu.scope_of_underlay(scope);
             scope.cni.directory = true;
             scope
                 .cni
@@ -262,13 +267,14 @@ impl Entry {
             );
         }
         let want = Want {
-            value: Value::Number(self.mtu),
+            value: self.mtu.value(),
             span: self.span,
             path: format!("{}.mtu", self.path).into(),
             named: true,
             permits_ipv6_loss: false,
+            derivation: self.mtu.derivation(),
         };
-        wants.add(Fact::plugin(path, &self.plugin), want);
+        wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, want);
     }
 
     /// Whether the `mtu` can be set in a file.

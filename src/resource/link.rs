@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::shape::{Field, Shape};
-use crate::error::Error;
+use crate::error::{Diagnostics, Error};
 use crate::fact::{self, Value};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::resource::mtu::{MTU, Wanted};
 use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector::{self, Glob, Selector};
@@ -21,14 +22,6 @@ use crate::want::Wants;
 
 /// The kind `link`.
 pub struct Kind;
-
-/// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
-/// the largest that netlink can express for a device that netkeel writes.
-pub const MTU: Shape = Shape::Integer {
-    min: 68,
-    max: 65535,
-    unit: "bytes",
-};
 
 /// The shape of an `rp_filter`.
 pub const RP_FILTER: Shape = Shape::Choice(rpfilter::WORDS);
@@ -74,7 +67,7 @@ const FIELDS: &[Field] = &[
         name: "mtu",
         shape: MTU,
         required: false,
-        doc: "MTU in bytes of the IP packet.",
+        doc: "MTU of the IP packet: bytes, or a budget.",
     },
     Field {
         name: "rp_filter",
@@ -187,7 +180,7 @@ struct Rule {
 #[derive(Debug)]
 struct Setting {
     field: fact::Field,
-    value: Value,
+    wanted: Wanted,
     span: Span,
     path: Arc<str>,
 }
@@ -205,7 +198,7 @@ impl super::Kind for Kind {
         };
         for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
             let path = Path::of(&["link", &entry.key]);
-            let rule = rule(&entry.key, &entry.value);
+            let rule = rule(&entry.key, &entry.value, context.diagnostics);
             if let Some(matching) = entry.value.get("match") {
                 let selector = selector(matching);
                 let nothing = matching.entries().iter().all(|entry| entry.value.is_null());
@@ -262,19 +255,27 @@ impl super::Kind for Kind {
     }
 }
 
-fn rule(id: &str, node: &Node) -> Rule {
+fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
     let mut settings = Vec::new();
+    if let Some(node) = node.get("mtu") {
+        let path: Arc<str> = Path::of(&["link", id, "mtu"]).into();
+        settings.extend(Wanted::mtu(node, &path, diagnostics).map(|wanted| Setting {
+            field: fact::Field::Mtu,
+            wanted,
+            span: node.span,
+            path,
+        }));
+    }
     let mut add = |key: &str, field: fact::Field, read: &dyn Fn(&Node) -> Option<Value>| {
         if let Some((node, value)) = node.get(key).and_then(|node| Some((node, read(node)?))) {
             settings.push(Setting {
                 field,
-                value,
+                wanted: value.into(),
                 span: node.span,
                 path: Path::of(&["link", id, key]).into(),
             });
         }
     };
-    add("mtu", fact::Field::Mtu, &|node| node.integer().map(Value::Number));
     add("rp_filter", fact::Field::RpFilter, &|node| {
         node.choice(rpfilter::WORDS).map(Value::Number)
     });
@@ -317,14 +318,14 @@ impl Section for Links {
     fn scope(&self, scope: &mut Scope) {
         scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
         for setting in self.rules().flat_map(|rule| &rule.settings) {
-            match (setting.field, &setting.value) {
+            match (setting.field, &setting.wanted) {
                 (fact::Field::RpFilter, _) => {
                     scope
                         .sysctls
                         .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
                     scope.families.ipv4 = true;
                 }
-                (fact::Field::Mtu, Value::Number(mtu)) => scope.of_mtu(*mtu),
+                (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
                 // IPv6 addresses go with an interface that goes down, also to undo its going up.
                 (fact::Field::Up, _) => scope.families.ipv6 = true,
                 _ => {}
@@ -341,7 +342,7 @@ impl Section for Links {
         for (name, rule) in &self.exact {
             for setting in &rule.settings {
                 if let Some(key) = setting.field.sysctl_of(*name) {
-                    keys.push((key, setting.value.to_string()));
+                    keys.push((key, setting.wanted.to_string()));
                 }
             }
         }

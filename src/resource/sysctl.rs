@@ -229,6 +229,7 @@ impl Section for Sysctls {
                 path: path.into(),
                 named: true,
                 permits_ipv6_loss: false,
+                derivation: None,
             };
             wants.add(fact, want);
         }

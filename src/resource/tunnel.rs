@@ -4,12 +4,13 @@
 use ipnet::IpNet;
 
 use crate::document::shape::{Field, Shape};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::fact::{self, Fact, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
-use crate::resource::link::{MTU, RP_FILTER};
+use crate::resource::link::RP_FILTER;
+use crate::resource::mtu::{MTU, Wanted};
 use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector;
@@ -43,7 +44,7 @@ const FIELDS: &[Field] = &[
         name: "mtu",
         shape: MTU,
         required: false,
-        doc: "MTU in bytes; what the tunnel receives does not depend on it.",
+        doc: "MTU: bytes, or a budget; what the tunnel receives does not depend on it.",
     },
     Field {
         name: "rp_filter",
@@ -122,7 +123,7 @@ struct Tunnel {
     span: Span,
     mode: TunnelMode,
     force: bool,
-    settings: Vec<(fact::Field, Value, Span, &'static str)>,
+    settings: Vec<(fact::Field, Wanted, Span, &'static str)>,
 }
 
 impl super::Kind for Kind {
@@ -154,40 +155,57 @@ impl super::Kind for Kind {
                     )
                     .other(first.span, format!("{} is one already", first.name));
             }
-            tunnels
-                .entries
-                .push(tunnel(name, mode, &entry.value, entry.key_span));
+            tunnels.entries.push(tunnel(
+                name,
+                mode,
+                &entry.value,
+                entry.key_span,
+                context.diagnostics,
+            ));
         }
         Box::new(tunnels)
     }
 }
 
-fn tunnel(name: LinkName, mode: TunnelMode, node: &Node, span: Span) -> Tunnel {
+fn tunnel(
+    name: LinkName,
+    mode: TunnelMode,
+    node: &Node,
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) -> Tunnel {
     let mut settings = Vec::new();
     for item in node.get("addresses").map(Node::items).unwrap_or_default() {
         if let Some(address) = item.text().and_then(|text| text.parse::<IpNet>().ok()) {
             settings.push((
                 fact::Field::Address(address),
-                Value::Switch(true),
+                Value::Switch(true).into(),
                 item.span,
                 "addresses",
             ));
         }
     }
-    if let Some((node, mtu)) = node.get("mtu").and_then(|node| Some((node, node.integer()?))) {
-        settings.push((fact::Field::Mtu, Value::Number(mtu), node.span, "mtu"));
+    if let Some(node) = node.get("mtu") {
+        let path = Path::of(&["tunnel", &name.to_string(), "mtu"]);
+        let wanted = Wanted::mtu(node, &path, diagnostics);
+        settings.extend(wanted.map(|wanted| (fact::Field::Mtu, wanted, node.span, "mtu")));
     }
     if let Some((node, mode)) = node
         .get("rp_filter")
         .and_then(|node| Some((node, node.choice(rpfilter::WORDS)?)))
     {
-        settings.push((fact::Field::RpFilter, Value::Number(mode), node.span, "rp_filter"));
+        settings.push((
+            fact::Field::RpFilter,
+            Value::Number(mode).into(),
+            node.span,
+            "rp_filter",
+        ));
     }
     let up = node.get("up");
     let up_span = up.map_or(span, |node| node.span);
     settings.push((
         fact::Field::Up,
-        Value::Switch(up.and_then(Node::switch).unwrap_or(true)),
+        Value::Switch(up.and_then(Node::switch).unwrap_or(true)).into(),
         up_span,
         "up",
     ));
@@ -205,16 +223,12 @@ impl Section for Tunnels {
     fn scope(&self, scope: &mut Scope) {
         for tunnel in &self.entries {
             scope.tunnels.insert(tunnel.mode);
-            for (field, value, ..) in &tunnel.settings {
+            for (field, wanted, ..) in &tunnel.settings {
                 match field {
                     fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
                     // IPv6 addresses go with a tunnel that goes down, also to undo its going up.
                     fact::Field::Up => scope.families.ipv6 = true,
-                    fact::Field::Mtu => {
-                        if let Value::Number(mtu) = value {
-                            scope.of_mtu(*mtu);
-                        }
-                    }
+                    fact::Field::Mtu => wanted.scope_of_mtu(scope),
                     _ => {}
                 }
             }
@@ -247,17 +261,20 @@ impl Section for Tunnels {
                 path: path(field),
                 named: true,
                 permits_ipv6_loss: false,
+                derivation: None,
             };
             let kind = Value::Text(format!("{} external", tunnel.mode).into());
             wants.add(
                 Fact::link(&self.netns, tunnel.name, fact::Field::Kind),
                 want(kind, tunnel.span, "mode"),
             );
-            for (field, value, span, key) in &tunnel.settings {
-                wants.add(
-                    Fact::link(&self.netns, tunnel.name, *field),
-                    want(value.clone(), *span, key),
-                );
+            for (field, wanted, span, key) in &tunnel.settings {
+                let fact = Fact::link(&self.netns, tunnel.name, *field);
+                let want = Want {
+                    derivation: wanted.derivation(),
+                    ..want(wanted.value(), *span, key)
+                };
+                wants.add_wanted(fact, wanted, want);
             }
         }
     }

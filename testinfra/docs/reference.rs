@@ -20,7 +20,8 @@ fn walk(path: &str, shape: &Shape, tables: &mut BTreeMap<String, String>) {
             let name = if path.is_empty() { "document" } else { path };
             tables.insert(name.to_owned(), table(fields));
             for field in *fields {
-                let below = if path.is_empty() {
+                // An MTU has one shape wherever it stands, and one table.
+                let below = if path.is_empty() || field.name == "mtu" {
                     field.name.to_owned()
                 } else {
                     format!("{path}.{}", field.name)

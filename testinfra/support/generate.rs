@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use netkeel::netns::Netns;
 use netkeel::persist;
-use netkeel::snapshot::{Families, Link, Reading, Snapshot, Support};
+use netkeel::snapshot::{DefaultRoute, Families, Link, Reading, Snapshot, Support};
 use netkeel::tunnel_mode::TunnelMode;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -222,6 +222,17 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
         }
         host.links.insert(name.parse().unwrap(), link);
     }
+    let routed = ["eth0", "eth1"].into_iter().zip(drafts).filter(|(name, draft)| {
+        draft.alias && host.links.get(&name.parse().unwrap()).is_some_and(|link| link.up)
+    });
+    host.default_routes = Some(
+        routed
+            .map(|(name, draft)| DefaultRoute {
+                link: name.parse().unwrap(),
+                mtu: draft.external.then_some(1400),
+            })
+            .collect(),
+    );
     // What is not there has no sysctls.
     for (name, ..) in LINKS {
         for (family, leaf) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")] {
@@ -268,9 +279,35 @@ fn sysctls() -> impl Strategy<Value = Map<String, Value>> {
         })
 }
 
+/// Bytes, or a budget over what may be there, may be set by the same document, or stands on it.
+fn mtus() -> impl Strategy<Value = Value> {
+    let bytes = select(vec![1200, 1279, 1280, 1400, 1460, 1500, 9000]).prop_map(|mtu| json!(mtu));
+    let underlay = select(vec![
+        json!("default-route"),
+        json!("eth0"),
+        json!("eth0.100"),
+        json!("mac"),
+        json!("br0"),
+        json!("ipip0"),
+        json!("eth7"),
+        json!(1500),
+    ]);
+    let layers = subsequence(vec!["vxlan", "wireguard:ipv4", "ipip"], 0..3);
+    let budget = (underlay, layers, select(vec![0, 100]), any::<Option<bool>>()).prop_map(
+        |(underlay, layers, margin, floor)| {
+            let mut budget = json!({ "underlay": underlay, "layers": layers, "margin": margin });
+            if floor == Some(true) {
+                budget["floor"] = json!(1280);
+            }
+            budget
+        },
+    );
+    prop_oneof![2 => bytes, 1 => budget]
+}
+
 fn settings() -> impl Strategy<Value = Map<String, Value>> {
     let all = (
-        select(vec![1200, 1279, 1280, 1400, 1460, 1500, 9000]),
+        mtus(),
         select(vec!["off", "strict", "loose"]),
         any::<bool>(),
         select(vec![0, 500, 1000]),

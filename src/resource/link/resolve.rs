@@ -7,6 +7,7 @@ use super::{Links, Rule, Setting};
 use crate::fact::{Fact, Field, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
+use crate::resource::mtu::Wanted;
 use crate::selector;
 use crate::snapshot::{Link, Snapshot};
 use crate::source::{Path, Span};
@@ -48,7 +49,7 @@ impl Links {
                     return;
                 }
                 match taken.iter().find(|(other, _)| other.field == setting.field) {
-                    Some((other, _)) if other.value == setting.value => {}
+                    Some((other, _)) if other.wanted == setting.wanted => {}
                     Some((other, first)) => {
                         if told.insert((other.span, setting.span)) {
                             disagree(name, other, first, setting, rule, wants);
@@ -72,8 +73,18 @@ impl Links {
         named: bool,
         wants: &mut Wants,
     ) {
-        if let (Field::Mtu, Value::Number(mtu), Some(link)) = (setting.field, &setting.value, link)
-            && let Some(message) = out_of_range(name, *mtu, link)
+        let want = Want {
+            value: setting.wanted.value(),
+            span: setting.span,
+            path: setting.path.clone(),
+            named,
+            permits_ipv6_loss: rule.allow_ipv6_loss,
+            derivation: setting.wanted.derivation(),
+        };
+        let fact = Fact::link(&self.netns, name, setting.field);
+        if let (Wanted::Value(Value::Number(mtu), _), Some(link)) = (&setting.wanted, link)
+            && setting.field == Field::Mtu
+            && let Some(message) = link.refuses_mtu(name, *mtu)
         {
             let told = wants
                 .diagnostics
@@ -85,34 +96,8 @@ impl Links {
             }
             return;
         }
-        let want = Want {
-            value: setting.value.clone(),
-            span: setting.span,
-            path: setting.path.clone(),
-            named,
-            permits_ipv6_loss: rule.allow_ipv6_loss,
-        };
-        wants.add(Fact::link(&self.netns, name, setting.field), want);
+        wants.add_wanted(fact, &setting.wanted, want);
     }
-}
-
-/// What the device says of its limits (IFLA_MIN_MTU, IFLA_MAX_MTU; 0 is no limit).
-fn out_of_range(name: LinkName, mtu: i64, link: &Link) -> Option<String> {
-    if mtu < link.min_mtu.into() {
-        return Some(format!(
-            "an MTU of {mtu} is below the least that {name} ({}) takes, {}",
-            link.kind_name(),
-            link.min_mtu
-        ));
-    }
-    if link.max_mtu != 0 && mtu > link.max_mtu.into() {
-        return Some(format!(
-            "an MTU of {mtu} is above the most that {name} ({}) takes, {}",
-            link.kind_name(),
-            link.max_mtu
-        ));
-    }
-    None
 }
 
 /// Interfaces that a glob must not reach.
@@ -151,12 +136,12 @@ fn disagree(
 ) {
     let message = format!(
         "the matches `{}` and `{}` disagree on {} of {name}: {} and {}",
-        first_rule.id, second_rule.id, first.field, first.value, second.value
+        first_rule.id, second_rule.id, first.field, first.wanted, second.wanted
     );
     wants
         .diagnostics
         .add(second.span, &*second.path, message)
-        .other(first.span, format!("`{}` wants {}", first_rule.id, first.value))
+        .other(first.span, format!("`{}` wants {}", first_rule.id, first.wanted))
         .hint(format!(
             "narrow one of the matches, or name {name} exactly: an exact name beats a match"
         ));

@@ -1,0 +1,200 @@
+//! An MTU as a document takes it: bytes, or a budget that says what stands below and in between.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::document::shape::{Field, Shape};
+use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::fact::Value;
+use crate::mtu::underlay::Underlay;
+use crate::mtu::{Budget, LEAST, Layer, MOST};
+use crate::snapshot::Scope;
+use crate::source::Node;
+
+/// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
+/// the largest that netlink can express for a device that netkeel writes.
+const BYTES: Shape = Shape::Integer {
+    min: LEAST,
+    max: MOST,
+    unit: "bytes",
+};
+
+/// The shape of an MTU, wherever a document takes one.
+pub const MTU: Shape = Shape::Either(&[BYTES, Shape::Map(FIELDS)]);
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "underlay",
+        shape: Shape::Either(&[
+            BYTES,
+            Shape::Text {
+                check: underlay,
+                what: "the name of an interface, or `default-route`",
+            },
+            Shape::Map(&[Field {
+                name: "probe",
+                shape: Shape::Text {
+                    check: probe,
+                    what: "a target",
+                },
+                required: true,
+                doc: "A target whose measured path MTU is followed. Not possible yet.",
+            }]),
+        ]),
+        required: true,
+        doc: "What the layers go over: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
+    },
+    Field {
+        name: "layers",
+        shape: Shape::List(&Shape::Text {
+            check: layer,
+            what: "a layer",
+        }),
+        required: false,
+        doc: "Layers of encapsulation from the outer to the inner, as `netkeel mtu` takes them.",
+    },
+    Field {
+        name: "margin",
+        shape: Shape::Integer {
+            min: 0,
+            max: MOST,
+            unit: "bytes",
+        },
+        required: false,
+        doc: "Bytes that are left over on purpose. Default: 0.",
+    },
+    Field {
+        name: "floor",
+        shape: BYTES,
+        required: false,
+        doc: "The least that is taken; an error where the headers leave no room for it.",
+    },
+];
+
+fn underlay(text: &str) -> Result<(), Error> {
+    Underlay::parse(text).map(|_| ())
+}
+
+fn layer(text: &str) -> Result<(), Error> {
+    Layer::parse(text, None).map(|_| ())
+}
+
+fn probe(_: &str) -> Result<(), Error> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "an underlay cannot be probed: that takes a service which keeps measuring, and there is none yet",
+    )
+    .hint("give the path's MTU as a number, or name the interface"))
+}
+
+/// A value that a document wants: itself, or what a budget comes to on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The value, and how it was derived.
+    Value(Value, Option<Arc<str>>),
+    /// An MTU that depends on the host.
+    Budget(Arc<Over>),
+}
+
+/// A budget over what a host has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// What it stands on.
+    pub underlay: Underlay,
+    /// What stands in between.
+    pub budget: Budget,
+}
+
+impl From<Value> for Wanted {
+    fn from(value: Value) -> Self {
+        Wanted::Value(value, None)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::Value(value, _) => value.fmt(f),
+            Wanted::Budget(over) => write!(f, "a budget over {}", over.underlay),
+        }
+    }
+}
+
+impl Wanted {
+    /// Reads an MTU that has the right shape; a budget over a number is derived here and now.
+    pub fn mtu(node: &Node, path: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if let Some(bytes) = node.integer() {
+            return Some(Value::Number(bytes).into());
+        }
+        let number = |key: &str| node.get(key).and_then(Node::integer);
+        let below = node.get("underlay")?;
+        let underlay = Underlay::parse(&below.scalar()?).ok()?;
+        let layers = node.get("layers").map(Node::items).unwrap_or_default();
+        let layers = layers.iter().map(|item| Layer::parse(item.text()?, None).ok());
+        let over = Over {
+            underlay,
+            budget: Budget {
+                layers: layers.collect::<Option<_>>()?,
+                margin: number("margin").unwrap_or(0),
+                floor: number("floor"),
+                ..Budget::default()
+            },
+        };
+        let Underlay::Mtu(mtu) = over.underlay else {
+            return Some(Wanted::Budget(Arc::new(over)));
+        };
+        match over.budget.derive(mtu, "") {
+            Ok(answer) => Some(Wanted::Value(
+                Value::Number(answer.mtu),
+                Some(Budget::line(&answer).into()),
+            )),
+            Err(error) => {
+                let key = if over.budget.floor.is_some() {
+                    "floor"
+                } else {
+                    "underlay"
+                };
+                let span = node.get(key).map_or(node.span, |node| node.span);
+                diagnostics
+                    .add(span, format!("{path}.{key}"), error.message)
+                    .hints
+                    .extend(error.hints);
+                None
+            }
+        }
+    }
+
+    /// The value; none yet, which is 0, where a budget gives it on a host.
+    pub fn value(&self) -> Value {
+        match self {
+            Wanted::Value(value, _) => value.clone(),
+            Wanted::Budget(_) => Value::Number(0),
+        }
+    }
+
+    /// How the value was derived, where that is known already.
+    pub fn derivation(&self) -> Option<Arc<str>> {
+        match self {
+            Wanted::Value(_, derivation) => derivation.clone(),
+            Wanted::Budget(_) => None,
+        }
+    }
+
+    /// Adds what a budget stands on.
+    pub fn scope_of_underlay(&self, scope: &mut Scope) {
+        if let Wanted::Budget(over) = self {
+            scope.default_routes |= over.underlay == Underlay::DefaultRoute;
+        }
+    }
+
+    /// Adds what must be read to write it to an interface, and what it stands on.
+    pub fn scope_of_mtu(&self, scope: &mut Scope) {
+        self.scope_of_underlay(scope);
+        match self {
+            Wanted::Value(Value::Number(mtu), _) => scope.of_mtu(*mtu),
+            Wanted::Value(..) => {}
+            // What it comes to is not known, and may cost IPv6.
+            Wanted::Budget(_) => scope.of_mtu(LEAST),
+        }
+    }
+}
