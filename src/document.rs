@@ -18,7 +18,8 @@ use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{Entry, EntryName};
 use crate::persist;
-use crate::resource::{Context, KINDS, Section, nflog};
+use crate::replication::Replication;
+use crate::resource::{Context, KINDS, Section, nflog, replicate};
 use crate::snapshot::{Scope, Snapshot};
 use crate::source::{Node, Path, Span, canonical, merge};
 use crate::sysctl_key::SysctlKey;
@@ -49,6 +50,8 @@ pub struct Document {
     pub limits: Limits,
     /// Its entries of `nflog`, which `replicate` refers to.
     pub nflog: BTreeMap<EntryName, Entry>,
+    /// What its worker does, when it wants one.
+    pub replicate: Option<Replication>,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
@@ -222,6 +225,7 @@ impl Document {
                 allowed: BTreeMap::new(),
                 limits: Limits::default(),
                 nflog: BTreeMap::new(),
+                replicate: None,
                 sections: Vec::new(),
                 span,
             };
@@ -247,6 +251,7 @@ impl Document {
             .iter()
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
+        let replicate = replicate::replication(&whole, diagnostics);
         let allowed = whole.get("allow").map(Node::entries).unwrap_or_default().iter();
         let allowed = allowed
             .filter_map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.to_owned())))
@@ -277,6 +282,7 @@ impl Document {
             allowed,
             limits,
             nflog: whole.get("nflog").map(nflog::entries).unwrap_or_default(),
+            replicate,
             sections,
             span,
         }

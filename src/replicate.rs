@@ -5,6 +5,7 @@ mod control;
 mod nflog;
 mod pace;
 mod peers;
+mod peers_file;
 mod privileges;
 mod seccomp;
 mod send;

@@ -43,6 +43,15 @@ pub struct Settings {
     pub dry_run: bool,
 }
 
+/// What a document says of replication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replication {
+    /// What the worker is told; a file may name more peers.
+    pub settings: Settings,
+    /// That file.
+    pub peers_file: Option<String>,
+}
+
 /// How copies reach the peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,6 +5,7 @@ pub mod cni;
 pub mod link;
 pub mod mtu;
 pub mod nflog;
+pub mod replicate;
 pub mod sysctl;
 pub mod tunnel;
 
@@ -25,6 +26,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &link::Kind,
     &tunnel::Kind,
     &nflog::Kind,
+    &replicate::Kind,
     &cni::Kind,
 ];
 

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::control::Control;
+use super::peers_file::PeersFile;
 use crate::error::{Error, ErrorKind};
 use crate::kernel;
 use crate::netns::Netns;
 use crate::replication::lifecycle::{Action, Event, Lifecycle, Phase};
-use crate::replication::{FromWorker, Settings, Statistics, ToWorker};
+use crate::replication::{FromWorker, Replication, Settings, Statistics, ToWorker};
 
 /// The verb that makes netkeel the worker; not for people.
 pub(crate) const VERB: &str = "replicate-worker";
@@ -46,7 +47,7 @@ pub enum Health {
     Off,
     /// They are, to all peers.
     Good,
-    /// They are, and some peers cannot be reached.
+    /// They are, and some peers cannot be reached, or their file cannot be read.
     Partly,
     /// They are judged and not sent: `dry_run`.
     Dry,
@@ -87,6 +88,10 @@ pub struct Supervisor {
     program: PathBuf,
     begin: Instant,
     lifecycle: Lifecycle,
+    /// What the document says.
+    wanted: Option<Replication>,
+    file: Option<PeersFile>,
+    /// What the worker was told: the document and the file together.
     settings: Option<Settings>,
     running: Option<Running>,
     /// Workers that were told to end and have not yet.
@@ -109,6 +114,8 @@ impl Supervisor {
             program: program.unwrap_or_else(|| "/proc/self/exe".into()),
             begin: Instant::now(),
             lifecycle: Lifecycle::default(),
+            wanted: None,
+            file: None,
             settings: None,
             running: None,
             ending: Vec::new(),
@@ -118,20 +125,53 @@ impl Supervisor {
 
     /// Says what the worker is to do from now on; nothing ends it. A worker that runs is told, and
     /// loses no packets by it.
-    pub fn want(&mut self, settings: Option<Settings>) -> Vec<Note> {
-        if settings == self.settings {
-            return Vec::new();
-        }
-        let wanted = settings.is_some();
-        self.settings = settings;
+    pub fn want(&mut self, wanted: Option<Replication>) -> Vec<Note> {
         let mut notes = Vec::new();
+        if wanted == self.wanted {
+            return notes;
+        }
+        let path = wanted.as_ref().and_then(|wanted| wanted.peers_file.as_deref());
+        if path != self.file.as_ref().map(PeersFile::path) {
+            self.file = path.map(PeersFile::new);
+        }
+        self.wanted = wanted;
+        self.look_at_file(&mut notes);
+        self.tell(&mut notes);
+        notes
+    }
+
+    fn look_at_file(&mut self, notes: &mut Vec<Note>) -> bool {
+        let Some(file) = &mut self.file else {
+            return false;
+        };
+        let changed = file.look(Instant::now());
+        if let (true, Some(trouble)) = (changed, file.trouble()) {
+            notes.push(Note {
+                severity: Severity::Error,
+                text: format!("{trouble}: the peers stay as they were"),
+            });
+        }
+        changed
+    }
+
+    /// Makes settings of the document and the file, and tells the worker when they are others.
+    fn tell(&mut self, notes: &mut Vec<Note>) {
+        let settings = self.wanted.as_ref().map(|wanted| {
+            let mut settings = wanted.settings.clone();
+            let more = self.file.as_ref().map(PeersFile::peers).unwrap_or_default();
+            settings.peers.extend(more);
+            settings
+        });
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
         if let (Some(running), Some(settings)) = (&mut self.running, &self.settings) {
             running
                 .control
                 .tell(&ToWorker::Configure(Box::new(settings.clone())));
         }
-        self.step(Event::Wanted(wanted), &mut notes);
-        notes
+        self.step(Event::Wanted(self.settings.is_some()), notes);
     }
 
     /// The descriptor to poll for reading; it changes when the worker is started again.
@@ -144,12 +184,16 @@ impl Supervisor {
         let lifecycle = self.lifecycle.due().map(|due| self.begin + due);
         let behind = self.running.as_ref().is_some_and(|one| one.control.is_behind());
         let look = (!self.ending.is_empty() || behind).then(|| Instant::now() + LOOK);
-        lifecycle.into_iter().chain(look).min()
+        let file = self.file.as_ref().map(PeersFile::due);
+        lifecycle.into_iter().chain(look).chain(file).min()
     }
 
     /// Hears what the worker says and does what is due.
     pub fn poll(&mut self) -> Vec<Note> {
         let mut notes = Vec::new();
+        if self.look_at_file(&mut notes) {
+            self.tell(&mut notes);
+        }
         self.hear(&mut notes);
         self.step(Event::Tick, &mut notes);
         let now = Instant::now();
@@ -171,7 +215,7 @@ impl Supervisor {
             pid: running.map(|running| running.child.id()),
             uid: running.and_then(|running| running.uid),
             restarts: self.lifecycle.restarts(),
-            error: self.error.clone(),
+            error: self.error.clone().or_else(|| self.trouble().map(str::to_owned)),
             statistics: running.and_then(|running| running.statistics.clone()),
         }
     }
@@ -190,7 +234,7 @@ impl Supervisor {
             Health::Bad
         } else if settings.dry_run {
             Health::Dry
-        } else if peers.iter().any(|peer| peer.state.is_amiss()) {
+        } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.is_amiss()) {
             Health::Partly
         } else {
             Health::Good
@@ -205,6 +249,11 @@ impl Supervisor {
             std::thread::sleep(Duration::from_millis(5));
             self.poll();
         }
+    }
+
+    /// What is wrong with the file of peers.
+    fn trouble(&self) -> Option<&str> {
+        self.file.as_ref()?.trouble()
     }
 
     fn step(&mut self, event: Event, notes: &mut Vec<Note>) {

@@ -8,7 +8,7 @@ use netkeel::replicate::Health;
 
 use super::sample::Sample;
 use super::wire::Sender;
-use super::world::{VIP, Worker, World};
+use super::world::{VIP, Worker, World, wanted};
 
 fn sample(number: u16) -> Sample {
     Sample {
@@ -95,7 +95,7 @@ fn a_group_that_another_program_reads_is_an_error_that_says_so() {
         supervisor: netkeel::replicate::Supervisor::new(node.host.netns(), Some(program)),
         said: Vec::new(),
     };
-    second.supervisor.want(Some(world.settings()));
+    second.supervisor.want(Some(wanted(world.settings())));
     let status = second.until("it tried thrice", |status| status.restarts >= 3);
     assert_eq!(status.health, Health::Bad);
     let error = status.error.unwrap();
@@ -115,7 +115,7 @@ fn new_settings_and_a_flapping_interface_lose_nothing_that_is_due() {
     for round in 0..20u16 {
         let mut settings = world.settings();
         settings.ttl = Some(20 + round as u8);
-        worker.supervisor.want(Some(settings));
+        worker.supervisor.want(Some(wanted(settings)));
         for number in 0..100 {
             let sample = sample(1_000 + round * 100 + number);
             router.send(&sample.bytes(), sample.vip);
@@ -141,11 +141,11 @@ fn new_settings_and_a_flapping_interface_lose_nothing_that_is_due() {
     node.host.sh(
         "ip address add 10.0.0.1/24 dev eth0; ip link set eth0 up; ip route replace default via 10.0.0.254",
     );
-    let (capture, wanted) = peers[0].capture();
+    let (capture, too_big) = peers[0].capture();
     std::thread::sleep(Duration::from_secs(3));
     router.send(&sample(9).bytes(), sample(9).vip);
     assert_eq!(
-        capture.wait(1, &wanted).len(),
+        capture.wait(1, &too_big).len(),
         1,
         "{:#?}",
         worker.supervisor.status()
@@ -155,4 +155,31 @@ fn new_settings_and_a_flapping_interface_lose_nothing_that_is_due() {
     });
     assert_eq!((status.pid, status.restarts), (Some(pid), 0));
     assert_eq!(descriptors(pid), before);
+}
+
+#[test]
+fn a_file_of_peers_is_read_again_when_it_changes() {
+    let world = World::new(3);
+    let (node, peers) = world.nodes.split_first().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("peers");
+    fs::write(&path, format!("{}\n", peers[0].address)).unwrap();
+    let mut replication = wanted(world.settings());
+    replication.settings.peers.clear();
+    replication.peers_file = Some(path.to_str().unwrap().to_owned());
+    let mut worker = Worker::start(node, world.settings());
+    worker.supervisor.want(Some(replication));
+    let served = |worker: &mut Worker, number: usize| {
+        worker.until(&format!("{number} peers are served"), |status| {
+            let peers = status.statistics.iter().flat_map(|one| &one.peers);
+            peers.filter(|peer| peer.state.is_served()).count() == number
+        })
+    };
+    assert_eq!(served(&mut worker, 1).health, Health::Good);
+    fs::write(&path, format!("{}\n{}\n", peers[0].address, peers[1].address)).unwrap();
+    served(&mut worker, 2);
+    fs::write(&path, "nonsense\n").unwrap();
+    let status = worker.until("it complains", |status| status.error.is_some());
+    assert_eq!(status.health, Health::Partly);
+    served(&mut worker, 2);
 }

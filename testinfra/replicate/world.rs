@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use netkeel::limit::{Limits, Rate};
 use netkeel::packet::Floor;
 use netkeel::replicate::{Status, Supervisor};
-use netkeel::replication::{Mode, PeerState, Settings};
+use netkeel::replication::{Mode, PeerState, Replication, Settings};
 
 use super::namespace::Namespace;
 use super::wire::{Capture, Frame, Wanted};
@@ -179,6 +179,14 @@ END"
     }
 }
 
+/// What a document would say.
+pub fn wanted(settings: Settings) -> Replication {
+    Replication {
+        settings,
+        peers_file: None,
+    }
+}
+
 /// A worker that runs in a namespace.
 pub struct Worker {
     pub supervisor: Supervisor,
@@ -193,7 +201,7 @@ impl Worker {
             supervisor: Supervisor::new(node.host.netns(), Some(program)),
             said: Vec::new(),
         };
-        worker.supervisor.want(Some(settings));
+        worker.supervisor.want(Some(wanted(settings)));
         worker.until("every peer is settled", |status| {
             status.statistics.as_ref().is_some_and(|statistics| {
                 let mut peers = statistics.peers.iter();
