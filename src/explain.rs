@@ -3,6 +3,7 @@
 //! known to write it.
 
 mod combine;
+mod holder;
 mod key;
 mod link;
 mod writer;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use combine::{Combined, Rule};
+pub use holder::{Act, Held, Kept};
 pub use key::{KeyExplained, key};
 pub use link::{Device, LinkExplained, keys_of, link};
 pub use writer::{Clue, WATCHED, Writer, udev_rules, writers as writers_of};
@@ -30,6 +32,8 @@ pub struct Host<'a> {
     pub files: &'a Files,
     /// What shows who is at work here.
     pub evidence: &'a Evidence,
+    /// What netkeel keeps of earlier runs.
+    pub kept: Kept<'a>,
     /// It is the host's own namespace, the one that the files are applied in; none when that cannot
     /// be told.
     pub initial: Option<bool>,

@@ -152,6 +152,11 @@ impl Ledger {
         self.claims.iter().filter(move |claim| claim.owner == owner)
     }
 
+    /// All that is held, in the order of the facts.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.iter()
+    }
+
     /// An apply was committed, as far as the log goes back.
     pub fn holds_those_of(&self, transaction: &str) -> bool {
         self.committed.contains(transaction)

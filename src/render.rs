@@ -7,6 +7,7 @@ pub mod markdown;
 pub mod mtu;
 pub mod paint;
 pub mod text;
+pub mod utc;
 
 use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};

@@ -9,18 +9,21 @@ use super::arguments::Place;
 use super::{exit, output};
 use crate::document::suggestion::nearest;
 use crate::error::{Error, ErrorKind};
-use crate::explain::{self, Host, KeyExplained, LinkExplained};
+use crate::explain::{self, Act, Host, Kept, KeyExplained, LinkExplained};
 use crate::kernel::namespace::{Identity, identify};
 use crate::kernel::{self, Kernel, Live};
+use crate::ledger::Ledger;
 use crate::link_name::LinkName;
 use crate::render;
 use crate::snapshot::Snapshot;
+use crate::store::{Done, Store};
 use crate::sysctl_key::SysctlKey;
 
 /// Tells why a sysctl, or a setting of an interface, is what it is: its live value, the effective
-/// value and the key that decides it, the file and line of sysctl.d that wins at boot and for an
-/// interface that appears later (under systemd's rules, and under procps's where they differ), every
-/// line that loses and why, and who else is known to write it.
+/// value and the key that decides it, the owner that holds it with what was there before and who
+/// wrote it last, the file and line of sysctl.d that wins at boot and for an interface that appears
+/// later (under systemd's rules, and under procps's where they differ), every line that loses and
+/// why, and who else is known to write it.
 ///
 /// Exit status: 0; 1 when there is no such key or interface, or something could not be read.
 #[derive(Debug, Args)]
@@ -84,10 +87,19 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         let beside = key.as_ref().ok().and_then(kernel::beside);
         snapshot.map(|snapshot| (snapshot, beside))
     })??;
+    // Where nothing was kept, or may be looked at, nobody is known to hold anything.
+    let (ledger, acts) = match Store::open(&netns) {
+        Ok(store) => (store.readable_ledger()?, acts(&store)?),
+        Err(_) => (Ledger::default(), Vec::new()),
+    };
     let host = Host {
         snapshot: &snapshot,
         files: &sysctl_d,
         evidence: &evidence,
+        kept: Kept {
+            ledger: Some(&ledger),
+            acts: &acts,
+        },
         initial: identify(&netns).ok().map(|identity| identity == Identity::Host),
     };
     let explained = match (link.and_then(|name| explain::link(&host, name)), key) {
@@ -129,6 +141,22 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         exit::ERROR
     })
+}
+
+/// The history, as far as it may be seen.
+fn acts(store: &Store) -> Result<Vec<Act>, Error> {
+    let act = |done: Done| Act {
+        time: done.time,
+        actor: done.actor,
+        document: done.document,
+        result: done.result,
+        commands: done.commands,
+    };
+    match store.history() {
+        Ok(history) => Ok(history.into_iter().map(act).collect()),
+        Err(error) if error.kind == ErrorKind::Permission => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A key that the kernel or a file knows, or that an interface of that name would have.

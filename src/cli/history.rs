@@ -6,6 +6,7 @@ use super::arguments::Place;
 use super::{exit, output};
 use crate::error::Error;
 use crate::render::count;
+use crate::render::utc::utc;
 use crate::store::Store;
 
 /// Shows what was applied here, newest first: when, by whom, from which document, with what result.
@@ -51,39 +52,4 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         &out
     })?;
     Ok(exit::OK)
-}
-
-/// Seconds since 1970 as `2026-11-20 17:55:49 UTC`: days to a civil date as Howard Hinnant has it.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_reads_as_a_date() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(utc(951_827_696), "2000-02-29 12:34:56 UTC");
-        assert_eq!(utc(1_795_197_349), "2026-11-20 17:55:49 UTC");
-    }
 }

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use super::combine::{self, Combined, Rule};
+use super::holder::{Held, held};
 use super::writer::{self, Writer};
 use super::{Host, Live, live};
+use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::sysctl_d::{Answers, Fate, How, Mention, answer};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
@@ -25,6 +27,9 @@ pub struct KeyExplained {
     /// For `all.rp_filter`: the interfaces whose own value is smaller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decides_on: Vec<LinkName>,
+    /// The owner that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// What sysctl.d says.
     pub sysctl_d: Answers,
     /// Who else writes it.
@@ -58,6 +63,7 @@ pub fn key(host: &Host<'_>, key: &SysctlKey) -> KeyExplained {
         combined: combine::combined(host, key),
         rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
         decides_on: combine::outvoted(host, key),
+        held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
         writers: writer::writers(key, host.evidence, host.snapshot),
         notes: notes(host, key, &live, &sysctl_d),
         key: key.clone(),

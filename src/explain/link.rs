@@ -4,7 +4,10 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::Host;
+use super::holder::{Held, held};
 use super::key::{KeyExplained, key};
+use crate::fact::Object;
+use crate::ledger::Ledger;
 use crate::link_name::LinkName;
 use crate::selector;
 use crate::snapshot::Link;
@@ -17,6 +20,9 @@ pub struct LinkExplained {
     pub link: LinkName,
     /// What it is.
     pub device: Device,
+    /// What an owner holds of it, beside its settings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// Its settings that are sysctls.
     pub settings: Vec<KeyExplained>,
     /// What else to know, a sentence each.
@@ -88,10 +94,21 @@ pub fn link(host: &Host<'_>, name: LinkName) -> Option<LinkExplained> {
     let settings = keys_of(name).iter().map(|of| key(host, of)).collect();
     Some(LinkExplained {
         notes: notes(name, &device),
+        held: of_device(host, name),
         link: name,
         device,
         settings,
     })
+}
+
+/// What is held of an interface and is no sysctl.
+fn of_device(host: &Host<'_>, name: LinkName) -> Vec<Held> {
+    let claims = host.kept.ledger.into_iter().flat_map(Ledger::claims);
+    let of_it = claims.filter(|claim| matches!(claim.fact.object, Object::Link(link) if link == name));
+    of_it
+        .filter(|claim| claim.fact.field.sysctl_of(name).is_none())
+        .filter_map(|claim| held(&host.kept, &claim.fact))
+        .collect()
 }
 
 fn device(host: &Host<'_>, link: &Link) -> Device {

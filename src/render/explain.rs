@@ -5,7 +5,8 @@ mod device;
 use std::fmt::Write as _;
 
 use super::paint::Paint;
-use crate::explain::{Combined, KeyExplained, LinkExplained, Live, Rule, Writer};
+use super::utc::utc;
+use crate::explain::{Combined, Held, KeyExplained, LinkExplained, Live, Rule, Writer};
 use crate::sysctl_d::{Answer, Fate, How, Mention, Outcome, Place};
 use crate::sysctl_key::SysctlKey;
 
@@ -24,6 +25,9 @@ pub fn key(explained: &KeyExplained, paint: Paint) -> String {
 pub fn link(explained: &LinkExplained, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.bold(format_args!("interface {}", explained.link)));
     device::device(&mut out, &explained.device);
+    for held in &explained.held {
+        holder(&mut out, held, true);
+    }
     for setting in &explained.settings {
         let _ = writeln!(out, "\n{}", paint.bold(&setting.key));
         values(&mut out, setting, paint);
@@ -71,6 +75,9 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
         let names: Vec<String> = explained.decides_on.iter().map(ToString::to_string).collect();
         row(out, "decides on", shortened(&names));
     }
+    if let Some(held) = &explained.held {
+        holder(out, held, false);
+    }
     let answers = &explained.sysctl_d;
     boot(out, explained, &answers.systemd, &answers.procps);
     later(out, explained, &answers.systemd, &answers.procps);
@@ -79,6 +86,38 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
     }
     for mention in &answers.lines {
         line(out, mention, paint);
+    }
+}
+
+/// Who holds a fact. `names` tells which one.
+fn holder(out: &mut String, held: &Held, names: bool) {
+    let Held {
+        fact,
+        owner,
+        found,
+        wrote,
+        with,
+        last,
+    } = held;
+    let fact = if names { format!(" {fact}:") } else { String::new() };
+    let verb = match with {
+        Some(with) => format!("changed with {with} to {wrote}"),
+        None => format!("wrote {wrote}"),
+    };
+    row(
+        out,
+        "held by",
+        format_args!("owner {owner}:{fact} {verb}, found {found}"),
+    );
+    if let Some(act) = last {
+        let document = act.document.get(..12).unwrap_or(&act.document);
+        let time = utc(act.time);
+        row(
+            out,
+            "",
+            format_args!("{}, {time}, document {document}", act.result),
+        );
+        row(out, "", format_args!("by {}", act.actor));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::explain::{self, Evidence, Host};
+use crate::explain::{self, Act, Evidence, Host, Kept};
+use crate::fact::{Fact, Field, Value};
+use crate::ledger::{Claim, Ledger, claims_line, first_line};
 use crate::netns::Netns;
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
@@ -54,6 +56,27 @@ fn snapshot() -> Snapshot {
     snapshot
 }
 
+/// puppet keeps eth0 strict and its MTU.
+fn kept() -> (Ledger, Vec<Act>) {
+    let claim = |field, found, wrote| Claim {
+        fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
+        owner: "puppet".into(),
+        found: Some(Value::Number(found)),
+        wrote: Some(Value::Number(wrote)),
+        beside: None,
+    };
+    let claims = vec![claim(Field::RpFilter, 2, 1), claim(Field::Mtu, 9000, 1500)];
+    let text = first_line().unwrap() + &claims_line("1", claims).unwrap();
+    let act = Act {
+        time: 1_795_197_349,
+        actor: "uid 0, pid 812: netkeel apply".into(),
+        document: "0123456789abcdef".into(),
+        result: "applied".into(),
+        commands: vec!["sysctl -w net.ipv4.conf.eth0.rp_filter=1".into()],
+    };
+    (Ledger::read(&text).unwrap(), vec![act])
+}
+
 fn files() -> Files {
     let file = |directory, name: &str, text: &str| File {
         directory,
@@ -93,10 +116,15 @@ fn told(what: &str) -> String {
         )]
         .into(),
     };
+    let (ledger, acts) = kept();
     let host = Host {
         snapshot: &snapshot,
         files: &files,
         evidence: &evidence,
+        kept: Kept {
+            ledger: Some(&ledger),
+            acts: &acts,
+        },
         initial: Some(true),
     };
     match explain::link(&host, what.parse().unwrap_or_else(|_| "no-link".parse().unwrap())) {
@@ -247,4 +275,20 @@ fn an_interface_with_all_its_settings() {
       note       its MTU 9000 is above that of eth0 below it, 1500
       note       net/ipv4/conf/eth0.7/rp_filter is 1 now: what sysctl.d says was changed since, or never applied
     ");
+}
+
+#[test]
+fn what_an_owner_holds() {
+    let rows = |what| {
+        let told = told(what);
+        let lines = told.lines().skip_while(|line| !line.contains("held by"));
+        let of_it = lines.take_while(|line| !line.contains("at boot") && !line.is_empty());
+        of_it.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(rows("net.ipv4.conf.eth0.rp_filter"), @"
+    held by    owner puppet: wrote 1 (strict), found 2 (loose)
+               applied, 2026-11-20 17:55:49 UTC, document 0123456789ab
+               by uid 0, pid 812: netkeel apply
+    ");
+    insta::assert_snapshot!(rows("eth0"), @"  held by    owner puppet: link eth0 mtu: wrote 1500, found 9000");
 }
