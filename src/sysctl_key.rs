@@ -9,8 +9,31 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
+use crate::fact::Field;
 use crate::from_text;
 use crate::link_name::LinkName;
+
+/// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, also
+/// when its value stays (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
+/// `addrconf_disable_ipv6` and `addrconf_sysctl_addr_gen_mode`, net/ipv6/addrconf.c).
+pub const COPIED_FROM_ALL: &[&str] = &[
+    "forwarding",
+    "disable_ipv6",
+    "ignore_routes_with_linkdown",
+    "addr_gen_mode",
+];
+
+/// The leaves of `net.ipv4.conf` whose `default` nobody follows: they are not written through
+/// `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
+pub const NOT_FOLLOWED: &[&str] = &[
+    "disable_policy",
+    "disable_xfrm",
+    "drop_unicast_in_l2_multicast",
+    "forwarding",
+    "mc_forwarding",
+    "promote_secondaries",
+    "route_localnet",
+];
 
 /// A path below /proc/sys with `/` between its components: `net/ipv4/conf/eth0.100/rp_filter`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,8 +167,33 @@ impl SysctlKey {
             ]),
             "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
             "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
+            "net/ipv6/conf/all/ignore_routes_with_linkdown" => {
+                known(&["net/ipv6/conf/default/ignore_routes_with_linkdown"])
+            }
+            "net/ipv6/conf/all/addr_gen_mode" => known(&["net/ipv6/conf/default/addr_gen_mode"]),
             _ => Vec::new(),
         }
+    }
+
+    /// Writing it may change the same setting of interfaces: `all` of four settings of IPv6 is
+    /// copied to each (net/ipv6/addrconf.c), and `default` of those of IPv4 to interfaces that
+    /// nobody touched (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
+    pub fn copied_to_links(&self) -> bool {
+        let Some(parts) = self.per_interface().filter(|parts| parts.table == "conf") else {
+            return false;
+        };
+        match (parts.family, parts.slot) {
+            ("ipv6", Slot::All) => COPIED_FROM_ALL.contains(&parts.leaf),
+            ("ipv4", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
+            _ => false,
+        }
+    }
+
+    /// Every dump of interfaces carries the setting.
+    pub fn is_of_every_dump(&self) -> bool {
+        self.per_interface().is_some_and(|parts| {
+            parts.table == "conf" && Field::of_sysctl(parts.family, parts.leaf).is_some()
+        })
     }
 }
 

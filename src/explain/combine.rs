@@ -84,6 +84,8 @@ const IPV4: &[(&str, Rule, bool)] = &[
 const IPV6: &[(&str, Rule, bool)] = &[
     ("forwarding", Rule::Copied, false),
     ("disable_ipv6", Rule::Copied, false),
+    ("ignore_routes_with_linkdown", Rule::Copied, false),
+    ("addr_gen_mode", Rule::Copied, false),
     ("proxy_ndp", Rule::Or, false),
     ("accept_ra", Rule::Own, false),
     ("accept_redirects", Rule::Own, false),
@@ -91,7 +93,6 @@ const IPV6: &[(&str, Rule, bool)] = &[
     ("mtu", Rule::Own, false),
     ("hop_limit", Rule::Own, false),
     ("use_tempaddr", Rule::Own, false),
-    ("addr_gen_mode", Rule::Own, false),
 ];
 
 /// The rule of a key; none for one that no interface has.

@@ -81,6 +81,10 @@ fn writes(command: &str, fact: &Fact) -> bool {
             let words: Vec<&str> = plain.splitn(2, ' ').collect();
             return matches!(words.as_slice(), ["write" | "rm", file] if *file == path.to_string_lossy());
         }
+        Object::Plugin { file, kind } => {
+            let of_it = plain.contains(&format!(r#".type == "{kind}""#));
+            return of_it && plain.ends_with(&format!(" {}", file.display()));
+        }
         Object::Sysctl(key) => return sysctl(key),
         Object::Link(name) => name,
     };

@@ -3,6 +3,7 @@
 
 mod execute;
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot};
+use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -153,7 +155,8 @@ impl Kernel for Live {
             ..Snapshot::empty(self.netns.clone())
         };
         self.read_links(scope, &mut snapshot)?;
-        for key in &scope.sysctls {
+        let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(snapshot.links.keys().copied()).collect();
+        for key in scope.sysctls.union(&of_every_link) {
             match self.sysctls.read(key) {
                 Ok(reading) => {
                     snapshot.sysctls.insert(key.clone(), reading);

@@ -8,6 +8,7 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
+use crate::sysctl_key::SysctlKey;
 
 /// The model kernel as a [`Kernel`].
 #[derive(Clone, Debug)]
@@ -85,7 +86,8 @@ impl Kernel for Modelled {
                 link.driver = None;
             }
         }
-        for key in &scope.sysctls {
+        let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(host.links.keys().copied()).collect();
+        for key in scope.sysctls.union(&of_every_link) {
             let reading = match host.sysctls.get(key) {
                 Some(reading) => reading.clone(),
                 // A fact of a link under its other name.

@@ -114,7 +114,7 @@ fn scope_of(ledger: &Ledger, owner: &str) -> Scope {
                 object: Object::Sysctl(key),
                 ..
             } => {
-                scope.sysctls.extend(key.written_beside());
+                scope.of_copies(key);
                 scope.sysctls.insert(key.clone());
             }
             Fact {

@@ -135,9 +135,7 @@ impl Section for Sysctls {
             if let Object::Sysctl(key) = Fact::sysctl(&self.netns, &entry.key).object {
                 scope.sysctls.insert(key);
             }
-            for beside in entry.key.written_beside() {
-                scope.sysctls.insert(beside);
-            }
+            scope.of_copies(&entry.key);
             match entry.key.per_interface() {
                 Some(PerInterface {
                     family,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Families;
 use super::model::IPV6_MIN_MTU;
+use crate::link_name::LinkName;
 use crate::persist;
 use crate::sysctl_key::{Slot, SysctlKey};
 use crate::tunnel_mode::TunnelMode;
@@ -20,6 +21,8 @@ pub struct Scope {
     pub drivers: bool,
     /// These sysctls.
     pub sysctls: BTreeSet<SysctlKey>,
+    /// Settings of every interface, each by its key of `default`.
+    pub of_every_link: BTreeSet<SysctlKey>,
     /// These files.
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
@@ -115,6 +118,7 @@ impl Scope {
             },
             drivers: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
+            of_every_link: BTreeSet::new(),
             files: [persist::path("default")].into(),
             default_routes: true,
             cni: CniScope {
@@ -161,6 +165,33 @@ impl Scope {
         self
     }
 
+    /// Adds what the kernel copies a key of `all` or `default` to: `default`, and the same setting of
+    /// every interface.
+    pub fn of_copies(&mut self, key: &SysctlKey) {
+        self.sysctls.extend(key.written_beside());
+        let copied = key.copied_to_links() && !key.is_of_every_dump();
+        self.of_every_link
+            .extend(key.in_slot("default").filter(|_| copied));
+    }
+
+    /// The keys of the settings of these interfaces.
+    pub fn keys_of<'a>(
+        &'a self,
+        links: impl Iterator<Item = LinkName> + 'a,
+    ) -> impl Iterator<Item = SysctlKey> + 'a {
+        links.flat_map(|name| {
+            self.of_every_link.iter().filter_map(move |key| {
+                let parts = key.per_interface()?;
+                Some(SysctlKey::of_interface(
+                    parts.family,
+                    parts.table,
+                    name,
+                    parts.leaf,
+                ))
+            })
+        })
+    }
+
     /// Adds what another scope names.
     pub fn extend(&mut self, other: Scope) {
         let Scope {
@@ -168,6 +199,7 @@ impl Scope {
             families,
             drivers,
             sysctls,
+            of_every_link,
             files,
             default_routes,
             cni,
@@ -183,6 +215,7 @@ impl Scope {
         self.families.ipv6 |= families.ipv6;
         self.drivers |= drivers;
         self.sysctls.extend(sysctls);
+        self.of_every_link.extend(of_every_link);
         self.files.extend(files);
         self.default_routes |= default_routes;
         self.cni.directory |= cni.directory;

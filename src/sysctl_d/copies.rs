@@ -15,10 +15,12 @@ pub(super) struct Sources {
 
 const IPV4: &[&str] = &["net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"];
 const IPV6: &[&str] = &["net/ipv6/conf/all/forwarding"];
+const LINKDOWN: &[&str] = &["net/ipv6/conf/all/ignore_routes_with_linkdown"];
+const ADDR_GEN_MODE: &[&str] = &["net/ipv6/conf/all/addr_gen_mode"];
 const DISABLE: &[&str] = &["net/ipv6/conf/all/disable_ipv6"];
 
 /// What else writes a key: `inet_forward_change` (net/ipv4/devinet.c), `addrconf_fixup_forwarding`
-/// and `addrconf_disable_ipv6` (net/ipv6/addrconf.c).
+/// and its like (net/ipv6/addrconf.c; see [`COPIED_FROM_ALL`](crate::sysctl_key::COPIED_FROM_ALL)).
 pub(super) fn sources(key: &SysctlKey) -> Option<Sources> {
     let ipv4 = |inverted| {
         Some(Sources {
@@ -51,6 +53,8 @@ pub(super) fn sources(key: &SysctlKey) -> Option<Sources> {
         ("ipv4", "accept_redirects", Slot::All) => ipv4(true),
         ("ipv6", "forwarding", Slot::Default | Slot::Link(_)) => ipv6(IPV6),
         ("ipv6", "disable_ipv6", Slot::Default | Slot::Link(_)) => ipv6(DISABLE),
+        ("ipv6", "ignore_routes_with_linkdown", Slot::Default | Slot::Link(_)) => ipv6(LINKDOWN),
+        ("ipv6", "addr_gen_mode", Slot::Default | Slot::Link(_)) => ipv6(ADDR_GEN_MODE),
         _ => None,
     }
 }

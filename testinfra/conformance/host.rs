@@ -23,7 +23,14 @@ pub const LEAVES: &[&str] = &[
 /// Those of them whose `default` the kernel copies to interfaces (`devinet_conf_proc`).
 const FOLLOWED: &[&str] = &["rp_filter", "arp_ignore", "accept_redirects"];
 
-pub const LEAVES6: &[&str] = &["forwarding", "disable_ipv6", "keep_addr_on_down", "accept_ra"];
+pub const LEAVES6: &[&str] = &[
+    "forwarding",
+    "disable_ipv6",
+    "keep_addr_on_down",
+    "accept_ra",
+    "ignore_routes_with_linkdown",
+    "addr_gen_mode",
+];
 
 const LINKS: &[&str] = &[
     "lo", "va0", "vb0", "va1", "vb1", "va2", "vb2", "br0", "mv0", "mv1", "mvbr", "vx0",

@@ -45,7 +45,7 @@ pub fn look(world: &World) -> Observed {
 }
 
 /// How often an interface is given time to come up, 5 ms each.
-const PATIENCE: usize = 400;
+const PATIENCE: usize = 4000;
 
 /// The interfaces, once the kernel is done with what it does by itself: carriers, and link-local
 /// addresses.

@@ -5,19 +5,7 @@ use super::{Change, Model};
 use crate::fact::{Fact, Field, Value};
 use crate::link_name::LinkName;
 use crate::snapshot::{Observed, Reading};
-use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
-
-/// The leaves of `net.ipv4.conf` whose `default` nobody follows: they are not written through
-/// `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
-const NOT_FOLLOWED: &[&str] = &[
-    "disable_policy",
-    "disable_xfrm",
-    "drop_unicast_in_l2_multicast",
-    "forwarding",
-    "mc_forwarding",
-    "promote_secondaries",
-    "route_localnet",
-];
+use crate::sysctl_key::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
 
 impl Model {
     pub(super) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
@@ -35,17 +23,22 @@ impl Model {
                 self.set_sysctl_if_read(&default, value, changes);
                 self.set_everywhere(Field::Forwarding, value, changes);
             }
-            // `addrconf_fixup_forwarding` and `addrconf_disable_ipv6` (net/ipv6/addrconf.c) copy to
-            // `default` and every interface, also when the value of `all` stays.
-            ("net/ipv6/conf/all/forwarding", _) => {
-                let default = SysctlKey::known("net/ipv6/conf/default/forwarding");
-                self.set_sysctl_if_read(&default, value, changes);
-                self.set_everywhere(Field::Forwarding6, value, changes);
-            }
-            ("net/ipv6/conf/all/disable_ipv6", _) => {
-                let default = SysctlKey::known("net/ipv6/conf/default/disable_ipv6");
-                self.set_sysctl_if_read(&default, value, changes);
-                self.set_everywhere(Field::DisableIpv6, value, changes);
+            (
+                _,
+                Some(PerInterface {
+                    family: "ipv6",
+                    slot: Slot::All,
+                    leaf,
+                    ..
+                }),
+            ) if key.copied_to_links() => {
+                if let Some(default) = key.in_slot("default") {
+                    self.set_sysctl_if_read(&default, value, changes);
+                }
+                match Field::of_sysctl("ipv6", leaf) {
+                    Some(field) => self.set_everywhere(field, value, changes),
+                    None => self.copy_to_links(leaf, value, changes),
+                }
             }
             (
                 _,
@@ -80,6 +73,14 @@ impl Model {
                     self.lose_ipv6(name, changes);
                 }
             }
+        }
+    }
+
+    /// Every interface whose setting is known takes the value.
+    fn copy_to_links(&mut self, leaf: &str, value: &str, changes: &mut Vec<Change>) {
+        let names: Vec<LinkName> = self.host.links.keys().copied().collect();
+        for name in names {
+            self.set_sysctl_if_read(&SysctlKey::conf("ipv6", name, leaf), value, changes);
         }
     }
 
