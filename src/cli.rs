@@ -14,12 +14,15 @@ mod man;
 mod mtu;
 mod observe;
 mod output;
+mod pause;
 mod plan;
 mod recover;
 mod release;
 mod replicate_worker;
+mod render;
 mod run;
 mod schema;
+mod status;
 mod watcher;
 
 use std::process::ExitCode;
@@ -65,11 +68,14 @@ enum Verb {
     Recover(recover::Arguments),
     Release(release::Arguments),
     Run(run::Arguments),
+    Status(status::Arguments),
+    Pause(pause::Arguments),
     Explain(explain::Arguments),
     History(history::Arguments),
     Lint(lint::Arguments),
     Mtu(mtu::Arguments),
     Observe(observe::Arguments),
+    Render(render::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -96,11 +102,14 @@ pub fn main() -> ExitCode {
         Verb::Recover(arguments) => recover::run(&arguments),
         Verb::Release(arguments) => release::run(&arguments),
         Verb::Run(arguments) => run::run(&arguments),
+        Verb::Status(arguments) => status::run(&arguments),
+        Verb::Pause(arguments) => pause::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
         Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
+        Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),

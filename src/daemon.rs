@@ -8,14 +8,18 @@ mod hearing;
 mod keep;
 mod load;
 mod log;
+mod metrics;
 mod notify;
 mod picture;
+mod serve;
 mod service;
 mod signals;
 mod tell;
 mod writers;
 
 use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +28,7 @@ pub use keep::Settle;
 pub use picture::{FORMAT, Picture};
 
 use crate::document::Document;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::netns::Netns;
 use crate::store::Store;
@@ -56,6 +60,8 @@ pub struct Options {
     pub management: bool,
     /// Bytes of events that the kernel may queue.
     pub queue: usize,
+    /// Where the metrics and the health are answered.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Runs the service until it is told to end.
@@ -69,10 +75,35 @@ pub fn run(options: &Options, source: &mut dyn Source, settle: &Settle<'_>) -> R
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);
     let picture = Arc::new(Mutex::new(Picture::new(mode, netns, crate::store::now())));
-    Live::with(&options.netns, |live| {
+    let tcp = options.listen.map(listen).transpose()?;
+    let socket = store.listen()?;
+    let (wake, woken) = UnixStream::pair().map_err(|error| refused(&error))?;
+    serve::Server::start(tcp, socket, Arc::clone(&picture), wake)?;
+    let done = Live::with(&options.netns, |live| {
         let events = live.events(options.queue)?;
-        service::Service::new(options, source, settle, store, signals, events, picture)?.run(live)
-    })?
+        service::Service::new(
+            options,
+            source,
+            settle,
+            store.clone(),
+            signals,
+            events,
+            picture,
+            woken,
+        )?
+        .run(live)
+    });
+    store.listen_no_longer();
+    done?
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .map_err(|error| Error::new(ErrorKind::Refused, format!("listening at {address}: {error}")))
+}
+
+fn refused(error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Refused, error.to_string())
 }
 
 /// What a document has to do with events.

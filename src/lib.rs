@@ -58,5 +58,6 @@ pub mod snapshot;
 pub mod source;
 pub mod sysctl_d;
 pub mod sysctl_key;
+pub mod templates;
 pub mod tunnel_mode;
 pub mod want;

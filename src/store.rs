@@ -14,6 +14,7 @@ mod log;
 mod pause;
 mod recorder;
 mod rejected;
+mod socket;
 mod transaction;
 mod watchdog;
 
@@ -101,11 +102,6 @@ impl Store {
             Err(error) if error.kind == ErrorKind::Permission => Ok(Ledger::default()),
             other => other,
         }
-    }
-
-    /// Where the service listens.
-    pub fn socket_path(&self) -> PathBuf {
-        self.run.join("status.sock")
     }
 
     fn ledger_path(&self) -> PathBuf {

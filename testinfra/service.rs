@@ -1,10 +1,14 @@
 //! The service, as a program on the real kernel: in namespaces of the tests' own, which need root
-//! and iproute2; without them the tests fail.
+//! and iproute2; without them, promtool and systemd-analyze the tests fail.
 
+#[path = "service/asked.rs"]
+mod asked;
 #[path = "service/daemon.rs"]
 mod daemon;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "service/templates.rs"]
+mod templates;
 
 use std::fs;
 use std::time::{Duration, Instant};

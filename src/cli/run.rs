@@ -1,5 +1,6 @@
 //! `netkeel run`: the service that keeps the document true.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ pub struct Arguments {
     /// Change the interface that carries the default route.
     #[arg(long)]
     allow_management: bool,
+    /// Answer /metrics and /healthz here, as 127.0.0.1:9440; without this nothing is answered over
+    /// the network. With --netns it is an address outside of that namespace.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// Bytes of events that the kernel may queue; when they are more, the whole host is looked at.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, hide_short_help = true)]
     event_queue: usize,
@@ -92,6 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         lossy: arguments.allow_lossy,
         management: arguments.allow_management,
         queue: arguments.event_queue,
+        listen: arguments.listen,
     };
     let mut files = Files {
         paths: paths.clone(),

@@ -2,7 +2,7 @@
 //! are read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ pub const FORMAT: u32 = 1;
 
 /// Bounds of the histogram of how long passes take, seconds.
 pub const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// A service that showed no sign of life for so long hangs; a large host takes a while.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
@@ -54,6 +57,9 @@ pub struct Picture {
     pub counters: Counters,
     /// The worker that replicates; none when the document has none.
     pub worker: Option<serde_json::Value>,
+    /// When the service last showed that it is alive.
+    #[serde(skip)]
+    pub alive: Instant,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftPicture>,
     /// The MTU of each interface that one is wanted of, bytes.
@@ -196,6 +202,7 @@ impl Picture {
             failure: None,
             counters: Counters::default(),
             worker: None,
+            alive: Instant::now(),
             by_fact: BTreeMap::new(),
             mtus: BTreeMap::new(),
         }
@@ -281,6 +288,9 @@ impl Picture {
 
     /// Everything that is to be so is so, and nothing stands in the way of its staying so.
     pub fn healthy(&self) -> Result<(), String> {
+        if self.alive.elapsed() > HANGS {
+            return Err("the service hangs".into());
+        }
         if !self.looked {
             return Err("the host was not looked at yet".into());
         }

@@ -1,7 +1,9 @@
 //! The loop: wait, listen, ask the state machine, do, tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,9 @@ use crate::store::{HeldLedger, Store, actor};
 /// The ledger is rid of interfaces that are gone once in this time.
 const TIDY: Duration = Duration::from_secs(3600);
 
+/// It shows that it is alive at least this often.
+const ALIVE: Duration = Duration::from_secs(10);
+
 /// The service.
 pub struct Service<'a> {
     pub(super) source: &'a mut dyn Source,
@@ -43,6 +48,8 @@ pub struct Service<'a> {
     pub(super) start: Instant,
     /// What others may see.
     pub(super) picture: Arc<Mutex<Picture>>,
+    /// Somebody wants it to look whether it is paused.
+    pub(super) woken: UnixStream,
     pub(super) gone: Vec<u32>,
     /// Who else writes what is left alone.
     pub(super) writers: BTreeMap<Fact, Vec<String>>,
@@ -64,8 +71,12 @@ impl<'a> Service<'a> {
         signals: Signals,
         events: Events,
         picture: Arc<Mutex<Picture>>,
+        woken: UnixStream,
     ) -> Result<Self, Error> {
         let mut log = Log::new();
+        woken
+            .set_nonblocking(true)
+            .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
         let read = accepted(source.read(), &store);
         let (document, rejected) = match read {
             Ok(document) => (document, None),
@@ -94,6 +105,7 @@ impl<'a> Service<'a> {
             notify: Notify::new(),
             start: Instant::now(),
             picture,
+            woken,
             gone: Vec::new(),
             writers: BTreeMap::new(),
             tidied: Instant::now(),
@@ -127,6 +139,9 @@ impl<'a> Service<'a> {
                 self.count_lost(lost);
                 heard
             };
+            if self.was_woken() {
+                self.look_for_pause();
+            }
             match self.signals.take() {
                 Some(Asked::Stop) => break,
                 Some(Asked::Reload) => self.reconciler.handle(Event::Reload, now),
@@ -182,13 +197,23 @@ impl<'a> Service<'a> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn was_woken(&mut self) -> bool {
+        let mut bytes = [0; 64];
+        let mut woken = false;
+        while self.woken.read(&mut bytes).is_ok_and(|length| length > 0) {
+            woken = true;
+        }
+        woken
+    }
+
     /// Waits until there is something to do.
     fn wait(&mut self) {
         let due = self
             .reconciler
             .wakes()
             .map(|wake| wake.saturating_sub(self.now()));
-        let timeout = due.into_iter().chain(self.notify.watchdog()).min();
+        let others = [Some(ALIVE), due, self.notify.watchdog()];
+        let timeout = others.into_iter().flatten().min();
         let mut fds: Vec<PollFd<'_>> = self
             .signals
             .fds()
@@ -196,9 +221,11 @@ impl<'a> Service<'a> {
             .collect();
         fds.push(PollFd::new(self.events.as_fd(), PollFlags::POLLIN));
         fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
+        fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
         // Interrupted or not, whoever calls looks at everything.
         let _ = nix::poll::ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None);
         self.notify.tell("WATCHDOG=1");
+        self.picture().alive = Instant::now();
     }
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {

@@ -1,0 +1,187 @@
+//! `netkeel status`: what the service says of itself.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::arguments::Place;
+use super::{exit, output};
+use crate::error::{Error, ErrorKind};
+use crate::render::count;
+use crate::render::utc::utc;
+use crate::store::Store;
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shows what the service says of itself: the document in force, whether it is paused, what differs,
+/// and what is left alone and why.
+///
+/// Exit status: 0; 1 when no service runs.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let store = Store::open(&arguments.place.netns())?;
+    let body = ask(&store, "GET /status")?;
+    let status: Value = serde_json::from_str(&body).map_err(|_| strange())?;
+    output::print(&match arguments.output {
+        Format::Json => output::pretty(&status),
+        Format::Text => text(&status),
+    })?;
+    Ok(exit::OK)
+}
+
+/// Asks the service.
+pub fn ask(store: &Store, what: &str) -> Result<String, Error> {
+    let mut stream = store.connect()?;
+    let refused = |error: std::io::Error| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("the service does not answer: {error}"),
+        )
+    };
+    stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
+    stream
+        .write_all(format!("{what} HTTP/1.0\r\n\r\n").as_bytes())
+        .map_err(refused)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(refused)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(strange)?;
+    match head.split(' ').nth(1) {
+        Some(code) if code.starts_with('2') => Ok(body.to_owned()),
+        _ => Err(strange()),
+    }
+}
+
+fn strange() -> Error {
+    Error::new(ErrorKind::Unreadable, "the service answers something strange")
+        .hint("it may be of another version: systemctl restart netkeel")
+}
+
+/// The status for a person.
+fn text(status: &Value) -> String {
+    let word = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let list = |key: &str| {
+        status
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let hash = word("/document/hash");
+    let mut out = format!(
+        "netkeel {}, pid {}, since {}: {}s\n",
+        word("/version"),
+        number("/pid"),
+        utc(number("/since")),
+        word("/mode")
+    );
+    out.push_str(&format!(
+        "document {}, owner {}, read {}\n",
+        hash.get(..12).unwrap_or(hash),
+        word("/document/owner"),
+        utc(number("/document/loaded"))
+    ));
+    if let Some(why) = status.pointer("/document/rejected").and_then(Value::as_str) {
+        out.push_str("NOT TAKEN is a newer one, and this one stays in force:\n");
+        out.extend(why.lines().map(|line| format!("    {line}\n")));
+    }
+    if let Some(pause) = status.get("paused").filter(|pause| !pause.is_null()) {
+        let of = |key: &str| pause.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let by = pause.get("by").and_then(Value::as_str).unwrap_or_default();
+        out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
+    }
+    if let Some(why) = status.get("failure").and_then(Value::as_str) {
+        out.push_str(&format!("FAILED: {why}\n"));
+    }
+    let drift = list("drift");
+    let wanted = number("/wanted") as usize;
+    out.push_str(
+        &match (status.get("looked").and_then(Value::as_bool), drift.len()) {
+            (Some(false), _) => "the host was not looked at yet\n".to_owned(),
+            (_, 0) => format!("in sync: {}\n", count(wanted, "declared fact")),
+            (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
+        },
+    );
+    let of = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    for one in &drift {
+        out.push_str(&format!(
+            "    {}: {} -> {}    {}\n",
+            of(one, "fact"),
+            of(one, "observed"),
+            of(one, "desired"),
+            of(one, "path")
+        ));
+    }
+    for one in &list("left_alone") {
+        let times = one.get("times").and_then(Value::as_u64).unwrap_or_default();
+        let again = one.get("again_in").and_then(Value::as_u64).unwrap_or_default();
+        let why = match of(one, "why").as_str() {
+            "flaps" => {
+                let writers = one
+                    .get("writers")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
+                let writers: Vec<&str> = writers.iter().filter_map(Value::as_str).collect();
+                let who = if writers.is_empty() {
+                    "another program".to_owned()
+                } else {
+                    format!("another program ({}?)", writers.join(", "))
+                };
+                format!("{who} writes it too, put right {times} times")
+            }
+            _ => of(one, "reason"),
+        };
+        out.push_str(&format!(
+            "left alone: {}: {why}; again in {again} s\n",
+            of(one, "fact")
+        ));
+    }
+    for problem in &list("problems") {
+        out.push_str(&format!(
+            "could not be read: {}\n",
+            problem.as_str().unwrap_or_default()
+        ));
+    }
+    let counter = |key: &str| number(&format!("/counters/{key}"));
+    out.push_str(&format!(
+        "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",
+        counter("passes"),
+        counter("applies"),
+        counter("writes"),
+        counter("failures"),
+        counter("rollbacks"),
+        counter("flaps")
+    ));
+    if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
+        out.push_str(&format!("worker: {worker}\n"));
+    }
+    out
+}

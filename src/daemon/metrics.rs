@@ -1,0 +1,286 @@
+//! The picture as metrics, in Prometheus's text format 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use super::picture::{BUCKETS, Picture};
+use crate::resource::KINDS;
+
+/// A text that metrics are added to.
+struct Text(String);
+
+impl Text {
+    /// A metric's description; its samples follow.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) -> &mut Self {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        self
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (number, (key, value)) in labels.iter().enumerate() {
+            let start = if number == 0 { '{' } else { ',' };
+            let _ = write!(self.0, "{start}{key}=\"{}\"", escaped(value));
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    /// A metric of one sample.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.metric(name, kind, help).sample(name, &[], value);
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// All metrics.
+pub fn text(picture: &Picture) -> String {
+    let mut text = Text(String::with_capacity(4096 + 200 * picture.mtus.len()));
+    let name = "netkeel_build_info";
+    text.metric(name, "gauge", "The version that runs.")
+        .sample(name, &[("version", picture.version)], 1);
+    text.one(
+        "netkeel_start_time_seconds",
+        "gauge",
+        "When the service began, since 1970.",
+        picture.since,
+    );
+    let enforces = u8::from(picture.mode == "enforce");
+    text.one(
+        "netkeel_enforcing",
+        "gauge",
+        "1 when it writes, 0 when it only observes.",
+        enforces,
+    );
+    let healthy = u8::from(picture.healthy().is_ok());
+    text.one(
+        "netkeel_healthy",
+        "gauge",
+        "What /healthz says: 1 for 200.",
+        healthy,
+    );
+    document(picture, &mut text);
+    facts(picture, &mut text);
+    passes(picture, &mut text);
+    mtus(picture, &mut text);
+    text.0
+}
+
+fn document(picture: &Picture, text: &mut Text) {
+    let counters = &picture.counters;
+    let name = "netkeel_document_info";
+    let labels = [
+        ("hash", picture.document.hash.as_str()),
+        ("owner", &picture.document.owner),
+    ];
+    text.metric(name, "gauge", "The document that is in force.")
+        .sample(name, &labels, 1);
+    text.one(
+        "netkeel_document_loaded_timestamp_seconds",
+        "gauge",
+        "When it was read, since 1970.",
+        picture.document.loaded,
+    );
+    let rejected = u8::from(picture.document.rejected.is_some());
+    text.one(
+        "netkeel_document_rejected",
+        "gauge",
+        "1 while a newer document is not taken and an older one is in force.",
+        rejected,
+    );
+    text.one(
+        "netkeel_document_loads_total",
+        "counter",
+        "Times that the document was read again.",
+        counters.loads,
+    );
+    text.one(
+        "netkeel_document_load_failures_total",
+        "counter",
+        "Times that it was not taken.",
+        counters.load_failures,
+    );
+    let paused = picture.paused.as_ref().map_or(0, |pause| pause.until);
+    text.one(
+        "netkeel_paused",
+        "gauge",
+        "1 while nothing is written because somebody paused it.",
+        u8::from(paused > 0),
+    );
+    text.one(
+        "netkeel_paused_until_timestamp_seconds",
+        "gauge",
+        "When the pause ends, since 1970; 0 when there is none.",
+        paused,
+    );
+}
+
+fn facts(picture: &Picture, text: &mut Text) {
+    text.one(
+        "netkeel_facts_wanted",
+        "gauge",
+        "Facts of this host that the document wants.",
+        picture.wanted,
+    );
+    let name = "netkeel_drift_facts";
+    let drift = picture.drift_by_kind();
+    text.metric(
+        name,
+        "gauge",
+        "Facts that differ from what the document wants, by its kind.",
+    );
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.field().name).collect();
+    for kind in kinds.iter().copied().chain(["persist", "released"]) {
+        text.sample(
+            name,
+            &[("kind", kind)],
+            drift.get(kind).copied().unwrap_or_default(),
+        );
+    }
+    let name = "netkeel_left_alone_facts";
+    text.metric(name, "gauge", "Facts that are left alone for a while, by why.");
+    for why in ["flaps", "refused"] {
+        let count = picture.left_alone.iter().filter(|alone| alone.why == why).count();
+        text.sample(name, &[("why", why)], count);
+    }
+    text.one(
+        "netkeel_flaps_total",
+        "counter",
+        "Facts that began to flap: another program writes them too.",
+        picture.counters.flaps,
+    );
+    text.one(
+        "netkeel_unread_facts",
+        "gauge",
+        "Wanted facts that could not be read.",
+        picture.problems.len(),
+    );
+    let name = "netkeel_findings";
+    text.metric(
+        name,
+        "gauge",
+        "Findings of the last look at the whole host, by their code.",
+    );
+    let mut codes = std::collections::BTreeMap::<&str, usize>::new();
+    for finding in &picture.findings {
+        *codes.entry(&finding.code).or_default() += 1;
+    }
+    for (code, count) in codes {
+        text.sample(name, &[("code", code)], count);
+    }
+}
+
+fn passes(picture: &Picture, text: &mut Text) {
+    let counters = &picture.counters;
+    text.one(
+        "netkeel_applies_total",
+        "counter",
+        "Passes that wrote something that was then seen to hold.",
+        counters.applies,
+    );
+    text.one(
+        "netkeel_writes_total",
+        "counter",
+        "Writes of those passes.",
+        counters.writes,
+    );
+    text.one(
+        "netkeel_failures_total",
+        "counter",
+        "Passes that failed or could not begin.",
+        counters.failures,
+    );
+    let name = "netkeel_rollbacks_total";
+    text.metric(
+        name,
+        "counter",
+        "Passes that failed after something was written, by whether all of it was undone.",
+    );
+    text.sample(name, &[("result", "undone")], counters.rollbacks);
+    text.sample(name, &[("result", "not_undone")], counters.not_rolled_back);
+    text.one(
+        "netkeel_events_lost_total",
+        "counter",
+        "Times that the kernel had more to tell than there was room for.",
+        counters.events_lost,
+    );
+    let name = "netkeel_pass_duration_seconds";
+    text.metric(
+        name,
+        "histogram",
+        "How long looking at a part of the host takes, and putting it right.",
+    );
+    let bucket = format!("{name}_bucket");
+    let mut sum = 0;
+    for (bound, count) in BUCKETS.iter().zip(counters.durations) {
+        sum += count;
+        text.sample(&bucket, &[("le", &bound.to_string())], sum);
+    }
+    text.sample(&bucket, &[("le", "+Inf")], counters.passes);
+    text.sample(&format!("{name}_sum"), &[], counters.seconds);
+    text.sample(&format!("{name}_count"), &[], counters.passes);
+}
+
+fn mtus(picture: &Picture, text: &mut Text) {
+    let name = "netkeel_interface_mtu_bytes";
+    text.metric(
+        name,
+        "gauge",
+        "MTU of each interface that the document wants one of.",
+    );
+    for (link, mtu) in &picture.mtus {
+        text.sample(name, &[("interface", &link.to_string())], mtu.observed);
+    }
+    let name = "netkeel_interface_mtu_desired_bytes";
+    text.metric(name, "gauge", "The MTU that it wants.");
+    for (link, mtu) in &picture.mtus {
+        text.sample(name, &[("interface", &link.to_string())], mtu.desired);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::picture::MtuPicture;
+    use std::time::Duration;
+
+    #[test]
+    fn every_sample_has_a_description_and_labels_are_escaped() {
+        let mut picture = Picture::new("enforce", None, 7);
+        picture.took(Duration::from_millis(2));
+        picture.took(Duration::from_secs(60));
+        let mtu = MtuPicture {
+            index: 3,
+            observed: 1500,
+            desired: 1460,
+        };
+        picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
+        let text = text(&picture);
+        let mut described = "";
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                described = help.split(' ').next().unwrap();
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(described), "{line}");
+            }
+        }
+        for line in [
+            "netkeel_interface_mtu_bytes{interface=\"a\\\"b\\\\c\"} 1500",
+            "netkeel_interface_mtu_desired_bytes{interface=\"a\\\"b\\\\c\"} 1460",
+            "netkeel_pass_duration_seconds_bucket{le=\"0.0025\"} 1",
+            "netkeel_pass_duration_seconds_bucket{le=\"10\"} 1",
+            "netkeel_pass_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "netkeel_drift_facts{kind=\"link\"} 0",
+            "netkeel_healthy 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+    }
+}

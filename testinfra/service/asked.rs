@@ -1,0 +1,195 @@
+//! What the service answers: the status, a pause, the metrics and the health.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::daemon::{Daemon, PODS, netkeel};
+use super::namespace::Namespace;
+use super::{facts, until};
+
+fn status(namespace: &Namespace) -> Value {
+    let (code, text) = netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn passes(namespace: &Namespace) -> u64 {
+    status(namespace)["counters"]["passes"].as_u64().unwrap()
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn its_own_writes_wake_nobody() {
+    let namespace = Namespace::new();
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    service.wait_for("event=whole");
+    let before = passes(&namespace);
+    // What an interface brings with it when it comes may take a second look; what netkeel writes
+    // to it does not, nor does anybody's write that leaves things as they are wanted.
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
+    std::thread::sleep(Duration::from_millis(300));
+    let came = passes(&namespace);
+    assert!(came - before <= 2, "{} passes for one interface", came - before);
+    namespace.sh("ip link set cali1 mtu 1400");
+    until("it is put back", || facts(&namespace, "cali1") == "1460\n1\n");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(passes(&namespace) - came, 1, "one change, one pass");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(passes(&namespace) - came, 1, "and then it is quiet");
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn the_status_tells_the_document_what_differs_and_what_was_done() {
+    let namespace = Namespace::new();
+    let (code, text) = netkeel(&["status", "--netns", &namespace.name]);
+    assert_eq!((code, text.contains("no service runs here")), (1, true), "{text}");
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let mut service = Daemon::start(&namespace, PODS, &["--mode", "observe"]);
+    service.wait_for("event=whole");
+    until("what differs is told", || {
+        status(&namespace)["drift"].as_array().unwrap().len() == 2
+    });
+    let told = status(&namespace);
+    assert_eq!(told["drift"][1]["fact"], "link cali1 mtu");
+    assert_eq!(
+        (&told["drift"][1]["observed"], &told["drift"][1]["desired"]),
+        (&"1500".into(), &"1460".into())
+    );
+    assert_eq!((&told["mode"], &told["wanted"]), (&"observe".into(), &2.into()));
+    // There can be only one.
+    let second = Daemon::start(&namespace, PODS, &[]);
+    let (code, log) = second.ended();
+    assert!(
+        code == 1 && log.contains("another service runs here"),
+        "{code} {log}"
+    );
+    // It goes with its interface.
+    namespace.sh("ip link del cali1");
+    until("nothing differs", || {
+        status(&namespace)["drift"].as_array().unwrap().is_empty()
+    });
+    service.write("version: 1\nlink: 5\n");
+    service.wait_for("event=document-rejected");
+    let (_, text) = netkeel(&["status", "--netns", &namespace.name]);
+    assert!(text.contains("NOT TAKEN is a newer one"), "{text}");
+    assert_eq!(service.stop().0, 0);
+    assert_eq!(netkeel(&["status", "--netns", &namespace.name]).0, 1);
+}
+
+#[test]
+fn a_pause_holds_across_a_restart_and_ends() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let (code, text) = netkeel(&["pause", "1h", "--netns", &namespace.name]);
+    assert!(code == 0 && text.contains("No service runs now"), "{text}");
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    service.wait_for("event=paused");
+    service.wait_for("event=whole");
+    let told = status(&namespace);
+    assert_eq!(
+        told["drift"].as_array().unwrap().len(),
+        2,
+        "it looks all the same: {told}"
+    );
+    assert!(
+        told["paused"]["by"]
+            .as_str()
+            .unwrap()
+            .contains("netkeel pause 1h"),
+        "{told}"
+    );
+    assert_eq!(facts(&namespace, "cali1"), "1500\n0\n");
+    assert_eq!(service.stop().0, 0);
+    let mut again = Daemon::start(&namespace, PODS, &[]);
+    again.wait_for("event=paused");
+    assert_eq!(
+        netkeel(&["pause", "--end", "--netns", &namespace.name]).1,
+        "The pause is over.\n"
+    );
+    until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
+    // One that ends by itself.
+    assert_eq!(netkeel(&["pause", "1s", "--netns", &namespace.name]).0, 0);
+    again.wait_for("event=paused");
+    namespace.sh("ip link set cali1 mtu 1400");
+    until("it is put right when the time is over", || {
+        facts(&namespace, "cali1") == "1460\n1\n"
+    });
+    assert_eq!(again.stop().0, 0);
+}
+
+#[test]
+fn metrics_and_health_are_scraped_also_beside_those_who_only_connect() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let address = free_port();
+    let mut service = Daemon::start(&namespace, PODS, &["--listen", &address.to_string()]);
+    service.wait_for("event=whole");
+    until("it is healthy", || {
+        get(address, "/healthz").starts_with("HTTP/1.1 200 OK")
+    });
+    // A hundred who say nothing, or never end.
+    let idle: Vec<TcpStream> = (0..100)
+        .map(|number| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let half: &[u8] = if number % 2 == 0 {
+                b""
+            } else {
+                b"GET /metrics HTTP/1.1\r\nX: "
+            };
+            let _ = stream.write_all(half);
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    let metrics = get(address, "/metrics");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    for line in [
+        "netkeel_drift_facts{kind=\"link\"} 0",
+        "netkeel_interface_mtu_bytes{interface=\"cali1\"} 1460",
+        "netkeel_interface_mtu_desired_bytes{interface=\"cali1\"} 1460",
+        "netkeel_applies_total 1",
+        "netkeel_writes_total 2",
+        "netkeel_paused 0",
+        "netkeel_healthy 1",
+    ] {
+        assert!(metrics.lines().any(|other| other == line), "{line}\n{metrics}");
+    }
+    assert!(
+        get(address, "/status").starts_with("HTTP/1.1 404"),
+        "root's only, by another way"
+    );
+    drop(idle);
+    // As those see it who check such things.
+    let text = metrics.split_once("\r\n\r\n").unwrap().1;
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("this test needs promtool (Debian: prometheus)");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert_eq!(service.stop().0, 0);
+}

@@ -1,0 +1,85 @@
+//! The files that netkeel comes with, as the programs see them that read them.
+
+use std::process::Command;
+
+use netkeel::templates::TEMPLATES;
+
+use super::daemon::netkeel;
+
+fn check(program: &str, arguments: &[&str], directory: &std::path::Path) -> String {
+    let done = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap_or_else(|error| panic!("this test needs {program}: {error}"));
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program} {arguments:?}: {text}");
+    text
+}
+
+fn rendered() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for template in TEMPLATES {
+        let (code, text) = netkeel(&["render", template.name]);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(text, template.text);
+        std::fs::write(directory.path().join(template.name), text).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn the_units_are_hardened() {
+    let directory = rendered();
+    for unit in ["netkeel.service", "netkeel-boot.service"] {
+        // The threshold is in tenths; it fails above.
+        check(
+            "systemd-analyze",
+            &["security", "--offline=true", "--threshold=25", unit],
+            directory.path(),
+        );
+    }
+}
+
+#[test]
+fn the_alerts_say_what_they_should() {
+    let directory = rendered();
+    let tests = include_str!("alerts.test.yaml");
+    std::fs::write(directory.path().join("alerts.test.yaml"), tests).unwrap();
+    check("promtool", &["check", "rules", "alerts.yaml"], directory.path());
+    check(
+        "promtool",
+        &["test", "rules", "alerts.test.yaml"],
+        directory.path(),
+    );
+}
+
+/// Alerts and dashboard ask for metrics that there are.
+#[test]
+fn what_is_asked_for_is_there() {
+    let metrics = include_str!("../../src/daemon/metrics.rs");
+    for template in TEMPLATES
+        .iter()
+        .filter(|template| !template.name.ends_with(".service"))
+    {
+        let words = template
+            .text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("netkeel_")).collect();
+        assert!(names.len() > 5, "{}", template.name);
+        for name in names {
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(
+                metrics.contains(&format!("\"{name}\"")),
+                "{} asks for {name}",
+                template.name
+            );
+        }
+    }
+    let dashboard = TEMPLATES
+        .iter()
+        .find(|template| template.name == "dashboard.json")
+        .unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard.text).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() > 5);
+}
