@@ -80,18 +80,12 @@ pub fn run(options: &Options, source: &mut dyn Source, settle: &Settle<'_>) -> R
     let (wake, woken) = UnixStream::pair().map_err(|error| refused(&error))?;
     serve::Server::start(tcp, socket, Arc::clone(&picture), wake)?;
     let done = Live::with(&options.netns, |live| {
-        let events = live.events(options.queue)?;
-        service::Service::new(
-            options,
-            source,
-            settle,
-            store.clone(),
+        let senses = service::Senses {
             signals,
-            events,
-            picture,
+            events: live.events(options.queue)?,
             woken,
-        )?
-        .run(live)
+        };
+        service::Service::new(options, source, settle, store.clone(), senses, picture)?.run(live)
     });
     store.listen_no_longer();
     done?

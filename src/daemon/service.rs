@@ -58,6 +58,16 @@ pub struct Service<'a> {
     pub(super) status: String,
 }
 
+/// What it hears by beside files.
+pub struct Senses {
+    /// Signals.
+    pub signals: Signals,
+    /// What the kernel tells.
+    pub events: Events,
+    /// Somebody wants it to look whether it is paused.
+    pub woken: UnixStream,
+}
+
 impl<'a> Service<'a> {
     /// Reads the document, or takes the last good one.
     ///
@@ -68,12 +78,15 @@ impl<'a> Service<'a> {
         source: &'a mut dyn Source,
         settle: &'a Settle<'a>,
         store: Store,
-        signals: Signals,
-        events: Events,
+        senses: Senses,
         picture: Arc<Mutex<Picture>>,
-        woken: UnixStream,
     ) -> Result<Self, Error> {
         let mut log = Log::new();
+        let Senses {
+            signals,
+            events,
+            woken,
+        } = senses;
         woken
             .set_nonblocking(true)
             .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
