@@ -24,6 +24,7 @@ mod run;
 mod schema;
 mod status;
 mod watcher;
+mod wireguard_mtu;
 
 use std::process::ExitCode;
 
@@ -74,6 +75,8 @@ enum Verb {
     History(history::Arguments),
     Lint(lint::Arguments),
     Mtu(mtu::Arguments),
+    #[command(name = "wireguard-mtu")]
+    WireguardMtu(wireguard_mtu::Arguments),
     Observe(observe::Arguments),
     Render(render::Arguments),
     Schema(schema::Arguments),
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Pause(arguments) => pause::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
         Verb::Mtu(arguments) => mtu::run(&arguments),
+        Verb::WireguardMtu(arguments) => wireguard_mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),

@@ -61,3 +61,4 @@ pub mod sysctl_key;
 pub mod templates;
 pub mod tunnel_mode;
 pub mod want;
+pub mod wireguard;

@@ -4,6 +4,8 @@
 #[path = "cli/run.rs"]
 #[allow(dead_code)]
 mod run;
+#[path = "mtu/wireguard.rs"]
+mod wireguard;
 
 use std::fs;
 use std::path::Path;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::duration;
 use crate::error::Error;
 use crate::ledger::Ledger;
+use crate::mtu::Family;
 use crate::netns::Netns;
 use crate::plan::Holdings;
 
@@ -52,6 +53,25 @@ pub enum Output {
     Json,
     /// For a review comment.
     Markdown,
+}
+
+/// The family of outer headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OuterFamily {
+    /// 20 bytes.
+    Ipv4,
+    /// 40 bytes.
+    Ipv6,
+}
+
+impl OuterFamily {
+    /// The same for a budget.
+    pub fn family(self) -> Family {
+        match self {
+            OuterFamily::Ipv4 => Family::Ipv4,
+            OuterFamily::Ipv6 => Family::Ipv6,
+        }
+    }
 }
 
 /// What to do about facts that netkeel wrote before.

@@ -3,12 +3,12 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::arguments::Place;
+use super::arguments::{OuterFamily, Place};
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::mtu::underlay::Underlay;
-use crate::mtu::{Answer, Budget, Family, Layer, convention, known};
+use crate::mtu::{Answer, Budget, Layer, convention, known};
 use crate::render;
 use crate::snapshot::Scope;
 use crate::source::number::decimal;
@@ -58,15 +58,6 @@ pub struct Arguments {
     output: Format,
     #[command(flatten)]
     place: Place,
-}
-
-/// The family of outer headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OuterFamily {
-    /// 20 bytes.
-    Ipv4,
-    /// 40 bytes.
-    Ipv6,
 }
 
 /// How to show a budget.
@@ -158,10 +149,7 @@ fn json(document: &impl Serialize) -> Result<String, Error> {
 }
 
 fn budget(arguments: &Arguments, innermost: Option<&str>) -> Result<Budget, Error> {
-    let family = arguments.family.map(|family| match family {
-        OuterFamily::Ipv4 => Family::Ipv4,
-        OuterFamily::Ipv6 => Family::Ipv6,
-    });
+    let family = arguments.family.map(OuterFamily::family);
     let layers: Result<Vec<Layer>, Error> = arguments
         .layers
         .iter()

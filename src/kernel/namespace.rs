@@ -39,6 +39,13 @@ pub fn identify(of: &Netns) -> Result<Identity, Error> {
     })?
 }
 
+/// Whether a namespace is the one that the kernel made first, asked in a way that a container with
+/// a PID 1 of its own cannot mislead; none before Linux 5.14, or when there is no such namespace.
+pub fn is_the_first(of: &Netns) -> Option<bool> {
+    let cookie = netns::inside(of, cookie).ok()?;
+    Some(cookie.ok()? == INITIAL)
+}
+
 fn cookie() -> Result<u64, Errno> {
     let socket = socket(
         AddressFamily::Unix,

@@ -1,0 +1,210 @@
+//! `netkeel wireguard-mtu` in the place of an entrypoint script: what it prints, what it falls back
+//! to, and the three ways in which such a script failed before it worked.
+
+use crate::run::{Done, PROGRAM, Scratch};
+
+/// A pod whose eth0 has an MTU of 1450, with a configuration in a mounted Secret: read-only, and a
+/// symbolic link to a directory that is exchanged as a whole.
+const POD: &str = "mkdir -p secret/..now && mount -t tmpfs tmpfs secret && mkdir secret/..now
+printf '[Interface]\\nPrivateKey = c2VjcmV0\\n[Peer]\\nEndpoint = vpn.example:51820\\n' > secret/..now/wg0.conf
+ln -s ..now secret/..data && ln -s ..data/wg0.conf secret/wg0.conf
+mount -o remount,ro secret
+ip link add eth0 type veth peer name far && ip link set eth0 mtu 1450 && ip link set eth0 up && ip link set far up
+ip address add 192.0.2.1/24 dev eth0\n";
+
+const ROUTE: &str = "ip route add default via 192.0.2.2\n";
+
+fn pod(script: &str) -> Done {
+    let scratch = Scratch::new(&[]);
+    let script = format!("{POD}netkeel() {{ {PROGRAM} \"$@\"; }}\n{script}");
+    scratch.command("unshare", &["--mount", "--net", "sh", "-ec", &script])
+}
+
+const TO_COPY: &str = "netkeel wireguard-mtu secret/wg0.conf --directory copy\n";
+
+/// The output with the test's own directory taken out.
+fn shown(done: &Done) -> String {
+    let at = done.stdout.find("(using ").map_or(0, |at| at + "(using ".len());
+    let path = done.stdout[at..].split(')').next().unwrap_or_default();
+    let short = path.rsplit('/').take(2).collect::<Vec<_>>();
+    done.stdout
+        .replace(path, &short.into_iter().rev().collect::<Vec<_>>().join("/"))
+}
+
+#[test]
+fn it_prints_what_the_script_did_and_the_copy_is_private() {
+    let done = pod(&format!(
+        "{ROUTE}{TO_COPY}stat -c %a copy copy/wg0.conf >&2; cat copy/wg0.conf >&2; ls -A copy >&2"
+    ));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(
+        shown(&done),
+        "🔍 Detecting network MTU for WireGuard configuration...
+📊 Network MTU Analysis:
+   Interface: eth0
+   Base MTU: 1450
+   WireGuard overhead: 80 bytes
+   Calculated WireGuard MTU: 1370
+✅ WireGuard MTU configured: 1370 (using copy/wg0.conf)
+"
+    );
+    assert_eq!(
+        done.stderr,
+        "700\n600\n[Interface]\nMTU = 1370\nPrivateKey = c2VjcmV0\n[Peer]\nEndpoint = vpn.example:51820\nwg0.conf\n"
+    );
+}
+
+#[test]
+fn it_follows_a_new_mtu_and_writes_nothing_twice() {
+    let done = pod(&format!(
+        "{ROUTE}{TO_COPY}stat -c %i copy/wg0.conf >&2
+{TO_COPY}stat -c %i copy/wg0.conf >&2
+ip link set eth0 mtu 1400
+{TO_COPY}grep -c MTU copy/wg0.conf >&2; grep MTU copy/wg0.conf >&2"
+    ));
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(lines.len() == 4 && lines[0] == lines[1], "{lines:?}");
+    assert_eq!(lines[2..], ["1", "MTU = 1320"]);
+}
+
+/// Version 0.6.5 edited the mounted file in place, 0.6.6 moved another one over it: both are
+/// refused before anything is tried. 0.6.7 gave the copy another name, and the interface with it.
+#[test]
+fn the_mount_is_left_alone_and_the_name_stays() {
+    let over = pod(&format!(
+        "{ROUTE}netkeel wireguard-mtu secret/wg0.conf --directory secret"
+    ));
+    assert_eq!((over.code, over.stdout.as_str()), (1, ""), "{over:?}");
+    assert!(
+        over.stderr
+            .contains("the copy would take the place of secret/wg0.conf, which is only read")
+            && over
+                .stderr
+                .contains("a mounted Secret can be neither written nor replaced"),
+        "{}",
+        over.stderr
+    );
+    let by_link = pod(&format!(
+        "{ROUTE}ln -s secret other; netkeel wireguard-mtu secret/wg0.conf --directory other"
+    ));
+    assert!(
+        by_link.code == 1 && by_link.stderr.contains("would take the place"),
+        "{by_link:?}"
+    );
+    for name in ["wg0.conf.new", "a-name-that-is-too-long.conf", "wg0", "all.conf"] {
+        let other = pod(&format!(
+            "cp secret/wg0.conf {name}; netkeel wireguard-mtu {name} --directory copy"
+        ));
+        assert!(
+            other.code == 1 && other.stderr.contains("is not named as wg-quick needs it"),
+            "{name}: {other:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_told_is_what_is_usual_with_a_warning() {
+    let without_route = pod(TO_COPY);
+    assert_eq!(
+        (without_route.code, without_route.stderr.as_str()),
+        (0, "warning: there is no default route: eth0 is taken\n")
+    );
+    assert!(without_route.stdout.contains("Calculated WireGuard MTU: 1370"));
+    let nothing = pod(&format!("ip link del eth0\n{TO_COPY}"));
+    assert_eq!(
+        nothing.stderr,
+        "warning: there is no default route: eth0 is taken\n\
+         warning: the MTU of eth0 cannot be read: 1500 is taken\n"
+    );
+    assert!(
+        nothing.stdout.contains("Calculated WireGuard MTU: 1420"),
+        "{nothing:?}"
+    );
+}
+
+/// In the pod's own network nothing is said, also where its PID 1 is its own.
+#[test]
+fn only_the_network_of_the_host_is_told_of() {
+    let scratch = Scratch::new(&[]);
+    let script = format!(
+        "{POD}{ROUTE}KUBERNETES_SERVICE_HOST=10.96.0.1 {PROGRAM} wireguard-mtu secret/wg0.conf --directory copy"
+    );
+    let arguments = [
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "sh",
+        "-ec",
+        &script,
+    ];
+    let done = scratch.command("unshare", &arguments);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+}
+
+#[test]
+fn a_floor_is_an_error_and_no_clamp() {
+    let refused = pod(&format!("{ROUTE}ip link set eth0 mtu 1359\n{TO_COPY}"));
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("the floor of 1280 leaves no room for the headers")
+            && refused.stderr.contains("--floor 68"),
+        "{}",
+        refused.stderr
+    );
+    for (change, mtu) in [
+        ("ip link set eth0 mtu 1360; ", 1280),
+        ("export NETKEEL_MTU=1300; ", 1300),
+        ("export NETKEEL_OVERHEAD=100; ", 1350),
+    ] {
+        let done = pod(&format!("{ROUTE}{change}{TO_COPY}"));
+        let line = format!("✅ WireGuard MTU configured: {mtu} ");
+        assert!(
+            done.code == 0 && done.stdout.contains(&line),
+            "{change}: {done:?}"
+        );
+    }
+    let over_ipv4 = pod(&format!(
+        "{ROUTE}netkeel wireguard-mtu secret/wg0.conf --directory copy --family ipv4"
+    ));
+    assert!(over_ipv4.stdout.contains("WireGuard MTU: 1390"), "{over_ipv4:?}");
+}
+
+#[test]
+fn a_key_goes_nowhere_that_others_write_and_into_no_message() {
+    let shared = pod(&format!("{ROUTE}mkdir -m 777 copy\n{TO_COPY}"));
+    assert!(
+        shared.code == 1
+            && shared
+                .stderr
+                .contains("is not a directory that only this user can write"),
+        "{shared:?}"
+    );
+    let theirs = pod(&format!(
+        "{ROUTE}mkdir -m 700 copy; touch copy/wg0.conf; chown 65534 copy/wg0.conf\n{TO_COPY}"
+    ));
+    assert!(
+        theirs.code == 1 && theirs.stderr.contains("is somebody else's"),
+        "{theirs:?}"
+    );
+    let link = pod(&format!(
+        "{ROUTE}mkdir -m 700 copy; ln -s ../elsewhere copy/wg0.conf\n{TO_COPY}"
+    ));
+    assert!(
+        link.code == 1 && link.stderr.contains("symbolic link"),
+        "{link:?}"
+    );
+    let strange =
+        pod("printf 'PrivateKey = c2VjcmV0\\n' > wg1.conf; netkeel wireguard-mtu wg1.conf --directory copy");
+    assert!(
+        strange.code == 1 && strange.stderr.contains("it has no [Interface]"),
+        "{strange:?}"
+    );
+    for done in [shared, theirs, link, strange] {
+        assert!(!done.stderr.contains("c2VjcmV0"), "{}", done.stderr);
+    }
+}
