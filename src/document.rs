@@ -306,6 +306,14 @@ impl Document {
         self.sections.iter().flat_map(|section| section.makes()).collect()
     }
 
+    /// The facts that a service gives back when it stops ([`crate::plan::ReleaseFacts`]): the rules of
+    /// the entries of `nflog` that say `remove_on_stop`. Rules of others whose place they took do not
+    /// come back then: nobody reads them.
+    pub fn removed_on_stop(&self) -> BTreeSet<Fact> {
+        let entries = self.nflog.iter().filter(|(_, entry)| entry.remove_on_stop);
+        entries.map(|(name, _)| Fact::nflog(&self.netns, name)).collect()
+    }
+
     /// Counts the interfaces that each match found.
     fn limit_matches(&self, wants: &mut Wants) {
         let Some(limit) = self.limits.max_matches else {

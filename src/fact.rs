@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::nflog::{EntryName, ForeignRule};
 use crate::rpfilter::RpFilter;
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 
@@ -42,6 +43,10 @@ pub enum Object {
     Sysctl(SysctlKey),
     /// A network interface.
     Link(LinkName),
+    /// netkeel's rules of an entry of `nflog`.
+    Nflog(EntryName),
+    /// The rules of others that hand path MTU messages to an NFLOG group.
+    LogGroup(u16),
 }
 
 /// A field of an object. Which fields an object has follows from its kind.
@@ -72,6 +77,8 @@ pub enum Field {
     TxQueueLength,
     /// Of a link: its alias, up to 255 bytes.
     Alias,
+    /// Of an entry of `nflog`, or of a group: its rules.
+    Rules,
 }
 
 /// A value in the kernel's own words.
@@ -161,6 +168,24 @@ impl Fact {
         }
     }
 
+    /// netkeel's rules of an entry of `nflog`.
+    pub fn nflog(netns: &Netns, name: &EntryName) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::Nflog(name.clone()),
+            field: Field::Rules,
+        }
+    }
+
+    /// The rules of others that hand path MTU messages to a group.
+    pub fn log_group(netns: &Netns, group: u16) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::LogGroup(group),
+            field: Field::Rules,
+        }
+    }
+
     /// A file's content.
     pub fn file(path: &Path) -> Self {
         Fact {
@@ -187,7 +212,8 @@ impl Fact {
         match &self.object {
             Object::Link(name) => Some(*name),
             Object::Sysctl(key) => key.link(),
-            Object::File(_) | Object::Plugin { .. } => None,
+            // Rules go by name, and stand also while there is no such interface.
+            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => None,
         }
     }
 
@@ -206,12 +232,21 @@ impl Fact {
                     ..
                 })
             ),
-            Object::File(_) | Object::Plugin { .. } => false,
+            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => false,
         };
         match (self.field, value) {
             (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
             (Field::Address(_), Value::Switch(present)) => if *present { "present" } else { "absent" }.into(),
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
+            (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
+                let rules = ForeignRule::read_all(text);
+                let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+                if rules.is_empty() {
+                    "none".into()
+                } else {
+                    rules.join("; ")
+                }
+            }
             _ if rp_filter => {
                 let number = value.to_string();
                 match number.parse().ok().and_then(RpFilter::from_number) {
@@ -256,6 +291,7 @@ impl fmt::Display for Fact {
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
+            Object::Nflog(_) | Object::LogGroup(..) => write!(f, "{} {}", self.object, self.field),
         }
     }
 }
@@ -267,6 +303,8 @@ impl fmt::Display for Object {
             Object::Plugin { file, kind } => write!(f, "cni {} {kind}", file.display()),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
+            Object::Nflog(name) => write!(f, "nflog {name}"),
+            Object::LogGroup(group) => write!(f, "nflog group {group}"),
         }
     }
 }
@@ -286,6 +324,7 @@ impl fmt::Display for Field {
             Field::Up => f.write_str("state"),
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),
+            Field::Rules => f.write_str("rules"),
         }
     }
 }

@@ -89,6 +89,16 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
+    /// Rules of others log what an entry of nflog would: netkeel's stay away.
+    NK030,
+    /// A rule of others logs some of the same packets to the same group.
+    NK031,
+    /// Somebody has put something into netkeel's table.
+    NK032,
+    /// An NFLOG group that Felix uses.
+    NK033,
+    /// Another program reads the NFLOG group.
+    NK034,
     /// A CNI configuration that is named, or any at all, is not there.
     NK040,
     /// A CNI configuration comes first and cannot be loaded.
@@ -131,6 +141,11 @@ impl Code {
         Code::NK025,
         Code::NK026,
         Code::NK027,
+        Code::NK030,
+        Code::NK031,
+        Code::NK032,
+        Code::NK033,
+        Code::NK034,
         Code::NK040,
         Code::NK041,
         Code::NK042,

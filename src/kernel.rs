@@ -17,6 +17,7 @@ mod modules;
 pub mod namespace;
 pub(crate) mod netlink;
 mod netns;
+mod nftables;
 pub mod private;
 pub mod reach;
 pub(crate) mod refusal;

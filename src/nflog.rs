@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::{Error, ErrorKind};
 use crate::from_text;
 use crate::link_name::LinkName;
+pub use command::{REMEMBERED, SOURCES};
 pub use observed::{CHANGED, Content, ForeignRule, Interfaces, Listener, NONE, Observed, Verb, Writer};
 pub use rules::{Part, Rules};
 

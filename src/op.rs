@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::fact::Value;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::nflog::{EntryName, ForeignRule, Rules, TABLE, Verb};
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 
@@ -130,6 +131,36 @@ pub enum Op {
         /// The interface the key belongs to: its index is checked before the write.
         link: Option<Target>,
     },
+    /// Gives an entry of `nflog` its rules, in place of those it has.
+    SetRules {
+        /// The namespace.
+        netns: Netns,
+        /// The entry.
+        name: EntryName,
+        /// Its rules.
+        rules: Rules,
+    },
+    /// Takes the rules of an entry of `nflog` away.
+    RemoveRules {
+        /// The namespace.
+        netns: Netns,
+        /// The entry.
+        name: EntryName,
+    },
+    /// Takes rules of others away.
+    RemoveForeignRules {
+        /// The namespace.
+        netns: Netns,
+        /// The rules.
+        rules: Vec<ForeignRule>,
+    },
+    /// Puts rules of others back where they were.
+    RestoreForeignRules {
+        /// The namespace.
+        netns: Netns,
+        /// The rules, in the order of their places.
+        rules: Vec<ForeignRule>,
+    },
 }
 
 /// When an op is done. The order is the declaration's.
@@ -187,7 +218,13 @@ impl Op {
     /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {
-            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. } => None,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => None,
             Op::WriteSysctl { link, .. } => link.as_ref(),
             Op::CreateTunnel { target, .. }
             | Op::RecreateTunnel { target, .. }
@@ -204,7 +241,11 @@ impl Op {
     /// The namespace the op is for; none for a file.
     pub fn netns(&self) -> Option<&Netns> {
         match self {
-            Op::WriteSysctl { netns, .. } => Some(netns),
+            Op::WriteSysctl { netns, .. }
+            | Op::SetRules { netns, .. }
+            | Op::RemoveRules { netns, .. }
+            | Op::RemoveForeignRules { netns, .. }
+            | Op::RestoreForeignRules { netns, .. } => Some(netns),
             _ => self.target().map(|target| &target.netns),
         }
     }
@@ -222,8 +263,32 @@ impl fmt::Display for Ip<'_> {
     }
 }
 
+/// What begins a command that is run in a namespace.
+struct Inside<'a>(&'a Netns);
+
+impl fmt::Display for Inside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.name() {
+            Some(name) => write!(f, "ip netns exec {name} "),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A command for each rule.
+fn commands(f: &mut fmt::Formatter<'_>, netns: &Netns, rules: &[ForeignRule], verb: Verb) -> fmt::Result {
+    for (number, rule) in rules.iter().enumerate() {
+        let and = if number > 0 { " && " } else { "" };
+        write!(f, "{and}{}{}", Inside(netns), rule.command(verb))?;
+    }
+    Ok(())
+}
+
 /// A word quoted for a shell, where it needs to be.
-struct Quoted<T>(T);
+pub(crate) struct Quoted<T>(
+    /// The word.
+    pub(crate) T,
+);
 
 impl<T: AsRef<str>> fmt::Display for Quoted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -312,11 +377,22 @@ impl fmt::Display for Op {
             Op::WriteSysctl {
                 netns, key, value, ..
             } => {
-                if let Some(netns) = netns.name() {
-                    write!(f, "ip netns exec {netns} ")?;
-                }
-                write!(f, "sysctl -w {}", Quoted(format!("{key}={value}")))
+                write!(
+                    f,
+                    "{}sysctl -w {}",
+                    Inside(netns),
+                    Quoted(format!("{key}={value}"))
+                )
             }
+            Op::SetRules { netns, name, rules } => {
+                write!(f, "{}nft {}", Inside(netns), Quoted(rules.nft(name)))
+            }
+            Op::RemoveRules { netns, name } => {
+                let chain = name.chain();
+                write!(f, "{}nft delete chain inet {TABLE} {chain}", Inside(netns))
+            }
+            Op::RemoveForeignRules { netns, rules } => commands(f, netns, rules, Verb::Delete),
+            Op::RestoreForeignRules { netns, rules } => commands(f, netns, rules, Verb::Insert),
         }
     }
 }

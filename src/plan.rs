@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use felt::Felt;
-pub use goal::{Declared, Goal, Release};
+pub use goal::{Declared, Goal, Release, ReleaseFacts};
 pub use holdings::Holdings;
 pub use kept::{Extent, Kept, Seen};
 

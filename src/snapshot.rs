@@ -20,6 +20,7 @@ use crate::cni::Cni;
 use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
+use crate::nflog;
 use crate::sysctl_d::Files;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
@@ -57,6 +58,9 @@ pub struct Snapshot {
     /// The files of sysctl.d, where they are applied to this namespace and were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
+    /// What is handed to NFLOG groups; none where nobody asked, or it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nflog: Option<nflog::Observed>,
     /// What could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -212,6 +216,7 @@ impl Snapshot {
             cni: None,
             tunnels: BTreeMap::new(),
             sysctl_d: None,
+            nflog: None,
             problems: Vec::new(),
         }
     }

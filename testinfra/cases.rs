@@ -20,7 +20,7 @@ use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::plan::{Plan, plan};
 use netkeel::render::text::{self, Style};
-use netkeel::snapshot::{Families, Scope, Snapshot};
+use netkeel::snapshot::{Families, Scope, Snapshot, Support};
 use netkeel::source::{Sources, report};
 
 use namespace::Namespace;
@@ -242,6 +242,10 @@ fn observe(path: &Path, archive: &mut Archive) -> Result<(), String> {
     let mut host = without_link_local(host.unwrap());
     host.netns = Netns::named(PLACE);
     host.kernel = "6.12.0".into();
+    // Not every machine knows of its kernel's modules.
+    if let Some(nflog) = &mut host.nflog {
+        nflog.support = Support::Yes;
+    }
     golden(path, archive, "observed.json", &text_of(&host))
 }
 
@@ -259,6 +263,7 @@ fn text_of(host: &Snapshot) -> String {
         cni,
         tunnels,
         sysctl_d,
+        nflog,
         problems,
     } = host;
     let table = |rows: Vec<String>| {
@@ -299,11 +304,15 @@ fn text_of(host: &Snapshot) -> String {
         table(sysctls.collect()),
         table(files.collect()),
         table(tunnels.collect()),
-        sysctl_d
-            .as_ref()
-            .map_or_else(String::new, |found| format!("\"sysctl_d\": {},\n  ", json(found))),
+        asked("sysctl_d", sysctl_d) + &asked("nflog", nflog),
         json(problems),
     )
+}
+
+/// What few documents ask for.
+fn asked<T: serde::Serialize>(name: &str, found: &Option<T>) -> String {
+    let found = found.as_ref();
+    found.map_or_else(String::new, |found| format!("\"{name}\": {},\n  ", json(found)))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

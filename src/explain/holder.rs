@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::ledger::Ledger;
+use crate::nflog::TABLE;
 
 /// What netkeel keeps of earlier runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +85,14 @@ fn writes(command: &str, fact: &Fact) -> bool {
         Object::Plugin { file, kind } => {
             let of_it = plain.contains(&format!(r#".type == "{kind}""#));
             return of_it && plain.ends_with(&format!(" {}", file.display()));
+        }
+        Object::Nflog(name) => {
+            let chain = format!(" chain inet {TABLE} {} ", name.chain());
+            return format!("{plain} ").contains(&chain);
+        }
+        Object::LogGroup(group) => {
+            let group = format!("--nflog-group {group} ");
+            return format!("{plain} ").contains(&group);
         }
         Object::Sysctl(key) => return sysctl(key),
         Object::Link(name) => name,

@@ -14,6 +14,7 @@ use super::link::Words;
 use super::namespace::{Identity, identify};
 use super::netlink::Socket;
 use super::netns::inside;
+use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
 use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
 use crate::error::Error;
@@ -28,6 +29,7 @@ pub struct Live {
     netns: Netns,
     release: String,
     socket: Socket,
+    nftables: Nftables,
     sysctls: sysctl::Tree,
     /// Not `Send`.
     here: PhantomData<*const ()>,
@@ -51,6 +53,7 @@ impl Live {
             netns: netns.clone(),
             release: release.release().to_string_lossy().into_owned(),
             socket,
+            nftables: Nftables::default(),
             sysctls: sysctl::Tree::open()?,
             here: PhantomData,
         })
@@ -189,6 +192,15 @@ impl Kernel for Live {
         for mode in &scope.tunnels {
             let support = modules::support(*mode, &snapshot.links, &self.release);
             snapshot.tunnels.insert(*mode, support);
+        }
+        if scope.nflog {
+            match self.nftables.observe(&self.release, &mut snapshot.problems) {
+                Ok(observed) => snapshot.nflog = Some(observed),
+                Err(error) => snapshot.problems.push(Problem {
+                    what: "what is handed to NFLOG groups".into(),
+                    why: error.message,
+                }),
+            }
         }
         Ok(snapshot)
     }

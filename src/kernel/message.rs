@@ -67,6 +67,31 @@ impl Request {
         self
     }
 
+    /// Adds a number in network byte order, as nfnetlink has them.
+    pub(super) fn be32(self, kind: u16, value: u32) -> Self {
+        self.attribute(kind, &value.to_be_bytes())
+    }
+
+    /// Adds a text with its terminating zero.
+    pub(super) fn text(self, kind: u16, text: &str) -> Self {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.push(0);
+        self.attribute(kind, &bytes)
+    }
+
+    /// Asks for an answer also when all is well (NLM_F_ACK).
+    pub(super) fn ask_for_acknowledgement(&mut self) {
+        if let Some(low) = self.bytes.get_mut(6..8) {
+            let flags = u16_at(low, 0).unwrap_or_default() | libc::NLM_F_ACK as u16;
+            low.copy_from_slice(&flags.to_ne_bytes());
+        }
+    }
+
+    /// What follows the header.
+    pub(super) fn body(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+
     /// The bytes to send, with length and sequence number filled in.
     pub(crate) fn finish(&mut self, sequence: u32) -> &[u8] {
         let length = self.bytes.len() as u32;
@@ -149,6 +174,27 @@ impl<'a> Attribute<'a> {
     /// The value as a signed number.
     pub(crate) fn i32(&self) -> Result<i32, Malformed> {
         self.u32().map(u32::cast_signed)
+    }
+
+    /// The value as a number in network byte order.
+    pub(super) fn be32(&self) -> Result<u32, Malformed> {
+        self.u32().map(u32::from_be)
+    }
+
+    /// The value as a number in network byte order.
+    pub(super) fn be64(&self) -> Result<u64, Malformed> {
+        let bytes = self.value.first_chunk().ok_or(Malformed("number"))?;
+        Ok(u64::from_be_bytes(*bytes))
+    }
+
+    /// The value as a number in network byte order.
+    pub(super) fn be16(&self) -> Result<u16, Malformed> {
+        u16_at(self.value, 0).map(u16::from_be).ok_or(Malformed("number"))
+    }
+
+    /// The value as text, up to the terminating zero.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(self.string()).into_owned()
     }
 
     /// The value as bytes up to the terminating zero.

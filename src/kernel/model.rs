@@ -6,6 +6,7 @@ use crate::cni::Cni;
 use crate::error::Error;
 use crate::fact::Fact;
 use crate::kernel::Kernel;
+use crate::nflog;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
 use crate::sysctl_key::SysctlKey;
@@ -115,6 +116,10 @@ impl Kernel for Modelled {
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
+        if scope.nflog {
+            let observed = host.nflog.clone();
+            snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::Observed::empty(Support::Yes)));
+        }
         Ok(snapshot)
     }
 

@@ -15,19 +15,47 @@ pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Link>, releas
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
     });
-    let loaded = || exists(format!("/sys/module/{}", mode.module())).unwrap_or(false);
-    if made || loaded() {
+    if made || is_loaded(mode.module()) {
         return Support::Yes;
     }
     on_disk(mode.module(), &Path::new("/lib/modules").join(release))
 }
 
+/// Whether the kernel has all of these modules, as far as can be told without using them.
+pub(super) fn all_of(modules: &[&str], release: &str) -> Support {
+    let mut answer = Support::Yes;
+    for module in modules {
+        if is_loaded(module) {
+            continue;
+        }
+        match on_disk(module, &Path::new("/lib/modules").join(release)) {
+            Support::Yes => {}
+            Support::Unknown => answer = Support::Unknown,
+            missing @ Support::Missing { .. } => return missing,
+        }
+    }
+    answer
+}
+
+/// The module is not in the kernel and on disk, so that asking for what it does would load it.
+pub(super) fn would_be_loaded(module: &str, release: &str) -> bool {
+    let directory = Path::new("/lib/modules").join(release);
+    !is_loaded(module) && !is_builtin(module, &directory) && on_disk(module, &directory) == Support::Yes
+}
+
+fn is_loaded(module: &str) -> bool {
+    exists(format!("/sys/module/{module}")).unwrap_or(false)
+}
+
+/// Built in: listed here, and without parameters absent from /sys/module.
+fn is_builtin(module: &str, directory: &Path) -> bool {
+    fs::read_to_string(directory.join("modules.builtin"))
+        .is_ok_and(|builtin| builtin.lines().any(|line| is_module(line, module)))
+}
+
 /// Looks in what depmod(8) wrote for the running kernel.
 fn on_disk(module: &str, directory: &Path) -> Support {
-    // Built in: listed here, and without parameters absent from /sys/module.
-    if let Ok(builtin) = fs::read_to_string(directory.join("modules.builtin"))
-        && builtin.lines().any(|line| is_module(line, module))
-    {
+    if is_builtin(module, directory) {
         return Support::Yes;
     }
     let Ok(dependencies) = fs::read_to_string(directory.join("modules.dep")) else {

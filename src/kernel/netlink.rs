@@ -1,9 +1,9 @@
-//! A blocking rtnetlink socket: sends one request and gathers its answers, tells a whole dump from
+//! A blocking netlink socket: sends one request and gathers its answers, tells a whole dump from
 //! a torn one, and turns the kernel's no into a [`Refusal`] with the text it gives.
 
 use std::io;
 
-use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket as RawSocket, SocketAddr};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -43,9 +43,10 @@ pub(crate) enum Dump {
 /// ends a wait for an answer that was lost.
 const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
-/// An rtnetlink socket of the namespace in which it was opened.
+/// A netlink socket of the namespace in which it was opened.
 pub(crate) struct Socket {
     raw: RawSocket,
+    protocol: isize,
     sequence: u32,
     buffer: Vec<u8>,
     /// An answer was given up half read: the kernel refuses the next request of a socket whose dump
@@ -54,10 +55,20 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens one in the calling thread's namespace.
+    /// Opens one for rtnetlink in the calling thread's namespace.
     pub(crate) fn open() -> Result<Self, Refusal> {
+        Self::of(NETLINK_ROUTE)
+    }
+
+    /// Opens one for nfnetlink in the calling thread's namespace.
+    pub(super) fn open_netfilter() -> Result<Self, Refusal> {
+        Self::of(NETLINK_NETFILTER)
+    }
+
+    fn of(protocol: isize) -> Result<Self, Refusal> {
         Ok(Socket {
-            raw: connect()?,
+            raw: connect(protocol)?,
+            protocol,
             sequence: 0,
             buffer: vec![0; BUFFER],
             spoiled: false,
@@ -82,7 +93,7 @@ impl Socket {
         each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
     ) -> Result<Dump, Refusal> {
         if self.spoiled {
-            self.raw = connect()?;
+            self.raw = connect(self.protocol)?;
         }
         self.spoiled = true;
         self.sequence = self.sequence.wrapping_add(1);
@@ -95,6 +106,49 @@ impl Socket {
             Answer::Done(dump) => {
                 self.spoiled = false;
                 Ok(dump)
+            }
+        }
+    }
+
+    /// Sends requests that are done all or none, as nfnetlink does what stands between the beginning
+    /// and the end of a batch. The last but one carries NLM_F_ACK.
+    pub(super) fn batch(&mut self, mut requests: Vec<Request>) -> Result<(), Refusal> {
+        if self.spoiled {
+            self.raw = connect(self.protocol)?;
+        }
+        self.spoiled = true;
+        let begin = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for request in &mut requests {
+            self.sequence = self.sequence.wrapping_add(1);
+            bytes.extend_from_slice(request.finish(self.sequence));
+        }
+        let last = self.sequence.wrapping_sub(1);
+        if bytes.len() > QUEUE / 8 {
+            setsockopt(&self.raw, sockopt::SndBufForce, &bytes.len().saturating_mul(4))?;
+        }
+        again(|| self.raw.send(&bytes, 0))?;
+        let mut refused = None;
+        loop {
+            let length = again(|| self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC))?;
+            let Some(received) = self.buffer.get(..length) else {
+                return Err(Errno::EMSGSIZE.into());
+            };
+            for message in Messages(received) {
+                let message = message?;
+                let answers = message.sequence.wrapping_sub(begin) <= last.wrapping_sub(begin);
+                if libc::c_int::from(message.kind) != libc::NLMSG_ERROR || !answers {
+                    continue;
+                }
+                let this = refusal(&message);
+                let of_all = message.sequence == begin && this.is_some();
+                refused = refused.or(this);
+                // What is wrong with the batch is said of its beginning, and may be all that is
+                // said (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
+                if of_all || message.sequence == last {
+                    self.spoiled = of_all;
+                    return refused.map_or(Ok(()), Err);
+                }
             }
         }
     }
@@ -148,8 +202,8 @@ enum Answer {
 }
 
 /// A socket of the calling thread's namespace that hears nobody but the kernel.
-fn connect() -> Result<RawSocket, Refusal> {
-    let mut raw = RawSocket::new(NETLINK_ROUTE)?;
+fn connect(protocol: isize) -> Result<RawSocket, Refusal> {
+    let mut raw = RawSocket::new(protocol)?;
     raw.bind_auto()?;
     raw.connect(&SocketAddr::new(0, 0))?;
     raw.set_ext_ack(true)?;

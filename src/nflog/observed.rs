@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EntryName;
 use crate::link_name::LinkName;
+use crate::op::Quoted;
 use crate::snapshot::Support;
 
 /// What was seen in a namespace.
@@ -57,8 +58,8 @@ pub struct ForeignRule {
     pub ipv4: bool,
     /// It logs ICMPv6 type 2 code 0.
     pub ipv6: bool,
-    /// Nothing in it is unknown to netkeel.
-    pub understood: bool,
+    /// It logs all of them, but for those of sources that it leaves out.
+    pub whole: bool,
     /// The rule, as iptables-save(8) or nft(8) print it.
     pub text: Arc<str>,
     /// What it takes to make it again; only of rules that can be taken away.
@@ -71,9 +72,9 @@ pub struct ForeignRule {
 pub struct Content {
     /// Its expressions (NFTA_RULE_EXPRESSIONS), counters without their counts.
     pub expressions: Arc<str>,
-    /// Protocol and flags that extensions of iptables check (NFTA_RULE_COMPAT).
+    /// The protocol that extensions of iptables in it are told of (NFTA_RULE_COMPAT), where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compat: Option<Arc<str>>,
+    pub protocol: Option<u8>,
     /// What its writer noted (NFTA_RULE_USERDATA).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userdata: Option<Arc<str>>,
@@ -124,7 +125,104 @@ impl Interfaces {
     }
 }
 
+impl Observed {
+    /// Nothing is there.
+    pub fn empty(support: Support) -> Self {
+        Observed {
+            support,
+            entries: BTreeMap::new(),
+            others: Vec::new(),
+            strangers: Vec::new(),
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    /// Takes rules of others away; those behind them move up.
+    pub fn remove(&mut self, gone: &[ForeignRule]) {
+        for rule in gone {
+            let Some(at) = self.others.iter().position(|other| other.is_the_same(rule)) else {
+                continue;
+            };
+            let old = self.others.remove(at);
+            for other in self.others.iter_mut().filter(|other| other.is_beside(&old)) {
+                if other.position > old.position {
+                    other.position -= 1;
+                }
+            }
+        }
+    }
+
+    /// Puts rules of others back that are not there; those that stand there now move down.
+    pub fn restore(&mut self, back: &[ForeignRule]) {
+        let mut there = self.others.clone();
+        for rule in back {
+            if let Some(at) = there.iter().position(|other| other.is_the_same(rule)) {
+                there.remove(at);
+                continue;
+            }
+            for other in self.others.iter_mut().filter(|other| other.is_beside(rule)) {
+                if other.position >= rule.position {
+                    other.position += 1;
+                }
+            }
+            self.others.push(rule.clone());
+        }
+        self.sort();
+    }
+
+    /// Puts the rules of others in one order, whoever lists them.
+    pub fn sort(&mut self) {
+        self.others.sort();
+    }
+
+    /// The rules of others that log to a group and that can be taken away: as the value of a fact.
+    pub fn removable(&self, group: u16) -> Arc<str> {
+        let rules: Vec<&ForeignRule> = self
+            .others
+            .iter()
+            .filter(|rule| rule.content.is_some() && rule.group == group)
+            .collect();
+        match serde_json::to_string(&rules) {
+            Ok(text) if !rules.is_empty() => text.into(),
+            _ => NONE.into(),
+        }
+    }
+}
+
 impl ForeignRule {
+    /// The interface it is for, when it is one.
+    pub fn interface(&self) -> Option<LinkName> {
+        match self.interfaces {
+            Interfaces::Named(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// It stands in the same chain.
+    pub fn is_beside(&self, other: &ForeignRule) -> bool {
+        let chain = |rule: &ForeignRule| {
+            let ForeignRule {
+                writer,
+                family,
+                table,
+                chain,
+                ..
+            } = rule.clone();
+            (writer, family, table, chain)
+        };
+        chain(self) == chain(other)
+    }
+
+    /// It says the same in the same chain, wherever in it.
+    pub fn is_the_same(&self, other: &ForeignRule) -> bool {
+        self.is_beside(other) && self.text == other.text && self.content == other.content
+    }
+
+    /// The rules that the value of a fact holds; none in text that is no such value.
+    pub fn read_all(text: &str) -> Vec<ForeignRule> {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
     /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.
     pub fn command(&self, verb: Verb) -> String {
         let program = match (self.writer, &*self.family) {
@@ -133,7 +231,8 @@ impl ForeignRule {
             (Writer::IptablesLegacy, "ip6") => "ip6tables-legacy",
             (Writer::IptablesLegacy, _) => "iptables-legacy",
             (Writer::Nft, _) => {
-                return format!("nft -a list chain {} {} {}", self.family, self.table, self.chain);
+                let (table, chain) = (Quoted(&self.table), Quoted(&self.chain));
+                return format!("nft -a list chain {} {table} {chain}", self.family);
             }
         };
         let ForeignRule {

@@ -88,6 +88,8 @@ fn can_cut_off(change: &Change) -> bool {
         // Judged by its effect.
         Field::RpFilter => false,
         Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
+        // What logs lets everything through.
+        Field::Rules => false,
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a plan is to reach: what a document declares, or that an owner holds nothing any more.
 
+use std::collections::BTreeSet;
+
 use super::holdings::{Holdings, give_back};
 use super::{Plan, finish, plan_with};
 use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Object};
 use crate::finding::Findings;
-use crate::ledger::Ledger;
+use crate::ledger::{Claim, Ledger};
 use crate::netns::Netns;
 use crate::snapshot::{Scope, Snapshot};
 
@@ -48,7 +50,7 @@ impl Goal for Declared<'_> {
         // What the document does not name is looked at only where it is to be put back.
         let prunes = self.holdings.prune || self.document.prune;
         if let Some(ledger) = self.holdings.ledger.filter(|_| prunes) {
-            scope.extend(scope_of(ledger, &self.document.owner));
+            scope.extend(scope_of(ledger.of(&self.document.owner)));
         }
         scope
     }
@@ -71,30 +73,67 @@ pub struct Release<'a> {
 
 impl Goal for Release<'_> {
     fn scope(&self) -> Scope {
-        scope_of(self.ledger, self.owner)
+        scope_of(self.ledger.of(self.owner))
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-        let mut findings = Findings::default();
-        let back = give_back(self.ledger.of(self.owner), host, &mut findings);
-        let mut plan = finish(
-            self.owner,
-            self.netns,
-            host,
-            &Default::default(),
-            back.drift,
-            findings,
-        )?;
-        plan.released = back.released;
-        plan.released.sort();
-        Ok(plan)
+        release(self.ledger.of(self.owner), self.owner, self.netns, host)
     }
 }
 
+/// That an owner gives back some of what it holds, and keeps the rest: what a service takes away when
+/// it stops ([`Document::removed_on_stop`]).
+#[derive(Debug)]
+pub struct ReleaseFacts<'a> {
+    /// Who holds what.
+    pub ledger: &'a Ledger,
+    /// Whose.
+    pub owner: &'a str,
+    /// The namespace.
+    pub netns: &'a Netns,
+    /// Which. Those that the owner does not hold are left alone.
+    pub facts: &'a BTreeSet<Fact>,
+}
+
+impl Goal for ReleaseFacts<'_> {
+    fn scope(&self) -> Scope {
+        scope_of(self.claims())
+    }
+
+    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+        release(self.claims(), self.owner, self.netns, host)
+    }
+}
+
+impl ReleaseFacts<'_> {
+    fn claims(&self) -> impl Iterator<Item = &Claim> {
+        let held = self.ledger.of(self.owner);
+        held.filter(|claim| {
+            let with = claim.beside.as_ref();
+            self.facts.contains(&claim.fact) || with.is_some_and(|with| self.facts.contains(with))
+        })
+    }
+}
+
+/// Plans that claims are given back.
+fn release<'a>(
+    claims: impl Iterator<Item = &'a Claim>,
+    owner: &str,
+    netns: &Netns,
+    host: &Snapshot,
+) -> Result<Plan, Box<Diagnostics>> {
+    let mut findings = Findings::default();
+    let back = give_back(claims, host, &mut findings);
+    let mut plan = finish(owner, netns, host, &Default::default(), back.drift, findings)?;
+    plan.released = back.released;
+    plan.released.sort();
+    Ok(plan)
+}
+
 /// The facts that an owner holds.
-fn scope_of(ledger: &Ledger, owner: &str) -> Scope {
+fn scope_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> Scope {
     let mut scope = Scope::default();
-    for claim in ledger.of(owner) {
+    for claim in claims {
         scope.families.ipv4 = true;
         scope.families.ipv6 = true;
         match &claim.fact {
@@ -117,6 +156,10 @@ fn scope_of(ledger: &Ledger, owner: &str) -> Scope {
                 scope.of_copies(key);
                 scope.sysctls.insert(key.clone());
             }
+            Fact {
+                object: Object::Nflog(_) | Object::LogGroup(..),
+                ..
+            } => scope.nflog = true,
             Fact {
                 object: Object::Link(_),
                 ..

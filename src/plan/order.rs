@@ -101,6 +101,9 @@ fn phase(op: &Op, host: &Snapshot) -> Phase {
         Op::SetUp { up: false, .. } => Phase::LowerLinks,
         Op::SetUp { up: true, .. } => Phase::RaiseLinks,
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,
+        Op::SetRules { .. } | Op::RestoreForeignRules { .. } => Phase::Create,
         Op::RemoveFile { .. } | Op::DeleteLink { .. } | Op::RemoveAddress { .. } => Phase::Delete,
+        // Theirs go when ours are there: for a moment both log, and nothing is missed.
+        Op::RemoveRules { .. } | Op::RemoveForeignRules { .. } => Phase::Delete,
     }
 }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::Undo;
 use super::write::write;
 use crate::fact::{Fact, Field, Value};
+use crate::nflog::CHANGED;
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
 
@@ -128,7 +129,11 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RecreateTunnel { .. }
         | Op::AddAddress { .. }
         | Op::SetTxQueueLength { .. }
-        | Op::SetAlias { .. } => true,
+        | Op::SetAlias { .. }
+        | Op::SetRules { .. }
+        | Op::RemoveRules { .. }
+        | Op::RemoveForeignRules { .. }
+        | Op::RestoreForeignRules { .. } => true,
         Op::WriteSysctl { key, .. } => key.path().ends_with("/rp_filter") && key.link().is_some(),
         Op::DeleteLink { .. } | Op::RemoveAddress { .. } | Op::SetMtu { .. } | Op::SetUp { .. } => false,
     }
@@ -177,6 +182,13 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
             .filter_map(|change| change.fact.link_name())
             .filter(|name| *name != target.name);
         loses.extend(others.map(|name| format!("the device {name}, which goes with {}", target.name)));
+    }
+    if let Op::SetRules { name, .. } | Op::RemoveRules { name, .. } = op
+        && changes
+            .iter()
+            .any(|change| change.from == Some(Value::Text(CHANGED.into())))
+    {
+        loses.push(format!("what somebody has made of netkeel's rules of {name}"));
     }
     if let Op::SetUp { target, up: false } = op {
         loses.push(format!("the routes through {}", target.name));

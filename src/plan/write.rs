@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
+use crate::nflog::{self, ForeignRule};
 use crate::op::{Op, Target};
 use crate::snapshot::Snapshot;
 use crate::sysctl_key::SysctlKey;
@@ -34,6 +35,33 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
         Object::Sysctl(key) => {
             let link = key.link().map(|name| target(fact, name, host));
             return Some(write_sysctl(fact, key.clone(), value?, link));
+        }
+        Object::Nflog(name) => {
+            let (netns, name) = (fact.netns.clone(), name.clone());
+            let text = value.map(Value::to_string).unwrap_or_default();
+            return match text.parse() {
+                Ok(rules) => Some(Op::SetRules { netns, name, rules }),
+                Err(_) if text == nflog::NONE => Some(Op::RemoveRules { netns, name }),
+                // What somebody has changed is not known well enough to be made again.
+                Err(_) => None,
+            };
+        }
+        Object::LogGroup(..) => {
+            let netns = fact.netns.clone();
+            let read = |value: Value| ForeignRule::read_all(&value.to_string());
+            let there = host.get(fact).value().map(read).unwrap_or_default();
+            let wanted = value.cloned().map(read).unwrap_or_default();
+            let lacks =
+                |list: &[ForeignRule], rule: &ForeignRule| !list.iter().any(|other| other.is_the_same(rule));
+            let (mut gone, mut back) = (there.clone(), wanted.clone());
+            gone.retain(|rule| lacks(&wanted, rule));
+            back.retain(|rule| lacks(&there, rule));
+            // A want takes away and an undo puts back; nobody wants both.
+            return match (gone.is_empty(), back.is_empty()) {
+                (false, _) => Some(Op::RemoveForeignRules { netns, rules: gone }),
+                (true, false) => Some(Op::RestoreForeignRules { netns, rules: back }),
+                (true, true) => None,
+            };
         }
         Object::Link(name) => *name,
     };

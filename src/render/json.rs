@@ -91,6 +91,8 @@ fn fact(fact: &Fact) -> Json {
         Object::Plugin { file, kind } => ("cni", format!("{} {kind}", file.display())),
         Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
         Object::Link(name) => ("link", name.to_string()),
+        Object::Nflog(name) => ("nflog", name.to_string()),
+        Object::LogGroup(group) => ("nflog-group", group.to_string()),
     };
     json!({ "object": object, "name": name, "field": field(fact.field) })
 }

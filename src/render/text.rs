@@ -8,6 +8,7 @@ use super::{by_object, count, file_text, unified};
 use crate::fact::{Field, Value};
 use crate::finding::{Finding, Severity};
 use crate::netns::Netns;
+use crate::nflog::NONE;
 use crate::plan::{Drift, Plan, Step};
 use crate::source::{Locator, Sources, Span};
 
@@ -66,7 +67,12 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
                 out.push_str(&file(drift, paint));
                 continue;
             }
-            let sign = if drift.desired.is_none() {
+            let goes_away = drift.fact.field == Field::Rules
+                && drift
+                    .desired
+                    .as_ref()
+                    .is_none_or(|value| value.to_string() == NONE);
+            let sign = if drift.desired.is_none() || goes_away {
                 &goes
             } else if is_there(drift) {
                 &changes
@@ -153,9 +159,10 @@ fn facts(plan: &Plan) -> String {
 
 /// The object was there before, as far as one fact tells.
 fn is_there(drift: &Drift) -> bool {
-    match drift.observed {
+    match &drift.observed {
         None => false,
         Some(Value::Switch(false)) => drift.fact.field == Field::Up,
+        Some(Value::Text(text)) if drift.fact.field == Field::Rules => text.as_ref() != NONE,
         Some(_) => true,
     }
 }

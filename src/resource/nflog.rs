@@ -31,6 +31,14 @@ const SNAPLEN: u32 = 1500;
 /// The largest number of packets that a reader gets at once, where it asks for that many.
 const QUEUE_THRESHOLD: u16 = 64;
 
+/// How many interfaces an entry may have: there is a rule for each of them and each family, and a
+/// batch has to fit a socket's buffer.
+const MOST_INTERFACES: usize = 32;
+
+/// How many ignored networks of a family an entry may have: each takes up to three expressions, and
+/// the kernel takes 4095 bytes of them in a rule (`nf_tables_newrule`, net/netfilter/nf_tables_api.c).
+const MOST_SOURCES: usize = 16;
+
 const fn mtu(name: &'static str, min: i64, doc: &'static str) -> Field {
     Field {
         name,
@@ -90,7 +98,7 @@ const FIELDS: &[Field] = &[
             what: "the name of an interface",
         }),
         required: true,
-        doc: "The interfaces by which the messages come in. Rules go by name, so that an interface that is made again is covered.",
+        doc: "The interfaces by which the messages come in, at most 32. Rules go by name, so that an interface that is made again is covered.",
     },
     Field {
         name: "group",
@@ -109,7 +117,7 @@ const FIELDS: &[Field] = &[
             what: "a network",
         }),
         required: false,
-        doc: "Networks of either family whose messages are not logged: those of the nodes, so that what one node replicates is not replicated by the next.",
+        doc: "Networks, at most 16 of each family, whose messages are not logged: those of the nodes, so that what one node replicates is not replicated by the next.",
     },
     Field {
         name: "snaplen",
@@ -250,6 +258,25 @@ fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
         let path = Path::of(&["nflog", name, "interfaces"]);
         context.diagnostics.add(list.span, path, message);
     }
+    let read = entry(node);
+    let of = |ipv6: bool| {
+        let nets = read.ignore_sources.iter();
+        nets.filter(|net| matches!(net, IpNet::V6(_)) == ipv6).count()
+    };
+    for (key, found, most, what) in [
+        ("interfaces", read.interfaces.len(), MOST_INTERFACES, "interfaces"),
+        ("ignore_sources", of(false), MOST_SOURCES, "networks of IPv4"),
+        ("ignore_sources", of(true), MOST_SOURCES, "networks of IPv6"),
+    ] {
+        if let Some(list) = node.get(key).filter(|_| found > most) {
+            let path = Path::of(&["nflog", name, key]);
+            let message = format!("{found} {what} are too many: an entry has at most {most}");
+            context
+                .diagnostics
+                .add(list.span, path, message)
+                .hint("take networks together, or make another entry");
+        }
+    }
     let Some(filter) = node.get("prefilter") else {
         return;
     };
@@ -271,6 +298,25 @@ fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
     }
 }
 
+/// Two entries would hand the same packets to one group.
+fn refuse_twice(section: &Node, context: &mut Context<'_>) {
+    let items = section.entries();
+    let read: Vec<Entry> = items.iter().map(|item| entry(&item.value)).collect();
+    for (at, (item, later)) in items.iter().zip(&read).enumerate() {
+        let first = items.iter().zip(&read).take(at).find(|(_, first)| {
+            first.group == later.group && !first.interfaces.is_disjoint(&later.interfaces)
+        });
+        if let Some((first, _)) = first {
+            let message = format!("the packets would be logged to group {} twice", later.group);
+            context
+                .diagnostics
+                .add(item.key_span, Path::of(&["nflog", &item.key]), message)
+                .other(first.key_span, "this entry logs them too")
+                .hint("give each interface to one entry, or each entry a group of its own");
+        }
+    }
+}
+
 impl super::Kind for Kind {
     fn field(&self) -> Field {
         FIELD
@@ -281,6 +327,7 @@ impl super::Kind for Kind {
         for item in section.entries() {
             check(&item.key, &item.value, item.key_span, context);
         }
+        refuse_twice(section, context);
         let span = |name: &EntryName| {
             let key = name.to_string();
             let item = section.entries().iter().find(|item| item.key == key);

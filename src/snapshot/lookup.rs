@@ -2,6 +2,7 @@
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
+use crate::nflog;
 use crate::snapshot::{Link, Reading, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 
@@ -46,6 +47,17 @@ impl Snapshot {
             Object::Sysctl(key) => match self.sysctls.get(key) {
                 Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
                 Some(Reading::Absent) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Nflog(name) => match &self.nflog {
+                Some(nflog) => {
+                    let text = nflog.entries.get(name).cloned();
+                    Observed::Value(Value::Text(text.unwrap_or_else(|| nflog::NONE.into())))
+                }
+                None => Observed::Unread,
+            },
+            Object::LogGroup(group) => match &self.nflog {
+                Some(nflog) => Observed::Value(Value::Text(nflog.removable(*group))),
                 None => Observed::Unread,
             },
             Object::Link(name) => match self.links.get(name) {
@@ -130,7 +142,7 @@ impl Link {
             Field::Up => Observed::Value(Value::Switch(self.up)),
             Field::TxQueueLength => Observed::Value(Value::Number(self.txqueuelen.into())),
             Field::Alias => Observed::Value(Value::Text(self.alias.clone().unwrap_or_default())),
-            Field::Content | Field::Value => Observed::Absent,
+            Field::Content | Field::Value | Field::Rules => Observed::Absent,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod address;
 mod link;
+mod nflog;
 mod refusal;
 mod revert;
 mod stack;
@@ -119,6 +120,10 @@ impl Model {
                 self.set(target.name, Field::Alias, &mut changes, |link| link.alias = alias);
             }
             Op::WriteSysctl { key, value, .. } => self.write_sysctl(key, value, &mut changes),
+            Op::SetRules { name, rules, .. } => self.set_rules(name, Some(rules), &mut changes),
+            Op::RemoveRules { name, .. } => self.set_rules(name, None, &mut changes),
+            Op::RemoveForeignRules { rules, .. } => self.remove_foreign(rules, &mut changes),
+            Op::RestoreForeignRules { rules, .. } => self.restore_foreign(rules, &mut changes),
         }
         changes.retain(|change| change.from != change.to);
         changes
@@ -183,7 +188,7 @@ impl Model {
                     to: value.map(|value| Value::Text(value.into())),
                 });
             }
-            Object::File(_) | Object::Plugin { .. } => {}
+            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => {}
         }
     }
 

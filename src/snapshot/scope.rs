@@ -33,6 +33,8 @@ pub struct Scope {
     pub tunnels: BTreeSet<TunnelMode>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
+    /// What is handed to NFLOG groups.
+    pub nflog: bool,
 }
 
 /// Which CNI configurations to read.
@@ -127,6 +129,8 @@ impl Scope {
             },
             tunnels: TunnelMode::ALL.iter().copied().collect(),
             sysctl_d: true,
+            // Not everybody may read the rules of nftables, and few documents are about them.
+            nflog: false,
         }
     }
 
@@ -205,6 +209,7 @@ impl Scope {
             cni,
             tunnels,
             sysctl_d,
+            nflog,
         } = other;
         match (&mut self.links, links) {
             (Links::These(own), Links::These(others)) => own.extend(others),
@@ -222,5 +227,6 @@ impl Scope {
         self.cni.files.extend(cni.files);
         self.tunnels.extend(tunnels);
         self.sysctl_d |= sysctl_d;
+        self.nflog |= nflog;
     }
 }

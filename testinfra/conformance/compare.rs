@@ -48,6 +48,10 @@ pub fn snapshots(model: &Snapshot, real: &Snapshot) -> Result<(), String> {
             differences.push(format!("{key}\n  the model: {ours:?}\n  the kernel: {theirs:?}"));
         }
     }
+    if model.nflog != real.nflog {
+        let (ours, theirs) = (&model.nflog, &real.nflog);
+        differences.push(format!("nflog\n  the model: {ours:?}\n  the kernel: {theirs:?}"));
+    }
     differences.dedup();
     if differences.is_empty() {
         Ok(())
@@ -148,6 +152,9 @@ fn facts(host: &Snapshot) -> BTreeMap<Fact, Value> {
     }
     for key in host.sysctls.keys() {
         take(Fact::sysctl(&host.netns, key));
+    }
+    for name in ["one", "two"] {
+        take(Fact::nflog(&host.netns, &name.parse().unwrap()));
     }
     facts
 }

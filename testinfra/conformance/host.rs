@@ -111,6 +111,7 @@ fn scope() -> Scope {
             ipv6: true,
         },
         sysctls: keys.iter().map(|key| key.parse().unwrap()).collect(),
+        nflog: true,
         ..Scope::default()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use netkeel::link_name::LinkName;
+use netkeel::nflog::{Part, Rate, Rules};
 use netkeel::op::{Op, Target};
 use netkeel::snapshot::{Model, Reading};
 
@@ -51,8 +52,60 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
             address: address(model, name, random),
         },
         14 if random.once_in(8) && !lo => Op::DeleteLink { target },
+        15 => rules(model, random),
         _ => sysctl(model, target, random),
     }
+}
+
+/// Rules of one of two entries, which share a table, or none.
+fn rules(model: &Model, random: &mut Random) -> Op {
+    let name = random.of(&["one", "two"]).parse().unwrap();
+    let netns = netns(model);
+    if random.once_in(3) {
+        return Op::RemoveRules { netns, name };
+    }
+    let interfaces: &[&str] = if random.once_in(2) {
+        &["eth0"]
+    } else {
+        &["va0", "br0"]
+    };
+    let number = |random: &mut Random, least: u32, more: usize| least + random.below(more) as u32;
+    let rate = random.once_in(2).then(|| Rate {
+        per_second: number(random, 1, 100),
+        burst: number(random, 1, 100),
+    });
+    let part = |random: &mut Random, nets: &[&str]| {
+        random.once_in(2).then(|| Part {
+            interfaces: interfaces.iter().map(|name| name.parse().unwrap()).collect(),
+            ignore_sources: nets
+                .iter()
+                .filter(|_| random.once_in(2))
+                .map(|net| net.parse().unwrap())
+                .collect(),
+            min_mtu: random.once_in(2).then(|| number(random, 1, 1400)),
+            max_mtu: random.once_in(2).then(|| number(random, 1400, 60_000)),
+        })
+    };
+    let ipv4 = part(
+        random,
+        &["10.0.0.0/8", "10.128.0.0/9", "192.0.2.1/32", "172.16.0.0/12"],
+    );
+    let ipv6 = part(
+        random,
+        &["2001:db8::/32", "fc00::/7", "2001:db8::1/128", "2001:db8::/49"],
+    );
+    if ipv4.is_none() && ipv6.is_none() {
+        return Op::RemoveRules { netns, name };
+    }
+    let rules = Rules {
+        group: random.below(65_536) as u16,
+        snaplen: number(random, 68, 65_000),
+        queue_threshold: 1 + random.below(65_000) as u16,
+        rate,
+        ipv4,
+        ipv6,
+    };
+    Op::SetRules { netns, name, rules }
 }
 
 /// The interface as a plan names it: by its index, seldom by name alone, and at times by an index

@@ -43,7 +43,17 @@ const KINDS: &[&str] = &[
     "SetAlias",
     "WriteSysctl",
     "SetPluginMtu",
+    "SetRules",
+    "RemoveRules",
+    "RemoveForeignRules",
+    "RestoreForeignRules",
 ];
+
+/// A rule of iptables-nft that logs.
+const LOGGED: &str = r#"{"support":"yes","others":[{"writer":"iptables-nft","family":"ip","table":"raw",
+    "chain":"PREROUTING","position":1,"group":33,"interfaces":{"named":"eth0"},"ipv4":true,"ipv6":false,
+    "whole":true,"text":"-i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33",
+    "content":{"expressions":"00"}}]}"#;
 
 fn kind(op: &Op) -> &'static str {
     match op {
@@ -60,6 +70,10 @@ fn kind(op: &Op) -> &'static str {
         Op::SetAlias { .. } => "SetAlias",
         Op::WriteSysctl { .. } => "WriteSysctl",
         Op::SetPluginMtu { .. } => "SetPluginMtu",
+        Op::SetRules { .. } => "SetRules",
+        Op::RemoveRules { .. } => "RemoveRules",
+        Op::RemoveForeignRules { .. } => "RemoveForeignRules",
+        Op::RestoreForeignRules { .. } => "RestoreForeignRules",
     }
 }
 
@@ -171,8 +185,15 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     node.cni = Some(serde_json::from_str(seen).unwrap());
     refuse_each(&pods, &node, &mut tried);
 
+    // Rules that log, in the place of somebody else's.
+    let logging =
+        document("version: 1\npersist: no\nnflog:\n  packet-too-big: { interfaces: [eth0], adopt: true }\n");
+    let mut logged = host(&logging);
+    logged.nflog = Some(serde_json::from_str(LOGGED).unwrap());
+    refuse_each(&logging, &logged, &mut tried);
+
     // And everything given back.
-    for (document, before) in [(&tunnels, &empty), (&other, &there)] {
+    for (document, before) in [(&tunnels, &empty), (&other, &there), (&logging, &logged)] {
         let plan = Goal::plan(document, before).unwrap();
         let ledger = claims(&plan);
         let mut kernel = Modelled::new(before.clone());

@@ -63,6 +63,10 @@ impl Live {
             Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
             Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),
             Op::SetAlias { target, alias } => self.set(target, &Setting::Alias(alias)),
+            Op::SetRules { name, rules, .. } => self.nftables.set(name, Some(rules)),
+            Op::RemoveRules { name, .. } => self.nftables.set(name, None),
+            Op::RemoveForeignRules { rules, .. } => self.nftables.delete(rules),
+            Op::RestoreForeignRules { rules, .. } => self.nftables.insert(rules),
             Op::WriteSysctl { key, value, link, .. } => {
                 let sysctl = self.sysctls.open_for_write(key);
                 // After opening, so that the check holds for what was opened; and first of the two

@@ -1,13 +1,21 @@
-//! What an `nflog` section wants of a host: its rules, as far as nobody else's do the same.
+//! What an `nflog` section wants of a host: its rules, as far as nobody else's do the same, and that
+//! those of others go where it takes their place.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fact::{Fact, Value};
+use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
-use crate::nflog::{Entry, EntryName};
+use crate::nflog::{Entry, EntryName, ForeignRule, NONE, Observed, Verb, Writer};
 use crate::resource::Section;
-use crate::snapshot::{Scope, Snapshot};
+use crate::snapshot::{Scope, Snapshot, Support};
 use crate::source::{Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::Wants;
+use crate::want::{Want, Wants};
+
+/// The groups that Felix of Calico logs to (felix/rules, NFLOG of policies).
+const OF_FELIX: [u16; 2] = [1, 2];
 
 /// The section.
 #[derive(Debug)]
@@ -17,18 +25,248 @@ pub(super) struct Logging {
 }
 
 impl Section for Logging {
-    fn scope(&self, _scope: &mut Scope) {}
+    fn scope(&self, scope: &mut Scope) {
+        scope.nflog |= !self.entries.is_empty();
+    }
 
-    fn wants(&self, _host: &Snapshot, wants: &mut Wants) {
-        for (name, _, span) in &self.entries {
-            let path = Path::of(&["nflog", &name.to_string()]);
-            let message = "this netkeel checks rules of NFLOG and cannot make them yet";
-            wants.diagnostics.add(*span, path, message);
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        let nothing = Observed::empty(Support::Unknown);
+        // What was not read is told of each fact.
+        let observed = host.nflog.as_ref().unwrap_or(&nothing);
+        for (name, entry, span) in &self.entries {
+            let place = Place {
+                name,
+                entry,
+                span: *span,
+            };
+            if place.possible(observed, wants) {
+                place.tell(host, observed, wants);
+                let value = place.value(observed, wants);
+                wants.add(Fact::nflog(&self.netns, name), place.want(value, None));
+            }
         }
-        let _ = (&self.netns, None::<LinkName>);
+        self.adopt(observed, wants);
+        for stranger in &observed.strangers {
+            wants.findings.add(
+                Code::NK032,
+                stranger,
+                "it stands in the table inet netkeel and is not netkeel's: it is left, and keeps the table from being removed",
+                "put it into a table of its own",
+            );
+        }
     }
 
     fn persistent(&self) -> Vec<(SysctlKey, String)> {
         Vec::new()
+    }
+}
+
+impl Logging {
+    /// Wants away, for each group, the rules whose place an entry takes.
+    fn adopt(&self, observed: &Observed, wants: &mut Wants) {
+        let mut taken: BTreeMap<u16, (Place<'_>, BTreeSet<LinkName>)> = BTreeMap::new();
+        for (name, entry, span) in self.entries.iter().filter(|(_, entry, _)| entry.adopt) {
+            let place = Place {
+                name,
+                entry,
+                span: *span,
+            };
+            let (_, interfaces) = taken
+                .entry(entry.group)
+                .or_insert_with(|| (place, BTreeSet::new()));
+            interfaces.extend(&entry.interfaces);
+        }
+        for (group, (place, interfaces)) in taken {
+            let mut after = observed.clone();
+            let goes = |rule: &&ForeignRule| {
+                rule.group == group && rule.interface().is_some_and(|name| interfaces.contains(&name))
+            };
+            let gone: Vec<ForeignRule> = observed.others.iter().filter(goes).cloned().collect();
+            after.remove(&gone);
+            let value = Value::Text(after.removable(group));
+            wants.add(
+                Fact::log_group(&self.netns, group),
+                place.want(value, Some("adopt")),
+            );
+        }
+    }
+}
+
+/// An entry and where it stands.
+struct Place<'a> {
+    name: &'a EntryName,
+    entry: &'a Entry,
+    span: Span,
+}
+
+impl Place<'_> {
+    fn path(&self, field: Option<&str>) -> String {
+        let name = self.name.to_string();
+        let mut keys = vec!["nflog", name.as_str()];
+        keys.extend(field);
+        Path::of(&keys)
+    }
+
+    fn want(&self, value: Value, field: Option<&str>) -> Want {
+        Want {
+            value,
+            span: self.span,
+            path: self.path(field).into(),
+            named: true,
+            derivation: None,
+            permits_ipv6_loss: false,
+        }
+    }
+
+    /// Whether the kernel can have its rules; what stands in the way is explained.
+    fn possible(&self, observed: &Observed, wants: &mut Wants) -> bool {
+        if let Support::Missing { module } = &observed.support {
+            let message =
+                format!("the kernel has no module {module}, which it takes to log to an NFLOG group");
+            wants
+                .diagnostics
+                .add(self.span, self.path(None), message)
+                .hint("it comes with a kernel built with CONFIG_NF_TABLES_INET, CONFIG_NFT_LOG and CONFIG_NETFILTER_NETLINK_LOG");
+            return false;
+        }
+        let mut possible = true;
+        for rule in observed
+            .others
+            .iter()
+            .filter(|rule| self.entry.adopt && self.is_covered_by(rule))
+        {
+            if self.takes_the_place_of(rule) {
+                continue;
+            }
+            possible = false;
+            let why = match rule.writer {
+                Writer::IptablesLegacy => "netkeel changes no table of iptables-legacy",
+                Writer::Nft => "netkeel takes away rules of iptables only",
+                Writer::IptablesNft => "it is for other interfaces too",
+            };
+            wants
+                .diagnostics
+                .add(
+                    self.span,
+                    self.path(Some("adopt")),
+                    format!("the place of `{rule}` cannot be taken: {why}"),
+                )
+                .hint(match rule.writer {
+                    Writer::Nft => format!("find its handle and delete it: {}", rule.command(Verb::Delete)),
+                    _ => format!("take it away first: {}", rule.command(Verb::Delete)),
+                })
+                .hint("without adopt, netkeel's rules stay away from what it logs");
+        }
+        possible
+    }
+
+    /// The rule logs, to the group, all messages of a family that come in by one of the interfaces.
+    fn is_covered_by(&self, rule: &ForeignRule) -> bool {
+        let entry = self.entry;
+        rule.whole
+            && rule.group == entry.group
+            && entry.interfaces.iter().any(|name| rule.interfaces.cover(*name))
+    }
+
+    fn takes_the_place_of(&self, rule: &ForeignRule) -> bool {
+        let own = rule
+            .interface()
+            .is_some_and(|name| self.entry.interfaces.contains(&name));
+        self.entry.adopt && rule.content.is_some() && own
+    }
+
+    /// The rules, without what others log already.
+    fn value(&self, observed: &Observed, wants: &mut Wants) -> Value {
+        let covering = |name: LinkName, ipv6: bool| {
+            observed.others.iter().find(|rule| {
+                let of_family = if ipv6 { rule.ipv6 } else { rule.ipv4 };
+                of_family
+                    && self.is_covered_by(rule)
+                    && rule.interfaces.cover(name)
+                    && !self.takes_the_place_of(rule)
+            })
+        };
+        let mut left: BTreeMap<&ForeignRule, Vec<String>> = BTreeMap::new();
+        for name in &self.entry.interfaces {
+            for (ipv6, word) in [(false, "ICMP"), (true, "ICMPv6")] {
+                if let Some(rule) = covering(*name, ipv6) {
+                    left.entry(rule).or_default().push(format!("{word} of {name}"));
+                }
+            }
+        }
+        for (rule, what) in left {
+            let message = format!(
+                "`{rule}` logs {} to group {} already: netkeel's rules stay away from that, so that nothing is logged twice",
+                what.join(" and "),
+                rule.group
+            );
+            let remedy = match rule.content {
+                Some(_) => format!(
+                    "adopt: true takes its place; or remove it: {}",
+                    rule.command(Verb::Delete)
+                ),
+                None => format!(
+                    "remove it to have netkeel's rules: {}",
+                    rule.command(Verb::Delete)
+                ),
+            };
+            wants.findings.add(Code::NK030, self.path(None), message, remedy);
+        }
+        let rules = self.entry.rules(|name, ipv6| covering(name, ipv6).is_some());
+        Value::Text(rules.map_or(NONE.into(), |rules| rules.to_string().into()))
+    }
+
+    /// What should be known beside.
+    fn tell(&self, host: &Snapshot, observed: &Observed, wants: &mut Wants) {
+        let entry = self.entry;
+        for name in entry
+            .interfaces
+            .iter()
+            .filter(|name| !host.links.contains_key(*name))
+        {
+            let message = format!("`{}` names it and it is not there", self.path(Some("interfaces")));
+            wants.findings.add(
+                Code::NK005,
+                name,
+                message,
+                "its rules stand and wait for it; look for a misspelt name",
+            );
+        }
+        let partly = |rule: &&ForeignRule| {
+            !rule.whole
+                && rule.group == entry.group
+                && entry.interfaces.iter().any(|name| rule.interfaces.cover(*name))
+        };
+        for rule in observed.others.iter().filter(partly) {
+            let message = format!(
+                "`{rule}` logs some of the same packets to group {}, which a reader then sees twice",
+                entry.group
+            );
+            let remedy = "choose another group, or remove that rule";
+            wants.findings.add(Code::NK031, self.path(None), message, remedy);
+        }
+        if OF_FELIX.contains(&entry.group) {
+            wants.findings.add(
+                Code::NK033,
+                self.path(Some("group")),
+                format!("Calico's Felix logs to group {} and reads it", entry.group),
+                "choose another group, as 33",
+            );
+        }
+        if let Some(listener) = observed.listeners.get(&entry.group) {
+            let program = listener.program.as_deref().unwrap_or("a program");
+            if !program.starts_with("netkeel") {
+                let message = format!(
+                    "{program} (netlink port {}) has bound group {}, and a group has one reader",
+                    listener.port, entry.group
+                );
+                wants.findings.add(
+                    Code::NK034,
+                    self.path(Some("group")),
+                    message,
+                    "stop it, or choose another group",
+                );
+            }
+        }
     }
 }

@@ -24,6 +24,8 @@ impl Model {
     pub fn refusal(&self, op: &Op) -> Option<Error> {
         match op {
             Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. } => None,
+            Op::SetRules { .. } => self.refuses_rules(),
+            Op::RemoveRules { .. } | Op::RemoveForeignRules { .. } | Op::RestoreForeignRules { .. } => None,
             Op::CreateTunnel { target, mode } => {
                 if self.host.links.contains_key(&target.name) {
                     return refuse(format!("there is an interface {} already", target.name));

@@ -1,0 +1,223 @@
+//! What a rule asks of a packet, as far as it concerns path MTU messages.
+
+use ipnet::IpNet;
+
+use super::expression::{Comparison, Expression, IIFNAME, L4PROTO, Log, NETWORK, NFPROTO, TRANSPORT};
+use super::rules::{self, FRAGMENTATION_NEEDED, ICMP, ICMPV6, IPV4, IPV6, PACKET_TOO_BIG};
+use crate::link_name::LinkName;
+use crate::nflog::{Interfaces, Rate};
+
+/// The conditions of a rule. What it does not ask for is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Conditions {
+    /// The interface's name, with a zero at its end unless it is the beginning of one.
+    pub(super) interface: Option<Vec<u8>>,
+    /// NFPROTO of the packet.
+    pub(super) family: Option<u8>,
+    /// IPPROTO.
+    pub(super) protocol: Option<u8>,
+    /// From none of these.
+    pub(super) ignored: Vec<IpNet>,
+    /// From one of these.
+    pub(super) from: Vec<IpNet>,
+    /// Type of the ICMP message.
+    pub(super) kind: Option<u8>,
+    /// Code of the ICMP message.
+    pub(super) code: Option<u8>,
+    /// Next-hop MTU.
+    pub(super) min_mtu: Option<u32>,
+    /// Next-hop MTU.
+    pub(super) max_mtu: Option<u32>,
+    /// For each source.
+    pub(super) rate: Option<Rate>,
+    /// What it remarks on itself, in an extension of iptables.
+    pub(super) comment: Option<String>,
+    /// Extensions that it names for ICMP.
+    pub(super) extension: bool,
+    /// Something else.
+    pub(super) unknown: bool,
+    /// What becomes of the packet.
+    pub(super) log: Option<Log>,
+}
+
+impl Conditions {
+    /// Walks the expressions up to the first that logs; `family` is that of the table, if it is of
+    /// one.
+    pub(super) fn of(expressions: &[Expression], family: Option<u8>) -> Self {
+        let mut found = Conditions {
+            family,
+            ..Conditions::default()
+        };
+        let mut loaded: Option<&Expression> = None;
+        let mut mask: Option<&[u8]> = None;
+        for expression in expressions {
+            match expression {
+                Expression::Meta(_) | Expression::Payload(..) => (loaded, mask) = (Some(expression), None),
+                Expression::Mask(bits) if mask.is_none() => mask = Some(bits),
+                Expression::Compare(comparison, bytes) => {
+                    let known = loaded.and_then(|loaded| found.compare(loaded, mask, *comparison, bytes));
+                    found.unknown |= known.is_none();
+                }
+                Expression::SourceRate(_, rate) => found.rate = Some(*rate),
+                Expression::Counter => {}
+                Expression::Log(log) => {
+                    found.log = Some(log.clone());
+                    return found;
+                }
+                Expression::Extension(target, name, revision, info) => {
+                    let known = found.extension(*target, name, *revision, info);
+                    found.unknown |= known.is_none();
+                    if found.log.is_some() {
+                        return found;
+                    }
+                }
+                Expression::Mask(_) | Expression::Unknown(_) => found.unknown = true,
+            }
+        }
+        found
+    }
+
+    fn compare(
+        &mut self,
+        loaded: &Expression,
+        mask: Option<&[u8]>,
+        comparison: Comparison,
+        bytes: &[u8],
+    ) -> Option<()> {
+        use Comparison::{AtLeast, AtMost, Equal, NotEqual};
+        let byte = || bytes.first().copied();
+        match (loaded, comparison, mask) {
+            (Expression::Meta(IIFNAME), Equal, None) => self.interface = Some(bytes.to_vec()),
+            (Expression::Meta(NFPROTO), Equal, None) => self.family = byte(),
+            (Expression::Meta(L4PROTO), Equal, None) => self.protocol = byte(),
+            (Expression::Payload(NETWORK, 9, 1), Equal, None) if self.family != Some(IPV6) => {
+                self.protocol = byte();
+            }
+            (Expression::Payload(NETWORK, 12, _), Equal | NotEqual, _) if self.family != Some(IPV6) => {
+                self.source(false, bytes, mask, comparison)?;
+            }
+            (Expression::Payload(NETWORK, 8, _), Equal | NotEqual, _) if self.family != Some(IPV4) => {
+                self.source(true, bytes, mask, comparison)?;
+            }
+            (Expression::Payload(TRANSPORT, 0, 1), Equal, None) => self.kind = byte(),
+            (Expression::Payload(TRANSPORT, 1, 1), Equal, None) => self.code = byte(),
+            (Expression::Payload(TRANSPORT, 0, 2), Equal, None) => {
+                (self.kind, self.code) = (byte(), bytes.get(1).copied());
+            }
+            (Expression::Payload(TRANSPORT, 6, 2) | Expression::Payload(TRANSPORT, 4, 4), AtLeast, None) => {
+                self.min_mtu = Some(number(bytes)?);
+            }
+            (Expression::Payload(TRANSPORT, 6, 2) | Expression::Payload(TRANSPORT, 4, 4), AtMost, None) => {
+                self.max_mtu = Some(number(bytes)?);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn source(&mut self, ipv6: bool, bytes: &[u8], mask: Option<&[u8]>, how: Comparison) -> Option<()> {
+        let net = rules::network(ipv6, bytes, mask)?;
+        match how {
+            Comparison::NotEqual => self.ignored.push(net),
+            _ => self.from.push(net),
+        }
+        Some(())
+    }
+
+    /// Extensions of iptables: `struct ipt_icmp`, `struct ip6t_icmp`, `struct xt_comment_info` and
+    /// `struct xt_nflog_info` (include/uapi/linux/netfilter).
+    pub(super) fn extension(&mut self, target: bool, name: &str, revision: u32, info: &[u8]) -> Option<()> {
+        match (target, name, revision) {
+            (false, "icmp" | "icmp6", 0) => {
+                let [kind, from, to, inverted] = *info.first_chunk()?;
+                if inverted != 0 || kind == 0xff {
+                    return None;
+                }
+                self.kind = Some(kind);
+                self.code = match (from, to) {
+                    (0, 0xff) => None,
+                    _ if from == to => Some(from),
+                    _ => return None,
+                };
+                self.extension = true;
+            }
+            (false, "comment", 0) => self.comment = Some(text(info)),
+            (true, "NFLOG", 0) => {
+                let word = |at: usize| super::super::message::u16_at(info, at);
+                let snaplen = super::super::message::u32_at(info, 0)?;
+                // The length counts only where its flag is set (XT_NFLOG_F_COPY_LEN).
+                let counts = word(8)? & 1 != 0;
+                self.log = Some(Log {
+                    group: word(4)?,
+                    snaplen: if counts { snaplen } else { 0 },
+                    threshold: word(6)?,
+                    prefix: text(info.get(12..)?),
+                });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The interface, when it is one.
+    pub(super) fn interface(&self) -> Option<LinkName> {
+        match self.interfaces() {
+            Interfaces::Named(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Which interfaces it is for.
+    pub(super) fn interfaces(&self) -> Interfaces {
+        let Some(bytes) = &self.interface else {
+            return Interfaces::All;
+        };
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let name = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+        match (end, LinkName::new(name)) {
+            (Some(_), Ok(name)) => Interfaces::Named(name),
+            _ if name.is_empty() => Interfaces::All,
+            _ => Interfaces::Prefix(String::from_utf8_lossy(name).into()),
+        }
+    }
+
+    /// It takes the message of a family that a packet was too big.
+    pub(super) fn takes(&self, ipv6: bool) -> bool {
+        let (family, protocol, (kind, code)) = match ipv6 {
+            false => (IPV4, ICMP, FRAGMENTATION_NEEDED),
+            true => (IPV6, ICMPV6, PACKET_TOO_BIG),
+        };
+        let is = |asked: Option<u8>, value: u8| asked.is_none_or(|asked| asked == value);
+        let of_family =
+            |nets: &[IpNet]| nets.is_empty() || nets.iter().any(|net| matches!(net, IpNet::V6(_)) == ipv6);
+        is(self.family, family)
+            && is(self.protocol, protocol)
+            && is(self.kind, kind)
+            && is(self.code, code)
+            && of_family(&self.from)
+            && of_family(&self.ignored)
+    }
+
+    /// It takes all of them, but for those of sources that it leaves out.
+    pub(super) fn takes_all(&self) -> bool {
+        !self.unknown
+            && self.from.is_empty()
+            && self.min_mtu.is_none()
+            && self.max_mtu.is_none()
+            && self.rate.is_none()
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    match *bytes {
+        [a, b] => Some(u16::from_be_bytes([a, b]).into()),
+        [a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
+    }
+}
+
+/// Up to the terminating zero.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0);
+    String::from_utf8_lossy(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default()).into_owned()
+}

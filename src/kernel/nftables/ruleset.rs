@@ -1,0 +1,427 @@
+//! Reads what there is: netkeel's own table whole, and of the others the chains that see packets
+//! before they are routed.
+
+use super::super::message::{Attribute, Attributes, Malformed, Message, Request};
+use super::super::netlink::{ATTEMPTS, Dump, Socket};
+use super::super::refusal::Refusal;
+use super::expression::Expression;
+use crate::nflog::{MARK, TABLE};
+
+/// The subsystem of nfnetlink (NFNL_SUBSYS_NFTABLES).
+pub(super) const SUBSYSTEM: u16 = 10;
+
+/// NFPROTO_INET, the family of netkeel's table.
+pub(super) const INET: u8 = 1;
+
+/// The requests (include/uapi/linux/netfilter/nf_tables.h); an answer is of the `NEW` kind.
+pub(super) mod verb {
+    pub(crate) const NEW_TABLE: u16 = 0;
+    pub(crate) const GET_TABLE: u16 = 1;
+    pub(crate) const DELETE_TABLE: u16 = 2;
+    pub(crate) const NEW_CHAIN: u16 = 3;
+    pub(crate) const GET_CHAIN: u16 = 4;
+    pub(crate) const DELETE_CHAIN: u16 = 5;
+    pub(crate) const NEW_RULE: u16 = 6;
+    pub(crate) const GET_RULE: u16 = 7;
+    pub(crate) const DELETE_RULE: u16 = 8;
+    pub(crate) const NEW_SET: u16 = 9;
+    pub(crate) const GET_SET: u16 = 10;
+    pub(crate) const DELETE_SET: u16 = 11;
+    pub(crate) const GET_GENERATION: u16 = 16;
+    pub(crate) const GET_OBJECT: u16 = 19;
+    pub(crate) const GET_FLOWTABLE: u16 = 23;
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Ruleset {
+    /// The generation it is of.
+    pub(super) generation: u32,
+    /// Whether netkeel's table is there, and its flags.
+    pub(super) table: Option<u32>,
+    /// netkeel's chains by name.
+    pub(super) own: Vec<Chain>,
+    /// netkeel's sets.
+    pub(super) sets: Vec<Set>,
+    /// Named objects and flowtables in netkeel's table: somebody else's.
+    pub(super) objects: usize,
+    /// The chains of others that see packets before they are routed.
+    pub(super) others: Vec<Chain>,
+}
+
+/// A chain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Chain {
+    pub(super) family: u8,
+    pub(super) table: String,
+    pub(super) name: String,
+    /// Hook and priority, of one that is called by the kernel.
+    pub(super) hook: Option<(u32, i32)>,
+    /// NF_ACCEPT is 1.
+    pub(super) policy: Option<u32>,
+    /// `filter`.
+    pub(super) kind: String,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rule {
+    pub(super) handle: u64,
+    pub(super) expressions: Vec<Expression>,
+    /// The bytes of the expressions, as they came.
+    pub(super) bytes: Vec<u8>,
+    /// What its writer noted.
+    pub(super) userdata: Option<Vec<u8>>,
+}
+
+/// A set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Set {
+    pub(super) name: String,
+    pub(super) flags: u32,
+    /// Bytes of a key.
+    pub(super) key: u32,
+    /// Elements at most.
+    pub(super) size: u32,
+    /// Milliseconds that an element stays.
+    pub(super) timeout: u64,
+}
+
+impl Rule {
+    /// It bears netkeel's comment.
+    pub(super) fn is_ours(&self) -> bool {
+        self.userdata.as_deref() == Some(&comment(MARK))
+    }
+}
+
+/// A comment as nft notes it: type 0, length, text with its zero (libnftnl, udata.h).
+pub(super) fn comment(text: &str) -> Vec<u8> {
+    let mut bytes = vec![0, text.len() as u8 + 1];
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(0);
+    bytes
+}
+
+/// A request with its `struct nfgenmsg`.
+pub(super) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
+    Request::new(SUBSYSTEM << 8 | verb, flags, &[family, 0, 0, 0])
+}
+
+/// Reads everything of one moment; a ruleset that keeps changing is read as it was last.
+pub(super) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
+    let mut attempt = 1;
+    loop {
+        let generation = generation(socket)?;
+        let (mut ruleset, whole) = attempt_to_read(socket)?;
+        ruleset.generation = generation;
+        let same = whole && self::generation(socket)? == generation;
+        if same || attempt == ATTEMPTS {
+            return Ok(ruleset);
+        }
+        attempt += 1;
+    }
+}
+
+fn generation(socket: &mut Socket) -> Result<u32, Refusal> {
+    let mut generation = 0;
+    let get = request(verb::GET_GENERATION, 0, libc::NLM_F_ACK);
+    socket.exchange(get, |message| {
+        for attribute in attributes(&message)? {
+            let attribute = attribute?;
+            if attribute.kind == 1 {
+                generation = attribute.be32()?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(generation)
+}
+
+fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
+    let mut ruleset = Ruleset::default();
+    let mut whole = true;
+    whole &= dump(
+        socket,
+        request(verb::GET_TABLE, INET, libc::NLM_F_DUMP),
+        |message| {
+            let (name, flags) = table(&message)?;
+            if name == TABLE {
+                ruleset.table = Some(flags);
+            }
+            Ok(())
+        },
+    )?;
+    let mut chains = Vec::new();
+    whole &= dump(socket, request(verb::GET_CHAIN, 0, libc::NLM_F_DUMP), |message| {
+        chains.push(chain(&message)?);
+        Ok(())
+    })?;
+    for mut chain in chains {
+        let own = chain.family == INET && chain.table == TABLE;
+        if !own && !(sees_arrivals(&chain)) {
+            continue;
+        }
+        let get = request(verb::GET_RULE, chain.family, libc::NLM_F_DUMP)
+            .text(1, &chain.table)
+            .text(2, &chain.name);
+        whole &= dump(socket, get, |message| {
+            let (of, rule) = rule(&message)?;
+            // A kernel that knows no filter sends all rules.
+            if of == (message_family(&message), chain.table.clone(), chain.name.clone()) {
+                chain.rules.push(rule);
+            }
+            Ok(())
+        })?;
+        if own {
+            ruleset.own.push(chain);
+        } else {
+            ruleset.others.push(chain);
+        }
+    }
+    if ruleset.table.is_some() {
+        let of_ours = |verb| request(verb, INET, libc::NLM_F_DUMP).text(1, TABLE);
+        whole &= dump(socket, of_ours(verb::GET_SET), |message| {
+            let (table, set) = set(&message)?;
+            if table == TABLE {
+                ruleset.sets.push(set);
+            }
+            Ok(())
+        })?;
+        for verb in [verb::GET_OBJECT, verb::GET_FLOWTABLE] {
+            whole &= dump(socket, of_ours(verb), |message| {
+                ruleset.objects += usize::from(table(&message)?.0 == TABLE);
+                Ok(())
+            })?;
+        }
+    }
+    Ok((ruleset, whole))
+}
+
+/// A chain of IPv4, IPv6 or both that the kernel calls for each packet that arrives.
+fn sees_arrivals(chain: &Chain) -> bool {
+    const PREROUTING: u32 = 0;
+    const IP: u8 = super::rules::IPV4;
+    const IP6: u8 = super::rules::IPV6;
+    matches!(chain.family, IP | IP6 | INET) && matches!(chain.hook, Some((PREROUTING, _)))
+}
+
+fn dump(
+    socket: &mut Socket,
+    request: Request,
+    each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
+) -> Result<bool, Refusal> {
+    socket.exchange(request, each).map(|dump| dump == Dump::Whole)
+}
+
+fn message_family(message: &Message<'_>) -> u8 {
+    message.payload.first().copied().unwrap_or_default()
+}
+
+/// What follows `struct nfgenmsg`.
+fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
+    Attributes::after(message.payload, 4)
+}
+
+/// Name and flags.
+pub(super) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
+    let (mut name, mut flags) = (String::new(), 0);
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            1 => name = attribute.text(),
+            2 => flags = attribute.be32().unwrap_or_default(),
+            _ => {}
+        }
+    }
+    Ok((name, flags))
+}
+
+pub(super) fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
+    let mut chain = Chain {
+        family: message_family(message),
+        ..Chain::default()
+    };
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            1 => chain.table = attribute.text(),
+            3 => chain.name = attribute.text(),
+            4 => chain.hook = hook(attribute)?,
+            5 => chain.policy = Some(attribute.be32()?),
+            7 => chain.kind = attribute.text(),
+            _ => {}
+        }
+    }
+    Ok(chain)
+}
+
+fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
+    let (mut number, mut priority) = (None, None);
+    for attribute in hook.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            1 => number = Some(attribute.be32()?),
+            2 => priority = Some(attribute.be32()?.cast_signed()),
+            _ => {}
+        }
+    }
+    Ok(number.zip(priority))
+}
+
+/// The rule, and of which chain: family, table, name.
+pub(super) fn rule(message: &Message<'_>) -> Result<((u8, String, String), Rule), Malformed> {
+    let mut of = (message_family(message), String::new(), String::new());
+    let mut rule = Rule::default();
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            1 => of.1 = attribute.text(),
+            2 => of.2 = attribute.text(),
+            3 => rule.handle = attribute.be64()?,
+            4 => {
+                rule.bytes = attribute.value.to_vec();
+                rule.expressions = Expression::read_all(attribute.nested())?;
+            }
+            7 => rule.userdata = Some(attribute.value.to_vec()),
+            _ => {}
+        }
+    }
+    Ok((of, rule))
+}
+
+/// The set, and of which table.
+pub(super) fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
+    let mut table = String::new();
+    let mut set = Set::default();
+    for attribute in attributes(message)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            1 => table = attribute.text(),
+            2 => set.name = attribute.text(),
+            3 => set.flags = attribute.be32()?,
+            5 => set.key = attribute.be32()?,
+            9 => {
+                for inner in attribute.nested() {
+                    let inner = inner?;
+                    if inner.kind == 1 {
+                        set.size = inner.be32()?;
+                    }
+                }
+            }
+            11 => set.timeout = attribute.be64()?,
+            _ => {}
+        }
+    }
+    Ok((table, set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::message::Messages;
+    use super::super::{conditions::Conditions, foreign, rules, write};
+    use super::*;
+    use crate::nflog::{Entry, EntryName, Prefilter, Rate, Rules};
+    use proptest::prelude::*;
+
+    /// Reads a message as everything that it could be, and goes on with what was read.
+    fn read_all(message: &Message<'_>) {
+        let _ = (table(message), chain(message), set(message));
+        let Ok((_, rule)) = rule(message) else {
+            return;
+        };
+        let name: EntryName = "x".parse().unwrap();
+        let _ = (
+            rules::read(&name, std::slice::from_ref(&rule.expressions)),
+            rule.is_ours(),
+        );
+        write::without_counts(&rule.bytes);
+        for family in [None, Some(rules::IPV4), Some(rules::IPV6)] {
+            let place = foreign::Place {
+                family: "ip",
+                table: "raw".into(),
+                chain: "PREROUTING".into(),
+                position: 1,
+            };
+            foreign::judge(&place, false, &Conditions::of(&rule.expressions, family), None);
+        }
+    }
+
+    fn written() -> (EntryName, Rules) {
+        let nets = ["192.168.100.0/24", "10.0.0.0/9", "2001:db8::/64", "2001:db8::/65"];
+        let entry = Entry {
+            interfaces: ["eth0".parse().unwrap(), "eth0.100".parse().unwrap()].into(),
+            group: 33,
+            ignore_sources: nets.iter().map(|net| net.parse().unwrap()).collect(),
+            snaplen: 1500,
+            queue_threshold: 64,
+            prefilter: Prefilter {
+                min_mtu: Some(576),
+                min_mtu_ipv6: Some(1280),
+                max_mtu: Some(1499),
+                rate: Some(Rate {
+                    per_second: 10,
+                    burst: 20,
+                }),
+            },
+            remove_on_stop: true,
+            adopt: false,
+        };
+        let rules = entry.rules(|_, _| false).unwrap();
+        ("packet-too-big".parse().unwrap(), rules)
+    }
+
+    /// The messages that make the rules, which look like those that tell of them.
+    fn messages() -> Vec<Vec<u8>> {
+        let (name, rules) = written();
+        let requests = write::set(&Ruleset::default(), &name, &rules).unwrap();
+        let bytes = |mut request: Request| request.finish(1).to_vec();
+        requests.into_iter().map(bytes).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_what_it_was() {
+        let (name, wanted) = written();
+        let mut found = Vec::new();
+        for bytes in messages() {
+            for message in Messages(&bytes).map(Result::unwrap) {
+                if message.kind & 0xff == verb::NEW_RULE {
+                    let (_, rule) = rule(&message).unwrap();
+                    assert!(rule.is_ours());
+                    found.push(rule.expressions);
+                }
+            }
+        }
+        assert_eq!(found.len(), 4);
+        assert_eq!(rules::read(&name, &found), Some(wanted));
+        // Of another entry, without one of them, or with one twice, they are not.
+        assert_eq!(rules::read(&"other".parse().unwrap(), &found), None);
+        found.swap(0, 1);
+        assert_eq!(rules::read(&name, &found), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            read_all(&Message { kind: 0, flags: 0, sequence: 0, payload: &bytes });
+            for message in Messages(&bytes).flatten() {
+                read_all(&message);
+            }
+        }
+
+        #[test]
+        fn no_changed_bytes_make_it_panic(which in any::<proptest::sample::Index>(), changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6)) {
+            let messages = messages();
+            let mut bytes = which.get(&messages).clone();
+            for (at, byte) in changes {
+                let length = bytes.len();
+                // The header's length stays, so that what is in it is read.
+                bytes[4 + at.index(length - 4)] = byte;
+            }
+            for message in Messages(&bytes).flatten() {
+                read_all(&message);
+            }
+        }
+    }
+}

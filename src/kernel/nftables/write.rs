@@ -1,0 +1,299 @@
+//! The requests that make a ruleset as it is wanted: what is ours goes and comes, what others put
+//! beside it stays.
+
+use std::collections::BTreeMap;
+
+use super::super::message::{Attributes, Request};
+use super::ruleset::{Chain, INET, Rule, Ruleset, SUBSYSTEM, Set, comment, request, verb};
+use super::{
+    COUNTS_SOURCES, HOOK, REMEMBERED, SOURCES, TABLE, content, family_word, hangs_right, is_of, rules,
+};
+use crate::error::{Error, ErrorKind};
+use crate::nflog::{EntryName, ForeignRule, MARK, Rules, Verb};
+
+/// Wraps requests so that the kernel does all of them or none, and nothing where the ruleset is not
+/// of this generation any more.
+pub(super) fn batch(generation: u32, requests: Vec<Request>) -> Vec<Request> {
+    const BEGIN: u16 = 16;
+    const END: u16 = 17;
+    const GENERATION: u16 = 1;
+    let frame = |kind: u16| {
+        let body = [0, 0, (SUBSYSTEM >> 8) as u8, SUBSYSTEM as u8];
+        Request::new(kind, libc::NLM_F_REQUEST as u16, &body)
+    };
+    let mut all = vec![frame(BEGIN).be32(GENERATION, generation)];
+    all.extend(requests);
+    // The last one that does something is answered when all were done.
+    if let Some(last) = all.last_mut() {
+        last.ask_for_acknowledgement();
+    }
+    all.push(frame(END));
+    all
+}
+
+/// The sets that rules of an entry count sources in.
+pub(super) fn sets(name: &EntryName, rules: &Rules) -> Vec<Set> {
+    let counted = rules.parts().filter(|_| rules.rate.is_some());
+    let set = |ipv6: bool| Set {
+        name: name.set(ipv6),
+        flags: COUNTS_SOURCES,
+        key: if ipv6 { 16 } else { 4 },
+        size: SOURCES,
+        timeout: REMEMBERED * 1000,
+    };
+    counted.map(|(ipv6, _)| set(ipv6)).collect()
+}
+
+/// Gives an entry its rules in place of those it has.
+pub(super) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result<Vec<Request>, Error> {
+    let chain = name.chain();
+    let old = own(ruleset, &chain);
+    let mut requests = Vec::new();
+    let create = libc::NLM_F_CREATE;
+    if ruleset.table != Some(0) {
+        requests.push(request(verb::NEW_TABLE, INET, create).text(1, TABLE).be32(2, 0));
+    }
+    requests.extend(without_ours(ruleset, name, old));
+    let mut keep = false;
+    if let Some(old) = old {
+        keep = hangs_right(old);
+        if !keep && old.rules.iter().any(|rule| !rule.is_ours()) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("the chain {chain} hangs elsewhere now, and holds rules that are not netkeel's"),
+            )
+            .hint(format!("look at it: nft list chain inet {TABLE} {chain}")));
+        }
+        if !keep {
+            requests.push(of_chain(verb::DELETE_CHAIN, &chain, 0));
+        }
+    }
+    if !keep {
+        let new = of_chain(verb::NEW_CHAIN, &chain, create);
+        let (number, priority) = HOOK;
+        let new = new.nest(4, |hook| hook.be32(1, number).be32(2, priority.cast_unsigned()));
+        requests.push(new.be32(5, 1).text(7, "filter"));
+    } else if old.is_some_and(|old| old.policy != Some(1)) {
+        requests.push(of_chain(verb::NEW_CHAIN, &chain, 0).be32(5, 1));
+    }
+    for (number, set) in sets(name, wanted).into_iter().enumerate() {
+        requests.push(new_set(&set, number as u32 + 1));
+    }
+    for expressions in rules::write(wanted, name) {
+        let rule = request(verb::NEW_RULE, INET, create | libc::NLM_F_APPEND);
+        let rule = rule.text(1, TABLE).text(2, &chain);
+        let rule = rule.nest(4, |list| {
+            expressions
+                .iter()
+                .fold(list, |list, expression| expression.write(list))
+        });
+        requests.push(rule.attribute(7, &comment(MARK)));
+    }
+    Ok(requests)
+}
+
+/// Takes an entry's rules away, and with the last of them the chain and the table, unless somebody
+/// else has put something there.
+pub(super) fn remove(ruleset: &Ruleset, name: &EntryName) -> Vec<Request> {
+    let chain = name.chain();
+    let old = own(ruleset, &chain);
+    let mut requests = without_ours(ruleset, name, old);
+    let Some(old) = old else {
+        return requests;
+    };
+    if old.rules.iter().any(|rule| !rule.is_ours()) {
+        return requests;
+    }
+    requests.push(of_chain(verb::DELETE_CHAIN, &chain, 0));
+    let alone =
+        ruleset.own.len() == 1 && ruleset.objects == 0 && ruleset.sets.iter().all(|set| is_of(set, name));
+    if alone {
+        requests.push(request(verb::DELETE_TABLE, INET, 0).text(1, TABLE));
+    }
+    requests
+}
+
+fn own<'a>(ruleset: &'a Ruleset, chain: &str) -> Option<&'a Chain> {
+    ruleset.own.iter().find(|own| own.name == chain)
+}
+
+fn of_chain(verb: u16, chain: &str, flags: libc::c_int) -> Request {
+    request(verb, INET, flags).text(1, TABLE).text(3, chain)
+}
+
+/// Deletes the rules that bear netkeel's comment, and the sets of an entry.
+fn without_ours(ruleset: &Ruleset, name: &EntryName, chain: Option<&Chain>) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for rule in chain.into_iter().flat_map(|chain| &chain.rules) {
+        if rule.is_ours() {
+            requests.push(delete_rule(INET, TABLE, &name.chain(), rule));
+        }
+    }
+    for set in ruleset.sets.iter().filter(|set| is_of(set, name)) {
+        requests.push(
+            request(verb::DELETE_SET, INET, 0)
+                .text(1, TABLE)
+                .text(2, &set.name),
+        );
+    }
+    requests
+}
+
+fn delete_rule(family: u8, table: &str, chain: &str, rule: &Rule) -> Request {
+    let request = request(verb::DELETE_RULE, family, 0)
+        .text(1, table)
+        .text(2, chain);
+    request.attribute(3, &rule.handle.to_be_bytes())
+}
+
+fn new_set(set: &Set, number: u32) -> Request {
+    /// nft's numbers of the types `ipv4_addr` and `ipv6_addr`, by which it prints the elements.
+    const ADDRESS: u32 = 7;
+    const ADDRESS6: u32 = 8;
+    let kind = if set.key == 4 { ADDRESS } else { ADDRESS6 };
+    let new = request(verb::NEW_SET, INET, libc::NLM_F_CREATE).text(1, TABLE);
+    let new = new.text(2, &set.name).be32(3, set.flags).be32(4, kind);
+    let new = new.be32(5, set.key).be32(10, number);
+    let new = new.nest(9, |size| size.be32(1, set.size));
+    new.attribute(11, &set.timeout.to_be_bytes())
+}
+
+/// Deletes rules of others, each wherever in its chain it stands now. One that is gone already is
+/// what was wanted.
+pub(super) fn delete(ruleset: &Ruleset, gone: &[ForeignRule]) -> Vec<Request> {
+    let there = present(ruleset, gone).into_iter().flatten();
+    there
+        .map(|(chain, rule)| delete_rule(chain.family, &chain.table, &chain.name, rule))
+        .collect()
+}
+
+/// For each rule the one in the kernel that says the same, if there is one. Equal rules are told
+/// apart: each is found once.
+fn present<'a>(ruleset: &'a Ruleset, rules: &[ForeignRule]) -> Vec<Option<(&'a Chain, &'a Rule)>> {
+    let mut taken = Vec::new();
+    let mut found = Vec::new();
+    for rule in rules {
+        let chain = chain_of(ruleset, rule);
+        let same = chain.and_then(|chain| {
+            let mut there = chain.rules.iter();
+            let one = there.find(|one| !taken.contains(&one.handle) && is_the_same(one, rule))?;
+            taken.push(one.handle);
+            Some((chain, one))
+        });
+        found.push(same);
+    }
+    found
+}
+
+/// Puts rules of others back, each where it stood: behind the rule that stands before that place.
+/// One that is there was never taken away.
+pub(super) fn insert(ruleset: &Ruleset, back: &[ForeignRule]) -> Result<Vec<Request>, Error> {
+    /// Numbers that rules of this batch have, to be named by those after them.
+    type Ids = BTreeMap<(u8, String, String), Vec<Before>>;
+    let mut order: Ids = Ids::new();
+    let mut requests = Vec::new();
+    let there = present(ruleset, back);
+    let lost = back.iter().zip(there).filter(|(_, there)| there.is_none());
+    let mut back: Vec<&ForeignRule> = lost.map(|(rule, _)| rule).collect();
+    back.sort_by_key(|rule| rule.position);
+    for (number, rule) in back.into_iter().enumerate() {
+        let chain = chain_of(ruleset, rule).ok_or_else(|| no_chain(rule))?;
+        let key = (chain.family, chain.table.clone(), chain.name.clone());
+        let there = order.entry(key).or_insert_with(|| {
+            chain
+                .rules
+                .iter()
+                .map(|rule| Before::Handle(rule.handle))
+                .collect()
+        });
+        let place = (rule.position.saturating_sub(1) as usize).min(there.len());
+        let before = place.checked_sub(1).and_then(|at| there.get(at)).copied();
+        let flags = match before {
+            // Without a place to stand behind, a rule that is not appended comes first.
+            None => libc::NLM_F_CREATE,
+            Some(_) => libc::NLM_F_CREATE | libc::NLM_F_APPEND,
+        };
+        let id = number as u32 + 1;
+        let mut new = request(verb::NEW_RULE, chain.family, flags).text(1, &chain.table);
+        new = new.text(2, &chain.name);
+        let Some(content) = &rule.content else {
+            let message = format!("it is not known how to make the rule again: {rule}");
+            return Err(Error::new(ErrorKind::Refused, message));
+        };
+        let bytes = |digits: &str| {
+            from_hexadecimal(digits)
+                .ok_or_else(|| Error::new(ErrorKind::Unreadable, "a rule that was kept is damaged"))
+        };
+        new = new.attribute(4 | NESTED, &bytes(&content.expressions)?);
+        if let Some(protocol) = content.protocol {
+            new = new.nest(5, |compat| compat.be32(1, protocol.into()).be32(2, 0));
+        }
+        new = match before {
+            None => new,
+            Some(Before::Handle(handle)) => new.attribute(6, &handle.to_be_bytes()),
+            Some(Before::Id(id)) => new.be32(10, id),
+        };
+        if let Some(userdata) = &content.userdata {
+            new = new.attribute(7, &bytes(userdata)?);
+        }
+        requests.push(new.be32(9, id));
+        there.insert(place, Before::Id(id));
+    }
+    Ok(requests)
+}
+
+/// The rule that was found is the one that was kept.
+fn is_the_same(found: &Rule, kept: &ForeignRule) -> bool {
+    let protocol = kept.content.as_ref().and_then(|content| content.protocol);
+    content(found, protocol) == kept.content
+}
+
+/// NLA_F_NESTED.
+const NESTED: u16 = 0x8000;
+
+/// How a rule is named by the one that comes behind it.
+#[derive(Clone, Copy)]
+enum Before {
+    Handle(u64),
+    Id(u32),
+}
+
+fn chain_of<'a>(ruleset: &'a Ruleset, rule: &ForeignRule) -> Option<&'a Chain> {
+    let is = |chain: &&Chain| {
+        family_word(chain.family) == &*rule.family && chain.table == *rule.table && chain.name == *rule.chain
+    };
+    ruleset.others.iter().find(is)
+}
+
+fn no_chain(rule: &ForeignRule) -> Error {
+    let ForeignRule {
+        family, table, chain, ..
+    } = rule;
+    let message = format!("there is no chain {chain} in the table {family} {table} any more");
+    Error::new(ErrorKind::Missing, message).hint(format!("the rule was: {}", rule.command(Verb::Insert)))
+}
+
+/// The list of expressions with empty counters, so that it is the same whatever passed.
+pub(super) fn without_counts(list: &[u8]) -> Vec<u8> {
+    let mut request = Request::new(0, 0, &[]);
+    for element in Attributes(list).flatten() {
+        let name = element.nested().flatten().find(|inner| inner.kind == 1);
+        let counts = name.is_some_and(|name| name.string() == b"counter");
+        request = match counts {
+            true => super::expression::Expression::Counter.write(request),
+            false => request.attribute(element.kind | NESTED, element.value),
+        };
+    }
+    request.body().to_vec()
+}
+
+fn from_hexadecimal(digits: &str) -> Option<Vec<u8>> {
+    let digits = digits.as_bytes();
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}

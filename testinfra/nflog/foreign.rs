@@ -1,0 +1,300 @@
+//! Rules that others wrote: recognised, stayed away from, replaced where the document says so, and
+//! otherwise left alone.
+
+use netkeel::finding::Code;
+use netkeel::kernel::{Kernel, Live};
+use netkeel::ledger::{Claim, Ledger, claims_line, first_line};
+use netkeel::nflog::{CHANGED, Writer};
+use netkeel::plan::{Goal, Plan, Release, ReleaseFacts};
+
+use super::namespace::Namespace;
+use super::{applied, document, listed, observe, planned, undone};
+
+/// As the init container of go-pmtud makes it.
+const OF_GO_PMTUD: &str = "iptables-nft -t raw -A PREROUTING -i eth0 ! -s 192.168.100.0/24 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
+
+const ENTRY: &str = r#"{"version":1,"persist":false,"nflog":{"packet-too-big":
+    {"interfaces":["eth0","eth1"],"ignore_sources":["192.168.100.0/24"]}}}"#;
+
+fn codes(plan: &Plan) -> Vec<Code> {
+    let links = |code: &Code| *code != Code::NK005;
+    plan.findings
+        .iter()
+        .map(|finding| finding.code)
+        .filter(links)
+        .collect()
+}
+
+fn adopting() -> String {
+    ENTRY.replace("\"interfaces\"", "\"adopt\":true,\"interfaces\"")
+}
+
+#[test]
+fn netkeels_rules_stay_away_from_what_iptables_logs() {
+    let namespace = Namespace::new();
+    namespace.sh(OF_GO_PMTUD);
+    namespace.sh("ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-threshold 5 --nflog-size 200");
+    let document = document(ENTRY, &namespace);
+    let done = applied(&document, &namespace);
+    assert_eq!(codes(&done.plan), [Code::NK030, Code::NK030]);
+    let text: Vec<String> = done
+        .plan
+        .findings
+        .iter()
+        .map(|finding| finding.message.clone())
+        .collect();
+    let text = text.join("\n");
+    for said in [
+        "`iptables-nft -t raw -A PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33` logs ICMP of eth0 to group 33 already",
+        "`ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-size 200 --nflog-threshold 5` logs ICMPv6 of eth0 and ICMPv6 of eth1 to group 33 already",
+    ] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    // What is left is ICMP of eth1.
+    let ours = namespace.sh("nft -s list table inet netkeel");
+    assert_eq!(ours.matches("log group 33").count(), 1, "{ours}");
+    assert!(ours.contains("iifname \"eth1\" ip saddr"), "{ours}");
+    // The rule as it is told is the one that iptables finds.
+    for rule in observe(&namespace).others {
+        namespace.sh(&rule.command(netkeel::nflog::Verb::Delete));
+    }
+    assert_eq!(observe(&namespace).others, []);
+    applied(&document, &namespace);
+    let ours = namespace.sh("nft -s list table inet netkeel");
+    assert_eq!(ours.matches("log group 33").count(), 4, "{ours}");
+    // And when it comes again, ours goes.
+    namespace.sh(OF_GO_PMTUD);
+    applied(&document, &namespace);
+    let ours = namespace.sh("nft -s list table inet netkeel");
+    assert_eq!(ours.matches("log group 33").count(), 3, "{ours}");
+}
+
+#[test]
+fn adopt_takes_the_place_of_rules_and_gives_them_back_where_they_stood() {
+    let namespace = Namespace::new();
+    namespace.sh("iptables-nft -t raw -A PREROUTING -i eth7 -j ACCEPT");
+    namespace.sh(OF_GO_PMTUD);
+    namespace.sh(OF_GO_PMTUD);
+    namespace.sh(
+        "iptables-nft -t raw -A PREROUTING -i eth9 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33",
+    );
+    namespace.sh("iptables-nft -t raw -A PREROUTING -i eth1 -p icmp -m icmp --icmp-type 3/4 -m comment --comment x -j NFLOG --nflog-group 33 --nflog-prefix y");
+    namespace.sh("iptables-nft -t raw -A PREROUTING -i eth8 -j ACCEPT");
+    let rules = || namespace.sh("iptables-nft -t raw -S PREROUTING");
+    let before = (rules(), listed(&namespace), observe(&namespace));
+    let document = document(&adopting(), &namespace);
+    let done = applied(&document, &namespace);
+    assert_eq!(codes(&done.plan), []);
+    assert_eq!(
+        rules(),
+        "-P PREROUTING ACCEPT\n-A PREROUTING -i eth7 -j ACCEPT\n-A PREROUTING -i eth9 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33\n-A PREROUTING -i eth8 -j ACCEPT\n"
+    );
+    assert!(planned(&document, &namespace).unwrap().in_sync());
+    undone(&done, &namespace);
+    assert_eq!((rules(), listed(&namespace), observe(&namespace)), before);
+    // What was not done, or done already, as after a crash, changes nothing.
+    undone(&done, &namespace);
+    assert_eq!((rules(), listed(&namespace), observe(&namespace)), before);
+    let again = applied(&document, &namespace);
+    let ours = (rules(), listed(&namespace));
+    Live::with(&namespace.netns(), |kernel| {
+        for step in &again.plan.steps {
+            kernel.execute(&step.op).unwrap();
+        }
+    })
+    .unwrap();
+    assert_eq!((rules(), listed(&namespace)), ours);
+}
+
+#[test]
+fn release_gives_back_what_was_adopted_and_a_stop_takes_only_the_rules() {
+    let namespace = Namespace::new();
+    namespace.sh(OF_GO_PMTUD);
+    let before = listed(&namespace);
+    let document = document(&adopting(), &namespace);
+    let done = applied(&document, &namespace);
+    let claims = done.plan.drift.iter().map(|drift| Claim {
+        fact: drift.fact.clone(),
+        owner: "default".into(),
+        found: drift.observed.clone(),
+        wrote: drift.desired.clone(),
+        beside: None,
+    });
+    let log = first_line().unwrap() + &claims_line("1", claims.collect()).unwrap();
+    let ledger = Ledger::read(&log).unwrap();
+    let netns = namespace.netns();
+    let do_all = |goal: &dyn Goal| {
+        Live::with(&netns, |kernel| {
+            let plan = goal.plan(&kernel.snapshot(&goal.scope()).unwrap()).unwrap();
+            for step in &plan.steps {
+                kernel.execute(&step.op).unwrap();
+            }
+            plan.released
+        })
+        .unwrap()
+    };
+    let facts = document.removed_on_stop();
+    let stop = ReleaseFacts {
+        ledger: &ledger,
+        owner: "default",
+        netns: &netns,
+        facts: &facts,
+    };
+    let released = do_all(&stop);
+    assert_eq!(
+        released.into_iter().collect::<std::collections::BTreeSet<_>>(),
+        facts
+    );
+    let after = listed(&namespace);
+    assert!(
+        !after.contains("netkeel") && !after.contains("log group"),
+        "{after}"
+    );
+    applied(&document, &namespace);
+    let release = Release {
+        ledger: &ledger,
+        owner: "default",
+        netns: &netns,
+    };
+    assert_eq!(do_all(&release).len(), 2);
+    assert_eq!(listed(&namespace), before);
+}
+
+#[test]
+fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
+    let namespace = Namespace::new();
+    let names = "cat /proc/net/ip_tables_names";
+    assert_eq!(observe(&namespace).others, []);
+    assert_eq!(namespace.sh(names), "");
+    let legacy = OF_GO_PMTUD.replace("iptables-nft", "iptables-legacy");
+    namespace.sh("iptables-legacy -t raw -A PREROUTING -i lo -j ACCEPT");
+    namespace.sh(&legacy);
+    namespace.sh("ip6tables-legacy -t raw -A PREROUTING -i eth1 ! -s 2001:db8::/64 -p ipv6-icmp -m icmp6 --icmpv6-type 2/0 -m comment --comment why -j NFLOG --nflog-group 33 --nflog-threshold 9 --nflog-size 300");
+    let others = observe(&namespace).others;
+    assert_eq!(others.len(), 2, "{others:#?}");
+    assert!(
+        others
+            .iter()
+            .all(|rule| rule.writer == Writer::IptablesLegacy && rule.whole)
+    );
+    assert_eq!((others[0].position, others[1].position), (2, 1));
+    let done = applied(&document(ENTRY, &namespace), &namespace);
+    assert_eq!(codes(&done.plan), [Code::NK030, Code::NK030]);
+    let ours = namespace.sh("nft -s list table inet netkeel");
+    assert_eq!(ours.matches("log group 33").count(), 2, "{ours}");
+    // netkeel does not change such tables, and says what does.
+    let refused = planned(&document(&adopting(), &namespace), &namespace).unwrap_err();
+    let delete = "iptables-legacy -t raw -D PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
+    assert_eq!(refused.list[0].hints[0], format!("take it away first: {delete}"));
+    for rule in others {
+        namespace.sh(&rule.command(netkeel::nflog::Verb::Delete));
+    }
+    assert!(planned(&document(&adopting(), &namespace), &namespace).is_ok());
+}
+
+#[test]
+fn rules_that_do_something_else_are_told_from_those_that_do_the_same() {
+    let namespace = Namespace::new();
+    namespace.sh("nft -f - <<'END'
+table ip other {
+  set few { type ipv4_addr; elements = { 192.0.2.1 } }
+  chain first { type filter hook prerouting priority -400;
+    iifname \"eth0\" tcp dport 80 log group 33
+    iifname \"eth0\" icmp type echo-request log group 33
+    iifname \"eth0\" icmp type destination-unreachable log group 40
+    iifname \"eth5\" icmp type destination-unreachable log group 33
+    iifname \"eth0\" ip saddr @few icmp type destination-unreachable log group 33
+  }
+  chain later { type filter hook input priority 0; icmp type destination-unreachable log group 33; }
+}
+END");
+    let document = document(ENTRY, &namespace);
+    let done = applied(&document, &namespace);
+    assert_eq!(codes(&done.plan), [Code::NK031]);
+    assert_eq!(observe(&namespace).entries.len(), 1);
+    namespace.sh("nft add rule ip other first iifname eth0 icmp type 3 icmp code 4 log group 33");
+    let plan = planned(&document, &namespace).unwrap();
+    assert_eq!(codes(&plan), [Code::NK030, Code::NK031]);
+    let refused = planned(&super::document(&adopting(), &namespace), &namespace).unwrap_err();
+    let refused = &refused.list[0];
+    assert!(
+        refused
+            .message
+            .contains("netkeel takes away rules of iptables only"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn what_others_put_into_netkeels_table_is_told_and_survives() {
+    let namespace = Namespace::new();
+    let document = document(ENTRY, &namespace);
+    applied(&document, &namespace);
+    namespace.sh(
+        "nft insert rule inet netkeel nflog-packet-too-big iifname lo accept
+        nft add chain inet netkeel mine
+        nft add rule inet netkeel mine counter",
+    );
+    let plan = planned(&document, &namespace).unwrap();
+    assert!(plan.in_sync());
+    assert_eq!(codes(&plan), [Code::NK032]);
+    let other = super::document(&ENTRY.replace("eth1", "eth2"), &namespace);
+    let done = applied(&other, &namespace);
+    let list = listed(&namespace);
+    assert!(
+        list.contains("iifname \"lo\" accept") && list.contains("chain mine"),
+        "{list}"
+    );
+    assert!(list.contains("eth2") && !list.contains("eth1"), "{list}");
+    undone(&done, &namespace);
+    let none = super::document(&ENTRY.replace("packet-too-big", "another"), &namespace);
+    let done = applied(&none, &namespace);
+    undone(&done, &namespace);
+    let list = listed(&namespace);
+    assert!(
+        list.contains("iifname \"lo\" accept") && list.contains("chain mine"),
+        "{list}"
+    );
+}
+
+#[test]
+fn rules_of_netkeel_that_somebody_changed_are_made_as_they_should_be() {
+    let namespace = Namespace::new();
+    let document = document(ENTRY, &namespace);
+    applied(&document, &namespace);
+    let right = listed(&namespace);
+    let chain = "inet netkeel nflog-packet-too-big";
+    for change in [
+        format!("nft add rule {chain} counter log group 33 comment netkeel"),
+        format!("nft flush chain {chain}"),
+        format!("nft delete chain {chain}"),
+        "nft delete table inet netkeel".to_owned(),
+        format!("nft 'add chain {chain} {{ policy drop; }}'"),
+        "nft add table inet netkeel '{ flags dormant; }'".to_owned(),
+        "nft add set inet netkeel nflog-packet-too-big-ipv4 '{ type ipv4_addr; }'".to_owned(),
+        format!(
+            "nft delete table inet netkeel; nft add table inet netkeel; nft 'add chain {chain} {{ type filter hook prerouting priority 5; }}'; nft add rule {chain} counter comment netkeel"
+        ),
+    ] {
+        namespace.sh(&change);
+        let found = observe(&namespace).entries;
+        let text = found.values().next().map(|text| text.to_string());
+        assert!(
+            text.is_none() || text.as_deref() == Some(CHANGED),
+            "{change}: {text:?}"
+        );
+        assert_eq!(applied(&document, &namespace).done, 1, "{change}");
+        assert_eq!(listed(&namespace), right, "{change}");
+    }
+}
+
+#[test]
+fn an_empty_namespace_is_left_empty() {
+    let namespace = Namespace::new();
+    let empty = observe(&namespace);
+    assert_eq!(
+        (empty.entries.len(), empty.others.len(), empty.strangers.len()),
+        (0, 0, 0)
+    );
+    assert_eq!(listed(&namespace), "");
+}
