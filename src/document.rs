@@ -314,6 +314,11 @@ impl Document {
         entries.map(|(name, _)| Fact::nflog(&self.netns, name)).collect()
     }
 
+    /// An MTU of it depends on what other interfaces of the host have.
+    pub fn has_budgets(&self) -> bool {
+        self.sections.iter().any(|section| section.has_budgets())
+    }
+
     /// Counts the interfaces that each match found.
     fn limit_matches(&self, wants: &mut Wants) {
         let Some(limit) = self.limits.max_matches else {

@@ -59,6 +59,11 @@ pub trait Section: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// An MTU among its entries is a budget over what the host has.
+    fn has_budgets(&self) -> bool {
+        false
+    }
+
     /// Says what the host should be like. `host` holds at least what [`Section::scope`] named.
     fn wants(&self, host: &Snapshot, wants: &mut Wants);
 

@@ -221,3 +221,36 @@ fn an_underlay_is_looked_up_on_the_host() {
         "error: the underlay wlan0 is not there\n"
     );
 }
+
+/// The service follows what a budget stands on, although it is not what the interface itself
+/// stands on.
+#[test]
+fn the_service_follows_an_underlay() {
+    let document = "version: 1
+link:
+  wg0: { mtu: { underlay: eth0, layers: [wireguard] } }
+  cali1: { mtu: { underlay: default-route, layers: [vxlan] } }
+";
+    let scratch = Scratch::new(&[("d.yaml", document)]);
+    let script = format!(
+        "mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib
+        for pair in eth0:far wg0:wg1 cali1:pod1; do ip link add ${{pair%:*}} type veth peer name ${{pair#*:}}; done
+        ip link set eth0 mtu 1450; ip link set eth0 up; ip link set far up
+        ip address add 192.0.2.1/24 dev eth0; ip route add default via 192.0.2.2
+        {} run -f d.yaml --mode enforce & service=$!
+        has() {{
+            for attempt in $(seq 100); do
+                ip -o link show wg0 | grep -q \"mtu $1 \" && ip -o link show cali1 | grep -q \"mtu $2 \" && return
+                sleep 0.1
+            done
+            echo \"not $1 and $2\"; ip -o link
+        }}
+        has 1370 1400
+        ip link set eth0 mtu 1400; has 1320 1350
+        ip link set eth0 mtu 1500; has 1420 1450
+        kill $service; wait $service",
+        run::PROGRAM
+    );
+    let done = scratch.command("unshare", &["--mount", "--net", "sh", "-c", &script]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
+}

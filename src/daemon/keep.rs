@@ -75,6 +75,11 @@ impl Keeper<'_> {
         except: &BTreeSet<Fact>,
         writes: bool,
     ) -> Passed {
+        // An MTU by a budget depends on interfaces beyond its own stack, and on routes.
+        let extent = match extent {
+            Extent::Links(_) if document.has_budgets() => &Extent::All,
+            extent => extent,
+        };
         match writes {
             true => self.write(document, hearing, extent, except),
             false => self.look(document, hearing, extent, except),

@@ -186,6 +186,10 @@ impl Section for Plugins {
         }
     }
 
+    fn has_budgets(&self) -> bool {
+        self.entries.iter().any(|entry| entry.mtu.is_budget())
+    }
+
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for entry in &self.entries {
             if let Some(netns) = self.netns.name() {

@@ -333,6 +333,11 @@ impl Section for Links {
         }
     }
 
+    fn has_budgets(&self) -> bool {
+        let mut settings = self.rules().flat_map(|rule| &rule.settings);
+        settings.any(|setting| setting.wanted.is_budget())
+    }
+
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         self.resolve(host, wants);
     }

@@ -180,6 +180,11 @@ impl Wanted {
         }
     }
 
+    /// It depends on what a host has.
+    pub fn is_budget(&self) -> bool {
+        matches!(self, Wanted::Budget(_))
+    }
+
     /// Adds what a budget stands on.
     pub fn scope_of_underlay(&self, scope: &mut Scope) {
         if let Wanted::Budget(over) = self {

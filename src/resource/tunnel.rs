@@ -249,6 +249,11 @@ impl Section for Tunnels {
         self.entries.iter().map(|tunnel| tunnel.name).collect()
     }
 
+    fn has_budgets(&self) -> bool {
+        let mut settings = self.entries.iter().flat_map(|tunnel| &tunnel.settings);
+        settings.any(|(_, wanted, ..)| wanted.is_budget())
+    }
+
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for tunnel in &self.entries {
             if !tunnel.possible(host, wants) {
