@@ -204,3 +204,23 @@ fn who_only_observes_writes_nothing() {
         "Nothing was applied here.\n"
     );
 }
+
+#[test]
+fn rules_that_log_are_kept_while_it_runs_and_go_when_it_stops() {
+    const LOGGING: &str = "version: 1\nnflog:\n  first: { interfaces: [eth0] }\n  second: { interfaces: [eth0], group: 34, remove_on_stop: no }\n";
+    let namespace = Namespace::new();
+    let listed = || namespace.sh("nft -s list ruleset");
+    let mut service = Daemon::start(&namespace, LOGGING, &["--interval", "1s"]);
+    service.wait_for("event=whole");
+    let both = listed();
+    assert_eq!(both.matches("log group").count(), 4, "{both}");
+    namespace.sh("nft delete table inet netkeel");
+    until("the rules are made again", || listed() == both);
+    assert_eq!(service.stop().0, 0);
+    let left = listed();
+    assert_eq!(left.matches("log group 34").count(), 2, "{left}");
+    assert!(!left.contains("group 33"), "{left}");
+    let (status, said) = daemon::netkeel(&["release", "--netns", &namespace.name]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(listed(), "");
+}

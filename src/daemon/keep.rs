@@ -6,12 +6,12 @@ use std::sync::PoisonError;
 
 use super::guard::Guard;
 use super::hearing::Hearing;
-use crate::apply::{Failure, Rollback, Session, apply};
+use crate::apply::{Failure, Rollback, Session, Unwatched, apply};
 use crate::document::Document;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
-use crate::plan::{Extent, Goal, Holdings, Kept, Plan, Seen};
+use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::Outcome;
 use crate::snapshot::Links;
 use crate::store::{HeldLedger, Recorder, Store, now};
@@ -217,6 +217,48 @@ impl Keeper<'_> {
                     ..Passed::failed(outcome, why)
                 }
             }
+        }
+    }
+
+    /// Gives back what is held only while the service runs; the number of writes that took.
+    pub fn stop(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
+        /// An apply by hand may be under way.
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+        let facts = document.removed_on_stop();
+        if facts.is_empty() {
+            return Ok(0);
+        }
+        let _lock = self.store.lock(&self.actor, PATIENCE)?;
+        let ledger = self.ledger.now(&self.store)?;
+        let goal = ReleaseFacts {
+            ledger,
+            owner: &document.owner,
+            netns: &document.netns,
+            facts: &facts,
+        };
+        let mut log = Recorder::new(
+            self.store.clone(),
+            document.netns.clone(),
+            &document.owner,
+            "stop",
+            &self.actor,
+        );
+        log.compacts = ledger.wants_compacting();
+        let session = Session {
+            kernel,
+            log: &mut log,
+            lossy: self.lossy,
+            watch: &mut Unwatched,
+        };
+        match apply(&goal, session) {
+            Ok(released) => Ok(released.done),
+            Err(Failure::NotBegun(error)) => Err(error),
+            Err(Failure::Failed(rollback)) => Err(rollback.cause),
+            Err(Failure::Invalid(_) | Failure::Unread(_) | Failure::Lossy(_)) => Err(Error::new(
+                ErrorKind::Refused,
+                "what is held while the service runs could not be given back",
+            )
+            .hint("netkeel release gives back everything of an owner")),
         }
     }
 

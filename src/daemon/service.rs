@@ -175,8 +175,20 @@ impl<'a> Service<'a> {
             }
         }
         self.notify.tell("STOPPING=1");
+        self.give_back(live);
         self.log.say(Level::Info, "stopped", &[]);
         Ok(())
+    }
+
+    /// Gives back what is held only while the service runs, where it writes at all.
+    fn give_back(&mut self, live: &mut Live) {
+        if self.picture().mode != "enforce" {
+            return;
+        }
+        if let Err(error) = self.keeper.stop(&self.document, live) {
+            let why = error.message;
+            self.log.say(Level::Warning, "not-given-back", &[("why", &why)]);
+        }
     }
 
     fn hearing<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> Hearing<'b> {

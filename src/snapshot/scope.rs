@@ -166,6 +166,7 @@ impl Scope {
         self.tunnels.clear();
         self.cni = CniScope::default();
         self.sysctl_d = false;
+        self.nflog = false;
         self
     }
 
