@@ -17,7 +17,7 @@ use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
 use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot};
@@ -198,7 +198,10 @@ impl Kernel for Live {
                 Ok(observed) => snapshot.nflog = Some(observed),
                 Err(error) => snapshot.problems.push(Problem {
                     what: "what is handed to NFLOG groups".into(),
-                    why: error.message,
+                    why: match error.kind {
+                        ErrorKind::Permission => format!("{}; it needs CAP_NET_ADMIN", error.message),
+                        _ => error.message,
+                    },
                 }),
             }
         }

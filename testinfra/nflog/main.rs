@@ -14,6 +14,7 @@ use namespace::Namespace;
 use netkeel::apply::{Applied, Failure, Session, Unlogged, Unwatched, apply, undo};
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
+use netkeel::finding::Code;
 use netkeel::kernel::{Kernel, Live, inside};
 use netkeel::nflog::Observed;
 use netkeel::plan::{Plan, plan};
@@ -265,6 +266,28 @@ fn an_interface_that_is_made_again_is_covered() {
         reader.read(1, Duration::from_secs(5))
     });
     assert_eq!(seen.unwrap().len(), 1);
+}
+
+#[test]
+fn a_group_that_another_program_reads_is_told() {
+    let namespace = Namespace::new();
+    let whole = document(WHOLE, &namespace);
+    let told = || {
+        let plan = planned(&whole, &namespace).unwrap();
+        let told = plan
+            .findings
+            .into_iter()
+            .filter(|finding| finding.code == Code::NK034);
+        told.map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    assert_eq!(told(), Vec::<String>::new());
+    inside(&namespace.netns(), || {
+        let _reader = Reader::bind(34);
+        let told = told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("has bound group 34"), "{told:?}");
+    })
+    .unwrap();
 }
 
 /// Two hosts and a wire.
