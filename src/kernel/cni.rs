@@ -92,7 +92,8 @@ pub(super) fn set_mtu(
     }
     let is = configuration.mtu(plugin);
     if is.as_ref() == mtu {
-        return Ok(());
+        // A write that was killed may have left something beside it.
+        return file::tidy(path);
     }
     if is.as_ref() != was {
         let show = |value: Option<&Value>| value.map_or("absent".to_owned(), ToString::to_string);

@@ -97,6 +97,14 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Removes what a crash left of writing a file that is as it should be.
+pub(super) fn tidy(path: &Path) -> Result<(), Error> {
+    if unlink(&temporary(path))? {
+        sync(directory(path)?)?;
+    }
+    Ok(())
+}
+
 /// Whether there was anything to unlink.
 fn unlink(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
@@ -187,9 +195,11 @@ mod tests {
     fn what_a_crash_left_of_writing_a_file_goes_with_the_next_write_or_removal() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("90-netkeel.conf");
-        for after in [write(&path, "a = 1\n", 0o644), remove(&path)] {
-            after.unwrap();
+        let steps: [fn(&Path) -> Result<(), Error>; 3] = [|path| write(path, "a = 1\n", 0o644), tidy, remove];
+        for step in steps {
             fs::write(temporary(&path), "a").unwrap();
+            step(&path).unwrap();
+            assert!(!temporary(&path).exists());
         }
         remove(&path).unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
