@@ -369,6 +369,7 @@ impl Document {
             wants.add(Fact::file(&path), want);
         }
         wants.settle(host);
+        wants.settle_pods(host);
         self.limit_matches(&mut wants);
         let made = |name| {
             wants

@@ -71,6 +71,12 @@ pub enum Field {
     DisableIpv6,
     /// Of a link or a CNI plugin: MTU in bytes.
     Mtu,
+    /// Of a veth whose other end is in another namespace: that end's MTU in bytes.
+    PodMtu,
+    /// Of the same: the MTU in bytes of a route by that end, which has one of its own.
+    PodRouteMtu(IpNet),
+    /// Of the same: that end bears this IPv6 address, which no small MTU leaves it.
+    PodAddress(IpNet),
     /// Of a link: administratively up.
     Up,
     /// Of a link: transmit queue length in packets.
@@ -236,7 +242,9 @@ impl Fact {
         };
         match (self.field, value) {
             (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
-            (Field::Address(_), Value::Switch(present)) => if *present { "present" } else { "absent" }.into(),
+            (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
+                if *present { "present" } else { "absent" }.into()
+            }
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
             (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
                 let rules = ForeignRule::read_all(text);
@@ -321,6 +329,9 @@ impl fmt::Display for Field {
             Field::Forwarding6 => f.write_str("ipv6 forwarding"),
             Field::DisableIpv6 => f.write_str("disable_ipv6"),
             Field::Mtu => f.write_str("mtu"),
+            Field::PodMtu => f.write_str("pod mtu"),
+            Field::PodRouteMtu(destination) => write!(f, "pod route {destination} mtu"),
+            Field::PodAddress(address) => write!(f, "pod address {address}"),
             Field::Up => f.write_str("state"),
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),

@@ -109,6 +109,8 @@ pub enum Code {
     NK043,
     /// A CNI plugin takes its MTU from elsewhere.
     NK044,
+    /// The end of a veth in a pod, which somebody else keeps.
+    NK045,
 }
 
 impl Code {
@@ -151,6 +153,7 @@ impl Code {
         Code::NK042,
         Code::NK043,
         Code::NK044,
+        Code::NK045,
     ];
 
     /// How bad findings of this code are.

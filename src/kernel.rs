@@ -18,6 +18,7 @@ pub mod namespace;
 pub(crate) mod netlink;
 mod netns;
 mod nftables;
+mod pod;
 pub mod private;
 pub mod reach;
 pub(crate) mod refusal;

@@ -13,6 +13,7 @@ use crate::fact::Value;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{EntryName, ForeignRule, Rules, TABLE, Verb};
+use crate::snapshot::Sandbox;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 
@@ -25,6 +26,17 @@ pub struct Target {
     /// makes. Executing refuses when the index no longer bears the name.
     pub index: u32,
     /// The name.
+    pub name: LinkName,
+}
+
+/// The other end of a veth that an op is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodTarget {
+    /// Its namespace.
+    pub sandbox: Sandbox,
+    /// Its index there; executing refuses when it no longer bears the name.
+    pub index: u32,
+    /// Its name there.
     pub name: LinkName,
 }
 
@@ -96,6 +108,30 @@ pub enum Op {
     SetMtu {
         /// The interface.
         target: Target,
+        /// Bytes.
+        mtu: u32,
+    },
+    /// Sets the MTU of a veth's other end, in a pod.
+    SetPodMtu {
+        /// The end in this namespace.
+        target: Target,
+        /// The other one.
+        pod: Box<PodTarget>,
+        /// Bytes.
+        mtu: u32,
+    },
+    /// Sets the MTU of a route in a pod, which has one of its own; all else of the route stays.
+    SetPodRouteMtu {
+        /// The end in this namespace.
+        target: Target,
+        /// The end in the pod, by which the route leads.
+        pod: Box<PodTarget>,
+        /// Where it leads.
+        destination: IpNet,
+        /// The rest of the route, as `ip route` takes it.
+        rest: Arc<str>,
+        /// What it is now, bytes.
+        was: u32,
         /// Bytes.
         mtu: u32,
     },
@@ -232,6 +268,8 @@ impl Op {
             | Op::AddAddress { target, .. }
             | Op::RemoveAddress { target, .. }
             | Op::SetMtu { target, .. }
+            | Op::SetPodMtu { target, .. }
+            | Op::SetPodRouteMtu { target, .. }
             | Op::SetUp { target, .. }
             | Op::SetTxQueueLength { target, .. }
             | Op::SetAlias { target, .. } => Some(target),
@@ -284,6 +322,15 @@ fn commands(f: &mut fmt::Formatter<'_>, netns: &Netns, rules: &[ForeignRule], ve
     Ok(())
 }
 
+/// A program in the namespace of a pod.
+struct InPod<'a>(&'a Sandbox);
+
+impl fmt::Display for InPod<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nsenter --net={}", Quoted(self.0.path.display().to_string()))
+    }
+}
+
 /// A word quoted for a shell, where it needs to be.
 pub(crate) struct Quoted<T>(
     /// The word.
@@ -306,6 +353,9 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn name(target: &Target) -> Quoted<Cow<'_, str>> {
             Quoted(target.name.as_text())
+        }
+        fn pod_name(pod: &PodTarget) -> Quoted<Cow<'_, str>> {
+            Quoted(pod.name.as_text())
         }
         match self {
             Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
@@ -347,6 +397,29 @@ impl fmt::Display for Op {
             }
             Op::SetMtu { target, mtu } => {
                 write!(f, "{} link set dev {} mtu {mtu}", Ip(&target.netns), name(target))
+            }
+            Op::SetPodMtu { pod, mtu, .. } => {
+                write!(
+                    f,
+                    "{} ip link set dev {} mtu {mtu}",
+                    InPod(&pod.sandbox),
+                    pod_name(pod)
+                )
+            }
+            Op::SetPodRouteMtu {
+                pod,
+                destination,
+                rest,
+                mtu,
+                ..
+            } => {
+                let blank = if rest.is_empty() { "" } else { " " };
+                write!(
+                    f,
+                    "{} ip route change {destination} dev {}{blank}{rest} mtu {mtu}",
+                    InPod(&pod.sandbox),
+                    pod_name(pod)
+                )
             }
             Op::SetUp { target, up } => {
                 write!(

@@ -3,6 +3,7 @@
 
 mod lookup;
 pub mod model;
+mod pod;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use lookup::Observed;
 pub use model::{Change, Model};
+pub use pod::{Keeper, PodEnd, PodRoute, Sandbox};
 pub use scope::{CniScope, Links, Scope};
 
 use crate::cni::Cni;
@@ -131,6 +133,9 @@ pub struct Link {
     /// The namespace id of a peer in another namespace (IFLA_LINK_NETNSID).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_netns: Option<i32>,
+    /// The other end of a veth, in another namespace; read only where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Box<PodEnd>>,
     /// Index of the bridge or bond it is a port of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<u32>,

@@ -1,6 +1,7 @@
 //! What a document wants of a host: one value for each fact, with the place that says so.
 
 mod budget;
+mod pod;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use crate::fact::{Fact, Value};
 use crate::finding::Findings;
 use crate::link_name::LinkName;
 use crate::source::Span;
+pub use pod::PodMtu;
 
 /// The value that a fact should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Wants {
     pub absent: BTreeMap<LinkName, String>,
     /// Wants that a budget is to give a value.
     pending: Vec<budget::Pending>,
+    /// What is wanted of the other ends of veths.
+    pods: BTreeMap<LinkName, pod::Wish>,
 }
 
 impl Wants {

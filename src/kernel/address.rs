@@ -11,6 +11,9 @@ use super::refusal::Refusal;
 /// `struct ifaddrmsg`, bytes: family, prefix length, flags, scope, index.
 const FIXED: usize = 8;
 
+/// The namespace that a request is about (include/uapi/linux/if_addr.h).
+const IFA_TARGET_NETNSID: u16 = 10;
+
 /// In the flags (include/uapi/linux/if_addr.h).
 const IFA_F_SECONDARY: u8 = 1;
 
@@ -26,10 +29,25 @@ pub(super) struct Row {
 
 /// Reads the addresses of a family (AF_INET or AF_INET6) of all interfaces.
 pub(super) fn dump(socket: &mut Socket, family: libc::c_int, rows: &mut Vec<Row>) -> Result<(), Refusal> {
+    dump_by(socket, family, &|request| request, rows)
+}
+
+/// Reads the IPv6 addresses of another namespace from outside, by its id here.
+pub(super) fn dump_of(socket: &mut Socket, namespace: i32, rows: &mut Vec<Row>) -> Result<(), Refusal> {
+    let about = |request: Request| request.attribute(IFA_TARGET_NETNSID, &namespace.to_ne_bytes());
+    dump_by(socket, libc::AF_INET6, &about, rows)
+}
+
+fn dump_by(
+    socket: &mut Socket,
+    family: libc::c_int,
+    about: &dyn Fn(Request) -> Request,
+    rows: &mut Vec<Row>,
+) -> Result<(), Refusal> {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
     let fixed = fixed(family, 0, 0, 0);
     for _ in 0..ATTEMPTS {
-        let request = Request::new(libc::RTM_GETADDR, flags, &fixed);
+        let request = about(Request::new(libc::RTM_GETADDR, flags, &fixed));
         // What a torn dump gave is kept: an address that went away meanwhile was there a moment
         // ago, and a later look finds it gone; one that was skipped would be lost.
         if socket.exchange(request, |message| read(&message, rows))? == Dump::Whole {

@@ -195,7 +195,8 @@ mod tests {
     fn what_a_crash_left_of_writing_a_file_goes_with_the_next_write_or_removal() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("90-netkeel.conf");
-        let steps: [fn(&Path) -> Result<(), Error>; 3] = [|path| write(path, "a = 1\n", 0o644), tidy, remove];
+        type Step = fn(&Path) -> Result<(), Error>;
+        let steps: [Step; 3] = [|path| write(path, "a = 1\n", 0o644), tidy, remove];
         for step in steps {
             fs::write(temporary(&path), "a").unwrap();
             step(&path).unwrap();

@@ -29,6 +29,9 @@ const INET_RP_FILTER: usize = 7;
 const INET6_FORWARDING: usize = 0;
 const INET6_DISABLE_IPV6: usize = 26;
 
+/// The namespace that a request is about (include/uapi/linux/if_link.h).
+const IFLA_TARGET_NETNSID: u16 = 46;
+
 /// In IFLA_AF_SPEC (include/uapi/linux/if_link.h).
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
@@ -64,6 +67,25 @@ impl Words {
 /// Where they come and go faster than they can be read in one go, every dump is torn: one that
 /// stayed may be missing. Such a one was in another attempt, and is asked for by its index.
 pub(super) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<Vec<Row>, Refusal> {
+    dump_by(socket, &|flags, index| get(flags, index), problems)
+}
+
+/// Reads all interfaces of another namespace from outside, by its id here. Only ever in a dump: in a
+/// change the kernel takes IFLA_TARGET_NETNSID for the namespace to move the interface to.
+pub(super) fn dump_of(
+    socket: &mut Socket,
+    namespace: i32,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Row>, Refusal> {
+    let get = |flags, index| get(flags, index).attribute(IFLA_TARGET_NETNSID, &namespace.to_ne_bytes());
+    dump_by(socket, &get, problems)
+}
+
+fn dump_by(
+    socket: &mut Socket,
+    get: &dyn Fn(libc::c_int, i32) -> Request,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Row>, Refusal> {
     let mut words = Words::default();
     let mut earlier: Vec<Row> = Vec::new();
     let mut rows: Vec<Row> = Vec::new();

@@ -16,7 +16,7 @@ use super::netlink::Socket;
 use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
-use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, route, sysctl};
+use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, pod, route, sysctl};
 use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
 use crate::op::Op;
@@ -106,6 +106,9 @@ impl Live {
         }
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
+        }
+        if scope.pods {
+            pod::read(&mut self.socket, &mut rows, &mut snapshot.problems);
         }
         snapshot.links = rows.into_iter().collect();
         Ok(())

@@ -83,6 +83,9 @@ impl Kernel for Modelled {
             };
             link.addresses.retain(wanted);
             link.secondary.retain(wanted);
+            if !scope.pods {
+                link.pod = None;
+            }
             if !scope.drivers {
                 link.driver = None;
             }

@@ -25,7 +25,10 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             .and_then(|index| by_index.get(&index));
         let below = below.and_then(|name| Some((*name, host.links.get(name)?)));
         match link.kind_name() {
-            "veth" => one_end(*name, link, below, findings),
+            "veth" => {
+                one_end(*name, link, below, findings);
+                end_in_a_pod(*name, link, findings);
+            }
             "vlan" | "macvlan" | "macvtap" | "ipvlan" => above_parent(*name, link, below, findings),
             "vxlan" => stale_vxlan(*name, link, below, findings),
             "bridge" => pinned(*name, link, ports.get(&link.index), findings),
@@ -72,6 +75,29 @@ fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, finding
         );
         findings.add(Code::NK013, name, message, "give both ends of the veth one MTU");
     }
+}
+
+/// The same, where the other end is in a pod.
+fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
+    let Some(pod) = &link.pod else { return };
+    // Its routes say what leaves by it: Cilium gives them the smaller MTU, and the device the larger one.
+    let routes_fit = pod.largest_route().is_some_and(|mtu| mtu <= link.mtu);
+    if pod.mtu == link.mtu || (pod.mtu > link.mtu && routes_fit) {
+        return;
+    }
+    let (small, way) = if pod.mtu < link.mtu {
+        (pod.mtu, "to the pod")
+    } else {
+        (link.mtu, "from the pod")
+    };
+    let message = format!(
+        "its MTU is {} and that of its other end, {} in a pod, is {}: what is larger than {} is dropped on the way {way}, without an ICMP",
+        link.mtu,
+        pod.name,
+        pod.mtu,
+        small + 4
+    );
+    findings.add(Code::NK013, name, message, "give both ends of the veth one MTU");
 }
 
 fn above_parent(name: LinkName, link: &Link, parent: Option<(LinkName, &Link)>, findings: &mut Findings) {

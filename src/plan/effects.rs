@@ -177,14 +177,14 @@ pub(super) fn told(
                 );
             }
         }
-        Op::SetMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
+        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
             for change in changes {
                 let Some(name) = change.fact.link_name() else {
                     continue;
                 };
                 match (change.fact.field, &change.to) {
-                    (Field::Address(address), Some(Value::Switch(false))) => {
+                    (Field::Address(address) | Field::PodAddress(address), Some(Value::Switch(false))) => {
                         lost.entry(name).or_default().push(address.to_string());
                     }
                     (Field::DisableIpv6, None) => drop(lost.entry(name).or_default()),

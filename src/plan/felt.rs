@@ -87,6 +87,8 @@ fn can_cut_off(change: &Change) -> bool {
         Field::DisableIpv6 | Field::Forwarding6 => change.to != Some(Value::Number(0)),
         // Judged by its effect.
         Field::RpFilter => false,
+        // The ends in pods lead to no operator.
+        Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => false,
         Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
         // What logs lets everything through.
         Field::Rules => false,

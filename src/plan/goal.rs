@@ -6,7 +6,7 @@ use super::holdings::{Holdings, give_back};
 use super::{Plan, finish, plan_with};
 use crate::document::Document;
 use crate::error::Diagnostics;
-use crate::fact::{Fact, Object};
+use crate::fact::{Fact, Field, Object};
 use crate::finding::Findings;
 use crate::ledger::{Claim, Ledger};
 use crate::netns::Netns;
@@ -162,8 +162,15 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> Scope {
             } => scope.nflog = true,
             Fact {
                 object: Object::Link(_),
+                field,
                 ..
-            } => {}
+            } => {
+                let of_pod = matches!(
+                    field,
+                    Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)
+                );
+                scope.pods |= of_pod;
+            }
         }
     }
     scope

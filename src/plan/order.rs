@@ -53,10 +53,13 @@ impl Order {
             (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
             (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
             // A child before its parent on the way down, a parent before its child on the way up.
-            (Op::SetMtu { target, .. } | Op::SetUp { target, .. }, Phase::LowerLinks) => {
-                -self.height(target.name, host)
+            (
+                Op::SetMtu { target, .. } | Op::SetPodMtu { target, .. } | Op::SetUp { target, .. },
+                Phase::LowerLinks,
+            ) => -self.height(target.name, host),
+            (Op::SetMtu { target, .. } | Op::SetPodMtu { target, .. } | Op::SetUp { target, .. }, _) => {
+                self.height(target.name, host)
             }
-            (Op::SetMtu { target, .. } | Op::SetUp { target, .. }, _) => self.height(target.name, host),
             (Op::AddAddress { .. }, _) => 1,
             _ => 0,
         };
@@ -98,6 +101,16 @@ fn phase(op: &Op, host: &Snapshot) -> Phase {
                 Phase::RaiseLinks
             }
         }
+        Op::SetPodMtu { target, mtu, .. } => {
+            let pod = host.links.get(&target.name).and_then(|link| link.pod.as_ref());
+            if pod.is_some_and(|pod| *mtu < pod.mtu) {
+                Phase::LowerLinks
+            } else {
+                Phase::RaiseLinks
+            }
+        }
+        Op::SetPodRouteMtu { was, mtu, .. } if mtu < was => Phase::LowerRoutes,
+        Op::SetPodRouteMtu { .. } => Phase::RaiseRoutes,
         Op::SetUp { up: false, .. } => Phase::LowerLinks,
         Op::SetUp { up: true, .. } => Phase::RaiseLinks,
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,

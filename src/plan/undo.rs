@@ -125,6 +125,8 @@ fn stands_alone(op: &Op) -> bool {
         Op::WriteFile { .. }
         | Op::RemoveFile { .. }
         | Op::SetPluginMtu { .. }
+        | Op::SetPodMtu { .. }
+        | Op::SetPodRouteMtu { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
         | Op::AddAddress { .. }
@@ -199,6 +201,9 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
             continue;
         };
         match (op, change.fact.field) {
+            (Op::SetPodMtu { .. }, Field::PodAddress(address)) => {
+                loses.push(format!("{address} of the pod's end of {name}, with its routes"));
+            }
             (Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }, _) => {}
             (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(&change.fact) => {
                 loses.push(format!(

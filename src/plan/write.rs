@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::nflog::{self, ForeignRule};
-use crate::op::{Op, Target};
+use crate::op::{Op, PodTarget, Target};
 use crate::snapshot::Snapshot;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
@@ -85,6 +85,23 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
             target,
             mtu: u32::try_from(*mtu).ok()?,
         },
+        (Field::PodMtu, Some(Value::Number(mtu))) => Op::SetPodMtu {
+            pod: Box::new(pod(name, host)?),
+            target,
+            mtu: u32::try_from(*mtu).ok()?,
+        },
+        (Field::PodRouteMtu(destination), Some(Value::Number(mtu))) => {
+            let end = host.links.get(&name)?.pod.as_ref()?;
+            let route = end.routes.get(&destination)?;
+            Op::SetPodRouteMtu {
+                pod: Box::new(pod(name, host)?),
+                target,
+                destination,
+                rest: route.rest.clone(),
+                was: route.mtu,
+                mtu: u32::try_from(*mtu).ok()?,
+            }
+        }
         (Field::Up, Some(Value::Switch(up))) => Op::SetUp { target, up: *up },
         (Field::TxQueueLength, Some(Value::Number(packets))) => Op::SetTxQueueLength {
             target,
@@ -95,6 +112,16 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
             alias: alias.clone(),
         },
         _ => return None,
+    })
+}
+
+/// The other end of a veth, where it can be written.
+fn pod(name: LinkName, host: &Snapshot) -> Option<PodTarget> {
+    let end = host.links.get(&name)?.pod.as_ref()?;
+    Some(PodTarget {
+        sandbox: end.sandbox.clone()?,
+        index: end.index,
+        name: end.name,
     })
 }
 

@@ -157,6 +157,7 @@ fn says_the_same(one: &Link, other: &Link) -> bool {
         disable_ipv6,
         lower,
         peer_netns,
+        pod: _,
         master,
         addresses: _,
         secondary: _,

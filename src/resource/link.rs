@@ -10,7 +10,7 @@ use crate::error::{Diagnostics, Error};
 use crate::fact::{self, Value};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
-use crate::resource::mtu::{MTU, Wanted};
+use crate::resource::mtu::{BYTES, MTU, Wanted};
 use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector::{self, Glob, Selector};
@@ -22,6 +22,14 @@ use crate::want::Wants;
 
 /// The kind `link`.
 pub struct Kind;
+
+const POD_MTU: Shape = Shape::Either(&[
+    BYTES,
+    Shape::Text {
+        check: pod_mtu,
+        what: "`same` or `leave`",
+    },
+]);
 
 /// The shape of an `rp_filter`.
 pub const RP_FILTER: Shape = Shape::Choice(rpfilter::WORDS);
@@ -68,6 +76,12 @@ const FIELDS: &[Field] = &[
         shape: MTU,
         required: false,
         doc: "MTU of the IP packet: bytes, or a budget.",
+    },
+    Field {
+        name: "pod_mtu",
+        shape: POD_MTU,
+        required: false,
+        doc: "MTU of the other end of a veth, where that is in another namespace: `same` (the default), since one smaller end drops what the larger one sends; `leave`; or bytes.",
     },
     Field {
         name: "rp_filter",
@@ -158,6 +172,14 @@ fn any_key(text: &str) -> Result<(), Error> {
         return Err(Error::new(crate::error::ErrorKind::Input, "the key is empty"));
     }
     Ok(())
+}
+
+fn pod_mtu(text: &str) -> Result<(), Error> {
+    if matches!(text, "same" | "leave") {
+        return Ok(());
+    }
+    let message = format!("{} is neither `same` nor `leave`", quoted(text));
+    Err(Error::new(crate::error::ErrorKind::Input, message).hint("or bytes, from 68 to 65535"))
 }
 
 /// The section of a document.
@@ -276,6 +298,9 @@ fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
             });
         }
     };
+    add("pod_mtu", fact::Field::PodMtu, &|node| {
+        Some(Value::Text(node.scalar()?.as_ref().into()))
+    });
     add("rp_filter", fact::Field::RpFilter, &|node| {
         node.choice(rpfilter::WORDS).map(Value::Number)
     });
@@ -325,7 +350,11 @@ impl Section for Links {
                         .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
                     scope.families.ipv4 = true;
                 }
-                (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
+                (fact::Field::Mtu, wanted) => {
+                    wanted.scope_of_mtu(scope);
+                    scope.pods = true;
+                }
+                (fact::Field::PodMtu, _) => scope.pods = true,
                 // IPv6 addresses go with an interface that goes down, also to undo its going up.
                 (fact::Field::Up, _) => scope.families.ipv6 = true,
                 _ => {}

@@ -13,7 +13,7 @@ use crate::source::Node;
 
 /// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
 /// the largest that netlink can express for a device that netkeel writes.
-const BYTES: Shape = Shape::Integer {
+pub const BYTES: Shape = Shape::Integer {
     min: LEAST,
     max: MOST,
     unit: "bytes",

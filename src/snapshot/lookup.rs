@@ -113,6 +113,28 @@ impl Snapshot {
 }
 
 impl Link {
+    /// A fact of the other end.
+    fn pod_fact(&self, field: Field) -> Observed {
+        let Some(pod) = &self.pod else {
+            // Where there is one, it was not read.
+            return match self.peer_netns {
+                Some(_) => Observed::Unread,
+                None => Observed::Absent,
+            };
+        };
+        match field {
+            Field::PodMtu => Observed::Value(Value::Number(pod.mtu.into())),
+            Field::PodRouteMtu(destination) => match pod.routes.get(&destination) {
+                Some(route) => Observed::Value(Value::Number(route.mtu.into())),
+                None => Observed::Absent,
+            },
+            Field::PodAddress(ipnet::IpNet::V6(address)) => {
+                Observed::Value(Value::Switch(pod.ipv6.contains(&address)))
+            }
+            _ => Observed::Absent,
+        }
+    }
+
     pub(super) fn get(&self, field: Field, host: &Snapshot) -> Observed {
         let number = |value: Option<i32>| match value {
             Some(value) => Observed::Value(Value::Number(value.into())),
@@ -139,6 +161,7 @@ impl Link {
             Field::Forwarding6 => number(self.forwarding6),
             Field::DisableIpv6 => number(self.disable_ipv6),
             Field::Mtu => Observed::Value(Value::Number(self.mtu.into())),
+            Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pod_fact(field),
             Field::Up => Observed::Value(Value::Switch(self.up)),
             Field::TxQueueLength => Observed::Value(Value::Number(self.txqueuelen.into())),
             Field::Alias => Observed::Value(Value::Text(self.alias.clone().unwrap_or_default())),

@@ -109,6 +109,21 @@ impl Model {
                 self.stack.mtu_was_set(target.name, *mtu, &self.host);
                 self.set_mtu(target.name, *mtu, &mut changes);
             }
+            Op::SetPodMtu { target, mtu, .. } => self.set_pod_mtu(target.name, *mtu, &mut changes),
+            Op::SetPodRouteMtu {
+                target,
+                destination,
+                mtu,
+                ..
+            } => {
+                let field = Field::PodRouteMtu(*destination);
+                self.set(target.name, field, &mut changes, |link| {
+                    let routes = link.pod.as_mut().map(|pod| &mut pod.routes);
+                    if let Some(route) = routes.and_then(|routes| routes.get_mut(destination)) {
+                        route.mtu = *mtu;
+                    }
+                });
+            }
             Op::SetUp { target, up } => self.set_up(target.name, *up, &mut changes),
             Op::SetTxQueueLength { target, packets } => {
                 self.set(target.name, Field::TxQueueLength, &mut changes, |link| {
@@ -189,6 +204,27 @@ impl Model {
                 });
             }
             Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => {}
+        }
+    }
+
+    /// A pod's end; below 1280 bytes it loses IPv6 as any other interface.
+    fn set_pod_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
+        self.set(name, Field::PodMtu, changes, |link| {
+            if let Some(pod) = &mut link.pod {
+                pod.mtu = mtu;
+            }
+        });
+        let end = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
+        let lost: Vec<_> = end
+            .filter(|_| mtu < IPV6_MIN_MTU)
+            .map(|end| end.ipv6.iter().copied().collect())
+            .unwrap_or_default();
+        for address in lost {
+            self.set(name, Field::PodAddress(address.into()), changes, |link| {
+                if let Some(pod) = &mut link.pod {
+                    pod.ipv6.remove(&address);
+                }
+            });
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The other ends of veths, in other namespaces.
+    pub pods: bool,
     /// These CNI configurations, and those that the container runtime loads.
     pub cni: CniScope,
     /// Whether these tunnels can be made.
@@ -123,6 +125,7 @@ impl Scope {
             of_every_link: BTreeSet::new(),
             files: [persist::path("default")].into(),
             default_routes: true,
+            pods: true,
             cni: CniScope {
                 directory: true,
                 ..CniScope::default()
@@ -207,6 +210,7 @@ impl Scope {
             of_every_link,
             files,
             default_routes,
+            pods,
             cni,
             tunnels,
             sysctl_d,
@@ -224,6 +228,7 @@ impl Scope {
         self.of_every_link.extend(of_every_link);
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.pods |= pods;
         self.cni.directory |= cni.directory;
         self.cni.files.extend(cni.files);
         self.tunnels.extend(tunnels);

@@ -47,6 +47,8 @@ const KINDS: &[&str] = &[
     "RemoveRules",
     "RemoveForeignRules",
     "RestoreForeignRules",
+    "SetPodMtu",
+    "SetPodRouteMtu",
 ];
 
 /// A rule of iptables-nft that logs.
@@ -74,6 +76,8 @@ fn kind(op: &Op) -> &'static str {
         Op::RemoveRules { .. } => "RemoveRules",
         Op::RemoveForeignRules { .. } => "RemoveForeignRules",
         Op::RestoreForeignRules { .. } => "RestoreForeignRules",
+        Op::SetPodMtu { .. } => "SetPodMtu",
+        Op::SetPodRouteMtu { .. } => "SetPodRouteMtu",
     }
 }
 
@@ -191,6 +195,15 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     let mut logged = host(&logging);
     logged.nflog = Some(serde_json::from_str(LOGGED).unwrap());
     refuse_each(&logging, &logged, &mut tried);
+    // A pod's end of a veth, and a route by it.
+    let pod = document("version: 1\nlink:\n  eth0: { mtu: 1400 }\n");
+    let mut node = host(&pod);
+    let end = r#"{"sandbox": {"path": "/run/netns/pod", "inode": 7}, "index": 2, "name": "eth0", "mtu": 1500,
+        "routes": {"0.0.0.0/0": {"mtu": 1500, "rest": "via 169.254.1.1 onlink"}}}"#;
+    let veth = node.links.get_mut(&"eth0".parse().unwrap()).unwrap();
+    veth.peer_netns = Some(0);
+    veth.pod = Some(serde_json::from_str(end).unwrap());
+    refuse_each(&pod, &node, &mut tried);
 
     // And everything given back.
     for (document, before) in [(&tunnels, &empty), (&other, &there), (&logging, &logged)] {

@@ -194,6 +194,14 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
         };
         if *name == "cali2" {
             (link.lower, link.peer_netns) = (Some(2), Some(0));
+            let routes =
+                json!({"0.0.0.0/0": {"mtu": 1500, "rest": "via 169.254.1.1"}, "10.0.0.0/8": {"mtu": 1300}});
+            let pod = json!({
+                "sandbox": if draft.ipv4 { json!({"path": "/run/netns/pod", "inode": 7}) } else { Value::Null },
+                "index": 2, "name": "eth0", "mtu": if draft.up { 1500 } else { 1300 },
+                "routes": if draft.alias { routes } else { json!({}) },
+            });
+            link.pod = serde_json::from_value(pod).ok();
         }
         link.master = master
             .filter(|_| draft.enslaved && there.contains("br0"))
@@ -312,10 +320,14 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         any::<bool>(),
         select(vec![0, 500, 1000]),
         select(vec!["", "declared"]),
+        select(vec![json!("same"), json!("leave"), json!(1450)]),
     );
     (
         all,
-        subsequence(vec!["mtu", "rp_filter", "up", "txqueuelen", "alias"], 0..4),
+        subsequence(
+            vec!["mtu", "pod_mtu", "rp_filter", "up", "txqueuelen", "alias"],
+            0..4,
+        ),
     )
         .prop_map(|(all, wanted)| {
             let value = |key: &str| match key {
@@ -323,6 +335,7 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
                 "rp_filter" => json!(all.1),
                 "up" => json!(all.2),
                 "txqueuelen" => json!(all.3),
+                "pod_mtu" => all.5.clone(),
                 _ => json!(all.4),
             };
             wanted
@@ -362,7 +375,7 @@ fn tunnels() -> impl Strategy<Value = Map<String, Value>> {
             subsequence(vec!["127.0.0.42/32", "10.9.0.1/24", "2001:db8::42/128"], 0..3),
         )
             .prop_map(move |(wanted, force, mut fields, addresses)| {
-                fields.retain(|key, _| !matches!(key.as_str(), "txqueuelen" | "alias"));
+                fields.retain(|key, _| !matches!(key.as_str(), "pod_mtu" | "txqueuelen" | "alias"));
                 fields.insert("mode".into(), json!(mode));
                 fields.insert("addresses".into(), json!(addresses));
                 fields.insert("force".into(), json!(force));

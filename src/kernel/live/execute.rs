@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::super::link::Setting;
 use super::super::refusal::{Refusal, error};
-use super::super::{address, cni, file, ioctl, link, modules, udev};
+use super::super::{address, cni, file, ioctl, link, modules, pod, udev};
 use super::Live;
 use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
@@ -60,6 +60,21 @@ impl Live {
                 Ok(address::remove(&mut self.socket, index, *address)?)
             }
             Op::SetMtu { target, mtu } => self.set(target, &Setting::Mtu(*mtu)),
+            Op::SetPodMtu { target, pod, mtu } => {
+                self.index(target)?;
+                pod::set_mtu(pod, *mtu)
+            }
+            Op::SetPodRouteMtu {
+                target,
+                pod,
+                destination,
+                was,
+                mtu,
+                ..
+            } => {
+                self.index(target)?;
+                pod::set_route_mtu(pod, *destination, *was, *mtu)
+            }
             Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
             Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),
             Op::SetAlias { target, alias } => self.set(target, &Setting::Alias(alias)),

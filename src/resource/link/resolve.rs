@@ -11,7 +11,7 @@ use crate::resource::mtu::Wanted;
 use crate::selector;
 use crate::snapshot::{Link, Snapshot};
 use crate::source::{Path, Span};
-use crate::want::{Want, Wants};
+use crate::want::{PodMtu, Want, Wants};
 
 impl Links {
     pub(super) fn resolve(&self, host: &Snapshot, wants: &mut Wants) {
@@ -73,6 +73,14 @@ impl Links {
         named: bool,
         wants: &mut Wants,
     ) {
+        if setting.field == Field::PodMtu {
+            if let Wanted::Value(Value::Text(text), _) = &setting.wanted
+                && let Some(mtu) = PodMtu::read(text)
+            {
+                wants.wish_for_pod(name, mtu, setting.span, setting.path.clone());
+            }
+            return;
+        }
         let want = Want {
             value: setting.wanted.value(),
             span: setting.span,

@@ -38,6 +38,9 @@ impl Model {
             Op::SetMtu { target, mtu } => self
                 .missing(target)
                 .or_else(|| self.refuses_mtu(target.name, *mtu)),
+            Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
+                self.missing(target).or_else(|| self.refuses_pod(target.name))
+            }
             Op::SetUp { target, up } => self
                 .missing(target)
                 .or_else(|| self.refuses_up(target.name).filter(|_| *up)),
@@ -74,6 +77,12 @@ impl Model {
                 format!("the interface {name} (index {}) is gone", target.index),
             )),
         }
+    }
+
+    fn refuses_pod(&self, name: LinkName) -> Option<Error> {
+        let pod = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
+        let reached = pod.is_some_and(|pod| pod.sandbox.is_some());
+        (!reached).then(|| Error::new(ErrorKind::Missing, format!("the pod's end of {name} is gone")))
     }
 
     fn refuses_tunnel(&self, name: LinkName, mode: TunnelMode) -> Option<Error> {

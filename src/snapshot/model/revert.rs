@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use super::{Change, Model};
 use crate::fact::{Field, Object, Value};
 use crate::op::Op;
-use crate::snapshot::Link;
+use crate::snapshot::{Link, PodEnd};
 
 /// What was tried since.
 #[derive(Debug)]
@@ -72,6 +74,11 @@ impl Link {
             (Field::Forwarding6, _) => self.forwarding6 = conf(),
             (Field::DisableIpv6, _) => self.disable_ipv6 = conf(),
             (Field::Mtu, Some(Value::Number(mtu))) => self.mtu = u32::try_from(*mtu).unwrap_or(self.mtu),
+            (Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_), _) => {
+                if let Some(pod) = &mut self.pod {
+                    pod.put(field, &value);
+                }
+            }
             (Field::Up, Some(Value::Switch(up))) => self.up = *up,
             (Field::Address(address), Some(Value::Switch(true))) => {
                 self.addresses.insert(address);
@@ -84,6 +91,32 @@ impl Link {
             }
             (Field::Alias, Some(Value::Text(alias))) => {
                 self.alias = (!alias.is_empty()).then(|| alias.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl PodEnd {
+    /// As [`Link::put`].
+    fn put(&mut self, field: Field, value: &Option<Value>) {
+        let number = match value {
+            Some(Value::Number(number)) => u32::try_from(*number).ok(),
+            _ => None,
+        };
+        match field {
+            Field::PodMtu => self.mtu = number.unwrap_or(self.mtu),
+            Field::PodRouteMtu(destination) => {
+                if let (Some(route), Some(mtu)) = (self.routes.get_mut(&destination), number) {
+                    route.mtu = mtu;
+                }
+            }
+            Field::PodAddress(IpNet::V6(address)) => {
+                if *value == Some(Value::Switch(true)) {
+                    self.ipv6.insert(address);
+                } else {
+                    self.ipv6.remove(&address);
+                }
             }
             _ => {}
         }

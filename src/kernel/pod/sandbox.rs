@@ -1,0 +1,107 @@
+//! Which namespaces there are: those with a name, and those of processes, each with the id by which
+//! this namespace's kernel speaks of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::super::message::{Attributes, Malformed, Message, Request};
+use super::super::netlink::Socket;
+use crate::snapshot::Sandbox;
+
+/// Where CNI runtimes and `ip netns` bind namespaces, one of the two mostly a link to the other.
+const NAMED: &[&str] = &["/run/netns", "/var/run/netns"];
+
+/// `struct rtgenmsg`, bytes, padded.
+const FIXED: usize = 4;
+
+/// include/uapi/linux/net_namespace.h.
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
+/// A namespace that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) sandbox: Sandbox,
+    /// gVisor's kernel runs in it.
+    pub(super) gvisor: bool,
+}
+
+/// The namespaces that have an id here. What cannot be looked at is left out.
+pub(super) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
+    let mut by_inode: BTreeMap<u64, Found> = BTreeMap::new();
+    let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
+    for path in names {
+        add(path, false, &mut by_inode);
+    }
+    for process in entries(Path::new("/proc")) {
+        let number = process
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        if number {
+            add(process.join("ns/net"), is_gvisor(&process), &mut by_inode);
+        }
+    }
+    by_inode
+        .into_values()
+        .filter_map(|found| Some((id(socket, &found.sandbox.path)?, found)))
+        .collect()
+}
+
+fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, Found>) {
+    let Ok(metadata) = fs::metadata(&path) else { return };
+    let inode = metadata.ino();
+    let found = by_inode.entry(inode).or_insert_with(|| Found {
+        sandbox: Sandbox::new(path, inode),
+        gvisor: false,
+    });
+    found.gvisor |= gvisor;
+}
+
+/// runsc runs the sandbox's kernel under this name, in the pod's namespace (runsc/sandbox).
+fn is_gvisor(process: &Path) -> bool {
+    fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"runsc-sandbox\0"))
+}
+
+/// The id of a namespace; none where it has none, since no interface leads there.
+fn id(socket: &mut Socket, path: &Path) -> Option<i32> {
+    let file = File::open(path).ok()?;
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    let request = Request::new(libc::RTM_GETNSID, flags, &[0; FIXED])
+        .attribute(NETNSA_FD, &file.as_raw_fd().to_ne_bytes());
+    let mut id = None;
+    socket
+        .exchange(request, |message| {
+            id = read(&message)?.or(id);
+            Ok(())
+        })
+        .ok()?;
+    id.filter(|id| *id >= 0)
+}
+
+fn read(message: &Message<'_>) -> Result<Option<i32>, Malformed> {
+    if message.kind != libc::RTM_NEWNSID {
+        return Ok(None);
+    }
+    let mut id = None;
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        if attribute.kind == NETNSA_NSID {
+            id = Some(attribute.i32()?);
+        }
+    }
+    Ok(id)
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,108 @@
+//! The other end of a veth, in another namespace: a pod's interface, read from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ipnet::{IpNet, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::link_name::LinkName;
+
+/// A pod's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodEnd {
+    /// How its namespace is reached; none where nothing that can be seen keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
+    /// Its index there.
+    pub index: u32,
+    /// Its name there.
+    pub name: LinkName,
+    /// Bytes.
+    pub mtu: u32,
+    /// The routes by it that have an MTU of their own, in bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<IpNet, PodRoute>,
+    /// The IPv6 addresses that nobody gives it again: those that are not link-local.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ipv6: BTreeSet<Ipv6Net>,
+    /// Why netkeel does not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_by: Option<Keeper>,
+}
+
+/// A route of a pod that has an MTU of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodRoute {
+    /// Bytes.
+    pub mtu: u32,
+    /// The rest of it, as `ip route` takes it: `via 169.254.1.1`.
+    #[serde(default)]
+    pub rest: Arc<str>,
+}
+
+/// A network namespace that is not the one a plan is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// A file that leads into it: below /run/netns, or /proc/PID/ns/net.
+    pub path: Arc<Path>,
+    /// The namespace's inode, so that what the path leads to later is not taken for it.
+    pub inode: u64,
+}
+
+/// Who sets the MTU of a pod's end, so that another write would be lost or do harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// Cilium's agent; it gives the MTU to the route and not to the device.
+    Cilium,
+    /// gVisor, whose own network stack read the MTU when it started.
+    Gvisor,
+    /// KubeVirt: a virtual machine has an interface of its own behind it.
+    Kubevirt,
+}
+
+impl Keeper {
+    /// The name, and what can be done instead.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Keeper::Cilium => (
+                "Cilium's agent keeps it",
+                "set `mtu` in the ConfigMap cilium-config",
+            ),
+            Keeper::Gvisor => (
+                "gVisor read its MTU when the pod started, and does not look again",
+                "make the pod anew",
+            ),
+            Keeper::Kubevirt => (
+                "a virtual machine has its own interface behind it",
+                "change the guest's MTU, by DHCP or by making it anew",
+            ),
+        }
+    }
+}
+
+impl Sandbox {
+    /// A sandbox by its file.
+    pub fn new(path: PathBuf, inode: u64) -> Self {
+        Sandbox {
+            path: path.into(),
+            inode,
+        }
+    }
+}
+
+impl PodEnd {
+    /// The largest packet that leaves by it, in bytes, headers of IP included. Where routes say
+    /// less than the device, as Cilium's do, they decide.
+    pub fn largest_packet(&self) -> u32 {
+        self.largest_route().map_or(self.mtu, |route| route.min(self.mtu))
+    }
+
+    /// The largest packet that leaves by it: by a route that allows more than the device, what the
+    /// device drops.
+    pub fn largest_route(&self) -> Option<u32> {
+        self.routes.values().map(|route| route.mtu).max()
+    }
+}

@@ -1,0 +1,145 @@
+//! What is wanted of the other ends of veths, in pods: settled when the MTUs of this end are known.
+
+use super::{Want, Wants};
+use crate::fact::{Fact, Field, Object, Value};
+use crate::finding::Code;
+use crate::link_name::LinkName;
+use crate::snapshot::{PodEnd, Snapshot};
+use crate::source::Span;
+
+/// What a document says of the other end of a veth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodMtu {
+    /// As this end: what one end sends, a smaller one drops without an ICMP.
+    Same,
+    /// It stays as it is.
+    Leave,
+    /// Bytes.
+    Bytes(i64),
+}
+
+/// The wish for one veth.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) mtu: PodMtu,
+    pub(super) span: Span,
+    pub(super) path: std::sync::Arc<str>,
+}
+
+impl PodMtu {
+    /// Reads one of `same`, `leave` and bytes.
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            "same" => Some(PodMtu::Same),
+            "leave" => Some(PodMtu::Leave),
+            bytes => bytes.parse().ok().map(PodMtu::Bytes),
+        }
+    }
+}
+
+impl Wants {
+    /// Notes what is wanted of the other end of a veth.
+    pub fn wish_for_pod(&mut self, name: LinkName, mtu: PodMtu, span: Span, path: std::sync::Arc<str>) {
+        self.pods.insert(name, Wish { mtu, span, path });
+    }
+
+    /// Wants the other end of each veth to be as its document says, once the MTU of this end is
+    /// known: by default the same.
+    pub fn settle_pods(&mut self, host: &Snapshot) {
+        let same: Vec<(Fact, Want)> = self
+            .facts
+            .iter()
+            .filter(|(fact, _)| fact.field == Field::Mtu && matches!(fact.object, Object::Link(_)))
+            .map(|(fact, want)| (fact.clone(), want.clone()))
+            .collect();
+        let mut settled = std::collections::BTreeSet::new();
+        for (fact, want) in same {
+            let Some(name) = fact.link_name() else { continue };
+            let wish = self.pods.get(&name).cloned();
+            let (value, want) = match wish {
+                Some(Wish {
+                    mtu: PodMtu::Leave, ..
+                }) => continue,
+                Some(Wish {
+                    mtu: PodMtu::Bytes(bytes),
+                    span,
+                    path,
+                }) => (Value::Number(bytes), Want { span, path, ..want }),
+                _ => (want.value.clone(), want),
+            };
+            settled.insert(name);
+            self.want_of_pod(&fact, name, value, want, host);
+        }
+        // Those that name no MTU of this end: as it is.
+        for (name, wish) in std::mem::take(&mut self.pods) {
+            let Some(link) = host.links.get(&name).filter(|_| !settled.contains(&name)) else {
+                continue;
+            };
+            let value = match wish.mtu {
+                PodMtu::Leave => continue,
+                PodMtu::Same => i64::from(link.mtu),
+                PodMtu::Bytes(bytes) => bytes,
+            };
+            let want = Want {
+                value: Value::Number(value),
+                span: wish.span,
+                path: wish.path,
+                named: false,
+                permits_ipv6_loss: false,
+                derivation: None,
+            };
+            let fact = Fact::link(&host.netns, name, Field::Mtu);
+            self.want_of_pod(&fact, name, Value::Number(value), want, host);
+        }
+    }
+
+    fn want_of_pod(&mut self, fact: &Fact, name: LinkName, value: Value, want: Want, host: &Snapshot) {
+        let Some(link) = host.links.get(&name).filter(|link| link.peer_netns.is_some()) else {
+            return;
+        };
+        let of = |field: Field| Fact {
+            field,
+            ..fact.clone()
+        };
+        let want = |value: Value| Want {
+            value,
+            ..want.clone()
+        };
+        let Some(pod) = &link.pod else {
+            // Wanted all the same, so that it is told that it could not be read.
+            self.add(of(Field::PodMtu), want(value));
+            return;
+        };
+        if let Some(why) = kept(pod) {
+            let is = pod.largest_packet();
+            if value != Value::Number(is.into()) {
+                let message = format!(
+                    "packets of up to {is} leave the pod, and netkeel leaves it alone: {}",
+                    why.0
+                );
+                self.findings.add(Code::NK045, name, message, why.1);
+            }
+            return;
+        }
+        if let Value::Number(mtu) = value {
+            for (destination, route) in &pod.routes {
+                if i64::from(route.mtu) > mtu {
+                    self.add(of(Field::PodRouteMtu(*destination)), want(Value::Number(mtu)));
+                }
+            }
+        }
+        self.add(of(Field::PodMtu), want(value));
+    }
+}
+
+/// Why a pod's end is not written, and what to do instead.
+fn kept(pod: &PodEnd) -> Option<(&'static str, &'static str)> {
+    match (pod.kept_by, &pod.sandbox) {
+        (Some(keeper), _) => Some(keeper.words()),
+        (None, None) => Some((
+            "nothing that can be seen from here leads into its network namespace",
+            "run netkeel in the host's PID namespace (hostPID), with /run/netns",
+        )),
+        (None, Some(_)) => None,
+    }
+}

@@ -1,0 +1,284 @@
+//! Pods' ends of veths on the real kernel: namespaces play the pods, each with a veth as Calico makes
+//! it. Needs root, iproute2 and python3.
+
+#[path = "support/namespace.rs"]
+mod namespace;
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use namespace::Namespace;
+
+/// The address of the host that pods speak to.
+const SERVER: &str = "10.99.0.1";
+
+/// A host with pods.
+struct Node {
+    host: Namespace,
+    pods: Vec<Namespace>,
+    scratch: tempfile::TempDir,
+}
+
+impl Node {
+    /// Makes a host with so many pods: cali0 leads to the first one. Every second pod's default
+    /// route has an MTU of its own.
+    fn new(pods: usize) -> Self {
+        let node = Node {
+            host: Namespace::new(),
+            pods: (0..pods).map(|_| Namespace::new()).collect(),
+            scratch: tempfile::tempdir().unwrap(),
+        };
+        let mut script = format!(
+            "ip link set lo up; ip addr add {SERVER}/32 dev lo; ip addr add 169.254.1.1/32 dev lo; sysctl -qw net.ipv4.ip_forward=1\n"
+        );
+        for (at, pod) in node.pods.iter().enumerate() {
+            let _ = writeln!(
+                script,
+                "ip link add cali{at} type veth peer name eth0 netns {}
+                 ip link set cali{at} up
+                 ip route add {} dev cali{at}",
+                pod.name,
+                address(at)
+            );
+        }
+        node.host.sh(&script);
+        for (at, pod) in node.pods.iter().enumerate() {
+            let mtu = if at % 2 == 0 { "mtu 1500" } else { "" };
+            pod.sh(&format!(
+                "ip link set lo up; ip addr add {}/32 dev eth0; ip link set eth0 up
+                 ip route add default via 169.254.1.1 dev eth0 onlink {mtu}",
+                address(at)
+            ));
+        }
+        node
+    }
+
+    fn document(&self, text: &str) {
+        std::fs::write(self.scratch.path().join("pods.yaml"), text).unwrap();
+    }
+
+    /// Runs netkeel on the host's namespace, with names that do not change from run to run.
+    fn netkeel(&self, verb: &[&str]) -> (i32, String) {
+        let output = self.command(verb).output().unwrap();
+        (output.status.code().unwrap_or(-1), self.said(&output))
+    }
+
+    fn command(&self, verb: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netkeel"));
+        command.args(verb).args(["--netns", &self.host.name]);
+        command
+            .current_dir(self.scratch.path())
+            .env_remove("SSH_CONNECTION");
+        command
+    }
+
+    fn said(&self, output: &Output) -> String {
+        let mut text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for (at, pod) in self.pods.iter().enumerate().rev() {
+            text = text.replace(&pod.name, &format!("pod{at}"));
+        }
+        text.replace(&self.host.name, "host")
+    }
+
+    /// The MTUs of both ends of a veth and of the pod's default route.
+    fn mtus(&self, at: usize) -> String {
+        let of = |place: &Namespace, link: &str| {
+            place.sh(&format!(
+                "ip -o link show dev {link} | sed 's/.* mtu \\([0-9]*\\).*/\\1/'"
+            ))
+        };
+        let pod = self.pods.get(at).unwrap();
+        let host = of(&self.host, &format!("cali{at}"));
+        format!(
+            "host {} pod {} route {}",
+            host.trim(),
+            of(pod, "eth0").trim(),
+            pod.sh("ip route show default").trim()
+        )
+    }
+}
+
+fn address(at: usize) -> String {
+    format!("10.65.{}.{}", at / 250, 1 + at % 250)
+}
+
+const PODS: &str = "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1460 }\n";
+
+#[test]
+fn both_ends_and_the_route_of_a_pod_follow_and_come_back() {
+    let node = Node::new(2);
+    node.document(PODS);
+    let (code, plan) = node.netkeel(&["plan", "-f", "pods.yaml", "--commands"]);
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(plan, @"
+      link cali0
+        ~ mtu                      1500 -> 1460                  pods.yaml:3:42
+        ~ pod mtu                  1500 -> 1460                  pods.yaml:3:42
+        ~ pod route 0.0.0.0/0 mtu  1500 -> 1460                  pods.yaml:3:42
+      link cali1
+        ~ mtu      1500 -> 1460                  pods.yaml:3:42
+        ~ pod mtu  1500 -> 1460                  pods.yaml:3:42
+
+    Commands
+      nsenter --net=/run/netns/pod0 ip route change 0.0.0.0/0 dev eth0 via 169.254.1.1 onlink mtu 1460
+      ip -n host link set dev cali0 mtu 1460
+      nsenter --net=/run/netns/pod0 ip link set dev eth0 mtu 1460
+      ip -n host link set dev cali1 mtu 1460
+      nsenter --net=/run/netns/pod1 ip link set dev eth0 mtu 1460
+
+    Drift: 5 of 5 declared facts, on 2 objects (netns host); 5 writes, all with exact undo.
+    ");
+    let before = [node.mtus(0), node.mtus(1)];
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    insta::assert_snapshot!(node.mtus(0) + "\n" + &node.mtus(1), @"
+    host 1460 pod 1460 route default via 169.254.1.1 dev eth0 onlink mtu 1460
+    host 1460 pod 1460 route default via 169.254.1.1 dev eth0 onlink
+    ");
+    assert_eq!(node.netkeel(&["check", "-f", "pods.yaml"]).0, 0);
+    // A pod that was brought back by somebody is drift.
+    node.pods[1].sh("ip link set eth0 mtu 1500");
+    let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
+    assert_eq!(code, 2, "{check}");
+    let (_, lint) = node.netkeel(&["lint"]);
+    let black_hole: Vec<&str> = lint.lines().filter(|line| line.contains("NK013")).collect();
+    insta::assert_snapshot!(black_hole.join("\n"), @"warning NK013 cali1: its MTU is 1460 and that of its other end, eth0 in a pod, is 1500: what is larger than 1464 is dropped on the way from the pod, without an ICMP");
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    let (code, said) = node.netkeel(&["release"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!([node.mtus(0), node.mtus(1)], before);
+}
+
+#[test]
+fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
+    let node = Node::new(3);
+    node.host
+        .sh("ip link set cali0 name lxc0; ip link add cilium_host type veth peer name cilium_net");
+    node.pods[1].sh("ip link add k6t-eth0 type bridge");
+    node.document(
+        "version: 1\nlink:\n  cilium: { match: { name: \"lxc*\" }, mtu: 1460 }\n  pods: { match: { name: \"cali*\" }, mtu: 1460 }\n  cali2: { pod_mtu: 1440 }\n",
+    );
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    insta::assert_snapshot!(said, @"
+      link cali1
+        ~ mtu  1500 -> 1460                  pods.yaml:4:42
+      link cali2
+        ~ mtu                      1500 -> 1460                  pods.yaml:4:42
+        ~ pod mtu                  1500 -> 1440                  pods.yaml:5:21
+        ~ pod route 0.0.0.0/0 mtu  1500 -> 1440                  pods.yaml:5:21
+      link lxc0
+        ~ mtu  1500 -> 1460                  pods.yaml:3:43
+
+    warning NK013 cali2: its MTU is 1460 and that of its other end, eth0 in a pod, is 1440: what is larger than 1444 is dropped on the way to the pod, without an ICMP
+      give both ends of the veth one MTU
+    warning NK013 cali1, lxc0: its MTU is 1460 and that of its other end, eth0 in a pod, is 1500: what is larger than 1464 is dropped on the way from the pod, without an ICMP
+      give both ends of the veth one MTU
+    warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it
+      set `mtu` in the ConfigMap cilium-config
+    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
+      change the guest's MTU, by DHCP or by making it anew
+
+    Drift: 5 of 5 declared facts, on 3 objects (netns host); 5 writes, all with exact undo; 4 findings.
+    Applied: 5 writes; looked again and found nothing left.
+    ");
+    assert!(node.mtus(2).starts_with("host 1460 pod 1440"), "{}", node.mtus(2));
+    // And one end that is to stay.
+    node.document("version: 1\nlink:\n  cali2: { mtu: 1400, pod_mtu: leave }\n");
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    assert!(node.mtus(2).starts_with("host 1400 pod 1440"), "{}", node.mtus(2));
+}
+
+#[test]
+fn a_pod_below_1280_loses_ipv6_only_when_that_is_allowed() {
+    let node = Node::new(1);
+    node.pods[0].sh("ip addr add fd00::5/64 dev eth0 nodad");
+    node.document("version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1222 }\n");
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("fd00::5/64"), "{said}");
+    assert!(node.mtus(0).starts_with("host 1500 pod 1500"));
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml", "--allow-lossy"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(node.mtus(0).starts_with("host 1222 pod 1222"));
+}
+
+/// What the connections of a node went through while `work` was done.
+fn traffic(node: &Node, seconds: u32, work: impl FnOnce()) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/pods/traffic.py");
+    let mut child = Command::new("python3")
+        .arg(script)
+        .args([&seconds.to_string(), "7000", SERVER, &node.host.name])
+        .args(node.pods.iter().map(|pod| &pod.name))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test needs python3");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    work();
+    let told = lines.next().unwrap().unwrap();
+    assert!(child.wait().unwrap().success());
+    serde_json::from_str(&told).unwrap()
+}
+
+#[test]
+fn two_hundred_pods_change_under_load_without_a_reset() {
+    let node = Node::new(200);
+    // From beyond the host, to see who says that a packet is too big.
+    let beyond = Namespace::new();
+    node.host.sh(&format!(
+        "ip link add eth0 type veth peer name eth0 netns {}; ip addr add 198.51.100.1/24 dev eth0; ip link set eth0 up",
+        beyond.name
+    ));
+    beyond.sh(
+        "ip addr add 198.51.100.2/24 dev eth0; ip link set eth0 up; ip route add default via 198.51.100.1",
+    );
+    node.document(PODS);
+    let control = traffic(&node, 8, || {});
+    let changed = traffic(&node, 8, || {
+        let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+        assert_eq!(code, 0, "{said}");
+    });
+    let gap = |run: &serde_json::Value| run["longest_gap_ms"].as_u64().unwrap();
+    let summary = format!("control {control}\nchanged {changed}");
+    assert_eq!(changed["broken"], serde_json::json!([]), "{summary}");
+    assert_eq!(changed["connections"], 200);
+    assert!(gap(&changed) <= gap(&control) + 1000, "{summary}");
+    assert_eq!(
+        changed["mss_before"],
+        serde_json::json!([1448, 1448]),
+        "{summary}"
+    );
+    assert_eq!(changed["mss_after"], serde_json::json!([1408, 1408]), "{summary}");
+    for at in [0, 1, 199] {
+        assert!(
+            node.mtus(at).starts_with("host 1460 pod 1460"),
+            "{}",
+            node.mtus(at)
+        );
+    }
+    let told = beyond.sh(&format!(
+        "python3 -c '
+import socket, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.setsockopt(socket.IPPROTO_IP, 10, 2)
+sock.connect((\"{}\", 9))
+for _ in range(50):
+    try:
+        sock.send(bytes(1433))
+    except OSError:
+        pass
+    time.sleep(0.02)
+    if sock.getsockopt(socket.IPPROTO_IP, 14) == 1460:
+        break
+print(sock.getsockopt(socket.IPPROTO_IP, 14))
+'",
+        address(0)
+    ));
+    assert_eq!(told, "1460\n", "no ICMP from the host");
+}
