@@ -1,8 +1,8 @@
 //! The writes netkeel can do: a closed set, since the real and the model kernel must each handle
 //! every one. Shown, an op is the command an operator would type.
 
-use std::borrow::Cow;
-use std::fmt;
+mod command;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::fact::Value;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
-use crate::nflog::{EntryName, ForeignRule, Rules, TABLE, Verb};
+use crate::nflog::{EntryName, ForeignRule, Rules};
 use crate::snapshot::Sandbox;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
+pub(crate) use command::Quoted;
 
 /// The interface an op is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -230,27 +231,6 @@ impl Op {
         )
     }
 
-    /// The whole command, for a shell: shown, a file has its name only.
-    pub fn command(&self) -> String {
-        match self {
-            Op::WriteFile { path, content, mode } => {
-                let path = path.display().to_string();
-                let path = Quoted(&path);
-                format!("printf %s {} > {path} && chmod {mode:o} {path}", Quoted(content))
-            }
-            Op::RemoveFile { path } => format!("rm -f {}", Quoted(&path.display().to_string())),
-            Op::SetPluginMtu { path, .. } => {
-                let path = path.display().to_string();
-                let temporary = format!("{path}.tmp");
-                let (path, temporary) = (Quoted(&path), Quoted(&temporary));
-                format!(
-                    "{self} > {temporary} && chown --reference={path} {temporary} && chmod --reference={path} {temporary} && mv {temporary} {path}"
-                )
-            }
-            other => other.to_string(),
-        }
-    }
-
     /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {
@@ -286,264 +266,5 @@ impl Op {
             | Op::RestoreForeignRules { netns, .. } => Some(netns),
             _ => self.target().map(|target| &target.netns),
         }
-    }
-}
-
-/// `ip`, in the namespace of the target.
-struct Ip<'a>(&'a Netns);
-
-impl fmt::Display for Ip<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.name() {
-            Some(name) => write!(f, "ip -n {name}"),
-            None => f.write_str("ip"),
-        }
-    }
-}
-
-/// What begins a command that is run in a namespace.
-struct Inside<'a>(&'a Netns);
-
-impl fmt::Display for Inside<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.name() {
-            Some(name) => write!(f, "ip netns exec {name} "),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A command for each rule.
-fn commands(f: &mut fmt::Formatter<'_>, netns: &Netns, rules: &[ForeignRule], verb: Verb) -> fmt::Result {
-    for (number, rule) in rules.iter().enumerate() {
-        let and = if number > 0 { " && " } else { "" };
-        write!(f, "{and}{}{}", Inside(netns), rule.command(verb))?;
-    }
-    Ok(())
-}
-
-/// A program in the namespace of a pod.
-struct InPod<'a>(&'a Sandbox);
-
-impl fmt::Display for InPod<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nsenter --net={}", Quoted(self.0.path.display().to_string()))
-    }
-}
-
-/// A word quoted for a shell, where it needs to be.
-pub(crate) struct Quoted<T>(
-    /// The word.
-    pub(crate) T,
-);
-
-impl<T: AsRef<str>> fmt::Display for Quoted<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.0.as_ref();
-        let plain = |c: u8| c.is_ascii_alphanumeric() || b"@%_+=:,./-".contains(&c);
-        if !word.is_empty() && word.bytes().all(plain) {
-            f.write_str(word)
-        } else {
-            write!(f, "'{}'", word.replace('\'', r"'\''"))
-        }
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn name(target: &Target) -> Quoted<Cow<'_, str>> {
-            Quoted(target.name.as_text())
-        }
-        fn pod_name(pod: &PodTarget) -> Quoted<Cow<'_, str>> {
-            Quoted(pod.name.as_text())
-        }
-        match self {
-            Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
-            Op::RemoveFile { path } => write!(f, "rm {}", path.display()),
-            Op::SetPluginMtu {
-                path, plugin, mtu, ..
-            } => {
-                let below = if &**plugin == "flannel" { ".delegate" } else { "" };
-                // Wherever a configuration has plugins: not the `ipam` of one, which may have its type.
-                let plugins = "., (.. | objects | .plugins[]?, .delegates[]?, .delegate)";
-                let place = format!(r#"({plugins} | objects | select(.type == "{plugin}")){below}.mtu"#);
-                let filter = match mtu {
-                    Some(mtu) => format!("{place} = {mtu}"),
-                    None => format!("del({place})"),
-                };
-                write!(f, "jq {} {}", Quoted(filter), Quoted(path.display().to_string()))
-            }
-            Op::CreateTunnel { target, mode } => {
-                write!(
-                    f,
-                    "{} link add name {} type {mode} external",
-                    Ip(&target.netns),
-                    name(target)
-                )
-            }
-            Op::RecreateTunnel { target, mode } => {
-                let (ip, name) = (Ip(&target.netns), name(target));
-                write!(
-                    f,
-                    "{ip} link del dev {name} && {ip} link add name {name} type {mode} external"
-                )
-            }
-            Op::DeleteLink { target } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
-            Op::AddAddress { target, address } => {
-                write!(f, "{} addr add {address} dev {}", Ip(&target.netns), name(target))
-            }
-            Op::RemoveAddress { target, address } => {
-                write!(f, "{} addr del {address} dev {}", Ip(&target.netns), name(target))
-            }
-            Op::SetMtu { target, mtu } => {
-                write!(f, "{} link set dev {} mtu {mtu}", Ip(&target.netns), name(target))
-            }
-            Op::SetPodMtu { pod, mtu, .. } => {
-                write!(
-                    f,
-                    "{} ip link set dev {} mtu {mtu}",
-                    InPod(&pod.sandbox),
-                    pod_name(pod)
-                )
-            }
-            Op::SetPodRouteMtu {
-                pod,
-                destination,
-                rest,
-                mtu,
-                ..
-            } => {
-                let blank = if rest.is_empty() { "" } else { " " };
-                write!(
-                    f,
-                    "{} ip route change {destination} dev {}{blank}{rest} mtu {mtu}",
-                    InPod(&pod.sandbox),
-                    pod_name(pod)
-                )
-            }
-            Op::SetUp { target, up } => {
-                write!(
-                    f,
-                    "{} link set dev {} {}",
-                    Ip(&target.netns),
-                    name(target),
-                    if *up { "up" } else { "down" }
-                )
-            }
-            Op::SetTxQueueLength { target, packets } => {
-                write!(
-                    f,
-                    "{} link set dev {} txqueuelen {packets}",
-                    Ip(&target.netns),
-                    name(target)
-                )
-            }
-            Op::SetAlias { target, alias } => {
-                write!(
-                    f,
-                    "{} link set dev {} alias {}",
-                    Ip(&target.netns),
-                    name(target),
-                    Quoted(alias)
-                )
-            }
-            Op::WriteSysctl {
-                netns, key, value, ..
-            } => {
-                write!(
-                    f,
-                    "{}sysctl -w {}",
-                    Inside(netns),
-                    Quoted(format!("{key}={value}"))
-                )
-            }
-            Op::SetRules { netns, name, rules } => {
-                write!(f, "{}nft {}", Inside(netns), Quoted(rules.nft(name)))
-            }
-            Op::RemoveRules { netns, name } => {
-                let chain = name.chain();
-                write!(f, "{}nft delete chain inet {TABLE} {chain}", Inside(netns))
-            }
-            Op::RemoveForeignRules { netns, rules } => commands(f, netns, rules, Verb::Delete),
-            Op::RestoreForeignRules { netns, rules } => commands(f, netns, rules, Verb::Insert),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_op_reads_as_the_command_an_operator_would_type() {
-        let target = |name: &str| Target {
-            netns: Netns::CURRENT,
-            index: 7,
-            name: name.parse().unwrap(),
-        };
-        let key = |text: &str| text.parse().unwrap();
-        let ops = [
-            Op::CreateTunnel {
-                target: target("ipip0"),
-                mode: TunnelMode::Ipip,
-            },
-            Op::RecreateTunnel {
-                target: target("ipip60"),
-                mode: TunnelMode::Ip6tnl,
-            },
-            Op::AddAddress {
-                target: target("ipip0"),
-                address: "127.0.0.42/32".parse().unwrap(),
-            },
-            Op::SetMtu {
-                target: Target {
-                    netns: Netns::named("pod"),
-                    ..target("eth0")
-                },
-                mtu: 1460,
-            },
-            Op::SetUp {
-                target: target("ipip0"),
-                up: true,
-            },
-            Op::SetAlias {
-                target: target("eth0"),
-                alias: "it's up".into(),
-            },
-            Op::WriteSysctl {
-                netns: Netns::CURRENT,
-                key: key("net.ipv4.tcp_rmem"),
-                value: "4096 131072 6291456".into(),
-                link: None,
-            },
-            Op::WriteSysctl {
-                netns: Netns::named("pod"),
-                key: key("net/ipv4/conf/eth0.100/rp_filter"),
-                value: "1".into(),
-                link: None,
-            },
-            Op::RemoveFile {
-                path: Path::new("/etc/sysctl.d/90-netkeel.conf").into(),
-            },
-            Op::SetPluginMtu {
-                path: Path::new("/etc/cni/net.d/10-calico.conflist").into(),
-                plugin: "calico".into(),
-                was: None,
-                mtu: Some(Value::Number(1460)),
-            },
-        ];
-        let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(commands.join("\n"), @r#"
-        ip link add name ipip0 type ipip external
-        ip link del dev ipip60 && ip link add name ipip60 type ip6tnl external
-        ip addr add 127.0.0.42/32 dev ipip0
-        ip -n pod link set dev eth0 mtu 1460
-        ip link set dev ipip0 up
-        ip link set dev eth0 alias 'it'\''s up'
-        sysctl -w 'net.ipv4.tcp_rmem=4096 131072 6291456'
-        ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
-        rm /etc/sysctl.d/90-netkeel.conf
-        jq '(., (.. | objects | .plugins[]?, .delegates[]?, .delegate) | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
-        "#);
     }
 }
