@@ -15,6 +15,7 @@ mod serve;
 mod service;
 mod signals;
 mod tell;
+mod worker;
 mod writers;
 
 use std::collections::BTreeSet;

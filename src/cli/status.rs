@@ -181,7 +181,35 @@ fn text(status: &Value) -> String {
         counter("flaps")
     ));
     if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
-        out.push_str(&format!("worker: {worker}\n"));
+        out.push_str(&replication(worker));
+    }
+    out
+}
+
+/// The worker that replicates, for a person.
+fn replication(worker: &Value) -> String {
+    let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let mut out = format!(
+        "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} lost\n",
+        worker.get("health").and_then(Value::as_str).unwrap_or_default(),
+        number("/pid"),
+        number("/restarts"),
+        number("/statistics/received"),
+        number("/statistics/replicated"),
+        number("/statistics/sent"),
+        number("/statistics/lost"),
+    );
+    if let Some(why) = worker.get("error").and_then(Value::as_str) {
+        out.push_str(&format!("    {why}\n"));
+    }
+    let refused = worker.pointer("/statistics/refused").and_then(Value::as_object);
+    for (reason, count) in refused.into_iter().flatten() {
+        out.push_str(&format!("    refused {count}: {reason}\n"));
+    }
+    let peers = worker.pointer("/statistics/peers").and_then(Value::as_array);
+    for peer in peers.into_iter().flatten() {
+        let of = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
+        out.push_str(&format!("    peer {}: {}\n", of("address"), of("state")));
     }
     out
 }

@@ -56,6 +56,7 @@ impl Service<'_> {
         for path in self.source.paths() {
             self.files.watch(&path, Role::Document);
         }
+        self.want_worker();
         for path in &self.document.scope().files {
             self.files.watch(path, Role::Owned);
         }

@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write};
 
 use super::picture::{BUCKETS, Picture};
+use crate::replicate::{Health, Status};
+use crate::replication::{BOUNDS, Histogram};
 use crate::resource::KINDS;
 
 /// A text that metrics are added to.
@@ -70,6 +72,9 @@ pub fn text(picture: &Picture) -> String {
     facts(picture, &mut text);
     passes(picture, &mut text);
     mtus(picture, &mut text);
+    if let Some(worker) = &picture.worker {
+        replication(worker, &mut text);
+    }
     text.0
 }
 
@@ -243,6 +248,100 @@ fn mtus(picture: &Picture, text: &mut Text) {
     for (link, mtu) in &picture.mtus {
         text.sample(name, &[("interface", &link.to_string())], mtu.desired);
     }
+}
+
+/// Nothing that a packet holds is a label.
+fn replication(worker: &Status, text: &mut Text) {
+    let name = "netkeel_replication_health";
+    text.metric(name, "gauge", "Whether packets are replicated: 1 for what is so.");
+    let states = [
+        (Health::Good, "good"),
+        (Health::Partly, "partly"),
+        (Health::Dry, "dry"),
+        (Health::Bad, "bad"),
+    ];
+    for (health, word) in states {
+        text.sample(name, &[("health", word)], u8::from(worker.health == health));
+    }
+    text.one(
+        "netkeel_replication_restarts_total",
+        "counter",
+        "Times that the worker was started again.",
+        worker.restarts,
+    );
+    let Some(told) = &worker.statistics else { return };
+    text.one(
+        "netkeel_replication_received_total",
+        "counter",
+        "Packets that NFLOG handed over, since the worker was started.",
+        told.received,
+    );
+    text.one(
+        "netkeel_replication_replicated_total",
+        "counter",
+        "Packets that were copied to the peers.",
+        told.replicated,
+    );
+    text.one(
+        "netkeel_replication_copies_sent_total",
+        "counter",
+        "Copies that were sent.",
+        told.sent,
+    );
+    text.one(
+        "netkeel_replication_copies_failed_total",
+        "counter",
+        "Copies that the kernel did not take.",
+        told.failed,
+    );
+    let name = "netkeel_replication_refused_total";
+    text.metric(name, "counter", "Packets that were not copied, by reason.");
+    for (reason, count) in &told.refused {
+        let word = serde_json::to_value(reason).ok();
+        let word = word
+            .as_ref()
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        text.sample(name, &[("reason", word)], count);
+    }
+    text.one(
+        "netkeel_replication_lost_total",
+        "counter",
+        "Packets that the kernel logged and could not hand over.",
+        told.lost,
+    );
+    text.one(
+        "netkeel_replication_overruns_total",
+        "counter",
+        "Times that the socket said that messages were lost.",
+        told.overruns,
+    );
+    let served = told.peers.iter().filter(|peer| peer.state.is_served()).count();
+    let amiss = told.peers.iter().filter(|peer| peer.state.is_amiss()).count();
+    let name = "netkeel_replication_peers";
+    text.metric(name, "gauge", "Peers, by whether copies reach them.");
+    text.sample(name, &[("state", "served")], served);
+    text.sample(name, &[("state", "amiss")], amiss);
+    latency(&told.latency, text);
+}
+
+fn latency(latency: &Histogram, text: &mut Text) {
+    let name = "netkeel_replication_latency_seconds";
+    text.metric(
+        name,
+        "histogram",
+        "From when packets were read until their copies were sent.",
+    );
+    let bucket = format!("{name}_bucket");
+    let mut sum = 0;
+    for (bound, count) in BOUNDS.iter().zip(latency.counts) {
+        sum += count;
+        text.sample(&bucket, &[("le", &(f64::from(*bound) / 1e6).to_string())], sum);
+    }
+    let all: u64 = latency.counts.iter().sum();
+    text.sample(&bucket, &[("le", "+Inf")], all);
+    text.sample(&format!("{name}_sum"), &[], latency.sum as f64 / 1e6);
+    text.sample(&format!("{name}_count"), &[], all);
 }
 
 #[cfg(test)]

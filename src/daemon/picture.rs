@@ -10,6 +10,7 @@ use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::plan::{Drift, Extent, Seen};
 use crate::reconcile::{Alone, Now, Why};
+use crate::replicate::{Health, Status};
 
 /// The version of the format of `netkeel status --output json`.
 pub const FORMAT: u32 = 1;
@@ -56,7 +57,7 @@ pub struct Picture {
     /// Numbers that only grow.
     pub counters: Counters,
     /// The worker that replicates; none when the document has none.
-    pub worker: Option<serde_json::Value>,
+    pub worker: Option<Status>,
     /// When the service last showed that it is alive.
     #[serde(skip)]
     pub alive: Instant,
@@ -294,9 +295,15 @@ impl Picture {
         if !self.looked {
             return Err("the host was not looked at yet".into());
         }
-        match &self.failure {
-            Some(why) => Err(why.clone()),
-            None => Ok(()),
+        if let Some(why) = &self.failure {
+            return Err(why.clone());
+        }
+        match &self.worker {
+            Some(worker) if worker.health == Health::Bad => {
+                let why = worker.error.as_deref().unwrap_or("the worker is not ready");
+                Err(format!("nothing is replicated: {why}"))
+            }
+            _ => Ok(()),
         }
     }
 

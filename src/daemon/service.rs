@@ -26,6 +26,7 @@ use crate::fact::Fact;
 use crate::kernel::{Events, Live};
 use crate::plan::Extent;
 use crate::reconcile::{Action, Event, Now, Reconciler};
+use crate::replicate::Supervisor;
 use crate::store::{HeldLedger, Store, actor};
 
 /// The ledger is rid of interfaces that are gone once in this time.
@@ -38,6 +39,7 @@ const ALIVE: Duration = Duration::from_secs(10);
 pub struct Service<'a> {
     pub(super) source: &'a mut dyn Source,
     pub(super) document: Document,
+    pub(super) enforces: bool,
     pub(super) keeper: Keeper<'a>,
     pub(super) reconciler: Reconciler,
     pub(super) signals: Signals,
@@ -54,6 +56,8 @@ pub struct Service<'a> {
     /// Who else writes what is left alone.
     pub(super) writers: BTreeMap<Fact, Vec<String>>,
     pub(super) tidied: Instant,
+    /// Keeps the worker running that replicates.
+    pub(super) supervisor: Supervisor,
     /// What `systemctl status` shows.
     pub(super) status: String,
 }
@@ -122,6 +126,8 @@ impl<'a> Service<'a> {
             gone: Vec::new(),
             writers: BTreeMap::new(),
             tidied: Instant::now(),
+            supervisor: Supervisor::new(options.netns.clone(), None),
+            enforces: options.enforces,
             status: String::new(),
             log: Log::new(),
         };
@@ -160,6 +166,7 @@ impl<'a> Service<'a> {
                 Some(Asked::Reload) => self.reconciler.handle(Event::Reload, now),
                 None => {}
             }
+            self.mind_worker();
             match self.reconciler.poll(now) {
                 Some(Action::Load) => self.load(),
                 Some(Action::Pass {
@@ -176,6 +183,7 @@ impl<'a> Service<'a> {
         }
         self.notify.tell("STOPPING=1");
         self.give_back(live);
+        self.supervisor.stop();
         self.log.say(Level::Info, "stopped", &[]);
         Ok(())
     }
@@ -237,7 +245,11 @@ impl<'a> Service<'a> {
             .reconciler
             .wakes()
             .map(|wake| wake.saturating_sub(self.now()));
-        let others = [Some(ALIVE), due, self.notify.watchdog()];
+        let worker = self
+            .supervisor
+            .due()
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        let others = [Some(ALIVE), due, worker, self.notify.watchdog()];
         let timeout = others.into_iter().flatten().min();
         let mut fds: Vec<PollFd<'_>> = self
             .signals
@@ -247,6 +259,8 @@ impl<'a> Service<'a> {
         fds.push(PollFd::new(self.events.as_fd(), PollFlags::POLLIN));
         fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
+        let worker = self.supervisor.descriptor();
+        fds.extend(worker.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Interrupted or not, whoever calls looks at everything.
         let _ = nix::poll::ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None);
         self.notify.tell("WATCHDOG=1");

@@ -1,0 +1,100 @@
+//! Looks on: when each interface was first told of, and when both of its values were as wanted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use netkeel::error::{Error, ErrorKind};
+use netkeel::kernel::inside;
+use netkeel::netns::Netns;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+
+use crate::MTU;
+use crate::rtnetlink::{LINK, NETCONF, listen, read};
+
+/// One interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub first: Instant,
+    pub right: Option<Instant>,
+    mtu: bool,
+    rp_filter: bool,
+}
+
+impl Seen {
+    /// How long it took.
+    pub fn took(&self) -> Option<Duration> {
+        Some(self.right?.duration_since(self.first))
+    }
+}
+
+/// A thread that looks on.
+pub struct Observer {
+    ends: Arc<AtomicBool>,
+    right: Arc<AtomicUsize>,
+    thread: JoinHandle<Vec<Seen>>,
+}
+
+impl Observer {
+    /// Looks on from now on.
+    pub fn start(netns: &Netns) -> Result<Self, Error> {
+        let (ends, right) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (tell, told) = channel();
+        let (netns, end, count) = (netns.clone(), Arc::clone(&ends), Arc::clone(&right));
+        let thread = spawn(move || {
+            let looked = inside(&netns, || {
+                let socket = listen(&[LINK, NETCONF]);
+                let _ = tell.send(socket.as_ref().map(drop).map_err(Clone::clone));
+                let Ok(socket) = socket else { return Vec::new() };
+                let _ = setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000));
+                let mut buffer = vec![0; 64 * 1024];
+                let mut seen: BTreeMap<u32, Seen> = BTreeMap::new();
+                while !end.load(Ordering::Relaxed) {
+                    let Ok(length) = socket.recv(&mut &mut *buffer, 0) else {
+                        continue;
+                    };
+                    let now = Instant::now();
+                    read(buffer.get(..length).unwrap_or_default(), |told| {
+                        if told.name.starts_with("cali") {
+                            seen.entry(told.index).or_insert(Seen {
+                                first: now,
+                                right: None,
+                                mtu: false,
+                                rp_filter: false,
+                            });
+                        }
+                        let Some(one) = seen.get_mut(&told.index) else {
+                            return;
+                        };
+                        one.mtu |= told.mtu == Some(MTU);
+                        one.rp_filter |= told.rp_filter == Some(1);
+                        if one.mtu && one.rp_filter && one.right.is_none() {
+                            one.right = Some(now);
+                            count.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                seen.into_values().collect()
+            });
+            looked.unwrap_or_default()
+        });
+        let ready = told.recv();
+        ready.unwrap_or_else(|_| Err(Error::new(ErrorKind::Refused, "the observer ended")))?;
+        Ok(Observer { ends, right, thread })
+    }
+
+    /// How many interfaces are as wanted.
+    pub fn right(&self) -> usize {
+        self.right.load(Ordering::Relaxed)
+    }
+
+    /// Ends it: what it saw.
+    pub fn stop(self) -> Vec<Seen> {
+        self.ends.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_default()
+    }
+}
