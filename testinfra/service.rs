@@ -9,6 +9,8 @@ mod daemon;
 mod namespace;
 #[path = "service/templates.rs"]
 mod templates;
+#[path = "service/worker.rs"]
+mod worker;
 
 use std::fs;
 use std::time::{Duration, Instant};

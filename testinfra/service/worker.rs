@@ -1,0 +1,71 @@
+//! The worker that replicates, as the service keeps it.
+
+use serde_json::Value;
+
+use super::daemon::{Daemon, netkeel};
+use super::namespace::Namespace;
+use super::until;
+
+const DOCUMENT: &str = "version: 1
+nflog:
+  packet-too-big: { interfaces: [eth0], group: 33 }
+replicate:
+  nflog: packet-too-big
+  peers: [192.0.2.1, 192.0.2.2]
+";
+
+fn worker(namespace: &Namespace) -> Value {
+    let (code, text) = netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{text}");
+    let status: Value = serde_json::from_str(&text).unwrap();
+    status["worker"].clone()
+}
+
+#[test]
+fn the_worker_is_started_told_started_again_and_stopped() {
+    let (node, peer) = (Namespace::new(), Namespace::new());
+    node.sh(&format!(
+        "ip link add eth0 type veth peer name eth0 netns {}",
+        peer.name
+    ));
+    for (namespace, address) in [(&node, "192.0.2.1/24"), (&peer, "192.0.2.2/24")] {
+        namespace.sh(&format!(
+            "ip address add {address} dev eth0; ip link set eth0 up; ip link set lo up"
+        ));
+    }
+    let mut service = Daemon::start(&node, DOCUMENT, &[]);
+    service.wait_for("event=whole");
+    until("it replicates", || worker(&node)["health"] == "good");
+    let first = worker(&node)["pid"].as_u64().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-s", "KILL", &first.to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    until("it was started again", || {
+        let worker = worker(&node);
+        worker["health"] == "good" && worker["pid"] != first && worker["restarts"] == 1
+    });
+    let second = worker(&node)["pid"].as_u64().unwrap();
+    // Another document is told to the one that runs.
+    service.write(&DOCUMENT.replace("192.0.2.2]", "192.0.2.2, 192.0.2.3]"));
+    until("it has three peers", || {
+        let worker = worker(&node);
+        worker["statistics"]["peers"]
+            .as_array()
+            .is_some_and(|peers| peers.len() == 3)
+            && worker["pid"] == second
+    });
+    let text = netkeel(&["status", "--netns", &node.name]).1;
+    assert!(text.contains("peer 192.0.2.2: ready"), "{text}");
+    service.write("version: 1\n");
+    until("it is not wanted any more", || worker(&node).is_null());
+    service.wait_for("event=loaded");
+    assert_eq!(service.stop().0, 0);
+    for pid in [first, second] {
+        assert!(
+            !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+            "the worker outlives the service"
+        );
+    }
+}
