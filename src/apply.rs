@@ -78,11 +78,12 @@ pub trait Log {
     /// The apply is undone then.
     fn mark(&mut self, step: &Step) -> Result<(), Error>;
 
-    /// After everything was done and seen to hold.
+    /// After everything was done and seen to hold; `plans` are the first and, where newcomers had a
+    /// second pass, that one.
     ///
     /// # Errors
     /// The apply is undone then.
-    fn commit(&mut self) -> Result<(), Error>;
+    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error>;
 
     /// Before anything is undone.
     ///
@@ -90,14 +91,14 @@ pub trait Log {
     /// It is undone all the same.
     fn undoing(&mut self) -> Result<(), Error>;
 
-    /// After everything was undone, for `cause`.
+    /// After everything of `plans` was undone, for `cause`.
     ///
     /// # Errors
     /// The host is as it was, but a later netkeel will undo it again.
-    fn undone(&mut self, cause: &Error) -> Result<(), Error>;
+    fn undone(&mut self, plans: &[&Plan], cause: &Error) -> Result<(), Error>;
 
     /// After not everything could be undone.
-    fn remains(&mut self, _cause: &Error, _left: usize) {}
+    fn remains(&mut self, _plans: &[&Plan], _cause: &Error, _left: usize) {}
 }
 
 /// Keeps nothing: for tests on a model, where no crash comes.
@@ -114,13 +115,13 @@ impl Log for Unlogged {
     fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
-    fn commit(&mut self) -> Result<(), Error> {
+    fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
         Ok(())
     }
     fn undoing(&mut self) -> Result<(), Error> {
         Ok(())
     }
-    fn undone(&mut self, _: &Error) -> Result<(), Error> {
+    fn undone(&mut self, _: &[&Plan], _: &Error) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -212,7 +213,10 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
                 vanished,
             })
         }
-        Err(cause) => Err(run.roll_back(cause, goal, &before)),
+        Err(cause) => {
+            let plans: Vec<&Plan> = [&first].into_iter().chain(second.get()).collect();
+            Err(run.roll_back(cause, goal, &before, &plans))
+        }
     }
 }
 
@@ -245,7 +249,8 @@ impl<'p> Run<'_, 'p> {
             self.look_again(goal, before)?;
         }
         self.session.watch.accepts()?;
-        self.session.log.commit()
+        let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
+        self.session.log.commit(&plans)
     }
 
     fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
@@ -310,7 +315,7 @@ impl<'p> Run<'_, 'p> {
         (!same).then_some(failed)
     }
 
-    fn roll_back(mut self, cause: Error, goal: &dyn Goal, before: &Snapshot) -> Failure {
+    fn roll_back(mut self, cause: Error, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Failure {
         let blamed = self.failed.map(|step| step.fact.clone());
         let halfway = self.failed_halfway(goal, before);
         let Run {
@@ -336,8 +341,9 @@ impl<'p> Run<'_, 'p> {
             blamed: blamed.into_iter().chain(unsettled).collect(),
         };
         if !rollback.remaining.is_empty() {
-            session.log.remains(&rollback.cause, rollback.remaining.len());
-        } else if let Err(error) = session.log.undone(&rollback.cause) {
+            let left = rollback.remaining.len();
+            session.log.remains(plans, &rollback.cause, left);
+        } else if let Err(error) = session.log.undone(plans, &rollback.cause) {
             rollback.cause = rollback
                 .cause
                 .hint(format!("the journal could not be closed: {error}"));

@@ -19,6 +19,7 @@ use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fact {
     /// The namespace it lives in.
+    #[serde(default, skip_serializing_if = "Netns::is_current")]
     pub netns: Netns,
     /// The object.
     pub object: Object,

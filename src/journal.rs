@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
-use crate::ledger::Claim;
+use crate::ledger::{Claim, NewClaim};
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::plan::{Drift, Plan, Step, Undo};
@@ -90,7 +90,9 @@ struct Planned<'a> {
     op: &'a Op,
     undo: &'a Undo,
     fact: &'a Fact,
+    #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     desired: Option<&'a Value>,
 }
 
@@ -229,19 +231,16 @@ impl Journal {
     }
 
     /// What its owner holds once it is finished.
-    pub fn claims(&self) -> impl Iterator<Item = Claim> {
-        let owner = &self.header.owner;
-        self.entries
-            .iter()
-            .filter(|entry| entry.desired.is_some())
-            .map(|entry| Claim {
-                fact: entry.fact.clone(),
-                owner: owner.clone(),
-                found: entry.found.clone(),
-                wrote: entry.desired.clone(),
-                beside: None,
-            })
-            .chain(self.beside.iter().cloned())
+    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+        let written = self.entries.iter().filter(|entry| entry.desired.is_some());
+        let claims = written.map(|entry| NewClaim {
+            fact: &entry.fact,
+            owner: &self.header.owner,
+            found: entry.found.as_ref(),
+            wrote: entry.desired.as_ref(),
+            beside: None,
+        });
+        claims.chain(self.beside.iter().map(NewClaim::from))
     }
 
     /// What it was, for messages.

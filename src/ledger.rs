@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
@@ -27,8 +27,43 @@ pub struct Claim {
     pub beside: Option<Fact>,
 }
 
-/// One line of the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A [`Claim`] on its way to the log. It borrows, since a plan can claim twenty thousand.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NewClaim<'a> {
+    /// See [`Claim`].
+    pub fact: &'a Fact,
+    /// See [`Claim`].
+    pub owner: &'a str,
+    /// See [`Claim`].
+    pub found: Option<&'a Value>,
+    /// See [`Claim`].
+    pub wrote: Option<&'a Value>,
+    /// See [`Claim`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<&'a Fact>,
+}
+
+impl<'a> From<&'a Claim> for NewClaim<'a> {
+    fn from(claim: &'a Claim) -> Self {
+        let Claim {
+            fact,
+            owner,
+            found,
+            wrote,
+            beside,
+        } = claim;
+        NewClaim {
+            fact,
+            owner,
+            found: found.as_ref(),
+            wrote: wrote.as_ref(),
+            beside: beside.as_ref(),
+        }
+    }
+}
+
+/// One line of the log as it is read; see also [`NewLine`].
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     /// The first line.
@@ -157,6 +192,11 @@ impl Ledger {
         self.claims.iter()
     }
 
+    /// Nobody else holds anything.
+    pub fn is_only_of(&self, owner: &str) -> bool {
+        self.claims.iter().all(|claim| claim.owner == owner)
+    }
+
     /// An apply was committed, as far as the log goes back.
     pub fn holds_those_of(&self, transaction: &str) -> bool {
         self.committed.contains(transaction)
@@ -177,7 +217,8 @@ impl Ledger {
     /// # Errors
     /// Never in practice: all of it can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
-        Ok(first_line()? + &claims_line("compacted", self.claims.clone())?)
+        let claims = NewLine::claims("compacted", self.claims.iter().map(NewClaim::from));
+        Ok(NewLine::FIRST.text()? + &claims.text()?)
     }
 }
 
@@ -195,55 +236,85 @@ fn newer(text: &str) -> Option<Error> {
     })
 }
 
-/// The first line of a log.
-///
-/// # Errors
-/// Never in practice.
-pub fn first_line() -> Result<String, Error> {
-    line(&Line::Format(FORMAT))
+/// A line on its way to the log; it reads back as a [`Line`].
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewLine<'a, C: Serialize> {
+    /// The first line.
+    Format(u32),
+    /// Adds claims.
+    Claims {
+        /// The apply.
+        transaction: &'a str,
+        /// What it claims.
+        claims: C,
+    },
+    /// Voids the claims of an apply.
+    Void {
+        /// The apply.
+        transaction: &'a str,
+    },
+    /// Gives facts back.
+    Released {
+        /// The apply.
+        transaction: &'a str,
+        /// The facts.
+        facts: C,
+    },
 }
 
-/// The line that adds claims.
-///
-/// # Errors
-/// Never in practice.
-pub fn claims_line(transaction: &str, claims: Vec<Claim>) -> Result<String, Error> {
-    line(&Line::Claims {
-        transaction: transaction.to_owned(),
-        claims,
-    })
+impl<'a> NewLine<'a, ()> {
+    /// The first line of a log.
+    pub const FIRST: Self = NewLine::Format(FORMAT);
+
+    /// The line that voids what an apply claimed and released.
+    pub fn void(transaction: &'a str) -> Self {
+        NewLine::Void { transaction }
+    }
 }
 
-/// The line that voids what an apply claimed and released.
-///
-/// # Errors
-/// Never in practice.
-pub fn void_line(transaction: &str) -> Result<String, Error> {
-    line(&Line::Void {
-        transaction: transaction.to_owned(),
-    })
+impl<'a, C: Iterator<Item = NewClaim<'a>> + Clone> NewLine<'a, Each<C>> {
+    /// The line that adds claims.
+    pub fn claims(transaction: &'a str, claims: C) -> Self {
+        let claims = Each(claims);
+        NewLine::Claims { transaction, claims }
+    }
 }
 
-/// The line that gives facts back.
-///
-/// # Errors
-/// Never in practice.
-pub fn released_line(transaction: &str, facts: Vec<Fact>) -> Result<String, Error> {
-    line(&Line::Released {
-        transaction: transaction.to_owned(),
-        facts,
-    })
+impl<'a, F: Iterator<Item = &'a Fact> + Clone> NewLine<'a, Each<F>> {
+    /// The line that gives facts back.
+    pub fn released(transaction: &'a str, facts: F) -> Self {
+        let facts = Each(facts);
+        NewLine::Released { transaction, facts }
+    }
 }
 
-fn line(line: &Line) -> Result<String, Error> {
-    let mut text = serde_json::to_string(line).map_err(|error| {
-        Error::new(
-            ErrorKind::Unreadable,
-            format!("a line of the ledger cannot be written: {error}"),
-        )
-    })?;
-    text.push('\n');
-    Ok(text)
+impl<C: Serialize> NewLine<'_, C> {
+    /// The line as text.
+    ///
+    /// # Errors
+    /// Never in practice: all of it can be written as JSON.
+    pub fn text(&self) -> Result<String, Error> {
+        let mut text = serde_json::to_string(self).map_err(|error| {
+            let message = format!("a line of the ledger cannot be written: {error}");
+            Error::new(ErrorKind::Unreadable, message)
+        })?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// A list that is written one by one, without being made first.
+#[derive(Clone, Debug)]
+pub struct Each<I>(
+    /// What makes it.
+    pub I,
+);
+
+impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
 }
 
 #[cfg(test)]
@@ -263,14 +334,19 @@ mod tests {
     }
 
     fn log(lines: &[String]) -> String {
-        first_line().unwrap() + &lines.concat()
+        NewLine::FIRST.text().unwrap() + &lines.concat()
+    }
+
+    fn claims_line(transaction: &str, claims: &[Claim]) -> String {
+        let claims = claims.iter().map(NewClaim::from);
+        NewLine::claims(transaction, claims).text().unwrap()
     }
 
     #[test]
     fn the_value_found_first_is_kept() {
         let text = log(&[
-            claims_line("1", vec![claim("eth0", "a", 1500, 1460)]).unwrap(),
-            claims_line("2", vec![claim("eth0", "a", 1460, 1400)]).unwrap(),
+            claims_line("1", &[claim("eth0", "a", 1500, 1460)]),
+            claims_line("2", &[claim("eth0", "a", 1460, 1400)]),
         ]);
         let ledger = Ledger::read(&text).unwrap();
         assert_eq!(
@@ -288,16 +364,19 @@ mod tests {
         let text = log(&[
             claims_line(
                 "1",
-                vec![claim("eth0", "a", 1500, 1460), claim("eth1", "b", 1500, 1460)],
-            )
-            .unwrap(),
-            claims_line("2", vec![claim("eth2", "a", 1500, 1460)]).unwrap(),
-            void_line("2").unwrap(),
-            released_line("3", vec![claim("eth0", "a", 0, 0).fact]).unwrap(),
+                &[claim("eth0", "a", 1500, 1460), claim("eth1", "b", 1500, 1460)],
+            ),
+            claims_line("2", &[claim("eth2", "a", 1500, 1460)]),
+            NewLine::void("2").text().unwrap(),
+            NewLine::released("3", [claim("eth0", "a", 0, 0).fact].iter())
+                .text()
+                .unwrap(),
             // A release that was killed before its end, and undone.
-            claims_line("4", Vec::new()).unwrap(),
-            released_line("4", vec![claim("eth1", "b", 0, 0).fact]).unwrap(),
-            void_line("4").unwrap(),
+            claims_line("4", &[]),
+            NewLine::released("4", [claim("eth1", "b", 0, 0).fact].iter())
+                .text()
+                .unwrap(),
+            NewLine::void("4").text().unwrap(),
         ]);
         let ledger = Ledger::read(&text).unwrap();
         assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
@@ -307,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_torn_line_does_not_count_and_a_newer_format_is_refused() {
-        let text = log(&[claims_line("1", vec![claim("eth0", "a", 1500, 1460)]).unwrap()]);
+        let text = log(&[claims_line("1", &[claim("eth0", "a", 1500, 1460)])]);
         for cut in 0..text.len() {
             assert_eq!(Ledger::read(&text[..cut]).unwrap().owners().len(), 0);
         }

@@ -73,6 +73,7 @@ impl LinkName {
     }
 
     /// A number that sorts as the name does: no name holds a zero.
+    #[inline]
     fn order(&self) -> u128 {
         u128::from_be_bytes(self.0)
     }
@@ -84,6 +85,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 impl Ord for LinkName {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.order().cmp(&other.order())
     }

@@ -19,6 +19,11 @@ impl Netns {
         Netns(Some(name.into()))
     }
 
+    /// It is the one in which netkeel was started.
+    pub fn is_current(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Its name, when it has one.
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref()

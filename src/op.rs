@@ -22,6 +22,7 @@ pub(crate) use command::Quoted;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// The namespace.
+    #[serde(default, skip_serializing_if = "Netns::is_current")]
     pub netns: Netns,
     /// The index that bore the name when the plan was made; 0 for an interface that the same plan
     /// makes. Executing refuses when the index no longer bears the name.
@@ -160,12 +161,14 @@ pub enum Op {
     /// Writes a sysctl.
     WriteSysctl {
         /// The namespace.
+        #[serde(default, skip_serializing_if = "Netns::is_current")]
         netns: Netns,
         /// The key.
         key: SysctlKey,
         /// The value, vectors with single blanks.
         value: Arc<str>,
         /// The interface the key belongs to: its index is checked before the write.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<Target>,
     },
     /// Gives an entry of `nflog` its rules, in place of those it has.

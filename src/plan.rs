@@ -7,6 +7,7 @@ mod goal;
 mod holdings;
 mod kept;
 mod order;
+mod originals;
 mod planner;
 mod undo;
 mod write;
@@ -23,9 +24,9 @@ pub use kept::{Extent, Kept, Seen};
 
 use crate::document::Document;
 use crate::error::Diagnostics;
-use crate::fact::{Fact, Field, Value};
+use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Finding, Findings};
-use crate::ledger::Claim;
+use crate::ledger::{Claim, NewClaim};
 use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
@@ -106,6 +107,7 @@ pub struct Undo {
     /// The ops, in the order in which they are to be done.
     pub ops: Vec<Op>,
     /// What they do not bring back, each a sentence part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<String>,
 }
 
@@ -118,6 +120,19 @@ impl Plan {
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.released.is_empty()
+    }
+
+    /// What the owner holds once it is done.
+    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+        let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
+        let claims = self.drift.iter().filter(kept).map(|drift| NewClaim {
+            fact: &drift.fact,
+            owner: &self.owner,
+            found: drift.observed.as_ref(),
+            wrote: drift.desired.as_ref(),
+            beside: None,
+        });
+        claims.chain(self.beside.iter().map(NewClaim::from))
     }
 
     /// The steps that lose something which the document does not permit.
@@ -160,7 +175,7 @@ fn plan_wants(
         return Err(Box::new(wants.diagnostics));
     }
     let mut problems = Vec::new();
-    let mut drift = drift_of(&wants.facts, host, &mut problems);
+    let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = wants.findings;
     let own = persist::path(&document.owner);
     let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
@@ -183,6 +198,7 @@ fn plan_wants(
         host,
         &wants.facts,
         drift,
+        wanted,
         findings,
     )?;
     plan.released = released;
@@ -194,11 +210,22 @@ fn plan_wants(
     Ok(plan)
 }
 
-/// The wanted facts that differ; what was not read is a problem.
-fn drift_of(wants: &BTreeMap<Fact, Want>, host: &Snapshot, problems: &mut Vec<Problem>) -> Vec<Drift> {
+/// The wanted facts that differ, and the number of those that do or could; what was not read is a
+/// problem.
+fn drift_of(
+    wants: &BTreeMap<Fact, Want>,
+    host: &Snapshot,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Drift>, usize) {
     let mut drift = Vec::new();
+    let mut wanted = 0;
     for (fact, want) in wants {
-        let observed = match host.get(fact) {
+        let observed = host.get(fact);
+        // What has a value is of an interface that is there.
+        let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
+        let counts = there || exists_or_comes(fact, host, wants);
+        wanted += usize::from(counts);
+        let observed = match observed {
             Observed::Value(value) if value == want.value => continue,
             Observed::Value(value) => Some(value),
             Observed::Absent => None,
@@ -211,7 +238,7 @@ fn drift_of(wants: &BTreeMap<Fact, Want>, host: &Snapshot, problems: &mut Vec<Pr
                 continue;
             }
         };
-        if exists_or_comes(fact, host, wants) {
+        if counts {
             let (span, path) = (want.span, want.path.clone());
             let desired = Some(want.value.clone());
             drift.push(Drift {
@@ -224,7 +251,7 @@ fn drift_of(wants: &BTreeMap<Fact, Want>, host: &Snapshot, problems: &mut Vec<Pr
             });
         }
     }
-    drift
+    (drift, wanted)
 }
 
 /// Orders the ops for a drift, and judges what comes of them.
@@ -234,13 +261,14 @@ fn finish(
     host: &Snapshot,
     wants: &BTreeMap<Fact, Want>,
     drift: Vec<Drift>,
+    wanted: usize,
     mut findings: Findings,
 ) -> Result<Plan, Box<Diagnostics>> {
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
     } else {
-        let mut planner = Planner::new(wants, host);
-        planner.run(&drift, &mut findings);
+        let mut planner = Planner::new(wants, &drift, host);
+        planner.run(&mut findings);
         let impossible = impossible(wants, &planner);
         if !impossible.is_empty() {
             return Err(Box::new(impossible));
@@ -259,10 +287,7 @@ fn finish(
     Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
-        wanted: wants
-            .keys()
-            .filter(|fact| exists_or_comes(fact, host, wants))
-            .count(),
+        wanted,
         drift,
         steps,
         beside,

@@ -6,7 +6,7 @@ use super::arguments::{LockOptions, Place};
 use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::journal::Journal;
-use crate::store::{Done, Pending, Store, actor, now};
+use crate::store::{Pending, Store, actor, now};
 
 /// Keeps what `apply --confirm-within` did: it is not undone any more.
 ///
@@ -47,10 +47,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     for journal in pending.journals().take(1) {
         let header = &journal.header;
-        let claims = pending.journals().flat_map(Journal::claims).collect();
-        store.commit(&header.transaction, claims, journal.released.clone())?;
+        let claims = pending.journals().flat_map(Journal::claims);
+        store.commit(&header.transaction, claims, journal.released.iter())?;
         store.accept(&header.document)?;
-        store.note(&Done::new(header, Vec::new(), "confirmed"))?;
+        store.note(header, std::iter::empty(), "confirmed")?;
     }
     output::print("Confirmed: it stays.\n")?;
     Ok(exit::OK)

@@ -13,7 +13,7 @@ use crate::kernel::{Kernel, Live};
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::render::count;
-use crate::store::{ARMED, Done, Pending, Store, actor, now};
+use crate::store::{ARMED, Pending, Store, actor, now};
 
 /// How long the watchdog waits for whoever holds the lock: it is the last that could undo.
 const PATIENCE: Duration = Duration::MAX;
@@ -172,12 +172,8 @@ fn undo_all(store: &Store, netns: &Netns, pending: &Pending, reason: &str) -> Re
     }
     for journal in pending.journals().take(1) {
         store.undone(&journal.header.transaction)?;
-        let commands = undone.iter().map(ToString::to_string).collect();
-        store.note(&Done::new(
-            &journal.header,
-            commands,
-            &format!("rolled back: {reason}"),
-        ))?;
+        let result = format!("rolled back: {reason}");
+        store.note(&journal.header, undone.iter(), &result)?;
     }
     output::say(&format!(
         "recovered: {} undone, the host is as it was before\n",
@@ -217,16 +213,16 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
                     other => other
                         .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
                 }
-                done.push(op.to_string());
+                done.push(op);
             }
         }
         Ok::<(), Error>(())
     })??;
-    let claims = pending.journals().flat_map(Journal::claims).collect();
-    store.commit(&live.header.transaction, claims, live.released.clone())?;
+    let claims = pending.journals().flat_map(Journal::claims);
+    store.commit(&live.header.transaction, claims, live.released.iter())?;
     let count = count(done.len(), "write");
     // What holds is not wrong because its history cannot be written.
-    let _ = store.note(&Done::new(&live.header, done, "resumed"));
+    let _ = store.note(&live.header, done.into_iter(), "resumed");
     output::print(&format!(
         "Resumed: {count} done. `netkeel check` tells whether the host is in sync.\n"
     ))?;

@@ -118,7 +118,7 @@ fn writes(command: &str, fact: &Fact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Claim, claims_line, first_line};
+    use crate::ledger::{Claim, NewClaim, NewLine};
     use crate::netns::Netns;
     use crate::op::{Op, Target};
 
@@ -201,11 +201,14 @@ mod tests {
             &Netns::CURRENT,
             &"net.ipv4.conf.default.rp_filter".parse().unwrap(),
         );
-        let claims = vec![
+        let claims = [
             claim(link(Field::RpFilter), Some(default.clone())),
             claim(default, None),
         ];
-        let ledger = first_line().unwrap() + &claims_line("1", claims).unwrap();
+        let ledger = NewLine::FIRST.text().unwrap()
+            + &NewLine::claims("1", claims.iter().map(NewClaim::from))
+                .text()
+                .unwrap();
         let ledger = Ledger::read(&ledger).unwrap();
         let act = |time, command: &str| Act {
             time,

@@ -19,12 +19,19 @@ use crate::sysctl_key::SysctlKey;
 /// Where sysctls are.
 const ROOT: &str = "/proc/sys";
 
+/// Where each interface has its IPv4 settings.
+const CONF: &str = "net/ipv4/conf";
+
 /// Longest value that is read, bytes; `ip_local_reserved_ports` can have 64 KiB.
 const LONGEST: usize = 1024 * 1024;
 
 /// /proc/sys, held open.
 pub(super) struct Tree {
     root: OwnedFd,
+    /// [`CONF`], held open once a key below it was asked for: of ten thousand interfaces each has
+    /// one, and the way there is most of what opening one costs. It stays that of the namespace in
+    /// which it was opened, which the thread does not leave.
+    conf: Option<OwnedFd>,
     buffer: Vec<u8>,
 }
 
@@ -40,6 +47,7 @@ impl Tree {
         }
         Ok(Tree {
             root,
+            conf: None,
             buffer: vec![0; 4096],
         })
     }
@@ -86,7 +94,7 @@ impl Tree {
     }
 
     /// Opens a sysctl for a write; see [`Opened`].
-    pub(super) fn open_for_write(&self, key: &SysctlKey) -> Result<Opened, Error> {
+    pub(super) fn open_for_write(&mut self, key: &SysctlKey) -> Result<Opened, Error> {
         match self.file(key, OFlag::O_WRONLY) {
             Ok(file) => Ok(Opened(file)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::new(
@@ -102,20 +110,32 @@ impl Tree {
         }
     }
 
-    /// Opens a key's file, wherever the name of an interface may point: nothing outside of /proc/sys
-    /// is reached, and no symbolic link is followed.
-    fn file(&self, key: &SysctlKey, access: OFlag) -> Result<File, Errno> {
-        let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let how = OpenHow::new()
-            .flags(flags)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        match openat2(&self.root, key.path(), how) {
-            // Before Linux 5.6, and below seccomp filters that do not know it. A key has no `..`,
-            // and /proc/sys has no symbolic links.
-            Err(Errno::ENOSYS | Errno::EPERM) => openat(&self.root, key.path(), flags, Mode::empty()),
-            opened => opened,
-        }
-        .map(File::from)
+    /// Opens a key's file.
+    fn file(&mut self, key: &SysctlKey, access: OFlag) -> Result<File, Errno> {
+        let below_conf = key.path().strip_prefix(CONF);
+        let Some(path) = below_conf.and_then(|rest| rest.strip_prefix('/')) else {
+            return beneath(&self.root, key.path(), access).map(File::from);
+        };
+        let conf = match self.conf.take() {
+            Some(conf) => conf,
+            None => beneath(&self.root, CONF, OFlag::O_PATH | OFlag::O_DIRECTORY)?,
+        };
+        beneath(self.conf.insert(conf), path, access).map(File::from)
+    }
+}
+
+/// Opens a path below a directory of /proc/sys, wherever the name of an interface in it may point:
+/// nothing outside is reached, and no symbolic link is followed.
+fn beneath(directory: &OwnedFd, path: &str, access: OFlag) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let how = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    match openat2(directory, path, how) {
+        // Before Linux 5.6, and below seccomp filters that do not know it. A key has no `..`,
+        // and /proc/sys has no symbolic links.
+        Err(Errno::ENOSYS | Errno::EPERM) => openat(directory, path, flags, Mode::empty()),
+        opened => opened,
     }
 }
 

@@ -1,5 +1,6 @@
 //! MTUs that do not go together.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use crate::finding::{Code, Findings};
@@ -12,11 +13,12 @@ use crate::snapshot::{Link, Snapshot};
 const VXLAN_OVER_IPV4: u32 = 50;
 
 pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
-    let by_index: BTreeMap<u32, LinkName> = host
-        .links
-        .iter()
-        .map(|(name, link)| (link.index, *name))
-        .collect();
+    // Made when the first interface asks for what is below it: the other ends of pods' veths, which
+    // are the most, are in other namespaces.
+    let by_index: LazyCell<BTreeMap<u32, LinkName>, _> = LazyCell::new(|| {
+        let indexes = host.links.iter().map(|(name, link)| (link.index, *name));
+        indexes.collect()
+    });
     let ports = least_port(host);
     for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
         let below = link

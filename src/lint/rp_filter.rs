@@ -8,13 +8,11 @@ use crate::tunnel_mode::TunnelMode;
 
 pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     if let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") {
-        for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
-            let Some(own) = link.rp_filter.map(i64::from) else {
-                continue;
-            };
+        for (name, link) in &host.links {
             // Felix wants its pods' interfaces strict; loose on an addressless one drops, and one
             // that is addressed lets pods spoof.
-            if name.as_bytes().starts_with(b"cali") && own == 1 && all == 2 {
+            let loosened = all == 2 && link.rp_filter == Some(1);
+            if loosened && name.as_bytes().starts_with(b"cali") && wanted(*name) {
                 let message = "Calico set its rp_filter to 1 (strict) and it is effectively 2 (loose): net.ipv4.conf.all.rp_filter is 2 and the larger counts";
                 findings.add(
                     Code::NK018,

@@ -18,7 +18,7 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    for fact in wants.keys() {
+    for fact in judged(wants) {
         let Object::Link(name) = &fact.object else {
             continue;
         };
@@ -47,6 +47,13 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     }
 }
 
+/// The wanted facts that reverse path filtering is judged for.
+fn judged(wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item = &Fact> {
+    wants
+        .keys()
+        .filter(|fact| matches!(fact.field, Field::RpFilter | Field::Kind))
+}
+
 /// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
 /// what somebody who looks at a plan wants to know.
 pub(super) fn judge_now(
@@ -59,10 +66,7 @@ pub(super) fn judge_now(
     let (Some(all), Some(all_after)) = (all_of(host), all_of(after)) else {
         return;
     };
-    for fact in wants
-        .keys()
-        .filter(|fact| matches!(fact.field, Field::RpFilter | Field::Kind))
-    {
+    for fact in judged(wants) {
         let Object::Link(name) = &fact.object else {
             continue;
         };

@@ -124,7 +124,8 @@ fn release<'a>(
 ) -> Result<Plan, Box<Diagnostics>> {
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
-    let mut plan = finish(owner, netns, host, &Default::default(), back.drift, findings)?;
+    let wants = Default::default();
+    let mut plan = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
     plan.released = back.released;
     plan.released.sort();
     Ok(plan)

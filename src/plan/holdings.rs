@@ -49,7 +49,11 @@ pub(super) fn refuse_foreign(
     holdings: &Holdings<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
+    // Where one owner holds all, as mostly, no fact has to be looked up.
+    let Some(ledger) = holdings
+        .ledger
+        .filter(|ledger| !holdings.take_over && !ledger.is_only_of(owner))
+    else {
         return;
     };
     let mut told = BTreeSet::new();
@@ -83,9 +87,12 @@ pub(super) fn undeclared<'a>(
         .ledger
         .into_iter()
         .flat_map(move |ledger| ledger.of(owner));
-    claims.filter(|claim| {
+    // Both are in the order of their facts, so that one walk along both finds what is wanted.
+    let mut facts = wants.keys().peekable();
+    claims.filter(move |claim| {
+        while facts.next_if(|fact| **fact < claim.fact).is_some() {}
         let with = claim.beside.as_ref();
-        !wants.contains_key(&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
+        facts.peek() != Some(&&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
     })
 }
 

@@ -101,7 +101,7 @@ impl Goal for Kept<'_> {
         };
         let whole = *self.extent == Extent::All && self.except.is_empty();
         let wanted = alone.len() + wants.facts.len();
-        let mut drift = drift_of(&alone, host, &mut Vec::new());
+        let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
         let mut plan = plan_wants(self.document, host, &self.holdings, wants, whole)?;
         if *self.extent != Extent::All {
             // Of a part it is not told who is missing, and who else is there.

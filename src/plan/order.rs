@@ -13,7 +13,8 @@ pub(super) struct Key {
     /// The phase.
     pub(super) phase: Phase,
     rank: i32,
-    fact: Fact,
+    /// The fact that the op is for.
+    pub(super) fact: Fact,
 }
 
 /// How far above hardware each device stands.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::{Key, Order};
+use super::originals::{Known, Originals, drift_of};
 use super::write::{mode, write};
 use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
@@ -17,10 +18,14 @@ use crate::want::Want;
 /// Orders ops and follows what each of them changes.
 pub(super) struct Planner<'a> {
     wants: &'a BTreeMap<Fact, Want>,
+    /// What is to become of each fact that differs, in the order of the facts.
+    drift: &'a [Drift],
     pub(super) model: Model,
     order: Order,
-    /// The ops still to be placed.
-    queue: BTreeMap<Key, (Fact, Op, bool)>,
+    /// The ops still to be placed, and whether each only puts right what another one changes.
+    queue: BTreeMap<Key, (Op, bool)>,
+    /// How many of them are for each fact: asking the queue itself would mean to go through it.
+    queued: BTreeMap<Fact, usize>,
     /// Devices that this plan makes: udev may rewrite their sysctls, so what is wanted of them is
     /// written whatever the model says.
     made: BTreeSet<LinkName>,
@@ -28,36 +33,36 @@ pub(super) struct Planner<'a> {
     /// together must not chase each other for ever.
     put_right: BTreeSet<Fact>,
     /// What each changed fact was before the plan.
-    originals: undo::Originals,
-    /// For which fact the op was that first changed a fact.
+    originals: Originals<'a>,
+    /// For which fact the op was that first changed a fact that is neither wanted nor drifted.
     causes: BTreeMap<Fact, Fact>,
-    /// What is to become of each fact that differs.
-    drift: BTreeMap<Fact, Option<Value>>,
     /// Wanted facts that the kernel would refuse to write, and why.
     pub(super) refused: Vec<(Fact, Error)>,
     pub(super) steps: Vec<Step>,
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(wants: &'a BTreeMap<Fact, Want>, host: &Snapshot) -> Self {
+    /// `drift` is in the order of the facts.
+    pub(super) fn new(wants: &'a BTreeMap<Fact, Want>, drift: &'a [Drift], host: &Snapshot) -> Self {
         Planner {
             wants,
+            drift,
             model: Model::new(host.clone()),
             order: Order::new(host),
             queue: BTreeMap::new(),
+            queued: BTreeMap::new(),
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
-            originals: undo::Originals::new(),
+            originals: Originals::new(drift),
             causes: BTreeMap::new(),
-            drift: BTreeMap::new(),
             refused: Vec::new(),
-            steps: Vec::new(),
+            // Mostly one for each: a vector that doubles holds everything twice meanwhile.
+            steps: Vec::with_capacity(drift.len()),
         }
     }
 
-    pub(super) fn run(&mut self, drift: &[Drift], findings: &mut Findings) {
-        let desired = |drift: &Drift| (drift.fact.clone(), drift.desired.clone());
-        self.drift = drift.iter().map(desired).collect();
+    pub(super) fn run(&mut self, findings: &mut Findings) {
+        let drift = self.drift;
         // Files and devices first: what is still to do on a new device shows once it is there.
         let comes = |drift: &&Drift| {
             drift.desired.is_some() && matches!(drift.fact.field, Field::Kind | Field::Content)
@@ -95,13 +100,30 @@ impl<'a> Planner<'a> {
     fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
         if let Some(op) = write(fact, value, &self.model.host) {
             let key = self.order.key(&op, fact, &self.model.host);
-            self.queue.insert(key, (fact.clone(), op, restores));
+            if self.queue.insert(key, (op, restores)).is_none() {
+                *self.queued.entry(fact.clone()).or_default() += 1;
+            }
         }
+    }
+
+    fn unqueue(&mut self, fact: &Fact) {
+        if let Some(number) = self.queued.get_mut(fact) {
+            *number -= 1;
+            if *number == 0 {
+                self.queued.remove(fact);
+            }
+        }
+    }
+
+    fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
+        drift_of(self.drift, fact)
     }
 
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
-        while let Some((key, (fact, op, restores))) = self.queue.pop_first() {
+        while let Some((key, (op, restores))) = self.queue.pop_first() {
+            let (phase, fact) = (key.phase, key.fact);
+            self.unqueue(&fact);
             let want = self.wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
@@ -113,10 +135,9 @@ impl<'a> Planner<'a> {
             };
             let changes = self.model.apply(&op);
             for change in &changes {
-                self.originals
-                    .entry(change.fact.clone())
-                    .or_insert_with(|| change.from.clone());
-                if change.fact != fact {
+                let known = self.originals.note(change);
+                let ours = known == Known::Drifts || self.wants.contains_key(&change.fact);
+                if change.fact != fact && !ours {
                     self.causes
                         .entry(change.fact.clone())
                         .or_insert_with(|| fact.clone());
@@ -141,7 +162,7 @@ impl<'a> Planner<'a> {
             }
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             self.steps.push(Step {
-                phase: key.phase,
+                phase,
                 restores,
                 named: want.is_none_or(|want| want.named),
                 permitted,
@@ -167,11 +188,12 @@ impl<'a> Planner<'a> {
             if self.wants.contains_key(fact) || !self.put_right.insert(fact.clone()) {
                 continue;
             }
-            let value = match (self.drift.get(fact), self.originals.get(fact)) {
-                (Some(desired), _) => desired.clone(),
-                (None, Some(original)) => original.clone(),
+            let value = match (self.drift_of(fact), self.originals.get(fact)) {
+                (Some(drift), _) => drift.desired.as_ref(),
+                (None, Some(original)) => original,
                 (None, None) => continue,
             };
+            let value = value.cloned();
             self.push_unless_right(fact, value.as_ref(), true);
         }
     }
@@ -182,12 +204,11 @@ impl<'a> Planner<'a> {
         for (fact, with) in &self.causes {
             let change = Change {
                 fact: fact.clone(),
-                from: self.originals.get(fact).cloned().flatten(),
+                from: self.originals.get(fact).flatten().cloned(),
                 to: self.model.host.get(fact).value(),
             };
             let made = fact.link_name().is_some_and(|name| self.made.contains(&name));
-            let ours = self.wants.contains_key(fact) || self.drift.contains_key(fact);
-            if !made && !ours && self.wants.contains_key(with) && is_setting(&change) {
+            if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
                     owner: owner.to_owned(),
@@ -208,9 +229,7 @@ impl<'a> Planner<'a> {
             };
             // As it is in the end: a device that is made again goes first.
             let wrong = self.model.host.get(&change.fact) != Observed::Value(want.value.clone());
-            if wrong
-                && !self.queue.values().any(|(fact, ..)| *fact == change.fact)
-                && self.put_right.insert(change.fact.clone())
+            if wrong && !self.queued.contains_key(&change.fact) && self.put_right.insert(change.fact.clone())
             {
                 let restores = change.from.as_ref() == Some(&want.value);
                 self.push(&change.fact, Some(&want.value), restores);

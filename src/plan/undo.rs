@@ -1,20 +1,18 @@
 //! The undo of an op, computed from all facts that the model says the op changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::Undo;
+use super::originals::Originals;
 use super::write::write;
 use crate::fact::{Fact, Field, Value};
 use crate::nflog::CHANGED;
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed};
-
-/// The values that facts had before the plan, of those that it has changed so far.
-pub(super) type Originals = BTreeMap<Fact, Option<Value>>;
 
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
 /// `mode` is that of the file before, where the op is for one.
@@ -27,11 +25,11 @@ pub(super) fn undo(
     op: &Op,
     own: &Fact,
     changes: &[Change],
-    originals: &Originals,
+    originals: &Originals<'_>,
     mode: u32,
 ) -> Undo {
     let is = model.host.get(own).value();
-    let original = originals.get(own).unwrap_or(&is);
+    let original = originals.get(own).unwrap_or(is.as_ref());
     let back = match op {
         // What was deleted cannot be made again from what is known of it; the new one goes.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
@@ -40,13 +38,12 @@ pub(super) fn undo(
                 ..target.clone()
             },
         }),
-        _ if is == *original => None,
-        Op::WriteFile { path, .. } | Op::RemoveFile { path } => {
-            Some(restore_file(path, original.as_ref(), mode))
-        }
-        _ => write(own, original.as_ref(), &model.host),
+        _ if is.as_ref() == original => None,
+        Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),
+        _ => write(own, original, &model.host),
     };
-    let ops = if stands_alone(op) {
+    let back_alone = back.as_ref().is_none_or(|back| model.changes_one_fact(back));
+    let ops = if stands_alone(op) || (changes.len() <= 1 && back_alone) {
         back.into_iter().collect()
     } else {
         all_back(model, back, own, changes, originals)
@@ -64,7 +61,7 @@ fn all_back(
     back: Option<Op>,
     own: &Fact,
     changes: &[Change],
-    originals: &Originals,
+    originals: &Originals<'_>,
 ) -> Vec<Op> {
     /// A device down or smaller, what stands on it, and their addresses.
     const ROUNDS: usize = 4;
@@ -80,8 +77,8 @@ fn all_back(
         for op in next {
             for change in model.attempt(&op, &mut trial) {
                 if known.insert(change.fact.clone()) {
-                    let original = originals.get(&change.fact).unwrap_or(&change.from).clone();
-                    changed.push((change.fact, original));
+                    let original = originals.get(&change.fact).map(Option::<&Value>::cloned);
+                    changed.push((change.fact, original.unwrap_or(change.from)));
                 }
             }
             done.push(op);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::paint::Paint;
 use super::{by_object, count, file_text, unified};
-use crate::fact::{Field, Value};
+use crate::fact::{Field, Object, Value};
 use crate::finding::{Finding, Severity};
 use crate::netns::Netns;
 use crate::nflog::NONE;
@@ -49,50 +49,22 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let paint = Paint(style.colour);
     let mut out = String::new();
     let mut locator = Locator::new(sources);
-    let mut places: BTreeMap<Span, String> = BTreeMap::new();
-    let (comes, changes, goes) = (paint.green("+"), paint.yellow("~"), paint.red("-"));
+    let mut words: BTreeMap<Field, String> = BTreeMap::new();
+    let mut lines: BTreeMap<Line<'_>, String> = BTreeMap::new();
     for (object, drift) in by_object(plan) {
         let _ = writeln!(out, "  {}", paint.bold(object));
-        let shown: Vec<(String, &Drift)> = drift
-            .iter()
-            .map(|drift| (drift.fact.field.to_string(), drift))
-            .collect();
-        let width = shown
-            .iter()
-            .map(|(field, _)| field.len())
-            .max()
-            .unwrap_or_default();
-        for (field, drift) in shown {
+        let mut width = 0;
+        for field in drift.iter().map(|drift| drift.fact.field) {
+            let word = words.entry(field).or_insert_with(|| field.to_string());
+            width = width.max(word.len());
+        }
+        for drift in drift {
             if drift.fact.field == Field::Content {
                 out.push_str(&file(drift, paint));
                 continue;
             }
-            let goes_away = drift.fact.field == Field::Rules
-                && drift
-                    .desired
-                    .as_ref()
-                    .is_none_or(|value| value.to_string() == NONE);
-            let sign = if drift.desired.is_none() || goes_away {
-                &goes
-            } else if is_there(drift) {
-                &changes
-            } else {
-                &comes
-            };
-            let change = change(drift);
-            // What is given back stands in no document.
-            let place = if drift.path.is_empty() {
-                ""
-            } else {
-                // A match of a thousand interfaces stands in one place.
-                let known = places.entry(drift.span);
-                known.or_insert_with(|| paint.dim(locator.locate(drift.span)))
-            };
-            let _ = write!(out, "    {sign} {field:width$}  {change:28}  {place}");
-            if let Some(derivation) = &drift.derivation {
-                let _ = write!(out, "  {}", paint.dim(derivation));
-            }
-            out.push('\n');
+            let line = lines.entry(Line::of(drift, width));
+            out.push_str(line.or_insert_with(|| line_of(drift, width, &mut locator, paint)));
         }
     }
     if !out.is_empty() {
@@ -109,6 +81,63 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     }
     let _ = writeln!(out, "{}", summary(plan, style.of));
     out
+}
+
+/// All that the line of a fact depends on. What a match does to a thousand interfaces reads the same
+/// for each, and is put together once.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Line<'a> {
+    field: Field,
+    /// None for an interface: all else may have words of its own for a value.
+    object: Option<&'a Object>,
+    observed: Option<&'a Value>,
+    desired: Option<&'a Value>,
+    /// None for what is given back: it stands in no document.
+    span: Option<Span>,
+    derivation: Option<&'a str>,
+    width: usize,
+}
+
+impl<'a> Line<'a> {
+    fn of(drift: &'a Drift, width: usize) -> Self {
+        Line {
+            field: drift.fact.field,
+            object: Some(&drift.fact.object).filter(|object| !matches!(object, Object::Link(_))),
+            observed: drift.observed.as_ref(),
+            desired: drift.desired.as_ref(),
+            span: (!drift.path.is_empty()).then_some(drift.span),
+            derivation: drift.derivation.as_deref(),
+            width,
+        }
+    }
+}
+
+fn line_of(drift: &Drift, width: usize, locator: &mut Locator<'_>, paint: Paint) -> String {
+    let no_rules = drift.fact.field == Field::Rules
+        && drift
+            .desired
+            .as_ref()
+            .is_none_or(|value| value.to_string() == NONE);
+    let sign = if drift.desired.is_none() || no_rules {
+        paint.red("-")
+    } else if is_there(drift) {
+        paint.yellow("~")
+    } else {
+        paint.green("+")
+    };
+    let field = drift.fact.field.to_string();
+    let change = change(drift);
+    let place = if drift.path.is_empty() {
+        String::new()
+    } else {
+        paint.dim(locator.locate(drift.span))
+    };
+    let mut line = format!("    {sign} {field:width$}  {change:28}  {place}");
+    if let Some(derivation) = &drift.derivation {
+        let _ = write!(line, "  {}", paint.dim(derivation));
+    }
+    line.push('\n');
+    line
 }
 
 /// One line: `check` prints it, and a plan ends with it.

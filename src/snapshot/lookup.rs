@@ -3,7 +3,7 @@
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::nflog;
-use crate::snapshot::{Link, Reading, Snapshot};
+use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 
 /// What a snapshot knows of a fact.
@@ -61,7 +61,7 @@ impl Snapshot {
                 None => Observed::Unread,
             },
             Object::Link(name) => match self.links.get(name) {
-                Some(link) => link.get(fact.field, self),
+                Some(link) => link.get(fact.field, self.families),
                 None => Observed::Absent,
             },
         }
@@ -83,7 +83,7 @@ impl Snapshot {
             _ => None,
         };
         if let Some(field) = field {
-            let number = |link: &Link| match link.get(field, self).value() {
+            let number = |link: &Link| match link.get(field, self.families).value() {
                 Some(Value::Number(number)) => Some(number),
                 _ => None,
             };
@@ -135,7 +135,8 @@ impl Link {
         }
     }
 
-    pub(super) fn get(&self, field: Field, host: &Snapshot) -> Observed {
+    /// What is known of a field, where addresses of these families were read.
+    pub(super) fn get(&self, field: Field, families: Families) -> Observed {
         let number = |value: Option<i32>| match value {
             Some(value) => Observed::Value(Value::Number(value.into())),
             None => Observed::Absent,
@@ -147,8 +148,8 @@ impl Link {
             }
             Field::Address(address) => {
                 let read = match address {
-                    ipnet::IpNet::V4(_) => host.families.ipv4,
-                    ipnet::IpNet::V6(_) => host.families.ipv6,
+                    ipnet::IpNet::V4(_) => families.ipv4,
+                    ipnet::IpNet::V6(_) => families.ipv6,
                 };
                 match (self.addresses.contains(&address), read) {
                     (true, _) => Observed::Value(Value::Switch(true)),

@@ -161,12 +161,14 @@ impl Model {
         changes: &mut Vec<Change>,
         write: impl FnOnce(&mut Link),
     ) {
+        let families = self.host.families;
+        let Some(link) = self.host.links.get_mut(&name) else {
+            return;
+        };
+        let from = link.get(field, families).value();
+        write(link);
+        let to = link.get(field, families).value();
         let fact = Fact::link(&self.host.netns, name, field);
-        let from = self.host.get(&fact).value();
-        if let Some(link) = self.host.links.get_mut(&name) {
-            write(link);
-        }
-        let to = self.host.get(&fact).value();
         changes.push(Change { fact, from, to });
     }
 

@@ -3,7 +3,7 @@
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{Ledger, NewLine};
 
 /// A ledger that is read on.
 #[derive(Debug, Default)]
@@ -55,7 +55,8 @@ impl Store {
         if facts.is_empty() || log::is_empty(&self.ledger_path())? {
             return Ok(());
         }
-        log::append(&self.ledger_path(), &ledger::released_line("gone", facts)?, false)
+        let line = NewLine::released("gone", facts.iter()).text()?;
+        log::append(&self.ledger_path(), &line, false)
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::fact::{Field, Value};
-    use crate::ledger::Claim;
+    use crate::ledger::{Claim, NewClaim};
     use crate::netns::Netns;
 
     fn claim(name: &str) -> Claim {
@@ -87,6 +88,11 @@ mod tests {
             .open(path)
             .unwrap();
         file.write_all(line.as_bytes()).unwrap();
+    }
+
+    fn claims_line(transaction: &str, claim: Claim) -> String {
+        let claims = [NewClaim::from(&claim)];
+        NewLine::claims(transaction, claims.into_iter()).text().unwrap()
     }
 
     #[test]
@@ -109,19 +115,19 @@ mod tests {
             whole.of("a").count()
         };
         assert_eq!(same("nothing"), 0);
-        add(&path, &ledger::first_line().unwrap());
-        add(&path, &ledger::claims_line("1", vec![claim("eth0")]).unwrap());
+        add(&path, &NewLine::FIRST.text().unwrap());
+        add(&path, &claims_line("1", claim("eth0")));
         assert_eq!(same("first"), 1);
-        add(&path, &ledger::claims_line("2", vec![claim("eth1")]).unwrap());
+        add(&path, &claims_line("2", claim("eth1")));
         assert_eq!(same("added"), 2);
         assert_eq!(same("no more"), 2);
         store.forget(vec![claim("eth0").fact]).unwrap();
         assert_eq!(same("forgotten"), 1);
-        add(&path, &ledger::void_line("2").unwrap());
+        add(&path, &NewLine::void("2").text().unwrap());
         assert_eq!(same("undone"), 0);
         add(&path, "{\"torn");
         assert_eq!(same("torn"), 0);
-        let text = ledger::first_line().unwrap() + &ledger::claims_line("3", vec![claim("eth3")]).unwrap();
+        let text = NewLine::FIRST.text().unwrap() + &claims_line("3", claim("eth3"));
         log::replace(&path, &text).unwrap();
         assert_eq!(same("compacted"), 1);
     }

@@ -2,11 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Store, log};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::journal::Header;
+use crate::ledger::Each;
+use crate::op::Op;
 
 /// What an apply was and came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,40 +27,54 @@ pub struct Done {
     pub result: String,
 }
 
-impl Done {
-    /// What came of an apply, now.
-    pub fn new(header: &Header, commands: Vec<String>, result: &str) -> Self {
+/// A [`Done`] on its way to the history; its commands are written one by one.
+#[derive(Serialize)]
+struct Note<'a, C: Serialize> {
+    time: u64,
+    actor: &'a str,
+    owner: &'a str,
+    document: &'a str,
+    commands: C,
+    result: &'a str,
+}
+
+/// An op, written as the command.
+struct Command<'a>(&'a Op);
+
+impl Serialize for Command<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Not `collect_str`, which would escape each piece of the text by itself.
+        serializer.serialize_str(&self.0.to_string())
+    }
+}
+
+impl Store {
+    /// Adds a line: what came of an apply, now.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub fn note<'a>(
+        &self,
+        header: &Header,
+        ops: impl Iterator<Item = &'a Op> + Clone,
+        result: &str,
+    ) -> Result<(), Error> {
         let Header {
             actor,
             owner,
             document,
             ..
-        } = header.clone();
-        Done {
+        } = header;
+        let note = Note {
             time: now(),
             actor,
             owner,
             document,
-            commands,
-            result: result.to_owned(),
-        }
-    }
-}
-
-impl Store {
-    /// Adds a line.
-    ///
-    /// # Errors
-    /// When the history cannot be written.
-    pub fn note(&self, done: &Done) -> Result<(), Error> {
-        let mut line = serde_json::to_string(done).map_err(|error| {
-            Error::new(
-                ErrorKind::Unreadable,
-                format!("the history cannot be written: {error}"),
-            )
-        })?;
-        line.push('\n');
-        log::append(&self.state.join("history"), &line, false)
+            commands: Each(ops.map(Command)),
+            result,
+        };
+        let path = self.state.join("history");
+        log::write_json(&mut log::append_to(&path)?, &note, false, &path)
     }
 
     /// All lines, oldest first.

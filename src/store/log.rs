@@ -133,6 +133,12 @@ pub(super) fn write_json(
     done.map_err(|error| failed(&error, path))
 }
 
+/// Makes what was written to an open log survive a power cut, and the log itself where it is new.
+pub(super) fn sync(file: &File, new: bool, path: &Path) -> Result<(), Error> {
+    file.sync_data().map_err(|error| failed(&error, path))?;
+    if new { sync_directory(path) } else { Ok(()) }
+}
+
 /// Removes a log, and makes that survive a power cut. One that is not there was removed so before.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     if unlink(path)? {

@@ -3,12 +3,10 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::{Done, Store, Transaction, history, watchdog};
+use super::{Store, Transaction, history, watchdog};
 use crate::apply::Log;
 use crate::error::Error;
-use crate::fact::Fact;
 use crate::journal::{self, Header};
-use crate::ledger::Claim;
 use crate::netns::Netns;
 use crate::plan::{Plan, Step};
 
@@ -18,9 +16,6 @@ pub struct Recorder {
     store: Store,
     header: Header,
     transaction: Option<Transaction>,
-    claims: Vec<Claim>,
-    released: Vec<Fact>,
-    commands: Vec<String>,
     /// The apply is undone unless it is confirmed in this time.
     pub confirm_within: Option<Duration>,
     /// The ledger is written anew before anything is added to it.
@@ -44,36 +39,14 @@ impl Recorder {
             store,
             header,
             transaction: None,
-            claims: Vec::new(),
-            released: Vec::new(),
-            commands: Vec::new(),
             confirm_within: None,
             compacts: false,
         }
     }
 
-    /// Keeps what is written down once the plan holds.
-    fn keep(&mut self, plan: &Plan) {
-        self.commands
-            .extend(plan.steps.iter().map(|step| step.op.to_string()));
-        let kept = plan
-            .drift
-            .iter()
-            .filter(|drift| plan.released.binary_search(&drift.fact).is_err());
-        self.claims.extend(kept.map(|drift| Claim {
-            fact: drift.fact.clone(),
-            owner: plan.owner.clone(),
-            found: drift.observed.clone(),
-            wrote: drift.desired.clone(),
-            beside: None,
-        }));
-        self.claims.extend(plan.beside.iter().cloned());
-        self.released.extend(plan.released.iter().cloned());
-    }
-
-    fn note(&mut self, result: &str) -> Result<(), Error> {
-        let commands = std::mem::take(&mut self.commands);
-        self.store.note(&Done::new(&self.header, commands, result))
+    fn note(&self, plans: &[&Plan], result: &str) -> Result<(), Error> {
+        let commands = plans.iter().flat_map(|plan| &plan.steps).map(|step| &step.op);
+        self.store.note(&self.header, commands, result)
     }
 }
 
@@ -84,13 +57,11 @@ impl Log for Recorder {
             // Armed first: whatever happens from here on, somebody undoes it.
             watchdog::arm(&self.header, within)?;
         }
-        self.keep(plan);
         self.transaction = Some(self.store.begin(self.header.clone(), plan, self.compacts)?);
         Ok(())
     }
 
     fn add(&mut self, plan: &Plan) -> Result<(), Error> {
-        self.keep(plan);
         self.transaction
             .as_mut()
             .map_or(Ok(()), |transaction| transaction.add(plan))
@@ -102,24 +73,23 @@ impl Log for Recorder {
             .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
     }
 
-    fn commit(&mut self) -> Result<(), Error> {
+    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
         if self.confirm_within.is_some() {
             // The journal stays: `confirm` commits it, or the watchdog undoes it.
             if let Some(transaction) = &mut self.transaction {
                 transaction.complete()?;
             }
-            let _ = self.note("applied, to be confirmed");
+            let _ = self.note(plans, "applied, to be confirmed");
             return Ok(());
         }
         if let Some(transaction) = &self.transaction {
-            transaction.commit(
-                std::mem::take(&mut self.claims),
-                std::mem::take(&mut self.released),
-            )?;
+            let claims = plans.iter().flat_map(|plan| plan.claims());
+            let released = plans.iter().flat_map(|plan| &plan.released);
+            transaction.commit(claims, released)?;
         }
         self.transaction = None;
         // What holds is not undone because its history cannot be written.
-        let _ = self.note("applied");
+        let _ = self.note(plans, "applied");
         Ok(())
     }
 
@@ -127,17 +97,18 @@ impl Log for Recorder {
         self.transaction.as_mut().map_or(Ok(()), Transaction::undoing)
     }
 
-    fn undone(&mut self, cause: &Error) -> Result<(), Error> {
+    fn undone(&mut self, plans: &[&Plan], cause: &Error) -> Result<(), Error> {
         if let Some(transaction) = &self.transaction {
             transaction.undone()?;
         }
         self.transaction = None;
-        self.note(&format!("rolled back: {}", cause.message))
+        self.note(plans, &format!("rolled back: {}", cause.message))
     }
 
-    fn remains(&mut self, cause: &Error, left: usize) {
+    fn remains(&mut self, plans: &[&Plan], cause: &Error, left: usize) {
+        let result = format!("NOT rolled back, {left} writes left: {}", cause.message);
         // Whoever ran it is told in any case.
-        let _ = self.note(&format!("NOT rolled back, {left} writes left: {}", cause.message));
+        let _ = self.note(plans, &result);
     }
 }
 

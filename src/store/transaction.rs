@@ -12,7 +12,7 @@ use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
 use crate::journal::{COMPLETE, Header, Journal, MARK, StepsLine, UNDOING};
-use crate::ledger::{self, Claim};
+use crate::ledger::{NewClaim, NewLine};
 use crate::plan::Plan;
 
 /// An apply that is under way.
@@ -137,7 +137,8 @@ impl Store {
     pub fn undone(&self, transaction: &str) -> Result<(), Error> {
         self.make()?;
         if log::read(&self.ledger_path())?.is_some() {
-            log::append(&self.ledger_path(), &ledger::void_line(transaction)?, true)?;
+            let void = NewLine::void(transaction).text()?;
+            log::append(&self.ledger_path(), &void, true)?;
         }
         // In this order: without the live one the durable one would count as committed.
         log::remove(&self.durable_path())?;
@@ -149,19 +150,28 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn commit(&self, transaction: &str, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
+    pub fn commit<'a>(
+        &self,
+        transaction: &'a str,
+        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
+        released: impl Iterator<Item = &'a Fact> + Clone,
+    ) -> Result<(), Error> {
         let durable = !log::is_empty(&self.durable_path())?;
         let path = self.ledger_path();
-        let mut lines = String::new();
-        if log::is_empty(&path)? {
-            lines.push_str(&ledger::first_line()?);
+        let first = log::is_empty(&path)?;
+        let mut file = log::append_to(&path)?;
+        if first {
+            log::write_json(&mut file, &NewLine::FIRST, false, &path)?;
         }
-        // Also when there are none: the line says that the apply was committed.
-        lines.push_str(&ledger::claims_line(transaction, claims)?);
-        if !released.is_empty() {
-            lines.push_str(&ledger::released_line(transaction, released)?);
+        // Also when there are none: the line says that the apply was committed. A crash before the
+        // live journal is gone has it undone and the line voided, whatever else was not written.
+        log::write_json(&mut file, &NewLine::claims(transaction, claims), false, &path)?;
+        if released.clone().next().is_some() {
+            log::write_json(&mut file, &NewLine::released(transaction, released), false, &path)?;
         }
-        log::append(&path, &lines, durable)?;
+        if durable {
+            log::sync(&file, first, &path)?;
+        }
         log::unlink(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.
@@ -176,7 +186,7 @@ impl Store {
 
 impl Pending {
     /// The journals in the order of undoing: the live one first.
-    pub fn journals(&self) -> impl Iterator<Item = &Journal> {
+    pub fn journals(&self) -> impl Iterator<Item = &Journal> + Clone {
         self.live.iter().chain(&self.durable)
     }
 
@@ -238,7 +248,11 @@ impl Transaction {
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn commit(&self, claims: Vec<Claim>, released: Vec<Fact>) -> Result<(), Error> {
+    pub fn commit<'a>(
+        &'a self,
+        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
+        released: impl Iterator<Item = &'a Fact> + Clone,
+    ) -> Result<(), Error> {
         self.store.commit(&self.header.transaction, claims, released)
     }
 

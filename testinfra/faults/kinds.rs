@@ -8,7 +8,7 @@ use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::{Error, ErrorKind};
 use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::ledger::{self, Claim, Ledger};
+use netkeel::ledger::{Ledger, NewLine};
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
@@ -93,19 +93,8 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
 
 /// What an apply of this plan claims.
 fn claims(plan: &Plan) -> Ledger {
-    let mut claims: Vec<Claim> = plan
-        .drift
-        .iter()
-        .map(|drift| Claim {
-            fact: drift.fact.clone(),
-            owner: plan.owner.clone(),
-            found: drift.observed.clone(),
-            wrote: drift.desired.clone(),
-            beside: None,
-        })
-        .collect();
-    claims.extend(plan.beside.iter().cloned());
-    let text = ledger::first_line().unwrap() + &ledger::claims_line("1", claims).unwrap();
+    let claims = NewLine::claims("1", plan.claims());
+    let text = NewLine::FIRST.text().unwrap() + &claims.text().unwrap();
     Ledger::read(&text).unwrap()
 }
 

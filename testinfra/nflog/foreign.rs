@@ -3,7 +3,7 @@
 
 use netkeel::finding::Code;
 use netkeel::kernel::{Kernel, Live};
-use netkeel::ledger::{Claim, Ledger, claims_line, first_line};
+use netkeel::ledger::{Ledger, NewLine};
 use netkeel::nflog::{CHANGED, Writer};
 use netkeel::plan::{Goal, Plan, Release, ReleaseFacts};
 
@@ -113,14 +113,8 @@ fn release_gives_back_what_was_adopted_and_a_stop_takes_only_the_rules() {
     let before = listed(&namespace);
     let document = document(&adopting(), &namespace);
     let done = applied(&document, &namespace);
-    let claims = done.plan.drift.iter().map(|drift| Claim {
-        fact: drift.fact.clone(),
-        owner: "default".into(),
-        found: drift.observed.clone(),
-        wrote: drift.desired.clone(),
-        beside: None,
-    });
-    let log = first_line().unwrap() + &claims_line("1", claims.collect()).unwrap();
+    let claims = NewLine::claims("1", done.plan.claims());
+    let log = NewLine::FIRST.text().unwrap() + &claims.text().unwrap();
     let ledger = Ledger::read(&log).unwrap();
     let netns = namespace.netns();
     let do_all = |goal: &dyn Goal| {

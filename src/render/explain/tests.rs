@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::explain::{self, Act, Evidence, Host, Kept};
 use crate::fact::{Fact, Field, Value};
-use crate::ledger::{Claim, Ledger, claims_line, first_line};
+use crate::ledger::{Claim, Ledger, NewClaim, NewLine};
 use crate::netns::Netns;
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
@@ -65,8 +65,11 @@ fn kept() -> (Ledger, Vec<Act>) {
         wrote: Some(Value::Number(wrote)),
         beside: None,
     };
-    let claims = vec![claim(Field::RpFilter, 2, 1), claim(Field::Mtu, 9000, 1500)];
-    let text = first_line().unwrap() + &claims_line("1", claims).unwrap();
+    let claims = [claim(Field::RpFilter, 2, 1), claim(Field::Mtu, 9000, 1500)];
+    let text = NewLine::FIRST.text().unwrap()
+        + &NewLine::claims("1", claims.iter().map(NewClaim::from))
+            .text()
+            .unwrap();
     let act = Act {
         time: 1_795_197_349,
         actor: "uid 0, pid 812: netkeel apply".into(),

@@ -20,20 +20,32 @@ impl Links {
                 wants.when_absent(*name, &Path::of(&["link", &rule.id]));
             }
             for setting in &rule.settings {
-                self.want(*name, host.links.get(name), setting, rule, true, wants);
+                if let Some((fact, want)) = self.want(*name, host.links.get(name), setting, rule, true, wants)
+                {
+                    wants.add_wanted(fact, &setting.wanted, want);
+                }
             }
         }
         let mut told = BTreeSet::new();
+        let mut found = Vec::new();
         for (name, link) in &host.links {
             if wants.made.contains(name) {
                 continue;
             }
-            self.matched(*name, link, &mut told, wants);
+            self.matched(*name, link, &mut told, &mut found, wants);
         }
+        wants.add_all(found);
     }
 
-    /// Adds what the matches want of one interface.
-    fn matched(&self, name: LinkName, link: &Link, told: &mut BTreeSet<(Span, Span)>, wants: &mut Wants) {
+    /// Finds what the matches want of one interface.
+    fn matched(
+        &self,
+        name: LinkName,
+        link: &Link,
+        told: &mut BTreeSet<(Span, Span)>,
+        found: &mut Vec<(Fact, Want)>,
+        wants: &mut Wants,
+    ) {
         let mut taken: Vec<(&Setting, &Rule)> = Vec::new();
         let exact = self.exact.get(&name);
         for (_, rule) in self
@@ -45,7 +57,8 @@ impl Links {
                 if exact.is_some_and(|exact| exact.settings.iter().any(|own| own.field == setting.field)) {
                     continue;
                 }
-                if left_alone(name, wants) {
+                // Asked once: what is taken was asked about.
+                if taken.is_empty() && left_alone(name, wants) {
                     return;
                 }
                 match taken.iter().find(|(other, _)| other.field == setting.field) {
@@ -56,7 +69,14 @@ impl Links {
                         }
                     }
                     None => {
-                        self.want(name, Some(link), setting, rule, false, wants);
+                        match (
+                            self.want(name, Some(link), setting, rule, false, wants),
+                            &setting.wanted,
+                        ) {
+                            (Some(want), Wanted::Value(..)) => found.push(want),
+                            (Some((fact, want)), wanted) => wants.add_wanted(fact, wanted, want),
+                            (None, _) => {}
+                        }
                         taken.push((setting, rule));
                     }
                 }
@@ -64,6 +84,7 @@ impl Links {
         }
     }
 
+    /// The want that a setting is of an interface; none where the device cannot take it.
     fn want(
         &self,
         name: LinkName,
@@ -72,24 +93,15 @@ impl Links {
         rule: &Rule,
         named: bool,
         wants: &mut Wants,
-    ) {
+    ) -> Option<(Fact, Want)> {
         if setting.field == Field::PodMtu {
             if let Wanted::Value(Value::Text(text), _) = &setting.wanted
                 && let Some(mtu) = PodMtu::read(text)
             {
                 wants.wish_for_pod(name, mtu, setting.span, setting.path.clone());
             }
-            return;
+            return None;
         }
-        let want = Want {
-            value: setting.wanted.value(),
-            span: setting.span,
-            path: setting.path.clone(),
-            named,
-            permits_ipv6_loss: rule.allow_ipv6_loss,
-            derivation: setting.wanted.derivation(),
-        };
-        let fact = Fact::link(&self.netns, name, setting.field);
         if let (Wanted::Value(Value::Number(mtu), _), Some(link)) = (&setting.wanted, link)
             && setting.field == Field::Mtu
             && let Some(message) = link.refuses_mtu(name, *mtu)
@@ -102,15 +114,23 @@ impl Links {
             if !told {
                 wants.diagnostics.add(setting.span, &*setting.path, message);
             }
-            return;
+            return None;
         }
-        wants.add_wanted(fact, &setting.wanted, want);
+        let want = Want {
+            value: setting.wanted.value(),
+            span: setting.span,
+            path: setting.path.clone(),
+            named,
+            permits_ipv6_loss: rule.allow_ipv6_loss,
+            derivation: setting.wanted.derivation(),
+        };
+        Some((Fact::link(&self.netns, name, setting.field), want))
     }
 }
 
 /// Interfaces that a glob must not reach.
 fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
-    let text = name.to_string();
+    let text = name.as_text();
     if let Some(reason) = selector::refusal(&text) {
         let message = format!("a match meets it and netkeel leaves it alone: {reason}");
         wants.findings.add(

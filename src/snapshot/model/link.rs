@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{Change, IPV4_MIN_MTU, IPV6_MIN_MTU, Model};
 use crate::fact::{Fact, Field};
 use crate::link_name::LinkName;
-use crate::op::Target;
+use crate::op::{Op, Target};
 use crate::snapshot::Link;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
@@ -44,7 +44,7 @@ impl Model {
         ];
         let addresses = gone.addresses.iter().map(|address| Field::Address(*address));
         for field in addresses.chain(FIELDS) {
-            let from = gone.get(field, &self.host).value();
+            let from = gone.get(field, self.host.families).value();
             changes.push(Change {
                 fact: Fact::link(&self.host.netns, name, field),
                 from,
@@ -138,6 +138,21 @@ impl Model {
         for (upper, mtu) in self.stack.mtu_changed(name, before, mtu, &self.host) {
             self.set_mtu(upper, mtu, changes);
         }
+    }
+}
+
+impl Model {
+    /// An op of the kind that changes nothing beside its own fact, wherever the plan stands: an MTU
+    /// that no other device follows and that neither IPv4 nor IPv6 depends on.
+    pub fn changes_one_fact(&self, op: &Op) -> bool {
+        let Op::SetMtu { target, mtu } = op else {
+            return false;
+        };
+        let Some(link) = self.host.links.get(&target.name) else {
+            return false;
+        };
+        let between = |limit| crosses(link.mtu, *mtu, limit) || crosses(*mtu, link.mtu, limit);
+        link.master.is_none() && !self.stack.carries(link) && !between(IPV4_MIN_MTU) && !between(IPV6_MIN_MTU)
     }
 }
 

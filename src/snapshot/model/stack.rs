@@ -77,6 +77,15 @@ impl Stack {
         stack
     }
 
+    /// Other devices stand on it, or it is a bridge.
+    pub(super) fn carries(&self, link: &Link) -> bool {
+        self.bridges.contains_key(&link.index)
+            || self
+                .uppers
+                .get(&link.index)
+                .is_some_and(|uppers| !uppers.is_empty())
+    }
+
     /// The devices that go with one.
     pub(super) fn goes_with(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {
         let Some(link) = host.links.get(&name) else {

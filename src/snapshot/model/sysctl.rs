@@ -105,8 +105,12 @@ impl Model {
             .map(|(name, _)| *name)
             .filter(|name| !self.addressed.contains(name) && !firm.contains(name))
             .collect();
+        let field = Field::of_sysctl("ipv4", leaf);
         for name in follow {
-            let fact = Fact::sysctl(&self.host.netns, &SysctlKey::conf("ipv4", name, leaf));
+            let fact = match field {
+                Some(field) => Fact::link(&self.host.netns, name, field),
+                None => Fact::sysctl(&self.host.netns, &SysctlKey::conf("ipv4", name, leaf)),
+            };
             self.set_fact(&fact, Some(value), changes);
         }
     }

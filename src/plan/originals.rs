@@ -1,0 +1,60 @@
+//! What facts were before a plan. Of those that differ from what is wanted the drift says it, so
+//! that only the others, which an op changes beside its own, are kept anew.
+
+use std::collections::BTreeMap;
+
+use super::Drift;
+use crate::fact::{Fact, Value};
+use crate::snapshot::Change;
+
+/// The values that facts had before the plan, of those that it has changed so far.
+pub(super) struct Originals<'a> {
+    /// In the order of the facts.
+    drift: &'a [Drift],
+    others: BTreeMap<Fact, Option<Value>>,
+}
+
+/// Where the value of a changed fact before the plan is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is a fact that differs from what is wanted.
+    Drifts,
+    /// It was as it should be, or nobody wants it.
+    Other,
+}
+
+impl<'a> Originals<'a> {
+    /// `drift` is in the order of the facts.
+    pub(super) fn new(drift: &'a [Drift]) -> Self {
+        Originals {
+            drift,
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what a fact was, unless it was changed before.
+    pub(super) fn note(&mut self, change: &Change) -> Known {
+        if drift_of(self.drift, &change.fact).is_some() {
+            return Known::Drifts;
+        }
+        if !self.others.contains_key(&change.fact) {
+            self.others.insert(change.fact.clone(), change.from.clone());
+        }
+        Known::Other
+    }
+
+    /// What a fact was; the inner none stands for one that was not there. The outer none means that
+    /// the plan did not change it so far.
+    pub(super) fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
+        match drift_of(self.drift, fact) {
+            Some(drift) => Some(drift.observed.as_ref()),
+            None => self.others.get(fact).map(Option::as_ref),
+        }
+    }
+}
+
+/// What is to become of a fact; `drift` is in the order of the facts.
+pub(super) fn drift_of<'a>(drift: &'a [Drift], fact: &Fact) -> Option<&'a Drift> {
+    let at = drift.binary_search_by(|drift| drift.fact.cmp(fact)).ok()?;
+    drift.get(at)
+}
