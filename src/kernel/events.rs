@@ -20,6 +20,9 @@ const GROUPS: [u32; 5] = [1, 5, 9, 24, 25];
 /// `struct netconfmsg`, bytes, padded.
 const NETCONF_FIXED: usize = 4;
 
+/// Of include/uapi/linux/rtnetlink.h; libc has it for glibc alone.
+const RTM_DELNETCONF: u16 = 81;
+
 /// Attributes of netconf (include/uapi/linux/netconf.h).
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
@@ -118,7 +121,7 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
         libc::RTM_DELLINK => Some(Heard::Gone(index()?)),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Heard::Touched(index()?)),
         libc::RTM_NEWNETCONF => Some(netconf(message.payload)?),
-        libc::RTM_DELNETCONF => None,
+        RTM_DELNETCONF => None,
         kind if i32::from(kind) == libc::NLMSG_OVERRUN => Some(Heard::Lost),
         _ => None,
     })
