@@ -16,6 +16,7 @@ mod observe;
 mod output;
 mod pause;
 mod plan;
+mod pods;
 mod recover;
 mod release;
 mod render;
@@ -78,6 +79,7 @@ enum Verb {
     #[command(name = "wireguard-mtu")]
     WireguardMtu(wireguard_mtu::Arguments),
     Observe(observe::Arguments),
+    Pods(pods::Arguments),
     Render(render::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
+        Verb::Pods(arguments) => pods::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),

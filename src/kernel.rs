@@ -32,6 +32,7 @@ pub use host::Host;
 pub use live::Live;
 pub use model::Modelled;
 pub use netns::inside;
+pub use pod::pod_names;
 
 use crate::error::Error;
 use crate::op::Op;

@@ -47,6 +47,7 @@ pub mod op;
 pub mod packet;
 pub mod persist;
 pub mod plan;
+pub mod pods;
 pub mod reconcile;
 pub mod render;
 pub mod replication;

@@ -6,6 +6,7 @@ pub mod json;
 pub mod markdown;
 pub mod mtu;
 pub mod paint;
+pub mod pods;
 pub mod text;
 pub mod utc;
 

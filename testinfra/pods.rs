@@ -188,6 +188,19 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     Applied: 5 writes; looked again and found nothing left.
     ");
     assert!(node.mtus(2).starts_with("host 1460 pod 1440"), "{}", node.mtus(2));
+    let pods = |arguments: &[&str]| node.netkeel(&[&["pods"], arguments].concat());
+    insta::assert_snapshot!(pods(&["-f", "pods.yaml"]).1, @"
+    HOST END  MTU   POD END  MTU   ROUTE  WANTED     POD
+    cali1     1460  eth0     1500  -      1460       /run/netns/pod1  stale; a virtual machine has its own interface behind it
+    cali2     1460  eth0     1440  1440   1460/1440  /run/netns/pod2
+    lxc0      1460  eth0     1500  1500   1460       /run/netns/pod0  stale; Cilium's agent keeps it
+
+    3 pods, 2 stale.
+    ");
+    assert_eq!(pods(&["-f", "pods.yaml", "--detailed-exitcode"]).0, 2);
+    let (_, json) = pods(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[2]["pod_mtu"], 1500, "{json:#}");
     // And one end that is to stay.
     node.document("version: 1\nlink:\n  cali2: { mtu: 1400, pod_mtu: leave }\n");
     assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);

@@ -1,6 +1,7 @@
 //! The other ends of veths, in pods: found by the kernel's namespace ids, read from outside, and
 //! written by a thread that goes in.
 
+mod name;
 mod route;
 mod sandbox;
 
@@ -12,6 +13,8 @@ use std::thread;
 use ipnet::{IpNet, Ipv6Net};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
+
+pub use name::pod_names;
 
 use super::link::{self, Row};
 use super::netlink::Socket;

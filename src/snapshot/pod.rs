@@ -94,6 +94,18 @@ impl Sandbox {
 }
 
 impl PodEnd {
+    /// Why netkeel does not write it, and what to do instead.
+    pub fn left_alone(&self) -> Option<(&'static str, &'static str)> {
+        match (self.kept_by, &self.sandbox) {
+            (Some(keeper), _) => Some(keeper.words()),
+            (None, None) => Some((
+                "nothing that can be seen from here leads into its network namespace",
+                "run netkeel in the host's PID namespace (hostPID), with /run/netns",
+            )),
+            (None, Some(_)) => None,
+        }
+    }
+
     /// The largest packet that leaves by it, in bytes, headers of IP included. Where routes say
     /// less than the device, as Cilium's do, they decide.
     pub fn largest_packet(&self) -> u32 {

@@ -4,7 +4,7 @@ use super::{Want, Wants};
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
-use crate::snapshot::{PodEnd, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::source::Span;
 
 /// What a document says of the other end of a veth.
@@ -110,7 +110,7 @@ impl Wants {
             self.add(of(Field::PodMtu), want(value));
             return;
         };
-        if let Some(why) = kept(pod) {
+        if let Some(why) = pod.left_alone() {
             let is = pod.largest_packet();
             if value != Value::Number(is.into()) {
                 let message = format!(
@@ -129,17 +129,5 @@ impl Wants {
             }
         }
         self.add(of(Field::PodMtu), want(value));
-    }
-}
-
-/// Why a pod's end is not written, and what to do instead.
-fn kept(pod: &PodEnd) -> Option<(&'static str, &'static str)> {
-    match (pod.kept_by, &pod.sandbox) {
-        (Some(keeper), _) => Some(keeper.words()),
-        (None, None) => Some((
-            "nothing that can be seen from here leads into its network namespace",
-            "run netkeel in the host's PID namespace (hostPID), with /run/netns",
-        )),
-        (None, Some(_)) => None,
     }
 }

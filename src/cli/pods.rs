@@ -1,0 +1,99 @@
+//! `netkeel pods`: both ends of every veth that leads into a pod, and what they should be.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::arguments::{DEFAULT_DOCUMENTS, Documents};
+use super::load::load;
+use super::plan::read_snapshot;
+use super::{exit, output};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::{Kernel, Live, pod_names};
+use crate::pods::pods;
+use crate::render::paint::Paint;
+use crate::render::pods::table;
+use crate::snapshot::Scope;
+
+/// Lists the veths that lead into other namespaces: the MTU of both ends and of the routes in the
+/// pod, what documents want of them, and why one is left alone. One that is not as it should be is
+/// stale; without documents, one whose ends do not go together. Writes nothing.
+///
+/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when one is stale.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Look at a saved snapshot instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    snapshot: Option<PathBuf>,
+    /// Exit with 2 when a pod is stale.
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
+    let netns = saved
+        .as_ref()
+        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    let files = &arguments.documents.files;
+    let named = files
+        .iter()
+        .any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists());
+    let loaded = match named {
+        true => match load(&arguments.documents, netns.clone())? {
+            Some(loaded) => Some(loaded),
+            None => return Ok(exit::ERROR),
+        },
+        false => None,
+    };
+    let mut scope = Scope {
+        pods: true,
+        ..Scope::default()
+    };
+    if let Some(loaded) = &loaded {
+        scope.extend(loaded.document.scope());
+    }
+    let names = match saved {
+        Some(_) => Default::default(),
+        None => pod_names(),
+    };
+    let host = match saved {
+        Some(saved) => saved,
+        None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
+    };
+    let wants = loaded.as_ref().map(|loaded| loaded.document.wants(&host));
+    if let (Some(wants), Some(loaded)) = (&wants, &loaded)
+        && !wants.diagnostics.is_empty()
+    {
+        output::diagnostics(&wants.diagnostics, &loaded.sources);
+        return Ok(exit::ERROR);
+    }
+    let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
+    if arguments.json {
+        let json = serde_json::to_value(&found).map_err(|error| {
+            Error::new(
+                ErrorKind::Unreadable,
+                format!("the pods cannot be written as JSON: {error}"),
+            )
+        })?;
+        output::print(&output::pretty(&json))?;
+    } else {
+        output::print(&table(&found, Paint(output::stdout_colour())))?;
+    }
+    output::problems(&host.problems);
+    if !host.problems.is_empty() {
+        return Ok(exit::ERROR);
+    }
+    let stale = found.iter().any(|pod| pod.stale);
+    Ok(if stale && arguments.detailed_exitcode {
+        exit::CHANGES
+    } else {
+        exit::OK
+    })
+}
