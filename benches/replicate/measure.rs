@@ -110,25 +110,29 @@ pub fn costs(world: &World, running: &Running, rate: u32, copies: u32) -> Costs 
     }
 }
 
-/// The highest rate at which every event came to all its copies, in steps of an eighth.
+/// Tries at each rate: a moment in which the machine is busy with other things fails one.
+const TRIES: u32 = 3;
+
+/// The highest rate at which every event came to all its copies, in steps of a quarter.
 pub fn without_loss(world: &World, kind: &Subject, copies: u32) -> u64 {
+    let mut running = kind.start(world, copies, false);
     let mut best = 0;
     let mut rate = 16_000;
-    let mut running = kind.start(world, copies, false);
     while rate < 1_000_000 {
-        let before = quiet(world);
-        let events = generate(world, rate, Duration::from_secs(1));
-        running.poll();
-        let sent = quiet(world) - before;
-        if sent != events * u64::from(copies) {
-            break;
+        let passed = (0..TRIES).find_map(|_| {
+            let before = quiet(world);
+            let events = generate(world, rate, Duration::from_secs(1));
+            running.poll();
+            let sent = quiet(world) - before;
+            // The generator may not reach what it is asked for.
+            let reached = events * 100 >= u64::from(rate) * 97;
+            (reached && sent == events * u64::from(copies)).then_some(events)
+        });
+        match passed {
+            Some(events) => best = events,
+            None => break,
         }
-        // The generator may not reach what it is asked for.
-        if events <= best {
-            break;
-        }
-        best = events;
-        rate += rate / 8;
+        rate += rate / 4;
     }
     best
 }
