@@ -3,6 +3,8 @@
 //!
 //! Needs root, iproute2 and nftables, and fails without them.
 
+#[path = "replicate/frames.rs"]
+mod frames;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "replicate/process.rs"]
