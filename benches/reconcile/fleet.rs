@@ -22,7 +22,7 @@ const PREFIX: &str = "netkeel-bench-";
 /// Where netkeel keeps what it knows of namespaces.
 const STATE: &str = "/run/netkeel/netns";
 
-/// What is wanted of them.
+/// What is wanted of them. What they are compared with writes one end of each, and so does this.
 const DOCUMENT: &str = "\
 version: 1
 persist: false
@@ -30,7 +30,7 @@ sysctl:
   net.ipv4.conf.all.rp_filter: 0
   net.ipv4.conf.default.rp_filter: 1
 link:
-  pods: { match: { name: \"cali*\" }, mtu: 1460, rp_filter: strict }
+  pods: { match: { name: \"cali*\" }, mtu: 1460, pod_mtu: leave, rp_filter: strict }
 ";
 
 /// Longest wait until the kernel has found the IPv6 addresses to be unique.

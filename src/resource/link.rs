@@ -18,7 +18,7 @@ use crate::snapshot::{Scope, Snapshot};
 use crate::source::text::quoted;
 use crate::source::{Data, Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::Wants;
+use crate::want::{PodMtu, Wants};
 
 /// The kind `link`.
 pub struct Kind;
@@ -198,6 +198,21 @@ struct Rule {
     allow_ipv6_loss: bool,
 }
 
+impl Rule {
+    /// The other end of a veth follows this one, unless it is to be left as it is. An exact name that
+    /// says otherwise says so by a setting of its own.
+    fn wants_of_pods(&self) -> bool {
+        let of_pod = |setting: &&Setting| setting.field == fact::Field::PodMtu;
+        match self.settings.iter().find(of_pod) {
+            Some(setting) => setting.wanted.value() != Value::Text(PodMtu::LEAVE.into()),
+            None => self
+                .settings
+                .iter()
+                .any(|setting| setting.field == fact::Field::Mtu),
+        }
+    }
+}
+
 /// One wanted field.
 #[derive(Debug)]
 struct Setting {
@@ -342,6 +357,7 @@ impl Links {
 impl Section for Links {
     fn scope(&self, scope: &mut Scope) {
         scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
+        scope.pods |= self.rules().any(Rule::wants_of_pods);
         for setting in self.rules().flat_map(|rule| &rule.settings) {
             match (setting.field, &setting.wanted) {
                 (fact::Field::RpFilter, _) => {
@@ -350,11 +366,7 @@ impl Section for Links {
                         .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
                     scope.families.ipv4 = true;
                 }
-                (fact::Field::Mtu, wanted) => {
-                    wanted.scope_of_mtu(scope);
-                    scope.pods = true;
-                }
-                (fact::Field::PodMtu, _) => scope.pods = true,
+                (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
                 // IPv6 addresses go with an interface that goes down, also to undo its going up.
                 (fact::Field::Up, _) => scope.families.ipv6 = true,
                 _ => {}

@@ -27,11 +27,14 @@ pub(super) struct Wish {
 }
 
 impl PodMtu {
+    /// The word for what is not touched.
+    pub const LEAVE: &str = "leave";
+
     /// Reads one of `same`, `leave` and bytes.
     pub fn read(text: &str) -> Option<Self> {
         match text {
             "same" => Some(PodMtu::Same),
-            "leave" => Some(PodMtu::Leave),
+            PodMtu::LEAVE => Some(PodMtu::Leave),
             bytes => bytes.parse().ok().map(PodMtu::Bytes),
         }
     }
@@ -46,10 +49,17 @@ impl Wants {
     /// Wants the other end of each veth to be as its document says, once the MTU of this end is
     /// known: by default the same.
     pub fn settle_pods(&mut self, host: &Snapshot) {
+        let leave = |name| matches!(self.pods.get(&name), Some(wish) if wish.mtu == PodMtu::Leave);
+        let has_pod = |name| {
+            host.links
+                .get(&name)
+                .is_some_and(|link| link.peer_netns.is_some())
+        };
         let same: Vec<(Fact, Want)> = self
             .facts
             .iter()
             .filter(|(fact, _)| fact.field == Field::Mtu && matches!(fact.object, Object::Link(_)))
+            .filter(|(fact, _)| fact.link_name().is_some_and(|name| !leave(name) && has_pod(name)))
             .map(|(fact, want)| (fact.clone(), want.clone()))
             .collect();
         let mut settled = std::collections::BTreeSet::new();
@@ -57,9 +67,6 @@ impl Wants {
             let Some(name) = fact.link_name() else { continue };
             let wish = self.pods.get(&name).cloned();
             let (value, want) = match wish {
-                Some(Wish {
-                    mtu: PodMtu::Leave, ..
-                }) => continue,
                 Some(Wish {
                     mtu: PodMtu::Bytes(bytes),
                     span,
@@ -129,5 +136,39 @@ impl Wants {
             }
         }
         self.add(of(Field::PodMtu), want(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::document::Document;
+    use crate::error::Diagnostics;
+    use crate::netns::Netns;
+    use crate::source::Sources;
+
+    #[test]
+    fn pods_are_read_unless_all_that_have_an_mtu_leave_them() {
+        let reads_pods = |links: &str| {
+            let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+            let text = format!("version: 1\nlink:\n{links}");
+            let node = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
+            let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+            assert!(diagnostics.is_empty(), "{diagnostics:?}");
+            document.scope().pods
+        };
+        let all = "  all-pods: { match: { name: \"cali*\" }, mtu: 1460, pod_mtu: leave }\n";
+        assert!(!reads_pods(all));
+        assert!(!reads_pods("  eth0: { rp_filter: strict }\n"));
+        for follows in [
+            "mtu: 1400",
+            "pod_mtu: same",
+            "pod_mtu: 1400",
+            "mtu: 1400, pod_mtu: same",
+        ] {
+            assert!(
+                reads_pods(&format!("{all}  cali1: {{ {follows} }}\n")),
+                "{follows}"
+            );
+        }
     }
 }
