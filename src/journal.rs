@@ -14,8 +14,9 @@ use crate::netns::Netns;
 use crate::op::Op;
 use crate::plan::{Drift, Plan, Step, Undo};
 
-/// The version of the journal's format; a newer one is refused.
-pub const FORMAT: u32 = 1;
+/// The version of the journal's format; a newer one is refused. In format 1 what is absent stood
+/// there as null, and what nothing loses as an empty list.
+pub const FORMAT: u32 = 2;
 
 /// The line that stands for an op that is about to be executed.
 pub const MARK: &str = ".\n";
@@ -383,7 +384,32 @@ mod tests {
             Journal::read(&newer)
                 .unwrap_err()
                 .message
-                .contains("reads up to 1")
+                .contains("reads up to 2")
         );
+    }
+
+    /// As the netkeel that had format 1 wrote it.
+    const OF_FORMAT_1: &str = r#"{"format":1,"transaction":"t1","boot":"b1","netns":null,"owner":"default","document":"d1","actor":"root (pid 1)"}
+{"steps":[{"op":{"op":"set-mtu","target":{"netns":null,"index":3,"name":"cali1"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"netns":null,"index":3,"name":"cali1"},"mtu":1500}],"loses":[]},"fact":{"netns":null,"object":{"link":"cali1"},"field":"mtu"},"found":1500,"desired":1460},{"op":{"op":"write-sysctl","netns":null,"key":"net/ipv4/tcp_mtu_probing","value":"1","link":null},"undo":{"ops":[{"op":"write-sysctl","netns":null,"key":"net/ipv4/tcp_mtu_probing","value":"0","link":null}],"loses":[]},"fact":{"netns":null,"object":{"sysctl":"net/ipv4/tcp_mtu_probing"},"field":"value"},"found":"0","desired":null}]}
+.
+.
+"#;
+
+    #[test]
+    fn an_older_format_is_read() {
+        let journal = Journal::read(OF_FORMAT_1).unwrap().unwrap();
+        assert_eq!((journal.begun, journal.entries.len()), (2, 2));
+        assert_eq!(journal.entries[0].fact, step("cali1", 1500, 1460).fact);
+        let undo: Vec<String> = journal.undo().flatten().map(ToString::to_string).collect();
+        assert_eq!(
+            undo,
+            [
+                "sysctl -w net.ipv4.tcp_mtu_probing=0",
+                "ip link set dev cali1 mtu 1500"
+            ]
+        );
+        let claims: Vec<NewClaim<'_>> = journal.claims().collect();
+        assert_eq!(claims.len(), 1, "a step that only keeps a value claims nothing");
+        assert_eq!(claims[0].found, Some(&Value::Number(1500)));
     }
 }

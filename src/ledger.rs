@@ -1,15 +1,20 @@
 //! Who holds which fact: for each field that netkeel wrote, the value found before, so that it can
 //! be given back. Stored as a log of lines, compacted now and then.
 
+mod line;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
+use line::Line;
+pub use line::NewLine;
 
-/// The version of the ledger's format; a newer one is refused.
-pub const FORMAT: u32 = 1;
+/// The version of the ledger's format; a newer one is refused. In format 1 each claim stood alone.
+pub const FORMAT: u32 = 2;
 
 /// A fact that an owner holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,14 +22,14 @@ pub struct Claim {
     /// The fact.
     pub fact: Fact,
     /// Who.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// What it was before netkeel first wrote it; none when it was not there.
     pub found: Option<Value>,
     /// What netkeel wrote last; none when it took the fact away.
     pub wrote: Option<Value>,
     /// Not netkeel wrote it: the kernel changed it with this fact, which netkeel wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub beside: Option<Fact>,
+    pub beside: Option<Box<Fact>>,
 }
 
 /// A [`Claim`] on its way to the log. It borrows, since a plan can claim twenty thousand.
@@ -57,27 +62,9 @@ impl<'a> From<&'a Claim> for NewClaim<'a> {
             owner,
             found: found.as_ref(),
             wrote: wrote.as_ref(),
-            beside: beside.as_ref(),
+            beside: beside.as_deref(),
         }
     }
-}
-
-/// One line of the log as it is read; see also [`NewLine`].
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Line {
-    /// The first line.
-    Format(u32),
-    /// Facts that an apply wrote; void when that apply was undone.
-    Claims { transaction: String, claims: Vec<Claim> },
-    /// An apply was undone: its claims never were, and what it released is held as before.
-    Void { transaction: String },
-    /// Facts that an apply gave back; not so when that apply was undone.
-    Released {
-        #[serde(default)]
-        transaction: String,
-        facts: Vec<Fact>,
-    },
 }
 
 /// All claims that hold.
@@ -89,6 +76,8 @@ pub struct Ledger {
     committed: BTreeSet<String>,
     /// Lines that no longer matter: a reason to compact.
     stale: usize,
+    /// The log is of an older format.
+    older: bool,
 }
 
 impl Ledger {
@@ -127,13 +116,23 @@ impl Ledger {
     fn take(&mut self, lines: Vec<Line>, void: &BTreeSet<String>) {
         for line in lines {
             match line {
-                Line::Format(_) => {}
-                Line::Claims { transaction, claims } if !void.contains(&transaction) => {
+                Line::Format(format) => self.older = format < FORMAT,
+                Line::Held { transaction, .. }
+                | Line::Claims { transaction, .. }
+                | Line::Released { transaction, .. }
+                    if void.contains(&transaction) =>
+                {
+                    self.stale += 1;
+                }
+                Line::Held { transaction, runs } => {
+                    self.committed.insert(transaction);
+                    self.add(runs.into_iter().flatten());
+                }
+                Line::Claims { transaction, claims } => {
                     self.committed.insert(transaction);
                     self.add(claims);
                 }
-                Line::Claims { .. } | Line::Void { .. } => self.stale += 1,
-                Line::Released { transaction, .. } if void.contains(&transaction) => self.stale += 1,
+                Line::Void { .. } => self.stale += 1,
                 Line::Released { facts, .. } => {
                     self.stale += 1;
                     let facts: BTreeSet<Fact> = facts.into_iter().collect();
@@ -158,7 +157,7 @@ impl Ledger {
     }
 
     /// A later claim of the same fact keeps what was found first.
-    fn add(&mut self, claims: Vec<Claim>) {
+    fn add(&mut self, claims: impl IntoIterator<Item = Claim>) {
         self.claims.extend(claims);
         // Stable, and quick on what is sorted already: an apply claims in the order of the facts.
         self.claims.sort_by(|a, b| a.fact.cmp(&b.fact));
@@ -169,7 +168,7 @@ impl Ledger {
             if same && (later.beside.is_none() || later.owner == held.owner) {
                 held.beside = held.beside.take().and(later.beside.take());
                 held.wrote = later.wrote.take();
-                held.owner = std::mem::take(&mut later.owner);
+                held.owner = later.owner.clone();
             }
             same
         });
@@ -184,7 +183,7 @@ impl Ledger {
 
     /// What an owner holds.
     pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
-        self.claims.iter().filter(move |claim| claim.owner == owner)
+        self.claims.iter().filter(move |claim| *claim.owner == *owner)
     }
 
     /// All that is held, in the order of the facts.
@@ -194,7 +193,7 @@ impl Ledger {
 
     /// Nobody else holds anything.
     pub fn is_only_of(&self, owner: &str) -> bool {
-        self.claims.iter().all(|claim| claim.owner == owner)
+        self.claims.iter().all(|claim| *claim.owner == *owner)
     }
 
     /// An apply was committed, as far as the log goes back.
@@ -204,12 +203,13 @@ impl Ledger {
 
     /// All owners.
     pub fn owners(&self) -> BTreeSet<&str> {
-        self.claims.iter().map(|claim| claim.owner.as_str()).collect()
+        self.claims.iter().map(|claim| &*claim.owner).collect()
     }
 
-    /// Most of the log does not matter any more.
+    /// Most of the log does not matter any more, or it is of an older format: nothing of this one
+    /// may be added to a log that a netkeel which does not know it would begin to read.
     pub fn wants_compacting(&self) -> bool {
-        self.stale > 64 && self.stale > self.claims.len()
+        self.older || (self.stale > 64 && self.stale > self.claims.len())
     }
 
     /// The log that says the same in the fewest lines.
@@ -234,74 +234,6 @@ fn newer(text: &str) -> Option<Error> {
         )
         .hint("use the netkeel that wrote it, or a newer one")
     })
-}
-
-/// A line on its way to the log; it reads back as a [`Line`].
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NewLine<'a, C: Serialize> {
-    /// The first line.
-    Format(u32),
-    /// Adds claims.
-    Claims {
-        /// The apply.
-        transaction: &'a str,
-        /// What it claims.
-        claims: C,
-    },
-    /// Voids the claims of an apply.
-    Void {
-        /// The apply.
-        transaction: &'a str,
-    },
-    /// Gives facts back.
-    Released {
-        /// The apply.
-        transaction: &'a str,
-        /// The facts.
-        facts: C,
-    },
-}
-
-impl<'a> NewLine<'a, ()> {
-    /// The first line of a log.
-    pub const FIRST: Self = NewLine::Format(FORMAT);
-
-    /// The line that voids what an apply claimed and released.
-    pub fn void(transaction: &'a str) -> Self {
-        NewLine::Void { transaction }
-    }
-}
-
-impl<'a, C: Iterator<Item = NewClaim<'a>> + Clone> NewLine<'a, Each<C>> {
-    /// The line that adds claims.
-    pub fn claims(transaction: &'a str, claims: C) -> Self {
-        let claims = Each(claims);
-        NewLine::Claims { transaction, claims }
-    }
-}
-
-impl<'a, F: Iterator<Item = &'a Fact> + Clone> NewLine<'a, Each<F>> {
-    /// The line that gives facts back.
-    pub fn released(transaction: &'a str, facts: F) -> Self {
-        let facts = Each(facts);
-        NewLine::Released { transaction, facts }
-    }
-}
-
-impl<C: Serialize> NewLine<'_, C> {
-    /// The line as text.
-    ///
-    /// # Errors
-    /// Never in practice: all of it can be written as JSON.
-    pub fn text(&self) -> Result<String, Error> {
-        let mut text = serde_json::to_string(self).map_err(|error| {
-            let message = format!("a line of the ledger cannot be written: {error}");
-            Error::new(ErrorKind::Unreadable, message)
-        })?;
-        text.push('\n');
-        Ok(text)
-    }
 }
 
 /// A list that is written one by one, without being made first.
@@ -391,10 +323,47 @@ mod tests {
             assert_eq!(Ledger::read(&text[..cut]).unwrap().owners().len(), 0);
         }
         assert!(
-            Ledger::read("{\"format\":2}\n{\"unknown\":1}\n")
+            Ledger::read("{\"format\":3}\n{\"unknown\":1}\n")
                 .unwrap_err()
                 .message
-                .contains("format 2")
+                .contains("format 3")
         );
+    }
+
+    /// As the netkeel that had format 1 wrote it.
+    const OF_FORMAT_1: &str = r#"{"format":1}
+{"claims":{"transaction":"1","claims":[{"fact":{"netns":null,"object":{"link":"eth0"},"field":"mtu"},"owner":"a","found":1500,"wrote":1460},{"fact":{"netns":null,"object":{"sysctl":"net/ipv4/tcp_mtu_probing"},"field":"value"},"owner":"b","found":"0","wrote":null}]}}
+"#;
+
+    #[test]
+    fn an_older_format_is_read_and_brought_up_to_date() {
+        let ledger = Ledger::read(OF_FORMAT_1).unwrap();
+        assert_eq!(
+            ledger.of("a").collect::<Vec<_>>(),
+            [&claim("eth0", "a", 1500, 1460)]
+        );
+        let sysctl = ledger.of("b").next().unwrap();
+        assert_eq!(sysctl.found, Some(Value::Text("0".into())));
+        assert_eq!(sysctl.wrote, None);
+        assert!(ledger.wants_compacting(), "nothing of format 2 may follow");
+        let now = Ledger::read(&ledger.compact().unwrap()).unwrap();
+        assert_eq!(now.claims, ledger.claims);
+        assert!(!now.wants_compacting());
+    }
+
+    #[test]
+    fn what_is_alike_stands_once_and_what_is_claimed_twice_keeps_its_order() {
+        let names: Vec<String> = (0..100).map(|number| format!("cali{number:02}")).collect();
+        let alike: Vec<Claim> = names.iter().map(|name| claim(name, "a", 1500, 1460)).collect();
+        let again = [claim("cali07", "a", 1460, 1400), claim("cali03", "a", 1460, 1400)];
+        let line = claims_line("1", &[&alike[..], &again].concat());
+        assert!(line.len() < 100 * 16, "{line}");
+        let ledger = Ledger::read(&log(&[line])).unwrap();
+        assert_eq!(ledger.of("a").count(), 100);
+        for name in ["cali03", "cali07"] {
+            let fact = claim(name, "a", 0, 0).fact;
+            assert_eq!(ledger.get(&fact), Some(&claim(name, "a", 1500, 1400)));
+        }
+        assert_eq!(ledger.get(&alike[5].fact), Some(&alike[5]));
     }
 }

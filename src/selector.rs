@@ -160,11 +160,10 @@ pub fn is_ovs_tunnel(name: &[u8]) -> bool {
 
 /// Who makes and keeps an interface that a glob must not reach; naming it exactly is allowed.
 pub fn keeper(name: &str) -> Option<&'static str> {
-    /// Names, or prefixes ending in `*`, of devices that CNIs and their like keep.
-    const KEEPERS: &[(&str, &str)] = &[
+    /// Devices that CNIs and their like keep.
+    const NAMES: &[(&str, &str)] = &[
         ("ovn0", "kube-ovn"),
         ("mirror0", "kube-ovn"),
-        ("ovn-k8s-mp*", "OVN-Kubernetes"),
         ("br-int", "OVN"),
         ("br-ex", "OVN-Kubernetes"),
         ("vxlan.calico", "Calico"),
@@ -173,10 +172,6 @@ pub fn keeper(name: &str) -> Option<&'static str> {
         ("wg-v6.cali", "Calico"),
         ("bpfin.cali", "Calico"),
         ("bpfout.cali", "Calico"),
-        ("cilium_*", "Cilium"),
-        ("flannel.*", "flannel"),
-        ("flannel-v6.*", "flannel"),
-        ("antrea-*", "Antrea"),
         ("weave", "Weave"),
         ("datapath", "Weave"),
         ("vxlan-6784", "Weave"),
@@ -185,12 +180,16 @@ pub fn keeper(name: &str) -> Option<&'static str> {
         ("nodelocaldns", "node-local-dns"),
         ("kubespan", "Talos KubeSpan"),
     ];
-    let found = KEEPERS
-        .iter()
-        .find(|(pattern, _)| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == *pattern,
-        });
+    /// What the names of others of them begin with.
+    const PREFIXES: &[(&str, &str)] = &[
+        ("ovn-k8s-mp", "OVN-Kubernetes"),
+        ("cilium_", "Cilium"),
+        ("flannel.", "flannel"),
+        ("flannel-v6.", "flannel"),
+        ("antrea-", "Antrea"),
+    ];
+    let named = NAMES.iter().find(|(own, _)| name == *own);
+    let found = named.or_else(|| PREFIXES.iter().find(|(own, _)| name.starts_with(own)));
     found.map(|(_, keeper)| *keeper)
 }
 

@@ -53,11 +53,11 @@ pub struct Held {
 /// Who holds a fact.
 pub fn held(kept: &Kept<'_>, fact: &Fact) -> Option<Held> {
     let claim = kept.ledger?.get(fact)?;
-    let written = claim.beside.as_ref().unwrap_or(fact);
+    let written = claim.beside.as_deref().unwrap_or(fact);
     let wrote = |act: &&Act| act.commands.iter().any(|command| writes(command, written));
     Some(Held {
         fact: fact.to_string(),
-        owner: claim.owner.clone(),
+        owner: claim.owner.to_string(),
         found: shown(fact, claim.found.as_ref()),
         wrote: shown(fact, claim.wrote.as_ref()),
         with: claim.beside.as_ref().map(ToString::to_string),
@@ -190,12 +190,12 @@ mod tests {
 
     #[test]
     fn the_last_who_wrote_it_is_told() {
-        let claim = |fact: Fact, beside| Claim {
+        let claim = |fact: Fact, beside: Option<Fact>| Claim {
             fact,
             owner: "puppet".into(),
             found: Some(Value::Number(0)),
             wrote: Some(Value::Number(1)),
-            beside,
+            beside: beside.map(Box::new),
         };
         let default = Fact::sysctl(
             &Netns::CURRENT,

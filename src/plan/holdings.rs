@@ -60,11 +60,11 @@ pub(super) fn refuse_foreign(
     for (fact, want) in wants {
         let Some(claim) = ledger
             .get(fact)
-            .filter(|claim| claim.owner != owner && claim.beside.is_none())
+            .filter(|claim| *claim.owner != *owner && claim.beside.is_none())
         else {
             continue;
         };
-        if told.insert((want.span, claim.owner.as_str())) {
+        if told.insert((want.span, &*claim.owner)) {
             let message = format!("{fact} is held by the owner {}", claim.owner);
             diagnostics
                 .add(want.span, &*want.path, message)
@@ -91,7 +91,7 @@ pub(super) fn undeclared<'a>(
     let mut facts = wants.keys().peekable();
     claims.filter(move |claim| {
         while facts.next_if(|fact| **fact < claim.fact).is_some() {}
-        let with = claim.beside.as_ref();
+        let with = claim.beside.as_deref();
         facts.peek() != Some(&&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
     })
 }

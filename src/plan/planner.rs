@@ -211,10 +211,10 @@ impl<'a> Planner<'a> {
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
-                    owner: owner.to_owned(),
+                    owner: owner.into(),
                     found: change.from,
                     wrote: change.to,
-                    beside: Some(with.clone()),
+                    beside: Some(Box::new(with.clone())),
                 });
             }
         }

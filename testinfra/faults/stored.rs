@@ -113,11 +113,11 @@ fn a_damaged_or_newer_journal_is_refused_by_all_verbs() {
             let text = fs::read_to_string(path).unwrap();
             fs::write(path, text.replacen("{\"op\"", "{\"po\"", 1)).unwrap();
             all_refuse(world, VERBS, "the journal is damaged");
-            fs::write(path, text.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
+            fs::write(path, text.replacen("\"format\":2", "\"format\":3", 1)).unwrap();
             all_refuse(
                 world,
                 VERBS,
-                "the journal has format 2; this netkeel reads up to 1",
+                "the journal has format 3; this netkeel reads up to 2",
             );
             // The netkeel that can read it goes on where the other one stopped.
             fs::write(path, &text).unwrap();
@@ -133,7 +133,7 @@ fn a_ledger_of_a_newer_netkeel_is_refused_and_left_as_it_is() {
         let before = world.look();
         assert_eq!(world.netkeel(APPLY).code, 0);
         let text = fs::read_to_string(LEDGER).unwrap();
-        let newer = text.replacen("{\"format\":1}", "{\"format\":2}", 1) + "{\"of-the-future\":{}}\n";
+        let newer = text.replacen("{\"format\":2}", "{\"format\":3}", 1) + "{\"of-the-future\":{}}\n";
         assert_ne!(newer.lines().next(), text.lines().next());
         fs::write(LEDGER, &newer).unwrap();
         let verbs: Vec<&[&str]> = VERBS
@@ -144,7 +144,7 @@ fn a_ledger_of_a_newer_netkeel_is_refused_and_left_as_it_is() {
         all_refuse(
             world,
             &verbs,
-            "the ledger has format 2; this netkeel reads up to 1",
+            "the ledger has format 3; this netkeel reads up to 2",
         );
         assert_eq!(fs::read_to_string(LEDGER).unwrap(), newer);
         fs::write(LEDGER, &text[..text.len() - 1]).unwrap();

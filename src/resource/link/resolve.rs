@@ -47,6 +47,7 @@ impl Links {
         wants: &mut Wants,
     ) {
         let mut taken: Vec<(&Setting, &Rule)> = Vec::new();
+        let before = found.len();
         let exact = self.exact.get(&name);
         for (_, rule) in self
             .matches
@@ -82,6 +83,8 @@ impl Links {
                 }
             }
         }
+        // What is in the order of its facts becomes a map without being sorted.
+        found[before..].sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     }
 
     /// The want that a setting is of an interface; none where the device cannot take it.
