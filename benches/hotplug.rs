@@ -250,7 +250,7 @@ impl Place {
             run("ip", &arguments, 0)?;
         }
         let document = format!(
-            "version: 1\npersist: no\nlink:\n  pods: {{ match: {{ name: \"cali*\" }}, mtu: {MTU}, rp_filter: strict }}\n"
+            "version: 1\npersist: no\nlink:\n  pods: {{ match: {{ name: \"cali*\" }}, mtu: {MTU}, pod_mtu: leave, rp_filter: strict }}\n"
         );
         std::fs::write(place.document(), document).map_err(io_error)?;
         Ok(place)

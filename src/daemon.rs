@@ -106,5 +106,6 @@ fn interest(document: &Document) -> crate::reconcile::Interest {
     crate::reconcile::Interest {
         made: document.makes().into_iter().collect::<BTreeSet<_>>(),
         whole: document.limits.max_matches.is_some(),
+        pods: document.scope().pods,
     }
 }

@@ -41,6 +41,11 @@ const BLOCKED_LONGEST: Duration = Duration::from_secs(30);
 const FAILED: Duration = Duration::from_secs(1);
 const FAILED_LONGEST: Duration = Duration::from_secs(300);
 
+/// The other ends of veths are looked at when no interface has come or changed for so long, and no
+/// later than the second.
+const SETTLED: Duration = Duration::from_millis(250);
+const SETTLED_LONGEST: Duration = Duration::from_secs(2);
+
 /// An interface whose facts are left alone is looked at no more often than this.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,8 @@ pub struct Interest {
     pub made: BTreeSet<LinkName>,
     /// It cannot be judged by parts: it limits how many interfaces a match may find.
     pub whole: bool,
+    /// It wants something of the other ends of veths, in pods.
+    pub pods: bool,
 }
 
 /// What happens.
@@ -131,6 +138,8 @@ pub struct Reconciler {
     full: Gate,
     under_way: bool,
     next_full: Now,
+    /// When veths into pods were looked at first and last, without their other ends.
+    unsettled: Option<(Now, Now)>,
     /// When files were touched first and last.
     touched: Option<(Now, Now)>,
     load: bool,
@@ -157,6 +166,7 @@ impl Reconciler {
             full: Gate::new(3, Duration::from_secs(2)),
             under_way: false,
             next_full: Now::ZERO,
+            unsettled: None,
             touched: None,
             load: false,
             paused: None,
@@ -243,6 +253,7 @@ impl Reconciler {
     fn looking(&mut self, extent: &Extent) {
         match extent {
             Extent::All => {
+                self.unsettled = None;
                 self.all = false;
                 self.rest = false;
                 self.links.clear();
@@ -256,6 +267,12 @@ impl Reconciler {
         self.under_way = false;
         if !matches!(outcome, Outcome::Blocked) {
             self.blocked = None;
+        }
+        if let (Extent::Links(links), true) = (&extent, self.interest.pods)
+            && self.known.lead_into_pods(links)
+        {
+            let first = self.unsettled.map_or(now, |(first, _)| first);
+            self.unsettled = Some((first, now));
         }
         match outcome {
             Outcome::Kept(wrote) => {
@@ -360,6 +377,10 @@ impl Reconciler {
             self.all = true;
             self.full.grant();
         }
+        if self.settles().is_some_and(|due| due <= now) {
+            self.unsettled = None;
+            self.all = true;
+        }
         let due = self
             .later
             .iter()
@@ -408,6 +429,11 @@ impl Reconciler {
         self.all || self.rest || !self.links.is_empty() || !self.suspects.is_empty()
     }
 
+    fn settles(&self) -> Option<Now> {
+        let (first, last) = self.unsettled?;
+        Some((last + SETTLED).min(first + SETTLED_LONGEST))
+    }
+
     fn load_due(&self) -> Option<Now> {
         if self.load {
             return Some(Now::ZERO);
@@ -426,6 +452,7 @@ impl Reconciler {
             self.paused,
             Some(self.next_full),
             self.alone.wakes(),
+            self.settles(),
         ];
         let others = self
             .later

@@ -127,6 +127,14 @@ impl Known {
         stacks
     }
 
+    /// Whether one of these is a veth whose other end is in another namespace.
+    pub(super) fn lead_into_pods(&self, links: &BTreeSet<u32>) -> bool {
+        links.iter().any(|index| {
+            let link = self.links.get(index).map(|(_, link)| link);
+            link.is_some_and(|link| link.peer_netns.is_some() && link.kind_name() == "veth")
+        })
+    }
+
     /// All indices.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         self.links.keys().copied()

@@ -208,6 +208,36 @@ fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_lo
 }
 
 #[test]
+fn the_other_ends_of_veths_wait_for_the_last_newcomer() {
+    let mut world = World::new(0);
+    let interest = Interest {
+        pods: true,
+        ..Interest::default()
+    };
+    world.reconciler.handle(Event::Loaded(interest), world.now);
+    world.until(ms(1_000));
+    let before = world.passes.len();
+    for index in 1..=3 {
+        world.until(world.now + ms(100));
+        world.right.insert(index, false);
+        let link = Link {
+            index,
+            kind: Some("veth".into()),
+            peer_netns: Some(0),
+            ..Link::default()
+        };
+        let name = format!("cali{index}").parse().unwrap();
+        world
+            .reconciler
+            .hear(Heard::Link(name, Box::new(link)), world.now);
+    }
+    world.until(world.now + ms(100));
+    assert_eq!((world.wrong(), world.passes.len() - before), (vec![], 3));
+    world.until(world.now + ms(60_000));
+    assert_eq!(world.passes.len() - before, 4, "one look at everything");
+}
+
+#[test]
 fn one_that_cannot_be_put_right_does_not_stop_the_others() {
     for told in [true, false] {
         let mut world = World::new(100);

@@ -170,6 +170,9 @@ impl Scope {
         self.cni = CniScope::default();
         self.sysctl_d = false;
         self.nflog = false;
+        // Their other ends are looked at with the whole host: finding them takes a look into every
+        // sandbox.
+        self.pods = false;
         self
     }
 
