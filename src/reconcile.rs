@@ -22,7 +22,7 @@ use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::plan::Extent;
 use alone::LeftAlone;
-use gate::Gate;
+use gate::{Gate, growing};
 
 /// A moment: the time since the service began, by a clock that only goes forward.
 pub type Now = Duration;
@@ -488,13 +488,6 @@ impl Reconciler {
     pub fn paused(&self) -> Option<Now> {
         self.paused
     }
-}
-
-/// A pause that doubles with each time, up to a longest one.
-fn growing(first: Duration, times: u32, longest: Duration) -> Duration {
-    first
-        .saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX))
-        .min(longest)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A rate: some at once, then one each so often.
+//! Rates and pauses: some at once, then one each so often; pauses that grow.
 
 use std::time::Duration;
 
@@ -57,6 +57,13 @@ impl Gate {
             self.counted + self.every
         }
     }
+}
+
+/// A pause that doubles with each time, up to a longest one.
+pub(super) fn growing(first: Duration, times: u32, longest: Duration) -> Duration {
+    first
+        .saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX))
+        .min(longest)
 }
 
 #[cfg(test)]
