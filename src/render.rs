@@ -8,10 +8,12 @@ pub mod mtu;
 pub mod paint;
 pub mod pods;
 pub mod text;
+mod unified;
 pub mod utc;
 
 use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};
+use unified::unified;
 
 /// The drift of each object, in order.
 fn by_object(plan: &Plan) -> impl Iterator<Item = (&Object, &[Drift])> {
@@ -35,20 +37,4 @@ fn file_text(value: &Option<Value>) -> Option<&str> {
         Some(Value::Text(text)) => Some(text),
         _ => None,
     }
-}
-
-/// The unified diff of two texts; `none` stands for a file that is not there.
-fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
-    let header = |name: &str, text: Option<&str>| {
-        if text.is_some() {
-            name.to_owned()
-        } else {
-            "/dev/null".to_owned()
-        }
-    };
-    similar::TextDiff::from_lines(old.unwrap_or_default(), new.unwrap_or_default())
-        .unified_diff()
-        .context_radius(3)
-        .header(&header(old_name, old), &header(new_name, new))
-        .to_string()
 }
