@@ -34,7 +34,7 @@ fn hostile_packets_are_refused_and_counted() {
     let world = World::new(2);
     let (node, peers) = world.nodes.split_first().unwrap();
     // Everything is logged, as by a rule that is too wide.
-    node.host.sh("nft 'add table inet wide; add chain inet wide every { type filter hook prerouting priority raw; }; add rule inet wide every iifname eth0 meta l4proto { icmp, ipv6-icmp, udp } ip daddr 192.0.2.0/24 log group 33 snaplen 1500; add rule inet wide every iifname eth0 ip6 daddr 2001:db8:1::/64 log group 33'");
+    node.host.sh("nft 'add table inet wide; add chain inet wide every { type filter hook prerouting priority raw; }; add rule inet wide every iifname eth0 meta l4proto { 1, 17, 58 } ip daddr 192.0.2.0/24 log group 33 snaplen 1500; add rule inet wide every iifname eth0 ip6 daddr 2001:db8:1::/64 log group 33'");
     let router = Sender::new(&world.router.netns());
     let mut settings = world.settings();
     settings.ignore_sources = vec!["198.18.0.0/15".parse().unwrap()];
