@@ -19,7 +19,7 @@ use crate::render::text::Of;
 use crate::render::{count, json};
 use crate::saved_plan::{Exactly, SavedPlan};
 use crate::source::Sources;
-use crate::store::{Recorder, Store, actor, now};
+use crate::store::{Recorder, Store, actor};
 
 /// Makes the host as the document says, or leaves it as it was.
 ///
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     log.compacts = ledger.wants_compacting();
     let mut watch = Watcher::new()?;
     watch.management = arguments.allow_management || arguments.confirm_within.is_some() || !store.is_host();
-    watch.budget = budget(&store, &document)?;
+    watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);
@@ -163,21 +163,6 @@ fn refuse_rejected(store: &Store, document: &Document, again: bool) -> Result<()
         }
         _ => Ok(()),
     }
-}
-
-/// How many writes `limits.changes_per_minute` leaves.
-fn budget(store: &Store, document: &Document) -> Result<Option<usize>, Error> {
-    let Some(limit) = document.limits.changes_per_minute else {
-        return Ok(None);
-    };
-    let since = now().saturating_sub(60);
-    let lately = store
-        .history()?
-        .iter()
-        .filter(|done| done.time > since)
-        .map(|done| done.commands.len())
-        .sum();
-    Ok(Some(limit.saturating_sub(lately)))
 }
 
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result<u8, Error> {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{DEFAULT_DOCUMENTS, Documents};
-use super::load::load;
+use super::arguments::Documents;
+use super::load::{Found, load_if_any};
 use super::plan::read_snapshot;
 use super::{exit, output};
 use crate::error::Error;
@@ -49,16 +49,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let files = &arguments.documents.files;
-    let named = files
-        .iter()
-        .any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists());
-    let loaded = match named {
-        true => match load(&arguments.documents, netns.clone())? {
-            Some(loaded) => Some(loaded),
-            None => return Ok(exit::ERROR),
-        },
-        false => None,
+    let loaded = match load_if_any(&arguments.documents, netns.clone())? {
+        Found::Nothing => None,
+        Found::Document(loaded) => Some(loaded),
+        Found::Wrong => return Ok(exit::ERROR),
     };
     let mut scope = Scope::wide();
     if let Some(loaded) = &loaded {

@@ -26,6 +26,28 @@ pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error
     Ok(read_texts(read_all(&documents.files)?, netns))
 }
 
+/// What [`load_if_any`] found.
+pub enum Found {
+    /// Nothing was named, and the default place is not there.
+    Nothing,
+    /// Documents.
+    Document(Box<Loaded>),
+    /// Something is wrong in them, and was told.
+    Wrong,
+}
+
+/// Reads the documents of a verb that has a use without any.
+pub fn load_if_any(documents: &Documents, netns: Netns) -> Result<Found, Error> {
+    let mut files = documents.files.iter();
+    if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
+        return Ok(Found::Nothing);
+    }
+    Ok(match load(documents, netns)? {
+        Some(loaded) => Found::Document(Box::new(loaded)),
+        None => Found::Wrong,
+    })
+}
+
 /// Takes a document that a saved plan holds.
 pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::arguments::{DEFAULT_DOCUMENTS, Documents};
-use super::load::load;
+use super::arguments::Documents;
+use super::load::{Found, load_if_any};
 use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
@@ -24,15 +24,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
     let mut scope = Scope::wide();
-    let files = &arguments.documents.files;
-    // Without documents there is still something to see.
-    let named = files.iter().any(|file| file.as_os_str() != DEFAULT_DOCUMENTS)
-        || files.iter().any(|file| file.exists());
-    if named {
-        let Some(loaded) = load(&arguments.documents, netns.clone())? else {
-            return Ok(exit::ERROR);
-        };
-        scope.extend(loaded.document.scope());
+    match load_if_any(&arguments.documents, netns.clone())? {
+        // Without documents there is still something to see.
+        Found::Nothing => {}
+        Found::Document(loaded) => scope.extend(loaded.document.scope()),
+        Found::Wrong => return Ok(exit::ERROR),
     }
     recover::refuse_pending(&Store::open(&netns)?)?;
     let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;

@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::Outcome;
 use crate::snapshot::Links;
-use crate::store::{HeldLedger, Recorder, Store, now};
+use crate::store::{HeldLedger, Recorder, Store};
 
 /// Undoes or refuses what an apply left that was interrupted.
 pub type Settle<'a> = dyn Fn(&Store) -> Result<(), Error> + Sync + 'a;
@@ -128,7 +128,7 @@ impl Keeper<'_> {
             Ok(lock) => lock,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
-        self.guard.budget = match budget(&self.store, document) {
+        self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {
             Ok(budget) => budget,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
@@ -324,19 +324,4 @@ fn first(diagnostics: &crate::error::Diagnostics) -> String {
         shown.push(format!("{} more", diagnostics.count() - shown.len()));
     }
     shown.join("; ")
-}
-
-/// How many writes `limits.changes_per_minute` leaves.
-fn budget(store: &Store, document: &Document) -> Result<Option<usize>, Error> {
-    let Some(limit) = document.limits.changes_per_minute else {
-        return Ok(None);
-    };
-    let since = now().saturating_sub(60);
-    let lately = store
-        .history()?
-        .iter()
-        .filter(|done| done.time > since)
-        .map(|done| done.commands.len())
-        .sum();
-    Ok(Some(limit.saturating_sub(lately)))
 }

@@ -6,10 +6,10 @@ use super::refusal::Refusal;
 
 /// `struct rtmsg`, bytes: family, destination and source length, TOS, table, protocol, scope, type,
 /// flags.
-const FIXED: usize = 12;
+pub(super) const FIXED: usize = 12;
 
 /// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
-const RTAX_MTU: u16 = 2;
+pub(super) const RTAX_MTU: u16 = 2;
 
 /// `struct rtnexthop`, bytes: length, flags, hops, index.
 const NEXT_HOP: usize = 8;
@@ -27,6 +27,15 @@ pub(super) struct Default {
 /// interface.
 pub(super) fn defaults(socket: &mut Socket) -> Result<Vec<Default>, Refusal> {
     let mut found = Vec::new();
+    dump(socket, |message| read(message, &mut found))?;
+    Ok(found)
+}
+
+/// Gives each route of both families to `each`.
+pub(super) fn dump(
+    socket: &mut Socket,
+    mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+) -> Result<(), Refusal> {
     for family in [libc::AF_INET, libc::AF_INET6] {
         for _ in 0..ATTEMPTS {
             let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
@@ -36,12 +45,12 @@ pub(super) fn defaults(socket: &mut Socket) -> Result<Vec<Default>, Refusal> {
             }
             let request = Request::new(libc::RTM_GETROUTE, flags, &fixed);
             // As with addresses, what a torn dump gave is kept.
-            if socket.exchange(request, |message| read(&message, &mut found))? == Dump::Whole {
+            if socket.exchange(request, |message| each(&message))? == Dump::Whole {
                 break;
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed> {

@@ -89,6 +89,21 @@ impl Store {
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
     }
+
+    /// How many writes a limit of so many a minute leaves; none where there is no limit.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn writes_left(&self, a_minute: Option<usize>) -> Result<Option<usize>, Error> {
+        let Some(limit) = a_minute else {
+            return Ok(None);
+        };
+        let since = now().saturating_sub(60);
+        let history = self.history()?;
+        let lately = history.iter().filter(|done| done.time > since);
+        let writes: usize = lately.map(|done| done.commands.len()).sum();
+        Ok(Some(limit.saturating_sub(writes)))
+    }
 }
 
 /// Seconds since 1970.

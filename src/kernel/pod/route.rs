@@ -6,17 +6,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
-use super::super::netlink::{ATTEMPTS, Dump, Socket};
+use super::super::netlink::Socket;
 use super::super::refusal::Refusal;
+use super::super::route::{self, FIXED, RTAX_MTU};
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::PodRoute;
-
-/// `struct rtmsg`, bytes: family, destination and source length, TOS, table, protocol, scope, type,
-/// flags.
-const FIXED: usize = 12;
-
-/// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
-const RTAX_MTU: u16 = 2;
 
 /// In the flags: the gateway counts as reachable.
 const ONLINK: u32 = 4;
@@ -38,23 +32,10 @@ pub(super) struct Row {
 /// Reads the routes of the main table that have an MTU, those that are taken first before others.
 pub(super) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
     let mut found = Vec::new();
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        for _ in 0..ATTEMPTS {
-            let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-            let mut fixed = [0; FIXED];
-            if let Some(first) = fixed.first_mut() {
-                *first = family as u8;
-            }
-            let request = Request::new(libc::RTM_GETROUTE, flags, &fixed);
-            if socket.exchange(request, |message| {
-                found.extend(read(&message)?);
-                Ok(())
-            })? == Dump::Whole
-            {
-                break;
-            }
-        }
-    }
+    route::dump(socket, |message| {
+        found.extend(read(message)?);
+        Ok(())
+    })?;
     found.sort_by_key(|row: &Row| (row.destination, row.metric));
     Ok(found)
 }
