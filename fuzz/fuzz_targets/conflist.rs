@@ -28,6 +28,5 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(edit(&edited, &kind, mtu.as_ref()).unwrap(), edited);
         let taken = edit(&edited, &kind, None).unwrap();
         assert_eq!(read(&taken).mtu(&kind), None);
-        serde_json::from_str::<serde_json::Value>(&edited).unwrap();
     }
 });
