@@ -104,9 +104,7 @@ fn a_saved_snapshot_is_planned_against_by_anybody() {
     let live = scratch.run(&[&["plan"], &netns[..]].concat());
     std::fs::write(scratch.path().join("host.json"), &snapshot.stdout).unwrap();
     // As nobody, who may neither look into namespaces nor read where the program lies.
-    let program = scratch.path().join("netkeel");
-    std::fs::copy(crate::run::PROGRAM, program).unwrap();
-    scratch.command("chmod", &["755", ".", "netkeel"]);
+    scratch.copy_program();
     let drop = [
         "--reuid=65534",
         "--regid=65534",
@@ -129,8 +127,7 @@ fn without_privilege_apply_says_so() {
         "sysctl.yaml",
         "version: 1\npersist: false\nsysctl: { net.ipv4.tcp_mtu_probing: 2 }\n",
     )]);
-    std::fs::copy(crate::run::PROGRAM, scratch.path().join("netkeel")).unwrap();
-    scratch.command("chmod", &["755", ".", "netkeel"]);
+    scratch.copy_program();
     let drop = ["--reuid=65534", "--regid=65534", "--clear-groups"];
     let apply = ["./netkeel", "apply", "-f", "sysctl.yaml"];
     let done = scratch.command("setpriv", &[&drop[..], &apply[..]].concat());
