@@ -182,8 +182,7 @@ class Machine:
         pid = self._pid()
         if not pid:
             raise LabError(f"{self.name} is not up")
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self._pid(), STOP_LIMIT, lambda: f"QEMU {pid} of {self.name} cannot be ended")
+        self._kill(pid)
         self.down()
 
     def down(self):
@@ -193,11 +192,14 @@ class Machine:
         if pid:
             os.kill(pid, signal.SIGTERM)
             try:
-                wait_until(lambda: not self._pid(), STOP_LIMIT, lambda: "")
+                wait_until(lambda: is_gone(pid), STOP_LIMIT, lambda: "")
             except LabError:
-                os.kill(pid, signal.SIGKILL)
-                wait_until(lambda: not self._pid(), STOP_LIMIT, lambda: f"QEMU {pid} of {self.name} cannot be ended")
+                self._kill(pid)
         shutil.rmtree(self.run, ignore_errors=True)
+
+    def _kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid), STOP_LIMIT, lambda: f"QEMU {pid} of {self.name} cannot be ended")
 
     def _pid(self):
         """The process id of this guest's QEMU, and of nothing else: its command line names our pid file."""
@@ -211,3 +213,14 @@ class Machine:
         except (OSError, ValueError):
             return None
         return pid if ours and not ended else None
+
+
+def is_gone(pid):
+    """Whether a process has let go of its files: it gives up its memory, and with it its command line, before them, and
+    its threads may outlive the first one."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            ended = stat.read().rsplit(b")", 1)[1].split()[0] in (b"Z", b"X")
+        return ended and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return True
