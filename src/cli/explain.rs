@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
-use super::arguments::Place;
+use super::arguments::{Format, Place};
 use super::{exit, output};
 use crate::document::suggestion::nearest;
 use crate::error::{Error, ErrorKind};
@@ -41,16 +41,6 @@ pub struct Arguments {
     /// values are those of the kernel that runs here.
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-}
-
-/// How to show an explanation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For a person.
-    #[default]
-    Text,
-    /// For a program.
-    Json,
 }
 
 /// What is printed as JSON.

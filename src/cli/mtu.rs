@@ -1,9 +1,9 @@
 //! `netkeel mtu`: the MTU that layers of encapsulation leave, and why.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{OuterFamily, Place};
+use super::arguments::{Format, OuterFamily, Place};
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
@@ -58,16 +58,6 @@ pub struct Arguments {
     output: Format,
     #[command(flatten)]
     place: Place,
-}
-
-/// How to show a budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For a person.
-    #[default]
-    Text,
-    /// For a program.
-    Json,
 }
 
 /// What is printed as JSON.

@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
 
-use super::arguments::Place;
+use super::arguments::{Format, Place};
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::render::count;
@@ -27,15 +27,6 @@ pub struct Arguments {
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For a person.
-    #[default]
-    Text,
-    /// For a program.
-    Json,
 }
 
 /// Runs the verb.

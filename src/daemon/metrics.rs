@@ -29,6 +29,28 @@ impl Text {
         let _ = writeln!(self.0, " {value}");
     }
 
+    /// A metric of buckets: each bound with how many were no larger and larger than the one before,
+    /// how many there were in all, and their sum.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: impl Iterator<Item = (f64, u64)>,
+        count: u64,
+        sum: f64,
+    ) {
+        self.metric(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let mut so_far = 0;
+        for (bound, count) in buckets {
+            so_far += count;
+            self.sample(&bucket, &[("le", &bound.to_string())], so_far);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], count);
+        self.sample(&format!("{name}_sum"), &[], sum);
+        self.sample(&format!("{name}_count"), &[], count);
+    }
+
     /// A metric of one sample.
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.metric(name, kind, help).sample(name, &[], value);
@@ -216,21 +238,13 @@ fn passes(picture: &Picture, text: &mut Text) {
         "Times that the kernel had more to tell than there was room for.",
         counters.events_lost,
     );
-    let name = "netkeel_pass_duration_seconds";
-    text.metric(
-        name,
-        "histogram",
+    text.histogram(
+        "netkeel_pass_duration_seconds",
         "How long looking at a part of the host takes, and putting it right.",
+        BUCKETS.into_iter().zip(counters.durations),
+        counters.passes,
+        counters.seconds,
     );
-    let bucket = format!("{name}_bucket");
-    let mut sum = 0;
-    for (bound, count) in BUCKETS.iter().zip(counters.durations) {
-        sum += count;
-        text.sample(&bucket, &[("le", &bound.to_string())], sum);
-    }
-    text.sample(&bucket, &[("le", "+Inf")], counters.passes);
-    text.sample(&format!("{name}_sum"), &[], counters.seconds);
-    text.sample(&format!("{name}_count"), &[], counters.passes);
 }
 
 fn mtus(picture: &Picture, text: &mut Text) {
@@ -326,22 +340,14 @@ fn replication(worker: &Status, text: &mut Text) {
 }
 
 fn latency(latency: &Histogram, text: &mut Text) {
-    let name = "netkeel_replication_latency_seconds";
-    text.metric(
-        name,
-        "histogram",
+    let seconds = BOUNDS.iter().map(|bound| f64::from(*bound) / 1e6);
+    text.histogram(
+        "netkeel_replication_latency_seconds",
         "From when packets were read until their copies were sent.",
+        seconds.zip(latency.counts),
+        latency.counts.iter().sum(),
+        latency.sum as f64 / 1e6,
     );
-    let bucket = format!("{name}_bucket");
-    let mut sum = 0;
-    for (bound, count) in BOUNDS.iter().zip(latency.counts) {
-        sum += count;
-        text.sample(&bucket, &[("le", &(f64::from(*bound) / 1e6).to_string())], sum);
-    }
-    let all: u64 = latency.counts.iter().sum();
-    text.sample(&bucket, &[("le", "+Inf")], all);
-    text.sample(&format!("{name}_sum"), &[], latency.sum as f64 / 1e6);
-    text.sample(&format!("{name}_count"), &[], all);
 }
 
 #[cfg(test)]
