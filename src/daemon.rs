@@ -4,6 +4,7 @@
 
 mod files;
 mod guard;
+mod handshakes;
 mod hearing;
 mod keep;
 mod load;

@@ -306,6 +306,14 @@ impl Document {
         self.sections.iter().flat_map(|section| section.makes()).collect()
     }
 
+    /// The WireGuard interfaces whose last handshake tells whether they carry anything.
+    pub fn handshakes(&self) -> Vec<LinkName> {
+        self.sections
+            .iter()
+            .flat_map(|section| section.handshakes())
+            .collect()
+    }
+
     /// The facts that a service gives back when it stops ([`crate::plan::ReleaseFacts`]): the rules of
     /// the entries of `nflog` that say `remove_on_stop`. Rules of others whose place they took do not
     /// come back then: nobody reads them.

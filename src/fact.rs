@@ -14,6 +14,7 @@ use crate::netns::Netns;
 use crate::nflog::{EntryName, ForeignRule};
 use crate::rpfilter::RpFilter;
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+use crate::wireguard::copy;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub enum Object {
         /// The `type`.
         kind: Arc<str>,
     },
+    /// A private copy of a WireGuard configuration; of no namespace.
+    Wireguard(Arc<Path>),
     /// A sysctl that is not one of an interface's own facts.
     Sysctl(SysctlKey),
     /// A network interface.
@@ -70,7 +73,7 @@ pub enum Field {
     Forwarding6,
     /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 takes its IPv6 addresses away.
     DisableIpv6,
-    /// Of a link or a CNI plugin: MTU in bytes.
+    /// Of a link, a CNI plugin or a WireGuard configuration: MTU in bytes.
     Mtu,
     /// Of a veth whose other end is in another namespace: that end's MTU in bytes.
     PodMtu,
@@ -214,13 +217,26 @@ impl Fact {
         }
     }
 
+    /// The `MTU` of a copy of a WireGuard configuration.
+    pub fn wireguard(copy: &Path) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::Wireguard(copy.into()),
+            field: Field::Mtu,
+        }
+    }
+
     /// The interface this is a fact of.
     pub fn link_name(&self) -> Option<LinkName> {
         match &self.object {
             Object::Link(name) => Some(*name),
             Object::Sysctl(key) => key.link(),
             // Rules go by name, and stand also while there is no such interface.
-            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => None,
+            Object::File(_)
+            | Object::Plugin { .. }
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(..) => None,
         }
     }
 
@@ -239,12 +255,19 @@ impl Fact {
                     ..
                 })
             ),
-            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => false,
+            Object::File(_)
+            | Object::Plugin { .. }
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(..) => false,
         };
         match (self.field, value) {
             (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
             (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
                 if *present { "present" } else { "absent" }.into()
+            }
+            (Field::Mtu, Value::Number(copy::NONE)) if matches!(self.object, Object::Wireguard(_)) => {
+                "none".into()
             }
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
             (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
@@ -300,7 +323,9 @@ impl fmt::Display for Fact {
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
-            Object::Nflog(_) | Object::LogGroup(..) => write!(f, "{} {}", self.object, self.field),
+            Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(..) => {
+                write!(f, "{} {}", self.object, self.field)
+            }
         }
     }
 }
@@ -310,6 +335,7 @@ impl fmt::Display for Object {
         match self {
             Object::File(path) => write!(f, "file {}", path.display()),
             Object::Plugin { file, kind } => write!(f, "cni {} {kind}", file.display()),
+            Object::Wireguard(copy) => write!(f, "wireguard {}", copy.display()),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
             Object::Nflog(name) => write!(f, "nflog {name}"),

@@ -111,6 +111,8 @@ pub enum Code {
     NK044,
     /// The end of a veth in a pod, which somebody else keeps.
     NK045,
+    /// A WireGuard configuration that is named is not there.
+    NK046,
 }
 
 impl Code {
@@ -154,6 +156,7 @@ impl Code {
         Code::NK043,
         Code::NK044,
         Code::NK045,
+        Code::NK046,
     ];
 
     /// How bad findings of this code are.

@@ -25,6 +25,7 @@ pub(crate) mod refusal;
 mod route;
 mod sysctl;
 mod udev;
+mod wireguard;
 
 pub use beside::{Beside, beside};
 pub use events::Events;
@@ -33,6 +34,7 @@ pub use live::Live;
 pub use model::Modelled;
 pub use netns::inside;
 pub use pod::pod_names;
+pub use wireguard::Handshake;
 
 use crate::error::Error;
 use crate::op::Op;

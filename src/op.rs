@@ -73,6 +73,18 @@ pub enum Op {
         /// Bytes, or whatever stood there before; none takes the key away.
         mtu: Option<Value>,
     },
+    /// Puts a private copy of a WireGuard configuration in place, with an MTU of its own: the same
+    /// replacement of the file as [`Op::WriteFile`]. Not its text, which holds keys.
+    SetWireguardMtu {
+        /// What it is a copy of: absolute path. Its own path where only its MTU is meant.
+        source: Arc<Path>,
+        /// The copy: absolute path.
+        path: Arc<Path>,
+        /// What it is now: executing refuses when it is neither this nor what is wanted.
+        was: Option<Value>,
+        /// Bytes, or 0 for the source as it is; none takes the copy away.
+        mtu: Option<u32>,
+    },
     /// Makes an external tunnel, down and without addresses, and waits for udev to settle.
     CreateTunnel {
         /// Namespace and name; the index is not known yet.
@@ -230,7 +242,10 @@ impl Op {
     pub fn is_durable(&self) -> bool {
         matches!(
             self,
-            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. }
+            Op::WriteFile { .. }
+                | Op::RemoveFile { .. }
+                | Op::SetPluginMtu { .. }
+                | Op::SetWireguardMtu { .. }
         )
     }
 
@@ -240,6 +255,7 @@ impl Op {
             Op::WriteFile { .. }
             | Op::RemoveFile { .. }
             | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. }
             | Op::SetRules { .. }
             | Op::RemoveRules { .. }
             | Op::RemoveForeignRules { .. }

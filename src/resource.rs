@@ -8,6 +8,7 @@ pub mod nflog;
 pub mod replicate;
 pub mod sysctl;
 pub mod tunnel;
+pub mod wireguard;
 
 use std::fmt::Debug;
 
@@ -28,6 +29,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &nflog::Kind,
     &replicate::Kind,
     &cni::Kind,
+    &wireguard::Kind,
 ];
 
 /// A kind: a key of the document with entries below it.
@@ -56,6 +58,11 @@ pub trait Section: Debug + Send + Sync {
 
     /// The interfaces that it makes.
     fn makes(&self) -> Vec<LinkName> {
+        Vec::new()
+    }
+
+    /// The interfaces whose last handshake the service watches.
+    fn handshakes(&self) -> Vec<LinkName> {
         Vec::new()
     }
 

@@ -26,6 +26,7 @@ use crate::nflog;
 use crate::sysctl_d::Files;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
+use crate::wireguard::copy::Copied;
 
 /// The version of the snapshot's format; a newer one is refused.
 pub const FORMAT: u32 = 1;
@@ -54,6 +55,9 @@ pub struct Snapshot {
     /// The CNI configurations, when they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni: Option<Cni>,
+    /// The copies of WireGuard configurations that were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wireguard: BTreeMap<PathBuf, Copied>,
     /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelMode, Support>,
@@ -219,6 +223,7 @@ impl Snapshot {
             files: BTreeMap::new(),
             default_routes: None,
             cni: None,
+            wireguard: BTreeMap::new(),
             tunnels: BTreeMap::new(),
             sysctl_d: None,
             nflog: None,

@@ -1,7 +1,27 @@
 //! WireGuard's configuration as wg-quick reads it: setting the `MTU` of `[Interface]` and leaving
 //! every other byte. It holds private keys, so no message ever shows a part of it.
 
+pub mod copy;
+
 use crate::error::{Error, ErrorKind};
+use crate::source::number::decimal;
+
+/// The MTU in bytes that wg-quick would take: the last of `[Interface]`. None where there is none, or
+/// no number.
+pub fn mtu_of(text: &str) -> Option<i64> {
+    let (mut inside, mut found) = (false, None);
+    for line in text.lines() {
+        let bare = line.split('#').next().unwrap_or_default();
+        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
+        let key = key.trim();
+        if key.starts_with('[') {
+            inside = key.eq_ignore_ascii_case("[Interface]");
+        } else if inside && key.eq_ignore_ascii_case("MTU") {
+            found = decimal(value.trim());
+        }
+    }
+    found
+}
 
 /// Sets the MTU in bytes. An existing line keeps its place, its spelling and its comment; further
 /// ones go, since wg-quick takes the last. Without one, it comes right after the first `[Interface]`.
@@ -178,6 +198,7 @@ mod tests {
                 prop_assert_eq!(said.len(), 1);
                 prop_assert!(said[0].contains(&mtu.to_string()));
                 prop_assert_eq!(others, parted(&text).1);
+                prop_assert_eq!(mtu_of(&edited), Some(mtu));
                 prop_assert_eq!(set_mtu(&edited, mtu).unwrap(), edited);
             }
         }

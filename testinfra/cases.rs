@@ -206,9 +206,16 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
                 .ok()
         })
         .collect();
+    let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
+    let overwritten: BTreeSet<String> = lost
+        .filter_map(|lost| Some(lost.split_once(',')?.0.to_owned()))
+        .collect();
     let show = |host: &Snapshot| {
         let mut host = host.clone();
         host.links.retain(|name, _| !gone.contains(name));
+        // No key is kept for an undo.
+        host.wireguard
+            .retain(|copy, _| !overwritten.contains(&format!("what {} holds", copy.display())));
         text_of(&without_link_local(host))
     };
     let (before, after) = (show(before), show(after));
@@ -261,6 +268,7 @@ fn text_of(host: &Snapshot) -> String {
         files,
         default_routes,
         cni,
+        wireguard,
         tunnels,
         sysctl_d,
         nflog,
@@ -304,7 +312,9 @@ fn text_of(host: &Snapshot) -> String {
         table(sysctls.collect()),
         table(files.collect()),
         table(tunnels.collect()),
-        asked("sysctl_d", sysctl_d) + &asked("nflog", nflog),
+        asked("sysctl_d", sysctl_d)
+            + &asked("nflog", nflog)
+            + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )
 }

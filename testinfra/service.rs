@@ -9,6 +9,8 @@ mod daemon;
 mod namespace;
 #[path = "service/templates.rs"]
 mod templates;
+#[path = "service/wireguard.rs"]
+mod wireguard;
 #[path = "service/worker.rs"]
 mod worker;
 

@@ -105,6 +105,13 @@ impl Kernel for Looking<'_> {
         for directory in configurations.filter_map(|path| path.parent()) {
             hearing.files.watch(directory, Role::Owned);
         }
+        // A mounted Secret is replaced by replacing the link that its directory is reached by.
+        for (copy, copied) in &snapshot.wireguard {
+            hearing.files.watch(copy, Role::Owned);
+            if let Some(directory) = copied.source.parent() {
+                hearing.files.watch(directory, Role::Owned);
+            }
+        }
         Ok(snapshot)
     }
 

@@ -57,6 +57,7 @@ impl Service<'_> {
             self.files.watch(&path, Role::Document);
         }
         self.want_worker();
+        self.handshakes.watch(&self.document.handshakes());
         for path in &self.document.scope().files {
             self.files.watch(path, Role::Owned);
         }

@@ -94,6 +94,7 @@ pub fn text(picture: &Picture) -> String {
     facts(picture, &mut text);
     passes(picture, &mut text);
     mtus(picture, &mut text);
+    handshakes(picture, &mut text);
     if let Some(worker) = &picture.worker {
         replication(worker, &mut text);
     }
@@ -261,6 +262,18 @@ fn mtus(picture: &Picture, text: &mut Text) {
     text.metric(name, "gauge", "The MTU that it wants.");
     for (link, mtu) in &picture.mtus {
         text.sample(name, &[("interface", &link.to_string())], mtu.desired);
+    }
+}
+
+fn handshakes(picture: &Picture, text: &mut Text) {
+    let name = "netkeel_wireguard_last_handshake_timestamp_seconds";
+    text.metric(
+        name,
+        "gauge",
+        "The last handshake of each WireGuard interface of the document, since 1970; 0 when there was none.",
+    );
+    for one in &picture.handshakes {
+        text.sample(name, &[("interface", &one.interface)], one.last.unwrap_or(0));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::handshakes::HandshakePicture;
 use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::plan::{Drift, Extent, Seen};
@@ -58,6 +59,9 @@ pub struct Picture {
     pub counters: Counters,
     /// The worker that replicates; none when the document has none.
     pub worker: Option<Status>,
+    /// The WireGuard interfaces of the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub handshakes: Vec<HandshakePicture>,
     /// When the service last showed that it is alive.
     #[serde(skip)]
     pub alive: Instant,
@@ -203,6 +207,7 @@ impl Picture {
             failure: None,
             counters: Counters::default(),
             worker: None,
+            handshakes: Vec::new(),
             alive: Instant::now(),
             by_fact: BTreeMap::new(),
             mtus: BTreeMap::new(),
@@ -297,6 +302,9 @@ impl Picture {
         }
         if let Some(why) = &self.failure {
             return Err(why.clone());
+        }
+        if let Some(why) = self.handshakes.iter().find_map(|one| one.stale.clone()) {
+            return Err(why);
         }
         match &self.worker {
             Some(worker) if worker.health == Health::Bad => {

@@ -12,6 +12,7 @@ use nix::sys::time::TimeSpec;
 
 use super::files::Files;
 use super::guard::Guard;
+use super::handshakes::Handshakes;
 use super::hearing::Hearing;
 use super::keep::{Keeper, Settle};
 use super::load::{accepted, last_good, short};
@@ -56,6 +57,8 @@ pub struct Service<'a> {
     /// Who else writes what is left alone.
     pub(super) writers: BTreeMap<Fact, Vec<String>>,
     pub(super) tidied: Instant,
+    /// WireGuard interfaces that are to be alive.
+    pub(super) handshakes: Handshakes,
     /// Keeps the worker running that replicates.
     pub(super) supervisor: Supervisor,
     /// What `systemctl status` shows.
@@ -126,6 +129,7 @@ impl<'a> Service<'a> {
             gone: Vec::new(),
             writers: BTreeMap::new(),
             tidied: Instant::now(),
+            handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
             enforces: options.enforces,
             status: String::new(),
@@ -167,6 +171,9 @@ impl<'a> Service<'a> {
                 None => {}
             }
             self.mind_worker();
+            if let Some(seen) = self.handshakes.look(live) {
+                self.picture().handshakes = seen;
+            }
             match self.reconciler.poll(now) {
                 Some(Action::Load) => self.load(),
                 Some(Action::Pass {

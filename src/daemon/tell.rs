@@ -25,12 +25,15 @@ impl Service<'_> {
             picture.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
                 known.mtu(index)
             });
-            if *extent == Extent::All {
-                picture.problems = seen
-                    .problems
-                    .iter()
-                    .map(|problem| format!("{}: {}", problem.what, problem.why))
-                    .collect();
+            if !matches!(extent, Extent::Links(_)) {
+                // The rest is read as with the whole host, and only facts of interfaces are not judged.
+                let stay = |problem: &String| *extent == Extent::Rest && problem.starts_with("link ");
+                picture.problems.retain(stay);
+                let seen = seen.problems.iter();
+                let seen = seen.map(|problem| format!("{}: {}", problem.what, problem.why));
+                picture.problems.extend(seen);
+                picture.problems.sort();
+                picture.problems.dedup();
             }
         }
         if let (Some(plan), Extent::All) = (&passed.plan, extent) {

@@ -12,7 +12,11 @@ pub fn of(fact: &Fact) -> Vec<String> {
     let key = match &fact.object {
         Object::Sysctl(key) => Some(key.clone()),
         Object::Link(name) => fact.field.sysctl_of(*name),
-        Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(_) => None,
+        Object::File(_)
+        | Object::Plugin { .. }
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => None,
     };
     let (Some(key), Ok(mut host)) = (key, Host::open(Path::new("/"))) else {
         return Vec::new();

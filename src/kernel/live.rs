@@ -16,8 +16,9 @@ use super::netlink::Socket;
 use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
-use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, pod, route, sysctl};
+use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, pod, private, route, sysctl};
 use crate::error::{Error, ErrorKind};
+use crate::fact::Fact;
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot};
@@ -57,6 +58,11 @@ impl Live {
             sysctls: sysctl::Tree::open()?,
             here: PhantomData,
         })
+    }
+
+    /// The socket, for ioctls.
+    pub(super) fn raw(&self) -> &netlink_sys::Socket {
+        self.socket.raw()
     }
 
     /// Listens to what changes in its namespace; see [`Events`].
@@ -191,6 +197,17 @@ impl Kernel for Live {
         // They are the host's.
         if !scope.cni.is_empty() && self.netns == Netns::CURRENT {
             snapshot.cni = Some(cni::read(&scope.cni, &mut snapshot.problems));
+        }
+        for (copy, source) in &scope.wireguard {
+            match private::look(source, copy) {
+                Ok(copied) => {
+                    snapshot.wireguard.insert(copy.clone(), copied);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: Fact::wireguard(copy).to_string(),
+                    why: error.message,
+                }),
+            }
         }
         for mode in &scope.tunnels {
             let support = modules::support(*mode, &snapshot.links, &self.release);

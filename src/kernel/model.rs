@@ -10,6 +10,7 @@ use crate::nflog;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
 use crate::sysctl_key::SysctlKey;
+use crate::wireguard::copy::Copied;
 
 /// The model kernel as a [`Kernel`].
 #[derive(Clone, Debug)]
@@ -111,6 +112,15 @@ impl Kernel for Modelled {
         }
         if !scope.cni.is_empty() {
             snapshot.cni = Some(self.cni(scope));
+        }
+        for (copy, source) in &scope.wireguard {
+            let known = host.wireguard.get(copy).cloned();
+            let copied = known.unwrap_or_else(|| Copied {
+                source: source.clone(),
+                source_there: true,
+                is: None,
+            });
+            snapshot.wireguard.insert(copy.clone(), copied);
         }
         // A device that is down or gone has no routes.
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);

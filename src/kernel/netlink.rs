@@ -3,7 +3,7 @@
 
 use std::io;
 
-use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket as RawSocket, SocketAddr};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -63,6 +63,18 @@ impl Socket {
     /// Opens one for nfnetlink in the calling thread's namespace.
     pub(super) fn open_netfilter() -> Result<Self, Refusal> {
         Self::of(NETLINK_NETFILTER)
+    }
+
+    /// Opens one for generic netlink in the calling thread's namespace.
+    pub(super) fn open_generic() -> Result<Self, Refusal> {
+        Self::of(NETLINK_GENERIC)
+    }
+
+    /// Overwrites what was received, which may have held keys.
+    pub(super) fn wipe(&mut self) {
+        self.buffer.fill(0);
+        // It is not read again, and writing it must not be left out for that.
+        std::hint::black_box(&self.buffer);
     }
 
     fn of(protocol: isize) -> Result<Self, Refusal> {

@@ -10,12 +10,11 @@ use nix::unistd::geteuid;
 use super::file;
 use super::refusal::error;
 use crate::error::{Error, ErrorKind};
+use crate::fact::Value;
+use crate::wireguard::copy::{self, Copied, MODE};
 
 /// Longest configuration that is read, bytes.
 const LONGEST: u64 = 1024 * 1024;
-
-/// The permissions of what is written.
-const MODE: u32 = 0o600;
 
 /// Reads a text, also by symbolic links, as a mounted Secret has them.
 ///
@@ -51,9 +50,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
         Ok(()) => {}
         Err(cause) => return Err(error(cause).context(format_args!("making {}", directory.display()))),
     }
-    let refused = |message: String| {
-        Err(Error::new(ErrorKind::Refused, message).hint("name a directory of your own with --directory"))
-    };
+    let refused =
+        |message: String| Err(Error::new(ErrorKind::Refused, message).hint("name a directory of your own"));
     let metadata = fs::symlink_metadata(directory).map_err(|cause| doing(error(cause)))?;
     if !metadata.is_dir() || metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return refused(format!(
@@ -71,4 +69,57 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
         Ok(_) => file::write(path, text, MODE).map_err(doing),
         Err(error) => Err(doing(error)),
     }
+}
+
+/// Looks at a copy of a configuration and at what it is a copy of, and says nothing of their texts.
+pub(super) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
+    let there = fs::metadata(source).is_ok();
+    let of = if there { Some(read(source)?) } else { None };
+    if let Some(text) = &of {
+        // What cannot get an MTU is no configuration.
+        copy::write(text, 1).map_err(|error| error.context(source.display()))?;
+    }
+    let is = file::read(target).map_err(|error| error.context(target.display()))?;
+    Ok(Copied {
+        source: source.to_path_buf(),
+        source_there: there,
+        is: is.map(|file| copy::judge(of.as_deref(), &file.content, file.mode)),
+    })
+}
+
+/// Puts a copy in place or takes it away, unless somebody else has changed it since it was looked at.
+pub(super) fn set_mtu(
+    source: &Path,
+    target: &Path,
+    was: Option<&Value>,
+    mtu: Option<u32>,
+) -> Result<(), Error> {
+    let is = look(source, target)?.is;
+    let wanted = mtu.map(|mtu| Value::Number(mtu.into()));
+    if is == wanted {
+        // A write that was killed may have left something beside it.
+        return file::tidy(target);
+    }
+    if is.as_ref() != was {
+        let show = |value: Option<&Value>| value.map_or("absent".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody else has written it since it was read: it was {} and is {}",
+            show(was),
+            show(is.as_ref())
+        );
+        return Err(Error::new(ErrorKind::Refused, message).hint("look again"));
+    }
+    let Some(mtu) = mtu else {
+        return file::remove(target);
+    };
+    let same = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
+    if source != target && same(source).is_some() && same(source) == same(target) {
+        let message = format!(
+            "the copy would take the place of {}, which is only read",
+            source.display()
+        );
+        return Err(Error::new(ErrorKind::Refused, message)
+            .hint("both directories are the same one: name another for the copy"));
+    }
+    write(target, &copy::write(&read(source)?, mtu.into())?)
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 use super::{Op, PodTarget, Target};
 use crate::netns::Netns;
@@ -26,9 +27,28 @@ impl Op {
                     "{self} > {temporary} && chown --reference={path} {temporary} && chmod --reference={path} {temporary} && mv {temporary} {path}"
                 )
             }
+            Op::SetWireguardMtu {
+                source,
+                path,
+                mtu: Some(mtu),
+                ..
+            } if *mtu != 0 => {
+                let to = path.display().to_string();
+                let temporary = format!("{to}.tmp");
+                let (to, temporary) = (Quoted(&to), Quoted(&temporary));
+                let edited = with_mtu(source, *mtu);
+                format!("(umask 077 && {edited} > {temporary} && mv {temporary} {to})")
+            }
             other => other.to_string(),
         }
     }
+}
+
+/// Prints a WireGuard configuration with an MTU of its own.
+fn with_mtu(source: &Path, mtu: u32) -> String {
+    let script =
+        format!(r"/^[[:space:]]*MTU[[:space:]]*=/Id; s/^[[:space:]]*\[Interface\].*/&\nMTU = {mtu}/I");
+    format!("sed {} {}", Quoted(script), Quoted(source.display().to_string()))
 }
 
 /// `ip`, in the namespace of the target.
@@ -114,6 +134,19 @@ impl fmt::Display for Op {
                     None => format!("del({place})"),
                 };
                 write!(f, "jq {} {}", Quoted(filter), Quoted(path.display().to_string()))
+            }
+            Op::SetWireguardMtu {
+                source, path, mtu, ..
+            } => {
+                let to = Quoted(path.display().to_string());
+                match mtu {
+                    None => write!(f, "rm -f {to}"),
+                    Some(0) => {
+                        let from = Quoted(source.display().to_string());
+                        write!(f, "install -m 600 {from} {to}")
+                    }
+                    Some(mtu) => write!(f, "(umask 077 && {} > {to})", with_mtu(source, *mtu)),
+                }
             }
             Op::CreateTunnel { target, mode } => {
                 write!(
@@ -214,8 +247,6 @@ impl fmt::Display for Op {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::fact::Value;
     use crate::tunnel_mode::TunnelMode;
@@ -277,6 +308,12 @@ mod tests {
                 was: None,
                 mtu: Some(Value::Number(1460)),
             },
+            Op::SetWireguardMtu {
+                source: Path::new("/etc/wireguard/wg0.conf").into(),
+                path: Path::new("/run/wireguard/wg0.conf").into(),
+                was: None,
+                mtu: Some(1370),
+            },
         ];
         let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(commands.join("\n"), @r#"
@@ -290,6 +327,7 @@ mod tests {
         ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
         rm /etc/sysctl.d/90-netkeel.conf
         jq '(., (.. | objects | .plugins[]?, .delegates[]?, .delegate) | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
+        (umask 077 && sed '/^[[:space:]]*MTU[[:space:]]*=/Id; s/^[[:space:]]*\[Interface\].*/&\nMTU = 1370/I' /etc/wireguard/wg0.conf > /run/wireguard/wg0.conf)
         "#);
     }
 }

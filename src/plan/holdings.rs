@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Drift;
 use crate::error::Diagnostics;
-use crate::fact::{Fact, Field, Value};
+use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
 use crate::ledger::{Claim, Ledger};
 use crate::link_name::LinkName;
@@ -12,6 +12,7 @@ use crate::snapshot::{Observed, Snapshot};
 use crate::source::Span;
 use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
+use crate::wireguard::copy;
 
 /// What is held, and what a document may do about it.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +141,7 @@ pub(super) fn give_back<'a>(
             .fact
             .link_name()
             .is_some_and(|name| !host.links.contains_key(&name));
-        if gone || observed == claim.found {
+        if gone || observed == claim.found || (observed == claim.wrote && cannot_come_back(claim)) {
             continue;
         }
         if observed != claim.wrote && claim.beside.is_some() {
@@ -168,6 +169,12 @@ pub(super) fn give_back<'a>(
         });
     }
     back
+}
+
+/// What stood there was no copy that its source and an MTU would make again.
+fn cannot_come_back(claim: &Claim) -> bool {
+    let gone = matches!(claim.found, Some(Value::Text(_) | Value::Number(copy::NONE)));
+    gone && matches!(claim.fact.object, Object::Wireguard(_))
 }
 
 /// A device of this kind is one that netkeel makes.

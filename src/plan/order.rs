@@ -92,7 +92,8 @@ impl Order {
 
 fn phase(op: &Op, host: &Snapshot) -> Phase {
     match op {
-        Op::WriteFile { .. } | Op::SetPluginMtu { .. } => Phase::Files,
+        Op::SetWireguardMtu { mtu: None, .. } => Phase::Delete,
+        Op::WriteFile { .. } | Op::SetPluginMtu { .. } | Op::SetWireguardMtu { .. } => Phase::Files,
         Op::CreateTunnel { .. } | Op::RecreateTunnel { .. } | Op::AddAddress { .. } => Phase::Create,
         Op::SetMtu { target, mtu } => {
             let falls = host.links.get(&target.name).is_some_and(|link| *mtu < link.mtu);

@@ -149,11 +149,14 @@ impl<'a> Planner<'a> {
                 _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
             };
             // A device is deleted only when netkeel made it and is told to give it back.
-            // Rules of its own are netkeel's to mend, whatever somebody has made of them.
+            // Rules and copies of its own are netkeel's to mend, whatever somebody has made of them.
             let permitted = want.is_some_and(|want| want.permits_ipv6_loss)
                 || matches!(
                     op,
-                    Op::DeleteLink { .. } | Op::SetRules { .. } | Op::RemoveRules { .. }
+                    Op::DeleteLink { .. }
+                        | Op::SetRules { .. }
+                        | Op::RemoveRules { .. }
+                        | Op::SetWireguardMtu { .. }
                 );
             // What giving back changes beside its fact is put right.
             let wanted = want.is_some();

@@ -122,6 +122,7 @@ fn stands_alone(op: &Op) -> bool {
         Op::WriteFile { .. }
         | Op::RemoveFile { .. }
         | Op::SetPluginMtu { .. }
+        | Op::SetWireguardMtu { .. }
         | Op::SetPodMtu { .. }
         | Op::SetPodRouteMtu { .. }
         | Op::CreateTunnel { .. }
@@ -188,6 +189,14 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
             .any(|change| change.from == Some(Value::Text(CHANGED.into())))
     {
         loses.push(format!("what somebody has made of netkeel's rules of {name}"));
+    }
+    if let (Op::SetWireguardMtu { path, .. }, Some(Some(Value::Text(_)))) =
+        (op, changes.first().map(|change| &change.from))
+    {
+        loses.push(format!(
+            "what {} holds, which is no private copy of its source: no key is kept for an undo",
+            path.display()
+        ));
     }
     if let Op::SetUp { target, up: false } = op {
         loses.push(format!("the routes through {}", target.name));

@@ -32,6 +32,20 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 mtu: value.cloned(),
             });
         }
+        Object::Wireguard(copy) => {
+            let copied = host.wireguard.get(&**copy)?;
+            return Some(Op::SetWireguardMtu {
+                source: copied.source.as_path().into(),
+                path: copy.clone(),
+                was: copied.is.clone(),
+                mtu: match value {
+                    None => None,
+                    Some(Value::Number(mtu)) => Some(u32::try_from(*mtu).ok()?),
+                    // What is no copy holds keys that nobody kept.
+                    Some(_) => return None,
+                },
+            });
+        }
         Object::Sysctl(key) => {
             let link = key.link().map(|name| target(fact, name, host));
             return Some(write_sysctl(fact, key.clone(), value?, link));

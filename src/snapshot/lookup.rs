@@ -44,6 +44,10 @@ impl Snapshot {
                 Some(None) => Observed::Absent,
                 None => Observed::Unread,
             },
+            Object::Wireguard(copy) => match self.wireguard.get(&**copy) {
+                Some(copied) => copied.is.clone().map_or(Observed::Absent, Observed::Value),
+                None => Observed::Unread,
+            },
             Object::Sysctl(key) => match self.sysctls.get(key) {
                 Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
                 Some(Reading::Absent) => Observed::Absent,

@@ -97,6 +97,14 @@ impl Model {
             Op::SetPluginMtu {
                 path, plugin, mtu, ..
             } => self.set_plugin_mtu(path, plugin, mtu.as_ref(), &mut changes),
+            Op::SetWireguardMtu { path, mtu, .. } => {
+                if let Some(copied) = self.host.wireguard.get_mut(&**path) {
+                    let to = mtu.map(|mtu| Value::Number(mtu.into()));
+                    let from = std::mem::replace(&mut copied.is, to.clone());
+                    let fact = Fact::wireguard(path);
+                    changes.push(Change { fact, from, to });
+                }
+            }
             Op::CreateTunnel { target, mode } => self.create(target, *mode, &mut changes),
             Op::RecreateTunnel { target, mode } => {
                 self.remove(target.name, &mut changes);
@@ -205,7 +213,11 @@ impl Model {
                     to: value.map(|value| Value::Text(value.into())),
                 });
             }
-            Object::File(_) | Object::Plugin { .. } | Object::Nflog(_) | Object::LogGroup(..) => {}
+            Object::File(_)
+            | Object::Plugin { .. }
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(..) => {}
         }
     }
 

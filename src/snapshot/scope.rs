@@ -1,6 +1,6 @@
 //! Which facts to read: a snapshot holds what its scope names, and no walk over /proc/sys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::Families;
@@ -31,6 +31,8 @@ pub struct Scope {
     pub pods: bool,
     /// These CNI configurations, and those that the container runtime loads.
     pub cni: CniScope,
+    /// These copies of WireGuard configurations, each with what it is a copy of.
+    pub wireguard: BTreeMap<PathBuf, PathBuf>,
     /// Whether these tunnels can be made.
     pub tunnels: BTreeSet<TunnelMode>,
     /// The files of sysctl.d.
@@ -130,6 +132,7 @@ impl Scope {
                 directory: true,
                 ..CniScope::default()
             },
+            wireguard: BTreeMap::new(),
             tunnels: TunnelMode::ALL.iter().copied().collect(),
             sysctl_d: true,
             // Not everybody may read the rules of nftables, and few documents are about them.
@@ -168,6 +171,7 @@ impl Scope {
         self.default_routes = false;
         self.tunnels.clear();
         self.cni = CniScope::default();
+        self.wireguard.clear();
         self.sysctl_d = false;
         self.nflog = false;
         // Their other ends are looked at with the whole host: finding them takes a look into every
@@ -215,6 +219,7 @@ impl Scope {
             default_routes,
             pods,
             cni,
+            wireguard,
             tunnels,
             sysctl_d,
             nflog,
@@ -234,6 +239,10 @@ impl Scope {
         self.pods |= pods;
         self.cni.directory |= cni.directory;
         self.cni.files.extend(cni.files);
+        // What is said first counts: a document knows what a copy is of, a ledger does not.
+        for (copy, source) in wireguard {
+            self.wireguard.entry(copy).or_insert(source);
+        }
         self.tunnels.extend(tunnels);
         self.sysctl_d |= sysctl_d;
         self.nflog |= nflog;

@@ -43,6 +43,7 @@ const KINDS: &[&str] = &[
     "SetAlias",
     "WriteSysctl",
     "SetPluginMtu",
+    "SetWireguardMtu",
     "SetRules",
     "RemoveRules",
     "RemoveForeignRules",
@@ -72,6 +73,7 @@ fn kind(op: &Op) -> &'static str {
         Op::SetAlias { .. } => "SetAlias",
         Op::WriteSysctl { .. } => "WriteSysctl",
         Op::SetPluginMtu { .. } => "SetPluginMtu",
+        Op::SetWireguardMtu { .. } => "SetWireguardMtu",
         Op::SetRules { .. } => "SetRules",
         Op::RemoveRules { .. } => "RemoveRules",
         Op::RemoveForeignRules { .. } => "RemoveForeignRules",
@@ -178,6 +180,15 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     node.cni = Some(serde_json::from_str(seen).unwrap());
     refuse_each(&pods, &node, &mut tried);
 
+    // A copy of a configuration that holds keys.
+    let copied = document(
+        "version: 1\npersist: false\nwireguard:\n  wg0: { source: /etc/wireguard/wg0.conf, target: /run/wireguard/wg0.conf, mtu: 1370 }\n",
+    );
+    let mut with_copy = host(&copied);
+    let seen = r#"{"/run/wireguard/wg0.conf": {"source": "/etc/wireguard/wg0.conf", "source_there": true, "is": 1420}}"#;
+    with_copy.wireguard = serde_json::from_str(seen).unwrap();
+    refuse_each(&copied, &with_copy, &mut tried);
+
     // Rules that log, in the place of somebody else's.
     let logging =
         document("version: 1\npersist: no\nnflog:\n  packet-too-big: { interfaces: [eth0], adopt: true }\n");
@@ -195,7 +206,12 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     refuse_each(&pod, &node, &mut tried);
 
     // And everything given back.
-    for (document, before) in [(&tunnels, &empty), (&other, &there), (&logging, &logged)] {
+    for (document, before) in [
+        (&tunnels, &empty),
+        (&other, &there),
+        (&logging, &logged),
+        (&copied, &with_copy),
+    ] {
         let plan = Goal::plan(document, before).unwrap();
         let ledger = claims(&plan);
         let mut kernel = Modelled::new(before.clone());

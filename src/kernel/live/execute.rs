@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::super::link::Setting;
 use super::super::refusal::{Refusal, error};
-use super::super::{address, cni, file, ioctl, link, modules, pod, udev};
+use super::super::{address, cni, file, ioctl, link, modules, pod, private, udev};
 use super::Live;
 use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
@@ -38,6 +38,12 @@ impl Live {
                 was,
                 mtu,
             } => cni::set_mtu(path, plugin, was.as_ref(), mtu.as_ref()),
+            Op::SetWireguardMtu {
+                source,
+                path,
+                was,
+                mtu,
+            } => private::set_mtu(source, path, was.as_ref(), *mtu),
             Op::CreateTunnel { target, mode } => self.create(target, *mode),
             Op::RecreateTunnel { target, mode } => {
                 let index = self.index(target)?;

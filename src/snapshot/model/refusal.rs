@@ -23,7 +23,10 @@ impl Model {
     /// Why the kernel will refuse an op. What it takes may still fail: no snapshot shows all.
     pub fn refusal(&self, op: &Op) -> Option<Error> {
         match op {
-            Op::WriteFile { .. } | Op::RemoveFile { .. } | Op::SetPluginMtu { .. } => None,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. } => None,
             Op::SetRules { .. } => self.refuses_rules(),
             Op::RemoveRules { .. } | Op::RemoveForeignRules { .. } | Op::RestoreForeignRules { .. } => None,
             Op::CreateTunnel { target, mode } => {
