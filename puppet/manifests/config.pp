@@ -1,0 +1,72 @@
+# @summary Writes the document, and keeps Puppet from removing the drop-in that netkeel writes
+# @api private
+class netkeel::config {
+  $directories = $netkeel::directory ? {
+    '/etc/netkeel/desired.d' => ['/etc/netkeel', $netkeel::directory],
+    default                  => [$netkeel::directory],
+  }
+  file { $directories:
+    ensure => directory,
+    owner  => 'root',
+    group  => 'root',
+    mode   => '0755',
+  }
+
+  if $netkeel::purge_documents {
+    File[$netkeel::directory] {
+      recurse => true,
+      purge   => true,
+      force   => true,
+    }
+  }
+
+  if $netkeel::converge == 'exec' {
+    # What is compared before it is written: also under noop, and silently, since it is not part of what is managed.
+    file { $netkeel::candidate_directory:
+      ensure   => directory,
+      owner    => 'root',
+      group    => 'root',
+      mode     => '0700',
+      recurse  => true,
+      purge    => true,
+      force    => true,
+      backup   => false,
+      noop     => false,
+      loglevel => 'debug',
+    }
+  }
+
+  $sections = {
+    'limits'    => $netkeel::limits,
+    'allow'     => $netkeel::allow,
+    'sysctl'    => $netkeel::sysctl,
+    'link'      => $netkeel::link,
+    'tunnel'    => $netkeel::tunnel,
+    'nflog'     => $netkeel::nflog,
+    'replicate' => $netkeel::replicate,
+    'cni'       => $netkeel::cni,
+  }.filter |$section| { !($section[1] =~ Undef or $section[1].empty) }
+
+  $general = {
+    'owner'            => [$netkeel::owner, 'default'],
+    'persist'          => [$netkeel::persist, true],
+    'prune'            => [$netkeel::prune, false],
+    'allow_any_sysctl' => [$netkeel::allow_any_sysctl, false],
+  }.filter |$setting| { $setting[1][0] != $setting[1][1] }.reduce({}) |$given, $setting| {
+    $given + { $setting[0] => $setting[1][0] }
+  }
+
+  netkeel::document { 'hiera':
+    content => $general + $sections,
+    order   => 50,
+  }
+
+  if $netkeel::persist {
+    $drop_in = $netkeel::owner ? {
+      'default' => '90-netkeel.conf',
+      default   => "90-netkeel-${netkeel::owner}.conf",
+    }
+    # Without `ensure`: it is netkeel's to write, and not for a Puppet to remove that purges /etc/sysctl.d.
+    file { "/etc/sysctl.d/${drop_in}": }
+  }
+}

@@ -1,0 +1,25 @@
+# @summary Installs the program
+# @api private
+class netkeel::install {
+  case $netkeel::install {
+    'package': {
+      package { $netkeel::package_name:
+        ensure => $netkeel::package_ensure,
+      }
+    }
+    'file': {
+      if $netkeel::source =~ Undef {
+        fail('netkeel: `install: file` needs `source`')
+      }
+      file { $netkeel::binary:
+        ensure => file,
+        owner  => 'root',
+        group  => 'root',
+        mode   => '0755',
+        source => $netkeel::source,
+        backup => false,
+      }
+    }
+    default: {}
+  }
+}

@@ -1,0 +1,47 @@
+# @summary Settings of an interface, or of each that matches
+#
+# Parameters that are not given are not declared, and stay on the host as they are.
+#
+# @example
+#   netkeel::link { 'pods':
+#     match     => { 'name' => 'cali*', 'kind' => 'veth' },
+#     mtu       => 1460,
+#     rp_filter => 'strict',
+#   }
+#
+# @param match The interfaces that are meant; without it the title is the name of one.
+# @param mtu MTU: bytes, or a budget.
+# @param pod_mtu MTU of the other end of a veth: `same`, `leave`, or bytes.
+# @param rp_filter The reverse path filter of the interface itself.
+# @param up Whether it is administratively up.
+# @param txqueuelen Length of the transmit queue in packets.
+# @param alias_text The alias of the interface. (`alias` is a word of Puppet.)
+# @param allow_ipv6_loss Whether an MTU below 1280 may take the IPv6 addresses off.
+# @param order Where its document stands among the others: see `netkeel::document`.
+define netkeel::link (
+  Optional[Netkeel::Match] $match = undef,
+  Optional[Netkeel::Mtu] $mtu = undef,
+  Optional[Variant[Netkeel::Bytes, Enum['same', 'leave']]] $pod_mtu = undef,
+  Optional[Netkeel::Rp_filter] $rp_filter = undef,
+  Optional[Netkeel::Switch] $up = undef,
+  Optional[Variant[Integer[0, 1000000], Netkeel::Decimal]] $txqueuelen = undef,
+  Optional[String] $alias_text = undef,
+  Optional[Netkeel::Switch] $allow_ipv6_loss = undef,
+  Integer[10, 99] $order = 60,
+) {
+  $given = {
+    'match'           => $match,
+    'mtu'             => $mtu,
+    'pod_mtu'         => $pod_mtu,
+    'rp_filter'       => $rp_filter,
+    'up'              => $up,
+    'txqueuelen'      => $txqueuelen,
+    'alias'           => $alias_text,
+    'allow_ipv6_loss' => $allow_ipv6_loss,
+  }.filter |$field| { !($field[1] =~ Undef) }
+
+  netkeel::document { "link-${title}":
+    content => { 'link' => { $title => $given } },
+    order   => $order,
+  }
+}

@@ -1,0 +1,48 @@
+# @summary Installs the units and runs the service
+# @api private
+class netkeel::service {
+  if $netkeel::manage_service {
+    $render = $netkeel::binary ? {
+      '/usr/local/bin/netkeel' => '',
+      default                  => " | sed 's|/usr/local/bin/netkeel|${netkeel::binary}|'",
+    }
+
+    file { '/etc/default/netkeel':
+      ensure  => file,
+      owner   => 'root',
+      group   => 'root',
+      mode    => '0644',
+      content => "# Managed by Puppet.\nNETKEEL_OPTIONS=\"${netkeel::service_options.join(' ')}\"\n",
+    }
+
+    # The units are those of the program that is installed, whichever version that is.
+    ['netkeel.service', 'netkeel-boot.service'].each |$unit| {
+      $rendered = "${netkeel::binary} render ${unit}${render}"
+      exec { "netkeel render ${unit}":
+        command  => "${rendered} >/etc/systemd/system/${unit}.new && mv /etc/systemd/system/${unit}.new /etc/systemd/system/${unit}",
+        unless   => "${rendered} | cmp --silent - /etc/systemd/system/${unit}",
+        provider => 'shell',
+        path     => ['/usr/bin', '/bin'],
+        notify   => Exec['netkeel: systemctl daemon-reload'],
+      }
+    }
+
+    exec { 'netkeel: systemctl daemon-reload':
+      command     => 'systemctl daemon-reload',
+      path        => ['/usr/bin', '/bin'],
+      refreshonly => true,
+    }
+
+    service { 'netkeel-boot':
+      enable  => $netkeel::service_enable,
+      require => Exec['netkeel: systemctl daemon-reload'],
+    }
+
+    service { 'netkeel':
+      ensure    => $netkeel::service_ensure,
+      enable    => $netkeel::service_enable,
+      require   => Exec['netkeel: systemctl daemon-reload'],
+      subscribe => [File['/etc/default/netkeel'], Exec['netkeel render netkeel.service']],
+    }
+  }
+}

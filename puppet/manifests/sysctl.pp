@@ -1,0 +1,18 @@
+# @summary A sysctl and its value, live and at boot
+#
+# @example
+#   netkeel::sysctl { 'net.core.rmem_max':
+#     value => 134217728,
+#   }
+#
+# @param value The value; a list for a vector.
+# @param order Where its document stands among the others: see `netkeel::document`.
+define netkeel::sysctl (
+  Netkeel::Kind::Sysctl $value,
+  Integer[10, 99] $order = 60,
+) {
+  netkeel::document { "sysctl-${title}":
+    content => { 'sysctl' => { $title => $value } },
+    order   => $order,
+  }
+}

@@ -1,0 +1,41 @@
+# @summary A tunnel in collect-metadata mode
+#
+# Parameters that are not given are not declared, and stay on the host as they are.
+#
+# @example
+#   netkeel::tunnel { 'ipip0':
+#     mode      => 'ipip',
+#     addresses => ['127.0.0.42/32'],
+#     rp_filter => 'off',
+#   }
+#
+# @param mode What it takes: `ipip` IPv4 in IPv4, `ip6tnl` IPv6 and IPv4 in IPv6.
+# @param addresses Addresses that it must bear; others stay.
+# @param mtu MTU: bytes, or a budget.
+# @param rp_filter The reverse path filter of the tunnel itself.
+# @param up Whether it is administratively up.
+# @param force Whether an ipip tunnel is made although tunl0 is up.
+# @param order Where its document stands among the others: see `netkeel::document`.
+define netkeel::tunnel (
+  Enum['ipip', 'ip6tnl'] $mode,
+  Optional[Array[Netkeel::Network]] $addresses = undef,
+  Optional[Netkeel::Mtu] $mtu = undef,
+  Optional[Netkeel::Rp_filter] $rp_filter = undef,
+  Optional[Netkeel::Switch] $up = undef,
+  Optional[Netkeel::Switch] $force = undef,
+  Integer[10, 99] $order = 60,
+) {
+  $given = {
+    'mode'      => $mode,
+    'addresses' => $addresses,
+    'mtu'       => $mtu,
+    'rp_filter' => $rp_filter,
+    'up'        => $up,
+    'force'     => $force,
+  }.filter |$field| { !($field[1] =~ Undef) }
+
+  netkeel::document { "tunnel-${title}":
+    content => { 'tunnel' => { $title => $given } },
+    order   => $order,
+  }
+}

@@ -1,0 +1,158 @@
+# frozen_string_literal: true
+
+require 'spec_helper'
+
+describe 'netkeel' do
+  let(:written) { document(catalogue, '50-hiera.yaml') }
+
+  context 'without data' do
+    it { is_expected.to compile.with_all_deps }
+    it { is_expected.to contain_class('netkeel::install').that_comes_before('Class[netkeel::config]') }
+    it { is_expected.to contain_class('netkeel::config').that_comes_before('Class[netkeel::converge]') }
+    it { is_expected.to contain_class('netkeel::converge').that_comes_before('Class[netkeel::service]') }
+    it { is_expected.to contain_class('netkeel::service') }
+    it { is_expected.to contain_package('netkeel').with_ensure('installed') }
+    it { is_expected.to contain_netkeel__document('hiera').with(content: {}, order: 50) }
+    it { expect(written).to eq('version' => 1) }
+
+    it 'purges documents that nobody declares, below the directory only' do
+      is_expected.to contain_file('/etc/netkeel/desired.d').with(ensure: 'directory', purge: true, recurse: true)
+      is_expected.to contain_file('/etc/netkeel').without_purge
+    end
+
+    it 'declares the drop-in, but neither its content nor whether it is there' do
+      is_expected.to contain_file('/etc/sysctl.d/90-netkeel.conf').without_ensure.without_content
+    end
+
+    it 'compares by the type' do
+      is_expected.to contain_netkeel_host('default').with(directory: '/etc/netkeel/desired.d', timeout: 60, installing: true)
+      is_expected.not_to contain_exec('netkeel apply')
+    end
+
+    it 'runs the service with its own units' do
+      is_expected.to contain_file('/etc/default/netkeel').with_content(/^NETKEEL_OPTIONS=""$/)
+      is_expected.to contain_exec('netkeel render netkeel.service').that_notifies('Service[netkeel]')
+      is_expected.to contain_exec('netkeel render netkeel-boot.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
+      is_expected.to contain_exec('netkeel: systemctl daemon-reload').with_refreshonly(true)
+      is_expected.to contain_service('netkeel').with(ensure: 'running', enable: true)
+      is_expected.to contain_service('netkeel-boot').with(enable: true).without_ensure
+    end
+  end
+
+  context 'with every section' do
+    let(:params) do
+      {
+        sysctl: { 'net.core.rmem_max' => 134_217_728, 'net.ipv4.tcp_rmem' => [4096, 131_072, 6_291_456] },
+        link: { 'pods' => { 'match' => { 'name' => 'cali*' }, 'mtu' => { 'underlay' => 'eth0', 'layers' => ['ipip'] }, 'rp_filter' => false } },
+        tunnel: { 'ipip0' => { 'mode' => 'ipip', 'addresses' => ['127.0.0.42/32'], 'rp_filter' => 'off' } },
+        nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
+        replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
+        cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },
+        limits: { 'max_matches' => 100 },
+        allow: { 'NK003' => 'known' },
+        allow_any_sysctl: true, owner: 'puppet', persist: false, prune: true,
+      }
+    end
+
+    it { is_expected.to compile.with_all_deps }
+    it { expect(written).to eq(params.transform_keys(&:to_s).merge('version' => 1)) }
+    it { is_expected.not_to contain_file('/etc/sysctl.d/90-netkeel-puppet.conf') }
+    it { is_expected.to contain_netkeel_host('puppet') }
+  end
+
+  context 'with an owner' do
+    let(:params) { { owner: 'puppet' } }
+
+    it { is_expected.to contain_file('/etc/sysctl.d/90-netkeel-puppet.conf') }
+  end
+
+  context 'with a directory of its own that others share' do
+    let(:params) { { directory: '/srv/netkeel', purge_documents: false } }
+
+    it { is_expected.to contain_file('/srv/netkeel').without_purge }
+    it { is_expected.not_to contain_file('/srv') }
+    it { is_expected.to contain_file('/srv/netkeel/50-hiera.yaml') }
+  end
+
+  context 'as a file' do
+    let(:params) { { install: 'file', source: 'puppet:///modules/profile/netkeel', binary: '/opt/netkeel' } }
+
+    it { is_expected.to contain_file('/opt/netkeel').with(mode: '0755', source: 'puppet:///modules/profile/netkeel') }
+    it { is_expected.not_to contain_package('netkeel') }
+    it { is_expected.to contain_exec('netkeel render netkeel.service').with_command(%r{sed 's\|/usr/local/bin/netkeel\|/opt/netkeel\|'}) }
+
+    context 'without a source' do
+      let(:params) { { install: 'file' } }
+
+      it { is_expected.to compile.and_raise_error(/needs `source`/) }
+    end
+  end
+
+  context 'with execs' do
+    let(:params) { { converge: 'exec', install: 'none', timeout: 30, verify_reach: ['192.0.2.1:22'], allow_lossy: true } }
+
+    it { is_expected.to compile.with_all_deps }
+    it { is_expected.to contain_class('netkeel::converge::exec') }
+    it { is_expected.not_to contain_netkeel_host('default') }
+
+    it 'compares candidates under noop too, silently' do
+      is_expected.to contain_file('/var/cache/netkeel-candidate.d').with(noop: false, backup: false, loglevel: 'debug')
+      is_expected.to contain_file('/var/cache/netkeel-candidate.d/50-hiera.yaml')
+        .with(noop: false, show_diff: false, backup: false, loglevel: 'debug').that_comes_before('Exec[netkeel plan]')
+      is_expected.to contain_exec('netkeel plan').with(
+        noop: false, returns: [0, 2], logoutput: true, onlyif: nil, timeout: 50,
+        unless: 'timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel check --quiet -f /var/cache/netkeel-candidate.d',
+      )
+    end
+
+    it 'applies what was written, and not under noop' do
+      is_expected.to contain_exec('netkeel apply').without_noop.with(
+        command: "timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel apply --lock-timeout 30s --allow-lossy --verify-reach '192.0.2.1:22' -f /etc/netkeel/desired.d",
+        unless: 'timeout --verbose --kill-after=15 30 /usr/local/bin/netkeel check --quiet -f /etc/netkeel/desired.d',
+      ).that_requires('Exec[netkeel plan]')
+      is_expected.to contain_file('/etc/netkeel/desired.d/50-hiera.yaml').that_comes_before('Exec[netkeel apply]')
+    end
+
+    context 'while the catalog installs the program' do
+      let(:params) { { converge: 'exec' } }
+
+      it { is_expected.to contain_exec('netkeel plan').with_onlyif('test -x /usr/local/bin/netkeel') }
+    end
+  end
+
+  context 'left to the service' do
+    let(:params) { { converge: 'service' } }
+
+    it { is_expected.not_to contain_netkeel_host('default') }
+    it { is_expected.not_to contain_exec('netkeel apply') }
+
+    context 'which is not to run' do
+      let(:params) { { converge: 'service', service_ensure: 'stopped' } }
+
+      it { is_expected.to compile.and_raise_error(/nothing would keep the host/) }
+    end
+  end
+
+  context 'without the service' do
+    let(:params) { { manage_service: false } }
+
+    it { is_expected.not_to contain_service('netkeel') }
+    it { is_expected.not_to contain_exec('netkeel render netkeel.service') }
+  end
+
+  {
+    'an MTU that is none' => { link: { 'eth0' => { 'mtu' => 40 } } },
+    'a field that is none' => { link: { 'eth0' => { 'mtuu' => 1500 } } },
+    'a filter that is none' => { link: { 'eth0' => { 'rp_filter' => 3 } } },
+    'a tunnel without a mode' => { tunnel: { 'ipip0' => {} } },
+    'an interface with too long a name' => { tunnel: { 'a-name-of-seventeen' => { 'mode' => 'ipip' } } },
+    'a timeout beyond Puppet\'s own' => { timeout: 300 },
+    'a path with blanks' => { binary: '/opt/net keel' },
+  }.each do |what, wrong|
+    context "with #{what}" do
+      let(:params) { wrong }
+
+      it { is_expected.to compile.and_raise_error(/parameter|expects/) }
+    end
+  end
+end

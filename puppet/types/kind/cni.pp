@@ -1,0 +1,6 @@
+# @summary The MTU of a CNI plugin, in the configuration that the container runtime loads
+type Netkeel::Kind::Cni = Struct[{
+  plugin         => String[1],
+  mtu            => Netkeel::Mtu,
+  Optional[file] => Optional[Pattern[/\A\//]],
+}]
