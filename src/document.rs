@@ -154,6 +154,14 @@ pub static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape::Map(Vec::leak(fields))
 });
 
+/// The keys of a document, but for its version.
+pub fn keys() -> Vec<&'static str> {
+    let general = GENERAL.iter().skip(1).map(|field| field.name);
+    general
+        .chain(KINDS.iter().map(|kind| kind.field().name))
+        .collect()
+}
+
 fn code(text: &str) -> Result<(), Error> {
     text.parse::<Code>().map(|_| ())
 }

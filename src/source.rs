@@ -1,8 +1,11 @@
 //! Documents of any format parse to one tree of nodes with spans, so that every error has its
 //! line and all errors come at once.
 
+mod ansible;
 pub mod canonical;
+pub mod dialect;
 pub mod format;
+pub mod hiera;
 pub mod json;
 pub mod location;
 pub mod merge;
@@ -12,6 +15,7 @@ pub mod path;
 pub mod report;
 pub mod text;
 pub mod toml;
+mod variables;
 pub mod yaml;
 
 #[cfg(test)]
@@ -22,6 +26,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::error::Diagnostics;
+pub use dialect::{Dialect, Reading};
 pub use format::detect;
 pub use location::{Location, Locator};
 pub use merge::{merge, withdraw};
@@ -173,6 +178,25 @@ impl Sources {
             }
         };
         diagnostics.lost |= node.is_none();
+        node
+    }
+
+    /// Adds and parses a file of any dialect, as [`Sources::load`] does one of netkeel's own. What is
+    /// odd about values that are not netkeel's is left to those who read them.
+    pub fn load_of(
+        &mut self,
+        reading: &Reading<'_>,
+        name: &str,
+        bytes: Vec<u8>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Node> {
+        let mut said = Diagnostics::default();
+        let node = self.load(name, bytes, None, &mut said);
+        if let Some(node) = node.as_ref().filter(|_| reading.dialect != Dialect::Native) {
+            variables::leave_others(node, &|key| reading.concerns(key), &mut said.list);
+        }
+        diagnostics.lost |= said.lost;
+        diagnostics.extend(said);
         node
     }
 

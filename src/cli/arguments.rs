@@ -1,16 +1,18 @@
 //! The options that several verbs share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::duration;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ledger::Ledger;
 use crate::mtu::Family;
 use crate::netns::Netns;
 use crate::plan::Holdings;
+use crate::source::Dialect;
 
 /// Where documents are looked for when none is named.
 pub const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
@@ -23,7 +25,56 @@ pub struct Documents {
     #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
+    pub origin: Origin,
+    #[command(flatten)]
     pub place: Place,
+}
+
+/// Whose words the files speak.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Origin {
+    /// What the files are: documents of netkeel's own, or the data that others keep.
+    #[arg(long, value_enum, default_value_t)]
+    from: From,
+    /// A fact that the files ask for, with --from hiera: `networking.primary=eth0` for
+    /// `%{facts.networking.primary}`. May be given several times.
+    #[arg(long = "fact", value_name = "NAME=VALUE", value_parser = parse_fact, hide_short_help = true)]
+    facts: Vec<(String, String)>,
+}
+
+/// Whose words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum From {
+    /// Documents.
+    #[default]
+    Native,
+    /// Data of Hiera: the parameters of the class netkeel.
+    Hiera,
+    /// Variables of an Ansible inventory.
+    Ansible,
+}
+
+impl Origin {
+    /// The same for a reader.
+    pub fn dialect(&self) -> Dialect {
+        match self.from {
+            From::Native => Dialect::Native,
+            From::Hiera => Dialect::Hiera,
+            From::Ansible => Dialect::Ansible,
+        }
+    }
+
+    /// The facts by their names.
+    pub fn facts(&self) -> BTreeMap<String, String> {
+        self.facts.iter().cloned().collect()
+    }
+}
+
+fn parse_fact(text: &str) -> Result<(String, String), Error> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Error::new(ErrorKind::Input, "write NAME=VALUE")),
+    }
 }
 
 /// Which namespace.

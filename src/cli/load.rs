@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::arguments::{DEFAULT_DOCUMENTS, Documents};
+use super::arguments::{DEFAULT_DOCUMENTS, Documents, Origin};
 use super::output;
-use crate::document::Document;
+use crate::document::{self, Document};
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
-use crate::source::{self, Node, Sources, report};
+use crate::source::{self, Node, Reading, Sources, report};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -23,7 +23,7 @@ pub struct Loaded {
 
 /// Reads all files and reports everything that is wrong in them; none when something is.
 pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
-    Ok(read_texts(read_all(&documents.files)?, netns))
+    Ok(told(parse(read_all(&documents.files)?, &documents.origin, netns)))
 }
 
 /// What [`load_if_any`] found.
@@ -51,23 +51,22 @@ pub fn load_if_any(documents: &Documents, netns: Netns) -> Result<Found, Error> 
 /// Takes a document that a saved plan holds.
 pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
-    read_texts(
-        vec![(format!("{name}.json"), saved.document.to_string().into_bytes())],
-        netns,
-    )
+    let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
+    told(parse(vec![text], &Origin::default(), netns))
 }
 
 /// Reads all files; what is wrong is text for people.
-pub fn load_quietly(files: &[PathBuf], netns: Netns) -> Result<Document, String> {
-    let texts = read_all(files).map_err(|error| error.message)?;
-    match parse(texts, netns) {
+pub fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
+    let texts = read_all(&documents.files).map_err(|error| error.message)?;
+    match parse(texts, &documents.origin, netns) {
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(report::render(&wrong.0, &wrong.1, false)),
     }
 }
 
-fn read_texts(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Option<Loaded> {
-    match parse(texts, netns) {
+/// What was parsed, or nothing when something is wrong, which is told.
+fn told(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
+    match parsed {
         Ok(loaded) => Some(loaded),
         Err(wrong) => {
             output::diagnostics(&wrong.0, &wrong.1);
@@ -76,13 +75,24 @@ fn read_texts(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Option<Loaded> {
     }
 }
 
-fn parse(texts: Vec<(String, Vec<u8>)>, netns: Netns) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
+fn parse(
+    texts: Vec<(String, Vec<u8>)>,
+    origin: &Origin,
+    netns: Netns,
+) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
-    let mut layers: Vec<Node> = Vec::new();
+    let (facts, keys) = (origin.facts(), document::keys());
+    let reading = Reading {
+        dialect: origin.dialect(),
+        keys: &keys,
+        facts: &facts,
+    };
+    let mut files: Vec<Node> = Vec::new();
     for (name, bytes) in texts {
-        layers.extend(sources.load(&name, bytes, None, &mut diagnostics));
+        files.extend(sources.load_of(&reading, &name, bytes, &mut diagnostics));
     }
+    let layers = reading.layers(files, &mut diagnostics);
     let document = Document::read(layers, netns, &mut diagnostics);
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });

@@ -59,17 +59,17 @@ enum Mode {
 
 /// The files of `-f`.
 struct Files {
-    paths: Vec<PathBuf>,
+    documents: Documents,
     netns: Netns,
 }
 
 impl Source for Files {
     fn read(&mut self) -> Result<Document, String> {
-        load_quietly(&self.paths, self.netns.clone())
+        load_quietly(&self.documents, self.netns.clone())
     }
 
     fn paths(&self) -> Vec<PathBuf> {
-        self.paths.clone()
+        self.documents.files.clone()
     }
 }
 
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         listen: arguments.listen,
     };
     let mut files = Files {
-        paths: paths.clone(),
+        documents: arguments.documents.clone(),
         netns: netns.clone(),
     };
     daemon::run(&options, &mut files, &|store: &Store| {

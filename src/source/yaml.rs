@@ -24,9 +24,21 @@ mod tests;
 
 /// Parses a YAML document; `None` when its syntax cannot be followed to the end.
 pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
+    stream(file, text, false, diagnostics)?.pop()
+}
+
+/// Parses a file of any number of YAML documents; those without content are left out.
+pub fn parse_all(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
+    let mut documents = stream(file, text, true, diagnostics)?;
+    documents.retain(|document| !document.is_null());
+    Some(documents)
+}
+
+/// At least one document, which may be `null`; without `many` no more than one.
+fn stream(file: FileId, text: &str, many: bool, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
     if let Some(start) = flow::too_large(text) {
         // What is JSON as well can be read without the parser's appetite.
-        return json::parse_if_json(file, text, diagnostics).unwrap_or_else(|| {
+        let node = json::parse_if_json(file, text, diagnostics).unwrap_or_else(|| {
             let message = format!(
                 "a map or list in brackets has more than {} MiB",
                 flow::MAX_FLOW >> 20
@@ -36,6 +48,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
                 .hint("write it in lines, indented, or as strict JSON");
             None
         });
+        return Some(vec![node?]);
     }
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
@@ -47,7 +60,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
         nodes: 0,
         copied: 0,
     };
-    builder.stream().ok()
+    builder.stream(many).ok()
 }
 
 /// Of a word where the syntax goes wrong no more than this is marked.
@@ -71,13 +84,13 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn stream(&mut self) -> Result<Node, Stop> {
-        let mut root = None;
+    fn stream(&mut self, many: bool) -> Result<Vec<Node>, Stop> {
+        let mut roots = Vec::new();
         loop {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) if root.is_some() => {
+                Event::DocumentStart(_) if !many && !roots.is_empty() => {
                     let at = self.at_word(span);
                     self.diagnostics
                         .add(at, "", "a second YAML document in one file")
@@ -86,16 +99,18 @@ impl<'a> Builder<'a> {
                 }
                 Event::DocumentStart(_) => {
                     let (event, span) = self.next()?;
-                    root = Some(self.node(event, span, &Path::ROOT, 0)?);
+                    roots.push(self.node(event, span, &Path::ROOT, 0)?);
                 }
                 _ => {}
             }
         }
-        let start = Span::new(self.file, 0, 0);
-        Ok(root.unwrap_or(Node {
-            span: start,
-            data: Data::Null,
-        }))
+        if roots.is_empty() {
+            roots.push(Node {
+                span: Span::new(self.file, 0, 0),
+                data: Data::Null,
+            });
+        }
+        Ok(roots)
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), Stop> {

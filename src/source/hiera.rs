@@ -1,0 +1,311 @@
+//! Data of Hiera as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
+//! class, merged deep as Puppet merges them, with facts filled in.
+
+use std::collections::BTreeMap;
+
+use super::dialect::{Reading, document};
+use super::text::quoted;
+use super::variables::{refuse_nothing, sections};
+use super::{Data, Entry, Node, Path};
+use crate::error::Diagnostics;
+
+const PREFIX: &str = "netkeel::";
+
+/// Where data says how its keys are merged.
+const OPTIONS: &str = "lookup_options";
+
+/// Whether a key is netkeel's.
+pub(super) fn concerns(key: &str) -> bool {
+    key.starts_with(PREFIX) || key == OPTIONS
+}
+
+/// The document, of data files from the most general to the most specific.
+pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
+    let first = files.first().map(|file| file.span).unwrap_or_default();
+    let mut merged: Vec<Entry> = Vec::new();
+    // From the top, as a lookup goes.
+    for file in files.iter().rev() {
+        refuse_options(file, diagnostics);
+        let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
+        fill_entries(&mut sections, &Path::ROOT, reading.facts, diagnostics);
+        for section in sections {
+            match merged.iter_mut().find(|above| above.key == section.key) {
+                Some(above) => above.value = merge(section.value, take(&mut above.value)),
+                None => merged.push(section),
+            }
+        }
+    }
+    if merged.is_empty() && !diagnostics.lost {
+        refuse_nothing(first, "key `netkeel::sysctl`, `netkeel::link`, ...", diagnostics);
+    }
+    vec![document(merged, first)]
+}
+
+/// The class asks for a deep merge; data that asks for another one is not followed.
+fn refuse_options(file: &Node, diagnostics: &mut Diagnostics) {
+    let options = file.get(OPTIONS).map(Node::entries).unwrap_or_default();
+    for option in options {
+        if !option.key.trim_start_matches('^').starts_with(PREFIX) {
+            continue;
+        }
+        let Some(merge) = option.value.get("merge") else {
+            continue;
+        };
+        let strategy = merge.get("strategy").unwrap_or(merge);
+        let plain = merge.entries().iter().all(|entry| entry.key == "strategy");
+        if strategy.text() != Some("deep") || !plain {
+            diagnostics
+                .add(
+                    merge.span,
+                    Path::of(&[OPTIONS, &option.key, "merge"]),
+                    "netkeel follows deep merges without options only",
+                )
+                .hint("plan this with Puppet, or leave the merge to the class");
+        }
+    }
+}
+
+/// A deep merge as Puppet does it: maps by key, lists as their union with the lower one's items
+/// first, and of anything else the upper one, unless it is nothing.
+fn merge(lower: Node, upper: Node) -> Node {
+    let data = match (lower.data, upper.data) {
+        (data, Data::Null) => {
+            return Node {
+                span: lower.span,
+                data,
+            };
+        }
+        (Data::Map(lower), Data::Map(upper)) => Data::Map(merge_entries(lower, upper)),
+        (Data::List(lower), Data::List(upper)) => Data::List(union(lower, upper)),
+        (_, data) => data,
+    };
+    Node {
+        span: upper.span,
+        data,
+    }
+}
+
+/// The lower one's order first. A list that only the upper one has loses what comes again in it:
+/// Puppet unites it with an empty one.
+fn merge_entries(mut lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
+    for mut entry in upper {
+        match lower.iter_mut().find(|below| below.key == entry.key) {
+            Some(below) => {
+                let value = merge(take(&mut below.value), entry.value);
+                *below = Entry { value, ..entry };
+            }
+            None => {
+                let span = entry.value.span;
+                let empty = match &entry.value.data {
+                    Data::List(_) => Data::List(Vec::new()),
+                    Data::Map(_) => Data::Map(Vec::new()),
+                    _ => Data::Null,
+                };
+                entry.value = merge(Node { span, data: empty }, entry.value);
+                lower.push(entry);
+            }
+        }
+    }
+    lower
+}
+
+fn take(node: &mut Node) -> Node {
+    let span = node.span;
+    let data = std::mem::replace(&mut node.data, Data::Null);
+    Node { span, data }
+}
+
+fn union(lower: Vec<Node>, upper: Vec<Node>) -> Vec<Node> {
+    let mut union: Vec<Node> = Vec::new();
+    for item in lower.into_iter().chain(upper) {
+        if !union.iter().any(|before| same(before, &item)) {
+            union.push(item);
+        }
+    }
+    union
+}
+
+/// The same value, wherever it stands.
+fn same(one: &Node, other: &Node) -> bool {
+    match (&one.data, &other.data) {
+        (Data::Text { value: one, .. }, Data::Text { value: other, .. }) => one == other,
+        (Data::List(one), Data::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Data::Map(one), Data::Map(map)) => {
+            let in_other = |entry: &Entry| {
+                other
+                    .get(&entry.key)
+                    .is_some_and(|value| same(&entry.value, value))
+            };
+            one.len() == map.len() && one.iter().all(in_other)
+        }
+        (one, other) => one == other,
+    }
+}
+
+type Facts = BTreeMap<String, String>;
+
+fn fill_entries(entries: &mut [Entry], path: &Path<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
+    for entry in entries {
+        if let Some(key) = fill(&entry.key, facts).transpose() {
+            match key {
+                Ok(key) => entry.key = key,
+                Err(why) => {
+                    diagnostics.add(entry.key_span, path, why).hint(HINT);
+                }
+            }
+        }
+        let below = path.key(&entry.key);
+        fill_node(&mut entry.value, &below, facts, diagnostics);
+    }
+}
+
+fn fill_node(node: &mut Node, path: &Path<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
+    match &mut node.data {
+        Data::Text { value, .. } => match fill(value, facts) {
+            Ok(Some(text)) => *value = text,
+            Ok(None) => {}
+            Err(why) => {
+                diagnostics.add(node.span, path, why).hint(HINT);
+                node.data = Data::Null;
+            }
+        },
+        Data::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                fill_node(item, &path.index(index), facts, diagnostics);
+            }
+        }
+        Data::Map(entries) => fill_entries(entries, path, facts, diagnostics),
+        _ => {}
+    }
+}
+
+const HINT: &str = "facts are given with --fact NAME=VALUE";
+
+/// The text with `%{facts.NAME}` filled in; `None` when there is nothing to fill in.
+pub fn fill(text: &str, facts: &Facts) -> Result<Option<String>, String> {
+    if !text.contains("%{") {
+        return Ok(None);
+    }
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("%{") {
+        let Some((inside, behind)) = after.split_once('}') else {
+            break;
+        };
+        filled.push_str(before);
+        filled.push_str(&value_of(inside.trim(), facts)?);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(Some(filled))
+}
+
+fn value_of(inside: &str, facts: &Facts) -> Result<String, String> {
+    if let Some(literal) = inside
+        .strip_prefix("literal(")
+        .and_then(|inside| inside.strip_suffix(')'))
+    {
+        return Ok(literal.trim().trim_matches(['\'', '"']).to_owned());
+    }
+    if inside.ends_with(')') {
+        return Err(format!(
+            "netkeel does not follow {}",
+            quoted(&format!("%{{{inside}}}"))
+        ));
+    }
+    let name = inside.trim_start_matches("::");
+    let name = name.strip_prefix("facts.").unwrap_or(name);
+    match facts.get(name) {
+        Some(value) => Ok(value.clone()),
+        None => Err(format!("no fact {} is given", quoted(name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::{outline, yaml};
+
+    fn merged(files: &[&str], facts: &[(&str, &str)]) -> (String, Vec<String>) {
+        let facts = facts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let reading = Reading {
+            dialect: crate::source::Dialect::Hiera,
+            keys: &["sysctl", "link"],
+            facts: &facts.collect(),
+        };
+        let mut diagnostics = Diagnostics::default();
+        let files = files.iter().map(|text| yaml(text)).collect();
+        let layers = layers(files, &reading, &mut diagnostics);
+        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
+        (layers.iter().map(outline).collect(), said)
+    }
+
+    /// What `puppet lookup --merge deep` (7.23) makes of the same two files.
+    #[test]
+    fn merges_as_puppet_does() {
+        let (tree, said) = merged(
+            &[
+                "netkeel::link: {a: [1, 2, 3], b: {x: 1, y: 2}, c: 5, d: text, e: {z: 1}, l: [1, {q: 1}], n: 4, dup: [1, 1, 2], s: abc}",
+                "netkeel::link: {a: [3, 4, 1], b: {x: 9, y: ~}, c: ~, d: [1], e: 7, l: [{q: 1}, 2], n: false, new: [2, 2], s: ''}",
+            ],
+            &[],
+        );
+        assert_eq!(said, [""; 0]);
+        assert_eq!(
+            tree,
+            "{version: 1, link: {a: [1, 2, 3, 4], b: {x: 9, y: 2}, c: 5, d: [1], e: 7, l: [1, {q: 1}, 2], n: false, dup: [1, 1, 2], s: \"\", new: [2]}}"
+        );
+    }
+
+    #[test]
+    fn facts_are_filled_in_and_what_cannot_be_is_refused() {
+        let text =
+            "netkeel::link: {\"%{facts.networking.primary}\": \"a%{::kernel}%{kernel}%{literal('%')}{x}\"}";
+        let facts = [("networking.primary", "eth0"), ("kernel", "Linux")];
+        let (tree, said) = merged(&[text], &facts);
+        assert_eq!(said, [""; 0]);
+        assert_eq!(tree, "{version: 1, link: {eth0: \"aLinuxLinux%{x}\"}}");
+        let (_, said) = merged(&[text, "netkeel::sysctl: {a: \"%{lookup('b')}\"}"], &[]);
+        assert_eq!(
+            said,
+            [
+                "netkeel does not follow `%{lookup('b')}`",
+                "no fact `networking.primary` is given",
+                "no fact `kernel` is given"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_keys_are_of_others_and_near_ones_are_slips() {
+        let (tree, said) = merged(
+            &["netkeel::package_ensure: latest\nntp::servers: []\nnetkeel::sysctl: {a: 1}"],
+            &[],
+        );
+        assert_eq!((tree.as_str(), said.len()), ("{version: 1, sysctl: {a: 1}}", 0));
+        let (_, said) = merged(&["netkeel::sysctls: {a: 1}"], &[]);
+        assert_eq!(
+            said,
+            [
+                "`netkeel::sysctls` is nothing that netkeel reads",
+                "nothing here is for netkeel: no key `netkeel::sysctl`, `netkeel::link`, ..."
+            ]
+        );
+        let (_, said) = merged(
+            &[
+                "netkeel::sysctl: {}\nlookup_options: {'^netkeel::': {merge: {strategy: deep}}, a: {merge: hash}}",
+            ],
+            &[],
+        );
+        assert_eq!(said, [""; 0]);
+        let (_, said) = merged(
+            &["netkeel::sysctl: {}\nlookup_options: {netkeel::sysctl: {merge: first}}"],
+            &[],
+        );
+        assert_eq!(said, ["netkeel follows deep merges without options only"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Documents in the words of others: whatever they were written in, the same state comes to the
+//! same facts and the same ops, and what is wrong is told where it stands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use netkeel::document::{self, Document};
+use netkeel::error::Diagnostics;
+use netkeel::fact::{Fact, Value};
+use netkeel::op::Op;
+use netkeel::plan::plan;
+use netkeel::snapshot::Snapshot;
+use netkeel::source::{Dialect, Reading, Sources, report};
+
+/// The files of examples/sources that say the same, in the order in which they are layered.
+const SAME: &[(Dialect, &[&str])] = &[
+    (Dialect::Native, &["native.yaml"]),
+    (Dialect::Hiera, &["hiera/common.yaml", "hiera/kubernetes.yaml"]),
+    (Dialect::Ansible, &["ansible/all.yml", "ansible/kubernetes.yml"]),
+];
+
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Reads files as the command line does.
+fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Document, String> {
+    let facts = BTreeMap::from([("networking.primary".to_owned(), "eth0".to_owned())]);
+    let keys = document::keys();
+    let reading = Reading {
+        dialect,
+        keys: &keys,
+        facts: &facts,
+    };
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let mut nodes = Vec::new();
+    for (name, text) in files {
+        nodes.extend(sources.load_of(&reading, name, text.as_bytes().to_vec(), &mut diagnostics));
+    }
+    let layers = reading.layers(nodes, &mut diagnostics);
+    let document = Document::read(layers, host.netns.clone(), &mut diagnostics);
+    if diagnostics.is_empty() {
+        Ok(document)
+    } else {
+        Err(report::render(&diagnostics, &sources, false))
+    }
+}
+
+/// What a document wants, and what that comes to on a host.
+fn outcome(document: &Document, host: &Snapshot) -> (BTreeMap<Fact, Value>, Vec<Op>) {
+    let wants = document.wants(host);
+    let facts = wants.facts.into_iter().map(|(fact, want)| (fact, want.value));
+    let plan = plan(document, host).unwrap();
+    (
+        facts.collect(),
+        plan.steps.into_iter().map(|step| step.op).collect(),
+    )
+}
+
+#[test]
+fn the_same_state_in_any_words_is_the_same_facts_and_ops() {
+    let host = Snapshot::from_json(&example("host.json")).unwrap();
+    let mut outcomes = Vec::new();
+    for (dialect, names) in SAME {
+        let texts: Vec<(&str, String)> = names
+            .iter()
+            .map(|name| (*name, example(&format!("sources/{name}"))))
+            .collect();
+        let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let document = read(*dialect, &files, &host).unwrap_or_else(|error| panic!("{error}"));
+        outcomes.push((*dialect, document.hash.clone(), outcome(&document, &host)));
+    }
+    let (_, hash, (facts, ops)) = &outcomes[0];
+    assert!(facts.len() >= 10 && ops.len() >= 8, "{facts:?} {ops:?}");
+    for (dialect, other_hash, (other_facts, other_ops)) in &outcomes[1..] {
+        assert_eq!(other_facts, facts, "{dialect:?}");
+        assert_eq!(other_ops, ops, "{dialect:?}");
+        assert_eq!(other_hash, hash, "{dialect:?}");
+    }
+}
+
+/// A file of data is its owners' as well: what only they understand is left to them, and what is
+/// wrong about netkeel's part is told with its place.
+#[test]
+fn only_what_is_netkeels_is_judged() {
+    let host = Snapshot::from_json(&example("host.json")).unwrap();
+    let foreign = "password: !vault |\n  6638\nmerged: { <<: {a: 1}, b: 1, b: 2 }\n";
+    let text = format!("{foreign}netkeel_link:\n  eth0: {{ mtu: 1400 }}\n");
+    read(Dialect::Ansible, &[("all.yml", &text)], &host).unwrap();
+    let text =
+        format!("{foreign}netkeel_link:\n  eth0: {{ mtu: 1, mtu: 2 }}\n  eth1: {{ <<: {{ mtu: 9 }} }}\n");
+    let wrong = read(Dialect::Ansible, &[("all.yml", &text)], &host).unwrap_err();
+    insta::assert_snapshot!(wrong, @"
+    error: 1 is out of range: 68 to 65535 bytes
+     --> all.yml:5:16
+      |
+    5 |   eth0: { mtu: 1, mtu: 2 }
+      |                ^ link.eth0.mtu
+
+    error: the key `mtu` is given twice
+     --> all.yml:5:19
+      |
+    5 |   eth0: { mtu: 1, mtu: 2 }
+      |                   ^^^ netkeel_link.eth0.mtu
+      |           --- first given here
+
+    error: merge keys (`<<`) are not taken
+     --> all.yml:6:11
+      |
+    6 |   eth1: { <<: { mtu: 9 } }
+      |           ^^ netkeel_link.eth1
+      |
+      = help: name the whole value by an alias, or lay a second file over this one
+
+    3 errors in all.yml
+    ");
+}
