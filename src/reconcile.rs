@@ -208,7 +208,7 @@ impl Reconciler {
                     self.changed(index, false, now);
                 }
             }
-            Heard::Lost => self.all = true,
+            Heard::DefaultRoute | Heard::Lost => self.all = true,
         }
     }
 

@@ -58,6 +58,11 @@ impl Service<'_> {
         }
         self.want_worker();
         self.handshakes.watch(&self.document.handshakes());
+        let routes = self.document.scope().default_routes;
+        if let Err(error) = self.events.follow_default_routes(routes) {
+            self.log
+                .say(Level::Warning, "routes-not-followed", &[("why", &error)]);
+        }
         for path in &self.document.scope().files {
             self.files.watch(path, Role::Owned);
         }

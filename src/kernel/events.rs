@@ -1,5 +1,7 @@
 //! What changes on the interfaces of a namespace, as rtnetlink tells it unasked: interfaces,
-//! addresses, and the sysctls below `net.*.conf` that have notifications.
+//! addresses, the sysctls below `net.*.conf` that have notifications, and default routes.
+
+mod routes;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -10,7 +12,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::link::{self, Words};
 use super::message::{Attributes, Malformed, Message, Messages, u32_at};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, error};
+use crate::error::Error;
 use crate::reconcile::Heard;
 
 /// Groups (`enum rtnetlink_groups`, include/uapi/linux/rtnetlink.h): interfaces, addresses of both
@@ -39,6 +42,8 @@ const AT_ONCE: usize = 4096;
 pub struct Events {
     raw: RawSocket,
     buffer: Vec<u8>,
+    /// Default routes are told too.
+    routes: bool,
 }
 
 impl Events {
@@ -50,6 +55,7 @@ impl Events {
             .or_else(|_| setsockopt(&raw, sockopt::RcvBuf, &queue))
             .map_err(|errno| Refusal { errno, text: None })?;
         raw.bind_auto()?;
+        routes::filter(&raw)?;
         for group in GROUPS {
             raw.add_membership(group)?;
         }
@@ -57,7 +63,27 @@ impl Events {
         Ok(Events {
             raw,
             buffer: vec![0; BUFFER],
+            routes: false,
         })
+    }
+
+    /// Hears default routes too, or no longer.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn follow_default_routes(&mut self, on: bool) -> Result<(), Error> {
+        if self.routes == on {
+            return Ok(());
+        }
+        for group in routes::GROUPS {
+            let done = match on {
+                true => self.raw.add_membership(group),
+                false => self.raw.drop_membership(group),
+            };
+            done.map_err(error)?;
+        }
+        self.routes = on;
+        Ok(())
     }
 
     /// Takes what was heard since, without waiting. More may be left when it returns true.
@@ -120,6 +146,7 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
         }
         libc::RTM_DELLINK => Some(Heard::Gone(index()?)),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Heard::Touched(index()?)),
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Heard::DefaultRoute),
         libc::RTM_NEWNETCONF => Some(netconf(message.payload)?),
         RTM_DELNETCONF => None,
         kind if i32::from(kind) == libc::NLMSG_OVERRUN => Some(Heard::Lost),

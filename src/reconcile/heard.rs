@@ -12,6 +12,8 @@ pub enum Heard {
     Gone(u32),
     /// Something else of an interface changed: an address, the bridge it is a port of.
     Touched(u32),
+    /// A default route came, changed or went.
+    DefaultRoute,
     /// A sysctl below `net.ipv4.conf` or `net.ipv6.conf` was written to another value.
     Conf {
         /// The interface; none for `all` and `default`.

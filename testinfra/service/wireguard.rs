@@ -214,3 +214,41 @@ fn what_is_given_back_goes_and_an_apply_that_fails_leaves_no_copy() {
     assert!(!world.copy().exists());
     assert_eq!(world.mtu("wg0"), "1500");
 }
+
+/// A budget over the default route goes by routes alone, and a host with many others stays asleep.
+#[test]
+fn another_default_route_is_followed_and_no_other_route_wakes_anybody() {
+    let world = World::new();
+    world.namespace.sh("ip link add eth1 type veth peer name far1
+        ip link set eth1 mtu 1400 up && ip link set far1 up && ip address add 198.51.100.1/24 dev eth1");
+    let service = Daemon::start(&world.namespace, &world.document(), &["--listen", "127.0.0.1:0"]);
+    until("the copy is there", || world.has(&expected(KEYS[0], 1370)));
+    let start = Instant::now();
+    world
+        .namespace
+        .sh("ip route replace default via 198.51.100.2 dev eth1");
+    until("the copy follows the route", || {
+        world.has(&expected(KEYS[0], 1320))
+    });
+    world
+        .namespace
+        .sh("ip route change default via 198.51.100.2 dev eth1 mtu 1390");
+    until("and the MTU of the route", || world.has(&expected(KEYS[0], 1310)));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    let passes = |status: &str| -> u64 {
+        let rest = status.split_once("\"passes\":").unwrap().1;
+        rest.trim_start().split(',').next().unwrap().parse().unwrap()
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let (before, spent) = (passes(&world.status()), service.cpu());
+    world.namespace.sh(
+        "for a in $(seq 0 39); do for b in $(seq 0 249); do echo route add 10.$a.$b.0/24 dev eth1; done; done | ip -batch -
+        ip route add table 100 default dev eth0",
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(passes(&world.status()), before);
+    let spent = service.cpu() - spent;
+    assert!(spent < Duration::from_millis(50), "{spent:?} for 10,000 routes");
+    assert_eq!(service.stop().0, 0);
+}
