@@ -10,6 +10,7 @@ pub mod pods;
 pub mod text;
 mod unified;
 pub mod utc;
+pub mod yaml;
 
 use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};

@@ -13,6 +13,7 @@ pub mod node;
 pub mod number;
 pub mod path;
 pub mod report;
+pub mod talos;
 pub mod text;
 pub mod toml;
 mod variables;
@@ -160,15 +161,43 @@ impl Sources {
         format: Option<Format>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Node> {
-        let node = match decode(bytes) {
+        self.load_with(name, bytes, format, false, diagnostics).pop()
+    }
+
+    /// Adds and parses a file of any dialect, as [`Sources::load`] does one of netkeel's own; only
+    /// Talos has several documents in one. What is odd about values that are not netkeel's is left
+    /// to those who read them.
+    pub fn load_of(
+        &mut self,
+        reading: &Reading<'_>,
+        name: &str,
+        bytes: Vec<u8>,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
+        let mut said = Diagnostics::default();
+        let many = reading.dialect == Dialect::Talos;
+        let nodes = self.load_with(name, bytes, None, many, &mut said);
+        if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (reading.dialect, nodes.first()) {
+            variables::leave_others(node, &|key| reading.concerns(key), &mut said.list);
+        }
+        diagnostics.lost |= said.lost;
+        diagnostics.extend(said);
+        nodes
+    }
+
+    fn load_with(
+        &mut self,
+        name: &str,
+        bytes: Vec<u8>,
+        format: Option<Format>,
+        many: bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
+        let nodes = match decode(bytes) {
             Ok(text) => {
                 let file = self.add(name, &text);
-                parse(
-                    file,
-                    &text,
-                    format.unwrap_or_else(|| detect(name, &text)),
-                    diagnostics,
-                )
+                let format = format.unwrap_or_else(|| detect(name, &text));
+                parse_with(file, &text, format, many, diagnostics)
             }
             Err(error) => {
                 let file = self.add(name, "");
@@ -177,27 +206,8 @@ impl Sources {
                 None
             }
         };
-        diagnostics.lost |= node.is_none();
-        node
-    }
-
-    /// Adds and parses a file of any dialect, as [`Sources::load`] does one of netkeel's own. What is
-    /// odd about values that are not netkeel's is left to those who read them.
-    pub fn load_of(
-        &mut self,
-        reading: &Reading<'_>,
-        name: &str,
-        bytes: Vec<u8>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Node> {
-        let mut said = Diagnostics::default();
-        let node = self.load(name, bytes, None, &mut said);
-        if let Some(node) = node.as_ref().filter(|_| reading.dialect != Dialect::Native) {
-            variables::leave_others(node, &|key| reading.concerns(key), &mut said.list);
-        }
-        diagnostics.lost |= said.lost;
-        diagnostics.extend(said);
-        node
+        diagnostics.lost |= nodes.is_none();
+        nodes.unwrap_or_default()
     }
 
     /// A file's text; empty for an id that is not of these sources.
@@ -214,15 +224,30 @@ impl Sources {
 /// Parses one file. Everything that is wrong is added to `diagnostics`; `None` when nothing could
 /// be made of the text. A file without content is an empty map.
 pub fn parse(file: FileId, text: &str, format: Format, diagnostics: &mut Diagnostics) -> Option<Node> {
+    parse_with(file, text, format, false, diagnostics)?.pop()
+}
+
+/// One node, or with `many` as many as a file of YAML has documents.
+fn parse_with(
+    file: FileId,
+    text: &str,
+    format: Format,
+    many: bool,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Node>> {
     let text = text::without_mark(text);
     if !text::readable(file, text, diagnostics) {
         return None;
     }
+    let nothing = Node {
+        span: Span::new(file, 0, 0),
+        data: Data::Map(Vec::new()),
+    };
     if text.trim_start().is_empty() {
-        return Some(Node {
-            span: Span::new(file, 0, 0),
-            data: Data::Map(Vec::new()),
-        });
+        return Some(if many { Vec::new() } else { vec![nothing] });
+    }
+    if many && format == Format::Yaml {
+        return yaml::parse_all(file, text, diagnostics);
     }
     let mut root = match format {
         Format::Yaml => yaml::parse(file, text, diagnostics),
@@ -232,5 +257,5 @@ pub fn parse(file: FileId, text: &str, format: Format, diagnostics: &mut Diagnos
     if root.data == Data::Null {
         root.data = Data::Map(Vec::new());
     }
-    Some(root)
+    Some(vec![root])
 }

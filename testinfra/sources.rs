@@ -18,6 +18,7 @@ const SAME: &[(Dialect, &[&str])] = &[
     (Dialect::Native, &["native.yaml"]),
     (Dialect::Hiera, &["hiera/common.yaml", "hiera/kubernetes.yaml"]),
     (Dialect::Ansible, &["ansible/all.yml", "ansible/kubernetes.yml"]),
+    (Dialect::Talos, &["talos/all.yaml", "talos/node.yaml"]),
 ];
 
 fn example(name: &str) -> String {
@@ -39,7 +40,7 @@ fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Doc
     for (name, text) in files {
         nodes.extend(sources.load_of(&reading, name, text.as_bytes().to_vec(), &mut diagnostics));
     }
-    let layers = reading.layers(nodes, &mut diagnostics);
+    let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
     let document = Document::read(layers, host.netns.clone(), &mut diagnostics);
     if diagnostics.is_empty() {
         Ok(document)

@@ -52,6 +52,8 @@ enum From {
     Hiera,
     /// Variables of an Ansible inventory.
     Ansible,
+    /// A machine configuration of Talos Linux and its patches, 1.7 to 1.14.
+    Talos,
 }
 
 impl Origin {
@@ -61,6 +63,7 @@ impl Origin {
             From::Native => Dialect::Native,
             From::Hiera => Dialect::Hiera,
             From::Ansible => Dialect::Ansible,
+            From::Talos => Dialect::Talos,
         }
     }
 

@@ -92,7 +92,7 @@ fn parse(
     for (name, bytes) in texts {
         files.extend(sources.load_of(&reading, &name, bytes, &mut diagnostics));
     }
-    let layers = reading.layers(files, &mut diagnostics);
+    let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let document = Document::read(layers, netns, &mut diagnostics);
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });

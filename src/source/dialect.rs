@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Data, Entry, Node, Span, ansible, hiera};
+use super::{Data, Entry, Node, Sources, Span, ansible, hiera, talos};
 use crate::error::Diagnostics;
 
 /// Whose words.
@@ -16,6 +16,8 @@ pub enum Dialect {
     Hiera,
     /// Variables of an Ansible inventory for the role of netkeel.
     Ansible,
+    /// A machine configuration of Talos Linux and its patches.
+    Talos,
 }
 
 /// What the files are read with.
@@ -32,18 +34,27 @@ pub struct Reading<'a> {
 impl Reading<'_> {
     /// The layers of a document, of the files in the order in which they are layered: a later one
     /// wins. What is wrong goes to `diagnostics`.
-    pub fn layers(&self, files: Vec<Node>, diagnostics: &mut Diagnostics) -> Vec<Node> {
+    pub fn layers(
+        &self,
+        files: Vec<Node>,
+        sources: &mut Sources,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
         match self.dialect {
             Dialect::Native => files,
             Dialect::Hiera => hiera::layers(files, self, diagnostics),
             Dialect::Ansible => ansible::layers(files, self, diagnostics),
+            Dialect::Talos => {
+                let configuration = talos::Configuration::merged(files, diagnostics);
+                talos::layers(&configuration, sources, diagnostics)
+            }
         }
     }
 
     /// Whether an entry of a file's top level is netkeel's.
     pub fn concerns(&self, key: &str) -> bool {
         match self.dialect {
-            Dialect::Native => true,
+            Dialect::Native | Dialect::Talos => true,
             Dialect::Hiera => hiera::concerns(key),
             Dialect::Ansible => ansible::concerns(key),
         }

@@ -1,0 +1,267 @@
+//! A machine configuration as a document: sysctls, MTUs, and the documents of netkeel's own that
+//! ride in its extension service.
+
+use std::collections::BTreeMap;
+
+use super::{Configuration, kind};
+use crate::error::Diagnostics;
+use crate::source::dialect::document;
+use crate::source::{Data, Entry, Node, Path, Sources, Span};
+use crate::sysctl_key::SysctlKey;
+
+/// The extension service's name, and where its documents lie.
+pub(crate) const SERVICE: &str = "netkeel";
+/// Files below this directory are documents.
+pub(crate) const DIRECTORY: &str = "/etc/netkeel/";
+
+/// Documents of Talos that are an interface with an MTU.
+pub(crate) const LINKS: [&str; 7] = [
+    "LinkConfig",
+    "BondConfig",
+    "BridgeConfig",
+    "DummyLinkConfig",
+    "VLANConfig",
+    "VethConfig",
+    "WireguardConfig",
+];
+
+/// The interface that KubeSpan makes.
+pub(crate) const KUBESPAN: &str = "kubespan";
+
+/// The layers of a document: what Talos itself sets, and over it netkeel's own documents. At boot
+/// Talos sets its sysctls, so that no drop-in is wanted.
+pub fn layers(
+    configuration: &Configuration,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Node> {
+    let start = configuration
+        .documents()
+        .first()
+        .map(|document| document.span)
+        .unwrap_or_default();
+    let mut reader = Reader {
+        diagnostics,
+        links: Vec::new(),
+    };
+    let mut entries = vec![entry("persist", Data::Bool(false), start)];
+    let sysctls = reader.sysctls(configuration);
+    let outside = |entry: &Entry| !entry.key.starts_with("net.") && !entry.key.starts_with("net/");
+    if sysctls.iter().any(outside) {
+        entries.push(entry("allow_any_sysctl", Data::Bool(true), start));
+    }
+    if !sysctls.is_empty() {
+        entries.push(entry("sysctl", Data::Map(sysctls), start));
+    }
+    reader.legacy_links(configuration);
+    reader.links(configuration);
+    if !reader.links.is_empty() {
+        entries.push(entry("link", Data::Map(reader.links), start));
+    }
+    let mut layers = vec![document(entries, start)];
+    for service in configuration.of_kind("ExtensionServiceConfig") {
+        if service.get("name").and_then(Node::text) == Some(SERVICE) {
+            own_documents(service, sources, diagnostics, &mut layers);
+        }
+    }
+    layers
+}
+
+/// The documents that the extension service is given; later ones are layered over earlier ones by
+/// the names of their files, as the service layers them.
+fn own_documents(
+    service: &Node,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+    layers: &mut Vec<Node>,
+) {
+    let mut files = BTreeMap::new();
+    for file in service.get("configFiles").map(Node::items).unwrap_or_default() {
+        let text = |key: &str| file.get(key).and_then(|node| Some((node.scalar()?, node.span)));
+        if let (Some((path, _)), Some((content, span))) = (text("mountPath"), text("content"))
+            && path.starts_with(DIRECTORY)
+        {
+            files.insert(path.into_owned(), (content.into_owned(), span));
+        }
+    }
+    for (path, (content, span)) in files {
+        let name = format!("{}:{path}", sources.locate(span).file);
+        layers.extend(sources.load(&name, content.into_bytes(), None, diagnostics));
+    }
+}
+
+fn entry(key: &str, data: Data, span: Span) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        key_span: span,
+        value: Node { span, data },
+    }
+}
+
+struct Reader<'a> {
+    diagnostics: &'a mut Diagnostics,
+    links: Vec<Entry>,
+}
+
+impl Reader<'_> {
+    /// `SysctlConfig` wins over `machine.sysctls`, whatever the spelling of a key.
+    fn sysctls(&mut self, configuration: &Configuration) -> Vec<Entry> {
+        let parameters = configuration
+            .of_kind("SysctlConfig")
+            .filter_map(|config| config.get("params"));
+        let sources = parameters.chain(configuration.legacy_at(&["machine", "sysctls"]));
+        let mut taken: Vec<Entry> = Vec::new();
+        for map in sources {
+            let above = taken.len();
+            for entry in map.entries() {
+                let key = |entry: &Entry| entry.key.parse::<SysctlKey>().ok();
+                let said = |known: &Entry| {
+                    known.key == entry.key || key(known).is_some() && key(known) == key(entry)
+                };
+                if !taken.iter().take(above).any(said) {
+                    taken.extend(self.sysctl(entry));
+                }
+            }
+        }
+        taken
+    }
+
+    /// The value is what Talos writes: the text as it stands.
+    fn sysctl(&mut self, entry: &Entry) -> Option<Entry> {
+        let data = match &entry.value.data {
+            Data::Null => {
+                self.diagnostics
+                    .add(
+                        entry.key_span,
+                        Path::of(&["sysctls", &entry.key]),
+                        "Talos makes an empty text of nothing, and writes it",
+                    )
+                    .hint("leave the key out, or delete it with `$patch: delete`");
+                return None;
+            }
+            Data::Bool(value) => Data::Text {
+                value: value.to_string(),
+                plain: false,
+            },
+            Data::Text { value, .. } => Data::Text {
+                value: value.clone(),
+                plain: false,
+            },
+            data => data.clone(),
+        };
+        let span = entry.value.span;
+        Some(Entry {
+            key: entry.key.clone(),
+            key_span: entry.key_span,
+            value: Node { span, data },
+        })
+    }
+
+    fn legacy_links(&mut self, configuration: &Configuration) {
+        let interfaces = configuration.legacy_at(&["machine", "network", "interfaces"]);
+        for interface in interfaces.map(Node::items).unwrap_or_default() {
+            let name = interface
+                .get("interface")
+                .and_then(Node::text)
+                .filter(|name| !name.is_empty());
+            match name {
+                Some(name) => self.settings(name, interface, &["mtu"]),
+                None if interface.get("mtu").is_some() => self.selected(interface),
+                None => {}
+            }
+            for vlan in interface.get("vlans").map(Node::items).unwrap_or_default() {
+                if let (Some(name), Some(id)) = (name, vlan.get("vlanId").and_then(Node::integer)) {
+                    self.settings(&format!("{name}.{id}"), vlan, &["mtu"]);
+                }
+            }
+        }
+        if let Some(kubespan) = configuration.legacy_at(&["machine", "network", KUBESPAN]) {
+            self.kubespan(kubespan);
+        }
+    }
+
+    fn links(&mut self, configuration: &Configuration) {
+        for document in configuration.documents() {
+            let name = document.get("name").and_then(Node::text);
+            match (kind(document), name) {
+                ("KubeSpanConfig", _) => self.kubespan(document),
+                (kind, Some(name)) if LINKS.contains(&kind) => self.settings(name, document, &["mtu", "up"]),
+                _ => {}
+            }
+        }
+    }
+
+    /// What is said of an interface that KubeSpan does not make is of no effect.
+    fn kubespan(&mut self, node: &Node) {
+        if node.get("enabled").and_then(Node::switch) == Some(true) {
+            self.settings(KUBESPAN, node, &["mtu"]);
+        }
+    }
+
+    /// Which interface a selector finds is known to the machine alone; by its driver netkeel can
+    /// find it too.
+    fn selected(&mut self, interface: &Node) {
+        let selector = interface
+            .get("deviceSelector")
+            .map(Node::entries)
+            .unwrap_or_default();
+        let span = interface.get("mtu").map_or(interface.span, |mtu| mtu.span);
+        if let [only] = selector
+            && only.key == "driver"
+            && let Some(driver) = only.value.text()
+        {
+            let rule = format!("driver-{driver}");
+            self.settings(&rule, interface, &["mtu"]);
+            let matches = vec![Entry {
+                key: "driver".to_owned(),
+                ..only.clone()
+            }];
+            let found = self.links.iter_mut().find(|link| link.key == rule);
+            if let Some(Data::Map(settings)) = found.map(|link| &mut link.value.data) {
+                settings.push(entry("match", Data::Map(matches), only.value.span));
+            }
+            return;
+        }
+        self.diagnostics
+            .add(
+                span,
+                "machine.network.interfaces",
+                "which interface has this MTU is known to the machine alone: it is found by a selector",
+            )
+            .hint("name the interface; or select by `driver` alone, which netkeel can do too");
+    }
+
+    /// Later ones win: the documents over the form that they replace.
+    fn settings(&mut self, name: &str, from: &Node, keys: &[&str]) {
+        let mut settings: Vec<Entry> = Vec::new();
+        for key in keys {
+            let found = from.entries().iter().find(|entry| entry.key == *key);
+            let Some(setting) = found.filter(|setting| !setting.value.is_null()) else {
+                continue;
+            };
+            if matches!(setting.value.data, Data::Text { .. }) {
+                self.diagnostics
+                    .add(
+                        setting.value.span,
+                        Path::of(&[name, key]),
+                        "Talos refuses this as text",
+                    )
+                    .hint("write it without quotes");
+            }
+            settings.push(setting.clone());
+        }
+        // Zero is what Go takes for nothing said.
+        settings.retain(|setting| setting.value.data != Data::Integer(0));
+        if settings.is_empty() {
+            return;
+        }
+        let known = self.links.iter_mut().find(|link| link.key == name);
+        match known.map(|link| &mut link.value.data) {
+            Some(Data::Map(before)) => {
+                before.retain(|setting| settings.iter().all(|new| new.key != setting.key));
+                before.extend(settings);
+            }
+            _ => self.links.push(entry(name, Data::Map(settings), from.span)),
+        }
+    }
+}
