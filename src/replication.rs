@@ -139,6 +139,9 @@ pub enum PeerState {
     SameStation,
     /// It has an IPv4 address and `mode: ipip` takes IPv6 to IPv6 addresses only; it gets IPv4.
     Ipv4Only,
+    /// It can be reached, and this host lets none of the copies out: a packet filter, or
+    /// IPAddressDeny= of the unit.
+    Refused,
 }
 
 impl PeerState {
@@ -151,7 +154,7 @@ impl PeerState {
     pub fn is_amiss(self) -> bool {
         matches!(
             self,
-            PeerState::Unresolved | PeerState::NoRoute | PeerState::BehindRouter
+            PeerState::Unresolved | PeerState::NoRoute | PeerState::BehindRouter | PeerState::Refused
         )
     }
 }

@@ -10,6 +10,7 @@ use crate::render::utc::utc;
 use crate::store::Store;
 
 /// Shows what was applied here, newest first: when, by whom, from which document, with what result.
+/// It goes back for 2 MiB at least; older lines are dropped.
 ///
 /// Exit status: 0.
 #[derive(Debug, Args)]

@@ -200,7 +200,13 @@ fn replication(worker: &Value) -> String {
     let peers = worker.pointer("/statistics/peers").and_then(Value::as_array);
     for peer in peers.into_iter().flatten() {
         let of = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
-        out.push_str(&format!("    peer {}: {}\n", of("address"), of("state")));
+        let hint = match of("state") {
+            "refused" => {
+                "; a packet filter of this host, or its unit: with mode ipip it needs IPAddressAllow="
+            }
+            _ => "",
+        };
+        out.push_str(&format!("    peer {}: {}{hint}\n", of("address"), of("state")));
     }
     out
 }

@@ -2,13 +2,16 @@
 //! to do by netkeel on its standard input, and ends when that ends.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::hash::RandomState;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
+use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 
 use super::control::Control;
@@ -20,7 +23,10 @@ use crate::error::Error;
 use crate::kernel::refusal::error;
 use crate::limit::Limiter;
 use crate::packet::{Arrival, Refusal, Refused, Rules, TooBig, read, replica};
-use crate::replication::{FromWorker, Mode, PeerStatistics, Settings, Statistics, ToWorker};
+use crate::replication::{FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, ToWorker};
+
+/// What the process is called.
+const NAME: &CStr = c"netkeel-worker";
 
 /// Statistics are told so often, and so often it looks whether something is due.
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +39,8 @@ const TURN: usize = 64;
 /// # Errors
 /// What keeps it from working at all; it has told that too.
 pub fn run() -> Result<(), Error> {
+    // It is started by way of /proc/self/exe. Whoever looks who reads the group is to see who it is.
+    let _ = prctl::set_name(NAME);
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(error)?;
     let mut control = Control::new(UnixStream::from(input)).map_err(error)?;
     let outcome = serve(&mut control);
@@ -130,6 +138,38 @@ fn wait(worker: &Worker, control: &Control, until: Instant) -> Result<(bool, boo
     Ok((packets, peers, heard))
 }
 
+/// What became of the copies to a peer.
+#[derive(Clone, Copy, Default)]
+struct Copies {
+    sent: u64,
+    failed: u64,
+    /// Both when statistics were told last.
+    told: (u64, u64),
+    /// The kernel took none of the last ones.
+    refused: bool,
+}
+
+impl Copies {
+    /// Looks at what was done since statistics were told last.
+    fn tell(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
+        let (sent, failed) = self.told;
+        self.refused = match self.sent > sent {
+            true => false,
+            false => self.refused || self.failed > failed,
+        };
+        self.told = (self.sent, self.failed);
+        PeerStatistics {
+            address,
+            state: match self.refused && state.is_served() {
+                true => PeerState::Refused,
+                false => state,
+            },
+            sent: self.sent,
+            failed: self.failed,
+        }
+    }
+}
+
 /// All that packets go through.
 struct Worker {
     settings: Settings,
@@ -147,8 +187,8 @@ struct Worker {
     logged: Vec<Logged>,
     pieces: Vec<Piece>,
     refused: Refused,
-    /// Copies sent and failed, by the place of the peer.
-    copies: Vec<(u64, u64)>,
+    /// By the place of the peer.
+    copies: Vec<Copies>,
     counted: Statistics,
 }
 
@@ -260,12 +300,10 @@ impl Worker {
         let (copies, counted) = (&mut self.copies, &mut self.counted);
         if !self.settings.dry_run {
             self.sender.send(&self.buffer, &self.pieces, |owner, sent| {
+                let own = copies.get_mut(owner);
                 let (total, own) = match sent {
-                    true => (&mut counted.sent, copies.get_mut(owner).map(|(sent, _)| sent)),
-                    false => (
-                        &mut counted.failed,
-                        copies.get_mut(owner).map(|(_, failed)| failed),
-                    ),
+                    true => (&mut counted.sent, own.map(|own| &mut own.sent)),
+                    false => (&mut counted.failed, own.map(|own| &mut own.failed)),
                 };
                 *total += 1;
                 own.into_iter().for_each(|own| *own += 1);
@@ -326,20 +364,15 @@ impl Worker {
         }
     }
 
-    fn statistics(&self) -> FromWorker {
+    fn statistics(&mut self) -> FromWorker {
         let refused = self.refused.each().filter(|(_, count)| *count > 0);
-        let peers = self.peers.list().iter().zip(&self.copies);
+        let peers = self.peers.list().iter().zip(&mut self.copies);
         FromWorker::Statistics(Box::new(Statistics {
             refused: refused.collect(),
             dropped: self.counted.dropped + self.group.dropped(),
             threshold: self.group.threshold(),
             peers: peers
-                .map(|(peer, (sent, failed))| PeerStatistics {
-                    address: peer.address,
-                    state: peer.state,
-                    sent: *sent,
-                    failed: *failed,
-                })
+                .map(|(peer, copies)| copies.tell(peer.address, peer.state))
                 .collect(),
             ..self.counted.clone()
         }))

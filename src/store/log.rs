@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -154,6 +155,23 @@ pub(super) fn unlink(path: &Path) -> Result<bool, Error> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(&error, path)),
     }
+}
+
+/// Renames a log that has so many bytes, over the one that was set aside before, unless that was
+/// written to in the time that is to be kept. A crash leaves both names or one, and nothing torn.
+pub(super) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) -> Result<(), Error> {
+    let is_long = |metadata: std::fs::Metadata| metadata.len() >= long;
+    // One that cannot be looked at cannot be written to either, and that is said then.
+    if !std::fs::symlink_metadata(path).is_ok_and(is_long) {
+        return Ok(());
+    }
+    let written = std::fs::symlink_metadata(aside).and_then(|metadata| metadata.modified());
+    // A time in the future is that of another clock.
+    let kept = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < keep));
+    if kept {
+        return Ok(());
+    }
+    std::fs::rename(path, aside).map_err(|error| failed(&error, path))
 }
 
 /// Replaces a log by another text: a temporary file beside it, synced, renamed.

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use netkeel::replicate::Health;
+use netkeel::replication::{Mode, PeerState};
 
 use super::sample::Sample;
 use super::wire::Sender;
@@ -51,6 +52,28 @@ fn it_has_two_capabilities_and_a_user_of_its_own() {
         (status_of(pid, "NoNewPrivs:"), status_of(pid, "Seccomp:")),
         ("1".into(), "2".into())
     );
+}
+
+#[test]
+fn copies_that_the_host_does_not_let_out_are_told() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    node.log("");
+    node.host.sh("nft 'add table ip strict; add chain ip strict output { type filter hook output priority 0; }; add rule ip strict output ip protocol 4 drop'");
+    let mut settings = world.settings();
+    settings.mode = Mode::Ipip;
+    let mut worker = Worker::start(node, settings);
+    assert_eq!(worker.supervisor.health(), Health::Good);
+    let router = Sender::new(&world.router.netns());
+    router.send(&sample(1).bytes(), sample(1).vip);
+    let status = worker.until("it is told", |status| status.health == Health::Bad);
+    let peer = &status.statistics.unwrap().peers[1];
+    assert_eq!((peer.state, peer.sent, peer.failed), (PeerState::Refused, 0, 1));
+    node.host.sh("nft delete table ip strict");
+    router.send(&sample(2).bytes(), sample(2).vip);
+    let status = worker.until("it is over", |status| status.health == Health::Good);
+    let peer = &status.statistics.unwrap().peers[1];
+    assert_eq!((peer.state, peer.sent), (PeerState::Ipv4Only, 1));
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     service.wait_for("event=whole");
     until("it replicates", || worker(&node)["health"] == "good");
     let first = worker(&node)["pid"].as_u64().unwrap();
+    // It is known as netkeel's own to whoever looks who reads the group.
+    let document = service.document.display().to_string();
+    let (code, text) = netkeel(&["plan", "-f", &document, "--netns", &node.name]);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("NK034"), "{text}");
     let killed = std::process::Command::new("kill")
         .args(["-s", "KILL", &first.to_string()])
         .status()

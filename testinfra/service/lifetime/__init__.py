@@ -1,0 +1,1 @@
+"""What the service is put through in a guest of the lab."""

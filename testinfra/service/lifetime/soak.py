@@ -1,0 +1,47 @@
+"""Hours in short: interfaces come and go, messages come in, and neither memory nor descriptors grow."""
+
+import json
+import statistics
+
+from realserver.host import GUEST
+
+from .host import worker
+
+# What the allocator may round, in KiB.
+SLACK = 256
+WORKER_AT_MOST = 8 * 1024
+
+
+def run(report, host, seconds):
+    """For so many seconds."""
+    report.heading(f"a soak of {seconds} s")
+    status = host.in_order()
+    pids, before = (status["pid"], worker(status)), (status["worker"]["statistics"], status["counters"])
+    logged = host.logged_by_rules()
+    first = 1_000_000
+    code, text = host.soak(seconds, *pids, first)
+    samples = [json.loads(line) for line in text.splitlines() if line.startswith("[")]
+    report.check("it runs to its end", code == 0 and len(samples) > 5, text if code else f"{len(samples)} samples")
+    if len(samples) <= 5:
+        return
+    for place, name in ((1, "service"), (2, "worker")):
+        resident, open_files = zip(*(sample[place] for sample in samples))
+        quarter = max(2, len(samples) // 4)
+        early, late = statistics.median(resident[quarter : 2 * quarter]), statistics.median(resident[-quarter:])
+        evidence = f"RSS {resident[0]} KiB at first, {early:.0f} in the second quarter, {late:.0f} in the last, {max(resident)} at most"
+        report.check(f"the {name}'s memory is flat", late <= early + SLACK, evidence)
+        settled = open_files[quarter:]
+        report.check(f"the {name}'s descriptors are constant", max(settled) - min(settled) <= 1, f"{min(settled)} to {max(settled)}")
+        if name == "worker":
+            report.check("the worker needs 8 MiB at most", max(resident) <= WORKER_AT_MOST, f"{max(resident)} KiB")
+    status = host.in_order()
+    after = status["worker"]["statistics"], status["counters"]
+    logged = host.logged_by_rules() - logged
+    received, replicated, lost = (after[0][key] - before[0][key] for key in ("received", "replicated", "lost"))
+    seen = f"{logged} of {100 * seconds} logged, {received} received, {replicated} replicated, {lost} lost"
+    # What the emulated network itself loses under load is not the service's.
+    report.check("messages came", logged >= 90 * seconds, seen)
+    report.check("each that was logged was received and replicated", logged == received == replicated, seen)
+    writes = after[1]["writes"] - before[1]["writes"]
+    report.check("interfaces were set meanwhile", writes > seconds, f"{writes} writes")
+    report.check("it is the same service and worker", (status["pid"], worker(status)) == pids, pids)
