@@ -1,6 +1,7 @@
 //! One fact space: whatever kind a wish comes from, it lowers to wants on facts, and two wants on
 //! one fact that differ are the conflict.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::wireguard::copy;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// The namespace it lives in.
     #[serde(default, skip_serializing_if = "Netns::is_current")]
@@ -140,7 +141,38 @@ impl Visitor<'_> for ValueVisitor {
     }
 }
 
+impl Ord for Fact {
+    /// By namespace, object and field. Nearly all are of interfaces of one namespace, and a plan of a
+    /// thousand interfaces compares three hundred thousand times: derived, that is a fifth of it.
+    #[inline(always)]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.object, &other.object) {
+            (Object::Link(one), Object::Link(two)) if self.netns.is_current() && other.netns.is_current() => {
+                match one.cmp(two) {
+                    Ordering::Equal => self.field.cmp(&other.field),
+                    unequal => unequal,
+                }
+            }
+            _ => self.compare(other),
+        }
+    }
+}
+
+impl PartialOrd for Fact {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Fact {
+    #[inline(never)]
+    fn compare(&self, other: &Self) -> Ordering {
+        let netns = self.netns.cmp(&other.netns);
+        let object = || self.object.cmp(&other.object);
+        netns.then_with(object).then_with(|| self.field.cmp(&other.field))
+    }
+
     /// A fact of an interface.
     pub fn link(netns: &Netns, name: LinkName, field: Field) -> Self {
         Fact {

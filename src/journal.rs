@@ -2,8 +2,10 @@
 //! can undo or finish it.
 //!
 //! A journal is a text of lines. The first is the [`Header`]; then come lines of [`Entry`] steps
-//! and, each before its op is executed, a line with a single dot. What follows the last newline
+//! and, before ops are executed, a line with a dot for each of them. What follows the last newline
 //! was torn by a crash and was never acted on.
+
+mod line;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +14,19 @@ use crate::fact::{Fact, Value};
 use crate::ledger::{Claim, NewClaim};
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::plan::{Drift, Plan, Step, Undo};
+use crate::plan::Undo;
+use line::Steps;
+
+pub use line::StepsLine;
 
 /// The version of the journal's format; a newer one is refused. In format 1 what is absent stood
-/// there as null, and what nothing loses as an empty list.
-pub const FORMAT: u32 = 2;
+/// there as null, and what nothing loses as an empty list; formats 1 and 2 had each step by itself,
+/// and a mark for each op.
+pub const FORMAT: u32 = 3;
 
-/// The line that stands for an op that is about to be executed.
-pub const MARK: &str = ".\n";
+/// What stands for an op that is about to be executed. A line of several is written before ops that
+/// are executed together.
+const MARK: char = '.';
 
 /// The line that says that everything was done and seen to hold: it only waits to be confirmed.
 pub const COMPLETE: &str = "+\n";
@@ -64,39 +71,6 @@ pub struct Entry {
     pub desired: Option<Value>,
 }
 
-/// The steps that are added at once.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-struct Steps {
-    steps: Vec<Entry>,
-    #[serde(default)]
-    released: Vec<Fact>,
-    #[serde(default)]
-    beside: Vec<Claim>,
-}
-
-/// A line that adds steps, on its way to the journal: it reads back as [`Entry`] steps. It borrows
-/// from the plan, which can be of ten thousand interfaces.
-#[derive(Debug, Serialize)]
-pub struct StepsLine<'a> {
-    steps: Vec<Planned<'a>>,
-    #[serde(skip_serializing_if = "<[Fact]>::is_empty")]
-    released: &'a [Fact],
-    #[serde(skip_serializing_if = "<[Claim]>::is_empty")]
-    beside: &'a [Claim],
-}
-
-/// An [`Entry`] on its way to the journal.
-#[derive(Debug, Serialize)]
-struct Planned<'a> {
-    op: &'a Op,
-    undo: &'a Undo,
-    fact: &'a Fact,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    desired: Option<&'a Value>,
-}
-
 /// A journal that was left behind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Journal {
@@ -106,6 +80,8 @@ pub struct Journal {
     pub entries: Vec<Entry>,
     /// How many of them may have been executed.
     pub begun: usize,
+    /// How many of these were marked last: of them it is not known which were executed.
+    together: usize,
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
     /// What the kernel changes with it.
@@ -116,42 +92,11 @@ pub struct Journal {
     pub complete: bool,
 }
 
-impl<'a> StepsLine<'a> {
-    /// The steps of a plan that are about files, or that are not. The facts that are released and
-    /// those that change beside stand with those that are not.
-    pub fn new(plan: &'a Plan, durable: bool) -> Self {
-        let of_kind = |step: &&Step| step.op.is_durable() == durable;
-        StepsLine {
-            steps: plan
-                .steps
-                .iter()
-                .filter(of_kind)
-                .map(|step| Planned::new(step, &plan.drift))
-                .collect(),
-            released: if durable { &[] } else { &plan.released },
-            beside: if durable { &[] } else { &plan.beside },
-        }
-    }
-
-    /// It adds no step.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-}
-
-impl<'a> Planned<'a> {
-    /// A step, with what its fact is to be.
-    fn new(step: &'a Step, drift: &'a [Drift]) -> Self {
-        let wanted = drift.binary_search_by(|drift| drift.fact.cmp(&step.fact)).ok();
-        let drift = wanted.and_then(|at| drift.get(at));
-        Planned {
-            op: &step.op,
-            undo: &step.undo,
-            fact: &step.fact,
-            found: drift.and_then(|drift| drift.observed.as_ref()),
-            desired: drift.and_then(|drift| drift.desired.as_ref()),
-        }
-    }
+/// The line that is written before so many ops are executed.
+pub fn marks(ops: usize) -> String {
+    let mut line = MARK.to_string().repeat(ops);
+    line.push('\n');
+    line
 }
 
 impl Journal {
@@ -183,6 +128,7 @@ impl Journal {
             header,
             entries: Vec::new(),
             begun: 0,
+            together: 0,
             released: Vec::new(),
             beside: Vec::new(),
             undoing: false,
@@ -190,8 +136,9 @@ impl Journal {
         };
         let mut whole_steps = false;
         for line in lines {
-            if line == MARK.trim_end() {
-                journal.begun += 1;
+            if line.starts_with(MARK) && line.bytes().all(|byte| byte == MARK as u8) {
+                journal.together = line.len();
+                journal.begun += line.len();
             } else if line == UNDOING.trim_end() {
                 journal.undoing = true;
             } else if line == COMPLETE.trim_end() {
@@ -199,18 +146,25 @@ impl Journal {
             } else {
                 let Steps {
                     steps,
+                    runs,
                     released,
                     beside,
                 } = serde_json::from_str(line).map_err(wrong)?;
                 whole_steps = true;
                 // Steps that were added and never reached are not in the way of later marks:
-                // an op is marked only after all before it were executed.
+                // an op is marked only after all before it were executed, or together with them.
                 journal.entries.extend(steps);
+                for run in runs {
+                    let entries = run.into_entries();
+                    let senseless = || wrong(serde::de::Error::custom("a run of steps makes no sense"));
+                    journal.entries.extend(entries.ok_or_else(senseless)?);
+                }
                 journal.released.extend(released);
                 journal.beside.extend(beside);
             }
         }
         journal.begun = journal.begun.min(journal.entries.len());
+        journal.together = journal.together.min(journal.begun);
         Ok(whole_steps.then_some(journal))
     }
 
@@ -221,14 +175,14 @@ impl Journal {
         begun.map(|entry| entry.undo.ops.as_slice())
     }
 
-    /// The steps that finish it. The one that was last begun is done again.
+    /// The steps that finish it. Those that were marked last are done again.
     pub fn rest(&self) -> &[Entry] {
-        &self.entries[self.begun.saturating_sub(1)..]
+        &self.entries[self.begun - self.together..]
     }
 
     /// How many of the [`rest`](Self::rest) were begun before.
     pub fn begun_of_rest(&self) -> usize {
-        self.begun.min(1)
+        self.together
     }
 
     /// What its owner holds once it is finished.
@@ -247,8 +201,9 @@ impl Journal {
     /// What it was, for messages.
     pub fn describe(&self) -> String {
         let Header { owner, actor, .. } = &self.header;
+        let most = if self.together > 1 { "at most " } else { "" };
         format!(
-            "an apply for the owner {owner} by {actor} was interrupted after {} of {} writes",
+            "an apply for the owner {owner} by {actor} was interrupted after {most}{} of {} writes",
             self.begun,
             self.entries.len()
         )
@@ -259,6 +214,7 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::op::Target;
+    use crate::plan::{Drift, Plan, Step};
 
     fn header() -> Header {
         Header {
@@ -328,7 +284,7 @@ mod tests {
     }
 
     fn text(marks: usize) -> String {
-        line(&header()) + &line(&StepsLine::new(&plan(), false)) + &MARK.repeat(marks)
+        line(&header()) + &line(&StepsLine::new(&plan(), false)) + &super::marks(1).repeat(marks)
     }
 
     #[test]
@@ -375,6 +331,61 @@ mod tests {
     }
 
     #[test]
+    fn of_those_marked_together_all_are_undone_or_done_again() {
+        let journal = Journal::read(&(text(1) + &marks(2))).unwrap().unwrap();
+        assert_eq!(journal.undo().count(), 3);
+        assert_eq!((journal.rest().len(), journal.begun_of_rest()), (2, 2));
+        // A torn line of marks was never acted on.
+        let torn = text(1) + &marks(2);
+        let journal = Journal::read(torn.trim_end()).unwrap().unwrap();
+        assert_eq!((journal.begun, journal.rest().len()), (1, 3));
+    }
+
+    /// What differs in nothing but the interface stands there once; all else by itself, in order.
+    #[test]
+    fn steps_that_are_alike_are_put_down_once() {
+        let mut plan = plan();
+        let sysctl = |name: &str, value: &str| {
+            let target = Target {
+                netns: Netns::CURRENT,
+                index: 3,
+                name: name.parse().unwrap(),
+            };
+            Op::WriteSysctl {
+                netns: Netns::CURRENT,
+                key: crate::fact::Field::RpFilter.sysctl_of(target.name).unwrap(),
+                value: value.into(),
+                link: Some(target),
+            }
+        };
+        for (name, loses) in [("d", false), ("e", false), ("f", true), ("g", false)] {
+            plan.steps.push(Step {
+                op: sysctl(name, "1"),
+                fact: Fact::link(
+                    &Netns::CURRENT,
+                    name.parse().unwrap(),
+                    crate::fact::Field::RpFilter,
+                ),
+                undo: Undo {
+                    ops: vec![sysctl(name, "0")],
+                    loses: Vec::from_iter(loses.then(|| "something".to_owned())),
+                },
+                ..step(name, 0, 0)
+            });
+        }
+        let steps = line(&StepsLine::new(&plan, false));
+        insta::assert_snapshot!(steps.trim_end(), @r#"{"runs":[{"alike":{"netns":null,"field":"mtu","wrote":1460,"back":1500,"found":1500,"desired":1460,"links":[[3,"a"],[3,"b"],[3,"c"]]}},{"alike":{"netns":null,"field":"rp-filter","wrote":"1","back":"0","found":null,"desired":null,"links":[[3,"d"],[3,"e"]]},"steps":[{"op":{"op":"write-sysctl","key":"net/ipv4/conf/f/rp_filter","value":"1","link":{"index":3,"name":"f"}},"undo":{"ops":[{"op":"write-sysctl","key":"net/ipv4/conf/f/rp_filter","value":"0","link":{"index":3,"name":"f"}}],"loses":["something"]},"fact":{"object":{"link":"f"},"field":"rp-filter"}}]},{"alike":{"netns":null,"field":"rp-filter","wrote":"1","back":"0","found":null,"desired":null,"links":[[3,"g"]]}}]}"#);
+        let journal = Journal::read(&(line(&header()) + &steps)).unwrap().unwrap();
+        for (entry, step) in journal.entries.iter().zip(&plan.steps) {
+            assert_eq!(
+                (&entry.op, &entry.undo, &entry.fact),
+                (&step.op, &step.undo, &step.fact)
+            );
+        }
+        assert_eq!(journal.entries.len(), plan.steps.len());
+    }
+
+    #[test]
     fn a_newer_format_is_refused() {
         let newer = line(&Header {
             format: FORMAT + 1,
@@ -384,7 +395,7 @@ mod tests {
             Journal::read(&newer)
                 .unwrap_err()
                 .message
-                .contains("reads up to 2")
+                .contains("reads up to 3")
         );
     }
 

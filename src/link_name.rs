@@ -43,10 +43,8 @@ impl LinkName {
         if matches!(name, b"." | b".." | b"all" | b"default") {
             return refuse(format!("`{}` is not an interface name", shown()));
         }
-        if let Some(bad) = name
-            .iter()
-            .find(|b| matches!(b, b'/' | b':' | 0) || is_space(**b))
-        {
+        let is_bad = |byte: &&u8| !byte.is_ascii_alphanumeric() && is_refused(**byte);
+        if let Some(bad) = name.iter().find(is_bad) {
             let bad = bad.escape_ascii();
             return refuse(format!(
                 "`{}` holds `{bad}`, which an interface name cannot",
@@ -79,9 +77,10 @@ impl LinkName {
     }
 }
 
-/// The kernel's `isspace` (lib/ctype.c), which the name check uses; 0xa0 is Latin-1's hard blank.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r' | 0xa0)
+/// What a name cannot hold: two signs, and the kernel's `isspace` (lib/ctype.c), of which 0xa0 is
+/// Latin-1's hard blank.
+fn is_refused(byte: u8) -> bool {
+    matches!(byte, 0 | b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0)
 }
 
 impl Ord for LinkName {

@@ -9,6 +9,7 @@ mod kept;
 mod order;
 mod originals;
 mod planner;
+mod queue;
 mod undo;
 mod write;
 
@@ -109,6 +110,17 @@ pub struct Undo {
     /// What they do not bring back, each a sentence part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<String>,
+}
+
+impl Step {
+    /// Doing it twice is doing it once, and undoing what was not done changes nothing: one setting of
+    /// an interface, which its undo alone gives back.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.fact.field, Field::Mtu | Field::RpFilter)
+            && matches!(self.op, Op::SetMtu { .. } | Op::WriteSysctl { link: Some(_), .. })
+            && self.undo.ops.len() == 1
+            && self.undo.loses.is_empty()
+    }
 }
 
 impl Plan {

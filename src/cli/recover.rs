@@ -204,7 +204,7 @@ fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<u8, Error> 
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
             for (number, Entry { op, .. }) in journal.rest().iter().enumerate() {
                 if number >= journal.begun_of_rest() {
-                    transaction.mark(op.is_durable())?;
+                    transaction.mark(1, op.is_durable())?;
                 }
                 match kernel.execute(op) {
                     // The op that was begun last may have been done.

@@ -27,6 +27,14 @@ pub(super) struct Order {
 /// Deeper stacks than the kernel allows (MAX_NEST_DEV is 8) are a loop in a made-up snapshot.
 const DEEPEST: i32 = 16;
 
+#[cfg(test)]
+impl Key {
+    /// The first place of a phase.
+    pub(super) fn first(phase: Phase, fact: Fact) -> Self {
+        Key { phase, rank: 0, fact }
+    }
+}
+
 impl Order {
     pub(super) fn new(host: &Snapshot) -> Self {
         let by_index = host

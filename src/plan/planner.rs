@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::order::{Key, Order};
+use super::order::Order;
 use super::originals::{Known, Originals, drift_of};
+use super::queue::Queue;
 use super::write::{mode, write};
 use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
@@ -22,10 +23,8 @@ pub(super) struct Planner<'a> {
     drift: &'a [Drift],
     pub(super) model: Model,
     order: Order,
-    /// The ops still to be placed, and whether each only puts right what another one changes.
-    queue: BTreeMap<Key, (Op, bool)>,
-    /// How many of them are for each fact: asking the queue itself would mean to go through it.
-    queued: BTreeMap<Fact, usize>,
+    /// The ops still to be placed.
+    queue: Queue,
     /// Devices that this plan makes: udev may rewrite their sysctls, so what is wanted of them is
     /// written whatever the model says.
     made: BTreeSet<LinkName>,
@@ -49,8 +48,7 @@ impl<'a> Planner<'a> {
             drift,
             model: Model::new(host.clone()),
             order: Order::new(host),
-            queue: BTreeMap::new(),
-            queued: BTreeMap::new(),
+            queue: Queue::default(),
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
             originals: Originals::new(drift),
@@ -100,18 +98,7 @@ impl<'a> Planner<'a> {
     fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
         if let Some(op) = write(fact, value, &self.model.host) {
             let key = self.order.key(&op, fact, &self.model.host);
-            if self.queue.insert(key, (op, restores)).is_none() {
-                *self.queued.entry(fact.clone()).or_default() += 1;
-            }
-        }
-    }
-
-    fn unqueue(&mut self, fact: &Fact) {
-        if let Some(number) = self.queued.get_mut(fact) {
-            *number -= 1;
-            if *number == 0 {
-                self.queued.remove(fact);
-            }
+            self.queue.push(key, (op, restores));
         }
     }
 
@@ -121,9 +108,8 @@ impl<'a> Planner<'a> {
 
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
-        while let Some((key, (op, restores))) = self.queue.pop_first() {
+        while let Some((key, (op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
-            self.unqueue(&fact);
             let want = self.wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
@@ -136,8 +122,8 @@ impl<'a> Planner<'a> {
             let changes = self.model.apply(&op);
             for change in &changes {
                 let known = self.originals.note(change);
-                let ours = known == Known::Drifts || self.wants.contains_key(&change.fact);
-                if change.fact != fact && !ours {
+                let own = change.fact == fact || known == Known::Drifts;
+                if !own && !self.wants.contains_key(&change.fact) {
                     self.causes
                         .entry(change.fact.clone())
                         .or_insert_with(|| fact.clone());
@@ -164,6 +150,13 @@ impl<'a> Planner<'a> {
                 effects::told(&op, permitted, &changes, self.wants, findings);
             }
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
+            // What is wanted of a device that is made is written anyway.
+            if !makes {
+                if !wanted {
+                    self.keep(&changes);
+                }
+                self.put_right(&changes);
+            }
             self.steps.push(Step {
                 phase,
                 restores,
@@ -173,13 +166,6 @@ impl<'a> Planner<'a> {
                 op,
                 fact,
             });
-            // What is wanted of a device that is made is written anyway.
-            if !makes {
-                if !wanted {
-                    self.keep(&changes);
-                }
-                self.put_right(changes);
-            }
         }
     }
 
@@ -225,15 +211,14 @@ impl<'a> Planner<'a> {
     }
 
     /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
-    fn put_right(&mut self, changes: Vec<Change>) {
+    fn put_right(&mut self, changes: &[Change]) {
         for change in changes {
             let Some(want) = self.wants.get(&change.fact) else {
                 continue;
             };
             // As it is in the end: a device that is made again goes first.
             let wrong = self.model.host.get(&change.fact) != Observed::Value(want.value.clone());
-            if wrong && !self.queued.contains_key(&change.fact) && self.put_right.insert(change.fact.clone())
-            {
+            if wrong && !self.queue.holds(&change.fact) && self.put_right.insert(change.fact.clone()) {
                 let restores = change.from.as_ref() == Some(&want.value);
                 self.push(&change.fact, Some(&want.value), restores);
             }

@@ -39,6 +39,12 @@ pub(super) fn undo(
             },
         }),
         _ if is.as_ref() == original => None,
+        Op::WriteSysctl { netns, key, link, .. } => original.map(|original| Op::WriteSysctl {
+            netns: netns.clone(),
+            key: key.clone(),
+            value: original.to_string().into(),
+            link: link.clone(),
+        }),
         Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),
         _ => write(own, original, &model.host),
     };

@@ -53,6 +53,8 @@ pub struct Model {
     compared: BTreeSet<String>,
     /// The interfaces that got an IPv4 address since the snapshot, or had one in it.
     addressed: BTreeSet<LinkName>,
+    /// The snapshot holds `net.ipv6.conf.LINK.mtu` of some interface.
+    mtu_as_sysctl: bool,
 }
 
 impl Model {
@@ -62,6 +64,7 @@ impl Model {
         let addressed = host.links.iter().filter(|(_, link)| link.has_ipv4());
         Model {
             addressed: addressed.map(|(name, _)| *name).collect(),
+            mtu_as_sysctl: host.sysctls.keys().any(|key| key.path().ends_with("/mtu")),
             host,
             stack,
             firm: BTreeMap::new(),

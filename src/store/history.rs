@@ -1,6 +1,7 @@
 //! The audit trail: one line for each apply, in a file that is set aside when it is long, in place
 //! of the one that was set aside before.
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -51,8 +52,11 @@ struct Command<'a>(&'a Op);
 
 impl Serialize for Command<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Not `collect_str`, which would escape each piece of the text by itself.
-        serializer.serialize_str(&self.0.to_string())
+        // Not `collect_str`, which would escape each piece of the text by itself. In a text that need
+        // not grow.
+        let mut command = String::with_capacity(96);
+        let _ = write!(command, "{}", self.0);
+        serializer.serialize_str(&command)
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{COMPLETE, Header, Journal, MARK, StepsLine, UNDOING};
+use crate::journal::{COMPLETE, Header, Journal, StepsLine, UNDOING, marks};
 use crate::ledger::{NewClaim, NewLine};
 use crate::plan::Plan;
 
@@ -208,14 +208,15 @@ impl Pending {
 }
 
 impl Transaction {
-    /// Notes that an op is about to be executed.
+    /// Notes that so many ops are about to be executed, all of them on files or none.
     ///
     /// # Errors
-    /// When the journal cannot be written: the op must not be executed then.
-    pub fn mark(&mut self, durable: bool) -> Result<(), Error> {
+    /// When the journal cannot be written: none of them must be executed then.
+    pub fn mark(&mut self, ops: usize, durable: bool) -> Result<(), Error> {
+        let line = marks(ops);
         match (&mut self.durable, durable) {
-            (Some(file), true) => log::write(file, MARK, true, &self.store.durable_path()),
-            _ => log::write(&mut self.live, MARK, false, &self.store.live_path()),
+            (Some(file), true) => log::write(file, &line, true, &self.store.durable_path()),
+            _ => log::write(&mut self.live, &line, false, &self.store.live_path()),
         }
     }
 

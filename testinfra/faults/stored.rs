@@ -113,11 +113,11 @@ fn a_damaged_or_newer_journal_is_refused_by_all_verbs() {
             let text = fs::read_to_string(path).unwrap();
             fs::write(path, text.replacen("{\"op\"", "{\"po\"", 1)).unwrap();
             all_refuse(world, VERBS, "the journal is damaged");
-            fs::write(path, text.replacen("\"format\":2", "\"format\":3", 1)).unwrap();
+            fs::write(path, text.replacen("\"format\":3", "\"format\":4", 1)).unwrap();
             all_refuse(
                 world,
                 VERBS,
-                "the journal has format 3; this netkeel reads up to 2",
+                "the journal has format 4; this netkeel reads up to 3",
             );
             // The netkeel that can read it goes on where the other one stopped.
             fs::write(path, &text).unwrap();

@@ -28,25 +28,27 @@ impl Links {
         }
         let mut told = BTreeSet::new();
         let mut found = Vec::new();
+        let mut taken = Vec::new();
         for (name, link) in &host.links {
             if wants.made.contains(name) {
                 continue;
             }
-            self.matched(*name, link, &mut told, &mut found, wants);
+            taken.clear();
+            self.matched(*name, link, &mut told, &mut taken, &mut found, wants);
         }
         wants.add_all(found);
     }
 
-    /// Finds what the matches want of one interface.
-    fn matched(
-        &self,
+    /// Finds what the matches want of one interface; `taken` is empty.
+    fn matched<'a>(
+        &'a self,
         name: LinkName,
         link: &Link,
         told: &mut BTreeSet<(Span, Span)>,
+        taken: &mut Vec<(&'a Setting, &'a Rule)>,
         found: &mut Vec<(Fact, Want)>,
         wants: &mut Wants,
     ) {
-        let mut taken: Vec<(&Setting, &Rule)> = Vec::new();
         let before = found.len();
         let exact = self.exact.get(&name);
         for (_, rule) in self

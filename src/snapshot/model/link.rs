@@ -133,8 +133,10 @@ impl Model {
         } else if crosses(mtu, before, IPV6_MIN_MTU) && name.as_bytes() != b"lo" {
             self.sysctls_appear(name, "ipv6", changes);
         }
-        let key = SysctlKey::conf("ipv6", name, "mtu");
-        self.set_sysctl_if_read(&key, &mtu.to_string(), changes);
+        if self.mtu_as_sysctl {
+            let key = SysctlKey::conf("ipv6", name, "mtu");
+            self.set_sysctl_if_read(&key, &mtu.to_string(), changes);
+        }
         for (upper, mtu) in self.stack.mtu_changed(name, before, mtu, &self.host) {
             self.set_mtu(upper, mtu, changes);
         }

@@ -51,7 +51,11 @@ impl Model {
             ) => match (family, slot) {
                 ("ipv4", Slot::Default) => self.follow_default(leaf, before, value, changes),
                 ("ipv4", Slot::Link(name)) => {
-                    self.firm.entry(leaf.to_owned()).or_default().insert(name);
+                    let firm = match self.firm.get_mut(leaf) {
+                        Some(firm) => firm,
+                        None => self.firm.entry(leaf.to_owned()).or_default(),
+                    };
+                    firm.insert(name);
                 }
                 ("ipv6", Slot::Link(name)) if leaf == "disable_ipv6" && value != "0" => {
                     self.lose_ipv6(name, changes);
