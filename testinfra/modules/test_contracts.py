@@ -1,0 +1,179 @@
+"""What Puppet and Ansible make of netkeel: noop and check show the live difference and change nothing, a run changes, the next
+one does not; and whatever goes wrong is a failure in netkeel's own words, never "in sync"."""
+
+import json
+
+import pytest
+
+# What the host is to be, with something to change: a new veth has no reverse path filter and an MTU of 1500.
+DOCUMENT = {
+    "sysctl": {"net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 1},
+    "link": {"veth0": {"mtu": 1460, "rp_filter": "strict"}},
+}
+DRIFT = ("~ mtu", "1500 -> 1460", "Drift: 4 of 5 declared facts")
+# What is to be seen of the host after each run.
+STATE = "; echo status $?; echo state $(ip -o link show veth0 | sed 's/.* mtu \\([0-9]*\\).*/\\1/') $(ls /etc/netkeel/desired.d /etc/sysctl.d 2>/dev/null | grep -c netkeel.conf); "
+UNTOUCHED, DONE = "state 1500 0", "state 1460 1"
+# The rest of a stand-in.
+SEES_A_DIFFERENCE = (
+    'case "$1 $*" in',
+    "check*) exit 2 ;;",
+    """plan*json*) echo '{"in_sync": false, "steps": [], "drift": []}' ;;""",
+    "plan*) echo 'Drift: 1 of 1'; exit 2 ;;",
+    "esac",
+)
+
+
+class Puppet:
+    """puppet apply of the class, by the type or by the execs."""
+
+    name = "puppet"
+    dry, wet = " --noop", ""
+
+    def __init__(self, converge):
+        self.converge = converge
+        # Of a run with a difference: that of the execs counts what it showed.
+        self.statuses = {"dry": 2 if converge == "exec" else 0, "changed": 2, "clean": 0}
+        self.failed = (4, 6)
+
+    def files(self, binary, document, timeout):
+        parameters = {"sysctl": document.get("sysctl", {}), "link": document.get("link", {})}
+        values = "".join(f"{name} => {puppet_value(value)},\n" for name, value in parameters.items())
+        extra = "".join(
+            f"netkeel::document {{ 'more': content => {puppet_value({key: document[key]})} }}\n"
+            for key in document
+            if key not in parameters
+        )
+        return {
+            "site_pp": f"class {{ 'netkeel':\n{values} install => 'none', binary => '{binary}', timeout => {timeout},\n"
+            f"manage_service => false, converge => '{self.converge}', candidate_directory => '/run/candidate.d' }}\n{extra}"
+        }
+
+    def command(self, mode):
+        return f"$PUPPET{mode} site.pp"
+
+
+class Ansible:
+    """ansible-playbook with the role."""
+
+    name = "ansible"
+    dry, wet = " --check", ""
+    statuses = {"dry": 0, "changed": 0, "clean": 0}
+    failed = (2,)
+
+    def files(self, binary, document, timeout):
+        play = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {
+                "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                "netkeel_install": "none",
+                "netkeel_program": str(binary),
+                "netkeel_service": False,
+                "netkeel_timeout": timeout,
+                "netkeel_document": document,
+            },
+            "roles": ["netkeel.netkeel.netkeel"],
+        }
+        return {"site_yml": json.dumps([play])}
+
+    def command(self, mode):
+        return f"ansible-playbook --diff{mode} site.yml"
+
+
+def puppet_value(value):
+    """A value as Puppet writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"'{key}' => {puppet_value(inner)}" for key, inner in value.items()) + " }"
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+@pytest.fixture(params=[Puppet("type"), Puppet("exec"), Ansible()], ids=["puppet-type", "puppet-exec", "ansible"])
+def tool(request):
+    """Each way in which a site may use netkeel."""
+    return request.param
+
+
+def runs(scratch, tool, binary, *modes, document=None, timeout=60, before=""):
+    """Runs the tool once for each mode on one host; what each run printed with its exit status and the state after it."""
+    script = before + "; ".join(f"({tool.command(mode)}) 2>&1{STATE}echo ==" for mode in modes)
+    whole = scratch.run(script, **tool.files(binary, document or DOCUMENT, timeout))
+    parts = whole.output.split("\n==\n")[:-1]
+    assert len(parts) == len(modes), whole
+    return parts
+
+
+def status(part):
+    """The exit status of a run."""
+    return int(part.rsplit("status ", 1)[1].split()[0])
+
+
+def test_shows_then_changes_then_is_clean(scratch, tool):
+    dry, changed, clean = runs(scratch, tool, scratch.netkeel(), tool.dry, tool.wet, tool.wet)
+    assert status(dry) == tool.statuses["dry"] and UNTOUCHED in dry, dry
+    assert all(words in dry for words in DRIFT), dry
+    assert status(changed) == tool.statuses["changed"] and DONE in changed, changed
+    assert status(clean) == tool.statuses["clean"] and DONE in clean and "Drift" not in clean, clean
+    if tool.name == "ansible":
+        assert "changed=1 " in dry and "changed=1 " in changed and "changed=0 " in clean
+
+
+def test_a_changed_document_shows_its_own_difference(scratch, tool):
+    binary = scratch.netkeel()
+    script = scratch.run
+    tool_files = tool.files(binary, dict(DOCUMENT, link={"veth0": {"mtu": 1400, "rp_filter": "strict"}}), 60)
+    later = {name.replace("site", "later"): text for name, text in tool_files.items()}
+    first, second = tool.command(tool.wet), tool.command(tool.dry).replace("site.", "later.")
+    seen = script(f"{first} >/dev/null 2>&1; {second}; true", **tool.files(binary, DOCUMENT, 60), **later)
+    assert "1460 -> 1400" in seen.output and "Drift: 1 of 5 declared facts" in seen.output, seen
+
+
+def test_a_missing_netkeel_is_a_failure(scratch, tool):
+    for part in runs(scratch, tool, scratch.directory / "nowhere", tool.dry, tool.wet):
+        assert status(part) in tool.failed and UNTOUCHED in part, part
+        assert "not installed" in part or "nowhere" in part, part
+
+
+def test_an_invalid_document_is_a_failure_with_all_its_errors(scratch, tool):
+    wrong = {"sysctl": {"net.ipv4.conf.*.rp_filter": 1, "kernel.panic": 1}}
+    for part in runs(scratch, tool, scratch.netkeel(), tool.dry, tool.wet, document=wrong):
+        assert status(part) in tool.failed and UNTOUCHED in part, part
+        assert "net.ipv4.conf.*.rp_filter" in part and "kernel.panic" in part and "2 errors" in part, part
+
+
+@pytest.mark.parametrize("code", [3, 4])
+def test_an_apply_that_fails_half_way_is_a_failure(scratch, tool, code):
+    words = "error: ip link set dev veth0 mtu 1460: refused; all that was done was undone"
+    fails = f'[ "$1" != apply ] || {{ echo "{words}" >&2; exit {code}; }}'
+    binary = scratch.program(fails, *SEES_A_DIFFERENCE)
+    (part,) = runs(scratch, tool, binary, tool.wet)
+    assert status(part) in tool.failed, part
+    assert "refused; all that was done was undone" in part, part
+
+
+def test_a_write_that_the_kernel_refuses_is_undone_and_a_failure(scratch, tool):
+    """With the real program: everything before that write is done and undone."""
+    document = dict(DOCUMENT, sysctl={**DOCUMENT["sysctl"], "net.ipv4.tcp_congestion_control": "nonesuch"})
+    (part,) = runs(scratch, tool, scratch.netkeel(), tool.wet, document=document)
+    assert status(part) in tool.failed and UNTOUCHED in part, part
+    assert "nonesuch" in part and "undone" in part, part
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_taking_too_long_is_a_failure(scratch, tool, verb):
+    (part,) = runs(scratch, tool, slow(scratch, verb), tool.wet, timeout=1)
+    assert status(part) in tool.failed, part
+    assert "sending signal TERM" in part and "reading the host" in part, part
+
+
+def test_an_unless_that_takes_too_long_is_a_difference(scratch):
+    """Puppet takes one that it had to end for success: that is why timeout(1) ends it."""
+    tool = Puppet("exec")
+    (part,) = runs(scratch, tool, slow(scratch, "check"), tool.wet, timeout=1)
+    assert status(part) == tool.statuses["changed"] and "Exec[netkeel apply]/returns: executed successfully" in part, part
+
+
+def slow(scratch, verb):
+    """A program that takes a minute for one verb, and sees a difference in the others."""
+    return scratch.program(f'[ "$1" != {verb} ] || {{ echo reading the host >&2; exec sleep 60; }}', *SEES_A_DIFFERENCE)
