@@ -18,6 +18,7 @@ pub mod namespace;
 pub(crate) mod netlink;
 mod netns;
 mod nftables;
+mod openers;
 mod pod;
 pub mod private;
 pub mod reach;
@@ -33,6 +34,7 @@ pub use host::Host;
 pub use live::Live;
 pub use model::Modelled;
 pub use netns::inside;
+pub use openers::openers;
 pub use pod::pod_names;
 pub use wireguard::Handshake;
 

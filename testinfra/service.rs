@@ -3,6 +3,8 @@
 
 #[path = "service/asked.rs"]
 mod asked;
+#[path = "service/conflist.rs"]
+mod conflist;
 #[path = "service/daemon.rs"]
 mod daemon;
 #[path = "support/namespace.rs"]

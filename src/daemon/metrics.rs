@@ -263,6 +263,38 @@ fn mtus(picture: &Picture, text: &mut Text) {
     for (link, mtu) in &picture.mtus {
         text.sample(name, &[("interface", &link.to_string())], mtu.desired);
     }
+    let name = "netkeel_interfaces";
+    text.metric(
+        name,
+        "gauge",
+        "How many interfaces of a kind have an MTU and are wanted to have one.",
+    );
+    for ((class, observed, desired), count) in picture.mtus_by_class() {
+        let (observed, desired) = (observed.to_string(), desired.to_string());
+        let labels = [("class", class), ("mtu", &observed), ("desired", &desired)];
+        text.sample(name, &labels, count);
+    }
+    let name = "netkeel_underlay_mtu_bytes";
+    text.metric(
+        name,
+        "gauge",
+        "The least MTU of the default routes, where the document has a budget over them.",
+    );
+    if let Some((link, mtu)) = &picture.underlay {
+        text.sample(name, &[("interface", &link.to_string())], mtu);
+    }
+    text.one(
+        "netkeel_stale_pods",
+        "gauge",
+        "Pods whose end of a veth, or a route by it, has another MTU than is wanted.",
+        picture.stale_pods(),
+    );
+    text.one(
+        "netkeel_conflist_rewrites_total",
+        "counter",
+        "Times that somebody else wrote a CNI configuration that was right.",
+        picture.counters.conflist_rewrites,
+    );
 }
 
 fn handshakes(picture: &Picture, text: &mut Text) {
@@ -376,6 +408,7 @@ mod tests {
         picture.took(Duration::from_secs(60));
         let mtu = MtuPicture {
             index: 3,
+            class: Some("veth".into()),
             observed: 1500,
             desired: 1460,
         };
@@ -392,6 +425,8 @@ mod tests {
         for line in [
             "netkeel_interface_mtu_bytes{interface=\"a\\\"b\\\\c\"} 1500",
             "netkeel_interface_mtu_desired_bytes{interface=\"a\\\"b\\\\c\"} 1460",
+            "netkeel_interfaces{class=\"veth\",mtu=\"1500\",desired=\"1460\"} 1",
+            "netkeel_stale_pods 0",
             "netkeel_pass_duration_seconds_bucket{le=\"0.0025\"} 1",
             "netkeel_pass_duration_seconds_bucket{le=\"10\"} 1",
             "netkeel_pass_duration_seconds_bucket{le=\"+Inf\"} 2",

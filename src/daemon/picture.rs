@@ -2,16 +2,18 @@
 //! are read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::handshakes::HandshakePicture;
-use crate::fact::Fact;
+use crate::fact::{Fact, Field, Object};
 use crate::link_name::LinkName;
 use crate::plan::{Drift, Extent, Seen};
 use crate::reconcile::{Alone, Now, Why};
 use crate::replicate::{Health, Status};
+use crate::snapshot::Link;
 
 /// The version of the format of `netkeel status --output json`.
 pub const FORMAT: u32 = 1;
@@ -70,6 +72,9 @@ pub struct Picture {
     /// The MTU of each interface that one is wanted of, bytes.
     #[serde(skip)]
     pub mtus: BTreeMap<LinkName, MtuPicture>,
+    /// The interface that budgets over the default routes stand on, with its MTU in bytes.
+    #[serde(skip)]
+    pub underlay: Option<(LinkName, i64)>,
 }
 
 /// The document.
@@ -149,6 +154,8 @@ pub struct FindingPicture {
 pub struct MtuPicture {
     /// The interface's index.
     pub index: u32,
+    /// Its kind, by rtnetlink's word; none for hardware.
+    pub class: Option<Arc<str>>,
     /// What it is, bytes.
     pub observed: u32,
     /// What it should be, bytes.
@@ -172,6 +179,8 @@ pub struct Counters {
     pub not_rolled_back: u64,
     /// Facts that began to flap.
     pub flaps: u64,
+    /// Times that somebody else wrote a CNI configuration that was right.
+    pub conflist_rewrites: u64,
     /// Times that the kernel had more to tell than there was room for.
     pub events_lost: u64,
     /// Times that the document was read.
@@ -211,6 +220,7 @@ impl Picture {
             alive: Instant::now(),
             by_fact: BTreeMap::new(),
             mtus: BTreeMap::new(),
+            underlay: None,
         }
     }
 
@@ -229,14 +239,14 @@ impl Picture {
     }
 
     /// A look at a part saw this. `right` says that what it found to differ was put right, all but
-    /// what is left alone; `mtu_of` knows the interfaces.
-    pub fn saw(
+    /// what is left alone; `link_of` knows the interfaces.
+    pub fn saw<'a>(
         &mut self,
         extent: &Extent,
         seen: &Seen,
         alone: &dyn Fn(&Fact) -> bool,
         right: bool,
-        mtu_of: &dyn Fn(u32) -> Option<u32>,
+        link_of: &dyn Fn(u32) -> Option<&'a Link>,
     ) {
         let within = |fact: &Fact| match (extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
@@ -252,24 +262,48 @@ impl Picture {
         if *extent == Extent::All {
             self.mtus.clear();
             self.wanted = seen.wanted;
+            self.underlay = seen.underlay;
         }
         for (name, desired) in &seen.mtus {
-            if let Some((index, observed)) = seen
-                .links
-                .get(name)
-                .and_then(|index| Some((*index, mtu_of(*index)?)))
-            {
-                let desired = *desired;
-                self.mtus.insert(
-                    *name,
-                    MtuPicture {
-                        index,
-                        observed,
-                        desired,
-                    },
-                );
+            if let Some(link) = seen.links.get(name).and_then(|index| link_of(*index)) {
+                let mtu = MtuPicture {
+                    index: link.index,
+                    class: link.kind.clone(),
+                    observed: link.mtu,
+                    desired: *desired,
+                };
+                self.mtus.insert(*name, mtu);
             }
         }
+    }
+
+    /// Which CNI configurations among what differs were right when they were seen last: somebody else
+    /// has written them. They are counted.
+    pub fn rewritten<'a>(&mut self, differ: impl Iterator<Item = &'a Fact>) -> BTreeSet<Fact> {
+        let news = |fact: &&Fact| {
+            let of_cni = matches!(fact.object, Object::Plugin { .. });
+            of_cni && self.looked && !self.by_fact.contains_key(*fact)
+        };
+        let rewritten: BTreeSet<Fact> = differ.filter(news).cloned().collect();
+        self.counters.conflist_rewrites += rewritten.len() as u64;
+        rewritten
+    }
+
+    /// How many interfaces of a kind have an MTU and are wanted to have one, by those three.
+    pub fn mtus_by_class(&self) -> BTreeMap<(&str, u32, i64), usize> {
+        let mut classes = BTreeMap::new();
+        for mtu in self.mtus.values() {
+            let class = mtu.class.as_deref().unwrap_or("physical");
+            *classes.entry((class, mtu.observed, mtu.desired)).or_default() += 1;
+        }
+        classes
+    }
+
+    /// How many veths lead into pods whose end, or a route by it, has another MTU than is wanted.
+    pub fn stale_pods(&self) -> usize {
+        let of_pod = |fact: &&Fact| matches!(fact.field, Field::PodMtu | Field::PodRouteMtu(_));
+        let stale = self.by_fact.keys().filter(of_pod).filter_map(Fact::link_name);
+        stale.collect::<BTreeSet<_>>().len()
     }
 
     /// Interfaces went.

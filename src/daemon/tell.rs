@@ -20,10 +20,14 @@ impl Service<'_> {
         let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
         picture.took(took);
         let right = matches!(passed.outcome, Outcome::Kept(_));
+        // What was put right differs no longer in what was seen last.
+        let planned = passed.plan.iter().flat_map(|plan| &plan.drift);
+        let differ = planned.chain(passed.seen.iter().flat_map(|seen| &seen.drift));
+        let rewritten = picture.rewritten(differ.map(|drift| &drift.fact));
         let first = *extent == Extent::All && passed.plan.is_some() && !picture.looked;
         if let Some(seen) = &passed.seen {
             picture.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
-                known.mtu(index)
+                known.link(index)
             });
             if !matches!(extent, Extent::Links(_)) {
                 // The rest is read as with the whole host, and only facts of interfaces are not judged.
@@ -67,6 +71,14 @@ impl Service<'_> {
             }
         }
         drop(picture);
+        for fact in rewritten {
+            let writers = writers::of(&fact).join(", ");
+            self.log.say(
+                Level::Warning,
+                "rewritten",
+                &[("fact", &fact), ("put_right", &right), ("writers", &writers)],
+            );
+        }
         self.log_pass(passed, took);
         if first && let Some(seen) = &passed.seen {
             let differ = match right {

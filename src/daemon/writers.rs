@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::explain::writers_of;
 use crate::fact::{Fact, Object};
-use crate::kernel::Host;
+use crate::kernel::{Host, openers};
 use crate::snapshot::Snapshot;
 
 /// The names of those who are known to write a fact and show themselves here.
@@ -12,11 +12,10 @@ pub fn of(fact: &Fact) -> Vec<String> {
     let key = match &fact.object {
         Object::Sysctl(key) => Some(key.clone()),
         Object::Link(name) => fact.field.sysctl_of(*name),
-        Object::File(_)
-        | Object::Plugin { .. }
-        | Object::Wireguard(_)
-        | Object::Nflog(_)
-        | Object::LogGroup(_) => None,
+        Object::File(path) | Object::Plugin { file: path, .. } | Object::Wireguard(path) => {
+            return openers(path);
+        }
+        Object::Nflog(_) | Object::LogGroup(_) => None,
     };
     let (Some(key), Ok(mut host)) = (key, Host::open(Path::new("/"))) else {
         return Vec::new();

@@ -10,6 +10,7 @@ use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
+use crate::mtu::underlay::default_routes;
 use crate::snapshot::{Observed, Problem, Scope, Snapshot};
 
 /// Which part of a host.
@@ -31,6 +32,9 @@ pub struct Seen {
     pub links: BTreeMap<LinkName, u32>,
     /// The MTUs that are wanted, bytes.
     pub mtus: BTreeMap<LinkName, i64>,
+    /// The interface whose MTU is the least of the default routes', with that MTU in bytes, where a
+    /// budget stands on them.
+    pub underlay: Option<(LinkName, i64)>,
     /// All that differs, also what is left alone.
     pub drift: Vec<Drift>,
     /// How many facts are wanted.
@@ -117,6 +121,12 @@ impl Goal for Kept<'_> {
                 .map(|(name, link)| (*name, link.index))
                 .collect(),
             mtus,
+            underlay: default_routes(host).and_then(|routes| {
+                routes
+                    .into_iter()
+                    .map(|(name, mtu, _)| (name, mtu))
+                    .min_by_key(|(_, mtu)| *mtu)
+            }),
             drift,
             wanted,
             problems,

@@ -140,9 +140,9 @@ impl Known {
         self.links.keys().copied()
     }
 
-    /// The MTU of an interface, bytes.
-    pub fn mtu(&self, index: u32) -> Option<u32> {
-        self.links.get(&index).map(|(_, link)| link.mtu)
+    /// What is known of an interface.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.get(&index).map(|(_, link)| link)
     }
 }
 

@@ -30,11 +30,22 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one in a namespace.
     pub fn start(namespace: &Namespace, document: &str, more: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "--netns", &namespace.name]);
+        Self::spawn(command, document, more)
+    }
+
+    /// Starts one that lives in a namespace, as one does in a host's.
+    pub fn start_inside(namespace: &Namespace, document: &str, more: &[&str]) -> Self {
+        Self::spawn(inside(namespace, &["run"]), document, more)
+    }
+
+    fn spawn(mut command: Command, document: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("document.yaml");
         fs::write(&path, document).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .args(["run", "--netns", &namespace.name, "-f"])
+        let mut child = command
+            .arg("-f")
             .arg(&path)
             .args(more)
             .env_remove("JOURNAL_STREAM")
@@ -126,9 +137,27 @@ impl Drop for Daemon {
     }
 }
 
+/// The program in a namespace, which it takes for that of its host.
+fn inside(namespace: &Namespace, arguments: &[&str]) -> Command {
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", &namespace.name, PROGRAM])
+        .args(arguments);
+    command
+}
+
+/// Runs another verb beside a service that lives in a namespace.
+pub fn netkeel_inside(namespace: &Namespace, arguments: &[&str]) -> (i32, String) {
+    said(&mut inside(namespace, arguments))
+}
+
 /// Runs another verb: its exit code and what it prints.
 pub fn netkeel(arguments: &[&str]) -> (i32, String) {
-    let done = Command::new(PROGRAM).args(arguments).output().unwrap();
+    said(Command::new(PROGRAM).args(arguments))
+}
+
+fn said(command: &mut Command) -> (i32, String) {
+    let done = command.output().unwrap();
     (
         done.status.code().unwrap_or(-1),
         String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap(),
