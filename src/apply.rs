@@ -245,12 +245,12 @@ impl<'p> Run<'_, 'p> {
         second: &'p OnceCell<Plan>,
     ) -> Result<(), Error> {
         self.steps(&first.steps)?;
-        let rest = self.look_again(goal, before)?;
+        let rest = self.look_again(goal, before, &[first])?;
         if !rest.steps.is_empty() {
             let rest = second.get_or_init(|| rest);
             self.session.log.add(rest)?;
             self.steps(&rest.steps)?;
-            self.look_again(goal, before)?;
+            self.look_again(goal, before, &[rest, first])?;
         }
         self.session.watch.accepts()?;
         let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
@@ -284,9 +284,10 @@ impl<'p> Run<'_, 'p> {
         Ok(())
     }
 
-    /// Looks again. What is left may only be on interfaces that came meanwhile: they get one more
-    /// pass, whose steps are returned.
-    fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot) -> Result<Plan, Error> {
+    /// Looks again. What is left may only be on interfaces that came meanwhile, or of facts that are as
+    /// they were left while something else is wanted of them by now, as what a budget stands on has
+    /// changed: they get one more pass, whose steps are returned.
+    fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
         let now = self.session.kernel.snapshot(&goal.scope())?;
         let rest = goal
             .plan(&now)
@@ -306,10 +307,18 @@ impl<'p> Run<'_, 'p> {
             }
             None => false,
         };
-        if rest.steps.iter().all(newcomer) {
+        let drift =
+            |plan: &'_ Plan, fact: &Fact| plan.drift.iter().find(|drift| drift.fact == *fact).cloned();
+        let moved = |step: &Step| {
+            let written = plans.iter().find_map(|plan| drift(plan, &step.fact));
+            let left = written.map_or_else(|| before.get(&step.fact).value(), |drift| drift.desired);
+            drift(&rest, &step.fact).is_some_and(|drift| drift.derivation.is_some() && drift.observed == left)
+        };
+        let may_be = |step: &Step| newcomer(step) || moved(step);
+        if rest.steps.iter().all(may_be) {
             Ok(rest)
         } else {
-            let others = rest.steps.iter().filter(|step| !newcomer(step));
+            let others = rest.steps.iter().filter(|step| !may_be(step));
             self.unsettled = others.map(|step| step.fact.clone()).collect();
             Err(not_converged(&rest))
         }

@@ -80,11 +80,16 @@ fn kernel(blind_from: usize, missing: &'static str, goes: bool) -> Turning {
     }
 }
 
-fn run(text: &str, kernel: &mut Turning) -> Result<Applied, Failure> {
+fn document(text: &str) -> Document {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let layers = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
     let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    document
+}
+
+fn run(text: &str, kernel: &mut Turning) -> Result<Applied, Failure> {
+    let document = document(text);
     let session = Session {
         kernel,
         log: &mut Unlogged,
@@ -114,6 +119,45 @@ fn what_cannot_be_read_after_writing_is_not_taken_to_hold() {
     );
     assert!(rollback.remaining.is_empty());
     assert_eq!(kernel.model.model.host, before);
+}
+
+/// The model kernel, below which what a budget stands on changes with each look.
+struct Moving(Modelled, Vec<u32>);
+
+impl Kernel for Moving {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        if let (Some(mtu), Some(link)) = (
+            self.1.pop(),
+            self.0.model.host.links.get_mut(&"cali1".parse().unwrap()),
+        ) {
+            link.mtu = mtu;
+        }
+        self.0.snapshot(scope)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.0.execute(op)
+    }
+}
+
+#[test]
+fn an_underlay_that_changes_meanwhile_is_followed_and_no_failure() {
+    let document = document(
+        "version: 1\npersist: no\nlink: { cali2: { mtu: { underlay: cali1, layers: [wireguard] } } }\n",
+    );
+    for (mtus, then) in [(vec![1400, 1450], 1320), (vec![1380, 1400, 1450], 1320)] {
+        let mut kernel = Moving(kernel(99, "nothing", false).model, mtus);
+        let session = Session {
+            kernel: &mut kernel,
+            log: &mut Unlogged,
+            lossy: true,
+            watch: &mut Unwatched,
+        };
+        let applied = apply(&document, session).unwrap();
+        assert_eq!(applied.done, 2);
+        let is = kernel.0.model.host.links[&"cali2".parse().unwrap()].mtu;
+        assert_eq!(is, then);
+    }
 }
 
 #[test]
