@@ -7,14 +7,20 @@ mod txtar;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
+use netkeel::fact::{Fact, Value as FactValue};
 use netkeel::netns::Netns;
-use netkeel::render::yaml;
+use netkeel::op::Op;
+use netkeel::plan::{Plan, plan};
+use netkeel::render::{talos, text, yaml};
+use netkeel::snapshot::Snapshot;
 use netkeel::source::talos::{Configuration, layers};
 use netkeel::source::{Data, Dialect, Node, Reading, Sources, report};
 
+use serde_json::Value;
 use txtar::{golden, run_all};
 
 /// Files as they were read and merged.
@@ -104,6 +110,119 @@ const VECTORS: &[(&str, &[&str], &str)] = &[
     ("patchlink", &["base.yaml", "patch.yaml"], "expected.yaml"),
 ];
 
+/// The versions of Talos whose forms differ.
+const VERSIONS: [&str; 4] = ["1.9", "1.12", "1.13", "1.14"];
+
+/// A document of a case, and the host of examples/host.json.
+fn read(dialect: Dialect, files: &[(String, String)]) -> (Document, Snapshot, Sources) {
+    let host = fs::read_to_string(root().join("examples/host.json")).unwrap();
+    let host = Snapshot::from_json(&host).unwrap();
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let reading = Reading {
+        dialect,
+        keys: &[],
+        facts: &std::collections::BTreeMap::new(),
+    };
+    let mut nodes = Vec::new();
+    for (name, text) in files {
+        nodes.extend(sources.load_of(&reading, name, text.clone().into_bytes(), &mut diagnostics));
+    }
+    let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
+    let document = Document::read(layers, host.netns.clone(), &mut diagnostics);
+    let wrong = || report::render(&diagnostics, &sources, false);
+    assert!(diagnostics.is_empty(), "{}", wrong());
+    (document, host, sources)
+}
+
+/// What is rendered is what the schema of its version takes, and read again it is the same state.
+#[test]
+fn every_document_is_rendered_for_each_version() {
+    run_all("talos/render", |path, archive| {
+        let mut files = archive.sections.clone();
+        files.retain(|(name, _)| name.ends_with(".yaml"));
+        let patch = files.iter().any(|(name, _)| name == "patch.yaml");
+        let dialect = if patch { Dialect::Talos } else { Dialect::Native };
+        let (document, host, sources) = read(dialect, &files);
+        let wanted =
+            plan(&document, &host).map_err(|diagnostics| report::render(&diagnostics, &sources, false))?;
+        let style = text::Style {
+            colour: false,
+            commands: false,
+            of: text::Of::Snapshot,
+        };
+        golden(path, archive, "plan", &text::plan(&wanted, &sources, style))?;
+        for version in VERSIONS {
+            let patches = talos::patches(&document, version.parse().unwrap());
+            golden(path, archive, version, &patches)?;
+            validate(version, &patches)?;
+            let (again, ..) = read(Dialect::Talos, &[("patches.yaml".to_owned(), patches)]);
+            let again = plan(&again, &host).map_err(|diagnostics| diagnostics.list[0].message.clone())?;
+            if comes_to(&again) != comes_to(&wanted) {
+                return Err(format!(
+                    "read again, the patches for {version} plan {:#?}",
+                    comes_to(&again)
+                ));
+            }
+        }
+        let rest = talos::daemonset(&document, "1.14".parse().unwrap(), "registry.example/netkeel:1");
+        golden(path, archive, "daemonset", &rest.unwrap_or_default())
+    });
+}
+
+/// A fact and the value that it should have.
+type Wanted<'a> = (&'a Fact, &'a Option<FactValue>);
+
+/// How many facts are wanted, what differs, and the ops, wherever they were said.
+fn comes_to(plan: &Plan) -> (usize, Vec<Wanted<'_>>, Vec<&Op>) {
+    let drift = plan.drift.iter().map(|drift| (&drift.fact, &drift.desired));
+    let ops = plan.steps.iter().map(|step| &step.op);
+    (plan.wanted, drift.collect(), ops.collect())
+}
+
+/// Holds patches to the schema of their version: to the project's own, of the part that netkeel
+/// writes, and to Talos's where NETKEEL_TALOS_SCHEMAS names their directory.
+fn validate(version: &str, patches: &str) -> Result<(), String> {
+    let own = fs::read_to_string(root().join("testinfra/talos/schema.json")).unwrap();
+    let own: Value = serde_json::from_str(&own).unwrap();
+    let mut schemas = vec![own[version].clone()];
+    if let Some(directory) = std::env::var_os("NETKEEL_TALOS_SCHEMAS") {
+        let prefix = format!("v{version}.");
+        let file = fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut file = file.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix));
+        let file = file.next().unwrap_or_else(|| panic!("no schema of {version}"));
+        schemas.push(serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap());
+    }
+    let merged = merge(&[("patches.yaml".to_owned(), patches.to_owned())]);
+    for document in merged.configuration.documents() {
+        for schema in &schemas {
+            if let Err(why) = jsonschema::validate(schema, &json(document)) {
+                return Err(format!("{version}: {why}\n{patches}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn json(node: &Node) -> Value {
+    match &node.data {
+        Data::Null => Value::Null,
+        Data::Bool(value) => Value::from(*value),
+        Data::Integer(value) => Value::from(*value),
+        Data::Text { value, .. } => Value::from(value.as_str()),
+        Data::List(items) => items.iter().map(json).collect(),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), json(&entry.value)))
+            .collect(),
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn vectors(directory: &Path) {
     let read = |name: &Path| {
         let text = fs::read_to_string(directory.join(name));
@@ -163,4 +282,70 @@ fn tidy(node: &mut Node) -> bool {
         }
         Data::Bool(_) | Data::Integer(_) => true,
     }
+}
+
+/// One command makes the system extension: the same bytes each time, and in the read-only root a
+/// place for everything that is mounted into it.
+#[test]
+fn the_extension_is_packed_by_one_command() {
+    let scratch = tempfile::tempdir().unwrap();
+    let program = scratch.path().join("netkeel");
+    let build = |directory: &str| {
+        let out = scratch.path().join(directory);
+        let status = Command::new(root().join("talos/extension/build"))
+            .args([&program, &out])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        out
+    };
+    Command::new("install")
+        .args(["-m", "755", "/dev/null"])
+        .arg(&program)
+        .status()
+        .unwrap();
+    let (one, two) = (build("one"), build("two"));
+    for archive in ["netkeel-extension.tar", "netkeel-image.tar"] {
+        assert_eq!(
+            fs::read(one.join(archive)).unwrap(),
+            fs::read(two.join(archive)).unwrap()
+        );
+    }
+
+    let manifest = fs::read_to_string(one.join("manifest.yaml")).unwrap();
+    assert!(
+        manifest.contains(concat!("version: ", env!("CARGO_PKG_VERSION"), "\n")),
+        "{manifest}"
+    );
+    let service = fs::read_to_string(one.join("rootfs/usr/local/etc/containers/netkeel.yaml")).unwrap();
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let service = sources
+        .load("netkeel.yaml", service.into_bytes(), None, &mut diagnostics)
+        .unwrap();
+    assert!(diagnostics.is_empty());
+    let container = service.get("container").unwrap();
+    let inside = one.join("rootfs/usr/local/lib/containers/netkeel");
+    let has = |path: &str| assert!(inside.join(&path[1..]).exists(), "there is no {path}");
+    has(container.get("entrypoint").unwrap().text().unwrap());
+    let mounts = container.get("mounts").unwrap().items();
+    assert!(mounts.len() >= 4);
+    for mount in mounts {
+        has(mount.get("destination").unwrap().text().unwrap());
+    }
+    // What is rendered is mounted there.
+    let (document, ..) = read(
+        Dialect::Native,
+        &[(
+            "d.yaml".to_owned(),
+            "version: 1\ntunnel: { ipip0: { mode: ipip } }\n".to_owned(),
+        )],
+    );
+    let patches = talos::patches(&document, "1.9".parse().unwrap());
+    let place = patches
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("mountPath: "));
+    has(place.unwrap());
+    let name = service.get("name").unwrap().text().unwrap();
+    assert!(patches.contains(&format!("name: \"{name}\"\n")), "{patches}");
 }

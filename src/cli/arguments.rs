@@ -13,6 +13,7 @@ use crate::mtu::Family;
 use crate::netns::Netns;
 use crate::plan::Holdings;
 use crate::source::Dialect;
+use crate::source::talos::version::Version;
 
 /// Where documents are looked for when none is named.
 pub const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
@@ -171,4 +172,9 @@ pub struct LockOptions {
 /// A duration with its unit.
 pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     duration::parse(text)
+}
+
+/// A version of Talos Linux.
+pub fn parse_talos_version(text: &str) -> Result<Version, Error> {
+    text.parse()
 }

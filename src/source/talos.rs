@@ -6,11 +6,13 @@ mod desired;
 mod identity;
 mod json_patch;
 mod merge;
+pub mod version;
 
 use crate::error::Diagnostics;
 use crate::source::{Data, Node};
 
 pub use desired::layers;
+pub(crate) use desired::{DIRECTORY, KUBESPAN, SERVICE};
 
 /// A machine configuration: its documents, patches merged.
 #[derive(Debug, Default)]

@@ -191,9 +191,9 @@ impl Reader<'_> {
         }
     }
 
-    /// What is said of an interface that KubeSpan does not make is of no effect.
+    /// Where KubeSpan is off, what is said of its interface is of no effect. A patch need not say.
     fn kubespan(&mut self, node: &Node) {
-        if node.get("enabled").and_then(Node::switch) == Some(true) {
+        if node.get("enabled").and_then(Node::switch) != Some(false) {
             self.settings(KUBESPAN, node, &["mtu"]);
         }
     }

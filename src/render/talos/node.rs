@@ -1,0 +1,79 @@
+//! Nodes that stand nowhere: what is written rather than read.
+
+use crate::error::Diagnostics;
+use crate::source::{Data, Entry, FileId, Format, Node, Span, number, parse};
+
+/// A map with these keys.
+pub(super) fn map(entries: Vec<(&str, Node)>) -> Node {
+    let entry = |(key, value): (&str, Node)| Entry {
+        key: key.to_owned(),
+        key_span: Span::default(),
+        value,
+    };
+    of(Data::Map(entries.into_iter().map(entry).collect()))
+}
+
+/// A list.
+pub(super) fn list(items: Vec<Node>) -> Node {
+    of(Data::List(items))
+}
+
+/// A word that needs no quotes.
+pub(super) fn word(text: &str) -> Node {
+    of(Data::Text {
+        value: text.to_owned(),
+        plain: true,
+    })
+}
+
+/// A text that stays one.
+pub(super) fn quoted(text: &str) -> Node {
+    of(Data::Text {
+        value: text.to_owned(),
+        plain: false,
+    })
+}
+
+pub(super) fn of(data: Data) -> Node {
+    Node {
+        span: Span::default(),
+        data,
+    }
+}
+
+/// The tree of a document's canonical spelling, in which every scalar is a text: what is a number
+/// or a boolean is one again.
+pub(super) fn of_canonical(canonical: &str) -> Node {
+    let node = parse(
+        FileId::default(),
+        canonical,
+        Format::Json,
+        &mut Diagnostics::default(),
+    );
+    let mut node = node.unwrap_or_else(|| of(Data::Map(Vec::new())));
+    if let Data::Map(sections) = &mut node.data {
+        // A reason is a text, whatever it looks like.
+        let typed = sections.iter_mut().filter(|section| section.key != "allow");
+        typed.for_each(|section| scalars(&mut section.value));
+    }
+    node
+}
+
+fn scalars(node: &mut Node) {
+    match &mut node.data {
+        Data::Text { value, plain } => {
+            let data = match value.as_str() {
+                "true" => Some(Data::Bool(true)),
+                "false" => Some(Data::Bool(false)),
+                text => number::decimal(text).map(Data::Integer),
+            };
+            *plain = true;
+            if let Some(data) = data {
+                node.data = data;
+            }
+        }
+        Data::List(items) => items.iter_mut().for_each(scalars),
+        Data::Map(entries) => entries.iter_mut().for_each(|entry| scalars(&mut entry.value)),
+        Data::Null | Data::Bool(_) | Data::Integer(_) => {}
+    }
+}
