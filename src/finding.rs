@@ -113,6 +113,24 @@ pub enum Code {
     NK045,
     /// A WireGuard configuration that is named is not there.
     NK046,
+    /// A value of a map of texts in a machine configuration of Talos that is no text.
+    NK050,
+    /// A key without a value in a machine configuration of Talos.
+    NK051,
+    /// A document that the version of Talos does not know.
+    NK052,
+    /// A form that the schema of the version of Talos has left out.
+    NK053,
+    /// Both forms of KubeSpan's configuration.
+    NK054,
+    /// An MTU of pods that does not fit what their packets go over.
+    NK055,
+    /// An MTU of pods above what is customary there.
+    NK056,
+    /// An MTU that Talos refuses.
+    NK057,
+    /// An argument that says another MTU of pods than the values do.
+    NK058,
 }
 
 impl Code {
@@ -157,6 +175,15 @@ impl Code {
         Code::NK044,
         Code::NK045,
         Code::NK046,
+        Code::NK050,
+        Code::NK051,
+        Code::NK052,
+        Code::NK053,
+        Code::NK054,
+        Code::NK055,
+        Code::NK056,
+        Code::NK057,
+        Code::NK058,
     ];
 
     /// How bad findings of this code are.
@@ -170,7 +197,9 @@ impl Code {
             | Code::NK023
             | Code::NK026
             | Code::NK027
-            | Code::NK044 => Severity::Note,
+            | Code::NK044
+            | Code::NK053
+            | Code::NK056 => Severity::Note,
             _ => Severity::Warning,
         }
     }

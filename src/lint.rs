@@ -6,6 +6,7 @@ mod mtu;
 mod pmtud;
 mod rp_filter;
 pub mod sysctl_d;
+pub mod talos;
 
 use crate::finding::{Finding, Findings};
 use crate::link_name::LinkName;

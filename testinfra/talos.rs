@@ -12,9 +12,11 @@ use std::process::{Command, Stdio};
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::fact::{Fact, Value as FactValue};
+use netkeel::lint;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
 use netkeel::plan::{Plan, plan};
+use netkeel::render::paint::Paint;
 use netkeel::render::{talos, text, yaml};
 use netkeel::snapshot::Snapshot;
 use netkeel::source::talos::{Configuration, layers};
@@ -109,6 +111,30 @@ const VECTORS: &[(&str, &[&str], &str)] = &[
     ),
     ("patchlink", &["base.yaml", "patch.yaml"], "expected.yaml"),
 ];
+
+/// What is amiss in a configuration, for the version that a case names.
+#[test]
+fn every_configuration_is_linted_as_it_says() {
+    run_all("talos/lint", |path, archive| {
+        let mut files = archive.sections.clone();
+        files.retain(|(name, _)| name.ends_with(".yaml"));
+        let mut merged = merge(&files);
+        let version = archive.get("version").map(|text| text.trim().parse().unwrap());
+        let (sources, diagnostics) = (&mut merged.sources, &mut merged.diagnostics);
+        let findings = lint::talos::look(&merged.configuration, version, sources, diagnostics);
+        assert!(
+            diagnostics.is_empty(),
+            "{}",
+            report::render(diagnostics, sources, false)
+        );
+        golden(
+            path,
+            archive,
+            "findings",
+            &text::findings(&findings, Paint(false)),
+        )
+    });
+}
 
 /// The versions of Talos whose forms differ.
 const VERSIONS: [&str; 4] = ["1.9", "1.12", "1.13", "1.14"];

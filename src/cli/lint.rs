@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::Documents;
-use super::load::{Found, load_if_any};
+use super::arguments::{Documents, parse_talos_version};
+use super::load::{Found, load_if_any, look_at_configuration};
 use super::plan::read_snapshot;
 use super::{exit, output};
 use crate::error::Error;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::kernel::{Kernel, Live};
 use crate::lint;
 use crate::plan::Goal;
@@ -17,9 +17,12 @@ use crate::render::count;
 use crate::render::paint::Paint;
 use crate::render::text;
 use crate::snapshot::Scope;
+use crate::source::Dialect;
+use crate::source::talos::version::Version;
 
 /// Says what is amiss on this host, and what documents would make of it: each finding has a code,
-/// what it concerns, and a remedy. Writes nothing.
+/// what it concerns, and a remedy. Writes nothing. With --from talos it looks at the machine
+/// configuration alone.
 ///
 /// Exit status: 0; 1 when it could not be told; with --fail-on 2 when there is a finding that bad.
 #[derive(Debug, Args)]
@@ -27,8 +30,11 @@ pub struct Arguments {
     #[command(flatten)]
     documents: Documents,
     /// Look at a saved snapshot instead of this host.
-    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["netns", "talos_version"])]
     snapshot: Option<PathBuf>,
+    /// With --from talos, also look whether this version of Talos Linux has the forms that are used.
+    #[arg(long, value_name = "VERSION", value_parser = parse_talos_version)]
+    talos_version: Option<Version>,
     /// Exit with 2 when there is a finding of this severity or a worse one.
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
@@ -45,6 +51,9 @@ enum FailOn {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    if arguments.documents.origin.dialect() == Dialect::Talos {
+        return talos(arguments);
+    }
     let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
     let netns = saved
         .as_ref()
@@ -73,6 +82,26 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
     }
+    let code = show(findings, arguments)?;
+    output::problems(&host.problems);
+    Ok(if host.problems.is_empty() {
+        code
+    } else {
+        exit::ERROR
+    })
+}
+
+/// A machine configuration is no host's: nothing else is looked at.
+fn talos(arguments: &Arguments) -> Result<u8, Error> {
+    let version = arguments.talos_version;
+    match look_at_configuration(&arguments.documents, version)? {
+        Some(findings) => show(findings, arguments),
+        None => Ok(exit::ERROR),
+    }
+}
+
+/// Prints findings, and says what they come to.
+fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> {
     findings.sort();
     findings.dedup();
     if arguments.json {
@@ -80,10 +109,6 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
         output::print(&format!("{}.\n", count(findings.len(), "finding")))?;
-    }
-    output::problems(&host.problems);
-    if !host.problems.is_empty() {
-        return Ok(exit::ERROR);
     }
     let worst = findings.iter().map(|finding| finding.code.severity()).min();
     Ok(match (arguments.fail_on, worst) {

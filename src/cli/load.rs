@@ -1,5 +1,6 @@
 //! From the `-f` options to one document.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,9 +9,13 @@ use super::arguments::{DEFAULT_DOCUMENTS, Documents, Origin};
 use super::output;
 use crate::document::{self, Document};
 use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::finding::Finding;
+use crate::lint;
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
-use crate::source::{self, Node, Reading, Sources, report};
+use crate::source::talos::Configuration;
+use crate::source::talos::version::Version;
+use crate::source::{self, Dialect, Node, Reading, Sources, report};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -88,16 +93,53 @@ fn parse(
         keys: &keys,
         facts: &facts,
     };
-    let mut files: Vec<Node> = Vec::new();
-    for (name, bytes) in texts {
-        files.extend(sources.load_of(&reading, &name, bytes, &mut diagnostics));
-    }
+    let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let document = Document::read(layers, netns, &mut diagnostics);
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
     }
     Err(Box::new((diagnostics, sources)))
+}
+
+/// Lints machine configurations of Talos; none when something is wrong in them, which is told.
+pub fn look_at_configuration(
+    documents: &Documents,
+    version: Option<Version>,
+) -> Result<Option<Vec<Finding>>, Error> {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let facts = BTreeMap::new();
+    let reading = Reading {
+        dialect: Dialect::Talos,
+        keys: &[],
+        facts: &facts,
+    };
+    let nodes = nodes(
+        read_all(&documents.files)?,
+        &reading,
+        &mut sources,
+        &mut diagnostics,
+    );
+    let configuration = Configuration::merged(nodes, &mut diagnostics);
+    let findings = lint::talos::look(&configuration, version, &mut sources, &mut diagnostics);
+    if diagnostics.is_empty() {
+        return Ok(Some(findings));
+    }
+    output::diagnostics(&diagnostics, &sources);
+    Ok(None)
+}
+
+fn nodes(
+    texts: Vec<(String, Vec<u8>)>,
+    reading: &Reading<'_>,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for (name, bytes) in texts {
+        nodes.extend(sources.load_of(reading, &name, bytes, diagnostics));
+    }
+    nodes
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {

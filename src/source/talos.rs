@@ -1,6 +1,7 @@
 //! Machine configurations of Talos Linux and their patches, 1.7 to 1.14, merged as Talos merges
 //! them and read as a document.
 
+pub mod cozystack;
 mod delete;
 mod desired;
 mod identity;
@@ -12,12 +13,13 @@ use crate::error::Diagnostics;
 use crate::source::{Data, Node};
 
 pub use desired::layers;
-pub(crate) use desired::{DIRECTORY, KUBESPAN, SERVICE};
+pub(crate) use desired::{DIRECTORY, KUBESPAN, LINKS, SERVICE};
 
 /// A machine configuration: its documents, patches merged.
 #[derive(Debug, Default)]
 pub struct Configuration {
     documents: Vec<Node>,
+    manifests: Vec<Node>,
 }
 
 impl Configuration {
@@ -25,14 +27,24 @@ impl Configuration {
     /// configuration and the others its patches, and patches alone will do.
     pub fn merged(documents: Vec<Node>, diagnostics: &mut Diagnostics) -> Configuration {
         let mut merged = Vec::new();
+        let mut manifests = Vec::new();
         for document in documents {
             match document.data {
+                Data::Map(_) if is_manifest(&document) => manifests.push(document),
                 Data::List(_) => json_patch::apply(&mut merged, &document, diagnostics),
                 Data::Map(_) => merge::apply(&mut merged, document, diagnostics),
                 _ => drop_scalar(&document, diagnostics),
             }
         }
-        Configuration { documents: merged }
+        Configuration {
+            documents: merged,
+            manifests,
+        }
+    }
+
+    /// Objects of Kubernetes that stand among its files, as given.
+    pub fn manifests(&self) -> &[Node] {
+        &self.manifests
     }
 
     /// Its documents, in order.
@@ -60,6 +72,15 @@ impl Configuration {
         }
         Some(node)
     }
+}
+
+/// Talos's documents are all of one API version.
+fn is_manifest(document: &Node) -> bool {
+    let version = document
+        .get("apiVersion")
+        .and_then(Node::text)
+        .unwrap_or_default();
+    !kind(document).is_empty() && !version.is_empty() && version != "v1alpha1"
 }
 
 /// The kind of a document; empty for the one that has none.

@@ -1,0 +1,55 @@
+//! What CozyStack keeps in Kubernetes beside the machine configuration: the MTU that kube-ovn gives
+//! to pods, in a ConfigMap, and in the arguments of a DaemonSet.
+
+use super::{Configuration, kind};
+use crate::error::Diagnostics;
+use crate::source::{Node, Sources};
+
+/// The key of the ConfigMap whose value is the values of kube-ovn's chart, as text.
+pub const VALUES: &str = "values-kubeovn";
+
+/// The DaemonSet that gives pods their interfaces.
+pub const DAEMONSET: &str = "kube-ovn-cni";
+
+/// The MTU of pods that the ConfigMap `cozystack` asks for: `kube-ovn.mtu` in its values, which are
+/// read as a file of their own.
+pub fn pod_mtu(
+    configuration: &Configuration,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Option<Node> {
+    let map = named(configuration, "ConfigMap", "cozystack").last()?;
+    let values = map.get("data")?.get(VALUES)?;
+    let name = format!("{}:{VALUES}", sources.locate(values.span).file);
+    let text = values.scalar()?.into_owned();
+    let values = sources.load(&name, text.into_bytes(), None, diagnostics)?;
+    values.get("kube-ovn")?.get("mtu").cloned()
+}
+
+/// The MTU in an argument of the DaemonSet, `--mtu=1400`, with the argument.
+pub fn argument(configuration: &Configuration) -> Option<(i64, &Node)> {
+    let daemonset = named(configuration, "DaemonSet", DAEMONSET).last()?;
+    let pod = daemonset.get("spec")?.get("template")?.get("spec")?;
+    let containers = pod.get("containers").map(Node::items).unwrap_or_default();
+    let arguments = containers.iter().flat_map(|container| {
+        let lists = ["args", "command"]
+            .into_iter()
+            .filter_map(|key| container.get(key));
+        lists.flat_map(Node::items)
+    });
+    arguments
+        .filter_map(|argument| Some((argument.text()?.strip_prefix("--mtu=")?.parse().ok()?, argument)))
+        .next_back()
+}
+
+fn named<'a>(
+    configuration: &'a Configuration,
+    wanted: &'static str,
+    name: &'static str,
+) -> impl Iterator<Item = &'a Node> {
+    let is = move |object: &&Node| {
+        let found = object.get("metadata").and_then(|metadata| metadata.get("name"));
+        kind(object) == wanted && found.and_then(Node::text) == Some(name)
+    };
+    configuration.manifests().iter().filter(is)
+}
