@@ -99,6 +99,8 @@ pub enum Code {
     NK033,
     /// Another program reads the NFLOG group.
     NK034,
+    /// What the document has replicated is not, or not as it says.
+    NK035,
     /// A CNI configuration that is named, or any at all, is not there.
     NK040,
     /// A CNI configuration comes first and cannot be loaded.
@@ -168,6 +170,7 @@ impl Code {
         Code::NK032,
         Code::NK033,
         Code::NK034,
+        Code::NK035,
         Code::NK040,
         Code::NK041,
         Code::NK042,

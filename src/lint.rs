@@ -4,6 +4,7 @@
 pub(crate) mod cni;
 mod mtu;
 mod pmtud;
+pub mod replication;
 mod rp_filter;
 pub mod sysctl_d;
 pub mod talos;

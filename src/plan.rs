@@ -192,6 +192,7 @@ fn plan_wants(
     let own = persist::path(&document.owner);
     let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
+    lint::replication::document(document.replicate.as_ref(), host, &mut findings);
     let mut released = Vec::new();
     let undeclared = holdings::undeclared(&wants.facts, &document.owner, holdings);
     if !whole {

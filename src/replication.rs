@@ -52,6 +52,22 @@ pub struct Replication {
     pub peers_file: Option<String>,
 }
 
+/// What the service of a host says of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicating {
+    /// A service runs.
+    pub service: bool,
+    /// What its worker was told; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// Whether packets are replicated: `good`, `partly`, `dry` or `bad`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// How copies reach the peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog;
+use crate::replication::Replicating;
 use crate::sysctl_d::Files;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
@@ -67,6 +68,9 @@ pub struct Snapshot {
     /// What is handed to NFLOG groups; none where nobody asked, or it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nflog: Option<nflog::Observed>,
+    /// What the service says of its worker; none where nobody asked, or it may not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Replicating>,
     /// What could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -227,6 +231,7 @@ impl Snapshot {
             tunnels: BTreeMap::new(),
             sysctl_d: None,
             nflog: None,
+            replication: None,
             problems: Vec::new(),
         }
     }

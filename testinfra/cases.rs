@@ -272,6 +272,7 @@ fn text_of(host: &Snapshot) -> String {
         tunnels,
         sysctl_d,
         nflog,
+        replication,
         problems,
     } = host;
     let table = |rows: Vec<String>| {
@@ -314,6 +315,7 @@ fn text_of(host: &Snapshot) -> String {
         table(tunnels.collect()),
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
+            + &asked("replication", replication)
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

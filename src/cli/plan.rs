@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::arguments::{Documents, Output, Ownership};
 use super::load::{Loaded, load};
-use super::{exit, output, recover};
+use super::{exit, output, recover, status};
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
@@ -99,7 +99,10 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
         document,
         holdings: ownership.holdings(&ledger),
     };
-    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    let mut host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    if document.replicate.is_some() {
+        host.replication = status::replicating(&store);
+    }
     let planned = goal.plan(&host);
     Ok((host, planned))
 }

@@ -11,6 +11,7 @@ use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::render::count;
 use crate::render::utc::utc;
+use crate::replication::Replicating;
 use crate::store::Store;
 
 /// Longest wait for an answer.
@@ -39,6 +40,22 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         Format::Text => text(&status),
     })?;
     Ok(exit::OK)
+}
+
+/// What the service says of its worker; none when that cannot be told.
+pub fn replicating(store: &Store) -> Option<Replicating> {
+    let body = match ask(store, "GET /status") {
+        Err(error) if error.kind == ErrorKind::Missing => return Some(Replicating::default()),
+        body => body.ok()?,
+    };
+    let status: Value = serde_json::from_str(&body).ok()?;
+    let worker = status.get("worker")?;
+    Some(Replicating {
+        service: true,
+        settings: serde_json::from_value(worker.get("settings").cloned().unwrap_or_default()).ok()?,
+        health: worker.get("health").and_then(Value::as_str).map(str::to_owned),
+        error: worker.get("error").and_then(Value::as_str).map(str::to_owned),
+    })
 }
 
 /// Asks the service.

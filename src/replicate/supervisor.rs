@@ -68,6 +68,8 @@ pub struct Status {
     pub restarts: u64,
     /// The last thing that went wrong, until it works again.
     pub error: Option<String>,
+    /// What it was told: the document, and its file of peers.
+    pub settings: Option<Settings>,
     /// What it has done since it was started.
     pub statistics: Option<Statistics>,
 }
@@ -216,6 +218,7 @@ impl Supervisor {
             uid: running.and_then(|running| running.uid),
             restarts: self.lifecycle.restarts(),
             error: self.error.clone().or_else(|| self.trouble().map(str::to_owned)),
+            settings: self.settings.clone(),
             statistics: running.and_then(|running| running.statistics.clone()),
         }
     }

@@ -37,11 +37,20 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     service.wait_for("event=whole");
     until("it replicates", || worker(&node)["health"] == "good");
     let first = worker(&node)["pid"].as_u64().unwrap();
-    // It is known as netkeel's own to whoever looks who reads the group.
+    // It is known as netkeel's own to whoever looks who reads the group, and does as declared.
     let document = service.document.display().to_string();
-    let (code, text) = netkeel(&["plan", "-f", &document, "--netns", &node.name]);
-    assert_eq!(code, 0, "{text}");
-    assert!(!text.contains("NK034"), "{text}");
+    let plan = |document: &str| {
+        let (code, text) = netkeel(&["plan", "-f", document, "--netns", &node.name]);
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let text = plan(&document);
+    assert!(!text.contains("NK03"), "{text}");
+    let directory = tempfile::tempdir().unwrap();
+    let other = directory.path().join("other.yaml").display().to_string();
+    std::fs::write(&other, DOCUMENT.replace("peers:", "ttl: 8\n  peers:")).unwrap();
+    let text = plan(&other);
+    assert!(text.contains("with other values of ttl"), "{text}");
     let killed = std::process::Command::new("kill")
         .args(["-s", "KILL", &first.to_string()])
         .status()
@@ -66,7 +75,14 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     service.write("version: 1\n");
     until("it is not wanted any more", || worker(&node).is_null());
     service.wait_for("event=loaded");
+    let text = plan(&other);
+    assert!(
+        text.contains("the service that runs here has no worker"),
+        "{text}"
+    );
     assert_eq!(service.stop().0, 0);
+    let text = plan(&other);
+    assert!(text.contains("no service runs here"), "{text}");
     for pid in [first, second] {
         assert!(
             !std::path::Path::new(&format!("/proc/{pid}")).exists(),
