@@ -3,8 +3,11 @@
 
 #[path = "support/generate.rs"]
 mod generate;
+#[path = "support/generate_rules.rs"]
+mod generate_rules;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use ipnet::IpNet;
 use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
@@ -14,15 +17,18 @@ use netkeel::fact::{Fact, Field, Object};
 use netkeel::kernel::Modelled;
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
+use netkeel::nflog::ForeignRule;
 use netkeel::plan::{Plan, Step, plan};
 use netkeel::render::json;
 use netkeel::snapshot::{Model, Observed, Snapshot};
 use netkeel::source::{Sources, report};
+use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::{Map, Value};
 
 use generate::{documents, hosts};
+use generate_rules::{CONFIGURATIONS, ENTRIES, PLUGINS};
 
 /// Runs a property on as many pairs as are asked for.
 fn hold(cases: u32, property: impl Fn(&Value, &Snapshot) -> Result<(), TestCaseError>) {
@@ -35,9 +41,14 @@ fn hold(cases: u32, property: impl Fn(&Value, &Snapshot) -> Result<(), TestCaseE
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
     }
-    let result = TestRunner::new(config).run(&(documents(), hosts()), |(document, host)| {
-        property(&document, &host)
+    let pairs = (documents(), hosts()).prop_map(|(mut document, host)| {
+        // Another namespace has no CNI configurations, and a document for it cannot name them.
+        if let (None, Value::Object(document)) = (&host.cni, &mut document) {
+            document.remove("cni");
+        }
+        (document, host)
     });
+    let result = TestRunner::new(config).run(&pairs, |(document, host)| property(&document, &host));
     match result {
         Ok(()) => {}
         Err(TestError::Fail(why, (document, host))) => {
@@ -127,7 +138,7 @@ fn what_the_document_does_not_mention_survives() {
             told.extend(model.apply(&step.op).into_iter().map(|change| change.fact));
         }
         for fact in facts(host).into_iter().chain(facts(&model.host)) {
-            let (before, after) = (host.get(&fact), model.host.get(&fact));
+            let (before, after) = (placeless(host.get(&fact)), placeless(model.host.get(&fact)));
             // What a device that is made again had is gone with it.
             let made_again = |name: LinkName| told.contains(&Fact::link(&host.netns, name, Field::Kind));
             if before != after && !fact.link_name().is_some_and(made_again) {
@@ -280,7 +291,33 @@ fn facts(host: &Snapshot) -> BTreeSet<Fact> {
         );
     }
     facts.extend(host.files.keys().map(|path| Fact::file(path)));
+    for (name, group) in ENTRIES {
+        facts.insert(Fact::nflog(&host.netns, &name.parse().unwrap()));
+        facts.insert(Fact::log_group(&host.netns, group));
+    }
+    if host.cni.is_some() {
+        let of = |file| PLUGINS.map(|kind| Fact::plugin(Path::new(file), kind));
+        facts.extend(CONFIGURATIONS.into_iter().flat_map(of));
+    }
     facts
+}
+
+/// A value of which it does not matter in which place of its chain a rule stands: it moves up when one
+/// before it goes.
+fn placeless(observed: Observed) -> Observed {
+    match observed {
+        Observed::Value(value) => {
+            let mut rules = ForeignRule::read_all(&value.to_string());
+            if rules.is_empty() {
+                return Observed::Value(value);
+            }
+            rules.iter_mut().for_each(|rule| rule.position = 0);
+            Observed::Value(netkeel::fact::Value::Text(
+                serde_json::to_string(&rules).unwrap().into(),
+            ))
+        }
+        other => other,
+    }
 }
 
 /// Compares a host with itself after steps were undone, aside from devices that are lost, which
@@ -306,10 +343,22 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
         }
         _ => false,
     };
+    // What somebody has made of netkeel's rules is not to be had again.
+    let mended = |fact: &Fact| match &fact.object {
+        Object::Nflog(name) => {
+            let lost = format!("what somebody has made of netkeel's rules of {name}");
+            done.iter().any(|step| step.undo.loses.contains(&lost))
+        }
+        _ => false,
+    };
     for fact in facts(before).union(&facts(after)) {
         let link_local =
             matches!(fact.field, Field::Address(IpNet::V6(net)) if net.addr().is_unicast_link_local());
-        if link_local || fact.link_name().is_some_and(|name| gone.contains(&name)) || anew(fact) {
+        if link_local
+            || fact.link_name().is_some_and(|name| gone.contains(&name))
+            || anew(fact)
+            || mended(fact)
+        {
             continue;
         }
         let (was, is) = (before.get(fact), after.get(fact));

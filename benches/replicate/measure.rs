@@ -1,4 +1,4 @@
-//! The measurements: what an event costs, how many a second pass without loss, and how long one takes.
+//! The measurements: what an event costs, what a million leave behind, and how long one takes.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Pid;
 
 use super::sample::Sample;
-use super::subject::{Running, Subject, pin};
+use super::subject::{Running, pin};
 use super::wire::{Batch, name, packet_socket};
 use super::world::World;
 
@@ -51,7 +51,7 @@ fn events() -> Vec<Vec<u8>> {
 
 /// Sends events at a rate from the router, on the second processor, and returns how many came to the
 /// node.
-fn generate(world: &World, rate: u32, length: Duration) -> u64 {
+pub fn generate(world: &World, rate: u32, length: Duration) -> u64 {
     let link = World::index(&world.router, "eth0");
     let socket = inside(&world.router, packet_socket).unwrap();
     let names = [name(link, world.station)];
@@ -80,7 +80,7 @@ fn generate(world: &World, rate: u32, length: Duration) -> u64 {
 }
 
 /// Waits until no more copies go out.
-fn quiet(world: &World) -> u64 {
+pub fn quiet(world: &World) -> u64 {
     let mut before = world.sent();
     loop {
         std::thread::sleep(Duration::from_millis(150));
@@ -110,31 +110,34 @@ pub fn costs(world: &World, running: &Running, rate: u32, copies: u32) -> Costs 
     }
 }
 
-/// Tries at each rate: a moment in which the machine is busy with other things fails one.
-const TRIES: u32 = 3;
+/// How many events the goals of memory and descriptors are about, and how long they may take.
+const MANY: u64 = 1_000_000;
+const LONG: Duration = Duration::from_secs(60);
 
-/// The highest rate at which every event came to all its copies, in steps of a quarter.
-pub fn without_loss(world: &World, kind: &Subject, copies: u32) -> u64 {
-    let mut running = kind.start(world, copies, false);
-    let mut best = 0;
-    let mut rate = 16_000;
-    while rate < 1_000_000 {
-        let passed = (0..TRIES).find_map(|_| {
-            let before = quiet(world);
-            let events = generate(world, rate, Duration::from_secs(1));
-            running.poll();
-            let sent = quiet(world) - before;
-            // The generator may not reach what it is asked for.
-            let reached = events * 100 >= u64::from(rate) * 97;
-            (reached && sent == events * u64::from(copies)).then_some(events)
-        });
-        match passed {
-            Some(events) => best = events,
-            None => break,
-        }
-        rate += rate / 4;
+/// What many events came to.
+pub struct Many {
+    pub events: u64,
+    /// KiB, at most.
+    pub resident: u64,
+    /// Before and after.
+    pub descriptors: (usize, usize),
+}
+
+/// Lets a million events come, one copy each.
+pub fn many(world: &World, running: &mut Running) -> Many {
+    generate(world, 20_000, Duration::from_millis(300));
+    let descriptors = running.descriptors();
+    let (begin, mut events) = (Instant::now(), 0);
+    while events < MANY && begin.elapsed() < LONG {
+        events += generate(world, 100_000, LENGTH);
+        running.poll();
     }
-    best
+    quiet(world);
+    Many {
+        events,
+        resident: running.resident(),
+        descriptors: (descriptors, running.descriptors()),
+    }
 }
 
 /// Sends an event every ten milliseconds and waits for its copy.

@@ -195,6 +195,20 @@ const KINDS: &[Kind] = &[
         told: "jq ",
     },
     Kind {
+        name: "SetRules",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "nft 'add table inet netkeel",
+    },
+    Kind {
+        name: "RemoveForeignRules",
+        document: RICH,
+        call: "sendto",
+        paths: &[],
+        told: "iptables-nft -t raw -D PREROUTING",
+    },
+    Kind {
         name: "SetMtu that loses IPv6",
         document: LOSSY,
         call: "sendto",

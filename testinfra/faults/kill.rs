@@ -26,6 +26,8 @@ link:
   pods: { match: { name: 'cali[12]' }, mtu: 1460, rp_filter: strict, txqueuelen: 300 }
   cali1p: { mtu: 8900 }
   vx0: { mtu: 1300, up: true, alias: overlay }
+nflog:
+  packet-too-big: { interfaces: [eth0, cali1], ignore_sources: [10.0.0.0/24], adopt: true }
 cni:
   pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }
 ";
@@ -98,12 +100,13 @@ impl Reference {
     }
 }
 
-/// Leaves an apply that was killed after some writes.
+/// Leaves an apply that was killed after some writes: thirteen requests read the host, the next one
+/// writes rules, and this is the second to an interface.
 pub fn killed_halfway(world: &World) {
     let point = Point {
         call: "sendto",
-        number: 5,
-        line: "the fifth request".into(),
+        number: 16,
+        line: "the sixteenth request".into(),
     };
     trace::kill(world, &point, APPLY);
 }

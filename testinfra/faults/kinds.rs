@@ -277,7 +277,7 @@ fn what_the_library_could_not_undo_is_told_as_commands_that_undo_it() {
             assert!(rollback.remaining.len() >= done, "{rollback:?}");
             assert!(world.look().difference(&before).is_some());
             let commands: Vec<String> = rollback.remaining.iter().map(|(op, _)| op.command()).collect();
-            world.sh(&commands.join("\n"));
+            world.by_hand(&commands.join("\n"));
             assert_eq!(world.look().difference(&before), None, "{commands:#?}");
             left += commands.len();
         });

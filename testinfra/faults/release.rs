@@ -91,6 +91,21 @@ fn generate(random: &mut Random) -> Generated {
             writeln!(text, "  {link}: {{ {} }}", settings.join(", ")).unwrap();
         }
     }
+    if random.once_in(2) {
+        let adopt = random.once_in(2);
+        let interface = *random.of(&["eth0", "cali1", "absent0"]);
+        writeln!(
+            text,
+            "nflog:\n  packet-too-big: {{ interfaces: [{interface}], adopt: {adopt} }}"
+        )
+        .unwrap();
+        touches.insert("nftables".to_owned());
+    }
+    // Last: what is not for the host is without it.
+    if random.once_in(2) {
+        text.push_str("cni:\n  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }\n");
+        touches.insert("/10-ptp.conf".to_owned());
+    }
     Generated { text, touches }
 }
 

@@ -31,11 +31,14 @@ const SYSCTLS: &[&str] = &[
 /// What fails from a point on, for good: each of them lets some ops through and then stops both
 /// the apply and its undoing.
 const BROKEN: &[(&[&str], &[&str])] = &[
-    (&["sendto:error=EPERM:when=7+"], &[]),
-    (&["sendto:error=EBUSY:when=14+"], &[]),
+    (&["sendto:error=EPERM:when=18+"], &[]),
+    (&["sendto:error=EBUSY:when=25+"], &[]),
     (&["write:error=EINVAL:when=4+"], SYSCTLS),
-    (&["sendto:error=EBUSY:when=9", "rename:error=ENOSPC:when=2+"], &[]),
-    (&["sendto:error=EBUSY:when=9", "unlink:error=EPERM:when=3+"], &[]),
+    (
+        &["sendto:error=EBUSY:when=20", "rename:error=ENOSPC:when=2+"],
+        &[],
+    ),
+    (&["sendto:error=EBUSY:when=20", "unlink:error=EPERM:when=3+"], &[]),
 ];
 
 #[test]
@@ -60,7 +63,7 @@ fn what_a_rollback_leaves_is_printed_as_commands_that_do_it() {
                         assert_eq!(check.code, 1, "{check:?}");
                     }
                     if by_hand {
-                        world.sh(&commands);
+                        world.by_hand(&commands);
                     } else {
                         let recover = world.netkeel(&["recover"]);
                         assert_eq!(recover.code, 0, "{recover:?}");

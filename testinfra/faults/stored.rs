@@ -261,7 +261,7 @@ fn a_directory_that_somebody_else_can_write_is_refused() {
 fn slow(delay: Duration) -> Child {
     let started = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("inject=sendto:delay_enter={}:when=6", delay.as_micros()))
+        .arg(format!("inject=sendto:delay_enter={}:when=17", delay.as_micros()))
         .arg(NETKEEL)
         .args(APPLY)
         .stdin(Stdio::null())

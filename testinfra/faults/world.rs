@@ -49,6 +49,15 @@ link set cali2p up
 route add 10.9.0.0/16 via 10.0.0.2 dev eth0
 ";
 
+/// Rules of iptables: the second one is adopted.
+const RULES: &str = "iptables-nft-restore <<'END'
+*raw
+-A PREROUTING -i cali2 -p udp -m udp --dport 9 -j DROP
+-A PREROUTING -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33
+-A PREROUTING -i eth0 -p udp -m udp --dport 9 -j DROP
+COMMIT
+END";
+
 /// What is otherwise not as the kernel has it: values of interfaces that differ from each other.
 const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/conf/all/rp_filter", "1"),
@@ -141,6 +150,8 @@ impl World {
             world.sysctl(key, value);
         }
         world.sh("nft add table inet theirs; nft add chain inet theirs forward");
+        // As go-pmtud's init container makes it, among others.
+        world.sh(RULES);
         let file = |name: &str, mode: u32| {
             let path = Path::new(DROP_INS).join(name);
             fs::write(&path, format!("# {name}\nnet.ipv4.tcp_ecn = 2\n")).unwrap();
@@ -194,6 +205,15 @@ impl World {
         let ran = self.run(Command::new("sh").args(["-ec", script]));
         assert_eq!(ran.code, 0, "{script}\n{}", ran.stderr);
         ran.stdout
+    }
+
+    /// Runs commands that netkeel tells. They take its rules and not the table, of which netkeel leaves
+    /// nothing when it is empty.
+    pub fn by_hand(&self, commands: &str) {
+        let empty = "nft list table inet netkeel | grep -q chain || nft delete table inet netkeel";
+        self.sh(&format!(
+            "{commands}\nif nft list table inet netkeel >/dev/null 2>&1; then {empty}; fi"
+        ));
     }
 
     /// Runs netkeel.

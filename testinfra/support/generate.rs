@@ -11,6 +11,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
+use super::generate_rules::{cni, configured, logged, nflog};
+
 /// Sysctls of a namespace, each with values it can have.
 const GLOBAL: &[(&str, &[&str])] = &[
     ("net/core/somaxconn", &["4096", "65535"]),
@@ -117,8 +119,14 @@ fn draft() -> impl Strategy<Value = Draft> {
 pub fn hosts() -> impl Strategy<Value = Snapshot> {
     let globals: Vec<_> = GLOBAL.iter().map(|(_, values)| select(values.to_vec())).collect();
     let support = select(vec![Support::Yes, Support::Yes, Support::Yes, Support::Unknown]);
-    (vec(draft(), LINKS.len()), globals, support, any::<bool>()).prop_map(
-        |(drafts, globals, support, named)| {
+    let place = prop_oneof![
+        1 => Just(None),
+        1 => configured().prop_map(Some),
+    ];
+    (vec(draft(), LINKS.len()), globals, support, place, logged()).prop_map(
+        |(drafts, globals, support, configured, logged)| {
+            // CNI configurations are the host's.
+            let named = configured.is_none();
             let netns = if named {
                 Netns::named("pod")
             } else {
@@ -138,6 +146,10 @@ pub fn hosts() -> impl Strategy<Value = Snapshot> {
                 .map(|mode| (*mode, support.clone()))
                 .collect();
             host.files.insert(persist::path("default"), None);
+            let mut logged: netkeel::nflog::Observed = serde_json::from_value(logged).unwrap();
+            logged.sort();
+            host.nflog = Some(logged);
+            host.cni = configured.map(|configured| serde_json::from_value(configured).unwrap());
             build(&mut host, &drafts);
             host
         },
@@ -252,10 +264,17 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
 
 /// A document as JSON, of the kinds that there are.
 pub fn documents() -> impl Strategy<Value = Value> {
-    (sysctls(), links(), tunnels(), any::<Option<bool>>()).prop_map(|(sysctl, link, tunnel, persist)| {
+    let kinds = (sysctls(), links(), tunnels(), nflog(), cni());
+    (kinds, any::<Option<bool>>()).prop_map(|((sysctl, link, tunnel, nflog, cni), persist)| {
         let mut document = Map::new();
         document.insert("version".into(), json!(1));
-        for (kind, entries) in [("sysctl", sysctl), ("link", link), ("tunnel", tunnel)] {
+        for (kind, entries) in [
+            ("sysctl", sysctl),
+            ("link", link),
+            ("tunnel", tunnel),
+            ("nflog", nflog),
+            ("cni", cni),
+        ] {
             if !entries.is_empty() {
                 document.insert(kind.into(), entries.into());
             }
