@@ -44,6 +44,8 @@ mod exit {
     pub const ROLLED_BACK: u8 = 3;
     /// Failed, and so did undoing it.
     pub const NOT_ROLLED_BACK: u8 = 4;
+    /// A bug.
+    pub const BUG: u8 = 101;
 }
 
 /// Keeps a Linux host's network path settings true to a declared state: MTUs, rp_filter, ipip
@@ -90,6 +92,7 @@ enum Verb {
 
 /// Parses, runs, and tells the exit code.
 pub fn main() -> ExitCode {
+    exit_on_panic();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -126,4 +129,42 @@ pub fn main() -> ExitCode {
         output::error(&error);
         exit::ERROR
     }))
+}
+
+/// A panic, on whichever thread, ends the process with 101 once it was told: a service that lacks a
+/// thread is worse than one that is started again, and what an apply left is in its journal.
+fn exit_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(exit::BUG.into());
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    /// In a process of its own, which is this test again.
+    #[test]
+    fn a_panic_of_any_thread_ends_the_process_with_101() {
+        const CHILD: &str = "NETKEEL_TEST_PANIC";
+        if std::env::var_os(CHILD).is_some() {
+            super::exit_on_panic();
+            let _ = std::thread::spawn(|| panic!("a bug")).join();
+            return;
+        }
+        let test = std::env::current_exe().expect("the path of this test");
+        let child = Command::new(test)
+            .args([
+                "--exact",
+                "--nocapture",
+                "cli::tests::a_panic_of_any_thread_ends_the_process_with_101",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .expect("this test starts");
+        assert_eq!(child.status.code(), Some(101));
+        assert!(String::from_utf8_lossy(&child.stderr).contains("a bug"));
+    }
 }
