@@ -23,6 +23,13 @@ pub struct Cni {
     /// configuration has no MTU, or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calico_mtu: Option<i64>,
+    /// What flannel has written to /run/flannel/subnet.env, in bytes: what its plugin takes when there
+    /// is none in the `delegate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flannel_mtu: Option<i64>,
+    /// What Cilium's agent gives to devices, in bytes, by /run/cilium/state/globals/node_config.h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cilium_mtu: Option<i64>,
     /// The files that were read: those of the runtime's directory and those that were named; none
     /// for one that is not there.
     pub files: BTreeMap<PathBuf, Option<Configuration>>,
@@ -75,6 +82,8 @@ impl Cni {
         Cni {
             runtime: None,
             calico_mtu: None,
+            flannel_mtu: None,
+            cilium_mtu: None,
             files: BTreeMap::new(),
         }
     }

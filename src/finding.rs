@@ -115,6 +115,10 @@ pub enum Code {
     NK045,
     /// A WireGuard configuration that is named is not there.
     NK046,
+    /// An MTU is larger than what its encapsulation leaves.
+    NK047,
+    /// A budget leaves less than IPv6 needs.
+    NK048,
     /// A value of a map of texts in a machine configuration of Talos that is no text.
     NK050,
     /// A key without a value in a machine configuration of Talos.
@@ -178,6 +182,8 @@ impl Code {
         Code::NK044,
         Code::NK045,
         Code::NK046,
+        Code::NK047,
+        Code::NK048,
         Code::NK050,
         Code::NK051,
         Code::NK052,
@@ -201,6 +207,7 @@ impl Code {
             | Code::NK026
             | Code::NK027
             | Code::NK044
+            | Code::NK048 => Severity::Note,
             | Code::NK053
             | Code::NK056 => Severity::Note,
             _ => Severity::Warning,

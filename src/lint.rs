@@ -2,6 +2,7 @@
 //! findings.
 
 pub(crate) mod cni;
+mod encapsulation;
 mod mtu;
 mod pmtud;
 pub mod replication;
@@ -21,6 +22,7 @@ pub fn host(host: &Snapshot) -> Vec<Finding> {
     pmtud::look(host, &mut findings);
     sysctl_d::host(host, &mut findings);
     cni::look(host, &mut findings);
+    encapsulation::look(host, &mut findings);
     findings.into_sorted()
 }
 

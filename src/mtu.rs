@@ -2,6 +2,7 @@
 //! exactly and as each CNI counts.
 
 pub mod convention;
+pub mod detect;
 pub mod header;
 pub mod known;
 pub mod layer;
@@ -12,6 +13,7 @@ pub mod underlay;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
+use crate::finding::{Code, Findings};
 pub use layer::{Family, Layer, Place};
 
 /// The least MTU of a link that carries IPv4, bytes (RFC 791, 3.2; ETH_MIN_MTU).
@@ -87,6 +89,30 @@ pub struct Step {
     pub why: String,
 }
 
+impl Answer {
+    /// Adds what is amiss, about what it is for: packets that do not fit, and too little for IPv6.
+    pub fn tell(&self, subject: &dyn std::fmt::Display, findings: &mut Findings) {
+        if self.left_over < 0 {
+            let remedy = format!("take {} or less", self.exact_mtu);
+            findings.add(Code::NK047, subject, too_large(-self.left_over), remedy);
+        }
+        if self.mtu < LEAST_IPV6 {
+            let remedy = "leave it where nothing has IPv6 there; else take off less, or raise what is below";
+            findings.add(Code::NK048, subject, too_small(self.mtu), remedy);
+        }
+    }
+}
+
+fn too_large(bytes: i64) -> String {
+    format!(
+        "full packets do not fit: with their headers they are {bytes} bytes larger than the underlay takes"
+    )
+}
+
+fn too_small(mtu: i64) -> String {
+    format!("{mtu} is below {LEAST_IPV6}: the kernel takes IPv6 off an interface with such an MTU")
+}
+
 impl Budget {
     /// Derives the MTU over an underlay, which is described in a few words.
     ///
@@ -110,15 +136,10 @@ impl Budget {
         let mtu = steps.last().map_or(underlay, |step| step.mtu);
         room(mtu, &steps)?;
         if mtu > exact_mtu {
-            notes.push(format!(
-                "full packets do not fit: with their headers they are {} bytes larger than the underlay takes",
-                mtu - exact_mtu
-            ));
+            notes.push(too_large(mtu - exact_mtu));
         }
         if mtu < LEAST_IPV6 {
-            notes.push(format!(
-                "{mtu} is below {LEAST_IPV6}: the kernel takes IPv6 off an interface with such an MTU"
-            ));
+            notes.push(too_small(mtu));
         }
         let place = self.layers.last().map(|layer| layer.place).unwrap_or_default();
         Ok(Answer {

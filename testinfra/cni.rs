@@ -304,3 +304,50 @@ cni:
       set both: whoever makes one from the other (Multus, when it starts) brings the other value
     ");
 }
+
+#[test]
+fn the_cni_at_work_is_detected_with_what_does_not_fit() {
+    let shown = on_a_host(
+        r#"
+        ip link add eth0 type veth peer name far && ip link set eth0 up && ip link set far up
+        ip address add 192.0.2.1/24 dev eth0 && ip route add default via 192.0.2.2
+        netkeel mtu --detect || echo "nothing: $?"
+        cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
+        ip link add vxlan.calico type vxlan id 4096 dstport 4789 dev eth0 && ip link set vxlan.calico up
+        mkdir -p /var/lib/calico && echo 1480 > /var/lib/calico/mtu
+        netkeel mtu --detect
+        netkeel lint | grep -A1 NK047
+        rm /etc/cni/net.d/10-calico.conflist && ip link del vxlan.calico
+        cp "$CONFLISTS/flannel.conflist" /etc/cni/net.d/10-flannel.conflist
+        ip link add flannel.1 type vxlan id 1 dstport 8472 dev eth0
+        mkdir -p /run/flannel && printf 'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_MTU=1450\n' > /run/flannel/subnet.env
+        netkeel mtu --detect --underlay 1400 --output json | jq -c '[.layers, .answer.mtu, .found, (.findings | length)]'
+        rm /etc/cni/net.d/10-flannel.conflist
+        cp "$CONFLISTS/cilium.conflist" /etc/cni/net.d/05-cilium.conflist
+        mkdir -p /run/cilium/state/globals
+        printf '#define LB 1\n#define MTU 1500\n' > /run/cilium/state/globals/node_config.h
+        netkeel mtu --detect --output json | jq -c '[.layers, .answer.carried_by, .found, (.findings | length)]'
+        "#,
+    );
+    insta::assert_snapshot!(shown, @r#"
+    error: no CNI shows itself here, by a plugin that is known or a device of its own
+      help: netkeel mtu --compare shows what each would take
+    nothing: 1
+    calico:vxlan, by /etc/cni/net.d/10-calico.conflist (calico), vxlan.calico
+      underlay                1500  the default route's eth0
+      calico:vxlan      -50   1450  IPv4 20 + UDP 8 + VXLAN 8 + Ethernet 14
+      MTU                     1450
+      MSS                     1410  over IPv4
+                              1390  over IPv6
+      exact maximum           1450  nothing is left over
+    in use
+      /var/lib/calico/mtu   1480  30 too many
+
+    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
+      give pods 1450; netkeel mtu --detect derives it
+    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
+      give pods 1450; netkeel mtu --detect derives it
+    [["flannel:vxlan"],1350,[{"what":"/run/flannel/subnet.env","mtu":1450,"on":"device"}],1]
+    [["cilium"],"route",[{"what":"/run/cilium/state/globals/node_config.h","mtu":1500,"on":"device"}],0]
+    "#);
+}

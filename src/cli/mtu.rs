@@ -1,16 +1,21 @@
 //! `netkeel mtu`: the MTU that layers of encapsulation leave, and why.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{Format, OuterFamily, Place};
+use super::plan::read_snapshot;
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
+use crate::finding::{Finding, Findings};
 use crate::kernel::{Kernel, Live};
+use crate::mtu::detect::{Detected, detect};
 use crate::mtu::underlay::Underlay;
 use crate::mtu::{Answer, Budget, Layer, convention, known};
 use crate::render;
-use crate::snapshot::Scope;
+use crate::snapshot::{CniScope, Scope};
 use crate::source::number::decimal;
 
 /// Derives an MTU line by line: what layers of encapsulation, from the outer to the inner, leave of
@@ -53,6 +58,14 @@ pub struct Arguments {
     /// Lists the layers that can be named.
     #[arg(long)]
     list: bool,
+    /// Finds out which CNI is at work here and how it encapsulates, by CNI configurations, devices and
+    /// what Calico, Cilium and flannel note; what that leaves by its convention; and which MTUs in
+    /// use go with it. One that is too large is a finding.
+    #[arg(long, conflicts_with_all = ["list", "compare", "layers"])]
+    detect: bool,
+    /// Look at a saved snapshot instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns", requires = "detect")]
+    snapshot: Option<PathBuf>,
     /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -77,6 +90,17 @@ struct Compared<'a> {
     compared: Vec<Row<'a>>,
 }
 
+/// What was found out about a host as JSON.
+#[derive(Serialize)]
+struct DetectedDocument<'a> {
+    format: &'static str,
+    version: u32,
+    #[serde(flatten)]
+    detected: &'a Detected,
+    answer: &'a Answer,
+    findings: &'a [Finding],
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     cni: &'a str,
@@ -96,6 +120,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         output::print(&list)?;
         return Ok(exit::OK);
     }
+    if arguments.detect {
+        return detected(arguments);
+    }
     let (underlay, from) = underlay(arguments)?;
     if arguments.compare {
         return compare(arguments, underlay, &from);
@@ -110,6 +137,55 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         })?,
     })?;
     Ok(exit::OK)
+}
+
+fn detected(arguments: &Arguments) -> Result<u8, Error> {
+    let scope = Scope {
+        default_routes: true,
+        pods: true,
+        cni: CniScope {
+            directory: true,
+            ..CniScope::default()
+        },
+        ..Scope::default()
+    };
+    let host = match arguments.snapshot.as_deref() {
+        Some(path) => read_snapshot(path)?,
+        None => Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??,
+    };
+    let Some(detected) = detect(&host) else {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            "no CNI shows itself here, by a plugin that is known or a device of its own",
+        )
+        .hint("netkeel mtu --compare shows what each would take"));
+    };
+    let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(&host)?;
+    let answer = detected.answer(underlay, &from)?;
+    let mut findings = Findings::default();
+    detected.judge(&answer, &mut findings);
+    let findings = findings.into_sorted();
+    let paint = render::paint::Paint(output::stdout_colour());
+    output::print(&match arguments.output {
+        Format::Text => {
+            let told = render::text::findings(&findings, paint);
+            let blank = if told.is_empty() { "" } else { "\n" };
+            render::mtu::detected(&detected, &answer, paint) + blank + told.trim_end_matches('\n') + blank
+        }
+        Format::Json => json(&DetectedDocument {
+            format: "netkeel/mtu-detected",
+            version: 1,
+            detected: &detected,
+            answer: &answer,
+            findings: &findings,
+        })?,
+    })?;
+    output::problems(&host.problems);
+    Ok(if host.problems.is_empty() {
+        exit::OK
+    } else {
+        exit::ERROR
+    })
 }
 
 fn compare(arguments: &Arguments, underlay: i64, from: &str) -> Result<u8, Error> {

@@ -32,6 +32,10 @@ const CRI_O_DROP_INS: &str = "/etc/crio/crio.conf.d";
 /// Where Felix writes the MTU that Calico's plugin takes when its configuration has none.
 const CALICO_MTU: &str = "/var/lib/calico/mtu";
 
+/// Where flannel and Cilium's agent write theirs, and what stands before it in the line.
+const FLANNEL_MTU: (&str, &str) = ("/run/flannel/subnet.env", "FLANNEL_MTU=");
+const CILIUM_MTU: (&str, &str) = ("/run/cilium/state/globals/node_config.h", "#define MTU ");
+
 /// Longest runtime configuration that is read, bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -54,6 +58,8 @@ pub(super) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
             .ok()
             .flatten()
             .and_then(|text| text.trim().parse().ok());
+        cni.flannel_mtu = line(FLANNEL_MTU);
+        cni.cilium_mtu = line(CILIUM_MTU);
     }
     for path in paths {
         match configuration(&path) {
@@ -67,6 +73,13 @@ pub(super) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
         }
     }
     cni
+}
+
+/// The number in the line of a file that begins so.
+fn line((path, start): (&str, &str)) -> Option<i64> {
+    let text = text(Path::new(path), LONGEST).ok()??;
+    text.lines()
+        .find_map(|line| line.strip_prefix(start)?.trim().parse().ok())
 }
 
 fn configuration(path: &Path) -> Result<Option<Configuration>, Error> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::paint::Paint;
 use crate::mtu::Answer;
+use crate::mtu::detect::{Detected, Verdict};
 use crate::mtu::known::Known;
 
 /// A budget with its derivation.
@@ -40,6 +41,34 @@ pub fn answer(answer: &Answer, paint: Paint) -> String {
     row("exact maximum", "", &answer.exact_mtu.to_string(), &left_over);
     for note in &answer.notes {
         let _ = writeln!(out, "{} {note}", paint.bold("note:"));
+    }
+    out
+}
+
+/// What was found out about a host, and how it goes with what its CNI leaves.
+pub fn detected(detected: &Detected, answer: &Answer, paint: Paint) -> String {
+    let mut out = format!(
+        "{}, by {}
+",
+        detected.layers.join(" "),
+        detected.evidence.join(", ")
+    );
+    out.push_str(&self::answer(answer, paint));
+    let width = detected
+        .found
+        .iter()
+        .map(|found| found.what.len())
+        .max()
+        .unwrap_or_default();
+    out.push_str(if detected.found.is_empty() { "" } else { "in use\n" });
+    for found in &detected.found {
+        let verdict = match found.verdict(answer) {
+            Verdict::Fits => String::new(),
+            Verdict::Less(bytes) => format!("{bytes} less than it could be"),
+            Verdict::Over(bytes) => format!("{bytes} too many"),
+        };
+        let line = format!("  {:width$}  {:>5}  {verdict}", found.what, found.mtu);
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::document::shape::{Field, Shape};
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::fact::Value;
+use crate::finding::Findings;
 use crate::mtu::underlay::Underlay;
-use crate::mtu::{Budget, LEAST, Layer, MOST};
+use crate::mtu::{Answer, Budget, LEAST, Layer, MOST};
 use crate::snapshot::Scope;
 use crate::source::Node;
 
@@ -90,8 +91,8 @@ fn probe(_: &str) -> Result<(), Error> {
 /// A value that a document wants: itself, or what a budget comes to on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The value, and how it was derived.
-    Value(Value, Option<Arc<str>>),
+    /// The value, and how it was derived where it is a budget's over a number.
+    Value(Value, Option<Arc<Answer>>),
     /// An MTU that depends on the host.
     Budget(Arc<Over>),
 }
@@ -144,10 +145,7 @@ impl Wanted {
             return Some(Wanted::Budget(Arc::new(over)));
         };
         match over.budget.derive(mtu, "") {
-            Ok(answer) => Some(Wanted::Value(
-                Value::Number(answer.mtu),
-                Some(Budget::line(&answer).into()),
-            )),
+            Ok(answer) => Some(Wanted::Value(Value::Number(answer.mtu), Some(Arc::new(answer)))),
             Err(error) => {
                 let key = if over.budget.floor.is_some() {
                     "floor"
@@ -175,8 +173,15 @@ impl Wanted {
     /// How the value was derived, where that is known already.
     pub fn derivation(&self) -> Option<Arc<str>> {
         match self {
-            Wanted::Value(_, derivation) => derivation.clone(),
+            Wanted::Value(_, answer) => answer.as_deref().map(|answer| Budget::line(answer).into()),
             Wanted::Budget(_) => None,
+        }
+    }
+
+    /// Adds what should be known of a budget over a number.
+    pub fn tell(&self, path: &dyn fmt::Display, findings: &mut Findings) {
+        if let Wanted::Value(_, Some(answer)) = self {
+            answer.tell(path, findings);
         }
     }
 

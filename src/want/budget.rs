@@ -37,7 +37,10 @@ impl Wants {
     /// Adds a want; what a budget is to give waits until all else is known.
     pub fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, want: Want) {
         match wanted {
-            Wanted::Value(..) => self.add(fact, want),
+            Wanted::Value(..) => {
+                wanted.tell(&want.path, &mut self.findings);
+                self.add(fact, want);
+            }
             Wanted::Budget(over) => {
                 let over = over.clone();
                 self.pending.push(Pending { fact, want, over });
@@ -136,6 +139,7 @@ impl Wants {
             let error = Error::new(ErrorKind::Input, message).hint(format!("it comes from {line}"));
             return self.wrong(&want, error);
         }
+        answer.tell(&want.path, &mut self.findings);
         want.value = Value::Number(answer.mtu);
         want.derivation = Some(line.into());
         self.add(fact, want);

@@ -15,7 +15,12 @@ pub fn run_again(block: &Block<'_>, document: Option<&Block<'_>>) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let place = scratch.path();
     symlink(root().join("examples"), place.join("examples")).unwrap();
-    for snapshot in ["host.json", "troubled-host.json", "cni-host.json"] {
+    for snapshot in [
+        "host.json",
+        "troubled-host.json",
+        "cni-host.json",
+        "detected-host.json",
+    ] {
         symlink(root().join("examples").join(snapshot), place.join(snapshot)).unwrap();
     }
     let commands: Vec<&str> = block

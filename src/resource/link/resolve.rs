@@ -76,7 +76,10 @@ impl Links {
                             self.want(name, Some(link), setting, rule, false, wants),
                             &setting.wanted,
                         ) {
-                            (Some(want), Wanted::Value(..)) => found.push(want),
+                            (Some(want), wanted @ Wanted::Value(..)) => {
+                                wanted.tell(&setting.path, &mut wants.findings);
+                                found.push(want);
+                            }
                             (Some((fact, want)), wanted) => wants.add_wanted(fact, wanted, want),
                             (None, _) => {}
                         }

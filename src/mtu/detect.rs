@@ -1,0 +1,377 @@
+//! Which CNI is at work on a host, and how it encapsulates, by its configuration and its devices; what
+//! its convention leaves to pods, and what they are given.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Answer, Budget, Layer};
+use crate::error::Error;
+use crate::fact::Value;
+use crate::finding::{Code, Findings};
+use crate::snapshot::{Link, Snapshot};
+
+/// What was found out about a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Detected {
+    /// The CNI, by the name of its convention.
+    pub cni: &'static str,
+    /// From the outer to the inner, as `netkeel mtu` takes them.
+    pub layers: Vec<String>,
+    /// What shows that it is so.
+    pub evidence: Vec<String>,
+    /// The MTUs that are in use.
+    pub found: Vec<Found>,
+}
+
+/// An MTU that is in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// Where.
+    pub what: String,
+    /// Bytes.
+    pub mtu: i64,
+    /// What it limits: the pods' devices, or their routes.
+    pub on: &'static str,
+}
+
+/// How an MTU goes with what the encapsulation leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is what the convention takes, or more and fits.
+    Fits,
+    /// So many bytes less than it could be.
+    Less(i64),
+    /// Full packets are so many bytes too large.
+    Over(i64),
+}
+
+/// Plugins, and the convention of the CNI that they are of.
+const PLUGINS: &[(&str, &str)] = &[
+    ("calico", "calico"),
+    ("flannel", "flannel"),
+    ("cilium-cni", "cilium"),
+    ("kube-ovn", "kube-ovn"),
+    ("ovn-k8s-cni-overlay", "openshift"),
+    ("antrea", "antrea"),
+    ("weave-net", "weave"),
+    ("aws-cni", "eks"),
+];
+
+/// A device, the CNI that it shows, and the parameter of its convention that it stands for. Some show
+/// no more than how another CNI encapsulates.
+const DEVICES: &[(&str, &str, &str)] = &[
+    ("vxlan.calico", "calico", "vxlan"),
+    ("vxlan-v6.calico", "calico", "vxlan"),
+    ("wireguard.cali", "calico", "wireguard"),
+    ("wg-v6.cali", "calico", "wireguard"),
+    ("tunl0", "", "ipip"),
+    ("flannel.1", "flannel", "vxlan"),
+    ("flannel-v6.1", "flannel", "vxlan"),
+    ("flannel-wg", "flannel", "wireguard"),
+    ("flannel.ipip", "flannel", "ipip"),
+    ("flannel0", "flannel", "udp"),
+    ("cilium_vxlan", "cilium", "vxlan"),
+    ("cilium_geneve", "cilium", "geneve"),
+    ("cilium_wg0", "cilium", "wireguard"),
+    ("antrea-wg0", "antrea", "wireguard"),
+    ("antrea-gw0", "antrea", ""),
+    ("ovn0", "kube-ovn", ""),
+    ("ovn-k8s-mp0", "openshift", ""),
+    ("weave", "weave", ""),
+    ("genev_sys_6081", "", "geneve"),
+    ("vxlan_sys_4789", "", "vxlan"),
+    ("gre_sys", "", "gre"),
+];
+
+/// The parameters that a device without a CNI of its own says something of.
+const SHARED: &[(&str, &[&str])] = &[
+    ("calico", &["ipip"]),
+    ("antrea", &["geneve", "vxlan", "gre"]),
+    ("kube-ovn", &["geneve", "vxlan"]),
+];
+
+/// Looks for a CNI; none where none shows itself.
+pub fn detect(host: &Snapshot) -> Option<Detected> {
+    let mut evidence = Vec::new();
+    let loaded = loaded(host);
+    let by_plugin = loaded.iter().find_map(|(path, kind, _)| {
+        let (_, cni) = PLUGINS.iter().find(|(plugin, _)| plugin == kind)?;
+        evidence.push(format!("{path} ({kind})"));
+        Some(*cni)
+    });
+    let there = |name: &str| -> Option<&Link> {
+        let link = host.links.get(&name.parse().ok()?)?;
+        // The kernel makes tunl0 wherever the module is; Calico brings it up.
+        (link.up || name != "tunl0").then_some(link)
+    };
+    let seen = DEVICES.iter().filter(|(name, ..)| there(name).is_some());
+    let seen: Vec<_> = seen.collect();
+    let by_device = seen.iter().map(|(_, cni, _)| *cni).find(|cni| !cni.is_empty());
+    let found = by_plugin.or(by_device)?;
+    let with_flannel = seen.iter().any(|(_, cni, _)| *cni == "flannel");
+    let cni = if found == "calico" && with_flannel {
+        "canal"
+    } else {
+        found
+    };
+    let mut parameters: Vec<&str> = Vec::new();
+    for (name, of, parameter) in &seen {
+        let shared = SHARED
+            .iter()
+            .any(|(shared, which)| *shared == cni && which.contains(parameter));
+        let own = *of == cni || (cni == "canal" && *of == "flannel");
+        if own || (of.is_empty() && shared) {
+            evidence.push((*name).to_owned());
+            if !parameter.is_empty() && !parameters.contains(parameter) && cni != "canal" {
+                parameters.push(parameter);
+            }
+        }
+    }
+    match cni {
+        "flannel" if parameters.is_empty() => parameters.push("host-gw"),
+        "antrea" if parameters.is_empty() => parameters.push("no-encap"),
+        _ => {}
+    }
+    let mut layers = Vec::new();
+    if there("kubespan").is_some() {
+        evidence.push("kubespan".to_owned());
+        layers.push("kubespan".to_owned());
+    }
+    let colon = if parameters.is_empty() { "" } else { ":" };
+    layers.push(format!("{cni}{colon}{}", parameters.join(",")));
+    Some(Detected {
+        found: in_use(host, cni, &loaded),
+        cni,
+        layers,
+        evidence,
+    })
+}
+
+/// The plugins of the configuration that the runtime loads: its path, their types, their `mtu`.
+fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
+    let loaded = host.cni.as_ref().and_then(|cni| {
+        let path = cni.runtime.as_ref()?.intends(&cni.files)?;
+        Some((path, cni.file(path)??))
+    });
+    let Some((path, configuration)) = loaded else {
+        return Vec::new();
+    };
+    let plugins = configuration.plugins().iter().map(|plugin| {
+        let mtu = match plugin.mtu {
+            Some(Value::Number(mtu)) if mtu > 0 => Some(mtu),
+            _ => None,
+        };
+        (path.display().to_string(), &*plugin.kind, mtu)
+    });
+    plugins.collect()
+}
+
+fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut add = |what: String, mtu: i64, on: &'static str| found.push(Found { what, mtu, on });
+    let plugin = loaded
+        .iter()
+        .find(|(_, kind, _)| PLUGINS.iter().any(|(plugin, _)| plugin == kind));
+    let set = plugin.and_then(|(path, _, mtu)| Some((path, (*mtu)?)));
+    if let Some((path, mtu)) = set {
+        add(path.clone(), mtu, "device");
+    }
+    // What the plugin takes when its configuration has none.
+    let state = host.cni.as_ref().and_then(|host| match cni {
+        "calico" if set.is_none() => Some(("/var/lib/calico/mtu", host.calico_mtu?)),
+        "flannel" | "canal" if set.is_none() => Some(("/run/flannel/subnet.env", host.flannel_mtu?)),
+        "cilium" => Some(("/run/cilium/state/globals/node_config.h", host.cilium_mtu?)),
+        _ => None,
+    });
+    if let Some((file, mtu)) = state {
+        add(file.to_owned(), mtu, "device");
+    }
+    let mut devices = BTreeMap::<i64, usize>::new();
+    let mut routes = BTreeMap::<i64, usize>::new();
+    let pods = host
+        .links
+        .values()
+        .filter(|link| link.kind_name() == "veth" && link.peer_netns.is_some());
+    for link in pods {
+        *devices.entry(link.mtu.into()).or_default() += 1;
+        let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
+        if let Some(mtu) = route {
+            *routes.entry(mtu.into()).or_default() += 1;
+        }
+    }
+    let ends = |number: usize| {
+        if number == 1 {
+            "1 veth into a pod".to_owned()
+        } else {
+            format!("{number} veths into pods")
+        }
+    };
+    for (mtu, number) in devices {
+        add(ends(number), mtu, "device");
+    }
+    for (mtu, number) in routes {
+        add(format!("routes of {}", ends(number)), mtu, "route");
+    }
+    found
+}
+
+impl Detected {
+    /// What its convention leaves of an underlay.
+    ///
+    /// # Errors
+    /// As [`Budget::derive`].
+    pub fn answer(&self, underlay: i64, from: &str) -> Result<Answer, Error> {
+        let layers: Result<Vec<Layer>, Error> =
+            self.layers.iter().map(|text| Layer::parse(text, None)).collect();
+        let budget = Budget {
+            layers: layers?,
+            ..Budget::default()
+        };
+        budget.derive(underlay, from)
+    }
+
+    /// Tells what is too large.
+    pub fn judge(&self, answer: &Answer, findings: &mut Findings) {
+        for found in &self.found {
+            if let Verdict::Over(bytes) = found.verdict(answer) {
+                let message = format!(
+                    "it gives pods an MTU of {}, and {} leaves {} of {}: full packets are {bytes} bytes too large",
+                    found.mtu,
+                    self.layers.join(" "),
+                    found.mtu - bytes,
+                    answer.underlay
+                );
+                let remedy = format!("give pods {}; netkeel mtu --detect derives it", answer.mtu);
+                findings.add(Code::NK047, &found.what, message, remedy);
+            }
+        }
+    }
+}
+
+impl Found {
+    /// How it goes with what is left. Where the routes carry the MTU, the device keeps the underlay's.
+    pub fn verdict(&self, answer: &Answer) -> Verdict {
+        let (exact, wanted) = match (answer.carried_by, self.on) {
+            ("route", "device") => (answer.underlay, answer.underlay),
+            _ => (answer.exact_mtu.max(answer.mtu), answer.mtu),
+        };
+        match self.mtu {
+            mtu if mtu > exact => Verdict::Over(mtu - exact),
+            mtu if mtu < wanted => Verdict::Less(wanted - mtu),
+            _ => Verdict::Fits,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns::Netns;
+
+    fn host(devices: &[&str], configuration: &str) -> Snapshot {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (at, name) in devices.iter().enumerate() {
+            let link = Link {
+                index: at as u32 + 1,
+                up: true,
+                mtu: 1500,
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link);
+        }
+        if !configuration.is_empty() {
+            let text = format!(
+                r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{configuration}]}}}}}}"#
+            );
+            host.cni = Some(serde_json::from_str(&text).unwrap());
+        }
+        host
+    }
+
+    fn layers(devices: &[&str], plugin: &str) -> String {
+        let plugin = match plugin {
+            "" => String::new(),
+            plugin => format!(r#"{{"type": "{plugin}", "at": "plugins[0].mtu"}}"#),
+        };
+        detect(&host(devices, &plugin)).map_or("none".into(), |detected| detected.layers.join(" "))
+    }
+
+    #[test]
+    fn a_cni_shows_itself_by_its_plugin_and_its_devices() {
+        let shown = [
+            (layers(&["eth0"], ""), "none"),
+            (layers(&["eth0", "tunl0"], ""), "none"),
+            (layers(&["eth0"], "bridge"), "none"),
+            (layers(&["eth0"], "calico"), "calico"),
+            (layers(&["tunl0"], "calico"), "calico:ipip"),
+            (
+                layers(&["tunl0", "wireguard.cali"], "calico"),
+                "calico:wireguard,ipip",
+            ),
+            (layers(&["vxlan.calico", "kubespan"], ""), "kubespan calico:vxlan"),
+            (layers(&["flannel.1"], "flannel"), "flannel:vxlan"),
+            (layers(&["flannel.1"], "calico"), "canal"),
+            (layers(&[], "flannel"), "flannel:host-gw"),
+            (
+                layers(&["cilium_vxlan", "cilium_wg0"], "cilium-cni"),
+                "cilium:vxlan,wireguard",
+            ),
+            (layers(&["ovn0", "genev_sys_6081"], "kube-ovn"), "kube-ovn:geneve"),
+            (layers(&["ovn-k8s-mp0", "genev_sys_6081"], ""), "openshift"),
+            (layers(&["antrea-gw0"], "antrea"), "antrea:no-encap"),
+            (
+                layers(&["antrea-gw0", "genev_sys_6081", "antrea-wg0"], "antrea"),
+                "antrea:wireguard,geneve",
+            ),
+            (layers(&["weave"], "weave-net"), "weave"),
+        ];
+        for (is, expected) in &shown {
+            assert_eq!(is, expected);
+            if is != "none" {
+                for text in is.split(' ') {
+                    Layer::parse(text, None).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_given_is_held_against_what_is_left() {
+        let plugin = r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": 1480}"#;
+        let mut host = host(&["vxlan.calico"], plugin);
+        for (name, mtu) in [("cali1", 1480), ("cali2", 1450), ("cali3", 1450), ("cali4", 1400)] {
+            let link = Link {
+                kind: Some("veth".into()),
+                peer_netns: Some(1),
+                mtu,
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link);
+        }
+        let detected = detect(&host).unwrap();
+        let answer = detected.answer(1500, "").unwrap();
+        let verdicts: Vec<(i64, Verdict)> = detected
+            .found
+            .iter()
+            .map(|found| (found.mtu, found.verdict(&answer)))
+            .collect();
+        assert_eq!(
+            verdicts,
+            [
+                (1480, Verdict::Over(30)),
+                (1400, Verdict::Less(50)),
+                (1450, Verdict::Fits),
+                (1480, Verdict::Over(30)),
+            ]
+        );
+        let mut findings = Findings::default();
+        detected.judge(&answer, &mut findings);
+        let told: Vec<_> = findings
+            .into_sorted()
+            .into_iter()
+            .flat_map(|one| one.subjects)
+            .collect();
+        assert_eq!(told, ["/d/10-x.conflist", "1 veth into a pod"]);
+    }
+}
