@@ -207,7 +207,7 @@ impl Code {
             | Code::NK026
             | Code::NK027
             | Code::NK044
-            | Code::NK048 => Severity::Note,
+            | Code::NK048
             | Code::NK053
             | Code::NK056 => Severity::Note,
             _ => Severity::Warning,

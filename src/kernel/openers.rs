@@ -91,7 +91,15 @@ mod tests {
             let input = Stdio::from(fs::File::open(opened).unwrap());
             let mut other = Command::new("sleep").arg("60").stdin(input).spawn().unwrap();
             let named = format!("sleep (process {}, which has it open)", other.id());
-            let found = openers(&file);
+            // A child may run before the kernel has given it the name of its program.
+            let mut found = openers(&file);
+            for _ in 0..100 {
+                if found.contains(&named) {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                found = openers(&file);
+            }
             other.kill().unwrap();
             other.wait().unwrap();
             assert!(found.contains(&named), "{found:?}");
