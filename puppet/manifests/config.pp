@@ -45,6 +45,7 @@ class netkeel::config {
     'nflog'     => $netkeel::nflog,
     'replicate' => $netkeel::replicate,
     'cni'       => $netkeel::cni,
+    'wireguard' => $netkeel::wireguard,
   }.filter |$section| { !($section[1] =~ Undef or $section[1].empty) }
 
   $general = {

@@ -25,6 +25,7 @@
 # @param nflog Rules that hand ICMP "packet too big" to a program.
 # @param replicate Who gets copies of ICMP "packet too big" while the service runs.
 # @param cni The MTU that CNI plugins give to new pods.
+# @param wireguard Copies of configurations of wg-quick, with the MTU that fits.
 # @param limits Stops a change that is larger than anybody meant.
 # @param allow Findings that are known and accepted, each with the reason.
 # @param allow_any_sysctl Whether `sysctl` may name keys outside of `net.`.
@@ -57,6 +58,7 @@ class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Nflog]] $nflog = {},
   Optional[Netkeel::Kind::Replicate] $replicate = undef,
   Hash[String[1], Optional[Netkeel::Kind::Cni]] $cni = {},
+  Hash[Netkeel::Interface, Optional[Netkeel::Kind::Wireguard]] $wireguard = {},
   Netkeel::Kind::Limits $limits = {},
   Hash[Pattern[/\ANK[0-9]{3}\z/], Optional[String[1]]] $allow = {},
   Boolean $allow_any_sysctl = false,

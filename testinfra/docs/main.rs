@@ -252,6 +252,75 @@ fn every_dependency_is_explained() {
     );
 }
 
+/// Puppet's types and Ansible's arguments refuse what they do not know, so that they must know every key.
+#[test]
+fn puppet_and_ansible_know_every_key() {
+    let schema = schema::json_schema(&SHAPE, "document");
+    let types: String = ["puppet/types", "puppet/types/kind"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(root().join(directory)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let role = "modules/ansible_collections/netkeel/netkeel/roles/netkeel";
+    let mut missing = Vec::new();
+    let mut want = |file: &str, text: &str, words: String| {
+        if !text.contains(&words) {
+            missing.push(format!("{file} has no `{words}`"));
+        }
+    };
+    for (key, section) in schema["properties"].as_object().unwrap() {
+        if key == "version" {
+            continue;
+        }
+        for (file, words) in [
+            ("puppet/manifests/init.pp".to_owned(), format!(" ${key} = ")),
+            (
+                "puppet/manifests/config.pp".to_owned(),
+                format!("$netkeel::{key}"),
+            ),
+            (
+                format!("{role}/meta/argument_specs.yml"),
+                format!("      netkeel_{key}:\n"),
+            ),
+            (
+                format!("{role}/vars/main.yml"),
+                format!("\n  {key}: \"{{{{ netkeel_{key} "),
+            ),
+        ] {
+            want(&file, &page(&file).text, words);
+        }
+        let mut fields = BTreeSet::new();
+        fields_below(section, &mut fields);
+        // A budget over a probe is not possible yet.
+        for field in fields.iter().filter(|field| *field != "probe") {
+            let named = [format!("[{field}]"), format!("  {field} ")]
+                .iter()
+                .any(|words| types.contains(words));
+            if !named {
+                want("puppet/types", "", format!("{field}] => ...` of `{key}"));
+            }
+        }
+    }
+    complain("what Puppet and Ansible do not know", missing);
+}
+
+fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if let ("properties", Value::Object(properties)) = (key.as_str(), value) {
+                    fields.extend(properties.keys().cloned());
+                }
+                fields_below(value, fields);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields_below(item, fields)),
+        _ => {}
+    }
+}
+
 /// An invariant names what holds the code to it: a test as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {

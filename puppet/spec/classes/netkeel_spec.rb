@@ -48,6 +48,7 @@ describe 'netkeel' do
         nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
         replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
         cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },
+        wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },
         allow: { 'NK003' => 'known' },
         allow_any_sysctl: true, owner: 'puppet', persist: false, prune: true,
