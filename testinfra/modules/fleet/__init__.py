@@ -1,0 +1,1 @@
+"""The ways in which a fleet brings its hosts to a document."""
