@@ -19,7 +19,7 @@ use netkeel::plan::{Plan, plan};
 use netkeel::render::paint::Paint;
 use netkeel::render::{talos, text, yaml};
 use netkeel::snapshot::Snapshot;
-use netkeel::source::talos::{Configuration, layers};
+use netkeel::source::talos::{Configuration, TUNNEL_INTERFACE, layers};
 use netkeel::source::{Data, Dialect, Node, Reading, Sources, report};
 
 use serde_json::Value;
@@ -177,8 +177,13 @@ fn every_document_is_rendered_for_each_version() {
             of: text::Of::Snapshot,
         };
         golden(path, archive, "plan", &text::plan(&wanted, &sources, style))?;
+        let annotation = merge(&files)
+            .configuration
+            .node_annotation(TUNNEL_INTERFACE)
+            .map(str::to_owned);
+        let annotation = annotation.filter(|_| patch);
         for version in VERSIONS {
-            let patches = talos::patches(&document, version.parse().unwrap());
+            let patches = talos::patches(&document, version.parse().unwrap(), annotation.as_deref());
             golden(path, archive, version, &patches)?;
             validate(version, &patches)?;
             let (again, ..) = read(Dialect::Talos, &[("patches.yaml".to_owned(), patches)]);
@@ -203,6 +208,21 @@ fn comes_to(plan: &Plan) -> (usize, Vec<Wanted<'_>>, Vec<&Op>) {
     let drift = plan.drift.iter().map(|drift| (&drift.fact, &drift.desired));
     let ops = plan.steps.iter().map(|step| &step.op);
     (plan.wanted, drift.collect(), ops.collect())
+}
+
+/// The ConfigMap of CozyStack with the MTU that a document wants: whatever stands beside it stays.
+#[test]
+fn every_config_map_keeps_what_stands_beside() {
+    run_all("talos/cozystack", |path, archive| {
+        let section = |name: &str| archive.get(name).map(|text| (name.to_owned(), text.to_owned()));
+        let (document, ..) = read(Dialect::Native, &[section("document.yaml").unwrap()]);
+        let there = merge(&[section("configmap.yaml").unwrap()]);
+        let rendered = match talos::cozystack::render(&document, &there.configuration) {
+            Ok(rendered) => rendered,
+            Err(error) => format!("{error}\n{}\n", error.hints.join("\n")),
+        };
+        golden(path, archive, "rendered", &rendered)
+    });
 }
 
 /// Holds patches to the schema of their version: to the project's own, of the part that netkeel
@@ -367,7 +387,7 @@ fn the_extension_is_packed_by_one_command() {
             "version: 1\ntunnel: { ipip0: { mode: ipip } }\n".to_owned(),
         )],
     );
-    let patches = talos::patches(&document, "1.9".parse().unwrap());
+    let patches = talos::patches(&document, "1.9".parse().unwrap(), None);
     let place = patches
         .lines()
         .find_map(|line| line.trim().strip_prefix("mountPath: "));

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_talos_version};
-use super::load::{Found, load_if_any, look_at_configuration};
+use super::load::{Found, load_configuration, load_if_any};
 use super::plan::read_snapshot;
 use super::{exit, output};
-use crate::error::Error;
+use crate::error::{Diagnostics, Error};
 use crate::finding::{Finding, Severity};
 use crate::kernel::{Kernel, Live};
 use crate::lint;
@@ -93,11 +93,17 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// A machine configuration is no host's: nothing else is looked at.
 fn talos(arguments: &Arguments) -> Result<u8, Error> {
-    let version = arguments.talos_version;
-    match look_at_configuration(&arguments.documents, version)? {
-        Some(findings) => show(findings, arguments),
-        None => Ok(exit::ERROR),
+    let Some(mut loaded) = load_configuration(&arguments.documents.files)? else {
+        return Ok(exit::ERROR);
+    };
+    let mut diagnostics = Diagnostics::default();
+    let (configuration, sources) = (&loaded.configuration, &mut loaded.sources);
+    let findings = lint::talos::look(configuration, arguments.talos_version, sources, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        output::diagnostics(&diagnostics, sources);
+        return Ok(exit::ERROR);
     }
+    show(findings, arguments)
 }
 
 /// Prints findings, and says what they come to.

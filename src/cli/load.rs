@@ -9,12 +9,9 @@ use super::arguments::{DEFAULT_DOCUMENTS, Documents, Origin};
 use super::output;
 use crate::document::{self, Document};
 use crate::error::{Diagnostics, Error, ErrorKind};
-use crate::finding::Finding;
-use crate::lint;
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
 use crate::source::talos::Configuration;
-use crate::source::talos::version::Version;
 use crate::source::{self, Dialect, Node, Reading, Sources, report};
 
 /// Names that a directory's documents end in.
@@ -102,11 +99,15 @@ fn parse(
     Err(Box::new((diagnostics, sources)))
 }
 
-/// Lints machine configurations of Talos; none when something is wrong in them, which is told.
-pub fn look_at_configuration(
-    documents: &Documents,
-    version: Option<Version>,
-) -> Result<Option<Vec<Finding>>, Error> {
+/// A machine configuration of Talos with the texts it came from.
+pub struct LoadedConfiguration {
+    pub configuration: Configuration,
+    pub sources: Sources,
+}
+
+/// Reads and merges machine configurations of Talos; none when something is wrong in them, which is
+/// told.
+pub fn load_configuration(files: &[PathBuf]) -> Result<Option<LoadedConfiguration>, Error> {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let facts = BTreeMap::new();
     let reading = Reading {
@@ -114,16 +115,13 @@ pub fn look_at_configuration(
         keys: &[],
         facts: &facts,
     };
-    let nodes = nodes(
-        read_all(&documents.files)?,
-        &reading,
-        &mut sources,
-        &mut diagnostics,
-    );
+    let nodes = nodes(read_all(files)?, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
-    let findings = lint::talos::look(&configuration, version, &mut sources, &mut diagnostics);
     if diagnostics.is_empty() {
-        return Ok(Some(findings));
+        return Ok(Some(LoadedConfiguration {
+            configuration,
+            sources,
+        }));
     }
     output::diagnostics(&diagnostics, &sources);
     Ok(None)

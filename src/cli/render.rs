@@ -1,18 +1,22 @@
 //! `netkeel render`: the files that netkeel comes with, and documents in the words of others.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::arguments::{Documents, parse_talos_version};
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, load_configuration};
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::render::talos;
+use crate::source::Dialect;
+use crate::source::talos::TUNNEL_INTERFACE;
 use crate::source::talos::version::{KNOWN, Version};
 use crate::templates::TEMPLATES;
 
 /// What is made of a document, each with what it is for.
-const DOCUMENTS: [(&str, &str); 2] = [
+const DOCUMENTS: [(&str, &str); 3] = [
     (
         TALOS,
         "Patches for machine configurations of Talos Linux, of a document",
@@ -21,8 +25,13 @@ const DOCUMENTS: [(&str, &str); 2] = [
         "daemonset",
         "Kubernetes: what of a document Talos Linux cannot carry, for a DaemonSet",
     ),
+    (
+        COZYSTACK,
+        "CozyStack: its ConfigMap with the MTU that a document wants of kube-ovn's pods",
+    ),
 ];
 const TALOS: &str = "talos";
+const COZYSTACK: &str = "cozystack";
 
 /// Prints a file that netkeel comes with: systemd units, alert rules, a dashboard; or a document
 /// in the words of Talos Linux, with what those cannot say as netkeel's own.
@@ -36,6 +45,12 @@ pub struct Arguments {
     /// The version of Talos Linux that is to take the patches, as 1.12.
     #[arg(long, value_name = "VERSION", value_parser = parse_talos_version, required_if_eq("name", TALOS))]
     talos_version: Option<Version>,
+    /// The interface through which kube-ovn tunnels on this machine, as an annotation of its node.
+    #[arg(long, value_name = "INTERFACE")]
+    tunnel_interface: Option<String>,
+    /// The ConfigMap `cozystack` as it is, in a file: what stands in it stays.
+    #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
+    configmap: Option<PathBuf>,
     /// The image of the DaemonSet.
     #[arg(long, default_value = concat!("netkeel:", env!("CARGO_PKG_VERSION")))]
     image: String,
@@ -59,17 +74,43 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     };
     let version = arguments.talos_version.unwrap_or(KNOWN.1);
-    if arguments.name == TALOS {
-        output::print(&talos::patches(&document, version))?;
-        return Ok(exit::OK);
-    }
-    let Some(manifests) = talos::daemonset(&document, version, &arguments.image) else {
-        return Err(Error::new(
-            ErrorKind::Input,
-            "Talos Linux can carry all of the document: nothing is left for a DaemonSet",
-        )
-        .hint("netkeel render talos"));
+    let rendered = match arguments.name.as_str() {
+        TALOS => {
+            let named = arguments.tunnel_interface.clone();
+            let interface = match named {
+                None => tunnel_interface(&arguments.documents)?,
+                named => named,
+            };
+            talos::patches(&document, version, interface.as_deref())
+        }
+        COZYSTACK => {
+            let file = arguments.configmap.clone();
+            let Some(manifests) = load_configuration(file.as_slice())? else {
+                return Ok(exit::ERROR);
+            };
+            talos::cozystack::render(&document, &manifests.configuration)?
+        }
+        _ => talos::daemonset(&document, version, &arguments.image).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Input,
+                "Talos Linux can carry all of the document: nothing is left for a DaemonSet",
+            )
+            .hint("netkeel render talos")
+        })?,
     };
-    output::print(&manifests)?;
+    output::print(&rendered)?;
     Ok(exit::OK)
+}
+
+/// What machine configurations say themselves of it: a document has no words for annotations.
+fn tunnel_interface(documents: &Documents) -> Result<Option<String>, Error> {
+    if documents.origin.dialect() != Dialect::Talos {
+        return Ok(None);
+    }
+    let loaded = load_configuration(&documents.files)?;
+    let interface = loaded.and_then(|loaded| {
+        let interface = loaded.configuration.node_annotation(TUNNEL_INTERFACE);
+        interface.map(str::to_owned)
+    });
+    Ok(interface)
 }

@@ -1,6 +1,7 @@
 //! A document as patches for machine configurations of Talos Linux: what Talos can carry in its own
 //! words, and the rest as a document for netkeel's extension service or DaemonSet.
 
+pub mod cozystack;
 mod node;
 
 use std::fmt::Write as _;
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 use super::yaml;
 use crate::document::Document;
 use crate::source::talos::version::{self, Version};
-use crate::source::talos::{DIRECTORY, KUBESPAN, SERVICE};
+use crate::source::talos::{DIRECTORY, KUBESPAN, SERVICE, TUNNEL_INTERFACE};
 use crate::source::{Data, Entry, Node};
 use node::{list, map, of, of_canonical, quoted, word};
 
@@ -21,6 +22,8 @@ struct Divided {
     links: Vec<Entry>,
     /// What KubeSpan's interface gets.
     kubespan: Option<Node>,
+    /// Annotations of the node.
+    annotations: Option<Node>,
     /// The document that is left; nothing when Talos carries all.
     rest: Option<Node>,
     /// What of it is left, by the names of its entries.
@@ -36,9 +39,11 @@ const OWN: [&str; 5] = ["tunnel", "nflog", "replicate", "cni", "wireguard"];
 /// Keys that say how a document is treated, not what is wanted.
 const GENERAL: [&str; 4] = ["owner", "prune", "limits", "allow"];
 
-/// The patches, as one stream of YAML with a comment that says what they are.
-pub fn patches(document: &Document, version: Version) -> String {
-    let divided = Divided::of(document, version);
+/// The patches, as one stream of YAML with a comment that says what they are; with the interface
+/// that kube-ovn tunnels through on that machine, where one is named.
+pub fn patches(document: &Document, version: Version, tunnel_interface: Option<&str>) -> String {
+    let mut divided = Divided::of(document, version);
+    divided.annotations = tunnel_interface.map(|name| map(vec![(TUNNEL_INTERFACE, quoted(name))]));
     let mut out = format!(
         "# Patches for Talos Linux {version}, of netkeel's document: talosctl patch machineconfig --patch @FILE\n"
     );
@@ -183,6 +188,10 @@ impl Divided {
                 vec![("params", entries(&self.sysctls))],
             ));
         }
+        if let (true, Some(annotations)) = (version >= version::SYSCTLS, &self.annotations) {
+            let settings = vec![("annotations", annotations.clone())];
+            documents.push(of_kind("KubeNodeConfig", None, settings));
+        }
         if version >= version::LINKS {
             for link in &self.links {
                 let settings = link.value.entries().iter();
@@ -226,6 +235,9 @@ impl Divided {
         let mut machine = Vec::new();
         if version < version::SYSCTLS && !self.sysctls.is_empty() {
             machine.push(("sysctls", entries(&self.sysctls)));
+        }
+        if let (true, Some(annotations)) = (version < version::SYSCTLS, &self.annotations) {
+            machine.push(("nodeAnnotations", annotations.clone()));
         }
         if !network.is_empty() {
             machine.push(("network", map(network)));

@@ -64,6 +64,16 @@ impl Configuration {
             .filter(move |document| kind(document) == wanted)
     }
 
+    /// Annotations of the node, in both forms; the newer one's last.
+    pub fn node_annotation(&self, name: &str) -> Option<&str> {
+        let legacy = self.legacy_at(&["machine", "nodeAnnotations"]);
+        let documents = self
+            .of_kind("KubeNodeConfig")
+            .filter_map(|document| document.get("annotations"));
+        let maps = legacy.into_iter().chain(documents);
+        maps.filter_map(|map| map.get(name)?.text()).last()
+    }
+
     /// A value in the document without a kind.
     pub fn legacy_at(&self, path: &[&str]) -> Option<&Node> {
         let mut node = self.legacy()?;
@@ -83,6 +93,9 @@ fn is_manifest(document: &Node) -> bool {
     !kind(document).is_empty() && !version.is_empty() && version != "v1alpha1"
 }
 
+/// The annotation of a node that names the interface through which kube-ovn tunnels.
+pub const TUNNEL_INTERFACE: &str = "ovn.kubernetes.io/tunnel_interface";
+
 /// The kind of a document; empty for the one that has none.
 pub fn kind(document: &Node) -> &str {
     document.get("kind").and_then(Node::text).unwrap_or_default()
@@ -97,4 +110,48 @@ fn drop_scalar(document: &Node, diagnostics: &mut Diagnostics) {
             document.describe()
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::Sources;
+    use crate::source::testing::{expected, json_map};
+
+    /// Trees with the keys that the merge treats in ways of its own.
+    fn documents() -> impl Strategy<Value = Vec<Node>> {
+        let wrapped = (json_map(), 0..6_u8).prop_map(|(value, how)| match how {
+            0 => serde_json::json!({ "machine": value }),
+            1 => serde_json::json!({ "machine": {
+                "network": { "interfaces": [value] },
+                "sysctls": { "a": { "$patch": "delete" } },
+            } }),
+            2 => serde_json::json!({
+                "apiVersion": "v1alpha1", "kind": "LinkConfig", "name": "a", "x": value, "mtu": 1,
+            }),
+            3 => serde_json::json!({
+                "apiVersion": "v1alpha1", "kind": "LinkConfig", "name": "a", "x": { "$patch": "delete" },
+            }),
+            4 => serde_json::json!([
+                { "op": "copy", "from": "/machine", "path": "/machine/a" },
+                { "op": "add", "path": "/machine/b", "value": value },
+            ]),
+            _ => value,
+        });
+        prop::collection::vec(wrapped.prop_map(|value| expected(&value)), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn any_documents_merge_or_are_refused(documents in documents()) {
+            let (mut first, mut second) = (Diagnostics::default(), Diagnostics::default());
+            let merged = Configuration::merged(documents.clone(), &mut first);
+            let again = Configuration::merged(documents, &mut second);
+            prop_assert_eq!(merged.documents(), again.documents());
+            prop_assert_eq!(first.count(), second.count());
+            layers(&merged, &mut Sources::default(), &mut first);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::error::Diagnostics;
 use anchor::Anchored;
 use offsets::Offsets;
 
-mod anchor;
+pub(in crate::source) mod anchor;
 mod explain;
 mod flow;
 mod offsets;

@@ -3,7 +3,7 @@
 
 use super::Lint;
 use crate::finding::Code;
-use crate::source::talos::{KUBESPAN, LINKS, cozystack, kind};
+use crate::source::talos::{KUBESPAN, LINKS, TUNNEL_INTERFACE, cozystack, kind};
 use crate::source::{Node, Span};
 
 /// What KubeSpan's interface has when nobody says (Talos's `KubeSpanLinkMTU`), in bytes.
@@ -110,14 +110,7 @@ fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
             mtu: set(kubespan).unwrap_or(KUBESPAN_MTU),
         });
     }
-    let maps = lint
-        .text_maps()
-        .into_iter()
-        .filter(|(path, _)| path.ends_with("nnotations"));
-    let named = maps
-        .filter_map(|(_, map)| map.get("ovn.kubernetes.io/tunnel_interface")?.text())
-        .next_back();
-    let name = named?;
+    let name = configuration.node_annotation(TUNNEL_INTERFACE)?;
     let links = configuration
         .documents()
         .iter()

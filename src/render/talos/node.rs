@@ -34,6 +34,32 @@ pub(super) fn quoted(text: &str) -> Node {
     })
 }
 
+/// Puts a value at a path of keys, and what is missing above it.
+pub(super) fn set(node: &mut Node, path: &[&str], value: Node) {
+    let [key, rest @ ..] = path else {
+        *node = value;
+        return;
+    };
+    let mut entries = match std::mem::replace(&mut node.data, Data::Null) {
+        Data::Map(entries) => entries,
+        _ => Vec::new(),
+    };
+    match entries.iter_mut().find(|entry| entry.key == *key) {
+        Some(entry) => set(&mut entry.value, rest, value),
+        None => {
+            let mut new = of(Data::Null);
+            set(&mut new, rest, value);
+            entries.push(Entry {
+                key: (*key).to_owned(),
+                key_span: Span::default(),
+                value: new,
+            });
+        }
+    }
+    node.data = Data::Map(entries);
+}
+
+/// A value.
 pub(super) fn of(data: Data) -> Node {
     Node {
         span: Span::default(),

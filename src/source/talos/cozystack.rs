@@ -11,6 +11,9 @@ pub const VALUES: &str = "values-kubeovn";
 /// The DaemonSet that gives pods their interfaces.
 pub const DAEMONSET: &str = "kube-ovn-cni";
 
+/// The names that kube-ovn gives to the host's ends of pods' veths.
+pub const PODS: &str = "*_h";
+
 /// The MTU of pods that the ConfigMap `cozystack` asks for: `kube-ovn.mtu` in its values, which are
 /// read as a file of their own.
 pub fn pod_mtu(
@@ -18,12 +21,16 @@ pub fn pod_mtu(
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Option<Node> {
-    let map = named(configuration, "ConfigMap", "cozystack").last()?;
-    let values = map.get("data")?.get(VALUES)?;
+    let values = config_map(configuration)?.get("data")?.get(VALUES)?;
     let name = format!("{}:{VALUES}", sources.locate(values.span).file);
     let text = values.scalar()?.into_owned();
     let values = sources.load(&name, text.into_bytes(), None, diagnostics)?;
     values.get("kube-ovn")?.get("mtu").cloned()
+}
+
+/// The ConfigMap `cozystack`.
+pub fn config_map(configuration: &Configuration) -> Option<&Node> {
+    named(configuration, "ConfigMap", "cozystack").last()
 }
 
 /// The MTU in an argument of the DaemonSet, `--mtu=1400`, with the argument.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Configuration, kind};
+use super::{Configuration, cozystack, kind};
 use crate::error::Diagnostics;
 use crate::source::dialect::document;
 use crate::source::{Data, Entry, Node, Path, Sources, Span};
@@ -55,6 +55,9 @@ pub fn layers(
     }
     reader.legacy_links(configuration);
     reader.links(configuration);
+    if let Some(mtu) = cozystack::pod_mtu(configuration, sources, reader.diagnostics) {
+        reader.pods(mtu);
+    }
     if !reader.links.is_empty() {
         entries.push(entry("link", Data::Map(reader.links), start));
     }
@@ -229,6 +232,22 @@ impl Reader<'_> {
                 "which interface has this MTU is known to the machine alone: it is found by a selector",
             )
             .hint("name the interface; or select by `driver` alone, which netkeel can do too");
+    }
+
+    /// Pods of kube-ovn, which the ConfigMap of CozyStack gives an MTU when they are made.
+    fn pods(&mut self, mtu: Node) {
+        let span = mtu.span;
+        let name = Data::Text {
+            value: cozystack::PODS.to_owned(),
+            plain: false,
+        };
+        let kind = Data::Text {
+            value: "veth".to_owned(),
+            plain: true,
+        };
+        let matches = Data::Map(vec![entry("name", name, span), entry("kind", kind, span)]);
+        let settings = vec![entry("match", matches, span), entry("mtu", mtu.data, span)];
+        self.links.push(entry("kube-ovn", Data::Map(settings), span));
     }
 
     /// Later ones win: the documents over the form that they replace.

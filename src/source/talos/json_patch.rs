@@ -1,7 +1,8 @@
 //! JSON patches (RFC 6902), which Talos takes for a configuration of one document only.
 
 use crate::error::Diagnostics;
-use crate::source::{Data, Entry, Node, Path};
+use crate::source::yaml::anchor::Size;
+use crate::source::{Data, Entry, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Path};
 
 /// Applies the operations of a patch, in order; the first one that cannot be done ends it.
 pub(super) fn apply(documents: &mut [Node], patch: &Node, diagnostics: &mut Diagnostics) {
@@ -18,15 +19,16 @@ pub(super) fn apply(documents: &mut [Node], patch: &Node, diagnostics: &mut Diag
             .hint("write a strategic merge patch, the part of the configuration as it should be");
         return;
     };
+    let mut copied = Size::default();
     for (index, operation) in patch.items().iter().enumerate() {
-        if let Err(why) = operate(document, operation) {
+        if let Err(why) = operate(document, operation, &mut copied) {
             diagnostics.add(operation.span, Path::ROOT.index(index), why);
             return;
         }
     }
 }
 
-fn operate(document: &mut Node, operation: &Node) -> Result<(), String> {
+fn operate(document: &mut Node, operation: &Node, copied: &mut Size) -> Result<(), String> {
     let pointer = |key: &str| {
         let text = operation.get(key).and_then(Node::text);
         text.ok_or_else(|| format!("the operation has no `{key}`"))
@@ -44,6 +46,7 @@ fn operate(document: &mut Node, operation: &Node) -> Result<(), String> {
         Some("remove") => remove(document, &path).map(drop),
         Some("replace") => {
             let value = value()?;
+            fits(&path, Size::of(&value))?;
             *at(document, &path)? = value;
             Ok(())
         }
@@ -52,8 +55,16 @@ fn operate(document: &mut Node, operation: &Node) -> Result<(), String> {
             add(document, &path, moved)
         }
         Some("copy") => {
-            let copied = at(document, &pointer("from")?)?.clone();
-            add(document, &path, copied)
+            let from = at(document, &pointer("from")?)?;
+            let size = Size::of(from);
+            copied.nodes = copied.nodes.saturating_add(size.nodes);
+            copied.bytes = copied.bytes.saturating_add(size.bytes);
+            // What a few lines copy from each other has no bound of its own.
+            if copied.nodes > MAX_NODES || copied.bytes > MAX_BYTES {
+                return Err("the patch copies more than a document may have".to_owned());
+            }
+            let copy = from.clone();
+            add(document, &path, copy)
         }
         Some("test") => {
             let value = value()?;
@@ -106,7 +117,15 @@ fn index(step: &str, length: usize) -> Option<usize> {
     usize::try_from(if number < 0 { length + number } else { number }).ok()
 }
 
+fn fits(path: &[String], size: Size) -> Result<(), String> {
+    if path.len().saturating_add(size.depth) > MAX_DEPTH {
+        return Err(format!("nested more than {MAX_DEPTH} levels deep"));
+    }
+    Ok(())
+}
+
 fn add(document: &mut Node, path: &[String], value: Node) -> Result<(), String> {
+    fits(path, Size::of(&value))?;
     let [above @ .., step] = path else {
         *document = value;
         return Ok(());
@@ -159,5 +178,41 @@ fn remove(document: &mut Node, path: &[String]) -> Result<Node, String> {
             found.map(|at| items.remove(at)).ok_or_else(|| not_there(step))
         }
         _ => Err(not_there(step)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::yaml;
+
+    fn refusal(patch: &str) -> Option<String> {
+        let mut documents = [yaml("machine: {a: [x]}")];
+        let mut diagnostics = Diagnostics::default();
+        apply(&mut documents, &yaml(patch), &mut diagnostics);
+        diagnostics.list.pop().map(|diagnostic| diagnostic.message)
+    }
+
+    #[test]
+    fn what_a_patch_makes_of_itself_has_bounds() {
+        let double = "- {op: copy, from: /machine/a, path: /machine/a/-}\n";
+        assert_eq!(
+            refusal(&double.repeat(40)).as_deref(),
+            Some("the patch copies more than a document may have")
+        );
+        let deeper: String = (1..70)
+            .map(|depth| {
+                format!(
+                    "- {{op: add, path: /machine{}, value: {{}}}}\n",
+                    "/b".repeat(depth)
+                )
+            })
+            .collect();
+        assert_eq!(
+            refusal(&deeper).as_deref(),
+            Some("nested more than 64 levels deep")
+        );
+        let some = deeper.lines().take(60).map(|line| format!("{line}\n"));
+        assert_eq!(refusal(&some.collect::<String>()), None);
     }
 }

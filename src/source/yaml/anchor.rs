@@ -82,14 +82,18 @@ impl Builder<'_> {
 
 /// What a copy of a node costs.
 #[derive(Clone, Copy, Default)]
-struct Size {
-    nodes: usize,
-    bytes: usize,
-    depth: usize,
+pub(in crate::source) struct Size {
+    /// Values.
+    pub nodes: usize,
+    /// Text.
+    pub bytes: usize,
+    /// Levels.
+    pub depth: usize,
 }
 
 impl Size {
-    fn of(node: &Node) -> Size {
+    /// The cost of this one.
+    pub fn of(node: &Node) -> Size {
         let mut size = Size {
             nodes: 1,
             ..Size::default()
