@@ -37,16 +37,11 @@ class Puppet:
         self.failed = (4, 6)
 
     def files(self, binary, document, timeout):
-        parameters = {"sysctl": document.get("sysctl", {}), "link": document.get("link", {})}
+        parameters = {"sysctl": {}, "link": {}, **document}
         values = "".join(f"{name} => {puppet_value(value)},\n" for name, value in parameters.items())
-        extra = "".join(
-            f"netkeel::document {{ 'more': content => {puppet_value({key: document[key]})} }}\n"
-            for key in document
-            if key not in parameters
-        )
         return {
             "site_pp": f"class {{ 'netkeel':\n{values} install => 'none', binary => '{binary}', timeout => {timeout},\n"
-            f"manage_service => false, converge => '{self.converge}', candidate_directory => '/run/candidate.d' }}\n{extra}"
+            f"manage_service => false, converge => '{self.converge}', candidate_directory => '/run/candidate.d' }}\n"
         }
 
     def command(self, mode):
@@ -86,7 +81,7 @@ def puppet_value(value):
     """A value as Puppet writes it."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"'{key}' => {puppet_value(inner)}" for key, inner in value.items()) + " }"
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return f"'{value}'" if isinstance(value, str) else str(value).lower()
 
 
 @pytest.fixture(params=[Puppet("type"), Puppet("exec"), Ansible()], ids=["puppet-type", "puppet-exec", "ansible"])
@@ -127,6 +122,29 @@ def test_a_changed_document_shows_its_own_difference(scratch, tool):
     first, second = tool.command(tool.wet), tool.command(tool.dry).replace("site.", "later.")
     seen = script(f"{first} >/dev/null 2>&1; {second}; true", **tool.files(binary, DOCUMENT, 60), **later)
     assert "1460 -> 1400" in seen.output and "Drift: 1 of 5 declared facts" in seen.output, seen
+
+
+def test_what_is_declared_no_longer_is_put_back(scratch, tool):
+    """With `prune`, of what netkeel wrote."""
+    binary = scratch.netkeel()
+    without = {"sysctl": DOCUMENT["sysctl"], "prune": True}
+    later = {name.replace("site", "later"): text for name, text in tool.files(binary, without, 60).items()}
+    first, second = tool.command(tool.wet), tool.command(tool.wet).replace("site.", "later.")
+    files = tool.files(binary, dict(DOCUMENT, prune=True), 60)
+    seen = scratch.run(f"({first}{STATE}{second}{STATE}) 2>&1", **files, **later)
+    assert DONE in seen.output and seen.output.rstrip().endswith("state 1500 1"), seen
+
+
+@pytest.mark.parametrize("converge", ["type", "exec"])
+def test_the_drop_in_survives_a_purge(scratch, converge):
+    """Of a Puppet that removes from /etc/sysctl.d what it does not know, in the first run and later."""
+    tool = Puppet(converge)
+    files = tool.files(scratch.netkeel(), DOCUMENT, 60)
+    files["site_pp"] += "file { '/etc/sysctl.d': ensure => directory, recurse => true, purge => true }\n"
+    script = f"touch /etc/sysctl.d/10-unknown.conf; ({tool.command(tool.wet)}{STATE}{tool.command(tool.wet)}{STATE}) 2>&1; ls /etc/sysctl.d"
+    seen = scratch.run(script, **files)
+    assert "10-unknown.conf]/ensure: removed" in seen.output and seen.output.count(DONE) == 2, seen
+    assert status(seen.output) == tool.statuses["clean"] and seen.output.endswith("90-netkeel.conf\n"), seen
 
 
 def test_a_missing_netkeel_is_a_failure(scratch, tool):
