@@ -11,6 +11,7 @@ mod load;
 mod log;
 mod metrics;
 mod notify;
+mod paths;
 mod picture;
 mod serve;
 mod service;

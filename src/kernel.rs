@@ -19,6 +19,7 @@ pub(crate) mod netlink;
 mod netns;
 mod nftables;
 mod openers;
+pub mod path;
 mod pod;
 pub mod private;
 pub mod reach;

@@ -7,6 +7,7 @@ mod pod;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +54,9 @@ pub struct Snapshot {
     /// The default routes of the main table; none when they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The MTU of the paths to the hosts that were asked for, bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub path_mtus: BTreeMap<IpAddr, u32>,
     /// The CNI configurations, when they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni: Option<Cni>,
@@ -226,6 +230,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),
             tunnels: BTreeMap::new(),

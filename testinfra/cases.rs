@@ -267,6 +267,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        path_mtus,
         cni,
         wireguard,
         tunnels,
@@ -316,6 +317,7 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

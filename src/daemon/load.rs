@@ -58,7 +58,9 @@ impl Service<'_> {
         }
         self.want_worker();
         self.handshakes.watch(&self.document.handshakes());
-        let routes = self.document.scope().default_routes;
+        let scope = self.document.scope();
+        self.paths.follow(scope.paths);
+        let routes = scope.default_routes;
         if let Err(error) = self.events.follow_default_routes(routes) {
             self.log
                 .say(Level::Warning, "routes-not-followed", &[("why", &error)]);

@@ -18,6 +18,7 @@ use super::keep::{Keeper, Settle};
 use super::load::{accepted, last_good, short};
 use super::log::{Level, Log};
 use super::notify::Notify;
+use super::paths::Paths;
 use super::picture::Picture;
 use super::signals::{Asked, Signals};
 use super::{Options, Source, interest};
@@ -57,6 +58,8 @@ pub struct Service<'a> {
     /// Who else writes what is left alone.
     pub(super) writers: BTreeMap<Fact, Vec<String>>,
     pub(super) tidied: Instant,
+    /// Paths that budgets stand on.
+    pub(super) paths: Paths,
     /// WireGuard interfaces that are to be alive.
     pub(super) handshakes: Handshakes,
     /// Keeps the worker running that replicates.
@@ -129,6 +132,7 @@ impl<'a> Service<'a> {
             gone: Vec::new(),
             writers: BTreeMap::new(),
             tidied: Instant::now(),
+            paths: Paths::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
             enforces: options.enforces,
@@ -171,6 +175,7 @@ impl<'a> Service<'a> {
                 None => {}
             }
             self.mind_worker();
+            self.mind_paths(live);
             if let Some(seen) = self.handshakes.look(live) {
                 self.picture().handshakes = seen;
             }
@@ -256,7 +261,11 @@ impl<'a> Service<'a> {
             .supervisor
             .due()
             .map(|due| due.saturating_duration_since(Instant::now()));
-        let others = [Some(ALIVE), due, worker, self.notify.watchdog()];
+        let paths = self
+            .paths
+            .due()
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        let others = [Some(ALIVE), due, worker, paths, self.notify.watchdog()];
         let timeout = others.into_iter().flatten().min();
         let mut fds: Vec<PollFd<'_>> = self
             .signals
@@ -272,6 +281,24 @@ impl<'a> Service<'a> {
         let _ = nix::poll::ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None);
         self.notify.tell("WATCHDOG=1");
         self.picture().alive = Instant::now();
+    }
+
+    /// Looks at everything when a path takes another MTU than before.
+    fn mind_paths(&mut self, live: &mut Live) {
+        for (target, measured) in self.paths.mind(live) {
+            match measured {
+                Ok(mtu) => {
+                    let fields: &[(&str, &dyn std::fmt::Display)] = &[("to", &target), ("mtu", &mtu)];
+                    self.log.say(Level::Info, "path", fields);
+                    let now = self.now();
+                    self.reconciler.handle(Event::Everything, now);
+                }
+                Err(error) => {
+                    let fields: &[(&str, &dyn std::fmt::Display)] = &[("to", &target), ("why", &error)];
+                    self.log.say(Level::Warning, "path-not-measured", fields);
+                }
+            }
+        }
     }
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {

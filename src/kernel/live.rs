@@ -3,8 +3,9 @@
 
 mod execute;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -16,7 +17,9 @@ use super::netlink::Socket;
 use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
-use super::{Events, Host, Kernel, address, cni, file, ioctl, link, modules, pod, private, route, sysctl};
+use super::{
+    Events, Host, Kernel, address, cni, file, ioctl, link, modules, path, pod, private, route, sysctl,
+};
 use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
 use crate::netns::Netns;
@@ -32,6 +35,8 @@ pub struct Live {
     socket: Socket,
     nftables: Nftables,
     sysctls: sysctl::Tree,
+    /// The MTU of the paths that were measured, bytes.
+    paths: BTreeMap<IpAddr, u32>,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -56,6 +61,7 @@ impl Live {
             socket,
             nftables: Nftables::default(),
             sysctls: sysctl::Tree::open()?,
+            paths: BTreeMap::new(),
             here: PhantomData,
         })
     }
@@ -71,6 +77,29 @@ impl Live {
     /// When there is no socket to be had.
     pub fn events(&self, queue: usize) -> Result<Events, Error> {
         Events::open(queue).map_err(|refusal| Error::from(refusal).context("listening to rtnetlink"))
+    }
+
+    /// Takes the measured MTU of a path, and says whether it is news.
+    pub(crate) fn learn_path(&mut self, target: IpAddr, mtu: u32) -> bool {
+        self.paths.insert(target, mtu) != Some(mtu)
+    }
+
+    /// Measures the paths of a scope that were not measured yet: what is done and seen in one go rests
+    /// on one measurement.
+    fn read_paths(&mut self, scope: &Scope, snapshot: &mut Snapshot) {
+        for target in &scope.paths {
+            let known = self.paths.get(target).copied();
+            match known.map_or_else(|| path::measure(*target), Ok) {
+                Ok(mtu) => {
+                    self.paths.insert(*target, mtu);
+                    snapshot.path_mtus.insert(*target, mtu);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: format!("the MTU of the path to {target}"),
+                    why: error.message,
+                }),
+            }
+        }
     }
 
     /// Reads everything that can be told of the interfaces.
@@ -167,6 +196,7 @@ impl Kernel for Live {
             ..Snapshot::empty(self.netns.clone())
         };
         self.read_links(scope, &mut snapshot)?;
+        self.read_paths(scope, &mut snapshot);
         let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(snapshot.links.keys().copied()).collect();
         for key in scope.sysctls.union(&of_every_link) {
             match self.sysctls.read(key) {

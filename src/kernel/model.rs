@@ -1,6 +1,7 @@
 //! A kernel for tests: the model behind the trait of the real one. It can be told to fail.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::cni::Cni;
 use crate::error::Error;
@@ -113,6 +114,8 @@ impl Kernel for Modelled {
         if !scope.cni.is_empty() {
             snapshot.cni = Some(self.cni(scope));
         }
+        let measured = |target: &IpAddr| Some((*target, *host.path_mtus.get(target)?));
+        snapshot.path_mtus = scope.paths.iter().filter_map(measured).collect();
         for (copy, source) in &scope.wireguard {
             let known = host.wireguard.get(copy).cloned();
             let copied = known.unwrap_or_else(|| Copied {

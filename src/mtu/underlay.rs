@@ -1,6 +1,8 @@
-//! What a budget stands on: a number, an interface, or the default routes of a host.
+//! What a budget stands on: a number, an interface, the default routes of a host, or a path that is
+//! measured.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::{LEAST, MOST};
 use crate::error::{Error, ErrorKind};
@@ -21,6 +23,8 @@ pub enum Underlay {
     Link(LinkName),
     /// All interfaces with a default route: the least counts.
     DefaultRoute,
+    /// The path to a host: its measured MTU.
+    Path(IpAddr),
 }
 
 impl Underlay {
@@ -68,6 +72,14 @@ impl Underlay {
                 )),
             },
             Underlay::DefaultRoute => default_route(host),
+            Underlay::Path(target) => match host.path_mtus.get(&target) {
+                Some(mtu) => Ok(((*mtu).into(), format!("the measured path to {target}"))),
+                None => Err(Error::new(
+                    ErrorKind::Unreadable,
+                    format!("the MTU of the path to {target} was not measured"),
+                )
+                .hint("a saved snapshot has it when the document was given to `netkeel observe -f`")),
+            },
         }
     }
 }
@@ -78,6 +90,7 @@ impl fmt::Display for Underlay {
             Underlay::Mtu(mtu) => write!(f, "{mtu}"),
             Underlay::Link(name) => write!(f, "{name}"),
             Underlay::DefaultRoute => f.write_str(DEFAULT_ROUTE),
+            Underlay::Path(target) => write!(f, "the path to {target}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! An MTU as a document takes it: bytes, or a budget that says what stands below and in between.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::document::shape::{Field, Shape};
@@ -11,6 +12,7 @@ use crate::mtu::underlay::Underlay;
 use crate::mtu::{Answer, Budget, LEAST, Layer, MOST};
 use crate::snapshot::Scope;
 use crate::source::Node;
+use crate::source::text::quoted;
 
 /// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
 /// the largest that netlink can express for a device that netkeel writes.
@@ -36,10 +38,10 @@ const FIELDS: &[Field] = &[
                 name: "probe",
                 shape: Shape::Text {
                     check: probe,
-                    what: "a target",
+                    what: "an IP address",
                 },
                 required: true,
-                doc: "A target whose measured path MTU is followed. Not possible yet.",
+                doc: "An address: the measured MTU of the path to it is followed.",
             }]),
         ]),
         required: true,
@@ -80,12 +82,15 @@ fn layer(text: &str) -> Result<(), Error> {
     Layer::parse(text, None).map(|_| ())
 }
 
-fn probe(_: &str) -> Result<(), Error> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        "an underlay cannot be probed: that takes a service which keeps measuring, and there is none yet",
-    )
-    .hint("give the path's MTU as a number, or name the interface"))
+fn probe(text: &str) -> Result<(), Error> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::Input,
+            format!("{} is not the IP address of a host", quoted(text)),
+        )
+        .hint("as 192.0.2.1: names are not looked up, since what they lead to changes without a word")),
+    }
 }
 
 /// A value that a document wants: itself, or what a budget comes to on a host.
@@ -129,7 +134,10 @@ impl Wanted {
         }
         let number = |key: &str| node.get(key).and_then(Node::integer);
         let below = node.get("underlay")?;
-        let underlay = Underlay::parse(&below.scalar()?).ok()?;
+        let underlay = match below.get("probe") {
+            Some(target) => Underlay::Path(target.text()?.parse().ok()?),
+            None => Underlay::parse(&below.scalar()?).ok()?,
+        };
         let layers = node.get("layers").map(Node::items).unwrap_or_default();
         let layers = layers.iter().map(|item| Layer::parse(item.text()?, None).ok());
         let over = Over {
@@ -194,6 +202,9 @@ impl Wanted {
     pub fn scope_of_underlay(&self, scope: &mut Scope) {
         if let Wanted::Budget(over) = self {
             scope.default_routes |= over.underlay == Underlay::DefaultRoute;
+            if let Underlay::Path(target) = over.underlay {
+                scope.paths.insert(target);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which facts to read: a snapshot holds what its scope names, and no walk over /proc/sys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::Families;
@@ -27,6 +28,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The paths to these hosts, which are measured.
+    pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
     pub pods: bool,
     /// These CNI configurations, and those that the container runtime loads.
@@ -127,6 +130,7 @@ impl Scope {
             of_every_link: BTreeSet::new(),
             files: [persist::path("default")].into(),
             default_routes: true,
+            paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
                 directory: true,
@@ -169,6 +173,7 @@ impl Scope {
         self.families.ipv4 = false;
         self.files.clear();
         self.default_routes = false;
+        self.paths.clear();
         self.tunnels.clear();
         self.cni = CniScope::default();
         self.wireguard.clear();
@@ -217,6 +222,7 @@ impl Scope {
             of_every_link,
             files,
             default_routes,
+            paths,
             pods,
             cni,
             wireguard,
@@ -236,6 +242,7 @@ impl Scope {
         self.of_every_link.extend(of_every_link);
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;
         self.cni.files.extend(cni.files);

@@ -207,7 +207,7 @@ fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -
 /// The interfaces whose MTU an underlay is.
 fn below(underlay: Underlay, host: &Snapshot) -> Vec<LinkName> {
     match underlay {
-        Underlay::Mtu(_) => Vec::new(),
+        Underlay::Mtu(_) | Underlay::Path(_) => Vec::new(),
         Underlay::Link(name) => vec![name],
         Underlay::DefaultRoute => {
             let routes = default_routes(host).unwrap_or_default();
