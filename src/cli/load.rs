@@ -12,7 +12,7 @@ use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
 use crate::source::talos::Configuration;
-use crate::source::{self, Dialect, Node, Reading, Sources, report};
+use crate::source::{self, Dialect, Node, Reading, Sources, hiera, report};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -25,7 +25,7 @@ pub struct Loaded {
 
 /// Reads all files and reports everything that is wrong in them; none when something is.
 pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
-    Ok(told(parse(read_all(&documents.files)?, &documents.origin, netns)))
+    Ok(told(parse(read_files(documents)?, &documents.origin, netns)))
 }
 
 /// What [`load_if_any`] found.
@@ -59,7 +59,7 @@ pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
 
 /// Reads all files; what is wrong is text for people.
 pub fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
-    let texts = read_all(&documents.files).map_err(|error| error.message)?;
+    let texts = read_files(documents).map_err(|error| error.message)?;
     match parse(texts, &documents.origin, netns) {
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(report::render(&wrong.0, &wrong.1, false)),
@@ -138,6 +138,48 @@ fn nodes(
         nodes.extend(sources.load_of(reading, &name, bytes, diagnostics));
     }
     nodes
+}
+
+/// The files of `-f`; of Hiera also those that a hiera.yaml leads to.
+fn read_files(documents: &Documents) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    if documents.origin.dialect() != Dialect::Hiera {
+        return read_all(&documents.files);
+    }
+    let mut files = Vec::new();
+    for file in &documents.files {
+        if file.file_name().is_some_and(|name| name == "hiera.yaml") {
+            files.extend(hierarchy(file, &documents.origin)?);
+        } else {
+            files.push(file.clone());
+        }
+    }
+    read_all(&files)
+}
+
+/// The files of data that are there, the most general first.
+fn hierarchy(file: &Path, origin: &Origin) -> Result<Vec<PathBuf>, Error> {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let name = file.display().to_string();
+    let config = sources.load(&name, read_file(file)?, None, &mut diagnostics);
+    let paths = config.map(|config| hiera::hierarchy::paths(&config, &origin.facts(), &mut diagnostics));
+    if !diagnostics.is_empty() {
+        output::diagnostics(&diagnostics, &sources);
+        return Err(Error::new(ErrorKind::Input, format!("{name} cannot be followed")));
+    }
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let found = paths.unwrap_or_default().into_iter().rev();
+    let found: Vec<PathBuf> = found
+        .map(|path| directory.join(path))
+        .filter(|path| path.is_file())
+        .collect();
+    if found.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("{name} leads to no file that is there"),
+        )
+        .hint("give the facts of the host with --fact NAME=VALUE"));
+    }
+    Ok(found)
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Data, Node};
 
-/// The canonical spelling of a tree: JSON with sorted keys and every scalar as text, which is a
+/// The canonical spelling of a tree: JSON with sorted keys and every number as text, which is a
 /// document again. Format, comments, the order of keys and how a number is quoted make no
-/// difference.
+/// difference. A boolean stays one: as a value of a sysctl it is 0 or 1, and the text is not.
 pub fn spell(node: &Node) -> String {
     json(node).to_string()
 }
@@ -23,9 +23,8 @@ pub fn digest(text: &str) -> String {
 fn json(node: &Node) -> Value {
     match &node.data {
         Data::Null => Value::Null,
-        Data::Bool(_) | Data::Integer(_) | Data::Text { .. } => {
-            Value::String(node.scalar().unwrap_or_default().into_owned())
-        }
+        Data::Bool(value) => Value::Bool(*value),
+        Data::Integer(_) | Data::Text { .. } => Value::String(node.scalar().unwrap_or_default().into_owned()),
         Data::List(items) => Value::Array(items.iter().map(json).collect()),
         Data::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().collect();
@@ -59,8 +58,11 @@ mod tests {
             Format::Json,
         );
         assert_eq!(yaml, json);
-        insta::assert_snapshot!(yaml, @r#"{"link":{"eth0":{"mtu":"1460","up":"true"}},"version":"1"}"#);
+        insta::assert_snapshot!(yaml, @r#"{"link":{"eth0":{"mtu":"1460","up":true}},"version":"1"}"#);
         assert_eq!(canonical(&yaml, Format::Json), yaml);
         assert_eq!(digest(&yaml).len(), 64);
+        let again = parse(FileId(0), &yaml, Format::Json, &mut Diagnostics::default()).unwrap();
+        let up = again.get("link").and_then(|link| link.get("eth0")?.get("up"));
+        assert_eq!(up.and_then(Node::vector).as_deref(), Some("1"));
     }
 }

@@ -1,6 +1,8 @@
 //! Data of Hiera as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
 //! class, merged deep as Puppet merges them, with facts filled in.
 
+pub mod hierarchy;
+
 use std::collections::BTreeMap;
 
 use super::dialect::{Reading, document};

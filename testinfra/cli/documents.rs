@@ -1,5 +1,6 @@
 //! Where documents come from, and what cannot be read.
 
+use crate::namespace::Namespace;
 use crate::pods;
 use crate::run::{Scratch, netkeel};
 
@@ -133,4 +134,62 @@ fn without_privilege_apply_says_so() {
     let done = scratch.command("setpriv", &[&drop[..], &apply[..]].concat());
     assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
     assert_eq!(netkeel(&["schema", "plan"]).code, 0);
+}
+
+#[test]
+fn a_hierarchy_of_hiera_leads_to_its_files() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[
+        (
+            "h/hiera.yaml",
+            "version: 5\nhierarchy:\n  - { name: role, path: \"%{facts.role}.yaml\" }\n  - { name: all, path: all.yaml }\n",
+        ),
+        ("h/data/all.yaml", "netkeel::link: { cali1: { mtu: 1410 } }\n"),
+        ("h/data/lb.yaml", "netkeel::link: { cali1: { mtu: 1420 } }\n"),
+    ]);
+    let plan = |facts: &[&str]| {
+        let arguments = [
+            "plan",
+            "--from",
+            "hiera",
+            "-f",
+            "h/hiera.yaml",
+            "--netns",
+            &namespace.name,
+        ];
+        scratch.run(&[&arguments, facts].concat())
+    };
+    let done = plan(&["--fact", "role=lb"]);
+    assert_eq!((done.code, mtu(&done.stdout)), (0, Some("1420")), "{done:?}");
+    // A level without its file is passed over.
+    let done = plan(&["--fact", "role=worker"]);
+    assert_eq!((done.code, mtu(&done.stdout)), (0, Some("1410")), "{done:?}");
+    let done = plan(&[]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stderr.contains("no fact `role` is given"), "{done:?}");
+}
+
+#[test]
+fn a_saved_plan_says_yes_and_no_as_the_document_did() {
+    let namespace = Namespace::new();
+    let scratch = Scratch::new(&[(
+        "d.yaml",
+        "version: 1\npersist: no\nsysctl: { net.ipv4.conf.all.log_martians: true }\n",
+    )]);
+    let script = format!(
+        "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && {0} plan -f d.yaml --save p.json && {0} apply --plan p.json && cat /proc/sys/net/ipv4/conf/all/log_martians",
+        crate::run::PROGRAM
+    );
+    let inside = [
+        "netns",
+        "exec",
+        &namespace.name,
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        &script,
+    ];
+    let done = scratch.command("ip", &inside);
+    assert!(done.code == 0 && done.stdout.ends_with("\n1\n"), "{done:?}");
 }
