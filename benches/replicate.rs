@@ -41,6 +41,9 @@ const RATES: [(u32, u32); 3] = [(1, 40_000), (8, 10_000), (32, 3_000)];
 /// Searches of each; the best counts, since nothing makes a program faster than it is.
 const SEARCHES: usize = 2;
 
+/// What is measured, by the words of `--only`.
+const PARTS: [&str; 4] = ["costs", "rates", "latency", "many"];
+
 /// The goal of memory, KiB.
 const RESIDENT: u64 = 8 * 1024;
 
@@ -49,12 +52,21 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == floor::MODE) {
         floor::run(&arguments[1..]);
     }
+    let mut only = None;
+    if arguments.first().is_some_and(|first| first == "--only") {
+        arguments.remove(0);
+        only = (!arguments.is_empty()).then(|| arguments.remove(0));
+        if !only.as_deref().is_some_and(|only| PARTS.contains(&only)) {
+            say(&format!("--only one of {}", PARTS.join(", ")));
+            return ExitCode::FAILURE;
+        }
+    }
     let peer = (arguments.first().is_some_and(|first| first == "--peer")).then(|| arguments.split_off(1));
     if peer.as_ref().is_some_and(Vec::is_empty) || peer.is_none() && !arguments.is_empty() {
-        say("usage: cargo bench --bench replicate [-- --peer PROGRAM ARGUMENT...]");
+        say("usage: cargo bench --bench replicate [-- [--only PART] [--peer PROGRAM ARGUMENT...]]");
         return ExitCode::FAILURE;
     }
-    match bench(peer) {
+    match bench(peer, only.as_deref()) {
         true => ExitCode::SUCCESS,
         false => {
             say("\nMISSED: descriptors are constant, and 8 MiB of memory at most");
@@ -67,12 +79,28 @@ fn say(line: &str) {
     let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Measures everything, and says whether what no machine excuses is as it should be.
-fn bench(peer: Option<Vec<String>>) -> bool {
+/// Measures everything, or one part, and says whether what no machine excuses is as it should be.
+fn bench(peer: Option<Vec<String>>, only: Option<&str>) -> bool {
     let world = World::new();
     let mut kinds = vec![Subject::Floor, Subject::Netkeel];
     kinds.extend(peer.map(Subject::Peer));
+    let mut good = true;
+    for part in PARTS
+        .into_iter()
+        .filter(|part| only.is_none_or(|only| only == *part))
+    {
+        match part {
+            "costs" => costs(&world, &kinds),
+            "rates" => rates(&world, &kinds),
+            "latency" => latency(&world, &kinds),
+            _ => good = many(&world, &kinds),
+        }
+    }
+    good
+}
 
+/// What an event costs.
+fn costs(world: &World, kinds: &[Subject]) {
     say("CPU of an event in µs, ratio to the floor, and what else was seen\n");
     say(
         "| copies | events/s | program | µs an event | ratio | events | copies missing | RSS KiB | descriptors |",
@@ -83,8 +111,8 @@ fn bench(peer: Option<Vec<String>>) -> bool {
         for _ in 0..ROUNDS {
             // They take turns, so that a moment in which the machine is slow meets all.
             for (kind, costs) in kinds.iter().zip(&mut all) {
-                let running = kind.start(&world, copies, false);
-                costs.push(measure::costs(&world, &running, rate, copies));
+                let running = kind.start(world, copies, false);
+                costs.push(measure::costs(world, &running, rate, copies));
             }
         }
         let median = |costs: &mut Vec<Costs>| {
@@ -105,7 +133,10 @@ fn bench(peer: Option<Vec<String>>) -> bool {
             ));
         }
     }
+}
 
+/// The highest rates.
+fn rates(world: &World, kinds: &[Subject]) {
     say("\nHighest rate of events without loss\n");
     say("| copies | program | events/s | ratio |");
     say("|---:|---|---:|---:|");
@@ -113,7 +144,7 @@ fn bench(peer: Option<Vec<String>>) -> bool {
         let mut best = vec![Highest::default(); kinds.len()];
         for _ in 0..SEARCHES {
             for (kind, best) in kinds.iter().zip(&mut best) {
-                let found = rate::highest(&world, kind, copies, from);
+                let found = rate::highest(world, kind, copies, from);
                 if found.rate > best.rate {
                     *best = found;
                 }
@@ -124,26 +155,32 @@ fn bench(peer: Option<Vec<String>>) -> bool {
             say(&format!("| {copies} | {kind} | {found} | {ratio:.2} |"));
         }
     }
+}
 
+/// How long a copy takes.
+fn latency(world: &World, kinds: &[Subject]) {
     say("\nFrom sending an event to its first copy, 100 events a second, 1 copy\n");
     say("| program | p50 µs | p99 µs |");
     say("|---|---:|---:|");
-    for kind in &kinds {
-        let running = kind.start(&world, 1, true);
-        let Latency { p50, p99 } = measure::latency(&world, &running);
+    for kind in kinds {
+        let running = kind.start(world, 1, true);
+        let Latency { p50, p99 } = measure::latency(world, &running);
         say(&format!("| {kind} | {p50:.0} | {p99:.0} |"));
     }
+}
 
+/// What many events leave behind; whether that is as it should be.
+fn many(world: &World, kinds: &[Subject]) -> bool {
     say("\nA million events, 1 copy\n");
     say("| program | events | peak RSS KiB | descriptors |");
     say("|---|---:|---:|---|");
     let mut good = true;
-    for kind in &kinds {
+    for kind in kinds {
         let Many {
             events,
             resident,
             descriptors: (before, after),
-        } = measure::many(&world, &mut kind.start(&world, 1, false));
+        } = measure::many(world, &mut kind.start(world, 1, false));
         say(&format!(
             "| {kind} | {events} | {resident} | {before} → {after} |"
         ));
