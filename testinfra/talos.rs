@@ -19,7 +19,7 @@ use netkeel::plan::{Plan, plan};
 use netkeel::render::paint::Paint;
 use netkeel::render::{talos, text, yaml};
 use netkeel::snapshot::Snapshot;
-use netkeel::source::talos::{Configuration, TUNNEL_INTERFACE, layers};
+use netkeel::source::talos::{Configuration, TUNNEL_INTERFACE, kind, layers};
 use netkeel::source::{Data, Dialect, Node, Reading, Sources, report};
 
 use serde_json::Value;
@@ -196,7 +196,15 @@ fn every_document_is_rendered_for_each_version() {
             }
         }
         let rest = talos::daemonset(&document, "1.14".parse().unwrap(), "registry.example/netkeel:1");
-        golden(path, archive, "daemonset", &rest.unwrap_or_default())
+        let rest = rest.unwrap_or_default();
+        let objects = merge(&[("daemonset.yaml".to_owned(), rest.clone())]);
+        assert!(objects.diagnostics.is_empty() && objects.configuration.documents().is_empty());
+        let kinds: Vec<&str> = objects.configuration.manifests().iter().map(kind).collect();
+        assert!(
+            rest.is_empty() || kinds == ["Namespace", "DaemonSet", "ConfigMap"],
+            "{kinds:?}"
+        );
+        golden(path, archive, "daemonset", &rest)
     });
 }
 
