@@ -147,12 +147,10 @@ impl Ord for Fact {
     #[inline(always)]
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.object, &other.object) {
-            (Object::Link(one), Object::Link(two)) if self.netns.is_current() && other.netns.is_current() => {
-                match one.cmp(two) {
-                    Ordering::Equal => self.field.cmp(&other.field),
-                    unequal => unequal,
-                }
-            }
+            (Object::Link(one), Object::Link(two)) if self.netns.is(&other.netns) => match one.cmp(two) {
+                Ordering::Equal => self.field.cmp(&other.field),
+                unequal => unequal,
+            },
             _ => self.compare(other),
         }
     }

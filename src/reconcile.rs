@@ -180,7 +180,7 @@ impl Reconciler {
             Heard::Link(name, link) => {
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
-                if self.known.learn(name, *link) {
+                if self.known.hear(name, *link) {
                     self.changed(index, tunnel, now);
                 }
             }
@@ -196,7 +196,10 @@ impl Reconciler {
                     self.changed(other, false, now);
                 }
             }
-            Heard::Touched(index) => self.changed(index, false, now),
+            Heard::Touched(index) => {
+                self.known.doubt(index);
+                self.changed(index, false, now);
+            }
             Heard::Conf { index: None, .. } => self.all = true,
             Heard::Conf {
                 index: Some(index),

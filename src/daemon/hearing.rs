@@ -1,15 +1,17 @@
 //! The kernel as the service looks at it: what was heard before a look is answered by it, so that
 //! the echo of what netkeel writes itself wakes nobody.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::files::{Files, Role};
 use crate::error::Error;
 use crate::kernel::{Events, Kernel};
+use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::plan::Extent;
 use crate::reconcile::{Event, Heard, Now, Reconciler};
-use crate::snapshot::{Scope, Snapshot};
+use crate::snapshot::{Link, Scope, Snapshot};
 
 /// All that the service hears by, and the machine that it tells.
 pub struct Hearing<'a> {
@@ -88,8 +90,9 @@ pub struct Looking<'a> {
     extent: &'a Extent,
 }
 
-impl Kernel for Looking<'_> {
-    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+impl Looking<'_> {
+    /// Hears what was told until now, which the look that follows answers.
+    fn begin(&mut self) {
         let hearing = &mut self.hearing;
         // What is still left is heard later, and is then looked at once more.
         hearing.listen();
@@ -97,7 +100,11 @@ impl Kernel for Looking<'_> {
         hearing
             .reconciler
             .handle(Event::Looking(self.extent.clone()), now);
-        let snapshot = hearing.kernel.snapshot(scope)?;
+    }
+
+    /// Remembers what was seen.
+    fn saw(&mut self, snapshot: Snapshot) -> Snapshot {
+        let hearing = &mut self.hearing;
         let whole = !matches!(self.extent, Extent::Links(_));
         hearing.reconciler.known.see(&snapshot, whole);
         // Which file of a directory counts depends on the others.
@@ -112,7 +119,33 @@ impl Kernel for Looking<'_> {
                 hearing.files.watch(directory, Role::Owned);
             }
         }
-        Ok(snapshot)
+        snapshot
+    }
+}
+
+impl Kernel for Looking<'_> {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.begin();
+        // Whoever comes or changes tells all that there is to plan by: asking again takes as long as
+        // waiting for those who make interfaces.
+        let told = match self.extent {
+            Extent::Links(links) if scope.is_told_by_events() => self.hearing.reconciler.known.told(links),
+            _ => None,
+        };
+        let kernel = &mut self.hearing.kernel;
+        let snapshot = match told {
+            Some(links) => kernel.snapshot_of(scope, links)?,
+            None => kernel.snapshot(scope)?,
+        };
+        Ok(self.saw(snapshot))
+    }
+
+    fn look_again(&mut self, scope: &Scope, before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+        self.begin();
+        // What was told since counts: it is not told again, and is not looked at another time.
+        let before = self.hearing.reconciler.known.brought_up(before);
+        let snapshot = self.hearing.kernel.look_again(scope, &before)?;
+        Ok(self.saw(snapshot))
     }
 
     fn execute(&mut self, op: &Op) -> Result<(), Error> {

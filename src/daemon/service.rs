@@ -272,8 +272,11 @@ impl<'a> Service<'a> {
             .fds()
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        fds.push(PollFd::new(self.events.as_fd(), PollFlags::POLLIN));
-        fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
+        // A storm of events would wake it for each of them, only to wait for its turn once more.
+        if !self.reconciler.waits_for_its_turn(self.now()) {
+            fds.push(PollFd::new(self.events.as_fd(), PollFlags::POLLIN));
+            fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
+        }
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
         let worker = self.supervisor.descriptor();
         fds.extend(worker.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));

@@ -1,5 +1,5 @@
-//! The two questions that an ioctl answers faster than netlink, or that netlink does not answer:
-//! the name of an index, and the driver of an interface. Any socket of the namespace will do.
+//! The questions that an ioctl answers faster than netlink, or that netlink does not answer: the name
+//! of an index, an MTU, and the driver of an interface. Any socket of the namespace will do.
 #![expect(unsafe_code, reason = "an ioctl takes a pointer")]
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -39,6 +39,16 @@ pub(super) fn name_of(socket: &impl AsRawFd, index: i32) -> Result<LinkName, Err
     let name = request.ifr_name.map(|byte| byte as u8);
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     LinkName::new(name.get(..end).unwrap_or_default()).map_err(|_| Errno::EILSEQ)
+}
+
+/// The MTU of a name in bytes. Unlike netlink it does not wait for who changes interfaces.
+pub(super) fn mtu_of(socket: &impl AsRawFd, name: LinkName) -> Result<u32, Errno> {
+    let mut request = named(name);
+    // SAFETY: SIOCGIFMTU reads the name and writes the MTU, both inside of `request`.
+    let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFMTU as _, &raw mut request) };
+    Errno::result(result)?;
+    // SAFETY: the call that succeeded wrote this member; any bytes are an integer.
+    Ok(unsafe { request.ifr_ifru.ifru_mtu }.cast_unsigned())
 }
 
 /// The driver's name in bytes; none for a device that has none.

@@ -133,7 +133,7 @@ pub(super) fn some(
     let mut words = Words::default();
     let mut rows = Vec::with_capacity(indices.len());
     for index in indices {
-        let request = get(libc::NLM_F_ACK, index.cast_signed());
+        let request = get(0, index.cast_signed());
         match socket.exchange(request, |message| read(&message, &mut words, &mut rows, problems)) {
             Ok(_) => {}
             Err(refusal) if refusal.errno == Errno::ENODEV => {}

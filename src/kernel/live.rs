@@ -18,13 +18,15 @@ use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
 use super::{
-    Events, Host, Kernel, address, cni, file, ioctl, link, modules, path, pod, private, route, sysctl,
+    Events, Host, Kernel, address, cni, file, ioctl, link, modules, netconf, path, pod, private, route,
+    sysctl,
 };
 use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
+use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot};
+use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot};
 use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
@@ -102,13 +104,24 @@ impl Live {
         }
     }
 
-    /// Reads everything that can be told of the interfaces.
-    fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
-        let rows = match &scope.links {
-            Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
-            Links::These(these) => link::some(&mut self.socket, these, &mut snapshot.problems),
+    /// Reads everything that can be told of the interfaces, or what is not in the rows that are known.
+    fn read_links(
+        &mut self,
+        scope: &Scope,
+        known: Option<Vec<link::Row>>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), Error> {
+        let rows = match (known, &scope.links) {
+            (Some(rows), _) => Ok(rows),
+            (None, Links::All) => link::dump(&mut self.socket, &mut snapshot.problems),
+            (None, Links::These(these)) => link::some(&mut self.socket, these, &mut snapshot.problems),
         };
         let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
+        for (_, link) in &mut rows {
+            link.addresses.clear();
+            link.secondary.clear();
+            link.pod = None;
+        }
         for (asked, family, name) in [
             (scope.families.ipv4, libc::AF_INET, "IPv4"),
             (scope.families.ipv6, libc::AF_INET6, "IPv6"),
@@ -189,13 +202,36 @@ impl Live {
 
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.look(scope, None)
+    }
+
+    fn snapshot_of(&mut self, scope: &Scope, links: BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+        let mut rows: Vec<link::Row> = links.into_iter().collect();
+        rows.sort_by_key(|(_, link)| link.index);
+        self.look(scope, Some(rows))
+    }
+
+    fn look_again(&mut self, scope: &Scope, before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+        let rows = netconf::reread(&mut self.socket, &scope.links, before)
+            .map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
+        self.look(scope, rows)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.do_op(op)
+    }
+}
+
+impl Live {
+    /// Reads the facts of a scope, of the interfaces those that are not known.
+    fn look(&mut self, scope: &Scope, known: Option<Vec<link::Row>>) -> Result<Snapshot, Error> {
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
             families: scope.families,
             ..Snapshot::empty(self.netns.clone())
         };
-        self.read_links(scope, &mut snapshot)?;
+        self.read_links(scope, known, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
         let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(snapshot.links.keys().copied()).collect();
         for key in scope.sysctls.union(&of_every_link) {
@@ -256,9 +292,5 @@ impl Kernel for Live {
             }
         }
         Ok(snapshot)
-    }
-
-    fn execute(&mut self, op: &Op) -> Result<(), Error> {
-        self.do_op(op)
     }
 }

@@ -87,6 +87,12 @@ impl Request {
         }
     }
 
+    /// The end of the answer is told: an acknowledgement, or the last message of a dump.
+    pub(super) fn has_many_answers(&self) -> bool {
+        let ends = (libc::NLM_F_ACK | libc::NLM_F_DUMP) as u16;
+        u16_at(&self.bytes, 6).is_some_and(|flags| flags & ends != 0)
+    }
+
     /// What follows the header.
     pub(super) fn body(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()

@@ -98,7 +98,7 @@ impl Socket {
     }
 
     /// Sends a request and gives each message of the answer to `each`, until the kernel says that it
-    /// was the last. The request carries NLM_F_DUMP or NLM_F_ACK.
+    /// was the last. One that carries neither NLM_F_DUMP nor NLM_F_ACK has a single message as its answer.
     pub(crate) fn exchange(
         &mut self,
         mut request: Request,
@@ -110,7 +110,7 @@ impl Socket {
         self.spoiled = true;
         self.sequence = self.sequence.wrapping_add(1);
         again(|| self.raw.send(request.finish(self.sequence), 0))?;
-        match self.answer(each)? {
+        match self.answer(request.has_many_answers(), each)? {
             Answer::Refused(refusal) => {
                 self.spoiled = false;
                 Err(refusal)
@@ -168,6 +168,7 @@ impl Socket {
     /// Reads until the last message of the answer; an error means that it was not reached.
     fn answer(
         &mut self,
+        many: bool,
         mut each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
     ) -> Result<Answer, Refusal> {
         let mut dump = Dump::Whole;
@@ -200,7 +201,12 @@ impl Socket {
                             None => Answer::Done(dump),
                         });
                     }
-                    _ => each(message)?,
+                    _ => {
+                        each(message)?;
+                        if !many {
+                            return Ok(Answer::Done(dump));
+                        }
+                    }
                 }
             }
         }

@@ -83,13 +83,15 @@ impl Goal for Kept<'_> {
             });
         let mut problems = host.problems.clone();
         wants.facts.retain(|fact, _| {
-            let unread = host.get(fact) == Observed::Unread;
+            if host.get(fact) != Observed::Unread {
+                return true;
+            }
             let what = fact.to_string();
-            if unread && !problems.iter().any(|problem| problem.what == what) {
+            if !problems.iter().any(|problem| problem.what == what) {
                 let why = "the snapshot does not hold it".to_owned();
                 problems.push(Problem { what, why });
             }
-            !unread
+            false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
         let left = |fact: &Fact| self.except.contains(fact);

@@ -40,11 +40,7 @@ impl Store {
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut held) => {
-                    let noted = held
-                        .set_len(0)
-                        .and_then(|()| held.rewind())
-                        .and_then(|()| held.write_all(actor.as_bytes()));
-                    noted.map_err(|error| failed(&error, &path))?;
+                    note(&mut held, actor).map_err(|error| failed(&error, &path))?;
                     return Ok(Lock { _held: held });
                 }
                 Err((back, Errno::EWOULDBLOCK)) if start.elapsed() < timeout => file = back,
@@ -54,6 +50,19 @@ impl Store {
             sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Notes who holds it. A service takes it again and again, and writing the same anew may cost more than
+/// all else that it does for an interface.
+fn note(file: &mut File, actor: &str) -> std::io::Result<()> {
+    let mut noted = Vec::new();
+    file.read_to_end(&mut noted)?;
+    if noted == actor.as_bytes() {
+        return Ok(());
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(actor.as_bytes())
 }
 
 fn busy(file: &mut File, path: &Path) -> Error {
