@@ -31,8 +31,9 @@ use crate::reconcile::{Action, Event, Now, Reconciler};
 use crate::replicate::Supervisor;
 use crate::store::{HeldLedger, Store, actor};
 
-/// The ledger is rid of interfaces that are gone once in this time.
-const TIDY: Duration = Duration::from_secs(3600);
+/// The ledger is rid of interfaces that are gone at most once in this time: with each regular look at
+/// the whole host, as `--interval` has it by default.
+const TIDY: Duration = Duration::from_secs(240);
 
 /// It shows that it is alive at least this often.
 const ALIVE: Duration = Duration::from_secs(10);
