@@ -1,6 +1,6 @@
 //! `netkeel recover`: undoes or finishes an apply that was interrupted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -17,6 +17,9 @@ use crate::store::{ARMED, Pending, Store, actor, now};
 
 /// How long the watchdog waits for whoever holds the lock: it is the last that could undo.
 const PATIENCE: Duration = Duration::MAX;
+
+/// How long read-only verbs wait for an apply that is at work.
+const APPLY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why an apply was rolled back that crashed.
 const INTERRUPTED: &str = "it was interrupted";
@@ -122,25 +125,49 @@ pub fn undo_pending(store: &Store, netns: &Netns) -> Result<(), Error> {
     }
 }
 
-/// What read-only verbs do: they report, and write nothing.
+/// What read-only verbs do: they report, and write nothing. An apply that is at work has a journal
+/// too; its end is waited for, since nothing that is seen before it would be true for long.
 pub fn refuse_pending(store: &Store) -> Result<(), Error> {
-    match store.pending() {
-        Ok(None) => Ok(()),
-        Ok(Some(pending)) if pending.confirm_by().is_some() => Err(unconfirmed_yet(&pending)),
-        Ok(Some(pending)) => {
-            let described = pending
-                .journals()
-                .next()
-                .map(Journal::describe)
-                .unwrap_or_default();
-            Err(Error::new(ErrorKind::Refused, described).hint(
-                "netkeel recover undoes it, netkeel recover --resume finishes it, and apply undoes it first",
-            ))
+    let start = Instant::now();
+    loop {
+        let at_work = match interrupted(store) {
+            // Without privilege nobody's journal can be seen; what is seen of the host is still true.
+            Err(error) if error.kind == ErrorKind::Permission => return Ok(()),
+            found => match found? {
+                None => return Ok(()),
+                Some(error) => store.is_locked()?.then_some(error),
+            },
+        };
+        match at_work {
+            Some(_) if start.elapsed() < APPLY_LIMIT => std::thread::sleep(Duration::from_millis(20)),
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    "another netkeel has been at work here for half a minute, and nothing is seen before its end",
+                ));
+            }
+            // It may have ended between the two looks.
+            None => return interrupted(store)?.map_or(Ok(()), Err),
         }
-        // Without privilege nobody's journal can be seen; what is seen of the host is still true.
-        Err(error) if error.kind == ErrorKind::Permission => Ok(()),
-        Err(error) => Err(error),
     }
+}
+
+/// What there is to say of an apply that has begun and not ended.
+fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
+    let Some(pending) = store.pending()? else {
+        return Ok(None);
+    };
+    if pending.confirm_by().is_some() {
+        return Err(unconfirmed_yet(&pending));
+    }
+    let described = pending
+        .journals()
+        .next()
+        .map(Journal::describe)
+        .unwrap_or_default();
+    let error = Error::new(ErrorKind::Refused, described)
+        .hint("netkeel recover undoes it, netkeel recover --resume finishes it, and apply undoes it first");
+    Ok(Some(error))
 }
 
 fn unconfirmed_yet(pending: &Pending) -> Error {

@@ -50,6 +50,28 @@ impl Store {
             sleep(Duration::from_millis(20));
         }
     }
+
+    /// Whether somebody holds the lock. Takes it for a moment, shared, and writes nothing.
+    ///
+    /// # Errors
+    /// When the lock cannot be looked at.
+    pub fn is_locked(&self) -> Result<bool, Error> {
+        let path = self.run.join("lock");
+        let file = match OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&path)
+        {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed(&error, &path)),
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_free) => Ok(false),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(failed(&errno.into(), &path)),
+        }
+    }
 }
 
 /// Notes who holds it. A service takes it again and again, and writing the same anew may cost more than

@@ -147,6 +147,24 @@ def test_the_drop_in_survives_a_purge(scratch, converge):
     assert status(seen.output) == tool.statuses["clean"] and seen.output.endswith("90-netkeel.conf\n"), seen
 
 
+def test_a_look_waits_for_an_apply_that_is_at_work(scratch):
+    """The service may be at work when a run looks: that is no interrupted apply."""
+    document = {"version": 1, "link": {"all": {"match": {"name": "[vw]*[0-9]"}, "mtu": 1400}}}
+    script = f"""
+        for i in $(seq 150); do echo "link add v$i type veth peer name w$i"; done | ip -batch -
+        {scratch.netkeel()} apply -f host.json >/dev/null & at_work=$!
+        until journal=(/run/netkeel/netns/*/journal) && [ -s "${{journal[0]}}" ]; do kill -0 $at_work || exit; done
+        kill -STOP $at_work
+        ./netkeel check -f host.json & looks=$!
+        sleep 1
+        kill -CONT $at_work
+        wait $looks; echo status $?
+        wait $at_work; echo applied $?
+        """
+    seen = scratch.run(script, host_json=json.dumps(document))
+    assert status(seen.output) == 0 and "In sync: 302 facts" in seen.output and "applied 0" in seen.output, seen
+
+
 def test_a_missing_netkeel_is_a_failure(scratch, tool):
     for part in runs(scratch, tool, scratch.directory / "nowhere", tool.dry, tool.wet):
         assert status(part) in tool.failed and UNTOUCHED in part, part
