@@ -6,6 +6,7 @@ pub mod hierarchy;
 use std::collections::BTreeMap;
 
 use super::dialect::{Reading, document};
+use super::merge::places;
 use super::text::quoted;
 use super::variables::{refuse_nothing, sections};
 use super::{Data, Entry, Node, Path};
@@ -90,8 +91,10 @@ fn merge(lower: Node, upper: Node) -> Node {
 /// The lower one's order first. A list that only the upper one has loses what comes again in it:
 /// Puppet unites it with an empty one.
 fn merge_entries(mut lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
+    let places = places(&lower);
     for mut entry in upper {
-        match lower.iter_mut().find(|below| below.key == entry.key) {
+        let below = places.get(&entry.key).and_then(|at| lower.get_mut(*at));
+        match below {
             Some(below) => {
                 let value = merge(take(&mut below.value), entry.value);
                 *below = Entry { value, ..entry };

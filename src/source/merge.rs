@@ -22,12 +22,16 @@ pub fn merge(base: Node, over: Node) -> Node {
     }
 }
 
+/// Where each key stands: looking for every key of one map in another takes long where both are
+/// large.
+pub(super) fn places(entries: &[Entry]) -> BTreeMap<String, usize> {
+    let places = entries.iter().enumerate();
+    places.map(|(at, entry)| (entry.key.clone(), at)).collect()
+}
+
 /// The base's order first, then what is new, in its own order.
 fn merge_entries(base: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
-    let mut index: BTreeMap<String, usize> = BTreeMap::new();
-    for (at, entry) in over.iter().enumerate() {
-        index.insert(entry.key.clone(), at);
-    }
+    let index = places(&over);
     let mut over: Vec<Option<Entry>> = over.into_iter().map(Some).collect();
     let mut merged = Vec::with_capacity(base.len().max(over.len()));
     for entry in base {

@@ -1,7 +1,7 @@
 //! A machine configuration as a document: sysctls, MTUs, and the documents of netkeel's own that
 //! ride in its extension service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Configuration, cozystack, kind};
 use crate::error::Diagnostics;
@@ -114,16 +114,17 @@ impl Reader<'_> {
             .filter_map(|config| config.get("params"));
         let sources = parameters.chain(configuration.legacy_at(&["machine", "sysctls"]));
         let mut taken: Vec<Entry> = Vec::new();
+        let mut said: BTreeSet<String> = BTreeSet::new();
         for map in sources {
-            let above = taken.len();
+            let above = said.clone();
             for entry in map.entries() {
-                let key = |entry: &Entry| entry.key.parse::<SysctlKey>().ok();
-                let said = |known: &Entry| {
-                    known.key == entry.key || key(known).is_some() && key(known) == key(entry)
-                };
-                if !taken.iter().take(above).any(said) {
+                // The path below /proc/sys is the same for all spellings of a key.
+                let key = entry.key.parse::<SysctlKey>();
+                let key = key.map_or_else(|_| entry.key.clone(), |key| key.path().to_owned());
+                if !above.contains(&key) {
                     taken.extend(self.sysctl(entry));
                 }
+                said.insert(key);
             }
         }
         taken

@@ -4,6 +4,7 @@
 use super::delete::Selector;
 use super::identity::Identity;
 use crate::error::Diagnostics;
+use crate::source::merge::places;
 use crate::source::{Data, Entry, Node, Path};
 
 /// How a list, or a map of free keys, is merged.
@@ -107,10 +108,11 @@ impl Merge<'_> {
             }
             (Data::Map(entries), Data::Map(over)) => {
                 let whole = place.rsplit('.').next() == Some(ARGUMENTS);
+                let places = places(entries);
                 for entry in over {
                     let below = path.key(&entry.key);
                     let deeper = join(place, &entry.key);
-                    match entries.iter_mut().find(|known| known.key == entry.key) {
+                    match places.get(&entry.key).and_then(|at| entries.get_mut(*at)) {
                         Some(known) if whole => known.value = entry.value,
                         Some(known) => self.node(&mut known.value, entry.value, &below, &deeper, diagnostics),
                         None => entries.push(entry),
