@@ -293,9 +293,8 @@ fn puppet_and_ansible_know_every_key() {
         }
         let mut fields = BTreeSet::new();
         fields_below(section, &mut fields);
-        // A budget over a probe is not possible yet.
-        for field in fields.iter().filter(|field| *field != "probe") {
-            let named = [format!("[{field}]"), format!("  {field} ")]
+        for field in &fields {
+            let named = [format!("[{field}]"), format!(" {field} ")]
                 .iter()
                 .any(|words| types.contains(words));
             if !named {

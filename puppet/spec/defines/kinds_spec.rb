@@ -26,8 +26,8 @@ require 'spec_helper'
   },
   'netkeel::cni' => {
     title: 'calico', file: '60-cni-calico.yaml', refused: { mtu: 'large' },
-    params: { plugin: 'calico', mtu: { 'underlay' => 'default-route', 'layers' => %w[ipip] } },
-    says: { 'cni' => { 'calico' => { 'plugin' => 'calico', 'mtu' => { 'underlay' => 'default-route', 'layers' => %w[ipip] } } } },
+    params: { plugin: 'calico', mtu: { 'underlay' => { 'probe' => '192.0.2.1' }, 'layers' => %w[ipip] } },
+    says: { 'cni' => { 'calico' => { 'plugin' => 'calico', 'mtu' => { 'underlay' => { 'probe' => '192.0.2.1' }, 'layers' => %w[ipip] } } } },
   },
   'netkeel::document' => {
     title: 'load balancer', document: 'load balancer', file: '70-load_balancer.yaml', refused: { content: [] },
