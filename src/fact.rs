@@ -43,7 +43,12 @@ pub enum Object {
         kind: Arc<str>,
     },
     /// A private copy of a WireGuard configuration; of no namespace.
-    Wireguard(Arc<Path>),
+    Wireguard {
+        /// The copy.
+        copy: Arc<Path>,
+        /// What it is a copy of: without it, it could not be made again.
+        source: Arc<Path>,
+    },
     /// A sysctl that is not one of an interface's own facts.
     Sysctl(SysctlKey),
     /// A network interface.
@@ -248,10 +253,13 @@ impl Fact {
     }
 
     /// The `MTU` of a copy of a WireGuard configuration.
-    pub fn wireguard(copy: &Path) -> Self {
+    pub fn wireguard(copy: &Path, source: &Path) -> Self {
         Fact {
             netns: Netns::CURRENT,
-            object: Object::Wireguard(copy.into()),
+            object: Object::Wireguard {
+                copy: copy.into(),
+                source: source.into(),
+            },
             field: Field::Mtu,
         }
     }
@@ -264,7 +272,7 @@ impl Fact {
             // Rules go by name, and stand also while there is no such interface.
             Object::File(_)
             | Object::Plugin { .. }
-            | Object::Wireguard(_)
+            | Object::Wireguard { .. }
             | Object::Nflog(_)
             | Object::LogGroup(..) => None,
         }
@@ -287,7 +295,7 @@ impl Fact {
             ),
             Object::File(_)
             | Object::Plugin { .. }
-            | Object::Wireguard(_)
+            | Object::Wireguard { .. }
             | Object::Nflog(_)
             | Object::LogGroup(..) => false,
         };
@@ -296,7 +304,7 @@ impl Fact {
             (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
                 if *present { "present" } else { "absent" }.into()
             }
-            (Field::Mtu, Value::Number(copy::NONE)) if matches!(self.object, Object::Wireguard(_)) => {
+            (Field::Mtu, Value::Number(copy::NONE)) if matches!(self.object, Object::Wireguard { .. }) => {
                 "none".into()
             }
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
@@ -353,7 +361,7 @@ impl fmt::Display for Fact {
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
-            Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(..) => {
+            Object::Wireguard { .. } | Object::Nflog(_) | Object::LogGroup(..) => {
                 write!(f, "{} {}", self.object, self.field)
             }
         }
@@ -365,7 +373,7 @@ impl fmt::Display for Object {
         match self {
             Object::File(path) => write!(f, "file {}", path.display()),
             Object::Plugin { file, kind } => write!(f, "cni {} {kind}", file.display()),
-            Object::Wireguard(copy) => write!(f, "wireguard {}", copy.display()),
+            Object::Wireguard { copy, .. } => write!(f, "wireguard {}", copy.display()),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
             Object::Nflog(name) => write!(f, "nflog {name}"),

@@ -76,7 +76,7 @@ pub enum Op {
     /// Puts a private copy of a WireGuard configuration in place, with an MTU of its own: the same
     /// replacement of the file as [`Op::WriteFile`]. Not its text, which holds keys.
     SetWireguardMtu {
-        /// What it is a copy of: absolute path. Its own path where only its MTU is meant.
+        /// What it is a copy of: absolute path.
         source: Arc<Path>,
         /// The copy: absolute path.
         path: Arc<Path>,

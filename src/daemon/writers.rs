@@ -12,7 +12,7 @@ pub fn of(fact: &Fact) -> Vec<String> {
     let key = match &fact.object {
         Object::Sysctl(key) => Some(key.clone()),
         Object::Link(name) => fact.field.sysctl_of(*name),
-        Object::File(path) | Object::Plugin { file: path, .. } | Object::Wireguard(path) => {
+        Object::File(path) | Object::Plugin { file: path, .. } | Object::Wireguard { copy: path, .. } => {
             return openers(path);
         }
         Object::Nflog(_) | Object::LogGroup(_) => None,

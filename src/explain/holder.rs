@@ -86,7 +86,7 @@ fn writes(command: &str, fact: &Fact) -> bool {
             let of_it = plain.contains(&format!(r#".type == "{kind}""#));
             return of_it && plain.ends_with(&format!(" {}", file.display()));
         }
-        Object::Wireguard(copy) => {
+        Object::Wireguard { copy, .. } => {
             let to = copy.display().to_string();
             return plain.ends_with(&format!(" > {to})")) || plain.ends_with(&format!(" {to}"));
         }

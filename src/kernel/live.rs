@@ -270,7 +270,7 @@ impl Live {
                     snapshot.wireguard.insert(copy.clone(), copied);
                 }
                 Err(error) => snapshot.problems.push(Problem {
-                    what: Fact::wireguard(copy).to_string(),
+                    what: Fact::wireguard(copy, source).to_string(),
                     why: error.message,
                 }),
             }

@@ -150,12 +150,11 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> Scope {
             } => {
                 scope.cni.files.insert(file.to_path_buf());
             }
-            // Its own source, for a ledger does not say of what it is a copy.
             Fact {
-                object: Object::Wireguard(copy),
+                object: Object::Wireguard { copy, source },
                 ..
             } => {
-                scope.wireguard.insert(copy.to_path_buf(), copy.to_path_buf());
+                scope.wireguard.insert(copy.to_path_buf(), source.to_path_buf());
             }
             Fact {
                 object: Object::Sysctl(key),

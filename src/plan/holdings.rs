@@ -12,7 +12,6 @@ use crate::snapshot::{Observed, Snapshot};
 use crate::source::Span;
 use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
-use crate::wireguard::copy;
 
 /// What is held, and what a document may do about it.
 #[derive(Clone, Copy, Debug)]
@@ -173,8 +172,7 @@ pub(super) fn give_back<'a>(
 
 /// What stood there was no copy that its source and an MTU would make again.
 fn cannot_come_back(claim: &Claim) -> bool {
-    let gone = matches!(claim.found, Some(Value::Text(_) | Value::Number(copy::NONE)));
-    gone && matches!(claim.fact.object, Object::Wireguard(_))
+    matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard { .. })
 }
 
 /// A device of this kind is one that netkeel makes.

@@ -32,12 +32,11 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 mtu: value.cloned(),
             });
         }
-        Object::Wireguard(copy) => {
-            let copied = host.wireguard.get(&**copy)?;
+        Object::Wireguard { copy, source } => {
             return Some(Op::SetWireguardMtu {
-                source: copied.source.as_path().into(),
+                source: source.clone(),
                 path: copy.clone(),
-                was: copied.is.clone(),
+                was: host.get(fact).value(),
                 mtu: match value {
                     None => None,
                     Some(Value::Number(mtu)) => Some(u32::try_from(*mtu).ok()?),

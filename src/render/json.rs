@@ -89,7 +89,7 @@ fn fact(fact: &Fact) -> Json {
     let (object, name) = match &fact.object {
         Object::File(path) => ("file", path.display().to_string()),
         Object::Plugin { file, kind } => ("cni", format!("{} {kind}", file.display())),
-        Object::Wireguard(copy) => ("wireguard", copy.display().to_string()),
+        Object::Wireguard { copy, .. } => ("wireguard", copy.display().to_string()),
         Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
         Object::Link(name) => ("link", name.to_string()),
         Object::Nflog(name) => ("nflog", name.to_string()),

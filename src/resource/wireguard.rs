@@ -161,7 +161,11 @@ impl Section for Interfaces {
                     .add(Code::NK046, entry.source.display(), message, remedy);
                 continue;
             }
-            wants.add_wanted(Fact::wireguard(&entry.target), &entry.mtu, entry.want());
+            wants.add_wanted(
+                Fact::wireguard(&entry.target, &entry.source),
+                &entry.mtu,
+                entry.want(),
+            );
         }
     }
 

@@ -44,7 +44,9 @@ impl Snapshot {
                 Some(None) => Observed::Absent,
                 None => Observed::Unread,
             },
-            Object::Wireguard(copy) => match self.wireguard.get(&**copy) {
+            Object::Wireguard { copy, source } => match self.wireguard.get(&**copy) {
+                // As a copy of something else it is not there.
+                Some(copied) if copied.source != **source => Observed::Absent,
                 Some(copied) => copied.is.clone().map_or(Observed::Absent, Observed::Value),
                 None => Observed::Unread,
             },

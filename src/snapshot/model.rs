@@ -100,11 +100,13 @@ impl Model {
             Op::SetPluginMtu {
                 path, plugin, mtu, ..
             } => self.set_plugin_mtu(path, plugin, mtu.as_ref(), &mut changes),
-            Op::SetWireguardMtu { path, mtu, .. } => {
+            Op::SetWireguardMtu {
+                path, source, mtu, ..
+            } => {
                 if let Some(copied) = self.host.wireguard.get_mut(&**path) {
                     let to = mtu.map(|mtu| Value::Number(mtu.into()));
                     let from = std::mem::replace(&mut copied.is, to.clone());
-                    let fact = Fact::wireguard(path);
+                    let fact = Fact::wireguard(path, source);
                     changes.push(Change { fact, from, to });
                 }
             }
@@ -218,7 +220,7 @@ impl Model {
             }
             Object::File(_)
             | Object::Plugin { .. }
-            | Object::Wireguard(_)
+            | Object::Wireguard { .. }
             | Object::Nflog(_)
             | Object::LogGroup(..) => {}
         }

@@ -252,7 +252,7 @@ impl Scope {
         self.pods |= pods;
         self.cni.directory |= cni.directory;
         self.cni.files.extend(cni.files);
-        // What is said first counts: a document knows what a copy is of, a ledger does not.
+        // What is said first counts: a document, before what was copied for an older one.
         for (copy, source) in wireguard {
             self.wireguard.entry(copy).or_insert(source);
         }

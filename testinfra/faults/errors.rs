@@ -42,6 +42,9 @@ const FAILING: &[&str] = &[
 const CONFIGURED: &str =
     "version: 1\npersist: false\ncni:\n  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }\n";
 
+/// A copy of what holds keys.
+const COPIED: &str = "version: 1\npersist: false\nwireguard:\n  wg0: { source: /var/lib/secret/wg0.conf, target: /var/lib/cni/wg0.conf, mtu: 1370 }\n";
+
 const LOSSY: &str = "\
 version: 1
 persist: false
@@ -207,6 +210,13 @@ const KINDS: &[Kind] = &[
         call: "sendto",
         paths: &[],
         told: "iptables-nft -t raw -D PREROUTING",
+    },
+    Kind {
+        name: "SetWireguardMtu",
+        document: COPIED,
+        call: "rename",
+        paths: &[],
+        told: "(umask 077 && sed ",
     },
     Kind {
         name: "SetMtu that loses IPv6",

@@ -30,6 +30,8 @@ nflog:
   packet-too-big: { interfaces: [eth0, cali1], ignore_sources: [10.0.0.0/24], adopt: true }
 cni:
   pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }
+wireguard:
+  wg0: { source: /var/lib/secret/wg0.conf, target: /var/lib/cni/wg0.conf, mtu: 1370 }
 ";
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];

@@ -67,6 +67,9 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv6/conf/cali1/forwarding", "1"),
 ];
 
+/// A configuration of WireGuard that is only read.
+const SECRET: &str = "/var/lib/secret/wg0.conf";
+
 /// How netkeel sees the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -166,13 +169,17 @@ impl World {
         fs::write(&conf, "{\n  \"type\": \"ptp\",\n  \"mtu\": 1500\n}\n").unwrap();
         fs::set_permissions(&conf, fs::Permissions::from_mode(0o600)).unwrap();
         chown(&conf, Some(12), Some(34)).unwrap();
+        let secret = Path::new(SECRET);
+        fs::create_dir(secret.parent().unwrap()).unwrap();
+        fs::write(secret, "[Interface]\nPrivateKey = c2VjcmV0\n").unwrap();
         if drop_in == DropIn::Theirs {
             file("90-netkeel.conf", 0o640);
         }
         world
     }
 
-    /// Puts the document in place. CNI configurations are the host's: another namespace has none.
+    /// Puts the document in place. CNI configurations are the host's: another namespace has none, and
+    /// nothing that follows them.
     pub fn document(&self, text: &str) {
         let text = match self.0 {
             Place::Host => text,
