@@ -112,7 +112,7 @@ class Puppet(Way):
         machine = self.host.machine
         self.host.sh("mkdir -p /root/modules")
         machine.put(REPOSITORY / "puppet", "/root/modules/netkeel")
-        hierarchy = {"version": 5, "hierarchy": [{"name": "host", "path": f"{GUEST}/documents/hiera.yaml"}]}
+        hierarchy = {"version": 5, "hierarchy": [{"name": "host", "path": f"{GUEST}/documents/data.yaml"}]}
         machine.call("cat > /root/hiera.yaml", stdin=json.dumps(hierarchy))
         site = "class { 'netkeel': install => 'file', source => '/root/scenario/netkeel', service_options => ['--listen', '%s'] }"
         machine.call("cat > /root/site.pp", stdin=site % METRICS)
