@@ -24,6 +24,11 @@ pub const TEMPLATES: &[Template] = &[
         text: include_str!("../templates/netkeel-boot.service"),
     },
     Template {
+        name: "netkeel-pods.conf",
+        place: "/etc/systemd/system/netkeel.service.d: lets the service set pods' ends of veths",
+        text: include_str!("../templates/netkeel-pods.conf"),
+    },
+    Template {
         name: "alerts.yaml",
         place: "Prometheus: alert rules",
         text: include_str!("../templates/alerts.yaml"),
