@@ -1,6 +1,7 @@
 //! The command line, a contract: the only place that knows clap. Results go to stdout, everything
 //! else to stderr.
 
+mod ansible;
 mod apply;
 mod arguments;
 mod check;
@@ -93,6 +94,9 @@ enum Verb {
 /// Parses, runs, and tells the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
+    if let Some(code) = ansible::task() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
