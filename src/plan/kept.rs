@@ -82,32 +82,15 @@ impl Goal for Kept<'_> {
                 (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
             });
         let mut problems = host.problems.clone();
-        let mut unread_pods = BTreeSet::new();
         wants.facts.retain(|fact, _| {
             if host.get(fact) != Observed::Unread {
                 return true;
-            }
-            if fact.field == Field::PodMtu {
-                unread_pods.extend(fact.link_name());
             }
             let what = fact.to_string();
             if !problems.iter().any(|problem| problem.what == what) {
                 let why = "the snapshot does not hold it".to_owned();
                 problems.push(Problem { what, why });
             }
-            false
-        });
-        // One end alone would make a black hole of a veth whose ends go together.
-        wants.facts.retain(|fact, want| {
-            let one_end = mtu((fact, want)).is_some_and(|(name, _)| unread_pods.contains(&name));
-            if !one_end || host.get(fact) == Observed::Value(want.value.clone()) {
-                return true;
-            }
-            problems.push(Problem {
-                what: fact.to_string(),
-                why: "it stays as it is: the pod's end is to have the same MTU and could not be read"
-                    .to_owned(),
-            });
             false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
@@ -217,36 +200,5 @@ mod tests {
         assert_eq!(ops(&document, Extent::Rest, &[], &host), [] as [&str; 0]);
         let left = Fact::link(&Netns::CURRENT, "cali1".parse().unwrap(), Field::Mtu);
         assert_eq!(ops(&document, part, &[&left], &host), [set("cali2")]);
-    }
-
-    #[test]
-    fn no_end_of_a_veth_is_written_when_the_other_could_not_be_read() {
-        let document = document(
-            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 }, cali3: { pod_mtu: leave } }\n",
-        );
-        let mut host = host(&["cali1", "cali2", "cali3"]);
-        for name in ["cali1", "cali3"] {
-            host.links.get_mut(&name.parse().unwrap()).unwrap().peer_netns = Some(7);
-        }
-        let kept = Kept {
-            document: &document,
-            holdings: Holdings::NONE,
-            extent: &Extent::Links([1, 2, 3].into()),
-            except: &BTreeSet::new(),
-            seen: Mutex::default(),
-        };
-        let plan = kept.plan(&host).unwrap();
-        let ops: Vec<String> = plan.steps.iter().map(|step| step.op.to_string()).collect();
-        assert_eq!(
-            ops,
-            ["ip link set dev cali2 mtu 1460", "ip link set dev cali3 mtu 1460"]
-        );
-        let seen = kept.seen.into_inner().unwrap();
-        let unread: Vec<&str> = seen
-            .problems
-            .iter()
-            .map(|problem| problem.what.as_str())
-            .collect();
-        assert_eq!(unread, ["link cali1 pod mtu", "link cali1 mtu"]);
     }
 }
