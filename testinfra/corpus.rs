@@ -24,6 +24,9 @@ mod packet;
 #[path = "../fuzz/fuzz_targets/plan.rs"]
 mod plan;
 #[expect(unused_attributes, reason = "as above")]
+#[path = "../fuzz/fuzz_targets/source.rs"]
+mod source;
+#[expect(unused_attributes, reason = "as above")]
 #[path = "../fuzz/fuzz_targets/stored.rs"]
 mod stored;
 
@@ -45,6 +48,7 @@ const TARGETS: &[Target] = &[
     ("document", document::run),
     ("packet", packet::run),
     ("plan", plan::run),
+    ("source", source::run),
     ("stored", stored::run),
 ];
 
