@@ -35,14 +35,14 @@ pub fn task() -> Option<ExitCode> {
         return None;
     };
     let arguments = arguments_in(Path::new(&path))?;
-    let (mut result, code) = match converge(&arguments) {
+    let (result, code) = match converge(&arguments) {
         Ok(result) => (result, exit::OK),
-        Err(failure) => (*failure, exit::ERROR),
+        Err(mut failure) => {
+            failure.insert("failed".to_owned(), true.into());
+            (Value::Object(*failure), exit::ERROR)
+        }
     };
-    if code != exit::OK {
-        result.insert("failed".to_owned(), true.into());
-    }
-    let told = output::print(&format!("{}\n", Value::Object(result)));
+    let told = output::print(&format!("{result}\n"));
     Some(ExitCode::from(told.map_or(exit::ERROR, |()| code)))
 }
 
@@ -65,7 +65,7 @@ fn arguments_in(path: &Path) -> Option<Map<String, Value>> {
 }
 
 /// Plans, and applies unless the task only checks.
-fn converge(arguments: &Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
     refuse_unknown(arguments)?;
     let document = document(arguments)?;
     let mut common = vec!["-f".to_owned(), document.path];
@@ -89,17 +89,13 @@ fn converge(arguments: &Map<String, Value>) -> Result<Map<String, Value>, Failur
     }
     let commands = plan["steps"].as_array().into_iter().flatten();
     let commands: Vec<Value> = commands.map(|step| step["command"].clone()).collect();
-    let result = json!({
+    Ok(json!({
         "changed": status == drift,
         "diff": if status == drift { vec![json!({ "prepared": shown })] } else { Vec::new() },
         "summary": shown.trim_end().lines().last().unwrap_or_default(),
         "commands": commands,
         "plan": plan,
-    });
-    match result {
-        Value::Object(result) => Ok(result),
-        _ => Ok(Map::new()),
-    }
+    }))
 }
 
 /// Where the document is, and its text where that is to be told.
