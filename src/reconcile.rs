@@ -10,6 +10,8 @@ pub mod alone;
 mod gate;
 mod heard;
 mod known;
+mod lull;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::link_name::LinkName;
 use crate::plan::Extent;
 use alone::LeftAlone;
 use gate::{Gate, growing};
+use lull::Lull;
 
 /// A moment: the time since the service began, by a clock that only goes forward.
 pub type Now = Duration;
@@ -138,10 +141,12 @@ pub struct Reconciler {
     full: Gate,
     under_way: bool,
     next_full: Now,
-    /// When veths into pods were looked at first and last, without their other ends.
-    unsettled: Option<(Now, Now)>,
-    /// When files were touched first and last.
-    touched: Option<(Now, Now)>,
+    /// Interfaces that wait for a look.
+    storm: Lull,
+    /// Veths into pods that were looked at without their other ends.
+    unsettled: Lull,
+    /// Files of the document that were touched.
+    touched: Lull,
     load: bool,
     paused: Option<Now>,
     blocked: Option<(u32, Now)>,
@@ -166,8 +171,9 @@ impl Reconciler {
             full: Gate::new(3, Duration::from_secs(2)),
             under_way: false,
             next_full: Now::ZERO,
-            unsettled: None,
-            touched: None,
+            storm: turn::storm(),
+            unsettled: Lull::new(SETTLED, SETTLED_LONGEST),
+            touched: Lull::new(QUIET, QUIET_LONGEST),
             load: false,
             paused: None,
             blocked: None,
@@ -222,6 +228,7 @@ impl Reconciler {
             self.later.entry(index).or_insert(now + CALM);
         } else {
             self.links.insert(index);
+            self.storm.came(now);
         }
     }
 
@@ -230,10 +237,7 @@ impl Reconciler {
         match event {
             Event::Everything => self.all = true,
             Event::Rest => self.rest = true,
-            Event::DocumentTouched => {
-                let first = self.touched.map_or(now, |(first, _)| first);
-                self.touched = Some((first, now));
-            }
+            Event::DocumentTouched => self.touched.came(now),
             Event::Reload => self.load = true,
             Event::Loaded(interest) => {
                 self.interest = interest;
@@ -256,13 +260,16 @@ impl Reconciler {
     fn looking(&mut self, extent: &Extent) {
         match extent {
             Extent::All => {
-                self.unsettled = None;
+                self.unsettled.over();
                 self.all = false;
                 self.rest = false;
                 self.links.clear();
             }
             Extent::Rest => self.rest = false,
             Extent::Links(links) => self.links.retain(|index| !links.contains(index)),
+        }
+        if self.links.is_empty() {
+            self.storm.over();
         }
     }
 
@@ -274,8 +281,7 @@ impl Reconciler {
         if let (Extent::Links(links), true) = (&extent, self.interest.pods)
             && self.known.lead_into_pods(links)
         {
-            let first = self.unsettled.map_or(now, |(first, _)| first);
-            self.unsettled = Some((first, now));
+            self.unsettled.came(now);
         }
         match outcome {
             Outcome::Kept(wrote) => {
@@ -349,9 +355,9 @@ impl Reconciler {
         if self.under_way {
             return None;
         }
-        if self.load_due().is_some_and(|due| due <= now) {
+        if self.load || self.touched.is_due(now) {
             self.load = false;
-            self.touched = None;
+            self.touched.over();
             return Some(Action::Load);
         }
         if self.paused.is_some_and(|until| until <= now) {
@@ -380,8 +386,8 @@ impl Reconciler {
             self.all = true;
             self.full.grant();
         }
-        if self.settles().is_some_and(|due| due <= now) {
-            self.unsettled = None;
+        if self.unsettled.is_due(now) {
+            self.unsettled.over();
             self.all = true;
         }
         let due = self
@@ -403,77 +409,6 @@ impl Reconciler {
                 Some(index) => drop(self.links.insert(index)),
                 None => self.rest = true,
             }
-        }
-    }
-
-    fn next_extent(&mut self, now: Now) -> Option<Extent> {
-        if !self.anything() || !self.passes.ready(now) {
-            return None;
-        }
-        let full = self.full.ready(now);
-        let extent = match self.suspects.pop_front() {
-            Some(suspect) => suspect,
-            None if self.all && full => Extent::All,
-            None if self.rest && full => Extent::Rest,
-            None if !self.links.is_empty() => {
-                let stacks = self.known.stacks(self.links.iter().copied());
-                Extent::Links(stacks.into_iter().flatten().collect())
-            }
-            None => return None,
-        };
-        if matches!(extent, Extent::All | Extent::Rest) {
-            self.full.take(now);
-        }
-        self.passes.take(now);
-        Some(extent)
-    }
-
-    fn anything(&self) -> bool {
-        self.all || self.rest || !self.links.is_empty() || !self.suspects.is_empty()
-    }
-
-    fn settles(&self) -> Option<Now> {
-        let (first, last) = self.unsettled?;
-        Some((last + SETTLED).min(first + SETTLED_LONGEST))
-    }
-
-    fn load_due(&self) -> Option<Now> {
-        if self.load {
-            return Some(Now::ZERO);
-        }
-        let (first, last) = self.touched?;
-        Some((last + QUIET).min(first + QUIET_LONGEST))
-    }
-
-    /// When [`Reconciler::poll`] has something to do at the latest, if nothing happens before.
-    pub fn wakes(&self) -> Option<Now> {
-        if self.under_way {
-            return None;
-        }
-        let waits = [
-            self.load_due(),
-            self.paused,
-            Some(self.next_full),
-            self.alone.wakes(),
-            self.settles(),
-        ];
-        let others = self
-            .later
-            .values()
-            .chain(self.failing.values().map(|(_, due)| due))
-            .copied();
-        let mut wake = waits.into_iter().flatten().chain(others).min();
-        if self.anything() {
-            let gate = if self.suspects.is_empty() && self.links.is_empty() {
-                self.passes.opens().max(self.full.opens())
-            } else {
-                self.passes.opens()
-            };
-            wake = Some(wake.map_or(gate, |wake| wake.min(gate)));
-        }
-        match self.blocked {
-            Some((_, until)) => wake.map(|wake| if self.load { wake } else { wake.max(until) }),
-            None => wake,
         }
     }
 

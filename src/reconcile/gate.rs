@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Now, Reconciler};
+use super::Now;
 
 /// A bucket of tokens.
 #[derive(Debug)]
@@ -56,13 +56,6 @@ impl Gate {
         } else {
             self.counted + self.every
         }
-    }
-}
-
-impl Reconciler {
-    /// Interfaces wait for the rate of passes: what is told meanwhile may wait with them.
-    pub fn waits_for_its_turn(&self, now: Now) -> bool {
-        !self.links.is_empty() && self.blocked.is_none() && self.passes.opens() > now
     }
 }
 

@@ -178,6 +178,32 @@ fn a_lone_interface_is_looked_at_at_once_and_a_quiet_host_not_at_all() {
 }
 
 #[test]
+fn many_that_come_at_once_wait_for_the_last_of_them_but_not_for_long() {
+    let mut world = World::new(0);
+    world.until(ms(1_000));
+    let before = world.passes.len();
+    // One each half millisecond, as `ip -batch` makes them.
+    for index in 1..=400 {
+        world.until(ms(1_000) + Duration::from_micros(500 * u64::from(index)));
+        world.spoil(index, 1500);
+    }
+    world.until(ms(1_212));
+    assert_eq!(world.wrong(), [] as [u32; 0]);
+    // The first of them at once, as there is room for that, and all others at the end.
+    let passes = world.passes.len() - before;
+    assert!((2..=10).contains(&passes), "{passes}");
+    // Where it does not end.
+    let begun = world.now;
+    let before = world.passes.len();
+    for index in 1..=2_000 {
+        world.until(begun + Duration::from_micros(500 * u64::from(index)));
+        world.spoil(index, 1400);
+        assert!(world.wrong().len() <= 550, "{} wait", world.wrong().len());
+    }
+    assert!(world.passes.len() > before + 3);
+}
+
+#[test]
 fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_longer() {
     let mut world = World::new(3);
     world.until(ms(1_000));

@@ -1,0 +1,89 @@
+//! Which part of the host is looked at next, and when.
+
+use std::time::Duration;
+
+use super::lull::Lull;
+use super::{Now, Reconciler};
+use crate::plan::Extent;
+
+/// When more interfaces than these wait for a look, many are being made or changed. Whoever does that
+/// holds the kernel's lock (rtnl), and writing meanwhile means to wait for it at every write, spinning:
+/// it takes four times the CPU time. So they are looked at when no more came for so long, and no later
+/// than the second.
+const STORM: usize = 16;
+const STORM_QUIET: Duration = Duration::from_millis(10);
+const STORM_LONGEST: Duration = Duration::from_millis(250);
+
+pub(super) fn storm() -> Lull {
+    Lull::new(STORM_QUIET, STORM_LONGEST)
+}
+
+impl Reconciler {
+    pub(super) fn next_extent(&mut self, now: Now) -> Option<Extent> {
+        if !self.passes.ready(now) {
+            return None;
+        }
+        let full = self.full.ready(now);
+        let extent = match self.suspects.pop_front() {
+            Some(suspect) => suspect,
+            None if self.all && full => Extent::All,
+            None if self.rest && full => Extent::Rest,
+            None if !self.links.is_empty() && self.storm_ends().is_none_or(|end| end <= now) => {
+                let stacks = self.known.stacks(self.links.iter().copied());
+                Extent::Links(stacks.into_iter().flatten().collect())
+            }
+            None => return None,
+        };
+        if matches!(extent, Extent::All | Extent::Rest) {
+            self.full.take(now);
+        }
+        self.passes.take(now);
+        Some(extent)
+    }
+
+    /// When the interfaces that wait may be looked at, where they are many.
+    fn storm_ends(&self) -> Option<Now> {
+        self.storm.due().filter(|_| self.links.len() > STORM)
+    }
+
+    /// When something of what waits for a look gets it.
+    fn turn(&self) -> Option<Now> {
+        let suspects = (!self.suspects.is_empty()).then_some(Now::ZERO);
+        let whole = (self.all || self.rest).then(|| self.full.opens());
+        let links = (!self.links.is_empty()).then(|| self.storm_ends().unwrap_or_default());
+        let first = [suspects, whole, links].into_iter().flatten().min()?;
+        Some(first.max(self.passes.opens()))
+    }
+
+    /// When [`Reconciler::poll`] has something to do at the latest, if nothing happens before.
+    pub fn wakes(&self) -> Option<Now> {
+        if self.under_way {
+            return None;
+        }
+        let waits = [
+            self.load.then_some(Now::ZERO),
+            self.touched.due(),
+            self.paused,
+            Some(self.next_full),
+            self.alone.wakes(),
+            self.unsettled.due(),
+        ];
+        let others = self
+            .later
+            .values()
+            .chain(self.failing.values().map(|(_, due)| due))
+            .copied();
+        let wake = waits.into_iter().flatten().chain(others).chain(self.turn()).min();
+        match self.blocked {
+            Some((_, until)) => wake.map(|wake| if self.load { wake } else { wake.max(until) }),
+            None => wake,
+        }
+    }
+
+    /// Interfaces wait for the rate of passes, or for more of them: what is told meanwhile may wait with
+    /// them.
+    pub fn waits_for_its_turn(&self, now: Now) -> bool {
+        let waits = !self.links.is_empty() && self.blocked.is_none();
+        waits && self.turn().is_some_and(|turn| turn > now)
+    }
+}
