@@ -148,12 +148,12 @@ def test_the_drop_in_survives_a_purge(scratch, converge):
 
 
 def test_a_look_waits_for_an_apply_that_is_at_work(scratch):
-    """The service may be at work when a run looks: that is no interrupted apply."""
+    """The service may be at work when a run looks: that is no interrupted apply. It has begun when its steps are journalled."""
     document = {"version": 1, "link": {"all": {"match": {"name": "[vw]*[0-9]"}, "mtu": 1400}}}
     script = f"""
         for i in $(seq 150); do echo "link add v$i type veth peer name w$i"; done | ip -batch -
         {scratch.netkeel()} apply -f host.json >/dev/null & at_work=$!
-        until journal=(/run/netkeel/netns/*/journal) && [ -s "${{journal[0]}}" ]; do kill -0 $at_work || exit; done
+        until journal=(/run/netkeel/netns/*/journal) && [ "$(wc -l <"${{journal[0]}}")" -ge 2 ]; do kill -0 $at_work || exit; done
         kill -STOP $at_work
         ./netkeel check -f host.json & looks=$!
         sleep 1
