@@ -12,7 +12,7 @@ use crate::plan::Extent;
 /// than the second.
 const STORM: usize = 16;
 const STORM_QUIET: Duration = Duration::from_millis(10);
-const STORM_LONGEST: Duration = Duration::from_millis(250);
+const STORM_LONGEST: Duration = Duration::from_millis(500);
 
 pub(super) fn storm() -> Lull {
     Lull::new(STORM_QUIET, STORM_LONGEST)
