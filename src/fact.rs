@@ -1,6 +1,7 @@
 //! One fact space: whatever kind a wish comes from, it lowers to wants on facts, and two wants on
 //! one fact that differ are the conflict.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{EntryName, ForeignRule};
 use crate::rpfilter::RpFilter;
+use crate::source::text::printable;
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::wireguard::copy;
 
@@ -278,11 +280,19 @@ impl Fact {
         }
     }
 
-    /// The value as people say it: `1 (strict)` for an rp_filter, else as it is.
+    /// The value as people say it: `1 (strict)` for an rp_filter, else as it is, with what a terminal
+    /// would act on spelled out.
     pub fn show(&self, value: Option<&Value>) -> String {
-        let Some(value) = value else {
-            return "absent".into();
-        };
+        match value {
+            None => "absent".into(),
+            Some(value) => match printable(&self.in_words(value)) {
+                Cow::Borrowed(words) => words.to_owned(),
+                Cow::Owned(words) => words,
+            },
+        }
+    }
+
+    fn in_words(&self, value: &Value) -> String {
         let rp_filter = match &self.object {
             Object::Link(_) => self.field == Field::RpFilter,
             Object::Sysctl(key) => matches!(
@@ -354,10 +364,15 @@ impl Field {
     }
 }
 
+/// A path as it is safe to print.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.object {
-            Object::File(path) => write!(f, "file {}", path.display()),
+            Object::File(path) => write!(f, "file {}", shown(path)),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
@@ -371,9 +386,9 @@ impl fmt::Display for Fact {
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Object::File(path) => write!(f, "file {}", path.display()),
-            Object::Plugin { file, kind } => write!(f, "cni {} {kind}", file.display()),
-            Object::Wireguard { copy, .. } => write!(f, "wireguard {}", copy.display()),
+            Object::File(path) => write!(f, "file {}", shown(path)),
+            Object::Plugin { file, kind } => write!(f, "cni {} {}", shown(file), printable(kind)),
+            Object::Wireguard { copy, .. } => write!(f, "wireguard {}", shown(copy)),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
             Object::Nflog(name) => write!(f, "nflog {name}"),

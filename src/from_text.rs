@@ -18,12 +18,26 @@ where
     T: FromStr<Err = Error>,
     D: Deserializer<'de>,
 {
-    deserializer.deserialize_str(Text(PhantomData))
+    deserialize_by(deserializer, str::parse)
 }
 
-struct Text<T>(PhantomData<T>);
+/// Reads a value from a string that is stored otherwise than people write it.
+///
+/// # Errors
+/// When it is no string, or not one that `read` takes.
+pub fn deserialize_by<'de, T, D>(
+    deserializer: D,
+    read: impl FnOnce(&str) -> Result<T, Error>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_str(Text(read, PhantomData))
+}
 
-impl<T: FromStr<Err = Error>> Visitor<'_> for Text<T> {
+struct Text<F, T>(F, PhantomData<T>);
+
+impl<F: FnOnce(&str) -> Result<T, Error>, T> Visitor<'_> for Text<F, T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,6 +45,6 @@ impl<T: FromStr<Err = Error>> Visitor<'_> for Text<T> {
     }
 
     fn visit_str<E: DeserializeError>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
+        (self.0)(text).map_err(E::custom)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::from_text;
+use crate::source::text::printable;
 
 /// Longest name in bytes: `IFNAMSIZ` (16, include/uapi/linux/if.h) less the terminating zero.
 pub const MAX: usize = 15;
@@ -62,12 +63,47 @@ impl LinkName {
         &self.0[..usize::from(self.0[MAX])]
     }
 
-    /// The name as people read it; bytes that are no text are escaped.
+    /// The name as text; bytes that are no text are escaped. It is not for a terminal, which would act
+    /// on some characters: shown, a name has those spelled out.
     pub fn as_text(&self) -> Cow<'_, str> {
         match std::str::from_utf8(self.as_bytes()) {
             Ok(name) => name.into(),
             Err(_) => self.as_bytes().escape_ascii().to_string().into(),
         }
+    }
+
+    /// The name as it is stored: text as it is, and a byte that is none as `/ff`. No name holds a `/`,
+    /// so that it is read back as the same.
+    pub fn stored(&self) -> Cow<'_, str> {
+        if let Ok(name) = std::str::from_utf8(self.as_bytes()) {
+            return name.into();
+        }
+        let mut out = String::new();
+        for chunk in self.as_bytes().utf8_chunks() {
+            out.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                out.push_str(&format!("/{byte:02x}"));
+            }
+        }
+        out.into()
+    }
+
+    /// Reads what [`LinkName::stored`] wrote.
+    fn from_stored(text: &str) -> Result<Self, Error> {
+        let mut pieces = text.split('/');
+        let mut name = pieces.next().unwrap_or_default().as_bytes().to_vec();
+        for piece in pieces {
+            let byte = piece
+                .get(..2)
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            let (Some(byte), Some(rest)) = (byte, piece.get(2..)) else {
+                // Whatever is wrong with it is said of the whole.
+                return LinkName::new(text.as_bytes());
+            };
+            name.push(byte);
+            name.extend_from_slice(rest.as_bytes());
+        }
+        LinkName::new(&name)
     }
 
     /// A number that sorts as the name does: no name holds a zero.
@@ -106,7 +142,10 @@ impl FromStr for LinkName {
 
 impl fmt::Display for LinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.as_text())
+        match self.as_text() {
+            Cow::Borrowed(name) => f.pad(&printable(name)),
+            Cow::Owned(escaped) => f.pad(&escaped),
+        }
     }
 }
 
@@ -118,24 +157,58 @@ impl fmt::Debug for LinkName {
 
 impl Serialize for LinkName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.as_text())
+        serializer.serialize_str(&self.stored())
     }
 }
 
 impl<'de> Deserialize<'de> for LinkName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text::deserialize(deserializer)
+        from_text::deserialize_by(deserializer, LinkName::from_stored)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn accepts_what_the_kernel_accepts() {
         for name in ["eth0", "eth0.100", "e[0]", "cali0123456789a", "*", "ü"] {
             assert_eq!(name.parse::<LinkName>().unwrap().to_string(), name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_stored_name_is_read_back_as_the_same(bytes in proptest::collection::vec(any::<u8>(), 1..=MAX)) {
+            if let Ok(name) = LinkName::new(&bytes) {
+                let stored = serde_json::to_string(&name).unwrap();
+                prop_assert_eq!(serde_json::from_str::<LinkName>(&stored).unwrap(), name);
+                prop_assert!(name.to_string().chars().all(|char| !char.is_control()));
+                if let Ok(text) = std::str::from_utf8(&bytes) {
+                    prop_assert_eq!(&*name.stored(), text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_no_other_name() {
+        let (bytes, text) = (
+            LinkName::new(b"\xff\xfe").unwrap(),
+            r"\xff\xfe".parse::<LinkName>().unwrap(),
+        );
+        assert_eq!((&*bytes.stored(), &*text.stored()), ("/ff/fe", r"\xff\xfe"));
+        for stored in [
+            "\"/f\"",
+            "\"eth/zz\"",
+            "\"/41bcdefghijklmnop\"",
+            "\"/2f\"",
+            "\"eth/\u{fc}\"",
+        ] {
+            assert!(serde_json::from_str::<LinkName>(stored).is_err(), "{stored}");
         }
     }
 

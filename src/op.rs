@@ -16,7 +16,7 @@ use crate::nflog::{EntryName, ForeignRule, Rules};
 use crate::snapshot::Sandbox;
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
-pub(crate) use command::Quoted;
+pub(crate) use command::{Name, Quoted};
 
 /// The interface an op is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

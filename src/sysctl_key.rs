@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fact::Field;
 use crate::from_text;
 use crate::link_name::LinkName;
+use crate::source::text::printable;
 
 /// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, also
 /// when its value stays (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
@@ -293,7 +294,7 @@ impl FromStr for SysctlKey {
 
 impl fmt::Display for SysctlKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.dotted())
+        f.write_str(&printable(&self.dotted()))
     }
 }
 
@@ -311,7 +312,14 @@ impl Serialize for SysctlKey {
 
 impl<'de> Deserialize<'de> for SysctlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text::deserialize(deserializer)
+        // A control character is refused in what people write, and an interface may bear one.
+        from_text::deserialize_by(deserializer, |text| match text.contains(char::is_control) {
+            true => {
+                text.replace(char::is_control, "_").parse::<SysctlKey>()?;
+                Ok(SysctlKey(text.into()))
+            }
+            false => text.parse(),
+        })
     }
 }
 

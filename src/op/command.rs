@@ -5,9 +5,11 @@ use std::fmt;
 use std::path::Path;
 
 use super::{Op, PodTarget, Target};
+use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{ForeignRule, TABLE, Verb};
 use crate::snapshot::Sandbox;
+use crate::source::text::{is_deceptive, printable};
 
 impl Op {
     /// The whole command, for a shell: shown, a file has its name only.
@@ -93,7 +95,8 @@ impl fmt::Display for InPod<'_> {
     }
 }
 
-/// A word quoted for a shell, where it needs to be.
+/// A word quoted for a shell, where it needs to be: as bash does it where a terminal would act on a
+/// character of it.
 pub(crate) struct Quoted<T>(
     /// The word.
     pub(crate) T,
@@ -111,23 +114,61 @@ impl<T: AsRef<str>> fmt::Display for Quoted<T> {
         };
         if !word.is_empty() && word.bytes().all(plain) {
             f.write_str(word)
-        } else {
+        } else if let Cow::Borrowed(_) = printable(word) {
             write!(f, "'{}'", word.replace('\'', r"'\''"))
+        } else {
+            in_bash(f, word.as_bytes())
+        }
+    }
+}
+
+/// `$'...'` of any bytes.
+fn in_bash(f: &mut fmt::Formatter<'_>, word: &[u8]) -> fmt::Result {
+    let by_number = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+        bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+    };
+    f.write_str("$'")?;
+    for chunk in word.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match char {
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                '\'' | '\\' => write!(f, "\\{char}")?,
+                char if is_deceptive(char) => by_number(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                char => write!(f, "{char}")?,
+            }
+        }
+        by_number(f, chunk.invalid())?;
+    }
+    f.write_str("'")
+}
+
+/// The name of an interface, quoted like a word.
+pub(crate) struct Name(
+    /// The name.
+    pub(crate) LinkName,
+);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_text() {
+            Cow::Borrowed(name) => Quoted(name).fmt(f),
+            Cow::Owned(_) => in_bash(f, self.0.as_bytes()),
         }
     }
 }
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn name(target: &Target) -> Quoted<Cow<'_, str>> {
-            Quoted(target.name.as_text())
+        fn name(target: &Target) -> Name {
+            Name(target.name)
         }
-        fn pod_name(pod: &PodTarget) -> Quoted<Cow<'_, str>> {
-            Quoted(pod.name.as_text())
+        fn pod_name(pod: &PodTarget) -> Name {
+            Name(pod.name)
         }
         match self {
-            Op::WriteFile { path, .. } => write!(f, "write {}", path.display()),
-            Op::RemoveFile { path } => write!(f, "rm {}", path.display()),
+            Op::WriteFile { path, .. } => write!(f, "write {}", Quoted(path.display().to_string())),
+            Op::RemoveFile { path } => write!(f, "rm {}", Quoted(path.display().to_string())),
             Op::SetPluginMtu {
                 path, plugin, mtu, ..
             } => {
@@ -296,6 +337,17 @@ mod tests {
                 target: target("eth0"),
                 alias: "it's up".into(),
             },
+            Op::SetAlias {
+                target: target("e\u{1b}[2J"),
+                alias: "it's\nü\\".into(),
+            },
+            Op::SetMtu {
+                target: Target {
+                    name: LinkName::new(b"veth\xff").unwrap(),
+                    ..target("eth0")
+                },
+                mtu: 1460,
+            },
             Op::WriteSysctl {
                 netns: Netns::CURRENT,
                 key: key("net.ipv4.tcp_rmem"),
@@ -332,6 +384,8 @@ mod tests {
         ip -n pod link set dev eth0 mtu 1460
         ip link set dev ipip0 up
         ip link set dev eth0 alias 'it'\''s up'
+        ip link set dev $'e\x1b[2J' alias $'it\'s\nü\\'
+        ip link set dev $'veth\xff' mtu 1460
         sysctl -w 'net.ipv4.tcp_rmem=4096 131072 6291456'
         ip netns exec pod sysctl -w net/ipv4/conf/eth0.100/rp_filter=1
         rm /etc/sysctl.d/90-netkeel.conf

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::paint::Paint;
 use super::utc::utc;
 use crate::explain::{Combined, Held, KeyExplained, LinkExplained, Live, Rule, Writer};
+use crate::source::text::printable;
 use crate::sysctl_d::{Answer, Fate, How, Mention, Outcome, Place};
 use crate::sysctl_key::SysctlKey;
 
@@ -52,7 +53,8 @@ pub fn link(explained: &LinkExplained, paint: Paint) -> String {
 
 /// One line with its label.
 fn row(out: &mut String, label: &str, text: impl std::fmt::Display) {
-    let _ = writeln!(out, "  {label:<10} {text}");
+    let text = text.to_string();
+    let _ = writeln!(out, "  {label:<10} {}", printable(&text));
 }
 
 fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
@@ -82,7 +84,7 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
     boot(out, explained, &answers.systemd, &answers.procps);
     later(out, explained, &answers.systemd, &answers.procps);
     if !answers.lines.is_empty() {
-        row(out, "lines", paint.dim("the weakest first"));
+        let _ = writeln!(out, "  {:<10} {}", "lines", paint.dim("the weakest first"));
     }
     for mention in &answers.lines {
         line(out, mention, paint);
@@ -269,7 +271,8 @@ fn named(place: &Place) -> String {
 
 fn line(out: &mut String, mention: &Mention, paint: Paint) {
     let own = if mention.netkeel { "  (netkeel's)" } else { "" };
-    let _ = writeln!(out, "    {}  {}{own}", named(&mention.place), mention.text);
+    let (place, text) = (named(&mention.place), printable(&mention.text));
+    let _ = writeln!(out, "    {}  {text}{own}", printable(&place));
     let mut fates = vec![fate(&mention.systemd)];
     if mention.procps != mention.systemd {
         fates = vec![
@@ -278,7 +281,7 @@ fn line(out: &mut String, mention: &Mention, paint: Paint) {
         ];
     }
     for fate in fates {
-        let _ = writeln!(out, "      {}", paint.dim(fate));
+        let _ = writeln!(out, "      {}", paint.dim(printable(&fate)));
     }
 }
 

@@ -91,7 +91,7 @@ fn fact(fact: &Fact) -> Json {
         Object::Plugin { file, kind } => ("cni", format!("{} {kind}", file.display())),
         Object::Wireguard { copy, .. } => ("wireguard", copy.display().to_string()),
         Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
-        Object::Link(name) => ("link", name.to_string()),
+        Object::Link(name) => ("link", name.stored().into_owned()),
         Object::Nflog(name) => ("nflog", name.to_string()),
         Object::LogGroup(group) => ("nflog-group", group.to_string()),
     };

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::count;
 use super::paint::Paint;
 use crate::pods::Pod;
+use crate::source::text::printable;
 
 /// A line for each pod, and one that counts them.
 pub fn table(pods: &[Pod], paint: Paint) -> String {
@@ -28,7 +29,7 @@ pub fn table(pods: &[Pod], paint: Paint) -> String {
             pod.pod_mtu.to_string(),
             pod.route_mtu.map_or("-".to_owned(), |mtu| mtu.to_string()),
             wanted,
-            pod.name.clone().or(pod.sandbox.clone()).unwrap_or("?".to_owned()),
+            printable(pod.name.as_deref().or(pod.sandbox.as_deref()).unwrap_or("?")).into_owned(),
             note,
         ]);
     }

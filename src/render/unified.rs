@@ -6,6 +6,8 @@ use std::ops::Range;
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::{DiffOp, DiffTag, group_diff_ops};
 
+use crate::source::text::printable;
+
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 3;
 
@@ -52,9 +54,10 @@ fn print(hunk: &[DiffOp], before: &[String], after: &[String], out: &mut String)
     let _ = writeln!(out, "@@ -{} +{} @@", place(&old), place(&new));
     let mut lines = |sign: char, of: &[String], range: Range<usize>| {
         for line in of.get(range).unwrap_or_default() {
-            let _ = write!(out, "{sign}{line}");
-            if !line.ends_with('\n') {
-                out.push_str("\n\\ No newline at end of file\n");
+            let text = line.strip_suffix('\n');
+            let _ = writeln!(out, "{sign}{}", shown(text.unwrap_or(line)));
+            if text.is_none() {
+                out.push_str("\\ No newline at end of file\n");
             }
         }
     };
@@ -67,6 +70,12 @@ fn print(hunk: &[DiffOp], before: &[String], after: &[String], out: &mut String)
             }
         }
     }
+}
+
+/// A line as it is safe to print.
+fn shown(line: &str) -> String {
+    let parts: Vec<_> = line.split('\t').map(printable).collect();
+    parts.join("\t")
 }
 
 /// Lines are counted from 1, and none stand after the line before them.

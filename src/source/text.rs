@@ -117,14 +117,15 @@ fn unprintable(char: char) -> bool {
 }
 
 /// Whether a terminal would act on the character, or show it in a misleading place.
-pub(super) fn is_deceptive(char: char) -> bool {
+pub fn is_deceptive(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The text as it is safe to print: what a terminal would act on is spelled out.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_deceptive) {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(plain) || !text.chars().any(is_deceptive) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::conditions::Conditions;
 use super::rules::{ICMP, ICMPV6, IPV4, IPV6};
 use crate::nflog::{Content, ForeignRule, Interfaces, Writer};
-use crate::op::Quoted;
+use crate::op::{Name, Quoted};
 
 /// Where a rule stands.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ fn text(writer: Writer, conditions: &Conditions) -> String {
     match conditions.interfaces() {
         Interfaces::All => {}
         Interfaces::Named(name) => {
-            let _ = write!(out, "-i {} ", Quoted(name.as_text()));
+            let _ = write!(out, "-i {} ", Name(name));
         }
         Interfaces::Prefix(prefix) => {
             let _ = write!(out, "-i {} ", Quoted(format!("{prefix}+")));
