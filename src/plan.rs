@@ -124,9 +124,9 @@ impl Step {
 }
 
 impl Plan {
-    /// Every wanted fact is as it is wanted.
+    /// Every wanted fact is known, and is as it is wanted.
     pub fn in_sync(&self) -> bool {
-        self.drift.is_empty() && self.steps.is_empty()
+        self.drift.is_empty() && self.steps.is_empty() && self.problems.is_empty()
     }
 
     /// Of interfaces it writes nothing but MTUs and settings of IPv4, and what it writes changes nothing
@@ -255,11 +255,7 @@ fn drift_of(
             Observed::Value(value) => Some(value),
             Observed::Absent => None,
             Observed::Unread => {
-                let why = "the snapshot does not hold it".to_owned();
-                problems.push(Problem {
-                    what: fact.to_string(),
-                    why,
-                });
+                problems.extend(host.unexplained(fact));
                 continue;
             }
         };

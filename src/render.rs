@@ -13,6 +13,9 @@ mod unified;
 pub mod utc;
 pub mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use crate::fact::{Object, Value};
 use crate::plan::{Drift, Plan};
 use unified::unified;

@@ -4,6 +4,7 @@
 mod lookup;
 pub mod model;
 mod pod;
+pub mod problem;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use lookup::Observed;
 pub use model::{Change, Model};
 pub use pod::{Keeper, PodEnd, PodRoute, Sandbox};
+pub use problem::Problem;
 pub use scope::{CniScope, Links, Scope};
 
 use crate::cni::Cni;
@@ -207,15 +209,6 @@ pub enum Support {
     },
     /// It cannot be told from here (no /lib/modules): making one will tell.
     Unknown,
-}
-
-/// Something that could not be read; it concerns one fact or a whole class of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Problem {
-    /// What was to be read.
-    pub what: String,
-    /// Why it could not be.
-    pub why: String,
 }
 
 impl Snapshot {

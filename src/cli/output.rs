@@ -4,11 +4,13 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::arguments::Output;
 use crate::error::{Diagnostics, Error};
+use crate::kernel::namespace;
 use crate::plan::Plan;
 use crate::render::paint::Paint;
 use crate::render::text::Of;
 use crate::render::{diff, json, markdown, text};
 use crate::snapshot::Problem;
+use crate::source::text::printable;
 use crate::source::{Sources, report};
 
 /// Prints a result. Nobody listening any more is no error.
@@ -32,9 +34,10 @@ pub fn say(message: &str) {
 /// Reports an error with its hints.
 pub fn error(error: &Error) {
     let paint = Paint(stderr_colour());
-    let mut message = format!("{} {}\n", paint.red("error:"), error.message);
+    let shown = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
+    let mut message = format!("{} {}\n", paint.red("error:"), shown(&error.message));
     for hint in &error.hints {
-        message.push_str(&format!("  help: {hint}\n"));
+        message.push_str(&format!("  help: {}\n", shown(hint)));
     }
     say(&message);
 }
@@ -51,6 +54,15 @@ pub fn problems(problems: &[Problem]) {
             crate::error::ErrorKind::Unreadable,
             format!("{}: {}", problem.what, problem.why),
         ));
+    }
+}
+
+/// Which host a plan is for that was made here.
+pub fn here() -> Of {
+    if namespace::is_of_a_host() {
+        Of::Here
+    } else {
+        Of::Namespace
     }
 }
 

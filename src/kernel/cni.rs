@@ -15,7 +15,7 @@ use crate::cni::{Cni, Configuration, Reading, Runtime};
 use crate::error::{Error, ErrorKind};
 use crate::fact::Value;
 use crate::selector::Glob;
-use crate::snapshot::{CniScope, Problem};
+use crate::snapshot::{CniScope, Problem, problem};
 
 /// Where containerd is configured: its own place first, then those of distributions that bring it
 /// along.
@@ -67,7 +67,7 @@ pub(super) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
                 cni.files.insert(path, found);
             }
             Err(error) => problems.push(Problem {
-                what: format!("the CNI configuration {}", path.display()),
+                what: problem::configuration(&path),
                 why: error.message,
             }),
         }

@@ -26,7 +26,7 @@ use crate::fact::Fact;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot};
+use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot, problem};
 use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
@@ -122,9 +122,9 @@ impl Live {
             link.secondary.clear();
             link.pod = None;
         }
-        for (asked, family, name) in [
-            (scope.families.ipv4, libc::AF_INET, "IPv4"),
-            (scope.families.ipv6, libc::AF_INET6, "IPv6"),
+        for (asked, family, what) in [
+            (scope.families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
+            (scope.families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
         ] {
             if asked && let Err(refusal) = self.read_addresses(family, &mut rows) {
                 // Not read is not "none": the family is taken back.
@@ -133,7 +133,7 @@ impl Live {
                     _ => snapshot.families.ipv6 = false,
                 }
                 snapshot.problems.push(Problem {
-                    what: format!("the {name} addresses"),
+                    what: what.to_owned(),
                     why: Error::from(refusal).message,
                 });
             }
@@ -283,7 +283,7 @@ impl Live {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),
                 Err(error) => snapshot.problems.push(Problem {
-                    what: "what is handed to NFLOG groups".into(),
+                    what: problem::NFLOG.into(),
                     why: match error.kind {
                         ErrorKind::Permission => format!("{}; it needs CAP_NET_ADMIN", error.message),
                         _ => error.message,

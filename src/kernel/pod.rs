@@ -22,7 +22,7 @@ use super::refusal::error;
 use super::{address, ioctl};
 use crate::error::{Error, ErrorKind};
 use crate::op::PodTarget;
-use crate::snapshot::{Keeper, PodEnd, Problem, Sandbox};
+use crate::snapshot::{Keeper, PodEnd, Problem, Sandbox, problem};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
 /// cannot be read stays without, and is a problem.
@@ -53,7 +53,7 @@ pub(super) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
                     link.pod = Some(Box::new(end));
                 }
                 Err(why) => problems.push(Problem {
-                    what: format!("the pod's end of {name}"),
+                    what: problem::pod_end(*name),
                     why,
                 }),
             }

@@ -86,11 +86,7 @@ impl Goal for Kept<'_> {
             if host.get(fact) != Observed::Unread {
                 return true;
             }
-            let what = fact.to_string();
-            if !problems.iter().any(|problem| problem.what == what) {
-                let why = "the snapshot does not hold it".to_owned();
-                problems.push(Problem { what, why });
-            }
+            problems.extend(host.unexplained(fact));
             false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();

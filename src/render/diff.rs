@@ -1,17 +1,29 @@
 //! A plan as a unified diff: a file as itself, every other object as one file of `field: value`.
 
+use std::fmt::Write as _;
+
 use super::{by_object, file_text, unified};
 use crate::fact::{Field, Object, Value};
 use crate::plan::{Drift, Plan};
+use crate::source::text::printable;
 
-/// The diff; empty when nothing differs.
+/// The diff; empty when nothing differs and everything could be read.
 pub fn plan(plan: &Plan) -> String {
     let mut out = String::new();
+    // What stands before the first file is a comment to whoever reads a diff.
+    for problem in &plan.problems {
+        let _ = writeln!(
+            out,
+            "# could not be read: {}: {}",
+            printable(&problem.what),
+            printable(&problem.why)
+        );
+    }
     for (object, drift) in by_object(plan) {
         let content = drift.iter().find(|drift| drift.fact.field == Field::Content);
         out.push_str(&match (object, content) {
             (Object::File(path), Some(drift)) => {
-                let name = path.display().to_string();
+                let name = printable(&path.display().to_string()).into_owned();
                 unified(
                     file_text(&drift.observed),
                     file_text(&drift.desired),

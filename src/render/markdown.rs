@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::diff;
 use super::text::{Of, subjects, summary};
 use crate::plan::{Drift, Plan};
+use crate::source::text::printable;
 use crate::source::{Locator, Sources};
 
 /// Rows beyond this are counted, not shown: reviews cut long comments off.
@@ -47,6 +48,14 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
             escaped(&step.undo.loses.join("; "))
         );
     }
+    for problem in &plan.problems {
+        let _ = writeln!(
+            out,
+            "\n- **could not be read** {}: {}",
+            escaped(&problem.what),
+            escaped(&problem.why)
+        );
+    }
     for finding in &plan.findings {
         let _ = writeln!(
             out,
@@ -72,12 +81,11 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
 /// Text inside a table cell or a sentence.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' => out.extend(['\\', c]),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
+    for c in printable(text).chars() {
+        if matches!(c, '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']') {
+            out.push('\\');
         }
+        out.push(c);
     }
     out
 }

@@ -10,6 +10,7 @@ use crate::finding::{Finding, Severity};
 use crate::netns::Netns;
 use crate::nflog::NONE;
 use crate::plan::{Drift, Plan, Step};
+use crate::source::text::printable;
 use crate::source::{Locator, Sources, Span};
 
 /// How to show a plan.
@@ -29,6 +30,8 @@ pub enum Of {
     /// The one that runs netkeel.
     #[default]
     Here,
+    /// Not that one: netkeel was started in another network namespace.
+    Namespace,
     /// The one that a saved snapshot shows.
     Snapshot,
 }
@@ -37,7 +40,8 @@ impl Of {
     /// The place in brackets: `this host`, `netns pod`, `saved snapshot`.
     fn place(self, netns: &Netns) -> String {
         match (self, netns.name()) {
-            (Of::Here, _) => netns.to_string(),
+            (Of::Namespace, None) => "this network namespace, which is not the host's".to_owned(),
+            (Of::Here | Of::Namespace, _) => netns.to_string(),
             (Of::Snapshot, Some(_)) => format!("saved snapshot, {netns}"),
             (Of::Snapshot, None) => "saved snapshot".to_owned(),
         }
@@ -147,6 +151,13 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         0 => String::new(),
         number => format!("; {}", count(number, "finding")),
     };
+    if plan.drift.is_empty() && !plan.problems.is_empty() {
+        return format!(
+            "Unknown: {}; in what could be, of {}, nothing differs ({place}){notes}.",
+            unread(plan),
+            count(plan.wanted, "declared fact"),
+        );
+    }
     if plan.in_sync() {
         return format!(
             "In sync: {} as declared ({place}){notes}.",
@@ -164,12 +175,20 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     } else {
         format!("{inexact} without exact undo")
     };
+    let notes = match plan.problems.len() {
+        0 => notes,
+        _ => format!("{notes}; {}", unread(plan)),
+    };
     format!(
         "Drift: {}, on {} ({place}); {}, {undo}{notes}.",
         facts(plan),
         count(objects, "object"),
         count(plan.steps.len(), "write"),
     )
+}
+
+fn unread(plan: &Plan) -> String {
+    format!("{} could not be read", count(plan.problems.len(), "thing"))
 }
 
 /// How many of the declared facts differ, and how many others are to be given back.
@@ -234,7 +253,7 @@ fn lossy(plan: &Plan, paint: Paint) -> String {
         };
         let _ = writeln!(out, "{} {}{permitted}", paint.red(format!("{word}:")), step.op);
         for lost in &step.undo.loses {
-            let _ = writeln!(out, "  loses {lost}");
+            let _ = writeln!(out, "  loses {}", printable(lost));
         }
     }
     if !out.is_empty() {
@@ -253,8 +272,9 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
             Severity::Warning => paint.yellow(head),
             Severity::Note => paint.bold(head),
         };
-        let _ = writeln!(out, "{head} {}: {}", subjects(&finding.subjects), finding.message);
-        let _ = writeln!(out, "  {}", paint.dim(&finding.remedy));
+        let (subjects, message) = (subjects(&finding.subjects), printable(&finding.message));
+        let _ = writeln!(out, "{head} {}: {message}", printable(&subjects));
+        let _ = writeln!(out, "  {}", paint.dim(printable(&finding.remedy)));
     }
     if !out.is_empty() {
         out.push('\n');

@@ -3,6 +3,7 @@
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::nflog;
+use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 
@@ -71,6 +72,26 @@ impl Snapshot {
                 None => Observed::Absent,
             },
         }
+    }
+
+    /// What is to be said of a fact that was not read: nothing where a problem of the look says it
+    /// already.
+    pub fn unexplained(&self, fact: &Fact) -> Option<Problem> {
+        let what = match (&fact.object, fact.field) {
+            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => IPV4_ADDRESSES.to_owned(),
+            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => IPV6_ADDRESSES.to_owned(),
+            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
+                pod_end(*name)
+            }
+            (Object::Nflog(_) | Object::LogGroup(_), _) => NFLOG.to_owned(),
+            (Object::Plugin { file, .. }, _) => configuration(file),
+            _ => fact.to_string(),
+        };
+        let told = self.problems.iter().any(|problem| problem.what == what);
+        (!told).then(|| Problem {
+            what: fact.to_string(),
+            why: "the snapshot does not hold it".to_owned(),
+        })
     }
 
     /// A sysctl as a number; none when it is not there, was not read or is not a number.

@@ -105,7 +105,7 @@ plan:
   type: dict
   contains:
     in_sync:
-      description: Whether nothing differed.
+      description: Whether everything could be read and nothing differed.
       type: bool
       returned: success
     drift:

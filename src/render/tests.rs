@@ -1,0 +1,143 @@
+//! What holds of every way to show a plan.
+
+use super::text::{Of, Style};
+use super::*;
+use crate::document::Document;
+use crate::error::Diagnostics;
+use crate::netns::Netns;
+use crate::persist;
+use crate::snapshot::{File, Link, Problem, Snapshot};
+use crate::source::Sources;
+
+/// A plan in each of the ways that people read.
+fn shown(text: &str, host: &Snapshot) -> [String; 3] {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+    let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let plan = crate::plan::plan(&document, host).unwrap();
+    let style = Style {
+        colour: false,
+        commands: true,
+        of: Of::Here,
+    };
+    [
+        text::plan(&plan, &sources, style),
+        diff::plan(&plan),
+        markdown::plan(&plan, &sources, Of::Here),
+    ]
+}
+
+fn host(links: &[(&str, &str)]) -> Snapshot {
+    let mut host = Snapshot::empty(Netns::CURRENT);
+    for (number, (name, alias)) in links.iter().enumerate() {
+        let link = Link {
+            index: number as u32 + 1,
+            mtu: 1500,
+            alias: Some((*alias).into()),
+            rp_filter: Some(0),
+            ..Link::default()
+        };
+        host.links.insert(name.parse().unwrap(), link);
+    }
+    host
+}
+
+#[test]
+fn what_was_observed_cannot_write_to_the_terminal_or_forge_a_line() {
+    let evil = "e\u{1b}[2J\u{202e}";
+    let mut host = host(&[(evil, "up\n  link lo\n`````\n+mtu: 9\u{9b}1m")]);
+    let file = File {
+        content: "# \u{1b}]0;t\u{7}\ttab\r\nlast".into(),
+        mode: 0o644,
+    };
+    host.files.insert(persist::path("default"), Some(file));
+    host.sysctls.insert(
+        "net.ipv4.tcp_ecn".parse().unwrap(),
+        crate::snapshot::Reading::Absent,
+    );
+    let text = "version: 1\nlink: { all: { match: { name: \"e*\" }, mtu: 1400, alias: ours, rp_filter: strict } }\nsysctl: { net.ipv4.conf.all.rp_filter: 0 }\n";
+    let key = "net.ipv4.conf.all.rp_filter".parse().unwrap();
+    let reading = crate::snapshot::Reading::Value {
+        value: "1\u{1b}c".into(),
+        writable: true,
+    };
+    host.sysctls.insert(key, reading);
+    for shown in shown(text, &host) {
+        let harmless = |char: char| matches!(char, '\n' | '\t') || !crate::source::text::is_deceptive(char);
+        assert!(shown.chars().all(harmless), "{shown:?}");
+        assert!(!shown.lines().any(|line| line.trim() == "link lo"), "{shown}");
+        assert!(
+            shown.contains(r"e\u{1b}[2J") || shown.contains(r"e\\u{1b}\[2J"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_not_in_sync() {
+    let mut host = host(&[("eth0", "")]);
+    host.problems.push(Problem {
+        what: "file /etc/sysctl.d/90-netkeel.conf".into(),
+        why: "it is not UTF-8 text".into(),
+    });
+    host.sysctls.insert(
+        "net.ipv4.tcp_ecn".parse().unwrap(),
+        crate::snapshot::Reading::Value {
+            value: "1".into(),
+            writable: true,
+        },
+    );
+    let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
+    insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
+    Unknown: 1 thing could not be read; in what could be, of 2 declared facts, nothing differs (this host).
+    ---
+    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    ---
+    ### netkeel plan
+
+    Unknown: 1 thing could not be read; in what could be, of 2 declared facts, nothing differs (this host).
+
+    - **could not be read** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    "#);
+    let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 2 }\n";
+    insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
+      sysctl net.ipv4.tcp_ecn
+        ~ value  1 -> 2                        a.yaml:2:29
+
+    Commands
+      sysctl -w net.ipv4.tcp_ecn=2
+
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 thing could not be read.
+    ---
+    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    --- observed sysctl net.ipv4.tcp_ecn
+    +++ desired sysctl net.ipv4.tcp_ecn
+    @@ -1 +1 @@
+    -value: 1
+    +value: 2
+    ---
+    ### netkeel plan
+
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 thing could not be read.
+
+    | object | field | observed | desired | declared at |
+    |---|---|---|---|---|
+    | sysctl net.ipv4.tcp\_ecn | value | 1 | 2 | a.yaml:2:29 |
+
+    - **could not be read** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+
+    <details><summary>diff</summary>
+
+    `````diff
+    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    --- observed sysctl net.ipv4.tcp_ecn
+    +++ desired sysctl net.ipv4.tcp_ecn
+    @@ -1 +1 @@
+    -value: 1
+    +value: 2
+    `````
+
+    </details>
+    "#);
+}
