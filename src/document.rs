@@ -42,6 +42,8 @@ pub struct Document {
     pub hash: String,
     /// The drop-in that makes sysctls hold at boot, when there is to be one.
     pub drop_in: Option<String>,
+    /// Where it asks for the drop-in in so many words.
+    persist: Option<Span>,
     /// What leaves the document is put back as it was found.
     pub prune: bool,
     /// Findings that are known and accepted, each with the reason.
@@ -89,7 +91,7 @@ const GENERAL: [Field; 7] = [
         name: "persist",
         shape: Shape::Switch,
         required: false,
-        doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes, and no with --netns.",
+        doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes; in a network namespace that is not the host's, no, and yes is an error.",
     },
     Field {
         name: "prune",
@@ -229,6 +231,7 @@ impl Document {
                 canonical: String::new(),
                 hash: String::new(),
                 drop_in: None,
+                persist: None,
                 prune: false,
                 allowed: BTreeMap::new(),
                 limits: Limits::default(),
@@ -270,7 +273,9 @@ impl Document {
             max_matches: limit("max_matches"),
         };
         let prune = switch("prune").unwrap_or(false);
-        let persist = switch("persist").unwrap_or(true) && netns == Netns::CURRENT;
+        let persist = switch("persist").unwrap_or(true);
+        let asked = whole.get("persist").filter(|node| node.switch() == Some(true));
+        let asked = asked.map(|node| node.span);
         let settings: Vec<(SysctlKey, String)> =
             sections.iter().flat_map(|section| section.persistent()).collect();
         let drop_in = (persist && !settings.is_empty())
@@ -280,12 +285,14 @@ impl Document {
             diagnostics.add(span, "", error.message);
             None
         });
-        Document {
+        let elsewhere = !netns.is_current();
+        let mut document = Document {
             owner,
             netns,
             canonical,
             hash,
             drop_in,
+            persist: asked,
             prune,
             allowed,
             limits,
@@ -293,6 +300,28 @@ impl Document {
             replicate,
             sections,
             span,
+        };
+        if elsewhere {
+            document.is_not_the_hosts(diagnostics);
+        }
+        document
+    }
+
+    /// It is for a network namespace that is not the host's: nothing of it is to hold when the host
+    /// boots.
+    pub fn is_not_the_hosts(&mut self, diagnostics: &mut Diagnostics) {
+        self.drop_in = None;
+        if let Some(span) = self.persist.take() {
+            let message = match self.netns.name() {
+                Some(netns) => format!(
+                    "nothing makes the network namespace {netns} at boot, so that its sysctls could hold then"
+                ),
+                None => "this is not the network namespace of the host, whose /etc/sysctl.d holds at boot"
+                    .to_owned(),
+            };
+            diagnostics
+                .add(span, "persist", message)
+                .hint("leave it out: it means no here, and yes on the host");
         }
     }
 

@@ -227,6 +227,34 @@ fn for_the_host_a_drop_in_makes_sysctls_hold_at_boot() {
     );
 }
 
+/// As `ip netns exec` leaves a process: in another network, and with the host's /etc.
+#[test]
+fn in_another_network_with_the_hosts_etc_nothing_is_to_hold_at_boot() {
+    let document = "version: 1\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
+    let asking = "version: 1\npersist: yes\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
+    let scratch = Scratch::new(&[("host.yaml", document), ("boot.yaml", asking)]);
+    // A host of its own, whose PID 1 is the shell.
+    let script = format!(
+        "for directory in /etc/sysctl.d /run /var/lib; do mount -t tmpfs tmpfs $directory; done\n\
+         unshare --net sh -ec '{0} apply -f host.yaml > applied; {0} check -f host.yaml; ! {0} check -f boot.yaml 2>&1'\n\
+         ls /etc/sysctl.d",
+        run::PROGRAM
+    );
+    let host = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-ec", &script];
+    let done = scratch.command("unshare", &host);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!done.stdout.contains("90-netkeel.conf"), "{done:?}");
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "In sync: 1 fact as declared (this network namespace, which is not the host's).",
+            "error: this is not the network namespace of the host, whose /etc/sysctl.d holds at boot"
+        ],
+        "{done:?}"
+    );
+}
+
 #[test]
 fn a_usage_error_exits_with_1_for_2_would_read_as_drift() {
     let wrong: [&[&str]; 9] = [

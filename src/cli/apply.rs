@@ -16,7 +16,6 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
 use crate::plan::{Declared, Goal};
-use crate::render::text::Of;
 use crate::render::{count, json};
 use crate::saved_plan::{Exactly, SavedPlan};
 use crate::source::Sources;
@@ -172,7 +171,7 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result
     if arguments.output == Output::Json {
         output::print(&output::pretty(&json::applied(applied, sources)))?;
     } else {
-        output::plan(&applied.plan, sources, arguments.output, false, Of::Here)?;
+        output::plan(&applied.plan, sources, arguments.output, false, output::here())?;
         if let (Some(within), true) = (arguments.confirm_within, applied.done > 0) {
             output::say(&format!(
                 "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"

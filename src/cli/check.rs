@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     if !arguments.quiet {
-        output::print(&format!("{}\n", text::summary(&plan, text::Of::Here)))?;
+        output::print(&format!("{}\n", text::summary(&plan, output::here())))?;
     }
     output::problems(&plan.problems);
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {

@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let of = match saved {
         Some(_) => Of::Snapshot,
-        None => Of::Here,
+        None => output::here(),
     };
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.

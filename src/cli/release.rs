@@ -11,7 +11,6 @@ use crate::error::Error;
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Goal, Release};
 use crate::render::count;
-use crate::render::text::Of;
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
 
@@ -60,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, Of::Here)?,
+            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, output::here())?,
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -83,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     watch.clear();
     match outcome {
         Ok(released) => {
-            output::plan(&released.plan, &sources, Output::Text, false, Of::Here)?;
+            output::plan(&released.plan, &sources, Output::Text, false, output::here())?;
             let (facts, writes) = (
                 count(released.plan.released.len(), "fact"),
                 count(released.done, "write"),

@@ -10,6 +10,7 @@ use super::picture::PausePicture;
 use super::service::Service;
 use crate::document::Document;
 use crate::error::Diagnostics;
+use crate::kernel::namespace;
 use crate::netns::Netns;
 use crate::reconcile::Event;
 use crate::source::Sources;
@@ -141,7 +142,10 @@ pub(super) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
     let text = store.last_good().ok()??;
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
-    let document = Document::read(vec![node], netns.clone(), &mut diagnostics);
+    let mut document = Document::read(vec![node], netns.clone(), &mut diagnostics);
+    if netns.is_current() && !namespace::is_of_a_host() {
+        document.is_not_the_hosts(&mut diagnostics);
+    }
     diagnostics.is_empty().then_some(document)
 }
 

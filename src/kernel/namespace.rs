@@ -1,6 +1,8 @@
 //! Which namespace this is, so that state kept for one is never taken for another's.
 
+use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -37,6 +39,22 @@ pub fn identify(of: &Netns) -> Result<Identity, Error> {
             Err(errno) => Err(error(errno).context("asking for the cookie of the network namespace")),
         },
     })?
+}
+
+/// Whether this process is where /etc/sysctl.d belongs: in the network namespace that PID 1 lives in,
+/// or where another /etc/sysctl.d than PID 1's is mounted, as it is on a host for a test. `ip netns
+/// exec` leaves a process with the host's. Who may not look at PID 1 writes nothing there either.
+pub fn is_of_a_host() -> bool {
+    netns::is_initial().unwrap_or(true) || has_an_etc_of_its_own().unwrap_or(false)
+}
+
+fn has_an_etc_of_its_own() -> Option<bool> {
+    let id = |path: &str| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let there = |path: &&str| fs::metadata(*path).is_ok();
+    let here = ["/etc/sysctl.d", "/etc"].into_iter().find(there)?;
+    // PID 1 itself must be seen, to tell that it has no such directory.
+    fs::metadata("/proc/1/root/.").ok()?;
+    Some(id(here)? != id(&format!("/proc/1/root{here}")).unwrap_or_default())
 }
 
 /// Whether a namespace is the one that the kernel made first, asked in a way that a container with
