@@ -14,7 +14,7 @@ use crate::resource::mtu::{MTU, Wanted};
 use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::selector;
-use crate::snapshot::{Scope, Snapshot, Support};
+use crate::snapshot::{Link, Scope, Snapshot, Support};
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
@@ -349,6 +349,17 @@ impl Tunnel {
             return false;
         }
         if let (false, Some(link)) = (in_place, existing) {
+            if let Some(why) = self.not_to_be_deleted(link) {
+                let message = format!(
+                    "{name} is there as {}, and to make the tunnel it would have to be deleted: {why}",
+                    link.kind_name()
+                );
+                wants
+                    .diagnostics
+                    .add(self.span, path, message)
+                    .hint("choose another name, as ipip0 or ipip60");
+                return false;
+            }
             let external = if link.external { " external" } else { "" };
             let message = format!(
                 "is there as {}{external}, not as {mode} external: it must be deleted and made again",
@@ -362,5 +373,26 @@ impl Tunnel {
             );
         }
         true
+    }
+
+    /// Why a device of its name is not deleted to make room for it.
+    fn not_to_be_deleted(&self, link: &Link) -> Option<String> {
+        /// Tunnels of a point to a point, which bear nothing but their configuration.
+        const TUNNELS: &[&str] = &[
+            "ipip",
+            "ip6tnl",
+            "sit",
+            "gre",
+            "gretap",
+            "ip6gre",
+            "ip6gretap",
+            "vti",
+            "vti6",
+        ];
+        if let Some(keeper) = selector::keeper(&self.name.as_text()) {
+            return Some(format!("{keeper} keeps it"));
+        }
+        let is_tunnel = TUNNELS.contains(&link.kind_name());
+        (!is_tunnel).then(|| "netkeel deletes tunnels only".to_owned())
     }
 }
