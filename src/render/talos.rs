@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 
 use super::yaml;
 use crate::document::Document;
+use crate::resource::sysctl::value;
 use crate::source::talos::version::{self, Version};
 use crate::source::talos::{DIRECTORY, KUBESPAN, SERVICE, TUNNEL_INTERFACE};
 use crate::source::{Data, Entry, Node};
+use crate::sysctl_key::SysctlKey;
 use node::{list, map, of, of_canonical, quoted, word};
 
 /// A document, divided.
@@ -281,10 +283,9 @@ impl Divided {
 
 /// Talos takes text: a vector as /proc/sys has it, a yes or no as a number.
 fn sysctl(entry: &Entry) -> Entry {
-    let value = match &entry.value.data {
-        Data::Bool(value) => i64::from(*value).to_string(),
-        _ => entry.value.vector().unwrap_or_default(),
-    };
+    let key = entry.key.parse::<SysctlKey>();
+    let value = key.ok().and_then(|key| value(&key, &entry.value));
+    let value = value.unwrap_or_default();
     Entry {
         value: quoted(&value),
         ..entry.clone()

@@ -9,6 +9,7 @@ use crate::resource::{Context, Section};
 use crate::rpfilter;
 use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Observed, Reading, Scope, Snapshot};
+use crate::source::node::boolean_word;
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
@@ -59,7 +60,10 @@ impl super::Kind for Kind {
             entries: Vec::new(),
         };
         for entry in entries.entries() {
-            let (Ok(key), Some(value)) = (entry.key.parse::<SysctlKey>(), entry.value.vector()) else {
+            let Ok(key) = entry.key.parse::<SysctlKey>() else {
+                continue;
+            };
+            let Some(value) = value(&key, &entry.value) else {
                 continue;
             };
             let path = Path::of(&["sysctl", &entry.key]);
@@ -99,7 +103,7 @@ impl super::Kind for Kind {
                         path,
                         format!("{} is no value of rp_filter", quoted(&value)),
                     )
-                    .hint("0 is off, 1 is strict, 2 is loose");
+                    .hint("it is off, strict or loose, or as a number 0, 1 or 2");
                 continue;
             }
             sysctls.entries.push(Entry {
@@ -117,6 +121,22 @@ impl super::Kind for Kind {
     }
 }
 
+/// The value as the kernel takes it: words where a setting has some, a yes or no as a number.
+pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
+    if is_rp_filter(key)
+        && let Some(mode) = node.choice(rpfilter::WORDS)
+    {
+        return Some(mode.to_string());
+    }
+    let value = node.vector()?;
+    // No setting of the network has a word of these for a value; elsewhere one does
+    // (kernel.printk_devkmsg).
+    match boolean_word(&value).filter(|_| key.path().starts_with("net/")) {
+        Some(switch) => Some(i64::from(switch).to_string()),
+        None => Some(value),
+    }
+}
+
 fn is_rp_filter(key: &SysctlKey) -> bool {
     matches!(
         key.per_interface(),
@@ -127,6 +147,38 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
             ..
         })
     )
+}
+
+/// Why a value cannot hold where another one stands now: the kernel would refuse it, or keep it in
+/// another spelling.
+fn unlike(value: &str, found: &Value) -> Option<String> {
+    let number = |word: &&str| word.parse::<i64>().is_ok();
+    let found = found.to_string();
+    let found: Vec<&str> = found.split_ascii_whitespace().collect();
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    if found.is_empty() || !found.iter().all(|word| number(&word)) {
+        return None;
+    }
+    // Others than these a setting may take that happens to be a number now.
+    let padded = |word: &&&str| {
+        word.parse::<i64>()
+            .is_ok_and(|number| number.to_string() != **word)
+    };
+    if let Some(word) = words.iter().find(padded) {
+        let number: i64 = word.parse().ok()?;
+        return Some(format!(
+            "takes a number as the kernel writes it, {number} and not `{word}`"
+        ));
+    }
+    let same = found.len() == words.len();
+    let vector = found.len() > 1 && words.iter().all(|word| number(&word));
+    (vector && !same).then(|| {
+        format!(
+            "has {} values, which are given together, not {}",
+            found.len(),
+            words.len()
+        )
+    })
 }
 
 impl Section for Sysctls {
@@ -153,6 +205,16 @@ impl Section for Sysctls {
                         ("ipv6", "disable_ipv6") => scope.families.ipv6 = true,
                         _ => {}
                     }
+                }
+                Some(PerInterface {
+                    family: "ipv4",
+                    table: "conf",
+                    slot: Slot::All | Slot::Default,
+                    leaf: "rp_filter",
+                }) => {
+                    // Whoever has one of them decides on interfaces that nobody names.
+                    scope.sysctls.extend(entry.key.in_slot("all"));
+                    scope.families.ipv4 = true;
                 }
                 Some(PerInterface {
                     family: "ipv4",
@@ -184,6 +246,15 @@ impl Section for Sysctls {
                 },
                 _ => Value::Text(entry.value.as_str().into()),
             };
+            if let Some(why) = host
+                .get(&fact)
+                .value()
+                .and_then(|found| unlike(&entry.value, &found))
+            {
+                let message = format!("{} {why}", entry.key);
+                wants.diagnostics.add(entry.span, path, message);
+                continue;
+            }
             let writable = !matches!(
                 host.sysctls.get(&entry.key),
                 Some(Reading::Value { writable: false, .. })
