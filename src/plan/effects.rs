@@ -1,7 +1,7 @@
 //! What a plan comes to that its document does not say: values without effect, and facts that
 //! change beside those that were named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
@@ -9,8 +9,9 @@ use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::rpfilter::{Decider, Effective, RpFilter, Verdict, effective};
 use crate::snapshot::model::IPV6_MIN_MTU;
-use crate::snapshot::{Change, Snapshot};
+use crate::snapshot::{Change, Link, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot};
+use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
 
 /// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
@@ -18,7 +19,7 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    for fact in judged(wants) {
+    for fact in judged(host, wants) {
         let Object::Link(name) = &fact.object else {
             continue;
         };
@@ -47,11 +48,30 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     }
 }
 
-/// The wanted facts that reverse path filtering is judged for.
-fn judged(wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item = &Fact> {
-    wants
-        .keys()
-        .filter(|fact| matches!(fact.field, Field::RpFilter | Field::Kind))
+/// The facts that reverse path filtering is judged for: those that are wanted, and where the document
+/// has `all` or `default` in its hands, every tunnel that takes packets of any sender.
+fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> BTreeSet<Fact> {
+    let is_wanted = |fact: &&Fact| matches!(fact.field, Field::RpFilter | Field::Kind);
+    let mut judged: BTreeSet<Fact> = wants.keys().filter(is_wanted).cloned().collect();
+    if decides_for_all(wants) {
+        let tunnels = host
+            .links
+            .iter()
+            .filter(|(_, link)| link.external && TunnelMode::from_word(link.kind_name()).is_some());
+        judged.extend(tunnels.map(|(name, _)| Fact::link(&host.netns, *name, Field::Kind)));
+    }
+    judged
+}
+
+/// Whether rp_filter of `all` or of `default` is wanted.
+fn decides_for_all(wants: &BTreeMap<Fact, Want>) -> bool {
+    wants.keys().any(|fact| match &fact.object {
+        Object::Sysctl(key) => matches!(
+            key.path(),
+            "net/ipv4/conf/all/rp_filter" | "net/ipv4/conf/default/rp_filter"
+        ),
+        _ => false,
+    })
 }
 
 /// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
@@ -66,7 +86,10 @@ pub(super) fn judge_now(
     let (Some(all), Some(all_after)) = (all_of(host), all_of(after)) else {
         return;
     };
-    for fact in judged(wants) {
+    if decides_for_all(wants) {
+        become_loose(host, after, (all, all_after), wants, findings);
+    }
+    for fact in judged(after, wants) {
         let Object::Link(name) = &fact.object else {
             continue;
         };
@@ -99,6 +122,45 @@ pub(super) fn judge_now(
     }
 }
 
+/// Tells of interfaces that nobody named, and on which the plan makes reverse path filtering loose while
+/// they have no address. One that is down, or a port, receives no packets of its own.
+fn become_loose(
+    host: &Snapshot,
+    after: &Snapshot,
+    (all, all_after): (i64, i64),
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
+    let verdict = |all: i64, link: &Link, host: &Snapshot| {
+        let own = link.rp_filter?.into();
+        Some(effective(all, own, link.has_ipv4() || !host.families.ipv4).verdict)
+    };
+    for (name, link) in after
+        .links
+        .iter()
+        .filter(|(_, link)| link.up && link.master.is_none())
+    {
+        let wanted = wants.contains_key(&Fact::link(&after.netns, *name, Field::RpFilter));
+        let before = host.links.get(name).and_then(|link| verdict(all, link, host));
+        let then = verdict(all_after, link, after);
+        if !wanted
+            && then == Some(Verdict::DropNoAddress)
+            && before.is_some_and(|before| Some(before) != then)
+        {
+            loose_without_address(*name, findings);
+        }
+    }
+}
+
+fn loose_without_address(name: LinkName, findings: &mut Findings) {
+    findings.add(
+        Code::NK002,
+        name,
+        "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
+        "give it an address (127.0.0.42/32 will do), or use off or strict",
+    );
+}
+
 /// Felix reads `default` once, when it starts, and writes it to each pod's interface from then on
 /// (felix/dataplane/linux/endpoint_mgr.go).
 pub(super) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
@@ -107,7 +169,7 @@ pub(super) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) 
     let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
     if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
         let message = format!(
-            "it changes from {} to {} while Calico runs here: Felix read it when it started, and goes on to write {now} to the interfaces of new pods",
+            "it changes from {} to {}: where Calico makes the interfaces cali*, Felix read it when it started, and goes on to write {now} to those of new pods",
             word(now),
             word(then)
         );
@@ -131,12 +193,7 @@ fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findin
         findings.add(Code::NK001, name, message, remedy);
     }
     if effective.verdict == Verdict::DropNoAddress {
-        findings.add(
-            Code::NK002,
-            name,
-            "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
-            "give it an address (127.0.0.42/32 will do), or use off or strict",
-        );
+        loose_without_address(name, findings);
     }
 }
 
@@ -183,6 +240,11 @@ pub(super) fn told(
         }
         Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
+            // The other kinds that have an MTU have no such key.
+            let may_permit = changes
+                .first()
+                .and_then(|change| wants.get(&change.fact))
+                .is_some_and(|want| want.path.starts_with("link."));
             for change in changes {
                 let Some(name) = change.fact.link_name() else {
                     continue;
@@ -200,7 +262,11 @@ pub(super) fn told(
                 if !addresses.is_empty() {
                     message = format!("{message}, and with it {}", addresses.join(", "));
                 }
-                let remedy = "stay at 1280 or above, or say allow_ipv6_loss: true";
+                let remedy = if may_permit {
+                    "stay at 1280 or above, or say allow_ipv6_loss: true"
+                } else {
+                    "stay at 1280 or above, or apply it with --allow-lossy"
+                };
                 findings.add(Code::NK004, name, message, remedy);
             }
         }
