@@ -9,6 +9,7 @@ use super::arguments::{DEFAULT_DOCUMENTS, Documents, Origin};
 use super::output;
 use crate::document::{self, Document};
 use crate::error::{Diagnostics, Error, ErrorKind};
+use crate::kernel::namespace;
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
 use crate::source::talos::Configuration;
@@ -92,7 +93,10 @@ fn parse(
     };
     let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
-    let document = Document::read(layers, netns, &mut diagnostics);
+    let mut document = Document::read(layers, netns, &mut diagnostics);
+    if document.netns.is_current() && !namespace::is_of_a_host() {
+        document.is_not_the_hosts(&mut diagnostics);
+    }
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
     }
@@ -222,8 +226,8 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         let known = path
             .extension()
             .and_then(|e| e.to_str())
-            .is_some_and(|e| EXTENSIONS.contains(&e));
-        if known && !hidden && path.is_file() {
+            .is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)));
+        if known && !hidden && is_layer(&path)? {
             paths.push(path);
         }
     }
@@ -236,6 +240,24 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether something with the name of a document is one; a directory is none. A layer that is not
+/// there would be left out without a word, so that whatever else stands there is an error.
+fn is_layer(path: &Path) -> Result<bool, Error> {
+    let found = fs::metadata(path).map_err(|error| {
+        let error = io_error(&error).context(path.display());
+        if path.is_symlink() {
+            error.hint("it is a symbolic link: mend it, or remove it")
+        } else {
+            error
+        }
+    })?;
+    if found.is_file() || found.is_dir() {
+        return Ok(found.is_file());
+    }
+    let message = format!("{} has the name of a document and is no file", path.display());
+    Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {

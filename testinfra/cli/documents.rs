@@ -55,6 +55,37 @@ fn a_document_comes_from_a_file_a_directory_or_standard_input() {
 }
 
 #[test]
+fn no_layer_of_a_directory_is_left_out_without_a_word() {
+    let base = "version: 1\nlink: { lo0: { mtu: 1410 } }\n";
+    let later = "version: 1\nlink: { lo0: { mtu: 1420 } }\n";
+    let plan = |files: &[(&str, &str)], make: &str| {
+        let scratch = Scratch::new(&[&[("d/10.yaml", base), ("host.json", HOST)], files].concat());
+        let made = scratch.command("sh", &["-ec", make]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let done = scratch.run(&["plan", "-f", "d", "--snapshot", "host.json", "--output", "json"]);
+        (done.code, done.stdout + &done.stderr)
+    };
+    const HOST: &str = r#"{ "format": 1, "netns": null, "kernel": "6.12.0", "families": { "ipv4": false, "ipv6": false }, "sysctls": {},
+        "links": { "lo0": { "index": 2, "mtu": 1500, "min_mtu": 68 } } }"#;
+    let (code, told) = plan(&[("d/40.YAML", later)], "mkdir d/30.yaml");
+    assert!(code == 0 && told.contains("1420"), "{told}");
+    for (make, why) in [
+        ("ln -s nowhere d/50.yaml", "d/50.yaml: No such file or directory"),
+        (
+            "mkfifo d/50.json",
+            "d/50.json has the name of a document and is no file",
+        ),
+        (
+            "ln -s 50.toml d/50.toml",
+            "d/50.toml: Too many levels of symbolic links",
+        ),
+    ] {
+        let (code, told) = plan(&[], make);
+        assert!(code == 1 && told.contains(why), "{make}: {told}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_exits_with_1_and_says_what() {
     let snapshot = r#"{ "format": 99 }"#;
     let scratch = Scratch::new(&[
