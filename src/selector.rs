@@ -137,13 +137,31 @@ fn class(rest: &mut std::str::Bytes<'_>) -> Option<Piece> {
     Some(Piece::Class { negated, ranges })
 }
 
-/// Why an interface is not netkeel's to write, however it is named.
+/// What the kernel module makes that comes with Open vSwitch (datapath/linux/compat).
+const OVS_FALLBACK: &[&str] = &[
+    "ovs-gre0",
+    "ovs-gretap0",
+    "ovs-erspan0",
+    "ovs-ip6gre0",
+    "ovs-ip6tnl0",
+];
+
+/// Why an interface is not netkeel's to write by a `link` or as a `tunnel`, however it is named. A
+/// sysctl that names it is meant.
 pub fn refusal(name: &str) -> Option<&'static str> {
     Some(match name {
         "lo" => "the loopback interface is the host's own: nothing on a network path goes through it",
         "tunl0" => "tunl0 is the fallback device of the ipip module, and Calico's when it runs IPIP",
         "ip6tnl0" => "ip6tnl0 is the fallback device of the ip6_tunnel module",
-        "ovs-system" => "ovs-system belongs to the Open vSwitch datapath",
+        "sit0" => "sit0 is the fallback device of the sit module",
+        "gre0" | "gretap0" | "erspan0" => {
+            "gre0, gretap0 and erspan0 are the fallback devices of the ip_gre module"
+        }
+        "ip6gre0" => "ip6gre0 is the fallback device of the ip6_gre module",
+        "ip_vti0" => "ip_vti0 is the fallback device of the ip_vti module",
+        "ip6_vti0" => "ip6_vti0 is the fallback device of the ip6_vti module",
+        "ovs-system" | "ovs-netdev" => "it belongs to the Open vSwitch datapath",
+        _ if OVS_FALLBACK.contains(&name) => "it is a fallback device of Open vSwitch's own kernel module",
         _ if is_ovs_tunnel(name.as_bytes()) => {
             "Open vSwitch makes its tunnel devices with the largest MTU on purpose; the MTU of the pods is what limits packets"
         }
@@ -153,9 +171,19 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 
 /// A tunnel device that Open vSwitch made (lib/dpif-netlink-rtnl.c names them so).
 pub fn is_ovs_tunnel(name: &[u8]) -> bool {
-    [&b"genev_sys_"[..], b"vxlan_sys_", b"gre_sys"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        &b"genev_sys_"[..],
+        b"vxlan_sys_",
+        b"gre_sys",
+        b"ip6gre_sys",
+        b"erspan_sys",
+        b"ip6erspan_sys",
+        b"stt_sys_",
+        b"lisp_sys_",
+        b"bareudp_sys_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// Who makes and keeps an interface that a glob must not reach; naming it exactly is allowed.
@@ -170,8 +198,12 @@ pub fn keeper(name: &str) -> Option<&'static str> {
         ("vxlan-v6.calico", "Calico"),
         ("wireguard.cali", "Calico"),
         ("wg-v6.cali", "Calico"),
+        ("egress.calico", "Calico"),
         ("bpfin.cali", "Calico"),
         ("bpfout.cali", "Calico"),
+        ("cni0", "the bridge plugin of the CNI"),
+        ("cbr0", "kubenet"),
+        ("docker0", "Docker"),
         ("weave", "Weave"),
         ("datapath", "Weave"),
         ("vxlan-6784", "Weave"),
@@ -223,6 +255,47 @@ mod tests {
     fn a_broken_pattern_is_refused() {
         for pattern in ["", "e[0", "eth\\", "[]"] {
             assert!(Glob::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn veths_of_pods_are_within_reach_of_a_glob_and_devices_of_others_are_not() {
+        for name in [
+            "cali0a1b2c3d4e5",
+            "lxc12345",
+            "veth1a2b",
+            "eni1a2b",
+            "azv12",
+            "gre1",
+            "cni-podman0",
+            "docker1",
+        ] {
+            assert_eq!((refusal(name), keeper(name)), (None, None), "{name}");
+        }
+        for name in [
+            "sit0",
+            "gre0",
+            "gretap0",
+            "erspan0",
+            "ip6gre0",
+            "ip_vti0",
+            "ip6_vti0",
+            "erspan_sys",
+            "stt_sys_7471",
+            "ovs-gretap0",
+            "ovs-netdev",
+        ] {
+            assert!(refusal(name).is_some(), "{name}");
+        }
+        for name in [
+            "egress.calico",
+            "cni0",
+            "cbr0",
+            "docker0",
+            "ovn-k8s-mp0",
+            "vxlan.calico",
+        ] {
+            assert!(keeper(name).is_some() && refusal(name).is_none(), "{name}");
         }
     }
 
