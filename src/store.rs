@@ -59,13 +59,29 @@ impl Store {
     /// # Errors
     /// When the namespace is not there or /proc is not mounted.
     pub fn open(netns: &Netns) -> Result<Self, Error> {
+        Self::of(namespace::identify(netns)?)
+    }
+
+    /// The same for who only reads: on a kernel that cannot tell namespaces apart nothing was kept.
+    ///
+    /// # Errors
+    /// When the namespace is not there or /proc is not mounted.
+    pub fn open_to_read(netns: &Netns) -> Result<Self, Error> {
+        match namespace::identify(netns) {
+            // No namespace has this number.
+            Err(error) if error.kind == ErrorKind::Unsupported => Self::of(namespace::Identity::Other(0)),
+            identity => Self::of(identity?),
+        }
+    }
+
+    fn of(identity: namespace::Identity) -> Result<Self, Error> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|error| failed(&error, Path::new("/proc/sys/kernel/random/boot_id")))?;
-        let (run, state) = match namespace::identify(netns)? {
+        let (run, state) = match identity {
             namespace::Identity::Host => (PathBuf::from(RUN), PathBuf::from(STATE)),
-            // By inode: a namespace that is made again under the same name is another one.
-            namespace::Identity::Other(inode) => {
-                let own = Path::new(RUN).join("netns").join(inode.to_string());
+            // By cookie: a namespace that is made again under the same name is another one.
+            namespace::Identity::Other(cookie) => {
+                let own = Path::new(RUN).join("netns").join(cookie.to_string());
                 (own.clone(), own)
             }
         };
@@ -152,5 +168,9 @@ fn failed(error: &io::Error, path: &Path) -> Error {
         io::ErrorKind::NotFound => ErrorKind::Missing,
         _ => ErrorKind::Refused,
     };
-    Error::new(kind, format!("{}: {error}", path.display()))
+    let told = Error::new(kind, format!("{}: {error}", path.display()));
+    match kind {
+        ErrorKind::Permission => told.hint("what netkeel keeps is root's: run it as root"),
+        _ => told,
+    }
 }

@@ -28,7 +28,11 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut out = String::new();
-    for done in Store::open(&arguments.place.netns())?.history()?.iter().rev() {
+    for done in Store::open_to_read(&arguments.place.netns())?
+        .history()?
+        .iter()
+        .rev()
+    {
         if arguments.json {
             out.push_str(&serde_json::to_string(done).unwrap_or_default());
             out.push('\n');

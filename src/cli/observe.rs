@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         Found::Document(loaded) => scope.extend(loaded.document.scope()),
         Found::Wrong => return Ok(exit::ERROR),
     }
-    recover::refuse_pending(&Store::open(&netns)?)?;
+    recover::refuse_pending(&Store::open_to_read(&netns)?)?;
     let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
     let json = serde_json::to_value(&snapshot).map_err(|error| {
         Error::new(

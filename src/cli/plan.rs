@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
 /// plan on.
 pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
-    let store = Store::open(&document.netns)?;
+    let store = Store::open_to_read(&document.netns)?;
     recover::refuse_pending(&store)?;
     let ledger = store.readable_ledger()?;
     let goal = Declared {
@@ -108,7 +108,7 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
 }
 
 fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Result<(), Error> {
-    let store = Store::open(&document.netns)?;
+    let store = Store::open_to_read(&document.netns)?;
     let saved = SavedPlan::new(document, host, plan, &store.boot)?;
     let json = serde_json::to_value(&saved).map_err(|error| {
         Error::new(

@@ -32,7 +32,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let store = Store::open(&arguments.place.netns())?;
+    let store = Store::open_to_read(&arguments.place.netns())?;
     let body = ask(&store, "GET /status")?;
     let status: Value = serde_json::from_str(&body).map_err(|_| strange())?;
     output::print(&match arguments.output {

@@ -9,7 +9,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::netns;
 use super::refusal::error;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
 
 /// A namespace as its state is filed.
@@ -36,9 +36,19 @@ pub fn identify(of: &Netns) -> Result<Identity, Error> {
         known => match cookie() {
             Ok(INITIAL) if known.is_none() => Ok(Identity::Host),
             Ok(cookie) => Ok(Identity::Other(cookie)),
-            Err(errno) => Err(error(errno).context("asking for the cookie of the network namespace")),
+            Err(errno) => Err(no_cookie(errno)),
         },
     })?
+}
+
+fn no_cookie(errno: Errno) -> Error {
+    if errno == Errno::ENOPROTOOPT {
+        let message = "what netkeel keeps for a network namespace is filed by its cookie, which kernels tell since Linux 5.14 (SO_NETNS_COOKIE)";
+        return Error::new(ErrorKind::Unsupported, message).hint(
+            "reading verbs do without; to write, use netkeel in the namespace of PID 1, or a newer kernel",
+        );
+    }
+    error(errno).context("asking for the cookie of the network namespace")
 }
 
 /// Whether this process is where /etc/sysctl.d belongs: in the network namespace that PID 1 lives in,
@@ -90,6 +100,12 @@ fn cookie() -> Result<u64, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_knows_no_cookies_is_told_from_other_failures() {
+        assert_eq!(no_cookie(Errno::ENOPROTOOPT).kind, ErrorKind::Unsupported);
+        assert_eq!(no_cookie(Errno::EPERM).kind, ErrorKind::Permission);
+    }
 
     #[test]
     fn a_namespace_has_a_cookie() {

@@ -164,6 +164,7 @@ fn without_privilege_apply_says_so() {
     let apply = ["./netkeel", "apply", "-f", "sysctl.yaml"];
     let done = scratch.command("setpriv", &[&drop[..], &apply[..]].concat());
     assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    assert!(done.stderr.contains("run it as root"), "{done:?}");
     assert_eq!(netkeel(&["schema", "plan"]).code, 0);
 }
 
