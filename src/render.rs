@@ -36,6 +36,14 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// The line that says that a plan was done.
+pub fn applied_line(done: usize) -> String {
+    format!(
+        "Applied: {}; looked again and found nothing left.",
+        count(done, "write")
+    )
+}
+
 /// The text of a file that is there.
 fn file_text(value: &Option<Value>) -> Option<&str> {
     match value {

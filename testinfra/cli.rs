@@ -116,7 +116,7 @@ fn a_refusal_of_the_kernel_undoes_what_was_done() {
     for part in [
         "Invalid argument (EINVAL)",
         "ip_local_port_range",
-        "rolled back: 1 write undone",
+        "rolled back: 1 write undone, the host is as it was. These undid it:\n  ip -n ",
     ] {
         assert!(apply.stderr.contains(part), "{part}: {}", apply.stderr);
     }
@@ -308,7 +308,7 @@ fn help_version_completions_and_man_pages_are_results() {
         man.code == 0 && (man.stdout.contains(".TH") || pages > 0),
         "{man:?}"
     );
-    for format in ["document", "plan", "snapshot"] {
+    for format in ["document", "plan", "applied", "snapshot"] {
         let schema = netkeel(&["schema", format]);
         let json: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
         assert!(jsonschema::validator_for(&json).is_ok(), "{format}");

@@ -15,11 +15,14 @@ use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
-use crate::plan::{Declared, Goal};
-use crate::render::{count, json};
+use crate::plan::{Declared, Goal, Plan};
+use crate::render::{applied_line, count, json, markdown};
 use crate::saved_plan::{Exactly, SavedPlan};
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
+
+/// How many of the writes that were undone are told one by one.
+const SHOWN: usize = 10;
 
 /// Makes the host as the document says, or leaves it as it was.
 ///
@@ -68,13 +71,46 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let tell = |outcome: &serde_json::Value| {
+        if arguments.output == Output::Json {
+            result(&output::pretty(outcome));
+        }
+    };
+    match whole(arguments) {
+        // Taking a plan of ten thousand interfaces apart takes a twentieth of all that was done, and
+        // the process ends.
+        Ok(Some((Ok(applied), sources))) => Ok(report(&ManuallyDrop::new(applied), &sources, arguments)),
+        Ok(Some((Err(failure), sources))) => {
+            tell(&match &failure {
+                Failure::Failed(rollback) => json::rolled_back(rollback),
+                other => json::refused(&reasons(other)),
+            });
+            Ok(failed(failure, &sources))
+        }
+        Ok(None) => {
+            let message = "the documents are wrong, as standard error says";
+            tell(&json::refused(&[Error::new(ErrorKind::Input, message)]));
+            Ok(exit::ERROR)
+        }
+        Err(error) => {
+            tell(&json::refused(std::slice::from_ref(&error)));
+            Err(error)
+        }
+    }
+}
+
+/// How an apply ended, with the texts that its document came from.
+type Ended = (Result<Applied, Failure>, Sources);
+
+/// Does all of it, and prints nothing but what is wrong in the documents; none when something is.
+fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
         Some((name, saved)) => load_saved(saved, name),
         None => load(&arguments.documents, arguments.documents.place.netns())?,
     };
     let Some(Loaded { document, sources }) = loaded else {
-        return Ok(exit::ERROR);
+        return Ok(None);
     };
     let targets = arguments
         .verify_reach
@@ -137,12 +173,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     // watchdog waits for the lock.
     drop(lock);
     watch.clear();
-    match outcome {
-        // Taking a plan of ten thousand interfaces apart takes a twentieth of all that was done, and
-        // the process ends.
-        Ok(applied) => report(&ManuallyDrop::new(applied), &sources, arguments),
-        Err(failure) => Ok(failed(failure, &sources)),
-    }
+    Ok(Some((outcome, sources)))
 }
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
@@ -167,31 +198,74 @@ fn refuse_rejected(store: &Store, document: &Document, again: bool) -> Result<()
     }
 }
 
-fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> Result<u8, Error> {
-    if arguments.output == Output::Json {
-        output::print(&output::pretty(&json::applied(applied, sources)))?;
-    } else {
-        output::plan(&applied.plan, sources, arguments.output, false, output::here())?;
-        if let (Some(within), true) = (arguments.confirm_within, applied.done > 0) {
-            output::say(&format!(
-                "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"
-            ));
-        }
-        if arguments.output == Output::Text && applied.done > 0 {
-            output::print(&format!(
-                "Applied: {}; looked again and found nothing left.\n",
-                count(applied.done, "write")
-            ))?;
+/// Prints what was done. That it could not be printed does not change what was done.
+fn result(text: &str) {
+    if let Err(error) = output::print(text) {
+        output::say(&format!("warning: {error}\n"));
+    }
+}
+
+fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
+    let Applied { plan, done, vanished } = applied;
+    let of = output::here();
+    match arguments.output {
+        Output::Json => result(&output::pretty(&json::applied(applied, sources))),
+        Output::Markdown => result(&markdown::applied(plan, *done, sources, of)),
+        Output::Text | Output::Diff => {
+            result(&output::shown(plan, sources, arguments.output, false, of));
         }
     }
-    for name in &applied.vanished {
+    if let (Some(within), true) = (arguments.confirm_within, *done > 0) {
+        output::say(&format!(
+            "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"
+        ));
+    }
+    if arguments.output == Output::Text && *done > 0 {
+        result(&format!("{}\n", applied_line(*done)));
+    }
+    for name in vanished {
         output::say(&format!("{name} went away meanwhile\n"));
     }
-    Ok(if arguments.detailed_exitcode && applied.done > 0 {
+    if arguments.detailed_exitcode && *done > 0 {
         exit::CHANGES
     } else {
         exit::OK
-    })
+    }
+}
+
+/// Why nothing was done.
+fn reasons(failure: &Failure) -> Vec<Error> {
+    match failure {
+        Failure::Invalid(diagnostics) => {
+            let told = diagnostics.list.iter().map(|diagnostic| Error {
+                kind: ErrorKind::Input,
+                message: format!("{}: {}", diagnostic.path, diagnostic.message),
+                hints: diagnostic.hints.clone(),
+            });
+            told.collect()
+        }
+        Failure::Unread(problems) => {
+            let told = problems
+                .iter()
+                .map(|problem| format!("{}: {}", problem.what, problem.why));
+            told.map(|message| Error::new(ErrorKind::Unreadable, message))
+                .collect()
+        }
+        Failure::NotBegun(error) => vec![error.clone()],
+        Failure::Lossy(plan) => vec![loses(plan)],
+        Failure::Failed(rollback) => vec![rollback.cause.clone()],
+    }
+}
+
+fn loses(plan: &Plan) -> Error {
+    let error = Error::new(
+        ErrorKind::Refused,
+        "the plan loses what an undo cannot bring back, so nothing was written",
+    );
+    let lossy = plan.lossy().fold(error, |error, step| {
+        error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")))
+    });
+    lossy.hint("--allow-lossy permits it")
 }
 
 pub(super) fn failed(failure: Failure, sources: &Sources) -> u8 {
@@ -199,16 +273,7 @@ pub(super) fn failed(failure: Failure, sources: &Sources) -> u8 {
         Failure::Invalid(diagnostics) => output::diagnostics(&diagnostics, sources),
         Failure::Unread(problems) => output::problems(&problems),
         Failure::NotBegun(error) => output::error(&error),
-        Failure::Lossy(plan) => {
-            let mut error = Error::new(
-                ErrorKind::Refused,
-                "the plan loses what an undo cannot bring back, so nothing was written",
-            );
-            for step in plan.lossy() {
-                error = error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")));
-            }
-            output::error(&error.hint("--allow-lossy permits it"));
-        }
+        Failure::Lossy(plan) => output::error(&loses(&plan)),
         Failure::Failed(rollback) => return rolled_back(&rollback),
     }
     exit::ERROR
@@ -223,15 +288,26 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         blamed: _,
     } = rollback;
     output::error(cause);
-    let undone = count(undone.len(), "write");
-    output::say(&match remaining.len() {
-        0 if rollback.undone.is_empty() => "nothing had been written: the host is as it was\n".to_owned(),
-        0 => format!("rolled back: {undone} undone, the host is as it was\n"),
-        left => format!(
-            "NOT rolled back: {undone} undone, {} left. These commands remain:\n",
+    let writes = count(undone.len(), "write");
+    match remaining.len() {
+        0 if undone.is_empty() => output::say("nothing had been written: the host is as it was\n"),
+        0 => output::say(&format!(
+            "rolled back: {writes} undone, the host is as it was. These undid it:\n"
+        )),
+        left => output::say(&format!(
+            "NOT rolled back: {writes} undone, {} left. These undid what is undone:\n",
             count(left, "write")
-        ),
-    });
+        )),
+    }
+    for op in undone.iter().take(SHOWN) {
+        output::say(&format!("  {op}\n"));
+    }
+    if let more @ 1.. = undone.len().saturating_sub(SHOWN) {
+        output::say(&format!("  and {more} more\n"));
+    }
+    if !remaining.is_empty() {
+        output::say("These commands remain:\n");
+    }
     for (op, error) in remaining {
         let failed = if error.message == AGAIN { "" } else { "failed: " };
         output::say(&format!("  {}    # {failed}{error}\n", op.command()));

@@ -114,7 +114,8 @@ pub enum Output {
     Text,
     /// A unified diff.
     Diff,
-    /// For a program; `netkeel schema plan` describes it.
+    /// For a program; `netkeel schema plan` describes what `plan` prints, `netkeel schema applied` what
+    /// `apply` does.
     Json,
     /// For a review comment.
     Markdown,

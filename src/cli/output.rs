@@ -68,7 +68,12 @@ pub fn here() -> Of {
 
 /// Prints a plan.
 pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> Result<(), Error> {
-    print(&match output {
+    print(&shown(plan, sources, output, commands, of))
+}
+
+/// A plan as it is printed.
+pub fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> String {
+    match output {
         Output::Text => text::plan(
             plan,
             sources,
@@ -81,7 +86,7 @@ pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: 
         Output::Diff => diff::plan(plan),
         Output::Json => pretty(&json::plan(plan, sources)),
         Output::Markdown => markdown::plan(plan, sources, of),
-    })
+    }
 }
 
 /// JSON as people read it.

@@ -6,7 +6,8 @@ use super::{exit, output};
 use crate::document::{SHAPE, schema};
 use crate::error::Error;
 
-/// Prints the JSON Schema of a document, of a plan (`plan --output json`) or of a snapshot.
+/// Prints the JSON Schema of a document, of a plan (`plan --output json`), of what an apply came to
+/// (`apply --output json`) or of a snapshot.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Of what.
@@ -19,6 +20,7 @@ enum Of {
     #[default]
     Document,
     Plan,
+    Applied,
     Snapshot,
 }
 
@@ -27,6 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     output::print(&match arguments.of {
         Of::Document => output::pretty(&schema::json_schema(&SHAPE, "netkeel document")),
         Of::Plan => include_str!("../render/plan.schema.json").to_owned(),
+        Of::Applied => include_str!("../render/applied.schema.json").to_owned(),
         Of::Snapshot => include_str!("../snapshot/snapshot.schema.json").to_owned(),
     })?;
     Ok(exit::OK)

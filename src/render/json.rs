@@ -2,9 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::apply::Applied;
+use crate::apply::{Applied, Rollback};
+use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Finding;
+use crate::op::Op;
 use crate::plan::{FORMAT, Plan};
 use crate::source::{Locator, Sources};
 
@@ -74,14 +76,63 @@ pub fn findings(findings: &[Finding]) -> Json {
     findings.iter().map(one).collect()
 }
 
-/// What an apply did.
+/// What an apply did: format `netkeel/applied`, published by `netkeel schema applied`.
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
+    let Applied {
+        plan: done,
+        done: writes,
+        vanished,
+    } = applied;
+    let mut out = ended("applied", &[]);
+    out["writes"] = json!(writes);
+    out["vanished"] = json!(vanished);
+    out["plan"] = plan(done, sources);
+    out
+}
+
+/// Why an apply did nothing.
+pub fn refused(errors: &[Error]) -> Json {
+    ended("refused", errors)
+}
+
+/// How an apply that failed was undone.
+pub fn rolled_back(rollback: &Rollback) -> Json {
+    let Rollback {
+        cause,
+        undone,
+        remaining,
+        lost,
+        blamed,
+    } = rollback;
+    let result = if remaining.is_empty() {
+        "rolled-back"
+    } else {
+        "not-rolled-back"
+    };
+    let mut out = ended(result, std::slice::from_ref(cause));
+    out["undone"] = undone.iter().map(Op::command).collect();
+    let left = |(op, error): &(Op, Error)| json!({ "command": op.command(), "why": error.message });
+    out["remaining"] = remaining.iter().map(left).collect();
+    out["lost"] = json!(lost);
+    out["blamed"] = blamed.iter().map(fact).collect();
+    out
+}
+
+/// What is said of every apply, however it ended.
+fn ended(result: &str, errors: &[Error]) -> Json {
+    let error = |error: &Error| json!({ "message": error.message, "hints": error.hints });
     json!({
         "format": "netkeel/applied",
         "version": FORMAT,
-        "writes": applied.done,
-        "vanished": applied.vanished,
-        "plan": plan(&applied.plan, sources),
+        "result": result,
+        "errors": errors.iter().map(error).collect::<Vec<_>>(),
+        "writes": 0,
+        "vanished": [],
+        "undone": [],
+        "remaining": [],
+        "lost": [],
+        "blamed": [],
+        "plan": null,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::diff;
 use super::text::{Of, subjects, summary};
+use super::{applied_line, diff};
 use crate::plan::{Drift, Plan};
 use crate::source::text::printable;
 use crate::source::{Locator, Sources};
@@ -13,7 +13,21 @@ const ROWS: usize = 200;
 
 /// The plan.
 pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
-    let mut out = format!("### netkeel plan\n\n{}\n", summary(plan, of));
+    whole("netkeel plan", &summary(plan, of), plan, sources)
+}
+
+/// A plan that was done, in so many writes.
+pub fn applied(plan: &Plan, done: usize, sources: &Sources, of: Of) -> String {
+    let summary = summary(plan, of);
+    let said = match done {
+        0 => summary,
+        _ => format!("{}\n\nBefore: {summary}", applied_line(done)),
+    };
+    whole("netkeel apply", &said, plan, sources)
+}
+
+fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
+    let mut out = format!("### {heading}\n\n{said}\n");
     if !plan.drift.is_empty() {
         out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
         let mut locator = Locator::new(sources);

@@ -102,19 +102,75 @@ fn colours_are_for_terminals_and_not_with_no_color() {
 }
 
 #[test]
-fn what_was_applied_is_json_too() {
+fn what_was_applied_is_json_however_it_ended() {
+    let namespace = pods();
+    // The ports are swapped, which only the kernel knows to be wrong.
+    let swapped =
+        "version: 1\nsysctl: { net.ipv4.ip_local_port_range: 60000 1024 }\nlink: { cali1: { mtu: 1400 } }\n";
+    let scratch = Scratch::new(&[
+        ("pods.yaml", PODS),
+        ("swapped.yaml", swapped),
+        ("wrong.yaml", "version: 1\nlinks: {}\n"),
+        ("no-such.yaml", "version: 1\nsysctl: { net.ipv4.no_such: 1 }\n"),
+    ]);
+    let schema: Value = serde_json::from_str(&scratch.run(&["schema", "applied"]).stdout).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let apply = |file: &str| {
+        let netns = ["--netns", namespace.name.as_str()];
+        let done = scratch.run(&[&["apply", "-f", file, "--output", "json"], &netns[..]].concat());
+        let json: Value = serde_json::from_str(&done.stdout).unwrap();
+        let wrong: Vec<_> = schema.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:?}: {json:#}");
+        (done.code, json["result"].as_str().unwrap().to_owned(), json)
+    };
+    let (code, result, json) = apply("swapped.yaml");
+    assert_eq!((code, result.as_str()), (3, "rolled-back"));
+    let undone = json["undone"].to_string();
+    assert!(undone.contains("link set dev cali1 mtu 1500"), "{undone}");
+    assert!(json["errors"].to_string().contains("EINVAL"), "{json}");
+    let (code, result, _) = apply("wrong.yaml");
+    assert_eq!((code, result.as_str()), (1, "refused"));
+    let (code, result, json) = apply("no-such.yaml");
+    assert_eq!((code, result.as_str()), (1, "refused"));
+    assert!(json["errors"].to_string().contains("no_such"), "{json}");
+    let (code, result, json) = apply("pods.yaml");
+    assert_eq!((code, result.as_str()), (0, "applied"));
+    assert_eq!(json["writes"], Value::from(6));
+    assert_eq!(json["plan"]["in_sync"], Value::Bool(false));
+}
+
+#[test]
+fn what_was_applied_is_applied_also_where_it_cannot_be_printed() {
     let namespace = pods();
     let scratch = Scratch::new(&[("pods.yaml", PODS)]);
-    let done = scratch.run(&[
-        "apply",
-        "-f",
-        "pods.yaml",
-        "--netns",
-        &namespace.name,
-        "--output",
-        "json",
-    ]);
-    let applied: Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!((done.code, &applied["writes"]), (0, &Value::from(6)), "{done:?}");
-    assert_eq!(applied["plan"]["in_sync"], Value::Bool(false));
+    let line = format!(
+        "{PROGRAM} apply -f pods.yaml --netns {} > /dev/full",
+        namespace.name
+    );
+    let done = scratch.command("sh", &["-c", &line]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.stderr.contains("warning: cannot write the result"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn an_apply_as_markdown_says_that_it_was_applied() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let arguments = ["apply", "-f", "pods.yaml", "--output", "markdown", "--netns"];
+    let apply = || {
+        scratch
+            .run(&[&arguments[..], &[namespace.name.as_str()]].concat())
+            .stdout
+    };
+    let first = apply();
+    assert!(
+        first.starts_with(
+            "### netkeel apply\n\nApplied: 6 writes; looked again and found nothing left.\n\nBefore: Drift: "
+        ),
+        "{first}"
+    );
+    assert!(apply().starts_with("### netkeel apply\n\nIn sync: "));
 }
