@@ -4,6 +4,7 @@ one does not; and whatever goes wrong is a failure in netkeel's own words, never
 import json
 
 import pytest
+from conftest import netkeel_binary
 
 # What the host is to be, with something to change: a new veth has no reverse path filter and an MTU of 1500.
 DOCUMENT = {
@@ -56,11 +57,11 @@ class Ansible:
     statuses = {"dry": 0, "changed": 0, "clean": 0}
     failed = (2,)
 
-    def files(self, binary, document, timeout):
+    def files(self, binary, document, timeout, **variables):
         play = {
             "hosts": "localhost",
             "connection": "local",
-            "gather_facts": False,
+            "gather_facts": variables.get("netkeel_install") == "file",
             "vars": {
                 "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                 "netkeel_install": "none",
@@ -68,6 +69,7 @@ class Ansible:
                 "netkeel_service": False,
                 "netkeel_timeout": timeout,
                 "netkeel_document": document,
+                **variables,
             },
             "roles": ["netkeel.netkeel.netkeel"],
         }
@@ -90,10 +92,10 @@ def tool(request):
     return request.param
 
 
-def runs(scratch, tool, binary, *modes, document=None, timeout=60, before=""):
+def runs(scratch, tool, binary, *modes, document=None, timeout=60, before="", **variables):
     """Runs the tool once for each mode on one host; what each run printed with its exit status and the state after it."""
     script = before + "; ".join(f"({tool.command(mode)}) 2>&1{STATE}echo ==" for mode in modes)
-    whole = scratch.run(script, **tool.files(binary, document or DOCUMENT, timeout))
+    whole = scratch.run(script, **tool.files(binary, document or DOCUMENT, timeout, **variables))
     parts = whole.output.split("\n==\n")[:-1]
     assert len(parts) == len(modes), whole
     return parts
@@ -194,6 +196,31 @@ def test_a_write_that_the_kernel_refuses_is_undone_and_a_failure(scratch, tool):
     (part,) = runs(scratch, tool, scratch.netkeel(), tool.wet, document=document)
     assert status(part) in tool.failed and UNTOUCHED in part, part
     assert "nonesuch" in part and "undone" in part, part
+
+
+@pytest.mark.parametrize("name", ["50-ansible.conf", "50-ansible.toml", ".50-ansible.json"])
+def test_a_dest_that_netkeel_would_not_read_is_a_failure(scratch, name):
+    """It would be written, and nothing be done by it, ever; the second run would say that all is well."""
+    dest = f"/etc/netkeel/desired.d/{name}"
+    for part in runs(scratch, Ansible(), scratch.netkeel(), Ansible.dry, Ansible.wet, netkeel_dest=dest):
+        assert status(part) == 2 and UNTOUCHED in part and f"netkeel would not read {dest}" in part, part
+
+
+def test_a_dest_of_yaml_is_read(scratch):
+    (part,) = runs(scratch, Ansible(), scratch.netkeel(), Ansible.wet, netkeel_dest="/etc/netkeel/desired.d/50-ansible.yaml")
+    assert status(part) == 0 and DONE in part, part
+
+
+@pytest.mark.parametrize(("document", "code"), [(DOCUMENT, 0), ({"link": {"veth0": {"mtu": 1}}}, 2)], ids=["good", "refused"])
+def test_a_look_leaves_no_copy_of_the_program(scratch, document, code):
+    """A check on a host without netkeel copies it, looks, and removes it, also where the look fails."""
+    sources = {architecture: str(netkeel_binary()) for architecture in ("x86_64", "aarch64")}
+    variables = {"netkeel_install": "file", "netkeel_program_sources": sources}
+    binary = scratch.directory / "installed"
+    before = f"mkdir {scratch.directory}/tmp; export TMPDIR={scratch.directory}/tmp; "
+    (part,) = runs(scratch, Ansible(), binary, Ansible.dry, document=document, before=before, **variables)
+    assert status(part) == code and "veth0" in part and UNTOUCHED in part, part
+    assert not list((scratch.directory / "tmp").glob("netkeel-*")) and not binary.exists(), part
 
 
 @pytest.mark.parametrize("verb", ["plan", "apply"])

@@ -28,6 +28,8 @@ options:
       - Where O(document) is kept on the host, as JSON, for the service and for the next boot.
       - All documents of its directory count, layered by their names, and the comparison in check mode is with what the directory
         is about to hold.
+      - Its name must be one of those that netkeel reads in a directory, else nothing would ever be done by it; an absolute path
+        that ends in C(.json), C(.yaml) or C(.yml), JSON being YAML, and is not hidden.
       - Without it O(document) is applied and not kept.
     type: path
   prune:
@@ -141,6 +143,9 @@ from ansible_collections.netkeel.netkeel.plugins.module_utils.program import OPT
 # `plan --detailed-exitcode`: 0 in sync, 2 drift.
 KNOWN = (0, 2)
 
+# Of the names that netkeel reads in a directory those under which JSON is what they promise.
+ENDINGS = (".json", ".yaml", ".yml")
+
 
 def main():
     """The entry point of the module."""
@@ -161,6 +166,8 @@ def main():
         required_by={"dest": "document"},
         supports_check_mode=True,
     )
+    if module.params["dest"]:
+        refuse_unread(module, module.params["dest"])
     program = Program(module)
     if module.params["src"]:
         result = converge(module, program, module.params["src"])
@@ -196,6 +203,18 @@ def converge_kept(module, program):
         result["changed"] = True
         result["diff"].insert(0, {"before_header": dest, "after_header": dest, "before": before or "", "after": text})
     return dict(result, dest=dest)
+
+
+def refuse_unread(module, dest):
+    """Fails for a place where netkeel, which is given the directory, would not look."""
+    name = os.path.basename(dest)
+    if not os.path.isabs(dest):
+        module.fail_json(msg="dest: %s is no absolute path" % dest)
+    if name.startswith(".") or os.path.splitext(name)[1] not in ENDINGS:
+        module.fail_json(
+            msg="dest: netkeel would not read %s as a document in JSON: a name is needed that ends in %s and does not begin with a dot"
+            % (dest, ", ".join(ENDINGS))
+        )
 
 
 def text_of(module):
