@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod confirm;
 mod explain;
+mod hierarchy;
 mod history;
 mod lint;
 mod load;

@@ -13,6 +13,7 @@ pub mod node;
 pub mod number;
 pub mod path;
 pub mod report;
+mod secret;
 pub mod talos;
 pub mod text;
 pub mod toml;
@@ -179,6 +180,12 @@ impl Sources {
         let nodes = self.load_with(name, bytes, None, many, &mut said);
         if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (reading.dialect, nodes.first()) {
             variables::leave_others(node, &|key| reading.concerns(key), &mut said.list);
+        }
+        if reading.dialect == Dialect::Ansible && said.lost && !format::is_yaml_or_json(name) {
+            said.list
+                .iter_mut()
+                .take(1)
+                .for_each(|first| first.hints.push(ansible::FILES.to_owned()));
         }
         diagnostics.lost |= said.lost;
         diagnostics.extend(said);

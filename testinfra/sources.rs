@@ -118,3 +118,89 @@ fn only_what_is_netkeels_is_judged() {
     3 errors in all.yml
     ");
 }
+
+/// What only its owners' tools can read is no value, and a file of nothing but that is told.
+#[test]
+fn what_is_encrypted_is_refused_with_its_place() {
+    let host = Snapshot::from_json(&example("host.json")).unwrap();
+    let vault = "$ANSIBLE_VAULT;1.1;AES256\n6638\n6431\n";
+    let text = "netkeel_link:
+  eth0: { alias: 'ENC[PKCS7,MIIB+/=]', mtu: 1400 }
+  eth1:
+    alias: !vault |
+      $ANSIBLE_VAULT;1.1;AES256
+      6638
+";
+    let files = [("all.yml", text), ("host_vars/web1/vault.yml", vault)];
+    let wrong = read(Dialect::Ansible, &files, &host).unwrap_err();
+    insta::assert_snapshot!(wrong, @"
+    error: a value that is encrypted by eyaml
+     --> all.yml:2:18
+      |
+    2 |   eth0: { alias: 'ENC[PKCS7,MIIB+/=]', mtu: 1400 }
+      |                  ^^^^^^^^^^^^^^^^^^^^ link.eth0.alias
+      |
+      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+
+    error: the tag `!vault` is not taken
+     --> all.yml:4:12
+      |
+    4 |     alias: !vault |
+      |            ^^^^^^^^ netkeel_link.eth1.alias
+      |
+      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+
+    error: this file is encrypted by Ansible's vault
+     --> host_vars/web1/vault.yml:1:1
+      |
+    1 | $ANSIBLE_VAULT;1.1;AES256
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: leave it out when nothing in it is for netkeel; else give what `ansible-vault view` makes of it
+
+    3 errors in 2 files
+    ");
+    let text = "netkeel::link: { eth0: { alias: 'to ENC[PKCS7,MIIB+/=]', mtu: 1400 } }\n";
+    let wrong = read(Dialect::Hiera, &[("common.yaml", text)], &host).unwrap_err();
+    insta::assert_snapshot!(wrong, @"
+    error: a value that is encrypted by eyaml
+     --> common.yaml:1:33
+      |
+    1 | netkeel::link: { eth0: { alias: 'to ENC[PKCS7,MIIB+/=]', mtu: 1400 } }
+      |                                 ^^^^^^^^^^^^^^^^^^^^^^^ link.eth0.alias
+      |
+      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+
+    1 error in common.yaml
+    ");
+}
+
+#[test]
+fn what_is_no_file_of_variables_is_told() {
+    let host = Snapshot::from_json(&example("host.json")).unwrap();
+    let files = [
+        ("all.yml", "netkeel_link: { eth0: { mtu: 1400 } }\n"),
+        ("site.yml", "- hosts: all\n"),
+        ("hosts.ini", "[web]\nweb1 ansible_host=192.0.2.1\n"),
+    ];
+    let wrong = read(Dialect::Ansible, &files, &host).unwrap_err();
+    insta::assert_snapshot!(wrong, @"
+    error: expected a map of variables, found a list
+     --> site.yml:1:1
+      |
+    1 | - hosts: all
+      | ^^^^^^^^^^^^
+      |
+      = help: playbooks and lists of hosts are not read: give the files of group_vars and host_vars
+
+    error: not valid TOML: key with no value, expected `=`
+     --> hosts.ini:2:6
+      |
+    2 | web1 ansible_host=192.0.2.1
+      |      ^
+      |
+      = help: playbooks and lists of hosts are not read: give the files of group_vars and host_vars
+
+    2 errors in 2 files
+    ");
+}

@@ -1,7 +1,6 @@
 //! The options that several verbs share.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -41,6 +40,10 @@ pub struct Origin {
     /// `%{facts.networking.primary}`. May be given several times.
     #[arg(long = "fact", value_name = "NAME=VALUE", value_parser = parse_fact, hide_short_help = true)]
     facts: Vec<(String, String)>,
+    /// The facts of a host as `puppet facts --render-as json` prints them, with --from hiera; --fact
+    /// gives others beside them.
+    #[arg(long = "facts", value_name = "FILE", hide_short_help = true)]
+    facts_file: Option<PathBuf>,
 }
 
 /// Whose words.
@@ -68,9 +71,14 @@ impl Origin {
         }
     }
 
-    /// The facts by their names.
-    pub fn facts(&self) -> BTreeMap<String, String> {
-        self.facts.iter().cloned().collect()
+    /// The facts that are given one by one.
+    pub fn single_facts(&self) -> &[(String, String)] {
+        &self.facts
+    }
+
+    /// A file of facts.
+    pub fn facts_file(&self) -> Option<&Path> {
+        self.facts_file.as_deref()
     }
 }
 

@@ -1,19 +1,19 @@
 //! From the `-f` options to one document.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::arguments::{DEFAULT_DOCUMENTS, Documents, Origin};
-use super::output;
+use super::arguments::{DEFAULT_DOCUMENTS, Documents};
+use super::{hierarchy, output};
 use crate::document::{self, Document};
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::namespace;
 use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
+use crate::source::hiera::facts::Facts;
 use crate::source::talos::Configuration;
-use crate::source::{self, Dialect, Node, Reading, Sources, hiera, report};
+use crate::source::{self, Dialect, Node, Reading, Sources, report};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -26,7 +26,9 @@ pub struct Loaded {
 
 /// Reads all files and reports everything that is wrong in them; none when something is.
 pub fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
-    Ok(told(parse(read_files(documents)?, &documents.origin, netns)))
+    let facts = hierarchy::facts(&documents.origin)?;
+    let texts = read_files(documents, &facts)?;
+    Ok(told(parse(texts, documents.origin.dialect(), &facts, netns)))
 }
 
 /// What [`load_if_any`] found.
@@ -55,13 +57,14 @@ pub fn load_if_any(documents: &Documents, netns: Netns) -> Result<Found, Error> 
 pub fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
-    told(parse(vec![text], &Origin::default(), netns))
+    told(parse(vec![text], Dialect::Native, &Facts::new(), netns))
 }
 
 /// Reads all files; what is wrong is text for people.
 pub fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
-    let texts = read_files(documents).map_err(|error| error.message)?;
-    match parse(texts, &documents.origin, netns) {
+    let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
+    let texts = read_files(documents, &facts).map_err(|error| error.message)?;
+    match parse(texts, documents.origin.dialect(), &facts, netns) {
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(report::render(&wrong.0, &wrong.1, false)),
     }
@@ -80,16 +83,17 @@ fn told(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
 
 fn parse(
     texts: Vec<(String, Vec<u8>)>,
-    origin: &Origin,
+    dialect: Dialect,
+    facts: &Facts,
     netns: Netns,
 ) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
-    let (facts, keys) = (origin.facts(), document::keys());
+    let keys = document::keys();
     let reading = Reading {
-        dialect: origin.dialect(),
+        dialect,
         keys: &keys,
-        facts: &facts,
+        facts,
     };
     let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
@@ -113,11 +117,10 @@ pub struct LoadedConfiguration {
 /// told.
 pub fn load_configuration(files: &[PathBuf]) -> Result<Option<LoadedConfiguration>, Error> {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let facts = BTreeMap::new();
     let reading = Reading {
         dialect: Dialect::Talos,
         keys: &[],
-        facts: &facts,
+        facts: &Facts::new(),
     };
     let nodes = nodes(read_all(files)?, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
@@ -145,45 +148,19 @@ fn nodes(
 }
 
 /// The files of `-f`; of Hiera also those that a hiera.yaml leads to.
-fn read_files(documents: &Documents) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
     if documents.origin.dialect() != Dialect::Hiera {
         return read_all(&documents.files);
     }
     let mut files = Vec::new();
     for file in &documents.files {
         if file.file_name().is_some_and(|name| name == "hiera.yaml") {
-            files.extend(hierarchy(file, &documents.origin)?);
+            files.extend(hierarchy::files(file, facts)?);
         } else {
             files.push(file.clone());
         }
     }
     read_all(&files)
-}
-
-/// The files of data that are there, the most general first.
-fn hierarchy(file: &Path, origin: &Origin) -> Result<Vec<PathBuf>, Error> {
-    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let name = file.display().to_string();
-    let config = sources.load(&name, read_file(file)?, None, &mut diagnostics);
-    let paths = config.map(|config| hiera::hierarchy::paths(&config, &origin.facts(), &mut diagnostics));
-    if !diagnostics.is_empty() {
-        output::diagnostics(&diagnostics, &sources);
-        return Err(Error::new(ErrorKind::Input, format!("{name} cannot be followed")));
-    }
-    let directory = file.parent().unwrap_or(Path::new(""));
-    let found = paths.unwrap_or_default().into_iter().rev();
-    let found: Vec<PathBuf> = found
-        .map(|path| directory.join(path))
-        .filter(|path| path.is_file())
-        .collect();
-    if found.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Missing,
-            format!("{name} leads to no file that is there"),
-        )
-        .hint("give the facts of the host with --fact NAME=VALUE"));
-    }
-    Ok(found)
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
@@ -260,7 +237,7 @@ fn is_layer(path: &Path) -> Result<bool, Error> {
     Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let open = fs::File::open(path).map_err(|error| {
         let error = io_error(&error).context(path.display());
         if path == Path::new(DEFAULT_DOCUMENTS) {
@@ -283,7 +260,7 @@ fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn io_error(error: &io::Error) -> Error {
+pub(super) fn io_error(error: &io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorKind::Permission,
         io::ErrorKind::NotFound => ErrorKind::Missing,

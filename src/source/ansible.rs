@@ -3,14 +3,18 @@
 
 use super::dialect::{Reading, document};
 use super::merge::merge;
-use super::variables::{refuse_nothing, sections};
-use super::{Data, Entry, Node, Path};
+use super::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, sections};
+use super::{Entry, Node, Path};
 use crate::error::Diagnostics;
 
 const PREFIX: &str = "netkeel_";
 
 /// Variables that hold a whole document.
 const WHOLE: [&str; 2] = ["netkeel_document", "netkeel"];
+
+/// What to give.
+pub(super) const FILES: &str =
+    "playbooks and lists of hosts are not read: give the files of group_vars and host_vars";
 
 /// Whether a variable is netkeel's.
 pub(super) fn concerns(key: &str) -> bool {
@@ -25,6 +29,7 @@ pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     let mut whole: Option<Node> = None;
     let mut variables: Vec<Entry> = Vec::new();
     for file in files {
+        refuse_no_map(&file, "a map of variables", FILES, diagnostics);
         for section in sections(&file, PREFIX, reading.keys, diagnostics) {
             variables.retain(|earlier| earlier.key != section.key);
             variables.push(section);
@@ -41,10 +46,11 @@ pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     variables.retain(|variable| !variable.value.is_null());
     let mut whole = whole.filter(|whole| !whole.is_null());
     for variable in &mut variables {
-        refuse_templates(&mut variable.value, &Path::ROOT.key(&variable.key), diagnostics);
+        let path = Path::ROOT.key(&variable.key);
+        refuse_texts(&mut variable.value, &path, &unreadable, diagnostics);
     }
     if let Some(whole) = &mut whole {
-        refuse_templates(whole, &Path::ROOT, diagnostics);
+        refuse_texts(whole, &Path::ROOT, &unreadable, diagnostics);
     }
     if variables.is_empty() && whole.is_none() && !diagnostics.lost {
         refuse_nothing(
@@ -64,27 +70,16 @@ pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     layers
 }
 
-/// What Ansible would fill in is unknown here.
-fn refuse_templates(node: &mut Node, path: &Path<'_>, diagnostics: &mut Diagnostics) {
-    match &mut node.data {
-        Data::Text { value, .. } if value.contains("{{") || value.contains("{%") => {
-            diagnostics
-                .add(node.span, path, "a template, which only Ansible can fill in")
-                .hint("give its value in a file of variables that is layered over this one");
-            node.data = Data::Null;
-        }
-        Data::List(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                refuse_templates(item, &path.index(index), diagnostics);
-            }
-        }
-        Data::Map(entries) => {
-            for entry in entries {
-                refuse_templates(&mut entry.value, &path.key(&entry.key), diagnostics);
-            }
-        }
-        _ => {}
-    }
+/// Why a text is no value: what Ansible would decrypt or fill in is unknown here.
+fn unreadable(text: &str) -> Option<(String, &'static str)> {
+    let template = text.contains("{{") || text.contains("{%");
+    let filled_in = || {
+        (
+            "a template, which only Ansible can fill in".to_owned(),
+            "give its value in a file of variables that is layered over this one",
+        )
+    };
+    encrypted(text).or_else(|| template.then(filled_in))
 }
 
 #[cfg(test)]
@@ -146,6 +141,22 @@ mod tests {
                 "a template, which only Ansible can fill in"
             ]
         );
+        // What no file of variables is.
+        for text in ["[{hosts: all}]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "5"] {
+            let (_, said) = read(&["netkeel_link: {}", text]);
+            assert_eq!(said.len(), 1, "{text}: {said:?}");
+        }
+        let (_, said) = read(&["netkeel_link: {a: ['ENC[PKCS7,MIIB]', \"$ANSIBLE_VAULT;1.1\"]}"]);
+        assert_eq!(
+            said,
+            [
+                "a value that is encrypted by eyaml",
+                "a value that is encrypted by Ansible's vault"
+            ]
+        );
+        // Not of a variable that a later file replaces.
+        let (_, said) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
+        assert_eq!(said, [""; 0]);
         let (_, said) = read(&["ntp: [a]"]);
         assert_eq!(said.len(), 1);
         assert!(said[0].starts_with("nothing here is for netkeel"), "{said:?}");

@@ -7,6 +7,11 @@ pub fn detect(name: &str, text: &str) -> Format {
     by_extension(name).unwrap_or_else(|| by_content(text))
 }
 
+/// Whether a file's name says that it is YAML or JSON.
+pub(super) fn is_yaml_or_json(name: &str) -> bool {
+    matches!(by_extension(name), Some(Format::Yaml | Format::Json))
+}
+
 fn by_extension(name: &str) -> Option<Format> {
     let file = name.rsplit('/').next()?;
     let (_, extension) = file.rsplit_once('.')?;

@@ -1,16 +1,16 @@
 //! Data of Hiera as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
 //! class, merged deep as Puppet merges them, with facts filled in.
 
+pub mod facts;
 pub mod hierarchy;
-
-use std::collections::BTreeMap;
 
 use super::dialect::{Reading, document};
 use super::merge::places;
 use super::text::quoted;
-use super::variables::{refuse_nothing, sections};
+use super::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, sections};
 use super::{Data, Entry, Node, Path};
 use crate::error::Diagnostics;
+use facts::Facts;
 
 const PREFIX: &str = "netkeel::";
 
@@ -28,7 +28,13 @@ pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     let mut merged: Vec<Entry> = Vec::new();
     // From the top, as a lookup goes.
     for file in files.iter().rev() {
-        refuse_options(file, diagnostics);
+        refuse_no_map(
+            file,
+            "a map of keys and their values",
+            "docs/sources.md says what is read",
+            diagnostics,
+        );
+        refuse_options(file, reading.keys, diagnostics);
         let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
         fill_entries(&mut sections, &Path::ROOT, reading.facts, diagnostics);
         for section in sections {
@@ -38,17 +44,21 @@ pub(super) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
             }
         }
     }
+    for section in &mut merged {
+        let path = Path::ROOT.key(&section.key);
+        refuse_texts(&mut section.value, &path, &encrypted, diagnostics);
+    }
     if merged.is_empty() && !diagnostics.lost {
         refuse_nothing(first, "key `netkeel::sysctl`, `netkeel::link`, ...", diagnostics);
     }
     vec![document(merged, first)]
 }
 
-/// The class asks for a deep merge; data that asks for another one is not followed.
-fn refuse_options(file: &Node, diagnostics: &mut Diagnostics) {
+/// The class asks for a deep merge; data that asks for another one of what is read is not followed.
+fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
     let options = file.get(OPTIONS).map(Node::entries).unwrap_or_default();
     for option in options {
-        if !option.key.trim_start_matches('^').starts_with(PREFIX) {
+        if !concerns_read(&option.key, keys) {
             continue;
         }
         let Some(merge) = option.value.get("merge") else {
@@ -65,6 +75,28 @@ fn refuse_options(file: &Node, diagnostics: &mut Diagnostics) {
                 )
                 .hint("plan this with Puppet, or leave the merge to the class");
         }
+    }
+}
+
+/// Whether options for this key, or for the keys of a regular expression, may be for one that is
+/// read: of the latter only what stands before its first metacharacter is looked at.
+fn concerns_read(option: &str, keys: &[&str]) -> bool {
+    let Some(pattern) = option.strip_prefix('^') else {
+        return option.strip_prefix(PREFIX).is_some_and(|key| keys.contains(&key));
+    };
+    let Some(pattern) = pattern.strip_prefix(PREFIX) else {
+        return false;
+    };
+    let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let end = pattern.find(|letter| !word(letter)).unwrap_or(pattern.len());
+    let (literal, rest) = pattern.split_at(end);
+    let begins = |word: &str| keys.iter().any(|key| key.starts_with(word));
+    match rest {
+        "" => begins(literal),
+        "$" => keys.contains(&literal),
+        _ if rest.contains('|') => true,
+        // What repeats may take the last letter along.
+        _ => begins(literal.get(..literal.len().saturating_sub(1)).unwrap_or_default()),
     }
 }
 
@@ -149,8 +181,6 @@ fn same(one: &Node, other: &Node) -> bool {
     }
 }
 
-type Facts = BTreeMap<String, String>;
-
 fn fill_entries(entries: &mut [Entry], path: &Path<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
     for entry in entries {
         if let Some(key) = fill(&entry.key, facts).transpose() {
@@ -186,7 +216,7 @@ fn fill_node(node: &mut Node, path: &Path<'_>, facts: &Facts, diagnostics: &mut 
     }
 }
 
-const HINT: &str = "facts are given with --fact NAME=VALUE";
+const HINT: &str = "facts are given with --fact NAME=VALUE, or all of a host with --facts FILE";
 
 /// The text with `%{facts.NAME}` filled in; `None` when there is nothing to fill in.
 pub fn fill(text: &str, facts: &Facts) -> Result<Option<String>, String> {
@@ -220,12 +250,18 @@ fn value_of(inside: &str, facts: &Facts) -> Result<String, String> {
             quoted(&format!("%{{{inside}}}"))
         ));
     }
-    let name = inside.trim_start_matches("::");
-    let name = name.strip_prefix("facts.").unwrap_or(name);
-    match facts.get(name) {
-        Some(value) => Ok(value.clone()),
-        None => Err(format!("no fact {} is given", quoted(name))),
-    }
+    let name = without_prefix(inside);
+    facts.get(name).cloned().ok_or_else(|| no_fact(name))
+}
+
+/// The name of a fact, as it is given.
+fn without_prefix(name: &str) -> &str {
+    let name = name.trim_start_matches("::");
+    name.strip_prefix("facts.").unwrap_or(name)
+}
+
+fn no_fact(name: &str) -> String {
+    format!("no fact {} is given", quoted(name))
 }
 
 #[cfg(test)]
@@ -312,5 +348,55 @@ mod tests {
             &[],
         );
         assert_eq!(said, ["netkeel follows deep merges without options only"]);
+    }
+
+    /// The class has parameters that no document has; how they are merged is nothing to netkeel.
+    #[test]
+    fn only_merges_of_what_is_read_are_judged() {
+        let said_of = |key: &str| {
+            let options = format!("netkeel::sysctl: {{}}\nlookup_options: {{'{key}': {{merge: unique}}}}");
+            merged(&[&options], &[]).1.len()
+        };
+        for others in [
+            "netkeel::verify_reach",
+            "^netkeel::verify_reach$",
+            "^netkeel::verify",
+            "^netkeel::verify_.*",
+            "^netkeel::links$",
+            "^ntp::",
+            "a",
+        ] {
+            assert_eq!(said_of(others), 0, "{others}");
+        }
+        for read in [
+            "netkeel::link",
+            "^netkeel::",
+            "^netkeel::(link|sysctl)$",
+            "^netkeel::verify_reach|link",
+            "^netkeel::link$",
+            "^netkeel::l",
+            "^netkeel::sysctls?$",
+            "^netkeel::.*",
+        ] {
+            assert_eq!(said_of(read), 1, "{read}");
+        }
+    }
+
+    #[test]
+    fn what_is_encrypted_is_no_value_unless_a_level_above_has_one() {
+        let common =
+            "netkeel::link: {a: 'ENC[PKCS7,MIIB]', b: ['> ENC[GPG,MIIB] <']}\npass: 'ENC[PKCS7,MIIB]'";
+        let (_, said) = merged(&[common, "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(said, ["a value that is encrypted by eyaml"]);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_map_is_refused() {
+        for text in ["[1]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "text"] {
+            let (_, said) = merged(&[text, "netkeel::link: {a: 1}"], &[]);
+            assert_eq!(said.len(), 1, "{text}: {said:?}");
+        }
+        let (_, said) = merged(&["", "---", "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(said, [""; 0]);
     }
 }

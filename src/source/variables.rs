@@ -1,8 +1,8 @@
-//! A document that is given as variables among those of others: which of them are netkeel's, and
-//! which look as if they should be.
+//! A document that is given as variables among those of others: which of them are netkeel's, which
+//! look as if they should be, and what nobody but their owners can read.
 
 use super::text::quoted;
-use super::{Entry, Node, Span};
+use super::{Data, Entry, Node, Path, Span, secret};
 use crate::document::suggestion::nearest;
 use crate::error::{Diagnostic, Diagnostics};
 
@@ -37,6 +37,65 @@ pub(super) fn sections(
     sections
 }
 
+/// Whether a file holds variables at all. What else there is in it would go unseen.
+pub(super) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &mut Diagnostics) {
+    if matches!(file.data, Data::Map(_)) {
+        return;
+    }
+    diagnostics.lost = true;
+    if file.text().is_some_and(secret::of_vault) {
+        diagnostics
+            .add(file.span, "", "this file is encrypted by Ansible's vault")
+            .hint("leave it out when nothing in it is for netkeel; else give what `ansible-vault view` makes of it");
+        return;
+    }
+    diagnostics
+        .add(
+            file.span,
+            "",
+            format!("expected {what}, found {}", file.describe()),
+        )
+        .hint(hint);
+}
+
+/// Refuses the texts of which `why` has a reason and a hint, each in its place.
+pub(super) fn refuse_texts(
+    node: &mut Node,
+    path: &Path<'_>,
+    why: &dyn Fn(&str) -> Option<(String, &'static str)>,
+    diagnostics: &mut Diagnostics,
+) {
+    match &mut node.data {
+        Data::Text { value, .. } => {
+            let Some((message, hint)) = why(value) else {
+                return;
+            };
+            // Its tag may have been refused already.
+            if !diagnostics.list.iter().any(|said| said.span == Some(node.span)) {
+                diagnostics.add(node.span, path, message).hint(hint);
+            }
+            node.data = Data::Null;
+        }
+        Data::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                refuse_texts(item, &path.index(index), why, diagnostics);
+            }
+        }
+        Data::Map(entries) => {
+            for entry in entries {
+                refuse_texts(&mut entry.value, &path.key(&entry.key), why, diagnostics);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Why a text that is encrypted is no value.
+pub(super) fn encrypted(text: &str) -> Option<(String, &'static str)> {
+    let cipher = secret::cipher(text)?;
+    Some((format!("a value that is encrypted by {cipher}"), secret::HINT))
+}
+
 /// Says that no file has anything for netkeel: the wrong files, more likely than nothing to do.
 pub(super) fn refuse_nothing(span: Span, wanted: &str, diagnostics: &mut Diagnostics) {
     diagnostics
@@ -69,8 +128,8 @@ fn reaches_outside(node: &Node) -> bool {
         child.span.start < node.span.start || child.span.end > node.span.end || reaches_outside(child)
     };
     match &node.data {
-        super::Data::Map(entries) => entries.iter().any(|entry| outside(&entry.value)),
-        super::Data::List(items) => items.iter().any(outside),
+        Data::Map(entries) => entries.iter().any(|entry| outside(&entry.value)),
+        Data::List(items) => items.iter().any(outside),
         _ => false,
     }
 }

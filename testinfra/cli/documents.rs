@@ -202,6 +202,54 @@ fn a_hierarchy_of_hiera_leads_to_its_files() {
 }
 
 #[test]
+fn a_hierarchy_is_followed_with_all_facts_of_a_host() {
+    let namespace = pods();
+    let hiera = "version: 5
+hierarchy:
+  - { name: roles, mapped_paths: [roles, role, \"roles/%{role}.yaml\"] }
+  - { name: all, glob: \"*/all-*.yaml\", datadir: \"data/%{facts.os.family}\" }
+";
+    let scratch = Scratch::new(&[
+        ("h/hiera.yaml", hiera),
+        ("h/data/roles/b.yaml", "netkeel::link: { cali1: { mtu: 1430 } }\n"),
+        (
+            "h/data/Debian/x/all-a.yaml",
+            "netkeel::link: { cali1: { mtu: 1420 } }\n",
+        ),
+        (
+            "h/data/Debian/x/all-b.yaml",
+            "netkeel::link: { cali1: { mtu: 1410 } }\n",
+        ),
+        (
+            "facts.json",
+            "{\"os\": {\"family\": \"Debian\"}, \"roles\": [\"a\", \"b\"]}",
+        ),
+        (
+            "found.json",
+            "{\"name\": \"x\", \"values\": {\"os\": {\"family\": \"Debian\"}, \"roles\": []}}",
+        ),
+        ("wrong.json", "{\"os\": "),
+    ]);
+    let plan = |facts: &[&str]| {
+        let arguments = ["plan", "--from", "hiera", "-f", "h/hiera.yaml"];
+        scratch.run(&[&arguments[..], &["--netns", &namespace.name], facts].concat())
+    };
+    let done = plan(&["--facts", "facts.json"]);
+    assert_eq!((done.code, mtu(&done.stdout)), (0, Some("1430")), "{done:?}");
+    // The first one by name counts.
+    let done = plan(&["--facts", "found.json"]);
+    assert_eq!((done.code, mtu(&done.stdout)), (0, Some("1420")), "{done:?}");
+    let done = plan(&["--facts", "found.json", "--fact", "roles=b"]);
+    assert_eq!((done.code, mtu(&done.stdout)), (0, Some("1430")), "{done:?}");
+    let done = plan(&["--facts", "wrong.json"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr.contains("wrong.json: the facts cannot be read"),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn a_saved_plan_says_yes_and_no_as_the_document_did() {
     let namespace = Namespace::new();
     let scratch = Scratch::new(&[(

@@ -6,7 +6,7 @@ use saphyr_parser::{ScalarStyle, Tag};
 
 use super::Builder;
 use crate::source::text::quoted;
-use crate::source::{Data, Path, Span, number};
+use crate::source::{Data, Path, Span, number, secret};
 
 impl<'a> Builder<'a> {
     pub(super) fn scalar(
@@ -66,9 +66,13 @@ impl<'a> Builder<'a> {
         } else {
             format!("{}{}", tag.handle, tag.suffix)
         };
+        let hint = match &*name {
+            "!vault" => secret::HINT,
+            _ => "text that begins with `!` needs quotes",
+        };
         self.diagnostics
             .add(span, path, format!("the tag {} is not taken", quoted(&name)))
-            .hint("text that begins with `!` needs quotes");
+            .hint(hint);
     }
 }
 
