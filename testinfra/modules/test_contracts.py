@@ -15,6 +15,13 @@ DRIFT = ("~ mtu", "1500 -> 1460", "Drift: 4 of 5 declared facts")
 # What is to be seen of the host after each run.
 STATE = "; echo status $?; echo state $(ip -o link show veth0 | sed 's/.* mtu \\([0-9]*\\).*/\\1/') $(ls /etc/netkeel/desired.d /etc/sysctl.d 2>/dev/null | grep -c netkeel.conf); "
 UNTOUCHED, DONE = "state 1500 0", "state 1460 1"
+# A package manager that has nothing to install.
+PACKAGE_MANAGER = """
+from ansible.module_utils.basic import AnsibleModule
+
+options = {"name": {"type": "str"}, "state": {"type": "str"}}
+AnsibleModule(argument_spec=options, supports_check_mode=True).exit_json(changed=True)
+"""
 # The rest of a stand-in.
 SEES_A_DIFFERENCE = (
     'case "$1 $*" in',
@@ -223,11 +230,37 @@ def test_a_look_leaves_no_copy_of_the_program(scratch, document, code):
     assert not list((scratch.directory / "tmp").glob("netkeel-*")) and not binary.exists(), part
 
 
+def test_a_look_is_with_the_program_that_would_be_installed(scratch):
+    """Not with the one that it would replace."""
+    sources = {architecture: str(netkeel_binary()) for architecture in ("x86_64", "aarch64")}
+    variables = {"netkeel_install": "file", "netkeel_program_sources": sources}
+    old = scratch.program("echo an old one >&2; exit 1")
+    (part,) = runs(scratch, Ansible(), old, Ansible.dry, **variables)
+    assert status(part) == 0 and all(words in part for words in DRIFT) and UNTOUCHED in part, part
+    assert "an old one" in old.read_text(encoding="utf-8")
+
+
+def test_a_look_before_a_package_says_that_nothing_is_known(scratch):
+    """A package cannot be looked with before it is installed, and what cannot be known is no failure."""
+    library = scratch.directory / "library"
+    library.mkdir()
+    (library / "stand_in.py").write_text(PACKAGE_MANAGER, encoding="utf-8")
+    binary = scratch.directory / "nowhere"
+    variables = {"netkeel_install": "package", "ansible_package_use": "ansible.legacy.stand_in", "netkeel_service": True}
+    dry, wet = runs(scratch, Ansible(), binary, Ansible.dry, Ansible.wet, **variables)
+    assert status(dry) == 0 and UNTOUCHED in dry and "changed=1 " in dry, dry
+    assert "netkeel is not installed yet, so that nothing is known of the host" in dry, dry
+    # What the package should have brought is missed in earnest.
+    assert status(wet) == 2 and "not installed" in wet and UNTOUCHED in wet, wet
+
+
 @pytest.mark.parametrize("verb", ["plan", "apply"])
 def test_taking_too_long_is_a_failure(scratch, tool, verb):
-    (part,) = runs(scratch, tool, slow(scratch, verb), tool.wet, timeout=1)
-    assert status(part) in tool.failed, part
-    assert "sending signal TERM" in part and "reading the host" in part, part
+    # A look under noop and check is one as well; nothing is applied then.
+    modes = (tool.dry, tool.wet) if verb == "plan" else (tool.wet,)
+    for part in runs(scratch, tool, slow(scratch, verb), *modes, timeout=1):
+        assert status(part) in tool.failed, part
+        assert "sending signal TERM" in part and "reading the host" in part, part
 
 
 def test_an_unless_that_takes_too_long_is_a_difference(scratch):
