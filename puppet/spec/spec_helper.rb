@@ -20,7 +20,10 @@ RSpec.configure do |config|
   config.module_path = MODULE_PATH
   config.manifest_dir = MODULE_PATH
   config.setup_fixtures = false
+  # As Puppet 8 has it without being told.
   config.strict_variables = true
+  config.before { Puppet[:strict] = :error }
+  config.before { Puppet[:include_legacy_facts] = false }
   config.default_facts = FACTS
   config.after(:suite) { FileUtils.remove_entry(MODULE_PATH) }
   config.after(:suite) { RSpec::Puppet::Coverage.report!(100) }
