@@ -2,16 +2,31 @@
 
 use std::fmt::Write as _;
 
-use super::node::{of, of_canonical, quoted, set};
+use super::node::{of, of_canonical, quoted, set, take};
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::render::yaml;
 use crate::source::talos::Configuration;
-use crate::source::talos::cozystack::{DAEMONSET, PODS, VALUES, config_map};
+use crate::source::talos::cozystack::{DAEMONSET, PODS, VALUES, argument, config_map};
 use crate::source::{Data, FileId, Format, Node, parse};
 
 /// The least MTU with which pods can have IPv6, in bytes (RFC 8200).
 const IPV6: i64 = 1280;
+
+/// What the API server keeps of an object that was read from it: applied again, it would be refused as
+/// soon as anybody has changed the object.
+const SERVER: [&[&str]; 6] = [
+    &[
+        "metadata",
+        "annotations",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+    &["metadata", "uid"],
+];
 
 /// The ConfigMap that stands among the files, with the MTU that a document wants of kube-ovn's pods,
 /// and what must be done for it to count.
@@ -32,6 +47,7 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
         .hint("kubectl --namespace cozy-system get configmap cozystack --output yaml")
     })?;
     let mut manifest = there.clone();
+    SERVER.iter().for_each(|path| take(&mut manifest, path));
     let text = there
         .get("data")
         .and_then(|data| data.get(VALUES)?.text())
@@ -45,6 +61,14 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
         "talosctl reboot --wait --nodes NODE, node by node: pods that are there keep the MTU they were made with".to_owned(),
     ] {
         let _ = writeln!(out, "#   {line}");
+    }
+    if let Some((other, _)) = argument(configuration)
+        && other != mtu
+    {
+        let _ = writeln!(
+            out,
+            "# The DaemonSet {DAEMONSET} has --mtu={other}: take that away first, or whichever is applied last counts."
+        );
     }
     if mtu < IPV6 {
         let _ = writeln!(out, "# Below {IPV6} pods have no IPv6.");

@@ -59,6 +59,23 @@ pub(super) fn set(node: &mut Node, path: &[&str], value: Node) {
     node.data = Data::Map(entries);
 }
 
+/// Takes away what is at a path of keys, and a map above it in which nothing is left.
+pub(super) fn take(node: &mut Node, path: &[&str]) {
+    let ([key, rest @ ..], Data::Map(entries)) = (path, &mut node.data) else {
+        return;
+    };
+    let Some(at) = entries.iter().position(|entry| entry.key == *key) else {
+        return;
+    };
+    let gone = entries.get_mut(at).is_some_and(|entry| {
+        take(&mut entry.value, rest);
+        rest.is_empty() || entry.value.data == Data::Map(Vec::new())
+    });
+    if gone {
+        entries.remove(at);
+    }
+}
+
 /// A value.
 pub(super) fn of(data: Data) -> Node {
     Node {

@@ -33,20 +33,34 @@ pub fn config_map(configuration: &Configuration) -> Option<&Node> {
     named(configuration, "ConfigMap", "cozystack").last()
 }
 
-/// The MTU in an argument of the DaemonSet, `--mtu=1400`, with the argument.
+/// The MTU in an argument of the DaemonSet, `--mtu=1400` or `--mtu 1400`, with the argument. The last
+/// one counts.
 pub fn argument(configuration: &Configuration) -> Option<(i64, &Node)> {
     let daemonset = named(configuration, "DaemonSet", DAEMONSET).last()?;
     let pod = daemonset.get("spec")?.get("template")?.get("spec")?;
     let containers = pod.get("containers").map(Node::items).unwrap_or_default();
-    let arguments = containers.iter().flat_map(|container| {
-        let lists = ["args", "command"]
-            .into_iter()
-            .filter_map(|key| container.get(key));
-        lists.flat_map(Node::items)
-    });
-    arguments
-        .filter_map(|argument| Some((argument.text()?.strip_prefix("--mtu=")?.parse().ok()?, argument)))
-        .next_back()
+    let mut found = None;
+    for container in containers {
+        let lists = ["command", "args"];
+        let lists = lists.into_iter().filter_map(|key| container.get(key));
+        let words: Vec<&Node> = lists.flat_map(Node::items).collect();
+        for (at, word) in words.iter().enumerate() {
+            let text = word.scalar().unwrap_or_default();
+            let (value, node) = match text.strip_prefix("--mtu") {
+                Some("") => match words.get(at + 1) {
+                    Some(next) => (next.scalar().unwrap_or_default().into_owned(), *next),
+                    None => continue,
+                },
+                Some(rest) => match rest.strip_prefix('=') {
+                    Some(value) => (value.to_owned(), *word),
+                    None => continue,
+                },
+                None => continue,
+            };
+            found = value.parse().ok().map(|bytes| (bytes, node)).or(found);
+        }
+    }
+    found
 }
 
 fn named<'a>(
