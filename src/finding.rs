@@ -26,6 +26,8 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// It is refused as a whole, or cannot work.
+    Error,
     /// The document does not do what it says.
     Warning,
     /// Worth knowing.
@@ -131,12 +133,16 @@ pub enum Code {
     NK054,
     /// An MTU of pods that does not fit what their packets go over.
     NK055,
-    /// An MTU of pods above what is customary there.
+    /// An MTU of pods above what kube-ovn would take itself.
     NK056,
     /// An MTU that Talos refuses.
     NK057,
     /// An argument that says another MTU of pods than the values do.
     NK058,
+    /// An MTU of pods above what CozyStack documents.
+    NK059,
+    /// Documents that Talos refuses beside each other.
+    NK060,
 }
 
 impl Code {
@@ -193,11 +199,16 @@ impl Code {
         Code::NK056,
         Code::NK057,
         Code::NK058,
+        Code::NK059,
+        Code::NK060,
     ];
 
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
+            Code::NK051 | Code::NK052 | Code::NK054 | Code::NK055 | Code::NK057 | Code::NK060 => {
+                Severity::Error
+            }
             Code::NK006
             | Code::NK007
             | Code::NK012
@@ -209,7 +220,7 @@ impl Code {
             | Code::NK044
             | Code::NK048
             | Code::NK053
-            | Code::NK056 => Severity::Note,
+            | Code::NK059 => Severity::Note,
             _ => Severity::Warning,
         }
     }
@@ -235,6 +246,7 @@ impl fmt::Display for Code {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Note => "note",
         })

@@ -45,8 +45,19 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
+    Error,
     Warning,
     Note,
+}
+
+impl FailOn {
+    fn severity(self) -> Severity {
+        match self {
+            FailOn::Error => Severity::Error,
+            FailOn::Warning => Severity::Warning,
+            FailOn::Note => Severity::Note,
+        }
+    }
 }
 
 /// Runs the verb.
@@ -117,8 +128,10 @@ fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> 
         output::print(&format!("{}.\n", count(findings.len(), "finding")))?;
     }
     let worst = findings.iter().map(|finding| finding.code.severity()).min();
-    Ok(match (arguments.fail_on, worst) {
-        (Some(FailOn::Warning), Some(Severity::Warning)) | (Some(FailOn::Note), Some(_)) => exit::CHANGES,
+    let limit = arguments.fail_on.map(FailOn::severity);
+    // The worst come first.
+    Ok(match (limit, worst) {
+        (Some(limit), Some(worst)) if worst <= limit => exit::CHANGES,
         _ => exit::OK,
     })
 }

@@ -269,6 +269,7 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
         let severity = finding.code.severity();
         let head = format!("{severity} {}", finding.code);
         let head = match severity {
+            Severity::Error => paint.red(head),
             Severity::Warning => paint.yellow(head),
             Severity::Note => paint.bold(head),
         };

@@ -17,6 +17,9 @@ pub enum Form {
     },
 }
 
+/// What [`Form::Other`] calls a number that begins with 0x.
+pub const HEXADECIMAL: &str = "a hexadecimal number";
+
 /// The integer, if the text is one in decimal, without plus and leading zeros.
 pub fn decimal(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -60,7 +63,7 @@ pub fn form(text: &str) -> Option<Form> {
         });
     }
     for (prefix, base, what) in [
-        ("0x", 16, "a hexadecimal number"),
+        ("0x", 16, HEXADECIMAL),
         ("0o", 8, "an octal number"),
         ("0b", 2, "a binary number"),
     ] {

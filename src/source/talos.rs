@@ -1,19 +1,22 @@
 //! Machine configurations of Talos Linux and their patches, 1.7 to 1.14, merged as Talos merges
 //! them and read as a document.
 
+mod conflict;
 pub mod cozystack;
 mod delete;
 mod desired;
 mod identity;
 mod json_patch;
+mod links;
 mod merge;
 pub mod version;
 
 use crate::error::Diagnostics;
 use crate::source::{Data, Node};
 
+pub(crate) use conflict::{About, KUBESPAN_KIND};
 pub use desired::layers;
-pub(crate) use desired::{DIRECTORY, KUBESPAN, LINKS, SERVICE};
+pub(crate) use desired::{DIRECTORY, KUBESPAN, SERVICE};
 
 /// A machine configuration: its documents, patches merged.
 #[derive(Debug, Default)]
@@ -28,6 +31,7 @@ impl Configuration {
     pub fn merged(documents: Vec<Node>, diagnostics: &mut Diagnostics) -> Configuration {
         let mut merged = Vec::new();
         let mut manifests = Vec::new();
+        identity::unique(&documents, diagnostics);
         for document in documents {
             match document.data {
                 Data::Map(_) if is_manifest(&document) => manifests.push(document),
@@ -72,6 +76,13 @@ impl Configuration {
             .filter_map(|document| document.get("annotations"));
         let maps = legacy.into_iter().chain(documents);
         maps.filter_map(|map| map.get(name)?.text()).last()
+    }
+
+    /// Whether KubeSpan is on by its configuration, in either form. Nobody says: Talos takes it for
+    /// off; but patches alone need not say.
+    pub(crate) fn kubespan_on(&self, kubespan: &Node) -> bool {
+        let said = kubespan.get("enabled").and_then(Node::switch);
+        said.unwrap_or_else(|| self.legacy_at(&["machine", "type"]).is_none())
     }
 
     /// A value in the document without a kind.

@@ -2,31 +2,8 @@
 
 use super::Lint;
 use crate::finding::Code;
-use crate::source::talos::kind;
-use crate::source::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version};
-
-/// Documents about the network path, with the first version that knows them. A version that does
-/// not know a document refuses the whole configuration.
-const SINCE: &[(&str, Version)] = &[
-    ("ExtensionServiceConfig", Version(7)),
-    ("EthernetConfig", Version(10)),
-    ("LinkConfig", LINKS),
-    ("LinkAliasConfig", LINKS),
-    ("WireguardConfig", LINKS),
-    ("VLANConfig", LINKS),
-    ("BondConfig", LINKS),
-    ("BridgeConfig", LINKS),
-    ("DummyLinkConfig", LINKS),
-    ("KubeSpanConfig", KUBESPAN),
-    ("RoutingRuleConfig", KUBESPAN),
-    ("SysctlConfig", SYSCTLS),
-    ("SysfsConfig", SYSCTLS),
-    ("KernelModuleConfig", SYSCTLS),
-    ("VethConfig", SYSCTLS),
-    ("EtcFileConfig", SYSCTLS),
-    ("KubeNodeConfig", SYSCTLS),
-    ("KubeFlannelCNIConfig", SYSCTLS),
-];
+use crate::source::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version, since};
+use crate::source::talos::{About, kind};
 
 /// Paths of the document without a kind that left the schema, with the version and what is there
 /// instead. They are still read.
@@ -46,20 +23,31 @@ const UNTIL: &[(&[&str], Version, &str)] = &[
 
 pub(super) fn look(lint: &mut Lint<'_>, version: Option<Version>) {
     let configuration = lint.configuration;
-    let legacy = configuration.legacy_at(&["machine", "network", "kubespan"]);
-    if let (Some(legacy), Some(_)) = (legacy, configuration.of_kind("KubeSpanConfig").next()) {
-        lint.add(
-            Code::NK054,
-            "machine.network.kubespan",
-            legacy.span,
-            "there is a KubeSpanConfig as well, and Talos refuses both at once".to_owned(),
-            "keep one of the two",
-        );
+    for conflict in configuration.conflicts() {
+        let there = lint.sources.locate(conflict.other_span);
+        let (code, message, remedy) = match conflict.about {
+            About::KubeSpan => (
+                Code::NK054,
+                "there is a KubeSpanConfig as well, and Talos refuses both at once".to_owned(),
+                "keep one of the two",
+            ),
+            About::Link => (
+                Code::NK060,
+                format!("Talos refuses it beside {} ({there})", conflict.other),
+                "keep one document for an interface: the one that makes it takes its mtu too",
+            ),
+            About::Older => (
+                Code::NK060,
+                format!("Talos refuses it beside {} ({there})", conflict.other),
+                "keep one of the two; `$patch: delete` takes the older one away",
+            ),
+        };
+        lint.add(code, conflict.what, conflict.span, message, remedy);
     }
     let Some(version) = version else { return };
     for document in configuration.documents() {
-        let since = SINCE.iter().find(|(known, _)| *known == kind(document));
-        if let Some((kind, since)) = since.filter(|(_, since)| *since > version) {
+        let kind = kind(document);
+        if let Some(since) = since(kind).filter(|since| *since > version) {
             lint.add(
                 Code::NK052,
                 kind,

@@ -3,7 +3,7 @@
 
 use super::Lint;
 use crate::finding::Code;
-use crate::source::talos::{KUBESPAN, LINKS, TUNNEL_INTERFACE, cozystack, kind};
+use crate::source::talos::{KUBESPAN, KUBESPAN_KIND, TUNNEL_INTERFACE, cozystack};
 use crate::source::{Node, Span};
 
 /// What KubeSpan's interface has when nobody says (Talos's `KubeSpanLinkMTU`), in bytes.
@@ -25,21 +25,25 @@ struct Underlay {
 
 pub(super) fn look(lint: &mut Lint<'_>, kube_ovn: Option<&Node>) {
     let underlay = underlay(lint);
-    if let Some((mtu, bytes)) = kube_ovn.and_then(|mtu| Some((mtu, mtu.integer()?))) {
+    let values = kube_ovn.and_then(|mtu| Some((mtu, mtu.integer()?)));
+    if let (Some((mtu, bytes)), Some(underlay)) = (values, &underlay) {
         let path = format!("{}.kube-ovn.mtu", cozystack::VALUES);
-        if let Some(underlay) = &underlay {
-            geneve(lint, &path, mtu.span, bytes, underlay);
-        }
-        if let Some((argument, node)) = cozystack::argument(lint.configuration)
-            && argument != bytes
-        {
+        geneve(lint, &path, mtu.span, bytes, underlay);
+    }
+    if let Some((argument, node)) = cozystack::argument(lint.configuration) {
+        let path = format!("DaemonSet {} --mtu={argument}", cozystack::DAEMONSET);
+        let values = values.map(|(_, bytes)| bytes);
+        if let Some(bytes) = values.filter(|bytes| *bytes != argument) {
             lint.add(
                 Code::NK058,
-                format!("DaemonSet {} --mtu={argument}", cozystack::DAEMONSET),
+                &path,
                 node.span,
                 format!("the values say {bytes}: whichever is applied last counts for new pods"),
                 "take the argument away, apply the values, and restart the DaemonSet's rollout",
             );
+        }
+        if let (Some(underlay), true) = (&underlay, values != Some(argument)) {
+            geneve(lint, &path, node.span, argument, underlay);
         }
     }
     let Some(underlay) = underlay else { return };
@@ -87,7 +91,7 @@ fn geneve(lint: &mut Lint<'_>, path: &str, span: Span, bytes: i64, underlay: &Un
     } else if underlay.name == KUBESPAN && bytes > COZYSTACK {
         let message = format!("pods have {bytes}, and under KubeSpan CozyStack documents {COZYSTACK}");
         lint.add(
-            Code::NK056,
+            Code::NK059,
             path,
             span,
             message,
@@ -99,23 +103,22 @@ fn geneve(lint: &mut Lint<'_>, path: &str, span: Span, bytes: i64, underlay: &Un
 /// KubeSpan where it is there; else the interface that an annotation of the node names.
 fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
     let configuration = lint.configuration;
-    let documents = configuration.of_kind("KubeSpanConfig");
+    let documents = configuration.of_kind(KUBESPAN_KIND);
     let kubespan = documents
         .last()
         .or_else(|| configuration.legacy_at(&["machine", "network", "kubespan"]));
-    let enabled = |node: &&Node| node.get("enabled").and_then(Node::switch) != Some(false);
-    if let Some(kubespan) = kubespan.filter(enabled) {
+    if let Some(kubespan) = kubespan.filter(|kubespan| configuration.kubespan_on(kubespan)) {
         return Some(Underlay {
             name: KUBESPAN.to_owned(),
             mtu: set(kubespan).unwrap_or(KUBESPAN_MTU),
         });
     }
     let name = configuration.node_annotation(TUNNEL_INTERFACE)?;
-    let links = configuration
-        .documents()
+    let links = configuration.links();
+    let mut links = links
         .iter()
-        .filter(|document| LINKS.contains(&kind(document)));
-    let mut links = links.filter(|document| document.get("name").and_then(Node::text) == Some(name));
+        .filter(|link| link.name == name)
+        .map(|link| link.settings);
     let interfaces = configuration.legacy_at(&["machine", "network", "interfaces"]);
     let mut interfaces = interfaces.map(Node::items).unwrap_or_default().iter();
     let interface =

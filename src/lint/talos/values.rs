@@ -2,34 +2,50 @@
 
 use super::Lint;
 use crate::finding::Code;
-use crate::source::talos::{KUBESPAN, LINKS, kind};
+use crate::source::talos::{KUBESPAN, KUBESPAN_KIND};
 use crate::source::{Data, Node, number};
 
 /// The least MTU that Talos takes for KubeSpan (its `KubeSpanLinkMinimumMTU`), in bytes: that of
 /// IPv6.
 const LEAST_KUBESPAN: i64 = 1280;
 
+/// The maps whose values are written to the kernel.
+const WRITTEN: [&str; 4] = ["machine.sysctls", "machine.sysfs", "SysctlConfig", "SysfsConfig"];
+
 pub(super) fn look(lint: &mut Lint<'_>) {
     for (path, map) in lint.text_maps() {
+        // Labels, annotations and taints may be empty.
+        let written = WRITTEN.iter().any(|written| path.starts_with(written));
         for entry in map.entries() {
             let path = format!("{path}.{}", entry.key);
-            match &entry.value.data {
-                Data::Null => lint.add(
+            let (code, span, message, remedy) = match &entry.value.data {
+                Data::Null if written => (
                     Code::NK051,
-                    path,
                     entry.key_span,
-                    "Talos makes an empty text of nothing, and takes that for the value".to_owned(),
+                    "Talos makes an empty text of nothing, and takes that for the value",
                     "leave the key out, or take it away with `$patch: delete`",
                 ),
-                data if !is_text(data) => lint.add(
-                    Code::NK050,
-                    path,
+                Data::Text { value, .. } if written && value.trim().is_empty() => (
+                    Code::NK051,
                     entry.value.span,
-                    "the value is no text, which Talos takes and its schema does not".to_owned(),
+                    "Talos writes this text, in which there is no value",
+                    "leave the key out, or take it away with `$patch: delete`",
+                ),
+                Data::Null => (
+                    Code::NK050,
+                    entry.key_span,
+                    "there is no value, which Talos takes for an empty text and its schema does not take",
+                    "write \"\" for an empty text",
+                ),
+                data if !is_text(data) => (
+                    Code::NK050,
+                    entry.value.span,
+                    "the value is no text, which Talos takes and its schema does not",
                     "put it into quotes",
                 ),
-                _ => {}
-            }
+                _ => continue,
+            };
+            lint.add(code, path, span, message.to_owned(), remedy);
         }
     }
     mtus(lint);
@@ -54,12 +70,11 @@ fn mtus(lint: &mut Lint<'_>) {
     if let Some(kubespan) = configuration.legacy_at(&["machine", "network", KUBESPAN]) {
         mtu(lint, "machine.network.kubespan", kubespan, LEAST_KUBESPAN);
     }
-    for document in configuration.documents() {
-        match kind(document) {
-            "KubeSpanConfig" => mtu(lint, "KubeSpanConfig", document, LEAST_KUBESPAN),
-            kind if LINKS.contains(&kind) => mtu(lint, kind, document, 0),
-            _ => {}
-        }
+    for document in configuration.of_kind(KUBESPAN_KIND) {
+        mtu(lint, KUBESPAN_KIND, document, LEAST_KUBESPAN);
+    }
+    for link in configuration.links() {
+        mtu(lint, link.place(), link.settings, 0);
     }
 }
 

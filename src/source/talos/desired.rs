@@ -3,27 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Configuration, cozystack, kind};
+use super::conflict::{About, KUBESPAN_KIND};
+use super::{Configuration, cozystack};
 use crate::error::Diagnostics;
 use crate::source::dialect::document;
-use crate::source::{Data, Entry, Node, Path, Sources, Span};
+use crate::source::{Data, Entry, Node, Path, Sources, Span, number};
 use crate::sysctl_key::SysctlKey;
 
 /// The extension service's name, and where its documents lie.
 pub(crate) const SERVICE: &str = "netkeel";
 /// Files below this directory are documents.
 pub(crate) const DIRECTORY: &str = "/etc/netkeel/";
-
-/// Documents of Talos that are an interface with an MTU.
-pub(crate) const LINKS: [&str; 7] = [
-    "LinkConfig",
-    "BondConfig",
-    "BridgeConfig",
-    "DummyLinkConfig",
-    "VLANConfig",
-    "VethConfig",
-    "WireguardConfig",
-];
 
 /// The interface that KubeSpan makes.
 pub(crate) const KUBESPAN: &str = "kubespan";
@@ -53,6 +43,7 @@ pub fn layers(
     if !sysctls.is_empty() {
         entries.push(entry("sysctl", Data::Map(sysctls), start));
     }
+    reader.conflicts(configuration);
     reader.legacy_links(configuration);
     reader.links(configuration);
     if let Some(mtu) = cozystack::pod_mtu(configuration, sources, reader.diagnostics) {
@@ -130,25 +121,28 @@ impl Reader<'_> {
         taken
     }
 
-    /// The value is what Talos writes: the text as it stands.
+    /// The value is what Talos writes: the text as it stands, as the kernel shows it then.
     fn sysctl(&mut self, entry: &Entry) -> Option<Entry> {
-        let data = match &entry.value.data {
-            Data::Null => {
-                self.diagnostics
-                    .add(
-                        entry.key_span,
-                        Path::of(&["sysctls", &entry.key]),
-                        "Talos makes an empty text of nothing, and writes it",
-                    )
-                    .hint("leave the key out, or delete it with `$patch: delete`");
-                return None;
+        let empty = match &entry.value.data {
+            Data::Null => Some("Talos makes an empty text of nothing, and writes it"),
+            Data::Text { value, .. } if value.trim().is_empty() => {
+                Some("Talos writes this text, in which there is no value")
             }
+            _ => None,
+        };
+        if let Some(message) = empty {
+            self.diagnostics
+                .add(entry.key_span, Path::of(&["sysctls", &entry.key]), message)
+                .hint("leave the key out, or delete it with `$patch: delete`");
+            return None;
+        }
+        let data = match &entry.value.data {
             Data::Bool(value) => Data::Text {
                 value: value.to_string(),
                 plain: false,
             },
             Data::Text { value, .. } => Data::Text {
-                value: value.clone(),
+                value: shown(value),
                 plain: false,
             },
             data => data.clone(),
@@ -168,36 +162,62 @@ impl Reader<'_> {
                 .get("interface")
                 .and_then(Node::text)
                 .filter(|name| !name.is_empty());
+            let vlans = interface.get("vlans").map(Node::items).unwrap_or_default();
             match name {
+                Some(name) if configuration.is_alias(name) => {
+                    let holders = std::iter::once(interface).chain(vlans);
+                    holders.for_each(|holder| self.aliased(name, holder, &["mtu"]));
+                    continue;
+                }
                 Some(name) => self.settings(name, interface, &["mtu"]),
                 None if interface.get("mtu").is_some() => self.selected(interface),
                 None => {}
             }
-            for vlan in interface.get("vlans").map(Node::items).unwrap_or_default() {
+            for vlan in vlans {
                 if let (Some(name), Some(id)) = (name, vlan.get("vlanId").and_then(Node::integer)) {
                     self.settings(&format!("{name}.{id}"), vlan, &["mtu"]);
                 }
             }
         }
         if let Some(kubespan) = configuration.legacy_at(&["machine", "network", KUBESPAN]) {
-            self.kubespan(kubespan);
+            self.kubespan(configuration, kubespan);
         }
     }
 
     fn links(&mut self, configuration: &Configuration) {
-        for document in configuration.documents() {
-            let name = document.get("name").and_then(Node::text);
-            match (kind(document), name) {
-                ("KubeSpanConfig", _) => self.kubespan(document),
-                (kind, Some(name)) if LINKS.contains(&kind) => self.settings(name, document, &["mtu", "up"]),
-                _ => {}
+        for link in configuration.links() {
+            if link.found() && configuration.is_alias(link.name) {
+                self.aliased(link.name, link.settings, &["mtu", "up"]);
+            } else if !link.name.is_empty() {
+                self.settings(link.name, link.settings, &["mtu", "up"]);
             }
+        }
+        for document in configuration.of_kind(KUBESPAN_KIND) {
+            self.kubespan(configuration, document);
         }
     }
 
-    /// Where KubeSpan is off, what is said of its interface is of no effect. A patch need not say.
-    fn kubespan(&mut self, node: &Node) {
-        if node.get("enabled").and_then(Node::switch) != Some(false) {
+    /// Talos would take none of it; which of two counts is not for netkeel to choose.
+    fn conflicts(&mut self, configuration: &Configuration) {
+        for conflict in configuration.conflicts() {
+            let hint = match conflict.about {
+                About::Link => "keep one document for an interface: the one that makes it takes its mtu too",
+                About::KubeSpan => {
+                    "keep one of the two; `machine: { network: { kubespan: { $patch: delete } } }` takes the older one away"
+                }
+                About::Older => continue,
+            };
+            let message = format!("Talos refuses this beside {}", conflict.other);
+            let diagnostic = self.diagnostics.add(conflict.span, conflict.what, message);
+            diagnostic
+                .other(conflict.other_span, "this is there already")
+                .hint(hint);
+        }
+    }
+
+    /// Where KubeSpan is off, what is said of its interface is of no effect.
+    fn kubespan(&mut self, configuration: &Configuration, node: &Node) {
+        if configuration.kubespan_on(node) {
             self.settings(KUBESPAN, node, &["mtu"]);
         }
     }
@@ -233,6 +253,20 @@ impl Reader<'_> {
                 "which interface has this MTU is known to the machine alone: it is found by a selector",
             )
             .hint("name the interface; or select by `driver` alone, which netkeel can do too");
+    }
+
+    /// Which interface has an alias is known to the machine alone too.
+    fn aliased(&mut self, name: &str, holder: &Node, keys: &[&str]) {
+        for key in keys {
+            if let Some(setting) = holder.get(key).filter(|setting| !setting.is_null()) {
+                let message = format!(
+                    "which interface this is for is known to the machine alone: `{name}` is an alias, which a selector gives it"
+                );
+                self.diagnostics
+                    .add(setting.span, Path::of(&[name, key]), message)
+                    .hint("name the interface itself");
+            }
+        }
     }
 
     /// Pods of kube-ovn, which the ConfigMap of CozyStack gives an MTU when they are made.
@@ -284,4 +318,18 @@ impl Reader<'_> {
             _ => self.links.push(entry(name, Data::Map(settings), from.span)),
         }
     }
+}
+
+/// What begins with 0x the kernel takes for a number, and shows in decimal.
+fn shown(text: &str) -> String {
+    let words = text.split(' ').map(|word| match number::form(word) {
+        Some(number::Form::Other {
+            what: number::HEXADECIMAL,
+            meant,
+        }) => meant.into_iter().next(),
+        form => form.map(|_| word.to_owned()),
+    });
+    // Among other words it is a text, or nothing that the kernel takes.
+    let words: Option<Vec<String>> = words.collect();
+    words.map_or_else(|| text.to_owned(), |words| words.join(" "))
 }

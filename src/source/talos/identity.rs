@@ -1,7 +1,8 @@
 //! What makes two documents of a machine configuration the same one: API version, kind and name.
 
+use super::is_manifest;
 use crate::error::Diagnostics;
-use crate::source::Node;
+use crate::source::{Data, Node};
 
 /// Keys that tell the one document without a kind.
 const LEGACY: [&str; 4] = ["machine", "cluster", "debug", "persist"];
@@ -62,6 +63,47 @@ impl Identity {
             },
             kind,
         }
+    }
+}
+
+/// Talos takes each document of a configuration once; of a patch it merges them all. The first file
+/// is a configuration, unless something in it can stand in a patch only.
+pub(super) fn unique(documents: &[Node], diagnostics: &mut Diagnostics) {
+    let ours = || documents.iter().filter(|document| !is_manifest(document));
+    let Some(first) = ours().next().map(|document| document.span.file) else {
+        return;
+    };
+    let ours: Vec<&Node> = ours().filter(|document| document.span.file == first).collect();
+    let patch = |document: &&Node| !matches!(document.data, Data::Map(_)) || is_patch(document);
+    if ours.iter().any(patch) {
+        return;
+    }
+    for (at, document) in ours.iter().enumerate() {
+        let identity = Identity::read(document);
+        let mut before = ours.iter().take(at);
+        if let Some(before) = before.find(|before| identity.is(before)) {
+            let what = match (identity.kind.as_str(), identity.name.as_str()) {
+                ("", _) => "the document without a kind".to_owned(),
+                (kind, "") => kind.to_owned(),
+                (kind, name) => format!("{kind} {name}"),
+            };
+            let message = format!("Talos refuses a configuration that has {what} twice");
+            let diagnostic = diagnostics.add(document.span, "", message);
+            diagnostic
+                .other(before.span, "this is there already")
+                .hint("make one of them; or give this one in a file of its own, as a patch");
+        }
+    }
+}
+
+/// Whether it has what only a patch can have.
+fn is_patch(node: &Node) -> bool {
+    match &node.data {
+        Data::List(items) => items.iter().any(is_patch),
+        Data::Map(entries) => entries
+            .iter()
+            .any(|entry| entry.key == "$patch" || is_patch(&entry.value)),
+        _ => false,
     }
 }
 

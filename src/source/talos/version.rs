@@ -19,6 +19,36 @@ pub const KUBESPAN: Version = Version(13);
 /// `SysctlConfig` and `KubeNodeConfig` are there, and `machine.sysctls` has left the schema.
 pub const SYSCTLS: Version = Version(14);
 
+/// Documents about the network path, with the first version that knows them. A version that does
+/// not know a document refuses the whole configuration.
+const SINCE: &[(&str, Version)] = &[
+    ("ExtensionServiceConfig", Version(7)),
+    ("EthernetConfig", Version(10)),
+    ("LinkConfig", LINKS),
+    ("LinkAliasConfig", LINKS),
+    ("WireguardConfig", LINKS),
+    ("VLANConfig", LINKS),
+    ("BondConfig", LINKS),
+    ("BridgeConfig", LINKS),
+    ("DummyLinkConfig", LINKS),
+    ("KubeSpanConfig", KUBESPAN),
+    ("RoutingRuleConfig", KUBESPAN),
+    ("VRFConfig", KUBESPAN),
+    ("SysctlConfig", SYSCTLS),
+    ("SysfsConfig", SYSCTLS),
+    ("KernelModuleConfig", SYSCTLS),
+    ("VethConfig", SYSCTLS),
+    ("EtcFileConfig", SYSCTLS),
+    ("KubeNodeConfig", SYSCTLS),
+    ("KubeFlannelCNIConfig", SYSCTLS),
+];
+
+/// The first version that knows a document about the network path; nothing for others.
+pub fn since(kind: &str) -> Option<Version> {
+    let known = SINCE.iter().find(|(known, _)| *known == kind);
+    known.map(|(_, since)| *since)
+}
+
 impl FromStr for Version {
     type Err = Error;
 
