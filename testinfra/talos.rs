@@ -1,17 +1,18 @@
 //! Talos: machine configurations and patches merge as Talos merges them, and come to the document
-//! that stands below them. With NETKEEL_TALOS_VECTORS, which names a directory of test data of
-//! Talos's own, that data too. NETKEEL_BLESS=1 rewrites what a case expects.
+//! that stands below them; with test data and schemas of Talos's own too, where they are there.
+//! NETKEEL_BLESS=1 rewrites what a case expects.
 
 #[path = "support/txtar.rs"]
 mod txtar;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::fact::{Fact, Value as FactValue};
+use netkeel::finding::{Code, Finding};
 use netkeel::lint;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
@@ -19,7 +20,7 @@ use netkeel::plan::{Plan, plan};
 use netkeel::render::paint::Paint;
 use netkeel::render::{talos, text, yaml};
 use netkeel::snapshot::Snapshot;
-use netkeel::source::talos::{Configuration, TUNNEL_INTERFACE, kind, layers};
+use netkeel::source::talos::{Configuration, kind, layers};
 use netkeel::source::{Data, Dialect, Node, Reading, Sources, report};
 
 use serde_json::Value;
@@ -30,6 +31,20 @@ struct Merged {
     configuration: Configuration,
     sources: Sources,
     diagnostics: Diagnostics,
+}
+
+/// A directory of data of Talos's own: the one that the environment names, or the one beside the
+/// checkout, where it is there. Nothing needs it.
+#[expect(clippy::print_stdout, reason = "a test says what it ran with")]
+fn of_talos(variable: &str, name: &str) -> Option<PathBuf> {
+    let beside = root().join("../shared/talos").join(name);
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let found = named.or_else(|| beside.is_dir().then_some(beside));
+    match &found {
+        Some(directory) => println!("{variable}: {}", directory.display()),
+        None => println!("{variable}: not set, and no shared/talos/{name} beside the checkout"),
+    }
+    found
 }
 
 fn merge(files: &[(String, String)]) -> Merged {
@@ -57,8 +72,8 @@ fn shown(nodes: &[Node]) -> String {
 /// Its own cases always; Talos's where they are.
 #[test]
 fn every_case_merges_and_reads_as_it_says() {
-    if let Some(directory) = std::env::var_os("NETKEEL_TALOS_VECTORS") {
-        vectors(Path::new(&directory));
+    if let Some(directory) = of_talos("NETKEEL_TALOS_VECTORS", "merge-vectors") {
+        vectors(&directory);
     }
     run_all("talos", |path, archive| {
         let mut files = archive.sections.clone();
@@ -160,14 +175,18 @@ fn read(dialect: Dialect, files: &[(String, String)]) -> (Document, Snapshot, So
     (document, host, sources)
 }
 
+/// Findings about what Talos refuses.
+const REFUSED: [Code; 5] = [Code::NK051, Code::NK052, Code::NK054, Code::NK057, Code::NK060];
+
 /// What is rendered is what the schema of its version takes, and read again it is the same state.
 #[test]
 fn every_document_is_rendered_for_each_version() {
+    let schemas = of_talos("NETKEEL_TALOS_SCHEMAS", "schemas");
     run_all("talos/render", |path, archive| {
         let mut files = archive.sections.clone();
         files.retain(|(name, _)| name.ends_with(".yaml"));
-        let patch = files.iter().any(|(name, _)| name == "patch.yaml");
-        let dialect = if patch { Dialect::Talos } else { Dialect::Native };
+        let native = files.iter().any(|(name, _)| name == "document.yaml");
+        let dialect = if native { Dialect::Native } else { Dialect::Talos };
         let (document, host, sources) = read(dialect, &files);
         let wanted =
             plan(&document, &host).map_err(|diagnostics| report::render(&diagnostics, &sources, false))?;
@@ -177,15 +196,41 @@ fn every_document_is_rendered_for_each_version() {
             of: text::Of::Snapshot,
         };
         golden(path, archive, "plan", &text::plan(&wanted, &sources, style))?;
-        let annotation = merge(&files)
-            .configuration
-            .node_annotation(TUNNEL_INTERFACE)
-            .map(str::to_owned);
-        let annotation = annotation.filter(|_| patch);
+        let mut source = merge(&files);
+        let machine = talos::Machine {
+            configuration: (!native).then_some(&source.configuration),
+            tunnel_interface: None,
+        };
         for version in VERSIONS {
-            let patches = talos::patches(&document, version.parse().unwrap(), annotation.as_deref());
+            let patches = talos::patches(&document, version.parse().unwrap(), &machine);
             golden(path, archive, version, &patches)?;
-            validate(version, &patches)?;
+            let patches = ("patches.yaml".to_owned(), patches);
+            let applied = (!native).then(|| [files.as_slice(), std::slice::from_ref(&patches)].concat());
+            validate(version, &patches.1, applied.as_deref(), &schemas)?;
+            let (sources, diagnostics) = (&mut source.sources, &mut source.diagnostics);
+            let findings =
+                lint::talos::look(&source.configuration, version.parse().ok(), sources, diagnostics);
+            // A version that would take the configuration takes it with the patches too.
+            let takes =
+                |findings: &[Finding]| findings.iter().all(|finding| !REFUSED.contains(&finding.code));
+            if let Some(applied) = applied.filter(|_| takes(&findings)) {
+                let mut merged = merge(&applied);
+                let (sources, diagnostics) = (&mut merged.sources, &mut merged.diagnostics);
+                let findings =
+                    lint::talos::look(&merged.configuration, version.parse().ok(), sources, diagnostics);
+                if !merged.diagnostics.is_empty() || !takes(&findings) {
+                    return Err(format!("Talos {version} refuses the patches: {findings:#?}"));
+                }
+                let (again, ..) = read(Dialect::Talos, &applied);
+                let again = plan(&again, &host).map_err(|diagnostics| diagnostics.list[0].message.clone())?;
+                if comes_to(&again) != comes_to(&wanted) {
+                    return Err(format!(
+                        "applied, the patches for {version} plan {:#?}",
+                        comes_to(&again)
+                    ));
+                }
+            }
+            let patches = patches.1;
             let (again, ..) = read(Dialect::Talos, &[("patches.yaml".to_owned(), patches)]);
             let again = plan(&again, &host).map_err(|diagnostics| diagnostics.list[0].message.clone())?;
             if comes_to(&again) != comes_to(&wanted) {
@@ -234,26 +279,37 @@ fn every_config_map_keeps_what_stands_beside() {
 }
 
 /// Holds patches to the schema of their version: to the project's own, of the part that netkeel
-/// writes, and to Talos's where NETKEEL_TALOS_SCHEMAS names their directory.
-fn validate(version: &str, patches: &str) -> Result<(), String> {
+/// writes, and to Talos's in a directory of them. That is of whole documents: what is there already
+/// need not stand in a patch.
+fn validate(
+    version: &str,
+    patches: &str,
+    applied: Option<&[(String, String)]>,
+    schemas: &Option<PathBuf>,
+) -> Result<(), String> {
     let own = fs::read_to_string(root().join("testinfra/talos/schema.json")).unwrap();
     let own: Value = serde_json::from_str(&own).unwrap();
-    let mut schemas = vec![own[version].clone()];
-    if let Some(directory) = std::env::var_os("NETKEEL_TALOS_SCHEMAS") {
+    let talos: Option<Value> = schemas.as_ref().map(|directory| {
         let prefix = format!("v{version}.");
-        let file = fs::read_dir(&directory)
+        let files = fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap().path());
-        let mut file = file.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix));
-        let file = file.next().unwrap_or_else(|| panic!("no schema of {version}"));
-        schemas.push(serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap());
-    }
+        let mut files = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix));
+        let file = files.next().unwrap_or_else(|| panic!("no schema of {version}"));
+        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    });
+    let wrong = |why: jsonschema::ValidationError<'_>| format!("{version}: {why}\n{patches}");
     let merged = merge(&[("patches.yaml".to_owned(), patches.to_owned())]);
+    let whole = applied.map(merge);
     for document in merged.configuration.documents() {
-        for schema in &schemas {
-            if let Err(why) = jsonschema::validate(schema, &json(document)) {
-                return Err(format!("{version}: {why}\n{patches}"));
-            }
+        jsonschema::validate(&own[version], &json(document)).map_err(wrong)?;
+        let is = |key: &str, other: &Node| {
+            other.get(key).and_then(Node::text) == document.get(key).and_then(Node::text)
+        };
+        let mut whole = whole.iter().flat_map(|merged| merged.configuration.documents());
+        let whole = whole.find(|other| !kind(other).is_empty() && is("kind", other) && is("name", other));
+        if let Some(schema) = &talos {
+            jsonschema::validate(schema, &json(whole.unwrap_or(document))).map_err(wrong)?;
         }
     }
     Ok(())
@@ -395,11 +451,50 @@ fn the_extension_is_packed_by_one_command() {
             "version: 1\ntunnel: { ipip0: { mode: ipip } }\n".to_owned(),
         )],
     );
-    let patches = talos::patches(&document, "1.9".parse().unwrap(), None);
+    let patches = talos::patches(&document, "1.9".parse().unwrap(), &talos::Machine::default());
     let place = patches
         .lines()
         .find_map(|line| line.trim().strip_prefix("mountPath: "));
     has(place.unwrap());
     let name = service.get("name").unwrap().text().unwrap();
     assert!(patches.contains(&format!("name: \"{name}\"\n")), "{patches}");
+}
+
+/// Talos refuses a KubeNodeConfig beside other settings of the node in the older form: annotations
+/// stay there then, all of them.
+#[test]
+fn annotations_stand_where_talos_takes_them() {
+    let source = "machine:\n  nodeLabels: { rack: r1 }\n  nodeAnnotations: { one: '1', two: }\n";
+    let files = [("config.yaml".to_owned(), source.to_owned())];
+    let (document, ..) = read(Dialect::Talos, &files);
+    let merged = merge(&files);
+    let machine = talos::Machine {
+        configuration: Some(&merged.configuration),
+        tunnel_interface: Some("eth0"),
+    };
+    let patches = talos::patches(&document, "1.14".parse().unwrap(), &machine);
+    let annotations = "one: \"1\"\n    ovn.kubernetes.io/tunnel_interface: \"eth0\"\n    two: \"\"\n";
+    let expected = format!("machine:\n  nodeAnnotations:\n    {annotations}");
+    assert!(patches.ends_with(&expected), "{patches}");
+}
+
+/// There is no wg-quick on a machine, nor its files: that is said, and not taken along.
+#[test]
+fn what_is_for_wg_quick_has_no_place_on_a_machine() {
+    let wireguard =
+        "wireguard: { wg0: { source: /etc/wireguard/wg0.conf, target: /run/wg/wg0.conf, mtu: 1420 } }\n";
+    let (version, machine) = ("1.14".parse().unwrap(), talos::Machine::default());
+    for (more, left) in [("", false), ("tunnel: { ipip0: { mode: ipip } }\n", true)] {
+        let text = format!("version: 1\n{wireguard}{more}");
+        let (document, ..) = read(Dialect::Native, &[("d.yaml".to_owned(), text)]);
+        let daemonset = talos::daemonset(&document, version, "registry.example/netkeel:1");
+        assert_eq!(daemonset.is_some(), left);
+        for rendered in [Some(talos::patches(&document, version, &machine)), daemonset]
+            .into_iter()
+            .flatten()
+        {
+            assert!(rendered.contains("can carry: wireguard."), "{rendered}");
+            assert!(!rendered.contains("wg0"), "{rendered}");
+        }
+    }
 }

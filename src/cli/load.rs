@@ -107,6 +107,20 @@ fn parse(
     Err(Box::new((diagnostics, sources)))
 }
 
+/// A document, with the machine configuration of Talos that it was read from, if it was: that says more.
+pub fn load_with_configuration(
+    documents: &Documents,
+    netns: Netns,
+) -> Result<Option<(Document, Option<Configuration>)>, Error> {
+    let texts = read_files(documents)?;
+    let of_talos = (documents.origin.dialect() == Dialect::Talos).then(|| texts.clone());
+    let Some(Loaded { document, .. }) = told(parse(texts, &documents.origin, netns)) else {
+        return Ok(None);
+    };
+    let configuration = of_talos.and_then(configuration);
+    Ok(Some((document, configuration.map(|loaded| loaded.configuration))))
+}
+
 /// A machine configuration of Talos with the texts it came from.
 pub struct LoadedConfiguration {
     pub configuration: Configuration,
@@ -116,22 +130,26 @@ pub struct LoadedConfiguration {
 /// Reads and merges machine configurations of Talos; none when something is wrong in them, which is
 /// told.
 pub fn load_configuration(files: &[PathBuf]) -> Result<Option<LoadedConfiguration>, Error> {
+    Ok(configuration(read_all(files)?))
+}
+
+fn configuration(texts: Vec<(String, Vec<u8>)>) -> Option<LoadedConfiguration> {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let reading = Reading {
         dialect: Dialect::Talos,
         keys: &[],
         facts: &Facts::new(),
     };
-    let nodes = nodes(read_all(files)?, &reading, &mut sources, &mut diagnostics);
+    let nodes = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
     if diagnostics.is_empty() {
-        return Ok(Some(LoadedConfiguration {
+        return Some(LoadedConfiguration {
             configuration,
             sources,
-        }));
+        });
     }
     output::diagnostics(&diagnostics, &sources);
-    Ok(None)
+    None
 }
 
 fn nodes(

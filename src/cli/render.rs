@@ -6,12 +6,10 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::arguments::{Documents, parse_talos_version};
-use super::load::{Loaded, load, load_configuration};
+use super::load::{load_configuration, load_with_configuration};
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::render::talos;
-use crate::source::Dialect;
-use crate::source::talos::TUNNEL_INTERFACE;
 use crate::source::talos::version::{KNOWN, Version};
 use crate::templates::TEMPLATES;
 
@@ -70,18 +68,17 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::OK);
     }
     let netns = arguments.documents.place.netns();
-    let Some(Loaded { document, .. }) = load(&arguments.documents, netns)? else {
+    let Some((document, configuration)) = load_with_configuration(&arguments.documents, netns)? else {
         return Ok(exit::ERROR);
     };
     let version = arguments.talos_version.unwrap_or(KNOWN.1);
     let rendered = match arguments.name.as_str() {
         TALOS => {
-            let named = arguments.tunnel_interface.clone();
-            let interface = match named {
-                None => tunnel_interface(&arguments.documents)?,
-                named => named,
+            let machine = talos::Machine {
+                configuration: configuration.as_ref(),
+                tunnel_interface: arguments.tunnel_interface.as_deref(),
             };
-            talos::patches(&document, version, interface.as_deref())
+            talos::patches(&document, version, &machine)
         }
         COZYSTACK => {
             let file = arguments.configmap.clone();
@@ -93,24 +90,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         _ => talos::daemonset(&document, version, &arguments.image).ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
-                "Talos Linux can carry all of the document: nothing is left for a DaemonSet",
+                "nothing of the document is left for a DaemonSet",
             )
             .hint("netkeel render talos")
         })?,
     };
     output::print(&rendered)?;
     Ok(exit::OK)
-}
-
-/// What machine configurations say themselves of it: a document has no words for annotations.
-fn tunnel_interface(documents: &Documents) -> Result<Option<String>, Error> {
-    if documents.origin.dialect() != Dialect::Talos {
-        return Ok(None);
-    }
-    let loaded = load_configuration(&documents.files)?;
-    let interface = loaded.and_then(|loaded| {
-        let interface = loaded.configuration.node_annotation(TUNNEL_INTERFACE);
-        interface.map(str::to_owned)
-    });
-    Ok(interface)
 }

@@ -2,6 +2,7 @@
 //! words, and the rest as a document for netkeel's extension service or DaemonSet.
 
 pub mod cozystack;
+mod machine;
 mod node;
 
 use std::fmt::Write as _;
@@ -10,9 +11,11 @@ use super::yaml;
 use crate::document::Document;
 use crate::resource::sysctl::value;
 use crate::source::talos::version::{self, Version};
-use crate::source::talos::{DIRECTORY, KUBESPAN, SERVICE, TUNNEL_INTERFACE};
+use crate::source::talos::{DIRECTORY, KUBESPAN, KUBESPAN_KIND, SERVICE};
 use crate::source::{Data, Entry, Node};
 use crate::sysctl_key::SysctlKey;
+pub use machine::Machine;
+use machine::{NODE, deleted};
 use node::{list, map, of, of_canonical, quoted, word};
 
 /// A document, divided.
@@ -24,36 +27,38 @@ struct Divided {
     links: Vec<Entry>,
     /// What KubeSpan's interface gets.
     kubespan: Option<Node>,
-    /// Annotations of the node.
-    annotations: Option<Node>,
     /// The document that is left; nothing when Talos carries all.
     rest: Option<Node>,
     /// What of it is left, by the names of its entries.
     left: Vec<String>,
+    /// What has no place on a machine at all.
+    nowhere: Vec<String>,
 }
 
 /// The name of the rest's file, in the extension service and in the DaemonSet.
 const FILE: &str = "desired.d/talos.yaml";
 
 /// Sections that only netkeel understands.
-const OWN: [&str; 5] = ["tunnel", "nflog", "replicate", "cni", "wireguard"];
+const OWN: [&str; 4] = ["tunnel", "nflog", "replicate", "cni"];
+
+/// A section about files that are on no machine of Talos: there is no wg-quick that would use them.
+const NOWHERE: &str = "wireguard";
 
 /// Keys that say how a document is treated, not what is wanted.
 const GENERAL: [&str; 4] = ["owner", "prune", "limits", "allow"];
 
-/// The patches, as one stream of YAML with a comment that says what they are; with the interface
-/// that kube-ovn tunnels through on that machine, where one is named.
-pub fn patches(document: &Document, version: Version, tunnel_interface: Option<&str>) -> String {
-    let mut divided = Divided::of(document, version);
-    divided.annotations = tunnel_interface.map(|name| map(vec![(TUNNEL_INTERFACE, quoted(name))]));
+/// The patches, as one stream of YAML with a comment that says what they are. What is known of the
+/// machine stays as it is there.
+pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> String {
+    let divided = Divided::of(document, version);
     let mut out = format!(
         "# Patches for Talos Linux {version}, of netkeel's document: talosctl patch machineconfig --patch @FILE\n"
     );
-    for line in divided.notes(version) {
+    for line in divided.notes(version, machine) {
         let _ = writeln!(out, "# {line}");
     }
-    let documents = divided.documents(version);
-    if documents.is_empty() {
+    let documents = divided.documents(version, machine);
+    if documents.is_empty() && divided.nowhere.is_empty() {
         out.push_str("# The document wants nothing of a machine.\n");
     }
     for (index, node) in documents.iter().enumerate() {
@@ -67,8 +72,9 @@ pub fn patches(document: &Document, version: Version, tunnel_interface: Option<&
 
 /// What Talos cannot carry, as manifests for Kubernetes; nothing when there is nothing.
 pub fn daemonset(document: &Document, version: Version, image: &str) -> Option<String> {
-    let rest = Divided::of(document, version).rest?;
-    let data = map(vec![("talos.yaml", quoted(&yaml::document(&rest)))]);
+    let divided = Divided::of(document, version);
+    let rest = divided.rest.as_ref()?;
+    let data = map(vec![("talos.yaml", quoted(&yaml::document(rest)))]);
     let config = map(vec![
         ("apiVersion", word("v1")),
         ("kind", word("ConfigMap")),
@@ -81,11 +87,17 @@ pub fn daemonset(document: &Document, version: Version, image: &str) -> Option<S
     let manifests = include_str!("../../templates/talos-daemonset.yaml");
     let image = quoted(image);
     let image = yaml::document(&image);
-    Some(format!(
+    let mut out = String::new();
+    if let Some(line) = divided.without_place() {
+        let _ = writeln!(out, "# {line}");
+    }
+    let _ = write!(
+        out,
         "{}---\n{}",
         manifests.replace("IMAGE", image.trim_end()),
         yaml::document(&config)
-    ))
+    );
+    Some(out)
 }
 
 impl Divided {
@@ -119,6 +131,7 @@ impl Divided {
                         });
                     }
                 }
+                NOWHERE => divided.nowhere.push(section.key.clone()),
                 key if OWN.contains(&key) => {
                     divided.left.push(key.to_owned());
                     rest.push(section.clone());
@@ -180,9 +193,9 @@ impl Divided {
         (!left.is_empty()).then(|| with(link, left))
     }
 
-    fn documents(&self, version: Version) -> Vec<Node> {
+    fn documents(&self, version: Version, machine: &Machine<'_>) -> Vec<Node> {
         let mut documents = Vec::new();
-        documents.extend(self.legacy(version));
+        documents.extend(self.legacy(version, machine));
         if version >= version::SYSCTLS && !self.sysctls.is_empty() {
             documents.push(of_kind(
                 "SysctlConfig",
@@ -190,19 +203,16 @@ impl Divided {
                 vec![("params", entries(&self.sysctls))],
             ));
         }
-        if let (true, Some(annotations)) = (version >= version::SYSCTLS, &self.annotations) {
-            let settings = vec![("annotations", annotations.clone())];
-            documents.push(of_kind("KubeNodeConfig", None, settings));
+        if let (Annotated::Document | Annotated::Moved, Some(annotations)) =
+            (Annotated::of(version, machine), machine.annotations())
+        {
+            documents.push(of_kind(NODE, None, vec![("annotations", annotations)]));
         }
         if version >= version::LINKS {
-            for link in &self.links {
-                let settings = link.value.entries().iter();
-                let settings = settings.map(|setting| (setting.key.as_str(), setting.value.clone()));
-                documents.push(of_kind("LinkConfig", Some(&link.key), settings.collect()));
-            }
+            documents.extend(machine.links(&self.links, version));
         }
         if let (true, Some(mtu)) = (version >= version::KUBESPAN, &self.kubespan) {
-            documents.push(of_kind("KubeSpanConfig", None, vec![("mtu", mtu.clone())]));
+            documents.push(of_kind(KUBESPAN_KIND, None, machine.kubespan(mtu, version)));
         }
         if let Some(rest) = &self.rest {
             let file = map(vec![
@@ -218,58 +228,71 @@ impl Divided {
         documents
     }
 
-    /// The document without a kind, with what this version has there.
-    fn legacy(&self, version: Version) -> Option<Node> {
+    /// The document without a kind, with what this version has there, and what must go from there.
+    fn legacy(&self, version: Version, machine: &Machine<'_>) -> Option<Node> {
         let mut network = Vec::new();
         if version < version::LINKS && !self.links.is_empty() {
-            let interfaces = self.links.iter().map(|link| {
-                let settings = link.value.entries().iter();
-                let settings = settings.map(|setting| (setting.key.as_str(), setting.value.clone()));
-                map(std::iter::once(("interface", quoted(&link.key)))
-                    .chain(settings)
-                    .collect())
-            });
-            network.push(("interfaces", list(interfaces.collect())));
+            network.push(("interfaces", machine.interfaces(&self.links)));
         }
-        if let (true, Some(mtu)) = (version < version::KUBESPAN, &self.kubespan) {
-            network.push((KUBESPAN, map(vec![("mtu", mtu.clone())])));
+        if let Some(mtu) = &self.kubespan {
+            if version < version::KUBESPAN {
+                network.push((KUBESPAN, map(machine.kubespan(mtu, version))));
+            } else if !machine.older(KUBESPAN_KIND).is_empty() {
+                network.push((KUBESPAN, deleted()));
+            }
         }
-        let mut machine = Vec::new();
+        let mut settings = Vec::new();
         if version < version::SYSCTLS && !self.sysctls.is_empty() {
-            machine.push(("sysctls", entries(&self.sysctls)));
+            settings.push(("sysctls", entries(&self.sysctls)));
         }
-        if let (true, Some(annotations)) = (version < version::SYSCTLS, &self.annotations) {
-            machine.push(("nodeAnnotations", annotations.clone()));
+        match (Annotated::of(version, machine), machine.annotations()) {
+            (Annotated::Older, Some(annotations)) => settings.push(("nodeAnnotations", annotations)),
+            (Annotated::Moved, Some(_)) => settings.push(("nodeAnnotations", deleted())),
+            _ => {}
         }
         if !network.is_empty() {
-            machine.push(("network", map(network)));
+            settings.push(("network", map(network)));
         }
-        (!machine.is_empty()).then(|| map(vec![("machine", map(machine))]))
+        (!settings.is_empty()).then(|| map(vec![("machine", map(settings))]))
+    }
+
+    /// What neither Talos nor netkeel on it can have.
+    fn without_place(&self) -> Option<String> {
+        (!self.nowhere.is_empty()).then(|| {
+            format!(
+                "Neither Talos nor netkeel on it can carry: {}. There is no wg-quick; a WireguardConfig has an mtu.",
+                self.nowhere.join(", ")
+            )
+        })
     }
 
     /// What whoever applies them should know.
-    fn notes(&self, version: Version) -> Vec<String> {
+    fn notes(&self, version: Version, machine: &Machine<'_>) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.sysctls.is_empty() {
             notes.push(
                 "Talos writes sysctls when its configuration changes, and does not look again.".to_owned(),
             );
         }
-        if version >= version::LINKS && !self.links.is_empty() {
+        if version >= version::LINKS && self.links.iter().any(|link| !machine.knows(&link.key)) {
             notes.push(
                 "An interface that another document makes (BondConfig, VLANConfig, ...) takes its mtu there."
                     .to_owned(),
             );
         }
-        if self.kubespan.is_some() {
+        if self.kubespan.is_some() && !machine.knows_kubespan() {
             notes.push("The MTU of KubeSpan counts where the machine has KubeSpan enabled.".to_owned());
+            if version >= version::KUBESPAN {
+                notes.push(
+                    "A machine whose KubeSpan stands in machine.network.kubespan must have all of it there."
+                        .to_owned(),
+                );
+            }
         }
-        if version >= version::KUBESPAN && self.kubespan.is_some() {
-            notes.push(
-                "A machine whose KubeSpan stands in machine.network.kubespan must have all of it there."
-                    .to_owned(),
-            );
+        if machine.configuration.is_none() && machine.annotations().is_some() {
+            notes.extend(Annotated::of(version, machine).note().map(str::to_owned));
         }
+        notes.extend(self.without_place());
         if !self.left.is_empty() {
             notes.push(format!("Talos cannot carry: {}.", self.left.join(", ")));
             notes.push(
@@ -278,6 +301,39 @@ impl Divided {
             );
         }
         notes
+    }
+}
+
+/// Where annotations of the node are to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Annotated {
+    /// In the older form: the version has no other, or other settings of the node stand there, beside
+    /// which Talos refuses the document.
+    Older,
+    /// In the document, and no longer in the older form.
+    Moved,
+    /// In the document.
+    Document,
+}
+
+impl Annotated {
+    fn of(version: Version, machine: &Machine<'_>) -> Annotated {
+        let older = machine.older(NODE);
+        if version < version::SYSCTLS {
+            Annotated::Older
+        } else if older.is_empty() {
+            Annotated::Document
+        } else if older.iter().all(|path| path.last() == Some(&"nodeAnnotations")) {
+            Annotated::Moved
+        } else {
+            Annotated::Older
+        }
+    }
+
+    fn note(self) -> Option<&'static str> {
+        (self == Annotated::Document).then_some(
+            "Talos refuses KubeNodeConfig beside machine.nodeLabels, nodeAnnotations or nodeTaints.",
+        )
     }
 }
 

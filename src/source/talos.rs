@@ -12,11 +12,12 @@ mod merge;
 pub mod version;
 
 use crate::error::Diagnostics;
-use crate::source::{Data, Node};
+use crate::source::{Data, Entry, Node};
 
 pub(crate) use conflict::{About, KUBESPAN_KIND};
 pub use desired::layers;
 pub(crate) use desired::{DIRECTORY, KUBESPAN, SERVICE};
+pub(crate) use links::Link;
 
 /// A machine configuration: its documents, patches merged.
 #[derive(Debug, Default)]
@@ -68,14 +69,16 @@ impl Configuration {
             .filter(move |document| kind(document) == wanted)
     }
 
-    /// Annotations of the node, in both forms; the newer one's last.
-    pub fn node_annotation(&self, name: &str) -> Option<&str> {
+    /// Annotations of the node, in both forms; the newer one's last. Without a value it is an empty
+    /// text to Talos.
+    pub fn node_annotations(&self) -> Vec<(&str, String)> {
         let legacy = self.legacy_at(&["machine", "nodeAnnotations"]);
         let documents = self
             .of_kind("KubeNodeConfig")
             .filter_map(|document| document.get("annotations"));
-        let maps = legacy.into_iter().chain(documents);
-        maps.filter_map(|map| map.get(name)?.text()).last()
+        let entries = legacy.into_iter().chain(documents).flat_map(Node::entries);
+        let text = |entry: &Entry| entry.value.scalar().unwrap_or_default().into_owned();
+        entries.map(|entry| (entry.key.as_str(), text(entry))).collect()
     }
 
     /// Whether KubeSpan is on by its configuration, in either form. Nobody says: Talos takes it for

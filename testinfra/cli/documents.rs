@@ -273,3 +273,48 @@ fn a_saved_plan_says_yes_and_no_as_the_document_did() {
     let done = scratch.command("ip", &inside);
     assert!(done.code == 0 && done.stdout.ends_with("\n1\n"), "{done:?}");
 }
+
+#[test]
+fn a_lint_fails_for_what_is_as_bad_as_it_was_told_and_worse() {
+    let scratch = Scratch::new(&[]);
+    let machine = |mtu: u32| {
+        format!(
+            "kind: KubeSpanConfig\napiVersion: v1alpha1\nenabled: true\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: cozystack }}\ndata: {{ values-kubeovn: \"kube-ovn: {{ mtu: {mtu} }}\" }}\n"
+        )
+    };
+    let code = |mtu: u32, limit: &str| {
+        let arguments = ["lint", "--from", "talos", "-f", "-", "--fail-on", limit];
+        scratch.run_with(&arguments, &machine(mtu)).code
+    };
+    // Nothing, a note, a warning and an error.
+    let limits = ["error", "warning", "note"];
+    for (mtu, codes) in [
+        (1222, [0, 0, 0]),
+        (1223, [0, 0, 2]),
+        (1321, [0, 2, 2]),
+        (1363, [2, 2, 2]),
+    ] {
+        assert_eq!(limits.map(|limit| code(mtu, limit)), codes, "{mtu}");
+    }
+}
+
+#[test]
+fn patches_of_a_machine_configuration_come_from_standard_input_too() {
+    let scratch = Scratch::new(&[]);
+    let bond = "apiVersion: v1alpha1\nkind: BondConfig\nname: bond0\nmtu: 9000\n";
+    let arguments = [
+        "render",
+        "talos",
+        "--talos-version",
+        "1.14",
+        "--from",
+        "talos",
+        "-f",
+        "-",
+    ];
+    let done = scratch.run_with(&arguments, bond);
+    assert!(
+        done.code == 0 && done.stdout.contains("kind: BondConfig\n"),
+        "{done:?}"
+    );
+}

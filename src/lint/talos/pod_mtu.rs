@@ -113,7 +113,11 @@ fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
             mtu: set(kubespan).unwrap_or(KUBESPAN_MTU),
         });
     }
-    let name = configuration.node_annotation(TUNNEL_INTERFACE)?;
+    let annotations = configuration.node_annotations();
+    let interface = annotations.iter().rev().find(|(key, _)| *key == TUNNEL_INTERFACE);
+    let name = interface
+        .map(|(_, name)| name.as_str())
+        .filter(|name| !name.is_empty())?;
     let links = configuration.links();
     let mut links = links
         .iter()
