@@ -143,6 +143,8 @@ pub enum Code {
     NK059,
     /// Documents that Talos refuses beside each other.
     NK060,
+    /// A field of a machine configuration that is nearly one that Talos knows.
+    NK061,
 }
 
 impl Code {
@@ -201,6 +203,7 @@ impl Code {
         Code::NK058,
         Code::NK059,
         Code::NK060,
+        Code::NK061,
     ];
 
     /// How bad findings of this code are.

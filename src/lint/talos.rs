@@ -1,6 +1,7 @@
 //! What is amiss in machine configurations of Talos Linux: values that it takes for something else,
 //! forms that a version does not have, and MTUs that do not fit into each other.
 
+mod fields;
 mod forms;
 mod pod_mtu;
 mod values;
@@ -27,6 +28,7 @@ pub fn look(
         findings: Findings::default(),
     };
     values::look(&mut lint);
+    fields::look(&mut lint);
     forms::look(&mut lint, version);
     pod_mtu::look(&mut lint, kube_ovn.as_ref());
     lint.findings.into_sorted()
