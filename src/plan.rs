@@ -200,28 +200,30 @@ fn plan_wants(
     }
     let mut problems = Vec::new();
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
-    let mut findings = wants.findings;
+    let mut findings = std::mem::take(&mut wants.findings);
     let own = persist::path(&document.owner);
     let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     lint::replication::document(document.replicate.as_ref(), host, &mut findings);
-    let mut released = Vec::new();
-    let undeclared = holdings::undeclared(&wants.facts, &document.owner, holdings);
-    if !whole {
-    } else if holdings.prune || document.prune {
-        let back = holdings::give_back(undeclared, host, &mut findings);
-        drift.extend(back.drift);
-        drift.sort_by(|a, b| a.fact.cmp(&b.fact));
-        released = back.released;
-        released.sort();
-    } else {
-        holdings::report(undeclared, &mut findings);
+    let prunes = whole && (holdings.prune || document.prune);
+    let undeclared = (whole || !wants.left_alone.is_empty())
+        .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
+    let undeclared = undeclared.into_iter().flatten();
+    let (given_back, others): (Vec<&Claim>, Vec<&Claim>) =
+        undeclared.partition(|claim| prunes || holdings::does_harm(claim, host, &wants.left_alone));
+    if whole {
+        holdings::report(others.into_iter(), &mut findings);
     }
+    let back = holdings::give_back(given_back.into_iter(), host, &mut findings);
+    drift.extend(back.drift);
+    drift.sort_by(|a, b| a.fact.cmp(&b.fact));
+    let mut released = back.released;
+    released.sort();
     let mut plan = finish(
         &document.owner,
         &document.netns,
         host,
-        &wants.facts,
+        &wants,
         drift,
         wanted,
         findings,
@@ -275,16 +277,18 @@ fn drift_of(
     (drift, wanted)
 }
 
-/// Orders the ops for a drift, and judges what comes of them.
+/// Orders the ops for a drift, and judges what comes of them, also for interfaces that are left as
+/// they are.
 fn finish(
     owner: &str,
     netns: &Netns,
     host: &Snapshot,
-    wants: &BTreeMap<Fact, Want>,
+    all: &Wants,
     drift: Vec<Drift>,
     wanted: usize,
     mut findings: Findings,
 ) -> Result<Plan, Box<Diagnostics>> {
+    let wants = &all.facts;
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
     } else {
@@ -303,7 +307,8 @@ fn finish(
     }
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);
-    let concerned: BTreeSet<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
+    let mut concerned: BTreeSet<LinkName> = all.left_alone.keys().copied().collect();
+    concerned.extend(wants.keys().filter_map(Fact::link_name));
     lint::links(after, &|name| concerned.contains(&name), &mut findings);
     Ok(Plan {
         owner: owner.to_owned(),

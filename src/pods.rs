@@ -54,8 +54,8 @@ pub fn pods(host: &Snapshot, wants: Option<&Wants>, named: impl Fn(&str) -> Opti
             route_mtu: end.largest_route(),
             wanted: wants.and_then(|wants| wanted(name, link, end, host, wants)),
             stale: match wants {
-                Some(wants) => is_stale(name, link, end, host, wants),
-                None => link.mtu != end.largest_packet(),
+                Some(wants) => is_stale(name, end, host, wants),
+                None => !end.goes_with(link.mtu.into()),
             },
             left_alone: end.left_alone().map(|(why, _)| why),
         }
@@ -72,24 +72,30 @@ fn want(name: LinkName, field: Field, host: &Snapshot, wants: &Wants) -> Option<
 
 /// What the ends should be; what is not wanted stays.
 fn wanted(name: LinkName, link: &Link, end: &PodEnd, host: &Snapshot, wants: &Wants) -> Option<(u32, u32)> {
-    let here = want(name, Field::Mtu, host, wants);
-    let there = want(name, Field::PodMtu, host, wants);
+    let bytes = |mtu: i64| u32::try_from(mtu).ok();
+    let mut here = want(name, Field::Mtu, host, wants);
+    let mut there = want(name, Field::PodMtu, host, wants);
+    if let Some(left) = wants.left_alone.get(&name) {
+        there = bytes(left.pod_mtu);
+        here = here.or(there.filter(|_| left.withheld.is_some()));
+    } else if end.left_alone().is_some() {
+        // Nothing is wanted of it, since it goes with this end as that is wanted.
+        there = there.or(here);
+    }
     match (here, there) {
         (None, None) => None,
-        // Nothing is wanted of a pod that is left alone, and it should go with this end all the same.
-        (Some(here), None) if end.left_alone().is_some() => Some((here, here)),
         _ => Some((here.unwrap_or(link.mtu), there.unwrap_or(end.mtu))),
     }
 }
 
-fn is_stale(name: LinkName, link: &Link, end: &PodEnd, host: &Snapshot, wants: &Wants) -> bool {
-    let fields = end.routes.keys().map(|to| Field::PodRouteMtu(*to));
-    let drifts = fields.chain([Field::Mtu, Field::PodMtu]).any(|field| {
+/// Whether a veth is not as the document wants it, be it that netkeel may mend it or not.
+fn is_stale(name: LinkName, end: &PodEnd, host: &Snapshot, wants: &Wants) -> bool {
+    let routes = end.routes.keys().map(|to| Field::PodRouteMtu(*to));
+    let mut fields = routes.chain([Field::Mtu, Field::PodMtu]);
+    let drifts = |field| {
         let fact = Fact::link(&host.netns, name, field);
         let want = wants.facts.get(&fact);
         want.is_some_and(|want| host.get(&fact) != Observed::Value(want.value.clone()))
-    });
-    let kept = end.left_alone().is_some();
-    let wanted = wanted(name, link, end, host, wants);
-    drifts || (kept && wanted.is_some_and(|(_, there)| there != end.largest_packet()))
+    };
+    wants.left_alone.contains_key(&name) || fields.any(drifts)
 }

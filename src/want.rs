@@ -11,7 +11,7 @@ use crate::fact::{Fact, Value};
 use crate::finding::Findings;
 use crate::link_name::LinkName;
 use crate::source::Span;
-pub use pod::PodMtu;
+pub use pod::{LeftAlone, PodMtu};
 
 /// The value that a fact should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Wants {
     pub findings: Findings,
     /// Interfaces that are named and not there, each with the path that names it first.
     pub absent: BTreeMap<LinkName, String>,
+    /// The pods that netkeel leaves alone although they do not go with what is wanted.
+    pub left_alone: BTreeMap<LinkName, LeftAlone>,
     /// Wants that a budget is to give a value.
     pending: Vec<budget::Pending>,
     /// What is wanted of the other ends of veths.

@@ -88,13 +88,18 @@ impl Node {
 
     /// The MTUs of both ends of a veth and of the pod's default route.
     fn mtus(&self, at: usize) -> String {
+        self.mtus_of(&format!("cali{at}"), at)
+    }
+
+    /// The same of a veth that is not called after its pod.
+    fn mtus_of(&self, link: &str, at: usize) -> String {
         let of = |place: &Namespace, link: &str| {
             place.sh(&format!(
                 "ip -o link show dev {link} | sed 's/.* mtu \\([0-9]*\\).*/\\1/'"
             ))
         };
         let pod = self.pods.get(at).unwrap();
-        let host = of(&self.host, &format!("cali{at}"));
+        let host = of(&self.host, link);
         format!(
             "host {} pod {} route {}",
             host.trim(),
@@ -166,34 +171,28 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
     assert_eq!(code, 0, "{said}");
     insta::assert_snapshot!(said, @"
-      link cali1
-        ~ mtu  1500 -> 1460                  pods.yaml:4:42
       link cali2
         ~ mtu                      1500 -> 1460                  pods.yaml:4:42
         ~ pod mtu                  1500 -> 1440                  pods.yaml:5:21
         ~ pod route 0.0.0.0/0 mtu  1500 -> 1440                  pods.yaml:5:21
-      link lxc0
-        ~ mtu  1500 -> 1460                  pods.yaml:3:43
 
     warning NK013 cali2: its MTU is 1460 and that of its other end, eth0 in a pod, is 1440: what is larger than 1444 is dropped on the way to the pod, without an ICMP
       give both ends of the veth one MTU
-    warning NK013 cali1, lxc0: its MTU is 1460 and that of its other end, eth0 in a pod, is 1500: what is larger than 1464 is dropped on the way from the pod, without an ICMP
-      give both ends of the veth one MTU
-    warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it
+    warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it; 1460 for this end alone would be a black hole, so that it is not set
       set `mtu` in the ConfigMap cilium-config
-    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
+    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it; 1460 for this end alone would be a black hole, so that it is not set
       change the guest's MTU, by DHCP or by making it anew
 
-    Drift: 5 of 5 declared facts, on 3 objects (netns host); 5 writes, all with exact undo; 4 findings.
-    Applied: 5 writes; looked again and found nothing left.
+    Drift: 3 of 3 declared facts, 2 pods stale and left alone, on 1 object (netns host); 3 writes, all with exact undo; 3 findings.
+    Applied: 3 writes; looked again and found nothing left.
     ");
     assert!(node.mtus(2).starts_with("host 1460 pod 1440"), "{}", node.mtus(2));
     let pods = |arguments: &[&str]| node.netkeel(&[&["pods"], arguments].concat());
     insta::assert_snapshot!(pods(&["-f", "pods.yaml"]).1, @"
     HOST END  MTU   POD END  MTU   ROUTE  WANTED     POD
-    cali1     1460  eth0     1500  -      1460       /run/netns/pod1  stale; a virtual machine has its own interface behind it
+    cali1     1500  eth0     1500  -      1460       /run/netns/pod1  stale; a virtual machine has its own interface behind it
     cali2     1460  eth0     1440  1440   1460/1440  /run/netns/pod2
-    lxc0      1460  eth0     1500  1500   1460       /run/netns/pod0  stale; Cilium's agent keeps it
+    lxc0      1500  eth0     1500  1500   1460       /run/netns/pod0  stale; Cilium's agent keeps it
 
     3 pods, 2 stale.
     ");
@@ -201,10 +200,38 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     let (_, json) = pods(&["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[2]["pod_mtu"], 1500, "{json:#}");
+    // The host's ends of those that are left alone stay with them: netkeel makes no black hole.
+    let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
+    insta::assert_snapshot!(format!("{code} {check}"), @"0 In sync: 3 facts as declared, 2 pods stale and left alone (netns host); 3 findings.");
+    for (link, at) in [("lxc0", 0), ("cali1", 1)] {
+        let mtus = node.mtus_of(link, at);
+        assert!(mtus.starts_with("host 1500 pod 1500"), "{mtus}");
+    }
     // And one end that is to stay.
     node.document("version: 1\nlink:\n  cali2: { mtu: 1400, pod_mtu: leave }\n");
     assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
     assert!(node.mtus(2).starts_with("host 1400 pod 1440"), "{}", node.mtus(2));
+}
+
+#[test]
+fn what_netkeel_set_is_given_back_where_the_pod_does_not_follow_any_more() {
+    let node = Node::new(2);
+    node.document(PODS);
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    node.pods[1].sh("ip link set eth0 mtu 1500; ip link add k6t-eth0 type bridge");
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    insta::assert_snapshot!(format!("{code} {said}"), @"
+    0   link cali1
+        ~ mtu  1460 -> 1500                  
+
+    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
+      change the guest's MTU, by DHCP or by making it anew
+
+    Drift: 0 of 3 declared facts, 1 to give back, 1 pod stale and left alone, on 1 object (netns host); 1 write, all with exact undo; 1 finding.
+    Applied: 1 write; looked again and found nothing left.
+    ");
+    assert!(node.mtus(1).starts_with("host 1500 pod 1500"), "{}", node.mtus(1));
+    assert_eq!(node.netkeel(&["check", "-f", "pods.yaml"]).0, 0);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::{exit, output};
 use crate::error::Error;
 use crate::render::text;
 
-/// Says in a line whether the host is as the document says. Writes nothing.
+/// Says in a line whether the host is as the document says. Writes nothing. Pods that are not as
+/// declared and that netkeel leaves alone (NK045) are counted in the line and are no drift.
 ///
 /// Exit status: 0 in sync; 2 drift; 1 when it could not be told.
 #[derive(Debug, Args)]

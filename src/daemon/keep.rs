@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
+use crate::link_name::LinkName;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::Outcome;
 use crate::snapshot::Links;
@@ -33,6 +34,8 @@ pub struct Keeper<'a> {
     pub lossy: bool,
     /// The ledger.
     pub ledger: HeldLedger,
+    /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
+    pub withheld: BTreeMap<LinkName, u32>,
 }
 
 /// What a pass came to, to be told.
@@ -80,10 +83,16 @@ impl Keeper<'_> {
             Extent::Links(_) if document.has_budgets() => &Extent::All,
             extent => extent,
         };
-        match writes {
+        let passed = match writes {
             true => self.write(document, hearing, extent, except),
             false => self.look(document, hearing, extent, except),
+        };
+        if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
+            let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
+            let indexed = withheld.filter_map(|(name, _)| Some((*name, *seen.links.get(name)?)));
+            self.withheld = indexed.collect();
         }
+        passed
     }
 
     /// Reads only; it needs no lock.
@@ -98,7 +107,7 @@ impl Keeper<'_> {
             Ok(ledger) => ledger,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except);
+        let goal = goal(document, ledger, extent, except, &self.withheld);
         let snapshot = match hearing.over(extent).snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
@@ -136,7 +145,7 @@ impl Keeper<'_> {
             Ok(ledger) => ledger,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except);
+        let goal = goal(document, ledger, extent, except, &self.withheld);
         let (owner, hash) = (&document.owner, &document.hash);
         let mut log = Recorder::new(
             self.store.clone(),
@@ -291,6 +300,7 @@ fn goal<'a>(
     ledger: &'a crate::ledger::Ledger,
     extent: &'a Extent,
     except: &'a BTreeSet<Fact>,
+    withheld: &'a BTreeMap<LinkName, u32>,
 ) -> Kept<'a> {
     Kept {
         document,
@@ -301,6 +311,7 @@ fn goal<'a>(
         },
         extent,
         except,
+        withheld,
         seen: Mutex::default(),
     }
 }

@@ -69,6 +69,9 @@ pub struct Picture {
     pub alive: Instant,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftPicture>,
+    /// The interfaces that lead into pods which are stale and left alone, each with its index.
+    #[serde(skip)]
+    stale: BTreeMap<LinkName, u32>,
     /// The MTU of each interface that one is wanted of, bytes.
     #[serde(skip)]
     pub mtus: BTreeMap<LinkName, MtuPicture>,
@@ -219,6 +222,7 @@ impl Picture {
             handshakes: Vec::new(),
             alive: Instant::now(),
             by_fact: BTreeMap::new(),
+            stale: BTreeMap::new(),
             mtus: BTreeMap::new(),
             underlay: None,
         }
@@ -263,6 +267,8 @@ impl Picture {
             self.mtus.clear();
             self.wanted = seen.wanted;
             self.underlay = seen.underlay;
+            let indexed = |name: &LinkName| Some((*name, *seen.links.get(name)?));
+            self.stale = seen.stale.keys().filter_map(indexed).collect();
         }
         for (name, desired) in &seen.mtus {
             if let Some(link) = seen.links.get(name).and_then(|index| link_of(*index)) {
@@ -299,11 +305,15 @@ impl Picture {
         classes
     }
 
-    /// How many veths lead into pods whose end, or a route by it, has another MTU than is wanted.
+    /// How many veths lead into pods whose end, or a route by it, has another MTU than is wanted, be it
+    /// that netkeel may mend it or not.
     pub fn stale_pods(&self) -> usize {
         let of_pod = |fact: &&Fact| matches!(fact.field, Field::PodMtu | Field::PodRouteMtu(_));
-        let stale = self.by_fact.keys().filter(of_pod).filter_map(Fact::link_name);
-        stale.collect::<BTreeSet<_>>().len()
+        let drift = self.by_fact.keys().filter(of_pod).filter_map(Fact::link_name);
+        drift
+            .chain(self.stale.keys().copied())
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 
     /// Interfaces went.
@@ -313,6 +323,7 @@ impl Picture {
         }
         let gone: BTreeSet<u32> = gone.iter().copied().collect();
         self.mtus.retain(|_, mtu| !gone.contains(&mtu.index));
+        self.stale.retain(|_, index| !gone.contains(index));
         self.by_fact
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
     }
@@ -360,6 +371,10 @@ impl Picture {
         }
         match self.healthy() {
             Err(why) => why,
+            Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => format!(
+                "everything that may be written is as it is wanted; stale pods that are left alone: {}",
+                self.stale.len()
+            ),
             Ok(()) if self.by_fact.is_empty() => "everything is as it is wanted".into(),
             Ok(()) => format!(
                 "{} facts differ, {} left alone",

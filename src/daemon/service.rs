@@ -119,6 +119,7 @@ impl<'a> Service<'a> {
                 guard,
                 lossy: options.lossy,
                 ledger: HeldLedger::default(),
+                withheld: BTreeMap::new(),
                 store,
             },
             document,

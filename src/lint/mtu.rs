@@ -79,12 +79,27 @@ fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, finding
     }
 }
 
-/// The same, where the other end is in a pod.
+/// The same, where the other end is in a pod, whose routes say what leaves by it: Cilium gives them the
+/// smaller MTU, and the device the larger one.
 fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
     let Some(pod) = &link.pod else { return };
-    // Its routes say what leaves by it: Cilium gives them the smaller MTU, and the device the larger one.
-    let routes_fit = pod.largest_route().is_some_and(|mtu| mtu <= link.mtu);
-    if pod.mtu == link.mtu || (pod.mtu > link.mtu && routes_fit) {
+    if pod.goes_with(link.mtu.into()) {
+        return;
+    }
+    let route = pod.largest_route().filter(|route| *route > pod.mtu);
+    if let Some(route) = route.filter(|_| pod.mtu == link.mtu) {
+        let message = format!(
+            "a route by its other end, {} in a pod, allows {route}, and the end itself has {}: what is larger than {} is dropped on the way from the pod, without an ICMP",
+            pod.name,
+            pod.mtu,
+            link.mtu + 4
+        );
+        findings.add(
+            Code::NK013,
+            name,
+            message,
+            "give the route no MTU of its own, or that of the veth",
+        );
         return;
     }
     let (small, way) = if pod.mtu < link.mtu {

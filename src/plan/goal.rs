@@ -11,6 +11,7 @@ use crate::finding::Findings;
 use crate::ledger::{Claim, Ledger};
 use crate::netns::Netns;
 use crate::snapshot::{Scope, Snapshot};
+use crate::want::Wants;
 
 /// Something to plan for.
 pub trait Goal: Sync {
@@ -124,7 +125,7 @@ fn release<'a>(
 ) -> Result<Plan, Box<Diagnostics>> {
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
-    let wants = Default::default();
+    let wants = Wants::default();
     let mut plan = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
     plan.released = back.released;
     plan.released.sort();

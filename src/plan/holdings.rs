@@ -11,7 +11,7 @@ use crate::link_name::LinkName;
 use crate::snapshot::{Observed, Snapshot};
 use crate::source::Span;
 use crate::tunnel_mode::TunnelMode;
-use crate::want::Want;
+use crate::want::{LeftAlone, Want};
 
 /// What is held, and what a document may do about it.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +107,20 @@ pub(super) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut
             "apply --prune, or `prune: true` in the document, puts back what was there before; netkeel release gives up everything",
         );
     }
+}
+
+/// Whether netkeel itself has set this end of a veth to what the pod at the other end does not go with,
+/// and it went with what was there before: so it is where the pod was looked at after that was written,
+/// or somebody keeps it since.
+pub(super) fn does_harm(claim: &Claim, host: &Snapshot, left_alone: &BTreeMap<LinkName, LeftAlone>) -> bool {
+    let withheld = |name| left_alone.get(&name).is_some_and(|left| left.withheld.is_some());
+    let (Field::Mtu, Some(name)) = (claim.fact.field, claim.fact.link_name()) else {
+        return false;
+    };
+    let Some(pod) = host.links.get(&name).and_then(|link| link.pod.as_ref()) else {
+        return false;
+    };
+    matches!(claim.found, Some(Value::Number(found)) if withheld(name) && pod.goes_with(found))
 }
 
 /// What must change so that claims hold nothing any more. A value that is not what netkeel wrote

@@ -39,6 +39,9 @@ pub struct Seen {
     pub drift: Vec<Drift>,
     /// How many facts are wanted.
     pub wanted: usize,
+    /// The pods, by the host's ends of their veths, that do not go with what is wanted and are left
+    /// alone, each with whether this end is therefore left alone too. Of a part they are not known.
+    pub stale: BTreeMap<LinkName, bool>,
     /// What could not be read. It is not written either, and the others are kept all the same.
     pub problems: Vec<Problem>,
 }
@@ -54,6 +57,9 @@ pub struct Kept<'a> {
     pub extent: &'a Extent,
     /// Facts that are left as they are.
     pub except: &'a BTreeSet<Fact>,
+    /// Interfaces, by name and index, whose MTU is left as it is: they lead into pods that do not go with
+    /// what is wanted, as far as the last look at everything saw.
+    pub withheld: &'a BTreeMap<LinkName, u32>,
     /// What the last plan saw.
     pub seen: Mutex<Seen>,
 }
@@ -81,6 +87,18 @@ impl Goal for Kept<'_> {
                 (Extent::Links(_), None) => false,
                 (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
             });
+        if !self.withheld.is_empty() && matches!(self.extent, Extent::Links(_)) {
+            let index = |name| host.links.get(&name).map(|link| link.index);
+            let withheld = |name| self.withheld.get(&name).copied();
+            wants.facts.retain(|fact, _| {
+                let is_withheld = |name| withheld(name).is_some() && withheld(name) == index(name);
+                fact.field != Field::Mtu || !fact.link_name().is_some_and(is_withheld)
+            });
+        }
+        let left_alone = wants.left_alone.iter();
+        let stale = left_alone
+            .map(|(name, left)| (*name, left.withheld.is_some()))
+            .collect();
         let mut problems = host.problems.clone();
         wants.facts.retain(|fact, _| {
             if host.get(fact) != Observed::Unread {
@@ -127,6 +145,7 @@ impl Goal for Kept<'_> {
             }),
             drift,
             wanted,
+            stale,
             problems,
         };
         Ok(plan)
@@ -169,16 +188,53 @@ mod tests {
     }
 
     fn ops(document: &Document, extent: Extent, except: &[&Fact], host: &Snapshot) -> Vec<String> {
+        ops_and_seen(document, extent, except, &BTreeMap::new(), host).0
+    }
+
+    fn ops_and_seen(
+        document: &Document,
+        extent: Extent,
+        except: &[&Fact],
+        withheld: &BTreeMap<LinkName, u32>,
+        host: &Snapshot,
+    ) -> (Vec<String>, Seen) {
         let except = except.iter().copied().cloned().collect();
         let kept = Kept {
             document,
             holdings: Holdings::NONE,
             extent: &extent,
             except: &except,
+            withheld,
             seen: Mutex::default(),
         };
         let plan = kept.plan(host).unwrap();
-        plan.steps.iter().map(|step| step.op.to_string()).collect()
+        let ops = plan.steps.iter().map(|step| step.op.to_string()).collect();
+        (ops, kept.seen.into_inner().unwrap())
+    }
+
+    #[test]
+    fn what_leads_into_a_pod_that_is_left_alone_is_left_until_all_is_looked_at_again() {
+        let document = document(
+            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 } }\n",
+        );
+        let mut host = host(&["cali1", "cali2"]);
+        let pod: crate::snapshot::PodEnd =
+            serde_json::from_str(r#"{"index":2,"name":"eth0","mtu":1500,"kept_by":"gvisor"}"#).unwrap();
+        let (cali1, cali2) = ("cali1".parse().unwrap(), "cali2".parse().unwrap());
+        let link = host.links.get_mut(&cali1).unwrap();
+        (link.peer_netns, link.pod) = (Some(1), Some(Box::new(pod)));
+        let (set, seen) = ops_and_seen(&document, Extent::All, &[], &BTreeMap::new(), &host);
+        assert_eq!(set, ["ip link set dev cali2 mtu 1460"]);
+        assert_eq!(seen.stale, BTreeMap::from([(cali1, true)]));
+        assert_eq!(seen.mtus, BTreeMap::from([(cali2, 1460)]));
+        // Of a part, pods are not looked at: this one is remembered, as long as the interface is the same.
+        host.links.get_mut(&cali1).unwrap().pod = None;
+        let part = |index| {
+            let withheld = BTreeMap::from([(cali1, index)]);
+            ops_and_seen(&document, Extent::Links([1].into()), &[], &withheld, &host).0
+        };
+        assert_eq!(part(1), ["ip link set dev cali2 mtu 1460"]);
+        assert_eq!(part(9).len(), 2);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A plan for a person at a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::paint::Paint;
 use super::{by_object, count, file_text, unified};
 use crate::fact::{Field, Object, Value};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Code, Finding, Severity};
 use crate::netns::Netns;
 use crate::nflog::NONE;
 use crate::plan::{Drift, Plan, Step};
@@ -151,16 +151,17 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         0 => String::new(),
         number => format!("; {}", count(number, "finding")),
     };
+    let stale = stale(plan);
     if plan.drift.is_empty() && !plan.problems.is_empty() {
         return format!(
-            "Unknown: {}; in what could be, of {}, nothing differs ({place}){notes}.",
+            "Unknown: {}; in what could be, of {}, nothing differs{stale} ({place}){notes}.",
             unread(plan),
             count(plan.wanted, "declared fact"),
         );
     }
     if plan.in_sync() {
         return format!(
-            "In sync: {} as declared ({place}){notes}.",
+            "In sync: {} as declared{stale} ({place}){notes}.",
             count(plan.wanted, "fact")
         );
     }
@@ -180,7 +181,7 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         _ => format!("{notes}; {}", unread(plan)),
     };
     format!(
-        "Drift: {}, on {} ({place}); {}, {undo}{notes}.",
+        "Drift: {}{stale}, on {} ({place}); {}, {undo}{notes}.",
         facts(plan),
         count(objects, "object"),
         count(plan.steps.len(), "write"),
@@ -189,6 +190,16 @@ pub fn summary(plan: &Plan, of: Of) -> String {
 
 fn unread(plan: &Plan) -> String {
     format!("{} could not be read", count(plan.problems.len(), "thing"))
+}
+
+/// How many pods are not as declared and not to be written: findings tell which.
+fn stale(plan: &Plan) -> String {
+    let left = plan.findings.iter().filter(|finding| finding.code == Code::NK045);
+    let pods: BTreeSet<&String> = left.flat_map(|finding| &finding.subjects).collect();
+    match pods.len() {
+        0 => String::new(),
+        number => format!(", {} stale and left alone", count(number, "pod")),
+    }
 }
 
 /// How many of the declared facts differ, and how many others are to be given back.

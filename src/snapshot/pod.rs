@@ -112,8 +112,16 @@ impl PodEnd {
         self.largest_route().map_or(self.mtu, |route| route.min(self.mtu))
     }
 
-    /// The largest packet that leaves by it: by a route that allows more than the device, what the
-    /// device drops.
+    /// Whether each end takes what the other one sends, where the host's end has this MTU. A route may
+    /// not allow more than the device either: for forwarded and local packets alike the route's MTU
+    /// counts (`ip_dst_mtu_maybe_forward`, include/net/ip.h), and the other end drops the rest.
+    pub fn goes_with(&self, mtu: i64) -> bool {
+        let device = i64::from(self.mtu);
+        let sends = self.largest_route().map_or(device, i64::from);
+        mtu <= device && sends <= mtu
+    }
+
+    /// The largest MTU that a route by it has of its own, bytes.
     pub fn largest_route(&self) -> Option<u32> {
         self.routes.values().map(|route| route.mtu).max()
     }

@@ -1,5 +1,7 @@
 //! What is wanted of the other ends of veths, in pods: settled when the MTUs of this end are known.
 
+use std::fmt::Write as _;
+
 use super::{Want, Wants};
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Code;
@@ -16,6 +18,16 @@ pub enum PodMtu {
     Leave,
     /// Bytes.
     Bytes(i64),
+}
+
+/// What is wanted of a veth into a pod that somebody else keeps, and does not go with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// MTU that the pod's end should have, bytes.
+    pub pod_mtu: i64,
+    /// What is wanted of this end and not done, since what the other end sends would be dropped; none
+    /// where the document speaks of both ends.
+    pub withheld: Option<Want>,
 }
 
 /// The wish for one veth.
@@ -66,6 +78,7 @@ impl Wants {
         for (fact, want) in same {
             let Some(name) = fact.link_name() else { continue };
             let wish = self.pods.get(&name).cloned();
+            let follows = !matches!(&wish, Some(wish) if matches!(wish.mtu, PodMtu::Bytes(_)));
             let (value, want) = match wish {
                 Some(Wish {
                     mtu: PodMtu::Bytes(bytes),
@@ -75,7 +88,7 @@ impl Wants {
                 _ => (want.value.clone(), want),
             };
             settled.insert(name);
-            self.want_of_pod(&fact, name, value, want, host);
+            self.want_of_pod(&fact, name, value, want, follows, host);
         }
         // Those that name no MTU of this end: as it is.
         for (name, wish) in std::mem::take(&mut self.pods) {
@@ -96,11 +109,20 @@ impl Wants {
                 derivation: None,
             };
             let fact = Fact::link(&host.netns, name, Field::Mtu);
-            self.want_of_pod(&fact, name, Value::Number(value), want, host);
+            self.want_of_pod(&fact, name, Value::Number(value), want, false, host);
         }
     }
 
-    fn want_of_pod(&mut self, fact: &Fact, name: LinkName, value: Value, want: Want, host: &Snapshot) {
+    /// `follows`: the pod's end is to be as this one, so that neither is written without the other.
+    fn want_of_pod(
+        &mut self,
+        fact: &Fact,
+        name: LinkName,
+        value: Value,
+        want: Want,
+        follows: bool,
+        host: &Snapshot,
+    ) {
         let Some(link) = host.links.get(&name).filter(|link| link.peer_netns.is_some()) else {
             return;
         };
@@ -117,15 +139,33 @@ impl Wants {
             self.add(of(Field::PodMtu), want(value));
             return;
         };
-        if let Some(why) = pod.left_alone() {
-            let is = pod.largest_packet();
-            if value != Value::Number(is.into()) {
-                let message = format!(
-                    "packets of up to {is} leave the pod, and netkeel leaves it alone: {}",
-                    why.0
-                );
-                self.findings.add(Code::NK045, name, message, why.1);
+        if let Some((why, remedy)) = pod.left_alone() {
+            let Value::Number(mtu) = value else { return };
+            if pod.goes_with(mtu) {
+                return;
             }
+            let is = pod.largest_packet();
+            let mut message = match i64::from(is) > mtu {
+                true => format!("packets of up to {is} leave the pod"),
+                false => format!("the pod takes packets of up to {}", pod.mtu),
+            };
+            let _ = write!(message, ", and netkeel leaves it alone: {why}");
+            let withheld = match follows {
+                true => self.facts.remove(&of(Field::Mtu)),
+                false => None,
+            };
+            if withheld.is_some() && i64::from(link.mtu) != mtu {
+                let _ = write!(
+                    message,
+                    "; {mtu} for this end alone would be a black hole, so that it is not set"
+                );
+            }
+            self.findings.add(Code::NK045, name, message, remedy);
+            let left = LeftAlone {
+                pod_mtu: mtu,
+                withheld,
+            };
+            self.left_alone.insert(name, left);
             return;
         }
         if let Value::Number(mtu) = value {
