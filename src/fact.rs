@@ -15,6 +15,7 @@ use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{EntryName, ForeignRule};
 use crate::rpfilter::RpFilter;
+use crate::snapshot::RouteKey;
 use crate::source::text::printable;
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::wireguard::copy;
@@ -86,7 +87,7 @@ pub enum Field {
     /// Of a veth whose other end is in another namespace: that end's MTU in bytes.
     PodMtu,
     /// Of the same: the MTU in bytes of a route by that end, which has one of its own.
-    PodRouteMtu(IpNet),
+    PodRouteMtu(RouteKey),
     /// Of the same: that end bears this IPv6 address, which no small MTU leaves it.
     PodAddress(IpNet),
     /// Of a link: administratively up.
@@ -410,7 +411,7 @@ impl fmt::Display for Field {
             Field::DisableIpv6 => f.write_str("disable_ipv6"),
             Field::Mtu => f.write_str("mtu"),
             Field::PodMtu => f.write_str("pod mtu"),
-            Field::PodRouteMtu(destination) => write!(f, "pod route {destination} mtu"),
+            Field::PodRouteMtu(route) => write!(f, "pod route {route} mtu"),
             Field::PodAddress(address) => write!(f, "pod address {address}"),
             Field::Up => f.write_str("state"),
             Field::TxQueueLength => f.write_str("txqueuelen"),

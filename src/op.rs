@@ -13,7 +13,7 @@ use crate::fact::Value;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::nflog::{EntryName, ForeignRule, Rules};
-use crate::snapshot::Sandbox;
+use crate::snapshot::{RouteKey, Sandbox};
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 pub(crate) use command::{Name, Quoted};
@@ -140,10 +140,13 @@ pub enum Op {
         target: Target,
         /// The end in the pod, by which the route leads.
         pod: Box<PodTarget>,
-        /// Where it leads.
-        destination: IpNet,
+        /// Which it is.
+        destination: RouteKey,
         /// The rest of the route, as `ip route` takes it.
         rest: Arc<str>,
+        /// The rest names its next hops, so that no `dev` stands before it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        next_hops: bool,
         /// What it is now, bytes.
         was: u32,
         /// Bytes.

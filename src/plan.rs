@@ -10,6 +10,7 @@ mod order;
 mod originals;
 mod planner;
 mod queue;
+mod routes;
 mod undo;
 mod write;
 
@@ -198,6 +199,7 @@ fn plan_wants(
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
     }
+    routes::follow(&mut wants, &document.owner, holdings, host);
     let mut problems = Vec::new();
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
@@ -208,7 +210,8 @@ fn plan_wants(
     let prunes = whole && (holdings.prune || document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())
         .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
-    let undeclared = undeclared.into_iter().flatten();
+    let keeps = |claim: &&Claim| holdings::is_kept_elsewhere(claim, host);
+    let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
     let (given_back, others): (Vec<&Claim>, Vec<&Claim>) =
         undeclared.partition(|claim| prunes || holdings::does_harm(claim, host, &wants.left_alone));
     if whole {

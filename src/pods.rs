@@ -25,6 +25,8 @@ pub struct Pod {
     pub pod_mtu: u32,
     /// The largest MTU that a route of the pod has, bytes; none where none has one of its own.
     pub route_mtu: Option<u32>,
+    /// The smallest.
+    pub smallest_route_mtu: Option<u32>,
     /// What both should be, bytes: the host's end, the pod's end. None where no document says.
     pub wanted: Option<(u32, u32)>,
     /// It is not as it should be; without a document, its ends do not go together.
@@ -52,6 +54,7 @@ pub fn pods(host: &Snapshot, wants: Option<&Wants>, named: impl Fn(&str) -> Opti
             mtu: link.mtu,
             pod_mtu: end.mtu,
             route_mtu: end.largest_route(),
+            smallest_route_mtu: end.smallest_route(),
             wanted: wants.and_then(|wants| wanted(name, link, end, host, wants)),
             stale: match wants {
                 Some(wants) => is_stale(name, end, host, wants),

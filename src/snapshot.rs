@@ -4,6 +4,7 @@
 mod lookup;
 pub mod model;
 mod pod;
+mod pod_route;
 pub mod problem;
 mod scope;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use lookup::Observed;
 pub use model::{Change, Model};
 pub use pod::{Keeper, PodEnd, PodRoute, Sandbox};
+pub use pod_route::RouteKey;
 pub use problem::Problem;
 pub use scope::{CniScope, Links, Scope};
 

@@ -235,6 +235,70 @@ fn what_netkeel_set_is_given_back_where_the_pod_does_not_follow_any_more() {
 }
 
 #[test]
+fn routes_of_every_kind_follow_and_come_back() {
+    let node = Node::new(1);
+    let pod = &node.pods[0];
+    pod.sh(
+        "ip route add default via 169.254.1.1 dev eth0 onlink mtu 1500 metric 100
+         ip route add default via 169.254.1.1 dev eth0 onlink mtu 1500 table 100
+         ip route add 10.1.0.0/16 mtu 1500 nexthop via 169.254.1.1 dev eth0 onlink weight 2 nexthop via 169.254.1.2 dev eth0 onlink
+         ip route add 10.2.0.0/16 via 169.254.1.1 dev eth0 onlink mtu 1470
+         ip addr add fd00::5/64 dev eth0 nodad
+         ip -6 route add fd01::/64 via fd00::1 dev eth0 mtu 1500
+         ip -6 route add fd02::/64 via fd00::1 dev eth0 mtu 1480
+         ip -6 route add fd03::/64 via fd00::1 dev eth0 mtu 1400",
+    );
+    let routes = || {
+        let of = |family: &str| pod.sh(&format!("ip {family} -o route show table all | grep 'mtu '"));
+        format!("{}{}", of("-4"), of("-6")).replace(" pref medium", "")
+    };
+    let before = routes();
+    node.document(PODS);
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    insta::assert_snapshot!(routes(), @r"
+    default via 169.254.1.1 dev eth0 table 100 onlink mtu 1460 
+    default via 169.254.1.1 dev eth0 onlink mtu 1460 
+    default via 169.254.1.1 dev eth0 metric 100 onlink mtu 1460 
+    10.1.0.0/16 mtu 1460 \	nexthop via 169.254.1.1 dev eth0 weight 2 onlink \	nexthop via 169.254.1.2 dev eth0 weight 1 onlink 
+    10.2.0.0/16 via 169.254.1.1 dev eth0 onlink mtu 1460 
+    fd01::/64 via fd00::1 dev eth0 metric 1024 mtu 1460
+    fd02::/64 via fd00::1 dev eth0 metric 1024 mtu 1460
+    fd03::/64 via fd00::1 dev eth0 metric 1024 mtu 1400
+    ");
+    // They are wanted as they are, and not told to have left the document.
+    let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
+    insta::assert_snapshot!(format!("{code} {check}"), @"0 In sync: 9 facts as declared (netns host).");
+    let (_, pods) = node.netkeel(&["pods", "-f", "pods.yaml"]);
+    assert!(pods.contains("1400..1460"), "{pods}");
+    // A smaller wish and then a larger one: up to what was found, and no further.
+    node.document(&PODS.replace("1460", "1450"));
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    node.document(&PODS.replace("1460", "1490"));
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    insta::assert_snapshot!(routes(), @r"
+    default via 169.254.1.1 dev eth0 table 100 onlink mtu 1490 
+    default via 169.254.1.1 dev eth0 onlink mtu 1490 
+    default via 169.254.1.1 dev eth0 metric 100 onlink mtu 1490 
+    10.1.0.0/16 mtu 1490 \	nexthop via 169.254.1.1 dev eth0 weight 2 onlink \	nexthop via 169.254.1.2 dev eth0 weight 1 onlink 
+    10.2.0.0/16 via 169.254.1.1 dev eth0 onlink mtu 1470 
+    fd01::/64 via fd00::1 dev eth0 metric 1024 mtu 1490
+    fd02::/64 via fd00::1 dev eth0 metric 1024 mtu 1480
+    fd03::/64 via fd00::1 dev eth0 metric 1024 mtu 1400
+    ");
+    node.document(&PODS.replace("1460", "1500"));
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(routes(), before);
+    node.document(PODS);
+    assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
+    let (code, said) = node.netkeel(&["release"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(routes(), before);
+}
+
+#[test]
 fn a_pod_below_1280_loses_ipv6_only_when_that_is_allowed() {
     let node = Node::new(1);
     node.pods[0].sh("ip addr add fd00::5/64 dev eth0 nodad");

@@ -22,7 +22,7 @@ use super::refusal::error;
 use super::{address, ioctl};
 use crate::error::{Error, ErrorKind};
 use crate::op::PodTarget;
-use crate::snapshot::{Keeper, PodEnd, Problem, Sandbox, problem};
+use crate::snapshot::{Keeper, PodEnd, Problem, RouteKey, Sandbox, problem};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
 /// cannot be read stays without, and is a problem.
@@ -106,9 +106,9 @@ impl Namespace {
             _ => None,
         };
         let mut routes = BTreeMap::new();
-        // The first of several to one destination is the one that is taken.
-        for row in self.routes.iter().filter(|row| row.index == index) {
-            routes.entry(row.destination).or_insert_with(|| row.route.clone());
+        // IPv6 has several of one key where they are the parts of one, by several interfaces.
+        for row in self.routes.iter().filter(|row| row.indices.contains(&index)) {
+            routes.entry(row.key).or_insert_with(|| row.route.clone());
         }
         Some(PodEnd {
             sandbox: self.sandbox.clone(),
@@ -137,11 +137,11 @@ pub(super) fn set_mtu(pod: &PodTarget, mtu: u32) -> Result<(), Error> {
 }
 
 /// Sets the MTU of a route in a pod, which has one; all else of the route stays.
-pub(super) fn set_route_mtu(pod: &PodTarget, destination: IpNet, was: u32, mtu: u32) -> Result<(), Error> {
+pub(super) fn set_route_mtu(pod: &PodTarget, key: RouteKey, was: u32, mtu: u32) -> Result<(), Error> {
     enter(&pod.sandbox, || {
         let mut socket = Socket::open()?;
         let index = checked(&socket, pod)?;
-        route::set_mtu(&mut socket, index.cast_unsigned(), destination, was, mtu)
+        route::set_mtu(&mut socket, index.cast_unsigned(), key, was, mtu)
     })
 }
 

@@ -12,7 +12,7 @@ pub(super) const FIXED: usize = 12;
 pub(super) const RTAX_MTU: u16 = 2;
 
 /// `struct rtnexthop`, bytes: length, flags, hops, index.
-const NEXT_HOP: usize = 8;
+pub(super) const NEXT_HOP: usize = 8;
 
 /// A default route by one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed
         let attribute = attribute?;
         match attribute.kind {
             libc::RTA_OIF => indices.push(attribute.u32()?),
-            libc::RTA_MULTIPATH => next_hops(attribute, &mut indices)?,
+            libc::RTA_MULTIPATH => next_hops(attribute, |index, _| indices.push(index))?,
             libc::RTA_METRICS => {
                 for metric in attribute.nested() {
                     let metric = metric?;
@@ -87,8 +87,9 @@ fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed
     Ok(())
 }
 
-/// A list of `struct rtnexthop`, each followed by attributes of its own.
-fn next_hops(attribute: Attribute<'_>, indices: &mut Vec<u32>) -> Result<(), Malformed> {
+/// A list of `struct rtnexthop`, each followed by attributes of its own: gives the interface's index and
+/// the bytes of each.
+pub(super) fn next_hops(attribute: Attribute<'_>, mut each: impl FnMut(u32, &[u8])) -> Result<(), Malformed> {
     const WHAT: Malformed = Malformed("next hop");
     let mut rest = attribute.value;
     while rest.len() >= NEXT_HOP {
@@ -97,7 +98,7 @@ fn next_hops(attribute: Attribute<'_>, indices: &mut Vec<u32>) -> Result<(), Mal
         if length < NEXT_HOP {
             return Err(WHAT);
         }
-        indices.push(u32_at(rest, 4).ok_or(WHAT)?);
+        each(u32_at(rest, 4).ok_or(WHAT)?, rest.get(..length).ok_or(WHAT)?);
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(())

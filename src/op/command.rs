@@ -238,16 +238,17 @@ impl fmt::Display for Op {
                 pod,
                 destination,
                 rest,
+                next_hops,
                 mtu,
                 ..
             } => {
+                write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
+                // `nexthop` comes last (iproute2 ip/iproute.c), and each has its own `dev`.
+                if *next_hops {
+                    return write!(f, " mtu {mtu} {rest}");
+                }
                 let blank = if rest.is_empty() { "" } else { " " };
-                write!(
-                    f,
-                    "{} ip route change {destination} dev {}{blank}{rest} mtu {mtu}",
-                    InPod(&pod.sandbox),
-                    pod_name(pod)
-                )
+                write!(f, " dev {}{blank}{rest} mtu {mtu}", pod_name(pod))
             }
             Op::SetUp { target, up } => {
                 write!(

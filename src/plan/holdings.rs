@@ -109,6 +109,15 @@ pub(super) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut
     }
 }
 
+/// Whether a claim is on the end of a veth in a pod that somebody else keeps by now, and so is not
+/// written, neither to have it as wanted nor to give it back.
+pub(super) fn is_kept_elsewhere(claim: &Claim, host: &Snapshot) -> bool {
+    let of_pod = matches!(claim.fact.field, Field::PodMtu | Field::PodRouteMtu(_));
+    let link = claim.fact.link_name().filter(|_| of_pod);
+    let pod = link.and_then(|name| host.links.get(&name)?.pod.as_ref());
+    pod.is_some_and(|pod| pod.left_alone().is_some())
+}
+
 /// Whether netkeel itself has set this end of a veth to what the pod at the other end does not go with,
 /// and it went with what was there before: so it is where the pod was looked at after that was written,
 /// or somebody keeps it since.

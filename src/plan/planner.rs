@@ -110,6 +110,9 @@ impl<'a> Planner<'a> {
     fn drain(&mut self, findings: &mut Findings) {
         while let Some((key, (op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
+            let Some(op) = self.brought_up(op, &fact) else {
+                continue;
+            };
             let want = self.wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
@@ -166,6 +169,21 @@ impl<'a> Planner<'a> {
                 op,
                 fact,
             });
+        }
+    }
+
+    /// The op as it is now: the kernel may have moved a route of a pod along with its interface, and an
+    /// op says what the route has. None where it has what it should have by now.
+    fn brought_up(&self, op: Op, fact: &Fact) -> Option<Op> {
+        let Op::SetPodRouteMtu { was, mtu, .. } = op else {
+            return Some(op);
+        };
+        match self.model.host.get(fact) {
+            Observed::Value(Value::Number(is)) if is == i64::from(mtu) => None,
+            Observed::Value(Value::Number(is)) if is != i64::from(was) => {
+                write(fact, Some(&Value::Number(mtu.into())), &self.model.host)
+            }
+            _ => Some(op),
         }
     }
 

@@ -116,7 +116,7 @@ fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> 
 /// What must be back before something else can be: addresses need the family, which needs the MTU.
 fn rank(field: Field) -> u8 {
     match field {
-        Field::Mtu => 0,
+        Field::Mtu | Field::PodMtu => 0,
         Field::Address(_) => 2,
         _ => 1,
     }
@@ -129,7 +129,6 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveFile { .. }
         | Op::SetPluginMtu { .. }
         | Op::SetWireguardMtu { .. }
-        | Op::SetPodMtu { .. }
         | Op::SetPodRouteMtu { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
@@ -141,7 +140,11 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveForeignRules { .. }
         | Op::RestoreForeignRules { .. } => true,
         Op::WriteSysctl { key, .. } => key.path().ends_with("/rp_filter") && key.link().is_some(),
-        Op::DeleteLink { .. } | Op::RemoveAddress { .. } | Op::SetMtu { .. } | Op::SetUp { .. } => false,
+        Op::DeleteLink { .. }
+        | Op::RemoveAddress { .. }
+        | Op::SetMtu { .. }
+        | Op::SetPodMtu { .. }
+        | Op::SetUp { .. } => false,
     }
 }
 

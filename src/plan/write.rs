@@ -111,6 +111,7 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 target,
                 destination,
                 rest: route.rest.clone(),
+                next_hops: route.next_hops,
                 was: route.mtu,
                 mtu: u32::try_from(*mtu).ok()?,
             }

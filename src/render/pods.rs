@@ -27,7 +27,10 @@ pub fn table(pods: &[Pod], paint: Paint) -> String {
             pod.mtu.to_string(),
             pod.interface.to_string(),
             pod.pod_mtu.to_string(),
-            pod.route_mtu.map_or("-".to_owned(), |mtu| mtu.to_string()),
+            match (pod.smallest_route_mtu, pod.route_mtu) {
+                (Some(least), Some(most)) if least < most => format!("{least}..{most}"),
+                (_, most) => most.map_or("-".to_owned(), |mtu| mtu.to_string()),
+            },
             wanted,
             printable(pod.name.as_deref().or(pod.sandbox.as_deref()).unwrap_or("?")).into_owned(),
             note,

@@ -15,7 +15,7 @@ use std::path::Path;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::snapshot::{File, Link, Reading, Snapshot};
+use crate::snapshot::{File, Link, PodEnd, PodRoute, Reading, RouteKey, Snapshot};
 use stack::Stack;
 
 /// Below this MTU (bytes) the kernel takes IPv6 off an interface: IPV6_MIN_MTU,
@@ -226,13 +226,33 @@ impl Model {
         }
     }
 
-    /// A pod's end; below 1280 bytes it loses IPv6 as any other interface.
+    /// A pod's end; below 1280 bytes it loses IPv6 as any other interface. IPv6 routes with an MTU of their
+    /// own go along that are larger, or as large as it was (`rt6_mtu_change_route`, net/ipv6/route.c).
     fn set_pod_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
+        let end = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
+        let goes_along = |end: &PodEnd, key: &RouteKey, route: &PodRoute| {
+            let ipv6 = matches!(key.destination, ipnet::IpNet::V6(_)) && mtu >= IPV6_MIN_MTU;
+            ipv6 && !route.locked && (route.mtu >= mtu || route.mtu == end.mtu)
+        };
+        let moved: Vec<RouteKey> = end
+            .into_iter()
+            .flat_map(|end| end.routes.iter().map(move |(key, route)| (end, key, route)))
+            .filter(|(end, key, route)| goes_along(end, key, route))
+            .map(|(_, key, _)| *key)
+            .collect();
         self.set(name, Field::PodMtu, changes, |link| {
             if let Some(pod) = &mut link.pod {
                 pod.mtu = mtu;
             }
         });
+        for key in moved {
+            self.set(name, Field::PodRouteMtu(key), changes, |link| {
+                let routes = link.pod.as_mut().map(|pod| &mut pod.routes);
+                if let Some(route) = routes.and_then(|routes| routes.get_mut(&key)) {
+                    route.mtu = mtu;
+                }
+            });
+        }
         let end = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
         let lost: Vec<_> = end
             .filter(|_| mtu < IPV6_MIN_MTU)

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::RouteKey;
 use crate::link_name::LinkName;
 
 /// A pod's end.
@@ -23,7 +24,7 @@ pub struct PodEnd {
     pub mtu: u32,
     /// The routes by it that have an MTU of their own, in bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub routes: BTreeMap<IpNet, PodRoute>,
+    pub routes: BTreeMap<RouteKey, PodRoute>,
     /// The IPv6 addresses that nobody gives it again: those that are not link-local.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ipv6: BTreeSet<Ipv6Net>,
@@ -40,6 +41,12 @@ pub struct PodRoute {
     /// The rest of it, as `ip route` takes it: `via 169.254.1.1`.
     #[serde(default)]
     pub rest: Arc<str>,
+    /// The rest names its next hops, so that no `dev` stands before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next_hops: bool,
+    /// Its MTU is locked (`mtu lock`): the kernel leaves it when that of its interface changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
 }
 
 /// A network namespace that is not the one a plan is for.
@@ -124,5 +131,10 @@ impl PodEnd {
     /// The largest MTU that a route by it has of its own, bytes.
     pub fn largest_route(&self) -> Option<u32> {
         self.routes.values().map(|route| route.mtu).max()
+    }
+
+    /// The smallest.
+    pub fn smallest_route(&self) -> Option<u32> {
+        self.routes.values().map(|route| route.mtu).min()
     }
 }

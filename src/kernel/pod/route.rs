@@ -1,42 +1,56 @@
 //! Routes with an MTU of their own: reading them, and changing that MTU with all else of the route
 //! kept.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 
 use ipnet::IpNet;
 
+use super::super::ioctl;
 use super::super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
 use super::super::netlink::Socket;
 use super::super::refusal::Refusal;
-use super::super::route::{self, FIXED, RTAX_MTU};
+use super::super::route::{self, FIXED, NEXT_HOP, RTAX_MTU, next_hops};
 use crate::error::{Error, ErrorKind};
-use crate::snapshot::PodRoute;
+use crate::snapshot::{PodRoute, RouteKey};
 
 /// In the flags: the gateway counts as reachable.
 const ONLINK: u32 = 4;
 
+/// include/uapi/linux/rtnetlink.h; RTAX_LOCK is a mask of the other metrics.
+const RTA_VIA: u16 = 18;
+const RTA_ENCAP_TYPE: u16 = 21;
+const RTA_ENCAP: u16 = 22;
+const RTA_NH_ID: u16 = 30;
+const RTAX_LOCK: u16 = 1;
+
 /// A route as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The interface's index.
-    pub(super) index: u32,
-    /// Where it leads.
-    pub(super) destination: IpNet,
+    /// The indices of the interfaces that it leads by.
+    pub(super) indices: Vec<u32>,
+    /// Which it is.
+    pub(super) key: RouteKey,
     /// The MTU, and how `ip` would say the rest.
     pub(super) route: PodRoute,
-    metric: u32,
     /// The message, to send again.
     payload: Vec<u8>,
 }
 
-/// Reads the routes of the main table that have an MTU, those that are taken first before others.
+/// Reads the routes that have an MTU, of all tables.
 pub(super) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
     let mut found = Vec::new();
+    let descriptor = socket.raw().as_raw_fd();
+    let name = |index: u32| match ioctl::name_of(&descriptor, index.cast_signed()) {
+        Ok(name) => name.to_string(),
+        Err(_) => format!("if{index}"),
+    };
     route::dump(socket, |message| {
-        found.extend(read(message)?);
+        found.extend(read(message, &name)?);
         Ok(())
     })?;
-    found.sort_by_key(|row: &Row| (row.destination, row.metric));
+    found.sort_by_key(|row: &Row| row.key);
     Ok(found)
 }
 
@@ -44,18 +58,18 @@ pub(super) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
 pub(super) fn set_mtu(
     socket: &mut Socket,
     index: u32,
-    destination: IpNet,
+    key: RouteKey,
     was: u32,
     mtu: u32,
 ) -> Result<(), Error> {
     let rows = with_mtu(socket)?;
     let row = rows
         .iter()
-        .find(|row| row.index == index && row.destination == destination);
+        .find(|row| row.indices.contains(&index) && row.key == key);
     let Some(row) = row else {
         return Err(Error::new(
             ErrorKind::Missing,
-            format!("the pod has no route to {destination} with an MTU any more"),
+            format!("the pod has no route to {key} with an MTU any more"),
         ));
     };
     if row.route.mtu == mtu {
@@ -63,7 +77,7 @@ pub(super) fn set_mtu(
     }
     if row.route.mtu != was {
         let message = format!(
-            "somebody else has written it since it was read: the MTU of the route to {destination} was {was} and is {}",
+            "somebody else has written it since it was read: the MTU of the route to {key} was {was} and is {}",
             row.route.mtu
         );
         return Err(Error::new(ErrorKind::Refused, message).hint("look again"));
@@ -83,10 +97,24 @@ fn replacement(payload: &[u8], mtu: u32) -> Result<Request, Malformed> {
     }
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_REPLACE) as u16;
     let mut request = Request::new(libc::RTM_NEWROUTE, flags, &fixed);
-    for attribute in Attributes::after(payload, FIXED)? {
-        let attribute = attribute?;
+    let all: Vec<Attribute<'_>> = Attributes::after(payload, FIXED)?.collect::<Result<_, _>>()?;
+    // What a next hop object says is told beside its id, and not taken beside it
+    // (`fib_create_info`, net/ipv4/fib_semantics.c).
+    let by_object = all.iter().any(|attribute| attribute.kind == RTA_NH_ID);
+    for attribute in all {
         request = match attribute.kind {
             libc::RTA_CACHEINFO => request,
+            libc::RTA_OIF
+            | libc::RTA_GATEWAY
+            | libc::RTA_MULTIPATH
+            | RTA_VIA
+            | RTA_ENCAP_TYPE
+            | RTA_ENCAP
+                if by_object =>
+            {
+                request
+            }
+            libc::RTA_MULTIPATH => request.attribute(libc::RTA_MULTIPATH, &settable(attribute.value)),
             libc::RTA_METRICS => {
                 let metrics: Vec<Attribute<'_>> = attribute.nested().collect::<Result<_, _>>()?;
                 request.nest(libc::RTA_METRICS, |mut nested| {
@@ -105,7 +133,19 @@ fn replacement(payload: &[u8], mtu: u32) -> Result<Request, Malformed> {
     Ok(request)
 }
 
-fn read(message: &Message<'_>) -> Result<Option<Row>, Malformed> {
+/// Next hops without the state that the kernel tells and does not take.
+fn settable(hops: &[u8]) -> Vec<u8> {
+    let mut hops = hops.to_vec();
+    let mut at = 0;
+    while let Some([low, high, flags]) = hops.get_mut(at..at + 3) {
+        *flags &= ONLINK as u8;
+        let length = usize::from(u16::from_ne_bytes([*low, *high]));
+        at += length.max(NEXT_HOP).next_multiple_of(4);
+    }
+    hops
+}
+
+fn read(message: &Message<'_>, name: &dyn Fn(u32) -> String) -> Result<Option<Row>, Malformed> {
     const WHAT: Malformed = Malformed("route");
     if message.kind != libc::RTM_NEWROUTE {
         return Ok(None);
@@ -114,25 +154,31 @@ fn read(message: &Message<'_>) -> Result<Option<Row>, Malformed> {
         *message.payload.first_chunk::<FIXED>().ok_or(WHAT)?;
     let flags = u32_at(message.payload, 8).ok_or(WHAT)?;
     // What is cached is no configured route.
-    if kind != libc::RTN_UNICAST || table != libc::RT_TABLE_MAIN || flags & libc::RTM_F_CLONED != 0 {
+    if kind != libc::RTN_UNICAST || flags & libc::RTM_F_CLONED != 0 {
         return Ok(None);
     }
     let ipv6 = libc::c_int::from(family) == libc::AF_INET6;
     let (mut destination, mut via, mut source) = (None, None, None);
-    let (mut index, mut mtu, mut metric) = (None, None, 0);
+    let (mut indices, mut mtu, mut metric, mut locked) = (Vec::new(), None, 0, false);
+    let (mut table, mut hops, mut object) = (u32::from(table), None, None);
     for attribute in Attributes::after(message.payload, FIXED)? {
         let attribute = attribute?;
         match attribute.kind {
             libc::RTA_DST => destination = ip(attribute),
             libc::RTA_GATEWAY => via = ip(attribute),
             libc::RTA_PREFSRC => source = ip(attribute),
-            libc::RTA_OIF => index = Some(attribute.u32()?),
+            libc::RTA_OIF => indices.push(attribute.u32()?),
+            libc::RTA_MULTIPATH => hops = Some(attribute),
+            libc::RTA_TABLE => table = attribute.u32()?,
             libc::RTA_PRIORITY => metric = attribute.u32()?,
+            RTA_NH_ID => object = Some(attribute.u32()?),
             libc::RTA_METRICS => {
                 for inner in attribute.nested() {
                     let inner = inner?;
-                    if inner.kind == RTAX_MTU {
-                        mtu = Some(inner.u32()?);
+                    match inner.kind {
+                        RTAX_MTU => mtu = Some(inner.u32()?),
+                        RTAX_LOCK => locked = inner.u32()? & (1 << RTAX_MTU) != 0,
+                        _ => {}
                     }
                 }
             }
@@ -145,42 +191,69 @@ fn read(message: &Message<'_>) -> Result<Option<Row>, Malformed> {
         IpAddr::from([0_u8; 4])
     };
     let destination = IpNet::new(destination.unwrap_or(any), length).map_err(|_| WHAT)?;
-    let (Some(index), Some(mtu)) = (index, mtu) else {
-        return Ok(None);
-    };
+    let Some(mtu) = mtu else { return Ok(None) };
     let mut rest = String::new();
-    let mut word = |text: String| {
-        rest.push(' ');
-        rest.push_str(&text);
-    };
-    if let Some(via) = via {
-        word(format!("via {via}"));
+    if let (Some(via), None) = (via, object) {
+        let _ = write!(rest, " via {via}");
     }
     if protocol != libc::RTPROT_BOOT {
-        word(format!("proto {protocol}"));
+        let _ = write!(rest, " proto {protocol}");
     }
     if !ipv6 && scope != libc::RT_SCOPE_UNIVERSE {
-        word(format!("scope {scope}"));
+        let _ = write!(rest, " scope {scope}");
     }
     if let Some(source) = source {
-        word(format!("src {source}"));
+        let _ = write!(rest, " src {source}");
     }
-    if metric != 0 {
-        word(format!("metric {metric}"));
+    if flags & ONLINK != 0 && hops.is_none() {
+        rest.push_str(" onlink");
     }
-    if flags & ONLINK != 0 {
-        word("onlink".to_owned());
+    if let Some(hops) = hops {
+        next_hops(hops, |index, hop| {
+            indices.push(index);
+            if object.is_none() {
+                rest.push_str(&next_hop(hop, &name(index)));
+            }
+        })?;
+    }
+    if let Some(object) = object {
+        let _ = write!(rest, " nhid {object}");
     }
     Ok(Some(Row {
-        index,
-        destination,
+        indices,
+        key: RouteKey {
+            destination,
+            metric,
+            table,
+        },
         route: PodRoute {
             mtu,
             rest: rest.trim_start().into(),
+            next_hops: hops.is_some() || object.is_some(),
+            locked,
         },
-        metric,
         payload: message.payload.to_vec(),
     }))
+}
+
+/// One of several, as `ip` takes it; `hop` is a `struct rtnexthop` with its attributes.
+fn next_hop(hop: &[u8], name: &str) -> String {
+    let mut text = " nexthop".to_owned();
+    let attributes = Attributes::after(hop, NEXT_HOP).into_iter().flatten().flatten();
+    for attribute in attributes.filter(|attribute| attribute.kind == libc::RTA_GATEWAY) {
+        if let Some(via) = ip(attribute) {
+            let _ = write!(text, " via {via}");
+        }
+    }
+    let _ = write!(text, " dev {name}");
+    let [_, _, flags, hops] = *hop.first_chunk().unwrap_or(&[0; 4]);
+    if hops != 0 {
+        let _ = write!(text, " weight {}", u32::from(hops) + 1);
+    }
+    if u32::from(flags) & ONLINK != 0 {
+        text.push_str(" onlink");
+    }
+    text
 }
 
 fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
@@ -231,25 +304,67 @@ mod tests {
             })
             .attribute(libc::RTA_CACHEINFO, &[0; 32]);
         let payload = request.finish(1)[16..].to_vec();
-        let row = read(&message(&payload)).unwrap().unwrap();
-        assert_eq!(row.destination.to_string(), "0.0.0.0/0");
+        let row = read(&message(&payload), &|_| "eth0".into()).unwrap().unwrap();
+        assert_eq!(row.key.to_string(), "0.0.0.0/0");
         assert_eq!(
             (row.route.mtu, &*row.route.rest),
             (1500, "via 169.254.1.1 proto 4 onlink")
         );
         let sent = replacement(&payload, 1460).unwrap().finish(2)[16..].to_vec();
-        let again = read(&message(&sent)).unwrap().unwrap();
-        assert_eq!((again.route.mtu, again.index), (1460, 3));
+        let again = read(&message(&sent), &|_| "eth0".into()).unwrap().unwrap();
+        assert_eq!((again.route.mtu, &*again.indices), (1460, &[3][..]));
         assert_eq!(again.route.rest, row.route.rest);
         // The state of the next hop and what is counted are not sent; the other metric is.
         assert_eq!(sent[8], 4);
         assert_eq!(sent.len() + 36, payload.len());
     }
 
+    #[test]
+    fn a_route_by_several_interfaces_of_another_table_is_one_route() {
+        let hop = |index: u8, flags: u8, gateway: [u8; 4]| {
+            [
+                [16, 0, flags, 0, index, 0, 0, 0].as_slice(),
+                &[8, 0, 5, 0],
+                &gateway,
+            ]
+            .concat()
+        };
+        let hops = [hop(3, 16 | 4, [10, 0, 0, 1]), hop(4, 0, [10, 0, 1, 1])].concat();
+        let fixed = [2, 0, 0, 0, 252, 3, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
+        let mut request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
+            .attribute(libc::RTA_TABLE, &1000_u32.to_ne_bytes())
+            .attribute(libc::RTA_PRIORITY, &7_u32.to_ne_bytes())
+            .attribute(libc::RTA_MULTIPATH, &hops)
+            .nest(libc::RTA_METRICS, |metrics| {
+                metrics
+                    .attribute(RTAX_LOCK, &4_u32.to_ne_bytes())
+                    .attribute(RTAX_MTU, &1500_u32.to_ne_bytes())
+            });
+        let payload = request.finish(1)[16..].to_vec();
+        let named = |payload: &[u8]| {
+            read(&message(payload), &|index| format!("eth{index}"))
+                .unwrap()
+                .unwrap()
+        };
+        let row = named(&payload);
+        assert_eq!(row.key.to_string(), "0.0.0.0/0 metric 7 table 1000");
+        assert_eq!((&*row.indices, row.route.locked), (&[3, 4][..], true));
+        let rest = "proto 3 nexthop via 10.0.0.1 dev eth3 onlink nexthop via 10.0.1.1 dev eth4";
+        assert_eq!(&*row.route.rest, rest);
+        let sent = replacement(&payload, 1460).unwrap().finish(2)[16..].to_vec();
+        let again = named(&sent);
+        assert_eq!(
+            (again.route.mtu, again.key, &*again.route.rest),
+            (1460, row.key, rest)
+        );
+        // That a next hop's interface is down (RTNH_F_LINKDOWN, 16) is not sent.
+        assert!(sent.windows(4).any(|bytes| bytes == [16, 0, 4, 0]));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..96)) {
-            let _ = read(&message(&payload));
+            let _ = read(&message(&payload), &|_| "eth0".into());
             let _ = replacement(&payload, 1460);
         }
     }
