@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let text = private::read(&arguments.source)?;
     let (interface, base) = underlay(arguments);
     let layer = Layer::parse("wireguard", arguments.family.map(OuterFamily::family))?;
+    let of_family = layer.note.as_ref().map(|note| format!("{}: {note}", layer.text));
     let budget = Budget {
         layers: vec![layer],
         floor: Some(arguments.floor),
@@ -81,8 +82,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         target.display(),
         mtu = answer.mtu,
     ))?;
-    if let Some((_, by)) = &budget.forced {
-        warn(&format!("{by} sets the MTU: it is not what was calculated"));
+    // That there is room for either family is as it should be.
+    for note in answer
+        .notes
+        .iter()
+        .filter(|note| Some(*note) != of_family.as_ref())
+    {
+        warn(note);
     }
     Ok(exit::OK)
 }

@@ -168,6 +168,44 @@ fn a_floor_is_an_error_and_no_clamp() {
             "{change}: {done:?}"
         );
     }
+    // Whatever is set by hand and does not come out as it says is told.
+    let warned = |change: &str, more: &str| {
+        let done = pod(&format!("{ROUTE}{change}{} {more}", TO_COPY.trim_end()));
+        assert_eq!(done.code, 0, "{done:?}");
+        let mtu = done.stdout.lines().last().unwrap_or_default();
+        let mtu = mtu.split(' ').nth(4).unwrap_or_default().to_owned();
+        format!("{mtu}\n{}", done.stderr)
+    };
+    let shown = [
+        warned("", ""),
+        warned("export NETKEEL_OVERHEAD=200; ", ""),
+        warned("export NETKEEL_OVERHEAD=20; ", ""),
+        warned("export NETKEEL_MTU=1450; ", ""),
+        warned("export NETKEEL_MTU=1200; ", ""),
+        warned("ip link set eth0 mtu 1300; ", "--floor 68"),
+    ];
+    insta::assert_snapshot!(shown.join("\n"), @"
+    1370
+
+    1280
+    warning: NETKEEL_OVERHEAD says 200 bytes, and the layers come to 80
+    warning: the floor of 1280 takes back 30 bytes; what is on the wire fits
+
+    1430
+    warning: NETKEEL_OVERHEAD says 20 bytes, and the layers come to 80
+    warning: full packets do not fit: with their headers they are 60 bytes larger than the underlay takes
+
+    1450
+    warning: NETKEEL_MTU says 1450; without it this would be 1370
+    warning: full packets do not fit: with their headers they are 80 bytes larger than the underlay takes
+
+    1280
+    warning: NETKEEL_MTU says 1200; without it this would be 1370
+    warning: the floor of 1280 takes back 80 bytes; what is on the wire fits
+
+    1220
+    warning: 1220 is below 1280: the kernel takes IPv6 off an interface with such an MTU
+    ");
     let over_ipv4 = pod(&format!(
         "{ROUTE}netkeel wireguard-mtu secret/wg0.conf --directory copy --family ipv4"
     ));
