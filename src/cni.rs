@@ -2,6 +2,7 @@
 //! and which of the files in a directory the container runtime loads.
 
 pub mod conflist;
+mod go;
 pub mod runtime;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::Value;
 pub use runtime::Runtime;
+
+/// Plugins that do not read an `mtu` of their own, and where it is to be set instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "kube-ovn",
+        "kube-ovn takes it from the subnet's `mtu` or the `--mtu` of the DaemonSet kube-ovn-cni (in Cozystack `kube-ovn.mtu` of the values)",
+    ),
+    (
+        "ovn-k8s-cni-overlay",
+        "OVN-Kubernetes takes it from `mtu` of its own configuration (ovnkube-config; in OpenShift the Network operator's)",
+    ),
+    (
+        "multus",
+        "Multus calls the plugins it delegates to: name one of those",
+    ),
+    ("loopback", "the loopback interface keeps its MTU"),
+    ("portmap", "portmap makes no interface"),
+    (
+        "bandwidth",
+        "bandwidth makes no interface that carries an MTU of its own",
+    ),
+];
+
+/// Where the MTU is to be set of a plugin that does not read one in its configuration.
+pub fn elsewhere(plugin: &str) -> Option<&'static str> {
+    let found = ELSEWHERE.iter().find(|(kind, _)| *kind == plugin)?;
+    Some(found.1)
+}
 
 /// What is known of the CNI configurations of a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +86,8 @@ pub struct Configuration {
 pub enum Reading {
     /// It can be loaded.
     Plugins(Vec<Plugin>),
+    /// It can, and netkeel neither reads nor edits it, and why.
+    Unread(String),
     /// It cannot, and why.
     Invalid(String),
     /// It is a template with this placeholder, which somebody fills in.
@@ -74,6 +105,30 @@ pub struct Plugin {
     /// Its `mtu`: a number, or whatever JSON stands there; none when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Value>,
+}
+
+impl Reading {
+    /// Why it is not edited; empty where it can be.
+    pub fn refusal(&self) -> String {
+        match self {
+            Reading::Plugins(_) => String::new(),
+            Reading::Unread(why) => format!("it loads, but netkeel does not edit it: {why}"),
+            Reading::Invalid(why) => format!("it is no CNI configuration: {why}"),
+            Reading::Template(placeholder) => format!("it is a template: {placeholder} is to be filled in"),
+        }
+    }
+
+    /// What to do about that.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Reading::Plugins(_) => "",
+            Reading::Unread(_) => "mend that, so that it says one thing to everybody",
+            Reading::Invalid(_) => "no runtime loads it: mend it, or take it away",
+            Reading::Template(_) => {
+                "the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"
+            }
+        }
+    }
 }
 
 impl Cni {
@@ -99,8 +154,15 @@ impl Configuration {
     pub fn plugins(&self) -> &[Plugin] {
         match &self.reading {
             Reading::Plugins(plugins) => plugins,
-            Reading::Invalid(_) | Reading::Template(_) => &[],
+            Reading::Unread(_) | Reading::Invalid(_) | Reading::Template(_) => &[],
         }
+    }
+
+    /// What the plugins of a type have, where they differ in it.
+    pub fn differ(&self, kind: &str) -> Option<Value> {
+        let mut mtus = self.of(kind).map(|plugin| &plugin.mtu);
+        let first = mtus.next()?;
+        mtus.any(|mtu| mtu != first).then(|| self.mtu(kind)).flatten()
     }
 
     /// The plugins of a type.

@@ -121,6 +121,8 @@ pub enum Code {
     NK047,
     /// A budget leaves less than IPv6 needs.
     NK048,
+    /// The `mtu` of a CNI plugin is no number.
+    NK049,
     /// A value of a map of texts in a machine configuration of Talos that is no text.
     NK050,
     /// A key without a value in a machine configuration of Talos.
@@ -192,6 +194,7 @@ impl Code {
         Code::NK046,
         Code::NK047,
         Code::NK048,
+        Code::NK049,
         Code::NK050,
         Code::NK051,
         Code::NK052,

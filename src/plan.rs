@@ -200,7 +200,7 @@ fn plan_wants(
         return Err(Box::new(wants.diagnostics));
     }
     routes::follow(&mut wants, &document.owner, holdings, host);
-    let mut problems = Vec::new();
+    let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
     let own = persist::path(&document.owner);

@@ -10,6 +10,7 @@ use crate::error::Diagnostics;
 use crate::fact::{Fact, Value};
 use crate::finding::Findings;
 use crate::link_name::LinkName;
+use crate::snapshot::Problem;
 use crate::source::Span;
 pub use pod::{LeftAlone, PodMtu};
 
@@ -41,6 +42,8 @@ pub struct Wants {
     pub diagnostics: Diagnostics,
     /// What should be known.
     pub findings: Findings,
+    /// What cannot be brought about as things are, although nothing is wrong with the document.
+    pub problems: Vec<Problem>,
     /// Interfaces that are named and not there, each with the path that names it first.
     pub absent: BTreeMap<LinkName, String>,
     /// The pods that netkeel leaves alone although they do not go with what is wanted.

@@ -300,7 +300,7 @@ cni:
     plan: 1
     warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
       mend it or take it away: no pod starts until then
-    warning NK042 /etc/cni/net.d/20-calico.conflist, /etc/cni/net.d/30-gone.conf: its calico has the MTU 1460, and that of /etc/cni/net.d/10-multus.conf, which is loaded, has 1480
+    warning NK042 /etc/cni/net.d/20-calico.conflist: its calico has the MTU 1460, and that of /etc/cni/net.d/10-multus.conf, which is loaded, has 1480
       set both: whoever makes one from the other (Multus, when it starts) brings the other value
     ");
 }
@@ -342,12 +342,104 @@ fn the_cni_at_work_is_detected_with_what_does_not_fit() {
       exact maximum           1450  nothing is left over
     in use
       /var/lib/calico/mtu   1480  30 too many
+      vxlan.calico          1450
 
     warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
       give pods 1450; netkeel mtu --detect derives it
     warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
       give pods 1450; netkeel mtu --detect derives it
-    [["flannel:vxlan"],1350,[{"what":"/run/flannel/subnet.env","mtu":1450,"on":"device"}],1]
+    [["flannel:vxlan"],1350,[{"what":"/run/flannel/subnet.env","mtu":1450,"on":"device"},{"what":"flannel.1","mtu":1450,"on":"tunnel"}],1]
     [["cilium"],"route",[{"what":"/run/cilium/state/globals/node_config.h","mtu":1500,"on":"device"}],0]
     "#);
+}
+
+#[test]
+fn what_cannot_be_brought_about_is_not_in_sync() {
+    let shown = on_a_host(
+        r#"
+        cat > pods.yaml <<.
+version: 1
+persist: false
+cni:
+  calico: { plugin: calico, mtu: 1460 }
+.
+        checked() { netkeel check -f pods.yaml && echo "exit 0" || echo "exit $?"; }
+        checked
+        echo '{"name": "pods", "plugins": [{"type": "calico", "mtu": __CNI_MTU__}]}' > /etc/cni/net.d/10-calico.conflist
+        checked
+        netkeel plan -f pods.yaml || true
+        echo '{"name": "pods", "plugins": [{"type": "calico", "mtu": 1, "mtu": 2}]}' > /etc/cni/net.d/10-calico.conflist
+        checked
+        mkdir crio
+        printf '[crio.network]\ncni_default_network = "other"\n' > crio/crio.conf
+        cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
+        checked
+        rm -r crio
+        cp "$CONFLISTS/canal.conflist" /etc/cni/net.d/10-calico.conflist
+        sed -i 's/plugin: calico/plugin: flannel/' pods.yaml
+        checked
+        "#,
+    );
+    insta::assert_snapshot!(shown, @"
+    In sync: 0 facts as declared (this host); 1 finding.
+    exit 0
+    In sync as far as can be told: 0 facts as declared (this host); 1 finding.
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
+    exit 1
+    warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that nobody has filled in
+      mend it or take it away: no pod starts until then
+
+    In sync as far as can be told: 0 facts as declared (this host); 1 finding.
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
+    error: /etc/cni/net.d/10-calico.conflist: it loads, but netkeel does not edit it: line 1: the key `mtu` is given twice
+     --> pods.yaml:4:21
+      |
+    4 |   calico: { plugin: calico, mtu: 1460 }
+      |                     ^^^^^^ cni.calico
+      |
+      = help: mend that, so that it says one thing to everybody
+
+    1 error in pods.yaml
+    exit 1
+    In sync as far as can be told: 0 facts as declared (this host).
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is told to take (cni_default_network)
+    exit 1
+    error: /etc/cni/net.d/10-calico.conflist: its flannel delegates to calico
+     --> pods.yaml:4:21
+      |
+    4 |   calico: { plugin: flannel, mtu: 1460 }
+      |                     ^^^^^^^ cni.calico
+      |
+      = help: say `plugin: calico`, whose mtu it is
+
+    1 error in pods.yaml
+    exit 1
+    ");
+}
+
+#[test]
+fn the_first_configuration_is_seen_when_it_comes() {
+    let shown = on_a_host(
+        r#"
+        rm -r /etc/cni
+        cat > pods.yaml <<.
+version: 1
+persist: false
+cni:
+  calico: { plugin: calico, mtu: 1460 }
+.
+        netkeel run -f pods.yaml --interval 10m 2> said &
+        service=$!
+        until grep -q event=whole said; do sleep 0.1; done
+        mkdir -p /etc/cni/net.d
+        cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
+        for _ in $(seq 50); do
+            grep -q '"mtu": 1460' /etc/cni/net.d/10-calico.conflist && break
+            sleep 0.1
+        done
+        grep -c '"mtu": 1460' /etc/cni/net.d/10-calico.conflist || cat said
+        kill $service
+        "#,
+    );
+    assert_eq!(shown.trim(), "1");
 }

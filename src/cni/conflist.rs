@@ -1,9 +1,10 @@
 //! One CNI configuration as text: which plugins it names, and setting the `mtu` of one of them so
 //! that every other byte stays.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{Configuration, Plugin, Reading};
+use super::{Configuration, Plugin, Reading, go};
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::fact::Value;
 use crate::source::{Data, Entry, FileId, Node, Span, canonical, json};
@@ -20,17 +21,50 @@ struct Place<'a> {
     holder: &'a Node,
 }
 
-/// What a runtime makes of a text.
+/// What a file is taken for, by its name (libcni `ConfListFromFile` and `ConfFromFile`, as go-cni and
+/// ocicni call them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `.conflist`: a network with its plugins.
+    List,
+    /// `.conf` and `.json`: one plugin.
+    Single,
+}
+
+impl Form {
+    /// That of a file.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().is_some_and(|extension| extension == "conflist") {
+            true => Form::List,
+            false => Form::Single,
+        }
+    }
+}
+
+/// What is made of a text, be it a list or a single plugin.
 pub fn read(text: &str) -> Configuration {
+    read_as(text, None)
+}
+
+/// What a runtime makes of the text of a file.
+pub fn read_file(path: &Path, text: &str) -> Configuration {
+    read_as(text, Some(Form::of(path)))
+}
+
+fn read_as(text: &str, form: Option<Form>) -> Configuration {
     let (network, reading) = match parse(text) {
         Ok(root) => (
             root.get("name").and_then(Node::text).map(str::to_owned),
-            Reading::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
+            match form.map_or(Ok(()), |form| goes_by_its_name(&root, form)) {
+                Ok(()) => Reading::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
+                Err(refusal) => refusal,
+            },
         ),
-        Err(refusal) => match template(text) {
+        Err(Reading::Invalid(why)) => match template(text) {
             Some(placeholder) => (None, Reading::Template(placeholder.to_owned())),
-            None => (None, Reading::Invalid(refusal)),
+            None => (None, Reading::Invalid(why)),
         },
+        Err(reading) => (None, reading),
     };
     Configuration {
         sha256: canonical::digest(text),
@@ -40,13 +74,36 @@ pub fn read(text: &str) -> Configuration {
     }
 }
 
+/// Whether a runtime loads it under a name of that form.
+fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Reading> {
+    let has = |key: &str| root.get(key).is_some();
+    let invalid = |why: &str| Err(Reading::Invalid(why.to_owned()));
+    let named = root
+        .get("name")
+        .and_then(Node::text)
+        .is_some_and(|name| !name.is_empty());
+    match form {
+        _ if !named => invalid("it has no name"),
+        Form::List if !has("plugins") => {
+            invalid("it is a single plugin, and a file that ends in .conflist needs a list, `plugins`")
+        }
+        Form::Single if !has("type") => {
+            invalid("it is a list of plugins, which only a file that ends in .conflist may be")
+        }
+        Form::Single if has("plugins") => Err(Reading::Unread(
+            "beside its type it has a list of plugins, which is not looked at".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The text with the `mtu` of all plugins of a type set or, with none, taken away.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when no plugin of that type is there, [`ErrorKind::Unreadable`] when the
 /// text is no configuration.
 pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error> {
-    let root = parse(text).map_err(|why| Error::new(ErrorKind::Unreadable, why))?;
+    let root = parse(text).map_err(|reading| Error::new(ErrorKind::Unreadable, reading.refusal()))?;
     let mut places = places(&root);
     places.retain(|place| place.kind == kind);
     if places.is_empty() {
@@ -145,34 +202,42 @@ fn plugin(place: &Place<'_>, text: &str) -> Plugin {
     }
 }
 
-/// The tree of a text that a runtime would load, or why it would not.
-fn parse(text: &str) -> Result<Node, String> {
+/// The tree of a text that a runtime would load, or why there is none.
+fn parse(text: &str) -> Result<Node, Reading> {
+    let invalid = |why: String| Err(Reading::Invalid(why));
     if text.len() > MAX_BYTES {
-        return Err(format!(
+        return invalid(format!(
             "it has {} bytes; runtimes load at most {MAX_BYTES}",
             text.len()
         ));
     }
     if text.starts_with('\u{feff}') {
-        return Err("it starts with a byte order mark, which is not JSON".to_owned());
+        return invalid("it starts with a byte order mark, which is not JSON".to_owned());
     }
     if text.trim_ascii().is_empty() {
-        return Err("it is empty".to_owned());
+        return invalid("it is empty".to_owned());
     }
     let mut diagnostics = Diagnostics::default();
     let root = json::parse(FileId(0), text, &mut diagnostics);
-    if let Some(diagnostic) = diagnostics.list.first() {
-        let line = diagnostic.span.map_or(1, |span| {
-            1 + text
-                .bytes()
-                .take(span.start as usize)
-                .filter(|byte| *byte == b'\n')
-                .count()
-        });
-        return Err(format!("line {line}: {}", diagnostic.message));
+    let at_line = |at: usize, message: &str| {
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        format!("line {line}: {message}")
+    };
+    let refused = diagnostics.list.first().map(|diagnostic| {
+        let at = diagnostic.span.map_or(0, |span| span.start as usize);
+        at_line(at, &diagnostic.message)
+    });
+    match (refused, go::check(text), root) {
+        (Some(why), Err(_), _) => invalid(why),
+        (None, Err((at, why)), _) => invalid(at_line(at, why)),
+        // A runtime takes the last of two keys, and what netkeel would edit might be the first.
+        (Some(why), Ok(()), _) => Err(Reading::Unread(why)),
+        (None, Ok(()), Some(root)) => match loadable(&root) {
+            Ok(()) => Ok(root),
+            Err(why) => invalid(why),
+        },
+        (None, Ok(()), None) => invalid("it is empty".to_owned()),
     }
-    let root = root.ok_or("it is empty")?;
-    loadable(&root).map(|()| root)
 }
 
 /// What libcni demands: a list has plugins, and each has a type (libcni/conf.go).
@@ -185,7 +250,10 @@ fn loadable(root: &Node) -> Result<(), String> {
             if plugins.items().is_empty() {
                 return Err("its list of plugins is empty".to_owned());
             }
-            let typed = |plugin: &Node| plugin.get("type").and_then(Node::text).is_some();
+            let typed = |plugin: &Node| {
+                let kind = plugin.get("type").and_then(Node::text);
+                kind.is_some_and(|kind| !kind.is_empty())
+            };
             match plugins.items().iter().position(|plugin| !typed(plugin)) {
                 Some(at) => Err(format!("plugins[{at}] has no type")),
                 None => Ok(()),

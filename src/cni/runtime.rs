@@ -62,6 +62,8 @@ pub struct Settings {
     pub network: Option<String>,
     /// Files to read after this one (containerd's `imports`); patterns.
     pub imports: Vec<String>,
+    /// It is not for Kubernetes: containerd without its CRI, as Docker's is.
+    pub disables_cri: bool,
 }
 
 impl Runtime {
@@ -96,19 +98,25 @@ impl Runtime {
         }
     }
 
+    /// The files of its directory that count as configurations, in the order in which they are taken.
+    pub fn candidates<'a>(
+        &self,
+        files: &'a BTreeMap<PathBuf, Option<Configuration>>,
+    ) -> impl Iterator<Item = (&'a Path, &'a Configuration)> {
+        files.iter().filter_map(|(path, file)| {
+            let here = path.parent() == Some(&self.directory) && is_configuration(path);
+            Some((path.as_path(), file.as_ref().filter(|_| here)?))
+        })
+    }
+
     /// The file that is loaded of those that are known.
-    ///
     ///
     /// containerd takes the first by path, and gives up on one that it cannot load (go-cni
     /// `loadFromConfDir`); CRI-O passes over it (ocicni `loadNetworks`).
     pub fn loads<'a>(&self, files: &'a BTreeMap<PathBuf, Option<Configuration>>) -> Loaded<'a> {
-        let candidates = files.iter().filter_map(|(path, file)| {
-            let here = path.parent() == Some(&self.directory) && is_configuration(path);
-            Some((path.as_path(), file.as_ref().filter(|_| here)?))
-        });
-        for (path, file) in candidates {
+        for (path, file) in self.candidates(files) {
             let why = match &file.reading {
-                Reading::Plugins(_) => match (&self.network, &file.network) {
+                Reading::Plugins(_) | Reading::Unread(_) => match (&self.network, &file.network) {
                     (Some(wanted), found) if found.as_ref() != Some(wanted) => continue,
                     _ => return Loaded::File(path),
                 },
@@ -151,11 +159,16 @@ pub fn containerd(text: &str) -> Result<Settings, Error> {
         .iter()
         .rev()
         .find_map(|table| plugins?.get(table)?.get("cni"));
-    let imports = root.get("imports").map(Node::items).unwrap_or_default();
+    let list = |key: &str| root.get(key).map(Node::items).unwrap_or_default();
+    let (imports, disabled) = (list("imports"), list("disabled_plugins"));
     Ok(Settings {
         directory: directory(cni, "conf_dir"),
         network: None,
         imports: imports.iter().filter_map(Node::text).map(str::to_owned).collect(),
+        disables_cri: disabled
+            .iter()
+            .filter_map(Node::text)
+            .any(|plugin| CRI_TABLES.contains(&plugin)),
     })
 }
 
@@ -171,6 +184,7 @@ pub fn cri_o(text: &str) -> Result<Settings, Error> {
         directory: directory(network, "network_dir"),
         network: name.filter(|name| !name.is_empty()).map(str::to_owned),
         imports: Vec::new(),
+        disables_cri: false,
     })
 }
 
@@ -207,6 +221,12 @@ mod tests {
         assert_eq!(of(v2), Some("/etc/cni/v2".into()));
         assert_eq!(of(v3), Some("/etc/cni/v3".into()));
         assert_eq!(of("version = 2"), None);
+        let disables = |text: &str| containerd(text).unwrap().disables_cri;
+        assert!(disables("disabled_plugins = [\"cri\"]"));
+        assert!(disables(
+            "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']"
+        ));
+        assert!(!disables("disabled_plugins = ['io.containerd.internal.v1.opt']"));
         assert_eq!(containerd(v3).unwrap().imports, ["/etc/containerd/conf.d/*.toml"]);
         assert_eq!(containerd("version = ").unwrap_err().kind, ErrorKind::Unreadable);
     }

@@ -52,23 +52,25 @@ impl Files {
         })
     }
 
-    /// Watches a file, or everything in a directory. What is not there cannot be
-    /// watched, and the slow look finds it.
-    pub fn watch(&mut self, path: &Path, role: Role) {
+    /// Watches a file, or everything in a directory; whether nothing there was watched before. What
+    /// is not there cannot be watched, and the slow look finds it.
+    pub fn watch(&mut self, path: &Path, role: Role) -> bool {
         let directory = path.is_dir();
         let (parent, name) = match (directory, path.parent(), path.file_name()) {
             (true, ..) => (path, None),
             (false, Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent, Some(name)),
             (false, _, Some(name)) => (Path::new("."), Some(name)),
-            _ => return,
+            _ => return false,
         };
+        let is_new = !self.by_path.contains_key(parent);
         let Some(watched) = self.directory(parent) else {
-            return;
+            return false;
         };
         match name {
             Some(name) => drop(watched.names.entry(name.to_owned()).or_default().insert(role)),
             None => drop(watched.all.insert(role)),
         }
+        is_new
     }
 
     fn directory(&mut self, path: &Path) -> Option<&mut Watched> {

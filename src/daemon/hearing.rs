@@ -2,6 +2,7 @@
 //! the echo of what netkeel writes itself wakes nobody.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use super::files::{Files, Role};
@@ -107,6 +108,16 @@ impl Looking<'_> {
         let hearing = &mut self.hearing;
         let whole = !matches!(self.extent, Extent::Links(_));
         hearing.reconciler.known.see(&snapshot, whole);
+        // Also before there is a file in it, or it is there itself: what a CNI's installer brings first. What
+        // came between the look and the watch is seen by another look.
+        for runtime in snapshot.cni.iter().flat_map(|cni| &cni.runtime) {
+            let absent = |path: &&Path| !path.parent().is_none_or(Path::is_dir);
+            let there = runtime.directory.ancestors().find(|path| !absent(path));
+            if there.is_some_and(|path| hearing.files.watch(path, Role::Owned)) {
+                let now = hearing.now();
+                hearing.reconciler.handle(Event::Rest, now);
+            }
+        }
         // Which file of a directory counts depends on the others.
         let configurations = snapshot.cni.iter().flat_map(|cni| cni.files.keys());
         for directory in configurations.filter_map(|path| path.parent()) {

@@ -17,13 +17,16 @@ use crate::fact::Value;
 use crate::selector::Glob;
 use crate::snapshot::{CniScope, Problem, problem};
 
-/// Where containerd is configured: its own place first, then those of distributions that bring it
-/// along.
-const CONTAINERD: &[&str] = &[
-    "/etc/containerd/config.toml",
+/// Where containerd is configured, and its socket: its own place, and those of distributions that
+/// bring it along.
+const CONTAINERD: &str = "/etc/containerd/config.toml";
+const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+const BROUGHT_ALONG: &[&str] = &[
     "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
     "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
 ];
+const BROUGHT_ALONG_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
+const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
 
 /// Where CRI-O is configured; its drop-ins are beside it.
 const CRI_O: &str = "/etc/crio/crio.conf";
@@ -86,7 +89,7 @@ fn configuration(path: &Path) -> Result<Option<Configuration>, Error> {
     let Some(text) = text(path, MAX_BYTES as u64 + 1)? else {
         return Ok(None);
     };
-    let mut read = conflist::read(&text);
+    let mut read = conflist::read_file(path, &text);
     read.symlink = fs::read_link(path).ok();
     Ok(Some(read))
 }
@@ -100,8 +103,8 @@ pub(super) fn set_mtu(
 ) -> Result<(), Error> {
     let there = file::read(path)?.ok_or_else(|| Error::new(ErrorKind::Missing, "the file is gone"))?;
     let configuration = conflist::read(&there.content);
-    if let Reading::Invalid(why) = &configuration.reading {
-        return Err(Error::new(ErrorKind::Unreadable, why.clone()));
+    if !matches!(configuration.reading, Reading::Plugins(_)) {
+        return Err(Error::new(ErrorKind::Unreadable, configuration.reading.refusal()));
     }
     let is = configuration.mtu(plugin);
     if is.as_ref() == mtu {
@@ -123,37 +126,66 @@ pub(super) fn set_mtu(
 
 /// The runtime that is here: whose socket is there, else whose configuration.
 fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
-    let there = |path: &&str| Path::new(path).exists();
-    let containerd = CONTAINERD.iter().copied().find(there);
-    let cri_o = there(&CRI_O) || there(&CRI_O_DROP_INS);
-    let runs = |socket: &str| Path::new(socket).exists();
-    let cri_o = match (
-        runs("/run/containerd/containerd.sock"),
-        runs("/run/crio/crio.sock"),
-    ) {
+    let chosen = choose(&|path| path.exists(), &|path| {
+        let text = text(path, LONGEST).ok().flatten();
+        text.and_then(|text| runtime::containerd(&text).ok())
+            .is_some_and(|settings| settings.disables_cri)
+    });
+    match chosen {
+        Chosen::CriO => {
+            let mut runtime = Runtime::new(Some(Name::CriO));
+            let mut files = vec![PathBuf::from(CRI_O)];
+            files.extend(entries(Path::new(CRI_O_DROP_INS)).unwrap_or_default());
+            for path in files {
+                take(&mut runtime, &path, runtime::cri_o, problems);
+            }
+            runtime
+        }
+        Chosen::Containerd(path) => {
+            let path = Path::new(path);
+            let mut runtime = Runtime::new(Some(Name::Containerd));
+            for pattern in take(&mut runtime, path, runtime::containerd, problems) {
+                for import in matching(path, &pattern) {
+                    take(&mut runtime, &import, runtime::containerd, problems);
+                }
+            }
+            runtime
+        }
+        Chosen::Nobody => Runtime::new(None),
+    }
+}
+
+/// Whose CNI configurations count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chosen {
+    /// containerd, by the file that configures it.
+    Containerd(&'static str),
+    CriO,
+    Nobody,
+}
+
+/// A containerd that disables its CRI is Docker's, beside whatever Kubernetes uses.
+fn choose(there: &dyn Fn(&Path) -> bool, disables_cri: &dyn Fn(&Path) -> bool) -> Chosen {
+    let is = |path: &str| there(Path::new(path));
+    let own = is(CONTAINERD).then_some(CONTAINERD);
+    let serves = !own.is_some_and(|path| disables_cri(Path::new(path)));
+    let own = own.filter(|_| serves);
+    let brought_along = BROUGHT_ALONG.iter().copied().find(|path| is(path));
+    let containerd = match is(BROUGHT_ALONG_SOCKET) {
+        true => brought_along.or(own),
+        false => own.or(brought_along),
+    };
+    let containerd_runs = is(BROUGHT_ALONG_SOCKET) || (serves && is(CONTAINERD_SOCKET));
+    let cri_o = match (containerd_runs, is(CRI_O_SOCKET)) {
         (false, true) => true,
         (true, false) => false,
-        _ => containerd.is_none() && cri_o,
+        _ => containerd.is_none() && (is(CRI_O) || is(CRI_O_DROP_INS)),
     };
-    if cri_o {
-        let mut runtime = Runtime::new(Some(Name::CriO));
-        let mut files = vec![PathBuf::from(CRI_O)];
-        files.extend(entries(Path::new(CRI_O_DROP_INS)).unwrap_or_default());
-        for path in files {
-            take(&mut runtime, &path, runtime::cri_o, problems);
-        }
-        return runtime;
+    match containerd {
+        _ if cri_o => Chosen::CriO,
+        Some(path) => Chosen::Containerd(path),
+        None => Chosen::Nobody,
     }
-    let Some(path) = containerd.map(Path::new) else {
-        return Runtime::new(None);
-    };
-    let mut runtime = Runtime::new(Some(Name::Containerd));
-    for pattern in take(&mut runtime, path, runtime::containerd, problems) {
-        for import in matching(path, &pattern) {
-            take(&mut runtime, &import, runtime::containerd, problems);
-        }
-    }
-    runtime
 }
 
 /// Reads one file of a runtime's configuration and returns what it imports.
@@ -236,4 +268,37 @@ fn text(path: &Path, longest: u64) -> Result<Option<String>, Error> {
     String::from_utf8(bytes)
         .map(Some)
         .map_err(|_| Error::new(ErrorKind::Unreadable, "it is not UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_of_kubernetes_is_chosen() {
+        const K3S: &str = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
+        let chosen = |there: &[&str], disables: bool| {
+            let is = |path: &Path| there.iter().any(|known| Path::new(known) == path);
+            choose(&is, &|path| disables && path == Path::new(CONTAINERD))
+        };
+        assert_eq!(chosen(&[], false), Chosen::Nobody);
+        assert_eq!(chosen(&[CONTAINERD], false), Chosen::Containerd(CONTAINERD));
+        assert_eq!(chosen(&[CONTAINERD, K3S], false), Chosen::Containerd(CONTAINERD));
+        // Docker's containerd beside k3s, and alone.
+        let docker = [CONTAINERD, CONTAINERD_SOCKET, K3S];
+        assert_eq!(chosen(&docker, true), Chosen::Containerd(K3S));
+        assert_eq!(chosen(&docker[..2], true), Chosen::Nobody);
+        assert_eq!(
+            chosen(&[CONTAINERD, CONTAINERD_SOCKET, CRI_O], true),
+            Chosen::CriO
+        );
+        // Where the socket of k3s is, it runs, whatever is left of another one.
+        let k3s = [CONTAINERD, CONTAINERD_SOCKET, K3S, BROUGHT_ALONG_SOCKET];
+        assert_eq!(chosen(&k3s, false), Chosen::Containerd(K3S));
+        assert_eq!(chosen(&[CONTAINERD, CRI_O, CRI_O_SOCKET], false), Chosen::CriO);
+        assert_eq!(
+            chosen(&[CONTAINERD, CRI_O, CONTAINERD_SOCKET], false),
+            Chosen::Containerd(CONTAINERD)
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cni::runtime::{Loaded, Name};
-use crate::cni::{Cni, Runtime};
+use crate::cni::{Cni, Runtime, elsewhere};
 use crate::fact::Value;
 use crate::finding::{Code, Findings};
 use crate::snapshot::Snapshot;
@@ -32,11 +32,43 @@ pub(super) fn look(host: &Snapshot, findings: &mut Findings) {
                 "the plugin tuning sets the MTU of the pod's end only: what is larger is dropped between the two ends",
                 "set the MTU in the plugin that makes the interface",
             ),
+            "kube-ovn" | "ovn-k8s-cni-overlay" => findings.add(
+                Code::NK044,
+                loaded.display(),
+                format!("its plugin {} reads no mtu there: what new pods get is decided elsewhere", plugin.kind),
+                elsewhere(&plugin.kind).unwrap_or_default(),
+            ),
             "calico" => calico(cni, plugin.mtu.as_ref(), &loaded.display(), findings),
             _ => {}
         }
     }
+    no_number(host, findings);
     copies(cni, loaded, findings);
+}
+
+/// An `mtu` that is text stops the plugin, whose program reads a number (Go's encoding/json).
+pub(crate) fn no_number(host: &Snapshot, findings: &mut Findings) {
+    let loaded = host.cni.as_ref().and_then(|cni| {
+        let path = cni.runtime.as_ref()?.intends(&cni.files)?;
+        Some((path, cni.file(path)??))
+    });
+    let Some((path, configuration)) = loaded else {
+        return;
+    };
+    for plugin in configuration.plugins() {
+        let Some(Value::Text(text)) = &plugin.mtu else {
+            continue;
+        };
+        if matches!(&**text, "null" | "-0") || elsewhere(&plugin.kind).is_some() {
+            continue;
+        }
+        let message = format!(
+            "its {} has the mtu {text}, which is no whole number: the plugin cannot read it, and no pod starts",
+            plugin.kind
+        );
+        let remedy = "write it as a number; a `cni` entry of the document does";
+        findings.add(Code::NK049, path.display(), message, remedy);
+    }
 }
 
 /// Tells that a file stops the runtime.
@@ -82,5 +114,40 @@ fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
                 findings.add(Code::NK042, path.display(), message, remedy);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::netns::Netns;
+    use crate::snapshot::Snapshot;
+
+    fn look(plugins: &str) -> String {
+        let text = format!(
+            r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{plugins}]}}}}}}"#
+        );
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        host.cni = Some(serde_json::from_str(&text).unwrap());
+        let found = crate::lint::host(&host);
+        let lines = found.iter().map(|one| format!("{} {}", one.code, one.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn an_mtu_that_is_text_stops_the_plugin() {
+        insta::assert_snapshot!(look(
+            r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "\"1460\""}, {"type": "portmap", "at": "plugins[1].mtu", "mtu": "\"1\""}"#
+        ), @r#"NK049 its calico has the mtu "1460", which is no whole number: the plugin cannot read it, and no pod starts"#);
+        assert_eq!(
+            look(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_plugin_that_reads_no_mtu_is_told_with_who_decides() {
+        insta::assert_snapshot!(look(
+            r#"{"type": "kube-ovn", "at": "plugins[0].mtu"}, {"type": "portmap", "at": "plugins[1].mtu"}"#
+        ), @"NK044 its plugin kube-ovn reads no mtu there: what new pods get is decided elsewhere");
     }
 }

@@ -100,6 +100,9 @@ impl Goal for Kept<'_> {
             .map(|(name, left)| (*name, left.withheld.is_some()))
             .collect();
         let mut problems = host.problems.clone();
+        if !matches!(self.extent, Extent::Links(_)) {
+            problems.append(&mut wants.problems);
+        }
         wants.facts.retain(|fact, _| {
             if host.get(fact) != Observed::Unread {
                 return true;

@@ -5,16 +5,16 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use crate::cni::runtime::{self, Loaded};
-use crate::cni::{Configuration, Reading};
+use crate::cni::{self, Configuration, Reading};
 use crate::document::shape::{Field, Shape};
 use crate::error::{Error, ErrorKind};
-use crate::fact::{Fact, Value};
+use crate::fact::Fact;
 use crate::finding::Code;
 use crate::lint;
 use crate::netns::Netns;
 use crate::resource::mtu::{MTU, Wanted};
 use crate::resource::{Context, Section};
-use crate::snapshot::{Scope, Snapshot};
+use crate::snapshot::{Problem, Scope, Snapshot};
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
@@ -61,28 +61,6 @@ const FIELD: Field = Field {
     doc: "The `mtu` of CNI plugins, in the configuration from which new pods take it. Every other byte of the file stays.",
 };
 
-/// Plugins that do not read an `mtu` of their own, and where it is to be set instead.
-const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "kube-ovn",
-        "kube-ovn takes it from the subnet's `mtu` or the `--mtu` of the DaemonSet kube-ovn-cni (in Cozystack `kube-ovn.mtu` of the values)",
-    ),
-    (
-        "ovn-k8s-cni-overlay",
-        "OVN-Kubernetes takes it from `mtu` of its own configuration (ovnkube-config; in OpenShift the Network operator's)",
-    ),
-    (
-        "multus",
-        "Multus calls the plugins it delegates to: name one of those",
-    ),
-    ("loopback", "the loopback interface keeps its MTU"),
-    ("portmap", "portmap makes no interface"),
-    (
-        "bandwidth",
-        "bandwidth makes no interface that carries an MTU of its own",
-    ),
-];
-
 fn any(text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::new(ErrorKind::Input, "the name is empty"));
@@ -113,12 +91,12 @@ fn plugin(text: &str) -> Result<(), Error> {
         let message = format!("{} is not the type of a CNI plugin", quoted(text));
         return Err(Error::new(ErrorKind::Input, message).hint("the name of the plugin's program, as calico"));
     }
-    match ELSEWHERE.iter().find(|(kind, _)| *kind == text) {
-        Some((kind, remedy)) => Err(Error::new(
+    match cni::elsewhere(text) {
+        Some(remedy) => Err(Error::new(
             ErrorKind::Input,
-            format!("{kind} reads no mtu in its configuration"),
+            format!("{text} reads no mtu in its configuration"),
         )
-        .hint(*remedy)),
+        .hint(remedy)),
         None => Ok(()),
     }
 }
@@ -219,18 +197,40 @@ impl Entry {
         }
         let cni = host.cni.as_ref()?;
         let runtime = cni.runtime.as_ref()?;
-        if let Loaded::Stopped(path, why) = runtime.loads(&cni.files) {
+        let loaded = runtime.loads(&cni.files);
+        if let Loaded::Stopped(path, why) = loaded {
             lint::cni::stopped(runtime, path, why, &mut wants.findings);
         }
-        let found = runtime.intends(&cni.files).map(FilePath::to_path_buf);
-        if found.is_none() {
+        if let Some(found) = runtime.intends(&cni.files) {
+            return Some(found.to_path_buf());
+        }
+        let Some((path, first)) = runtime.candidates(&cni.files).next() else {
             let message = "there is no CNI configuration there, so that no pod can start";
             let remedy = "the CNI's installer puts one there; then this applies";
             wants
                 .findings
                 .add(Code::NK040, runtime.directory.display(), message, remedy);
-        }
-        found
+            return None;
+        };
+        // What is declared cannot be brought about, and is not as declared either.
+        let why = match &runtime.network {
+            Some(network) if matches!(first.reading, Reading::Plugins(_) | Reading::Unread(_)) => format!(
+                "no CNI configuration in {} has the name {network}, which CRI-O is told to take (cni_default_network)",
+                runtime.directory.display()
+            ),
+            _ => format!(
+                "no CNI configuration in {} can be loaded; {}: {}; {}",
+                runtime.directory.display(),
+                path.display(),
+                first.reading.refusal(),
+                first.reading.remedy()
+            ),
+        };
+        wants.problems.push(Problem {
+            what: format!("the mtu of {} in {}", self.plugin, self.path),
+            why,
+        });
+        None
     }
 
     fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {
@@ -288,33 +288,24 @@ impl Entry {
             return Err(refused(format!("it is a symbolic link to {}", target.display()))
                 .hint("netkeel follows none: name the file it points to, if that is yours to change"));
         }
-        let plugins = match &configuration.reading {
-            Reading::Plugins(plugins) => plugins,
-            Reading::Invalid(why) => {
-                return Err(refused(format!("it is no CNI configuration: {why}"))
-                    .hint("no runtime loads it: mend it, or take it away"));
-            }
-            Reading::Template(placeholder) => {
-                return Err(refused(format!("it is a template: {placeholder} is to be filled in"))
-                    .hint("the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"));
-            }
+        let Reading::Plugins(plugins) = &configuration.reading else {
+            let reading = &configuration.reading;
+            return Err(refused(reading.refusal()).hint(reading.remedy()));
         };
         if configuration.of(&self.plugin).next().is_none() {
             let mut there: Vec<&str> = plugins.iter().map(|plugin| &*plugin.kind).collect();
             there.dedup();
-            let error = refused(match &*self.plugin {
-                "flannel" => "it has no plugin flannel with a `delegate`".to_owned(),
-                other => format!("it has no plugin {other}"),
-            });
-            return Err(if &*self.plugin == "flannel" {
-                error.hint("flannel without a `delegate` takes FLANNEL_MTU of /run/flannel/subnet.env: add a `delegate`, or set the MTU of its backend")
-            } else {
-                error.hint(format!("it has {}", there.join(", ")))
+            // flannel hands it all to its delegate, whose mtu counts.
+            let delegates_to = plugins.iter().find(|plugin| plugin.at.ends_with(".delegate.mtu"));
+            return Err(match (&*self.plugin, delegates_to) {
+                ("flannel", Some(delegate)) => refused(format!("its flannel delegates to {}", delegate.kind))
+                    .hint(format!("say `plugin: {}`, whose mtu it is", delegate.kind)),
+                ("flannel", None) => refused("it has no plugin flannel with a `delegate`".to_owned())
+                    .hint("flannel without a `delegate` takes FLANNEL_MTU of /run/flannel/subnet.env: add a `delegate`, or set the MTU of its backend"),
+                (other, _) => refused(format!("it has no plugin {other}")).hint(format!("it has {}", there.join(", "))),
             });
         }
-        if let Some(Value::Text(several)) = configuration.mtu(&self.plugin)
-            && several.contains(", ")
-        {
+        if let Some(several) = configuration.differ(&self.plugin) {
             return Err(refused(format!(
                 "its plugins {} differ in their mtu: {several}",
                 self.plugin

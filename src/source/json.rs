@@ -45,6 +45,10 @@ fn build(file: FileId, text: &str, value: Option<Value<'_>>, diagnostics: &mut D
     if let Some(span) = foreign_blank(file, text) {
         diagnostics.add(span, "", "a blank that is not ASCII outside of quotes");
     }
+    if let Some(at) = control_character(text) {
+        let message = "a control character in quotes, which JSON has as an escape";
+        diagnostics.add(Span::new(file, at, at + 1), "", message);
+    }
     let mut builder = Builder {
         file,
         diagnostics,
@@ -98,6 +102,26 @@ fn foreign_blank(file: FileId, text: &str) -> Option<Span> {
     let (at, _) = outside_of_quotes(text).find(|(_, byte)| !byte.is_ascii())?;
     let blank = text.get(at..).and_then(|rest| rest.chars().next())?;
     Some(Span::new(file, at, at + blank.len_utf8()))
+}
+
+/// The parser takes any character in quotes; JSON takes no control characters (RFC 8259, 7).
+fn control_character(text: &str) -> Option<usize> {
+    let (mut inside, mut escaped) = (false, false);
+    text.bytes().position(|byte| match byte {
+        _ if escaped => {
+            escaped = false;
+            byte < 0x20
+        }
+        b'\\' if inside => {
+            escaped = true;
+            false
+        }
+        b'"' => {
+            inside = !inside;
+            false
+        }
+        _ => inside && byte < 0x20,
+    })
 }
 
 fn outside_of_quotes(text: &str) -> impl Iterator<Item = (usize, u8)> {

@@ -19,6 +19,7 @@ fn shown(text: &str) -> String {
                 format!("{} {}: {mtu}\n", plugin.kind, plugin.at)
             })
             .collect(),
+        Reading::Unread(why) => format!("unread: {why}"),
         Reading::Invalid(why) => format!("invalid: {why}"),
         Reading::Template(placeholder) => format!("template: {placeholder}"),
     }
@@ -146,7 +147,7 @@ fn what_no_runtime_loads_is_said_with_its_line() {
     invalid: it is an empty list, not an object
     invalid: it has neither plugins nor a type
     invalid: it starts with a byte order mark, which is not JSON
-    invalid: line 1: the key `mtu` is given twice
+    unread: line 1: the key `mtu` is given twice
     template: __CNI_MTU__
     ");
 }
@@ -216,4 +217,62 @@ proptest! {
         let _ = read(&text);
         let _ = edit(&text, "calico", mtu.map(Value::Number).as_ref());
     }
+}
+
+#[test]
+fn what_go_takes_and_netkeel_does_not_edit_loads_all_the_same() {
+    let deep = format!(
+        "{{\"type\": \"calico\", \"a\": {}{}}}",
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for text in [
+        "{\"type\": \"calico\", \"mtu\": 1, \"mtu\": 2}",
+        "{\"type\": \"calico\", \"note\": \"\\ud800\"}",
+        &deep,
+    ] {
+        let reading = read(text).reading;
+        assert!(matches!(reading, Reading::Unread(_)), "{text}: {reading:?}");
+        assert_eq!(
+            edit(text, "calico", None).unwrap_err().kind,
+            ErrorKind::Unreadable
+        );
+    }
+    for text in [
+        "{\"type\": \"calico\", \"note\": \"a\tb\"}",
+        "{\"type\": \"calico\", \"mtu\": 1, \"mtu\": 2",
+    ] {
+        assert!(matches!(read(text).reading, Reading::Invalid(_)), "{text}");
+    }
+}
+
+#[test]
+fn the_name_of_the_file_says_what_it_is_to_be() {
+    let list = "{\"name\": \"pods\", \"plugins\": [{\"type\": \"ptp\"}]}";
+    let single = "{\"name\": \"pods\", \"type\": \"ptp\"}";
+    let both = "{\"name\": \"pods\", \"type\": \"ptp\", \"plugins\": [{\"type\": \"ptp\"}]}";
+    let of = |name: &str, text: &str| match read_file(Path::new(name), text).reading {
+        Reading::Plugins(_) => "loads".to_owned(),
+        reading => reading.refusal(),
+    };
+    let shown = [
+        of("a.conflist", list),
+        of("a.conflist", single),
+        of("a.conflist", both),
+        of("a.conf", single),
+        of("a.json", list),
+        of("a.conf", both),
+        of("a.conf", "{\"type\": \"ptp\"}"),
+        of("a.conflist", "{\"plugins\": [{\"type\": \"ptp\"}]}"),
+    ];
+    insta::assert_snapshot!(shown.join("\n"), @r"
+    loads
+    it is no CNI configuration: it is a single plugin, and a file that ends in .conflist needs a list, `plugins`
+    loads
+    loads
+    it is no CNI configuration: it is a list of plugins, which only a file that ends in .conflist may be
+    it loads, but netkeel does not edit it: beside its type it has a list of plugins, which is not looked at
+    it is no CNI configuration: it has no name
+    it is no CNI configuration: it has no name
+    ");
 }

@@ -349,7 +349,7 @@ mod tests {
         let row = named(&payload);
         assert_eq!(row.key.to_string(), "0.0.0.0/0 metric 7 table 1000");
         assert_eq!((&*row.indices, row.route.locked), (&[3, 4][..], true));
-        let rest = "proto 3 nexthop via 10.0.0.1 dev eth3 onlink nexthop via 10.0.1.1 dev eth4";
+        let rest = "nexthop via 10.0.0.1 dev eth3 onlink nexthop via 10.0.1.1 dev eth4";
         assert_eq!(&*row.route.rest, rest);
         let sent = replacement(&payload, 1460).unwrap().finish(2)[16..].to_vec();
         let again = named(&sent);
