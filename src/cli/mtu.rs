@@ -11,6 +11,7 @@ use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::finding::{Finding, Findings};
 use crate::kernel::{Kernel, Live};
+use crate::lint;
 use crate::mtu::detect::{Detected, detect};
 use crate::mtu::underlay::Underlay;
 use crate::mtu::{Answer, Budget, Layer, convention, known};
@@ -161,8 +162,10 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
         .hint("netkeel mtu --compare shows what each would take"));
     };
     let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(&host)?;
-    let answer = detected.answer(underlay, &from)?;
+    let layers = detected.layers(arguments.family.map(OuterFamily::family))?;
+    let answer = budget_of(arguments, layers)?.derive(underlay, &from)?;
     let mut findings = Findings::default();
+    lint::cni::no_number(&host, &mut findings);
     detected.judge(&answer, &mut findings);
     let findings = findings.into_sorted();
     let paint = render::paint::Paint(output::stdout_colour());
@@ -223,8 +226,12 @@ fn budget(arguments: &Arguments, innermost: Option<&str>) -> Result<Budget, Erro
         .chain(innermost)
         .map(|text| Layer::parse(text, family))
         .collect();
+    budget_of(arguments, layers?)
+}
+
+fn budget_of(arguments: &Arguments, layers: Vec<Layer>) -> Result<Budget, Error> {
     Ok(Budget {
-        layers: layers?,
+        layers,
         margin: arguments.margin,
         floor: arguments.floor,
         align: arguments.align,

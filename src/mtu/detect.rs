@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Answer, Budget, Layer};
+use super::{Answer, Budget, Family, Layer};
 use crate::error::Error;
 use crate::fact::Value;
 use crate::finding::{Code, Findings};
@@ -31,7 +31,7 @@ pub struct Found {
     pub what: String,
     /// Bytes.
     pub mtu: i64,
-    /// What it limits: the pods' devices, or their routes.
+    /// What it limits: the pods' devices, their routes, or the tunnel that their packets take.
     pub on: &'static str,
 }
 
@@ -187,6 +187,15 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     if let Some((file, mtu)) = state {
         add(file.to_owned(), mtu, "device");
     }
+    let tunnels = DEVICES.iter().filter(|(_, of, _)| {
+        *of == cni && matches!(cni, "calico" | "flannel") || (*of == "flannel" && cni == "canal")
+    });
+    for (name, ..) in tunnels {
+        let link = name.parse().ok().and_then(|name| host.links.get(&name));
+        if let Some(link) = link {
+            add((*name).to_owned(), link.mtu.into(), "tunnel");
+        }
+    }
     let mut devices = BTreeMap::<i64, usize>::new();
     let mut routes = BTreeMap::<i64, usize>::new();
     let pods = host
@@ -222,13 +231,22 @@ impl Detected {
     /// # Errors
     /// As [`Budget::derive`].
     pub fn answer(&self, underlay: i64, from: &str) -> Result<Answer, Error> {
-        let layers: Result<Vec<Layer>, Error> =
-            self.layers.iter().map(|text| Layer::parse(text, None)).collect();
         let budget = Budget {
-            layers: layers?,
+            layers: self.layers(None)?,
             ..Budget::default()
         };
         budget.derive(underlay, from)
+    }
+
+    /// Its layers, whose outer headers are of a family where they do not say it themselves.
+    ///
+    /// # Errors
+    /// As [`Layer::parse`].
+    pub fn layers(&self, family: Option<Family>) -> Result<Vec<Layer>, Error> {
+        self.layers
+            .iter()
+            .map(|text| Layer::parse(text, family))
+            .collect()
     }
 
     /// Tells what is too large.
@@ -253,6 +271,8 @@ impl Found {
     /// How it goes with what is left. Where the routes carry the MTU, the device keeps the underlay's.
     pub fn verdict(&self, answer: &Answer) -> Verdict {
         let (exact, wanted) = match (answer.carried_by, self.on) {
+            // Each tunnel of several has room of its own, and NK016 is about what does not fit below it.
+            (_, "tunnel") => (i64::MAX, answer.mtu),
             ("route", "device") => (answer.underlay, answer.underlay),
             _ => (answer.exact_mtu.max(answer.mtu), answer.mtu),
         };
@@ -340,6 +360,9 @@ mod tests {
     fn what_is_given_is_held_against_what_is_left() {
         let plugin = r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": 1480}"#;
         let mut host = host(&["vxlan.calico"], plugin);
+        for tunnel in host.links.values_mut() {
+            tunnel.mtu = 1400;
+        }
         for (name, mtu) in [("cali1", 1480), ("cali2", 1450), ("cali3", 1450), ("cali4", 1400)] {
             let link = Link {
                 kind: Some("veth".into()),
@@ -360,6 +383,7 @@ mod tests {
             verdicts,
             [
                 (1480, Verdict::Over(30)),
+                (1400, Verdict::Less(50)),
                 (1400, Verdict::Less(50)),
                 (1450, Verdict::Fits),
                 (1480, Verdict::Over(30)),
