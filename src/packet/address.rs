@@ -27,6 +27,10 @@ impl Address {
     pub fn number(self) -> u128 {
         self.0
     }
+
+    fn is_ipv4(self) -> bool {
+        self.0 >> 32 == MAPPED >> 32
+    }
 }
 
 impl From<IpAddr> for Address {
@@ -40,7 +44,7 @@ impl From<IpAddr> for Address {
 
 impl From<Address> for IpAddr {
     fn from(address: Address) -> Self {
-        if address.0 >> 32 == MAPPED >> 32 {
+        if address.is_ipv4() {
             Ipv4Addr::from(address.0 as u32).into()
         } else {
             Ipv6Addr::from(address.0).into()
@@ -59,6 +63,8 @@ impl fmt::Debug for Address {
 pub struct Network {
     bits: u128,
     mask: u128,
+    /// A short prefix of IPv6 has all IPv4-mapped addresses in it, and no address of IPv4.
+    ipv4: bool,
 }
 
 impl From<IpNet> for Network {
@@ -68,6 +74,7 @@ impl From<IpNet> for Network {
         Network {
             bits: Address::from(network.addr()).0 & mask,
             mask,
+            ipv4: network.addr().is_ipv4(),
         }
     }
 }
@@ -75,7 +82,7 @@ impl From<IpNet> for Network {
 impl Network {
     /// Whether an address is in it.
     pub fn contains(self, address: Address) -> bool {
-        address.0 & self.mask == self.bits
+        address.0 & self.mask == self.bits && address.is_ipv4() == self.ipv4
     }
 }
 
@@ -127,12 +134,19 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_network_of_ipv4_has_no_address_of_ipv6() {
+    fn a_network_has_no_address_of_the_other_family() {
+        let (ipv4, ipv6) = (
+            Address::v4([192, 0, 2, 1]),
+            Address::from("2001:db8::1".parse::<IpAddr>().unwrap()),
+        );
         let all: Networks = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
-        assert!(all.contain(Address::v4([192, 0, 2, 1])));
-        assert!(!all.contain(Address::from("2001:db8::1".parse::<IpAddr>().unwrap())));
+        assert!(all.contain(ipv4) && !all.contain(ipv6));
         let all: Networks = ["::/0".parse().unwrap()].into_iter().collect();
-        assert!(all.contain(Address::from("2001:db8::1".parse::<IpAddr>().unwrap())));
+        assert!(all.contain(ipv6) && !all.contain(ipv4));
+        for network in ["::/1", "::/64", "::/80", "::ffff:0:0/96"] {
+            let network: Networks = [network.parse().unwrap()].into_iter().collect();
+            assert!(!network.contain(ipv4), "{network:?}");
+        }
     }
 
     proptest! {
