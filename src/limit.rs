@@ -3,16 +3,17 @@
 //! forged sources makes them grow.
 
 mod bucket;
+mod key;
 mod recent;
 mod regular;
 
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::packet::{Refusal, TooBig};
 use bucket::{Buckets, Share, Total};
+pub use key::Key;
 use recent::Recent;
 use regular::Regular;
 
@@ -59,32 +60,43 @@ impl Default for Limits {
     }
 }
 
-/// Decides packet by packet. The hasher has to be keyed with something that no sender knows, else
-/// sources can be chosen that share a bucket with a victim.
+/// So much a regular source may say about one destination whatever others say about it: twice what
+/// a steady source sends. Who forges many that send as steadily takes from the limit on copies, and
+/// not from an honest source that reports about the same client.
+const TRICKLE: Rate = Rate {
+    per_second: 20,
+    burst: 20,
+};
+
+/// Decides packet by packet.
 ///
 /// Forged sources are free, so that shares by source alone would leave an honest router one
 /// millionth. Hence two ranks: sources that were heard regularly, and newcomers. Newcomers take
 /// copies while more than half of the burst is left; regular sources take also the rest, and as it
-/// shrinks so does what each of them may send, which leaves those below their fair share alone.
+/// shrinks so does what each of them may send, which leaves those below their fair share alone. So
+/// it is with what is said about one destination.
 #[derive(Debug)]
-pub struct Limiter<S> {
-    hasher: S,
+pub struct Limiter {
+    key: Key,
     limits: Limits,
     sources: Buckets,
     destinations: Buckets,
+    /// Of one source about one destination; looked at while that destination's bucket is below half.
+    pairs: Buckets,
     total: Total,
     regular: Regular,
     recent: Recent,
 }
 
-impl<S: BuildHasher> Limiter<S> {
+impl Limiter {
     /// With all buckets full and no memory.
-    pub fn new(limits: Limits, hasher: S) -> Self {
+    pub fn new(limits: Limits, key: Key) -> Self {
         Limiter {
-            hasher,
+            key,
             limits,
             sources: Buckets::default(),
             destinations: Buckets::default(),
+            pairs: Buckets::default(),
             total: Total::default(),
             regular: Regular::default(),
             recent: Recent::default(),
@@ -103,16 +115,15 @@ impl<S: BuildHasher> Limiter<S> {
     /// The limit that is exceeded.
     pub fn admit(&mut self, packet: &TooBig, copies: u32, now: Duration) -> Result<(), Refusal> {
         let milliseconds = now.as_millis() as u32;
-        let flow = self.hasher.hash_one(flow(packet));
+        let flow = self.key.flow(packet);
         if self.recent.holds(flow, milliseconds, self.limits.repeat_after) {
             return Err(Refusal::Duplicate);
         }
-        let source = self.hasher.hash_one(packet.source.number());
-        let destination = self.hasher.hash_one((packet.quoted.destination.number(), 0u8));
+        let source = self.key.address(packet.source);
+        let destination = self.key.address(packet.quoted.destination);
         let regular = self.regular.hear(source, now);
         let copies = copies.max(1);
-        let left = self.total.left(self.limits.copies, copies, now);
-        let pressed = if left < 0.5 { (2.0 * left).powi(2) } else { 1.0 };
+        let pressed = pressed(self.total.left(self.limits.copies, copies, now));
         let share = Share {
             pace: pressed,
             burst: pressed,
@@ -121,36 +132,51 @@ impl<S: BuildHasher> Limiter<S> {
         if !self.sources.has(source, rate, share, milliseconds) {
             return Err(Refusal::SourceRate);
         }
-        // Newcomers leave half of it to the regular sources, as of the copies.
-        let share = Share {
-            pace: 1.0,
-            burst: if regular { 1.0 } else { 0.5 },
-        };
         let rate = self.limits.per_destination;
-        if !self.destinations.has(destination, rate, share, milliseconds) {
-            return Err(Refusal::DestinationRate);
+        let crowded = !self.destinations.has(destination, rate, HALF, milliseconds);
+        // Both are keyed, and so is what is made of them.
+        let pair = source.rotate_left(32) ^ destination;
+        if crowded {
+            let share = among_regular(rate, self.destinations.left(destination, rate));
+            if !regular || !self.pairs.has(pair, rate, share, milliseconds) {
+                return Err(Refusal::DestinationRate);
+            }
         }
         if !self.total.take(copies, regular) {
             return Err(Refusal::CopyRate);
         }
-        self.sources.take(source);
-        self.destinations.take(destination);
+        self.sources.take(source, self.limits.per_source);
+        self.destinations.take(destination, rate);
+        if crowded {
+            self.pairs.take(pair, rate);
+        }
         self.recent.remember(flow, milliseconds);
         Ok(())
     }
 }
 
-/// What makes two packets say the same.
-fn flow(packet: &TooBig) -> (u128, u128, u64) {
-    let quoted = packet.quoted;
-    let rest = u64::from(quoted.ports) << 32 | u64::from(quoted.protocol) << 16;
-    // An MTU above 65,535 comes with IPv6 only, and none such is below that of a link.
-    let mtu = u64::from(packet.mtu.min(0xffff));
-    (
-        quoted.source.number(),
-        quoted.destination.number(),
-        rest ^ (mtu << 8 & 0xff00) ^ (mtu >> 8),
-    )
+/// What newcomers may use up.
+const HALF: Share = Share {
+    pace: 1.0,
+    burst: 0.5,
+};
+
+/// What each may have when so much, 0 to 1, is left of what all have together: nothing less while
+/// half of it is left.
+fn pressed(left: f32) -> f32 {
+    if left < 0.5 { 4.0 * left * left } else { 1.0 }
+}
+
+/// What a regular source may have of a destination's lower half.
+fn among_regular(rate: Rate, left: f32) -> Share {
+    let least = |trickle: u32, of: u32| trickle as f32 / of.max(1) as f32;
+    Share {
+        pace: pressed(left)
+            .max(least(TRICKLE.per_second, rate.per_second))
+            .min(1.0),
+        // Several times what is left, so that one source alone gets nearly all of it.
+        burst: (8.0 * left).max(least(TRICKLE.burst, rate.burst)).min(0.5),
+    }
 }
 
 #[cfg(test)]

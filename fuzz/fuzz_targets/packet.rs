@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::limit::{Limiter, Limits};
+use netkeel::limit::{Key, Limiter, Limits};
 use netkeel::packet::{Arrival, Rules, read, replica};
 
 fuzz_target!(|input: &[u8]| {
@@ -16,7 +16,8 @@ fuzz_target!(|input: &[u8]| {
     };
     assert!(packet.length <= input.len());
     let _ = Rules::default().judge(&packet, Arrival::default());
-    let mut limiter = Limiter::new(Limits::default(), BuildHasherDefault::<DefaultHasher>::default());
+    let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());
+    let mut limiter = Limiter::new(Limits::default(), key);
     assert!(
         limiter.admit(&packet, 8, Duration::ZERO).is_ok(),
         "the first packet of all"

@@ -44,10 +44,16 @@ impl Buckets {
         *taken + 1.0 <= (rate.burst as f32 * share.burst).max(1.0)
     }
 
-    /// Takes a token.
-    pub(super) fn take(&mut self, hash: u64) {
+    /// Which part of a bucket that was just looked at is left, 0 to 1.
+    pub(super) fn left(&mut self, hash: u64, rate: Rate) -> f32 {
+        let taken = self.bucket(hash).map_or(0.0, |(taken, _)| *taken);
+        (1.0 - taken / rate.burst.max(1) as f32).max(0.0)
+    }
+
+    /// Takes a token, if there is one: what is taken beyond is not paid back later.
+    pub(super) fn take(&mut self, hash: u64, rate: Rate) {
         if let Some((taken, _)) = self.bucket(hash) {
-            *taken += 1.0;
+            *taken = (*taken + 1.0).min(rate.burst.max(1) as f32);
         }
     }
 }

@@ -6,14 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::{Limiter, Limits, Rate};
+use super::{Key, Limiter, Limits, Rate};
 use crate::packet::sample::Sample;
 use crate::packet::{Address, Refusal, TooBig, read};
 
-type Keyed = BuildHasherDefault<DefaultHasher>;
-
-fn limiter(limits: Limits) -> Limiter<Keyed> {
-    Limiter::new(limits, Keyed::default())
+fn limiter(limits: Limits) -> Limiter {
+    Limiter::new(limits, Key::new(&BuildHasherDefault::<DefaultHasher>::default()))
 }
 
 fn address(number: u32) -> Address {
@@ -147,49 +145,70 @@ fn more_peers_than_the_burst_is_still_some() {
     );
 }
 
-/// How many of its packets a router that sends ten a second from a moment on gets through a flood:
-/// `flood` a second, each from the next of so many sources. Counted are those after it was heard
-/// for a second.
-fn through(flood: u32, sources: u32, seconds: u32, from: u32) -> (f64, f64) {
-    let mut limiter = limiter(Limits::default());
-    let (mut sent, mut got, mut flooded) = (0u32, 0u32, 0u32);
-    let (mut number, every) = (0u32, Duration::from_secs(1) / flood);
-    let mut next = SECOND * from;
-    for tick in 0..flood * seconds {
-        let now = every * tick;
-        number = number.wrapping_add(1);
-        // Sources in no order, each about a destination of its own.
-        let source = (number % sources).wrapping_mul(2_654_435_761);
-        if limiter.admit(&packet(source, number, number), 8, now).is_ok() {
-            flooded += 1;
+/// A flood, and a router that sends ten a second from a moment on.
+struct Flood {
+    /// Packets a second, each from one of so many sources.
+    rate: u32,
+    sources: u32,
+    /// All are about one destination, and so are the router's.
+    one: bool,
+    /// The second from which on the router sends, of 20.
+    from: u32,
+}
+
+/// Seconds that a flood lasts.
+const LASTS: u32 = 20;
+
+impl Flood {
+    /// Which part of the router's packets passes, and how many a second of the flood.
+    fn pass(&self) -> (f64, f64) {
+        let mut limiter = limiter(Limits::default());
+        let (mut sent, mut got, mut flooded) = (0u32, 0u32, 0u32);
+        let every = Duration::from_secs(1) / self.rate;
+        let mut next = SECOND * self.from;
+        let about = |number: u32| if self.one { 7 } else { number };
+        for tick in 0..self.rate * LASTS {
+            let now = every * tick;
+            // Sources in no order.
+            let turn = tick.wrapping_mul(0x9e37_79b9) >> 4;
+            let source = (turn % self.sources).wrapping_mul(2_654_435_761);
+            let forged = packet(source, about(tick), tick);
+            flooded += u32::from(limiter.admit(&forged, 8, now).is_ok());
+            if now >= next {
+                next += Duration::from_millis(100);
+                sent += 1;
+                let honest = packet(0x0a00_0001, about(0xc000_0000 | (sent % 97)), !sent);
+                got += u32::from(limiter.admit(&honest, 8, now).is_ok());
+            }
         }
-        if now >= next {
-            next += Duration::from_millis(100);
-            sent += 1;
-            let honest = packet(0x0a00_0001, 0xc000_0000 | (sent % 97), sent);
-            got += u32::from(limiter.admit(&honest, 8, now).is_ok());
-        }
+        (
+            f64::from(got) / f64::from(sent),
+            f64::from(flooded) / f64::from(LASTS),
+        )
     }
-    (
-        f64::from(got) / f64::from(sent),
-        f64::from(flooded) / f64::from(seconds),
-    )
+}
+
+/// What a flood may get in a second: the rate, and once the burst.
+fn most(rate: Rate, copies: u32) -> f64 {
+    f64::from(rate.per_second / copies) + f64::from(rate.burst / copies) / f64::from(LASTS)
 }
 
 #[test]
 fn a_steady_source_is_heard_through_a_million_forged_ones() {
     // It was there before, it comes in the middle.
     for from in [0, 4] {
-        let (share, flooded) = through(50_000, 1_000_000, 20, from);
+        let (share, flooded) = Flood {
+            rate: 50_000,
+            sources: 1_000_000,
+            one: false,
+            from,
+        }
+        .pass();
         assert!(
             share >= 0.9,
             "{share} of a steady source passed, from second {from}"
         );
-        // The burst once, then the rate: the flood does not exceed what copies may cost.
-        assert!(
-            flooded <= 50_000.0 / 8.0 + 200_000.0 / 8.0 / 20.0,
-            "{flooded} a second"
-        );
+        assert!(flooded <= most(Limits::default().copies, 8), "{flooded} a second");
         assert!(flooded >= 5_000.0, "nothing is left unused: {flooded} a second");
     }
 }
@@ -198,7 +217,56 @@ fn a_steady_source_is_heard_through_a_million_forged_ones() {
 fn regular_sources_share_what_there_is() {
     // 400 sources with 125 a second each would like eight times what there is; the fair share of
     // each is some 15 a second, and the steady source with its ten stays below.
-    let (share, flooded) = through(50_000, 400, 20, 4);
+    let (share, flooded) = Flood {
+        rate: 50_000,
+        sources: 400,
+        one: false,
+        from: 4,
+    }
+    .pass();
     assert!(share >= 0.9, "{share} of a steady source passed");
     assert!(flooded >= 5_000.0, "nothing is left unused: {flooded} a second");
+}
+
+#[test]
+fn a_steady_source_is_heard_through_a_flood_about_the_same_client() {
+    // A million that come seldom, some that take all they can get, and some that are as steady as
+    // it is, of which nobody can tell it.
+    let floods = [
+        (50_000, 1_000_000, 4),
+        (10_000, 10, 0),
+        (10_000, 10, 4),
+        (2_000, 200, 0),
+        (2_000, 200, 4),
+    ];
+    for (rate, sources, from) in floods {
+        let flood = Flood {
+            rate,
+            sources,
+            one: true,
+            from,
+        };
+        let (share, flooded) = flood.pass();
+        assert!(
+            share >= 0.9,
+            "{share} of a steady source passed through {sources}, from second {from}"
+        );
+        let steady = sources == 200;
+        assert!(
+            steady || flooded <= most(Limits::default().per_destination, 1),
+            "{flooded} a second of {sources}"
+        );
+        assert!(
+            flooded >= 900.0,
+            "nothing is left unused: {flooded} a second of {sources}"
+        );
+    }
+}
+
+#[test]
+fn one_regular_source_may_use_nearly_all_of_a_destination() {
+    let mut limiter = limiter(Limits::default());
+    let passed = (0..10_000).filter(|flow| limiter.admit(&packet(1, 2, *flow), 1, SECOND).is_ok());
+    let passed = passed.count();
+    assert!((3_600..=4_000).contains(&passed), "{passed} at once");
 }

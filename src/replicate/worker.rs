@@ -21,7 +21,7 @@ use super::privileges;
 use super::send::{Piece, Sender};
 use crate::error::Error;
 use crate::kernel::refusal::error;
-use crate::limit::Limiter;
+use crate::limit::{Key, Limiter};
 use crate::packet::{Arrival, Refusal, Refused, Rules, TooBig, read, replica};
 use crate::replication::{FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, ToWorker};
 
@@ -177,7 +177,7 @@ struct Worker {
     peers: Peers,
     sender: Sender,
     rules: Rules,
-    limiter: Limiter<RandomState>,
+    limiter: Limiter,
     /// The peers' stations, sorted.
     stations: Vec<[u8; 6]>,
     settled: bool,
@@ -200,7 +200,7 @@ impl Worker {
             peers: Peers::listen(now)?,
             sender: Sender::default(),
             rules: Rules::default(),
-            limiter: Limiter::new(settings.limits, RandomState::new()),
+            limiter: Limiter::new(settings.limits, Key::new(&RandomState::new())),
             stations: Vec::new(),
             settled: false,
             begin: now,
