@@ -117,10 +117,43 @@ pub struct Statistics {
     pub malformed: u64,
     /// Packets that are handed over at once at most, at present.
     pub threshold: u32,
+    /// Copies that a packet comes to at present.
+    pub targets: Targets,
+    /// The kernel took none of the last copies, whoever they were for.
+    pub unsent: bool,
     /// From when packets were read until their copies were sent.
     pub latency: Histogram,
     /// The peers, as they were named.
     pub peers: Vec<PeerStatistics>,
+}
+
+/// Copies that a packet of each family comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// One of IPv4.
+    pub ipv4: u32,
+    /// One of IPv6.
+    pub ipv6: u32,
+}
+
+impl Statistics {
+    /// Why no copy reaches anybody, where that is so.
+    pub fn trouble(&self, settings: &Settings) -> Option<String> {
+        let Targets { ipv4, ipv6 } = self.targets;
+        let broadcast = settings.mode == Mode::Broadcast;
+        if self.unsent {
+            Some("the kernel took none of the last copies".into())
+        } else if broadcast && ipv4 + ipv6 == 0 {
+            Some(match settings.interface {
+                Some(name) => format!("no broadcast goes out: {name} is not there, or down"),
+                None => "no broadcast goes out: no peer is found on a link".into(),
+            })
+        } else if !broadcast && !self.peers.iter().any(|peer| peer.state.is_served()) {
+            Some("no peer can be reached".into())
+        } else {
+            None
+        }
+    }
 }
 
 /// What is known of a peer.
@@ -153,6 +186,9 @@ pub enum PeerState {
     BehindRouter,
     /// Its link-layer address is that of a peer named before, which gets the copy.
     SameStation,
+    /// It gets copies, and its link-layer address is that of the router: packets that come by it
+    /// cannot be told from its copies, and are not replicated.
+    Router,
     /// It has an IPv4 address and `mode: ipip` takes IPv6 to IPv6 addresses only; it gets IPv4.
     Ipv4Only,
     /// It can be reached, and this host lets none of the copies out: a packet filter, or
@@ -163,14 +199,18 @@ pub enum PeerState {
 impl PeerState {
     /// Copies are sent to it.
     pub fn is_served(self) -> bool {
-        matches!(self, PeerState::Ready | PeerState::Ipv4Only)
+        matches!(self, PeerState::Ready | PeerState::Router | PeerState::Ipv4Only)
     }
 
-    /// Something is to be done before copies reach it.
+    /// Something is to be done before copies reach it, or come from others.
     pub fn is_amiss(self) -> bool {
         matches!(
             self,
-            PeerState::Unresolved | PeerState::NoRoute | PeerState::BehindRouter | PeerState::Refused
+            PeerState::Unresolved
+                | PeerState::NoRoute
+                | PeerState::BehindRouter
+                | PeerState::Router
+                | PeerState::Refused
         )
     }
 }

@@ -198,13 +198,14 @@ fn text(status: &Value) -> String {
 fn replication(worker: &Value) -> String {
     let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let mut out = format!(
-        "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} lost\n",
+        "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} failed, {} lost\n",
         worker.get("health").and_then(Value::as_str).unwrap_or_default(),
         number("/pid"),
         number("/restarts"),
         number("/statistics/received"),
         number("/statistics/replicated"),
         number("/statistics/sent"),
+        number("/statistics/failed"),
         number("/statistics/lost"),
     );
     if let Some(why) = worker.get("error").and_then(Value::as_str) {
@@ -220,6 +221,9 @@ fn replication(worker: &Value) -> String {
         let hint = match of("state") {
             "refused" => {
                 "; a packet filter of this host, or its unit: with mode ipip it needs IPAddressAllow="
+            }
+            "router" => {
+                "; its link-layer address is the router's: what comes by it passes for its copies and is not replicated"
             }
             _ => "",
         };

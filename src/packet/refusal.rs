@@ -51,13 +51,11 @@ pub enum Refusal {
     CopyRate,
     /// There is no peer that can be reached.
     NoPeer,
-    /// The peers' link-layer addresses are being looked up: a replica could not be told yet.
-    Settling,
 }
 
 impl Refusal {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Refusal; 23] = [
+    pub const ALL: [Refusal; 22] = [
         Refusal::Truncated,
         Refusal::NotIp,
         Refusal::BadLength,
@@ -80,7 +78,6 @@ impl Refusal {
         Refusal::DestinationRate,
         Refusal::CopyRate,
         Refusal::NoPeer,
-        Refusal::Settling,
     ];
 
     /// Its name, as in metrics and in `netkeel status`.
@@ -108,7 +105,6 @@ impl Refusal {
             Refusal::DestinationRate => "destination-rate",
             Refusal::CopyRate => "copy-rate",
             Refusal::NoPeer => "no-peer",
-            Refusal::Settling => "settling",
         }
     }
 }
@@ -159,6 +155,6 @@ mod tests {
             }
         }
         let counts: Vec<u64> = refused.each().map(|(_, count)| count).collect();
-        assert_eq!(counts, (1..=23).collect::<Vec<u64>>());
+        assert_eq!(counts, (1..=22).collect::<Vec<u64>>());
     }
 }

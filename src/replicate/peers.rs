@@ -5,7 +5,7 @@
 mod wire;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::kernel::netlink::Socket;
 use crate::link_name::LinkName;
 use crate::replication::{Mode, PeerState};
-use wire::{Change, Events, Neighbour, Route};
+use wire::{Change, Events, Link, Neighbour, Route};
 
 /// Routes and neighbours are looked at again after so long, whatever was heard.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -22,9 +22,15 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// At most so often when much is heard.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// So long replication waits for the peers' addresses after a start: before they are known, a
-/// replica could not be told from an original.
+/// So long packets wait for the peers' addresses: before they are known, a replica could not be
+/// told from an original. What waits is in the socket's queue.
 const SETTLING: Duration = Duration::from_secs(2);
+
+/// Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to everywhere.
+const OUTSIDE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// The first wait before the kernel is asked again for an address that it does not have.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -53,12 +59,18 @@ pub(super) struct Peer {
 pub(super) struct Peers {
     requests: Socket,
     events: Events,
-    /// MTUs and names of interfaces, by index.
-    links: BTreeMap<u32, (Option<LinkName>, u32)>,
+    /// Interfaces by index.
+    links: BTreeMap<u32, Link>,
     list: Vec<Peer>,
     mode: Mode,
     interface: Option<LinkName>,
+    /// The routers that packets from outside come by, and those of their stations that are known.
+    routers: Vec<(u32, IpAddr)>,
+    router_stations: Vec<(u32, [u8; 6])>,
+    /// When the peers were set, or first set while they have not settled.
     since: Instant,
+    /// All peers' addresses were known once, or waited for.
+    settled: bool,
     looked: Instant,
     /// Something was heard for which routes have to be looked at.
     stale: bool,
@@ -77,7 +89,10 @@ impl Peers {
             list: Vec::new(),
             mode: Mode::Unicast,
             interface: None,
+            routers: Vec::new(),
+            router_stations: Vec::new(),
             since: now,
+            settled: false,
             looked: now,
             stale: true,
         })
@@ -113,7 +128,9 @@ impl Peers {
             }));
         }
         (self.mode, self.interface) = (mode, interface);
-        self.since = now;
+        if self.settled {
+            self.since = now;
+        }
         self.look(now)
     }
 
@@ -124,23 +141,44 @@ impl Peers {
 
     /// The MTU of an interface in bytes, when it is known.
     pub(super) fn mtu(&self, link: u32) -> Option<u32> {
-        self.links.get(&link).map(|(_, mtu)| *mtu)
+        self.links.get(&link).map(|link| link.mtu)
     }
 
-    /// Whether replicas can be told from originals: every peer's address is known, or known not to
-    /// be had, or enough time went by.
-    pub(super) fn settled(&self, now: Instant) -> bool {
-        self.mode == Mode::Ipip
-            || now.saturating_duration_since(self.since) >= SETTLING
-            || self
-                .list
-                .iter()
-                .all(|peer| peer.failed || peer.station.is_some() || peer.state != PeerState::Unresolved)
+    /// Whether packets had better wait. After a start they do until every peer's address is known,
+    /// or known not to be had: replicas could not be told from originals. Later they do only when
+    /// there is nobody to send to and somebody may be there in a moment, as after a change of all
+    /// peers; peers that were known are served, whoever joins them. Never for long.
+    pub(super) fn waits(&mut self, now: Instant) -> bool {
+        let known =
+            |peer: &Peer| peer.failed || peer.station.is_some() || peer.state != PeerState::Unresolved;
+        let waits = self.mode != Mode::Ipip
+            && now.saturating_duration_since(self.since) < SETTLING
+            && !self.list.iter().all(known)
+            && (!self.settled || self.targets().is_empty());
+        self.settled |= !waits;
+        waits
     }
 
-    /// The peers' stations, sorted: what comes from one of them is a replica.
+    /// When the wait for addresses ends.
+    pub(super) fn patience(&self) -> Instant {
+        self.since + SETTLING
+    }
+
+    /// When they are to be looked at again.
+    pub(super) fn due(&self) -> Instant {
+        self.looked + if self.stale { LEAST } else { INTERVAL }
+    }
+
+    /// The peers' stations, sorted: what comes from one of them is a replica. One that is a router's,
+    /// too, is none of those where replicas come out of a tunnel.
     pub(super) fn stations(&self) -> Vec<[u8; 6]> {
-        let mut stations: Vec<[u8; 6]> = self.list.iter().filter_map(|peer| peer.station).collect();
+        let tunnelled = self.mode == Mode::Ipip;
+        let routes = |peer: &Peer| {
+            let routers = self.router_stations.iter();
+            routers.clone().any(|(_, station)| peer.station == Some(*station))
+        };
+        let told = self.list.iter().filter(|peer| !(tunnelled && routes(peer)));
+        let mut stations: Vec<[u8; 6]> = told.filter_map(|peer| peer.station).collect();
         stations.sort_unstable();
         stations.dedup();
         stations
@@ -162,12 +200,12 @@ impl Peers {
                 })
                 .collect(),
             Mode::Broadcast => {
-                let named = self.interface.iter().flat_map(|name| {
-                    let links = self.links.iter();
-                    links.filter(move |(_, (known, _))| *known == Some(*name))
-                });
+                let up = self.links.iter().filter(|(_, link)| link.up);
                 let mut links: Vec<u32> = match self.interface {
-                    Some(_) => named.map(|(index, _)| *index).collect(),
+                    Some(_) => up
+                        .filter(|(_, link)| link.name == self.interface)
+                        .map(|(index, _)| *index)
+                        .collect(),
                     None => served.filter_map(|(_, peer)| peer.link).collect(),
                 };
                 links.sort_unstable();
@@ -184,10 +222,18 @@ impl Peers {
     pub(super) fn hear(&mut self) -> bool {
         let mut changed = false;
         let (links, list) = (&mut self.links, &mut self.list);
+        let (routers, stations) = (&self.routers, &self.router_stations);
         let lost = self.events.drain(|change| match change {
-            Change::Link { index, name, mtu } => {
-                // The interface may be another one under an old name, or a new one.
-                self.stale |= links.insert(index, (name, mtu)).is_none();
+            Change::Link(index, link) => {
+                // With an interface that goes down and up routes go and come, of which nothing else
+                // tells; under a name there may be another one.
+                let before = links.insert(index, link);
+                if before.map(|before| (before.name, before.up)) != Some((link.name, link.up)) {
+                    self.stale = true;
+                    changed = true;
+                    let behind = list.iter_mut().filter(|peer| peer.link == Some(index));
+                    behind.for_each(Peer::ask_at_once);
+                }
             }
             Change::NoLink(index) => {
                 links.remove(&index);
@@ -201,6 +247,9 @@ impl Peers {
                 let peers = list.iter_mut();
                 for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
                     changed |= peer.take(neighbour);
+                }
+                if let (true, Some(station)) = (routers.contains(&(link, address)), neighbour.station()) {
+                    self.stale |= !stations.contains(&(link, station));
                 }
             }
             Change::Other => self.stale = true,
@@ -217,8 +266,7 @@ impl Peers {
     /// # Errors
     /// When rtnetlink is refused.
     pub(super) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
-        let age = now.saturating_duration_since(self.looked);
-        let due = age >= INTERVAL || self.stale && age >= LEAST;
+        let due = now >= self.due();
         if due {
             self.look(now)?;
         }
@@ -241,18 +289,31 @@ impl Peers {
                 peer.link = link;
                 peer.neighbour = Neighbour::Absent;
                 peer.failed = false;
+                peer.ask_at_once();
             }
             peer.state = match (route, self.mode) {
                 (Route::Local, _) => PeerState::Itself,
                 (Route::None, _) => PeerState::NoRoute,
                 (_, Mode::Ipip) if peer.address.is_ipv4() => PeerState::Ipv4Only,
                 (_, Mode::Ipip) => PeerState::Ready,
-                (Route::Gateway, _) => PeerState::BehindRouter,
+                (Route::Gateway(..), _) => PeerState::BehindRouter,
                 (Route::OnLink(_), _) => PeerState::Unresolved,
             };
         }
-        let list = &mut self.list;
+        self.routers.clear();
+        for address in OUTSIDE {
+            // A host may have one family only.
+            let route = wire::route(&mut self.requests, address).unwrap_or(Route::None);
+            if let Route::Gateway(link, Some(router)) = route {
+                self.routers.push((link, router));
+            }
+        }
+        self.router_stations.clear();
+        let (list, routers, stations) = (&mut self.list, &self.routers, &mut self.router_stations);
         wire::neighbours(&mut self.requests, |link, address, neighbour| {
+            if let (true, Some(station)) = (routers.contains(&(link, address)), neighbour.station()) {
+                stations.push((link, station));
+            }
             let peers = list.iter_mut();
             for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
                 peer.take(neighbour);
@@ -272,15 +333,19 @@ impl Peers {
         for peer in &mut self.list {
             if matches!(
                 peer.state,
-                PeerState::Ready | PeerState::Unresolved | PeerState::SameStation
+                PeerState::Ready | PeerState::Unresolved | PeerState::SameStation | PeerState::Router
             ) {
                 let target = (peer.link, peer.station);
+                let mut routers = self.router_stations.iter();
                 peer.state = match peer.neighbour {
                     Neighbour::Absent | Neighbour::Failed => PeerState::Unresolved,
                     _ if served.contains(&target) => PeerState::SameStation,
                     _ => {
                         served.push(target);
-                        PeerState::Ready
+                        match routers.any(|(link, station)| target == (Some(*link), Some(*station))) {
+                            true => PeerState::Router,
+                            false => PeerState::Ready,
+                        }
                     }
                 };
             }
@@ -315,6 +380,12 @@ impl Peers {
 }
 
 impl Peer {
+    /// What it did not answer before counts no more.
+    fn ask_at_once(&mut self) {
+        self.asked = None;
+        self.wait = ASK_AGAIN;
+    }
+
     /// Takes what the kernel says of its neighbour, and says whether that is another station or
     /// another belief.
     fn take(&mut self, neighbour: Neighbour) -> bool {

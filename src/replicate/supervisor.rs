@@ -217,7 +217,9 @@ impl Supervisor {
             pid: running.map(|running| running.child.id()),
             uid: running.and_then(|running| running.uid),
             restarts: self.lifecycle.restarts(),
-            error: self.error.clone().or_else(|| self.trouble().map(str::to_owned)),
+            error: (self.error.clone())
+                .or_else(|| self.nobody())
+                .or_else(|| self.trouble().map(str::to_owned)),
             settings: self.settings.clone(),
             statistics: running.and_then(|running| running.statistics.clone()),
         }
@@ -232,8 +234,7 @@ impl Supervisor {
             return Health::Bad;
         };
         let peers = &statistics.peers;
-        let served = peers.iter().any(|peer| peer.state.is_served()) || settings.interface.is_some();
-        if self.error.is_some() || !served {
+        if self.error.is_some() || self.nobody().is_some() {
             Health::Bad
         } else if settings.dry_run {
             Health::Dry
@@ -252,6 +253,12 @@ impl Supervisor {
             std::thread::sleep(Duration::from_millis(5));
             self.poll();
         }
+    }
+
+    /// Why no copy reaches anybody, where that is so.
+    fn nobody(&self) -> Option<String> {
+        let statistics = self.running.as_ref()?.statistics.as_ref()?;
+        statistics.trouble(self.settings.as_ref()?)
     }
 
     /// What is wrong with the file of peers.

@@ -18,12 +18,14 @@ use super::control::Control;
 use super::nflog::{self, Group, Logged};
 use super::peers::Peers;
 use super::privileges;
-use super::send::{Piece, Sender};
+use super::send::{Piece, Sender, Target};
 use crate::error::Error;
 use crate::kernel::refusal::error;
 use crate::limit::{Key, Limiter};
 use crate::packet::{Arrival, Refusal, Refused, Rules, TooBig, read, replica};
-use crate::replication::{FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, ToWorker};
+use crate::replication::{
+    FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, Targets, ToWorker,
+};
 
 /// What the process is called.
 const NAME: &CStr = c"netkeel-worker";
@@ -68,6 +70,7 @@ fn serve(control: &mut Control) -> Result<(), Error> {
     let mut told = Instant::now();
     loop {
         let now = Instant::now();
+        worker.look(now)?;
         if now.saturating_duration_since(told) >= SECOND {
             told = now;
             worker.tick(now)?;
@@ -77,7 +80,8 @@ fn serve(control: &mut Control) -> Result<(), Error> {
             }
             control.flush();
         }
-        let (packets, peers, heard) = wait(&worker, control, told + SECOND)?;
+        let until = worker.due().min(told + SECOND);
+        let (packets, peers, heard) = wait(&worker, control, until)?;
         if packets {
             for _ in 0..TURN {
                 if !worker.take()? {
@@ -121,20 +125,23 @@ fn first(control: &mut Control) -> Result<Option<Settings>, Error> {
     }
 }
 
-/// Waits until something is to be read: packets, news of peers, a message.
+/// Waits until something is to be read: packets, news of peers, a message. Packets are left where
+/// they are while it is better that they wait.
 fn wait(worker: &Worker, control: &Control, until: Instant) -> Result<(bool, bool, bool), Error> {
     let events = PollFlags::POLLIN;
     let mut wanted = [
-        PollFd::new(worker.group.as_fd(), events),
         PollFd::new(worker.peers.as_fd(), events),
         PollFd::new(control.as_fd(), events),
+        PollFd::new(worker.group.as_fd(), events),
     ];
+    let number = wanted.len() - usize::from(worker.waits);
+    let polled = wanted.get_mut(..number).unwrap_or_default();
     let left = until.saturating_duration_since(Instant::now());
-    match ppoll(&mut wanted, Some(TimeSpec::from_duration(left)), None) {
+    match ppoll(polled, Some(TimeSpec::from_duration(left)), None) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(error(errno)),
     }
-    let [packets, peers, heard] = wanted.map(|one| one.any().unwrap_or(false));
+    let [peers, heard, packets] = wanted.map(|one| one.any().unwrap_or(false));
     Ok((packets, peers, heard))
 }
 
@@ -150,17 +157,35 @@ struct Copies {
 }
 
 impl Copies {
-    /// Looks at what was done since statistics were told last.
-    fn tell(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
+    fn count(&mut self, sent: bool) {
+        match sent {
+            true => self.sent += 1,
+            false => self.failed += 1,
+        }
+    }
+
+    /// Looks at what was done since statistics were told last, and says whether the kernel took none
+    /// of the last ones.
+    fn look(&mut self) -> bool {
         let (sent, failed) = self.told;
         self.refused = match self.sent > sent {
             true => false,
             false => self.refused || self.failed > failed,
         };
         self.told = (self.sent, self.failed);
+        self.refused
+    }
+
+    /// What was refused went where nothing goes any more.
+    fn forget(&mut self) {
+        self.refused = false;
+        self.told = (self.sent, self.failed);
+    }
+
+    fn tell(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
         PeerStatistics {
             address,
-            state: match self.refused && state.is_served() {
+            state: match self.look() && state.is_served() {
                 true => PeerState::Refused,
                 false => state,
             },
@@ -180,7 +205,9 @@ struct Worker {
     limiter: Limiter,
     /// The peers' stations, sorted.
     stations: Vec<[u8; 6]>,
-    settled: bool,
+    targets: Vec<(Target, usize)>,
+    /// Packets wait in the socket until more is known of the peers.
+    waits: bool,
     begin: Instant,
     next: Option<u32>,
     buffer: Vec<u8>,
@@ -189,6 +216,8 @@ struct Worker {
     refused: Refused,
     /// By the place of the peer.
     copies: Vec<Copies>,
+    /// Of all peers, and broadcasts.
+    all: Copies,
     counted: Statistics,
 }
 
@@ -202,7 +231,8 @@ impl Worker {
             rules: Rules::default(),
             limiter: Limiter::new(settings.limits, Key::new(&RandomState::new())),
             stations: Vec::new(),
-            settled: false,
+            targets: Vec::new(),
+            waits: true,
             begin: now,
             next: None,
             buffer: vec![0; nflog::BUFFER],
@@ -210,6 +240,7 @@ impl Worker {
             pieces: Vec::new(),
             refused: Refused::default(),
             copies: Vec::new(),
+            all: Copies::default(),
             counted: Statistics::default(),
             settings: settings.clone(),
         };
@@ -246,20 +277,44 @@ impl Worker {
         let kept = |address| before.get(address).copied().unwrap_or_default();
         self.copies = self.peers.list().iter().map(|peer| kept(&peer.address)).collect();
         self.settings = settings;
-        self.settled = self.peers.settled(now);
+        self.waits = self.peers.waits(now);
         self.aim()
     }
 
     fn aim(&mut self) -> Result<(), Error> {
         self.stations = self.peers.stations();
-        self.sender.aim(&self.peers.targets())
+        let targets = self.peers.targets();
+        if targets != self.targets {
+            self.sender.aim(&targets)?;
+            self.targets = targets;
+            self.copies.iter_mut().for_each(Copies::forget);
+            self.all.forget();
+        }
+        Ok(())
     }
 
     fn hear_of_peers(&mut self) -> Result<(), Error> {
         if self.peers.hear() {
             self.aim()?;
         }
-        self.settled = self.settled || self.peers.settled(Instant::now());
+        Ok(())
+    }
+
+    /// When to look at the peers again.
+    fn due(&self) -> Instant {
+        let due = self.peers.due();
+        match self.waits {
+            true => due.min(self.peers.patience()),
+            false => due,
+        }
+    }
+
+    /// Looks at the peers when that is due, and at whether packets need to wait any more.
+    fn look(&mut self, now: Instant) -> Result<(), Error> {
+        if now >= self.peers.due() {
+            self.tick(now)?;
+        }
+        self.waits = self.waits && self.peers.waits(now);
         Ok(())
     }
 
@@ -268,7 +323,6 @@ impl Worker {
         if self.peers.tick(now)? {
             self.aim()?;
         }
-        self.settled = self.settled || self.peers.settled(now);
         Ok(())
     }
 
@@ -297,16 +351,13 @@ impl Worker {
         for number in 0..self.logged.len() {
             self.judge(number, now);
         }
-        let (copies, counted) = (&mut self.copies, &mut self.counted);
+        let (copies, all) = (&mut self.copies, &mut self.all);
         if !self.settings.dry_run {
             self.sender.send(&self.buffer, &self.pieces, |owner, sent| {
-                let own = copies.get_mut(owner);
-                let (total, own) = match sent {
-                    true => (&mut counted.sent, own.map(|own| &mut own.sent)),
-                    false => (&mut counted.failed, own.map(|own| &mut own.failed)),
-                };
-                *total += 1;
-                own.into_iter().for_each(|own| *own += 1);
+                all.count(sent);
+                if let Some(own) = copies.get_mut(owner) {
+                    own.count(sent);
+                }
             });
         }
         let replicated = self.pieces.len() as u64;
@@ -345,9 +396,6 @@ impl Worker {
             if copies == 0 {
                 return Err(Refusal::NoPeer);
             }
-            if !self.settled {
-                return Err(Refusal::Settling);
-            }
             let age = now.saturating_duration_since(self.begin);
             self.limiter.admit(&found, copies, age).map(|()| found)
         });
@@ -368,6 +416,13 @@ impl Worker {
         let refused = self.refused.each().filter(|(_, count)| *count > 0);
         let peers = self.peers.list().iter().zip(&mut self.copies);
         FromWorker::Statistics(Box::new(Statistics {
+            sent: self.all.sent,
+            failed: self.all.failed,
+            unsent: self.all.look(),
+            targets: Targets {
+                ipv4: self.sender.copies(false),
+                ipv6: self.sender.copies(true),
+            },
             refused: refused.collect(),
             dropped: self.counted.dropped + self.group.dropped(),
             threshold: self.group.threshold(),

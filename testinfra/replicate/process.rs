@@ -2,9 +2,11 @@
 //! settings cost more than they must.
 
 use std::fs;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use netkeel::replicate::Health;
+use netkeel::packet::Refusal;
+use netkeel::replicate::{Health, Status};
 use netkeel::replication::{Mode, PeerState};
 
 use super::sample::Sample;
@@ -205,4 +207,153 @@ fn a_file_of_peers_is_read_again_when_it_changes() {
     let status = worker.until("it complains", |status| status.error.is_some());
     assert_eq!(status.health, Health::Partly);
     served(&mut worker, 2);
+}
+
+/// Sends so many packets, 200 a second.
+fn steadily(router: &Sender, worker: &mut Worker, numbers: std::ops::Range<u16>) {
+    for number in numbers {
+        router.send(&sample(number).bytes(), sample(number).vip);
+        worker.supervisor.poll();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn peers_that_do_not_answer_cost_no_packets() {
+    let world = World::new(3);
+    let node = &world.nodes[0];
+    node.log("");
+    let router = Sender::new(&world.router.netns());
+    let with = |more: &[&str]| {
+        let mut settings = world.settings();
+        settings
+            .peers
+            .extend(more.iter().map(|peer| peer.parse::<IpAddr>().unwrap()));
+        settings
+    };
+    // One when it starts: packets wait for it, and are not refused.
+    let mut worker = Worker::begin(node, with(&["10.0.0.77"]));
+    steadily(&router, &mut worker, 0..100);
+    let statistics = worker.received(100);
+    assert_eq!(
+        (statistics.replicated, statistics.sent, statistics.refused.len()),
+        (100, 200, 0),
+        "{statistics:#?}"
+    );
+    // Another one later: the others are served at once.
+    worker
+        .supervisor
+        .want(Some(wanted(with(&["10.0.0.77", "10.0.0.78"]))));
+    let begin = Instant::now();
+    steadily(&router, &mut worker, 100..200);
+    let statistics = worker.received(200);
+    assert!(begin.elapsed() < Duration::from_millis(1_900), "{statistics:#?}");
+    assert_eq!(
+        (statistics.replicated, statistics.sent, statistics.refused.len()),
+        (200, 400, 0),
+        "{statistics:#?}"
+    );
+    // Others than all before.
+    let mut settings = world.settings();
+    settings.peers = vec![world.nodes[2].address6.parse().unwrap()];
+    worker.supervisor.want(Some(wanted(settings)));
+    steadily(&router, &mut worker, 200..250);
+    let statistics = worker.received(250);
+    // What came before it heard of that went to two.
+    assert!(
+        statistics.replicated == 250 && statistics.sent >= 450 && statistics.refused.is_empty(),
+        "{statistics:#?}"
+    );
+}
+
+#[test]
+fn peers_are_back_soon_after_their_interface() {
+    let world = World::new(3);
+    let node = &world.nodes[0];
+    // No address of IPv6 comes and goes that would tell of it.
+    node.host
+        .sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
+    let mut worker = Worker::start(node, world.settings());
+    let served = |status: &Status| {
+        let peers = status.statistics.iter().flat_map(|one| &one.peers);
+        peers.filter(|peer| peer.state.is_served()).count()
+    };
+    for away in [100, 2_500] {
+        node.host.sh("ip link set eth0 down");
+        std::thread::sleep(Duration::from_millis(away));
+        worker.until("none is served", |status| served(status) == 0);
+        node.host.sh("ip link set eth0 up");
+        let begin = Instant::now();
+        worker.until("all are served", |status| served(status) == 2);
+        assert!(
+            begin.elapsed() < Duration::from_secs(3),
+            "{:?} after {away} ms",
+            begin.elapsed()
+        );
+    }
+}
+
+#[test]
+fn broadcasts_that_reach_nobody_are_told() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    node.log("");
+    let router = Sender::new(&world.router.netns());
+    let mut settings = world.settings();
+    settings.mode = Mode::Broadcast;
+    settings.interface = Some("eth7".parse().unwrap());
+    let mut worker = Worker::start(node, settings);
+    let bad = |status: &Status| status.health == Health::Bad;
+    let status = worker.until("it is not there", bad);
+    assert_eq!(
+        status.error.as_deref(),
+        Some("no broadcast goes out: eth7 is not there, or down")
+    );
+    node.host
+        .sh("ip link add eth7 type veth peer name eth8; ip link set eth7 up; ip link set eth8 up");
+    worker.until("it is there", |status| status.health == Health::Good);
+    router.send(&sample(1).bytes(), sample(1).vip);
+    assert_eq!(worker.received(1).sent, 1);
+    node.host.sh("ip link set eth7 down");
+    worker.until("it is down", bad);
+    router.send(&sample(2).bytes(), sample(2).vip);
+    let statistics = worker.received(2);
+    let refused = statistics.refused.get(&Refusal::NoPeer);
+    assert_eq!((statistics.replicated, refused), (1, Some(&1)));
+    // It is up, and takes nothing.
+    node.host.sh("ip link set eth7 up; nft 'add table netdev full; add chain netdev full out { type filter hook egress device eth7 priority 0; policy drop; }'");
+    worker.until("it is up again", |status| status.health == Health::Good);
+    router.send(&sample(3).bytes(), sample(3).vip);
+    let status = worker.until("nothing is sent", bad);
+    assert_eq!(
+        status.error.as_deref(),
+        Some("the kernel took none of the last copies")
+    );
+    assert_eq!(status.statistics.unwrap().failed, 1);
+}
+
+#[test]
+fn a_peer_that_is_the_router_is_told() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    node.log("");
+    let router = Sender::new(&world.router.netns());
+    let mut settings = world.settings();
+    settings.peers.push("10.0.0.254".parse().unwrap());
+    let mut worker = Worker::start(node, settings.clone());
+    let status = worker.until("it is told", |status| status.health == Health::Partly);
+    let states: Vec<PeerState> = (status.statistics.unwrap().peers.iter())
+        .map(|peer| peer.state)
+        .collect();
+    assert_eq!(states, [PeerState::Itself, PeerState::Ready, PeerState::Router]);
+    router.send(&sample(1).bytes(), sample(1).vip);
+    let refused = worker.received(1).refused;
+    assert_eq!(refused.get(&Refusal::Replica), Some(&1));
+    // Where copies come out of a tunnel, frames of the router are no copies.
+    settings.mode = Mode::Ipip;
+    worker.supervisor.want(Some(wanted(settings)));
+    worker.until("it encapsulates", |status| status.health == Health::Good);
+    router.send(&sample(2).bytes(), sample(2).vip);
+    let statistics = worker.received(2);
+    assert_eq!((statistics.replicated, statistics.refused), (1, refused));
 }

@@ -194,14 +194,21 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts it and waits until it has settled.
-    pub fn start(node: &Node, settings: Settings) -> Self {
+    /// Starts it and waits until it reads its group, or would.
+    pub fn begin(node: &Node, settings: Settings) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_netkeel"));
         let mut worker = Worker {
             supervisor: Supervisor::new(node.host.netns(), Some(program)),
             said: Vec::new(),
         };
         worker.supervisor.want(Some(wanted(settings)));
+        worker.until("it has settings", |status| status.statistics.is_some());
+        worker
+    }
+
+    /// Starts it and waits until it has settled.
+    pub fn start(node: &Node, settings: Settings) -> Self {
+        let mut worker = Worker::begin(node, settings);
         worker.until("every peer is settled", |status| {
             status.statistics.as_ref().is_some_and(|statistics| {
                 let mut peers = statistics.peers.iter();

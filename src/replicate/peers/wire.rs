@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::error::Error;
-use crate::kernel::message::{Attribute, Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
+use crate::kernel::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
 use crate::kernel::netlink::{ATTEMPTS, Dump, Socket};
 use crate::kernel::refusal::{Refusal, error};
 use crate::link_name::LinkName;
@@ -33,6 +33,9 @@ const NEIGHBOUR_FIXED: usize = 12;
 const STALE: u16 = libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE;
 const FRESH: u16 = libc::NUD_REACHABLE | libc::NUD_PERMANENT | libc::NUD_NOARP;
 
+/// Flags of an interface that sends: it is up, and its carrier is there or not told of.
+const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+
 /// In the flags of a neighbour: look it up as if it were used (NTF_USE).
 const USE: u8 = 1;
 
@@ -51,8 +54,8 @@ pub(super) enum Route {
     Local,
     /// Straight, by this interface.
     OnLink(u32),
-    /// By a router.
-    Gateway,
+    /// By a router: the interface, and the router's address there.
+    Gateway(u32, Option<IpAddr>),
     /// Not at all.
     None,
 }
@@ -80,15 +83,21 @@ impl Neighbour {
     }
 }
 
+/// An interface, as far as peers and copies depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) name: Option<LinkName>,
+    /// Bytes.
+    pub(super) mtu: u32,
+    /// It is up and has a carrier.
+    pub(super) up: bool,
+}
+
 /// A change that was notified.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// An interface is there, or has changed.
-    Link {
-        index: u32,
-        name: Option<LinkName>,
-        mtu: u32,
-    },
+    Link(u32, Link),
     /// An interface is gone.
     NoLink(u32),
     /// What is known of a neighbour has changed.
@@ -155,7 +164,7 @@ impl AsFd for Events {
 
 fn change(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
     Ok(match message.kind {
-        libc::RTM_NEWLINK => link(message)?.map(|(index, name, mtu)| Change::Link { index, name, mtu }),
+        libc::RTM_NEWLINK => link(message)?.map(|(index, link)| Change::Link(index, link)),
         libc::RTM_DELLINK => u32_at(message.payload, 4).map(Change::NoLink),
         libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => neighbour(message)?,
         libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Change::Other),
@@ -163,24 +172,25 @@ fn change(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
     })
 }
 
-/// The MTU and the name of every interface, by index.
-pub(super) fn links(socket: &mut Socket) -> Result<BTreeMap<u32, (Option<LinkName>, u32)>, Error> {
+/// All interfaces, by index.
+pub(super) fn links(socket: &mut Socket) -> Result<BTreeMap<u32, Link>, Error> {
     let mut links = BTreeMap::new();
     dump(socket, libc::RTM_GETLINK, &[0; LINK_FIXED], |message| {
-        if let (libc::RTM_NEWLINK, Some((index, name, mtu))) = (message.kind, link(message)?) {
-            links.insert(index, (name, mtu));
+        if let (libc::RTM_NEWLINK, Some((index, link))) = (message.kind, link(message)?) {
+            links.insert(index, link);
         }
         Ok(())
     })?;
     Ok(links)
 }
 
-fn link(message: &Message<'_>) -> Result<Option<(u32, Option<LinkName>, u32)>, Malformed> {
+fn link(message: &Message<'_>) -> Result<Option<(u32, Link)>, Malformed> {
     // Bridges tell of their ports in a family of their own.
     if message.payload.first() != Some(&0) {
         return Ok(None);
     }
     let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
+    let up = u32_at(message.payload, 8).is_some_and(|flags| flags & UP == UP);
     let (mut name, mut mtu) = (None, None);
     for attribute in Attributes::after(message.payload, LINK_FIXED)? {
         let attribute = attribute?;
@@ -190,7 +200,7 @@ fn link(message: &Message<'_>) -> Result<Option<(u32, Option<LinkName>, u32)>, M
             _ => {}
         }
     }
-    Ok(mtu.map(|mtu| (index, name, mtu)))
+    Ok(mtu.map(|mtu| (index, Link { name, mtu, up })))
 }
 
 /// The route that the kernel would take to an address.
@@ -220,19 +230,21 @@ pub(super) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error
 
 fn read_route(message: &Message<'_>) -> Result<Route, Malformed> {
     let kind = *message.payload.get(7).ok_or(Malformed("route"))?;
-    let (mut link, mut gateway) = (None, false);
+    let (mut link, mut gateway) = (None, None);
     for attribute in Attributes::after(message.payload, ROUTE_FIXED)? {
         let attribute = attribute?;
         match attribute.kind {
             RTA_OIF => link = Some(attribute.u32()?),
-            RTA_GATEWAY | RTA_VIA => gateway = true,
+            RTA_GATEWAY => gateway = Some(ip(attribute.value)),
+            // `struct rtvia`: a family before the address.
+            RTA_VIA => gateway = Some(attribute.value.get(2..).and_then(ip)),
             _ => {}
         }
     }
-    Ok(match (kind, link) {
-        (libc::RTN_LOCAL, _) => Route::Local,
-        (libc::RTN_UNICAST, Some(_)) if gateway => Route::Gateway,
-        (libc::RTN_UNICAST, Some(link)) => Route::OnLink(link),
+    Ok(match (kind, link, gateway) {
+        (libc::RTN_LOCAL, ..) => Route::Local,
+        (libc::RTN_UNICAST, Some(link), Some(router)) => Route::Gateway(link, router),
+        (libc::RTN_UNICAST, Some(link), None) => Route::OnLink(link),
         _ => Route::None,
     })
 }
@@ -268,7 +280,7 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
     for attribute in Attributes::after(message.payload, NEIGHBOUR_FIXED)? {
         let attribute = attribute?;
         match attribute.kind {
-            NDA_DST => address = ip(attribute),
+            NDA_DST => address = ip(attribute.value),
             NDA_LLADDR => station = <[u8; 6]>::try_from(attribute.value).ok(),
             _ => {}
         }
@@ -330,8 +342,7 @@ fn with_address(request: Request, kind: u16, address: IpAddr) -> Request {
     }
 }
 
-fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
-    let bytes = attribute.value;
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
     v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
