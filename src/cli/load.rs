@@ -112,9 +112,11 @@ pub fn load_with_configuration(
     documents: &Documents,
     netns: Netns,
 ) -> Result<Option<(Document, Option<Configuration>)>, Error> {
-    let texts = read_files(documents)?;
-    let of_talos = (documents.origin.dialect() == Dialect::Talos).then(|| texts.clone());
-    let Some(Loaded { document, .. }) = told(parse(texts, &documents.origin, netns)) else {
+    let facts = hierarchy::facts(&documents.origin)?;
+    let texts = read_files(documents, &facts)?;
+    let dialect = documents.origin.dialect();
+    let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
+    let Some(Loaded { document, .. }) = told(parse(texts, dialect, &facts, netns)) else {
         return Ok(None);
     };
     let configuration = of_talos.and_then(configuration);
