@@ -69,6 +69,7 @@ class Ansible:
             "hosts": "localhost",
             "connection": "local",
             "gather_facts": variables.get("netkeel_install") == "file",
+            "gather_subset": ["min"],
             "vars": {
                 "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                 "netkeel_install": "none",
