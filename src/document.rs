@@ -222,6 +222,7 @@ impl Document {
             }
         }
         let span = layers.first().map(|layer| layer.span).unwrap_or_default();
+        let says_nothing = layers.iter().all(|layer| layer.entries().is_empty());
         spelling::unite(&mut layers, diagnostics);
         let whole = layers.into_iter().reduce(merge::merge).map(merge::withdraw);
         let Some(whole) = whole else {
@@ -241,7 +242,11 @@ impl Document {
                 span,
             };
         };
-        if !diagnostics.lost {
+        if says_nothing && diagnostics.is_empty() {
+            diagnostics
+                .add(span, "", "the document is empty")
+                .hint(format!("a document begins with its version: {VERSION}"));
+        } else if !diagnostics.lost {
             check::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
         }
         let canonical = canonical::spell(&whole);

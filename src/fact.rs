@@ -319,6 +319,7 @@ impl Fact {
                 "none".into()
             }
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
+            (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
             (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
                 let rules = ForeignRule::read_all(text);
                 let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();

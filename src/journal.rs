@@ -274,6 +274,7 @@ mod tests {
             beside: Vec::new(),
             released: Vec::new(),
             findings: Vec::new(),
+            unmatched: Vec::new(),
             problems: Vec::new(),
             steps,
         }

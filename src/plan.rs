@@ -62,6 +62,8 @@ pub struct Plan {
     pub released: Vec<Fact>,
     /// What should be known.
     pub findings: Vec<Finding>,
+    /// Matches of the document that meet no interface, each by its path.
+    pub unmatched: Vec<Arc<str>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
@@ -232,6 +234,7 @@ fn plan_wants(
         findings,
     )?;
     plan.released = released;
+    plan.unmatched = wants.unmatched;
     plan.findings
         .retain(|finding| !document.allowed.contains_key(&finding.code));
     plan.problems.append(&mut problems);
@@ -322,6 +325,7 @@ fn finish(
         beside,
         released: Vec::new(),
         findings: findings.into_sorted(),
+        unmatched: Vec::new(),
         problems: host.problems.clone(),
     })
 }

@@ -48,6 +48,8 @@ pub struct Wants {
     pub absent: BTreeMap<LinkName, String>,
     /// The pods that netkeel leaves alone although they do not go with what is wanted.
     pub left_alone: BTreeMap<LinkName, LeftAlone>,
+    /// Matches that meet no interface, each by its path.
+    pub unmatched: Vec<std::sync::Arc<str>>,
     /// Wants that a budget is to give a value.
     pending: Vec<budget::Pending>,
     /// What is wanted of the other ends of veths.

@@ -268,6 +268,8 @@ fn a_usage_error_exits_with_1_for_2_would_read_as_drift() {
         &["apply", "--lock-timeout", "soon"],
         &["apply", "extra"],
     ];
+    let unit = netkeel(&["apply", "--lock-timeout", "5"]).stderr;
+    assert!(unit.contains("give it a unit: 5s"), "{unit}");
     for arguments in wrong {
         let done = netkeel(arguments);
         assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{arguments:?}");
@@ -308,6 +310,8 @@ fn help_version_completions_and_man_pages_are_results() {
         man.code == 0 && (man.stdout.contains(".TH") || pages > 0),
         "{man:?}"
     );
+    let version = concat!("netkeel ", env!("CARGO_PKG_VERSION"));
+    assert!(netkeel(&["man", "plan"]).stdout.contains(version));
     for format in ["document", "plan", "applied", "snapshot"] {
         let schema = netkeel(&["schema", format]);
         let json: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();

@@ -180,10 +180,18 @@ pub struct LockOptions {
 
 /// A duration with its unit.
 pub fn parse_duration(text: &str) -> Result<Duration, Error> {
-    duration::parse(text)
+    duration::parse(text).map_err(in_one)
+}
+
+/// An error with its hints in its message: of a wrong option only that is shown.
+fn in_one(mut error: Error) -> Error {
+    for hint in std::mem::take(&mut error.hints) {
+        error.message = format!("{}; {hint}", error.message);
+    }
+    error
 }
 
 /// A version of Talos Linux.
 pub fn parse_talos_version(text: &str) -> Result<Version, Error> {
-    text.parse()
+    text.parse().map_err(in_one)
 }

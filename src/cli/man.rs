@@ -25,6 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
+        .source(concat!("netkeel ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
         .map_err(|error| Error::new(ErrorKind::Unreadable, format!("the page cannot be made: {error}")))?;
     output::print(&String::from_utf8_lossy(&page))?;

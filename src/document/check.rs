@@ -46,6 +46,13 @@ impl Checker<'_> {
             (Shape::Table { key, value, .. }, Data::Map(entries)) => {
                 for entry in entries {
                     let below = path.key(&entry.key);
+                    let component = !entry.key.contains(['.', '/']);
+                    if let (Shape::Vector, true, Some(whole)) = (value, component, taken_apart(entry)) {
+                        self.diagnostics
+                            .add(entry.key_span, &below, "a sysctl is one key, and this one is taken apart at its dots")
+                            .hint(format!("write it whole: {whole}; in TOML, where a dot makes a table, in quotes: \"{whole}\""));
+                        continue;
+                    }
                     if let Err(error) = key(&entry.key) {
                         self.error(entry.key_span, &below, error);
                     }
@@ -259,6 +266,13 @@ impl Checker<'_> {
     fn error(&mut self, span: Span, path: &Path<'_>, error: Error) {
         self.diagnostics.add(span, path, error.message).hints = error.hints;
     }
+}
+
+/// The key that a map of maps spells, by the first one in each.
+fn taken_apart(entry: &Entry) -> Option<String> {
+    let first = entry.value.entries().first()?;
+    let rest = taken_apart(first).unwrap_or_else(|| first.key.clone());
+    Some(format!("{}.{rest}", entry.key))
 }
 
 /// Plain, readers of YAML disagree on such a number. Quoted it is as it is meant, as in the bit

@@ -57,6 +57,10 @@ impl Tree {
         let file = match self.file(key, OFlag::O_RDONLY) {
             Ok(file) => file,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Reading::Absent),
+            Err(Errno::EACCES) if self.is_write_only(key) => {
+                let message = "it can be written and not read: it is a command to the kernel and no setting, so that nothing could be kept";
+                return Err(Error::new(ErrorKind::Unreadable, message));
+            }
             Err(errno) => return Err(error(errno)),
         };
         let metadata = file.metadata().map_err(error)?;
@@ -75,6 +79,13 @@ impl Tree {
             value: fold(text).into(),
             writable: metadata.mode() & 0o222 != 0,
         })
+    }
+
+    /// Nobody may read it, be it root: net.ipv4.route.flush.
+    fn is_write_only(&mut self, key: &SysctlKey) -> bool {
+        let file = self.file(key, OFlag::O_PATH).ok();
+        let metadata = file.and_then(|file| file.metadata().ok());
+        metadata.is_some_and(|metadata| metadata.mode() & 0o444 == 0)
     }
 
     /// Reads a value in one call. What fills the buffer may go on, and is read anew into a larger

@@ -129,6 +129,7 @@ impl Goal for Kept<'_> {
         if *self.extent != Extent::All {
             // Of a part it is not told who is missing, and who else is there.
             plan.findings.clear();
+            plan.unmatched.clear();
         }
         plan.problems.clear();
         drift.extend(plan.drift.iter().cloned());

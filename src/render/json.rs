@@ -58,6 +58,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
         "steps": steps,
         "released": plan.released.iter().map(fact).collect::<Vec<_>>(),
         "findings": findings(&plan.findings),
+        "unmatched": plan.unmatched,
         "problems": plan.problems,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{Of, subjects, summary};
+use super::text::{Of, subjects, summary, unmatched};
 use super::{applied_line, diff};
 use crate::plan::{Drift, Plan};
 use crate::source::text::printable;
@@ -69,6 +69,9 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
             escaped(&problem.what),
             escaped(&problem.why)
         );
+    }
+    for path in &plan.unmatched {
+        let _ = writeln!(out, "\n- **note** {}", escaped(&unmatched(path)));
     }
     for finding in &plan.findings {
         let _ = writeln!(

@@ -76,6 +76,9 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     }
     out.push_str(&lossy(plan, paint));
     out.push_str(&findings(&plan.findings, paint));
+    for path in &plan.unmatched {
+        let _ = writeln!(out, "{} {}\n", paint.bold("note:"), unmatched(path));
+    }
     if style.commands && !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Commands"));
         for step in &plan.steps {
@@ -186,6 +189,11 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         count(objects, "object"),
         count(plan.steps.len(), "write"),
     )
+}
+
+/// What is said of a match that meets nothing.
+pub(super) fn unmatched(path: &str) -> String {
+    format!("the match of {} meets no interface", printable(path))
 }
 
 fn unread(plan: &Plan) -> String {

@@ -29,14 +29,26 @@ impl Links {
         let mut told = BTreeSet::new();
         let mut found = Vec::new();
         let mut taken = Vec::new();
+        let mut met = BTreeSet::new();
         for (name, link) in &host.links {
             if wants.made.contains(name) {
                 continue;
             }
             taken.clear();
             self.matched(*name, link, &mut told, &mut taken, &mut found, wants);
+            if met.len() < self.matches.len() {
+                let rules = self.matches.iter().enumerate();
+                let first = rules
+                    .filter(|(number, (selector, _))| !met.contains(number) && selector.matches(*name, link));
+                met.extend(first.map(|(number, _)| number).collect::<Vec<_>>());
+            }
         }
         wants.add_all(found);
+        let rules = self.matches.iter().enumerate();
+        let unmet = rules.filter(|(number, _)| !met.contains(number));
+        wants
+            .unmatched
+            .extend(unmet.map(|(_, (_, rule))| Path::of(&["link", &rule.id]).into()));
     }
 
     /// Finds what the matches want of one interface; `taken` is empty.
