@@ -289,10 +289,10 @@ cni:
     Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 findings.
     check: 2
     error: /etc/cni/net.d/30-gone.conf: it is a symbolic link to 20-calico.conflist
-     --> pods.yaml:6:19
+     --> pods.yaml:6:30
       |
     6 |   gone: { plugin: ptp, file: /etc/cni/net.d/30-gone.conf, mtu: 1460 }
-      |                   ^^^ cni.gone
+      |                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^ cni.gone
       |
       = help: netkeel follows none: name the file it points to, if that is yours to change
 
