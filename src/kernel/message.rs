@@ -236,8 +236,9 @@ impl<'a> Iterator for Attributes<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         // Less than a header at the end is padding, as in nla_ok (include/net/netlink.h).
-        let length = usize::from(u16_at(self.0, 0)?);
-        let kind = u16_at(self.0, 2)?;
+        let [low, high, kind @ ..] = *self.0.first_chunk::<ATTRIBUTE>()?;
+        let length = usize::from(u16::from_ne_bytes([low, high]));
+        let kind = u16::from_ne_bytes(kind);
         match self.0.get(ATTRIBUTE..length) {
             Some(value) => {
                 self.0 = self.0.get(align(length)..).unwrap_or_default();

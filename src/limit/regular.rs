@@ -6,8 +6,8 @@ use std::time::Duration;
 /// Counters in a row; a power of two, found by 16 bits of the hash.
 const COLUMNS: usize = 1 << 16;
 
-/// Where in a hash the column of each row is found.
-const ROWS: [u32; 4] = [0, 16, 32, 48];
+/// Rows, each with the next 16 bits of the hash.
+const ROWS: [usize; 4] = [0, 1, 2, 3];
 
 /// From this count on a source is regular. Counts are halved every second: ten a second come to
 /// 10 to 20, while a flood of 100,000 a second from as many sources puts 2 or 3 into each counter.
@@ -39,17 +39,17 @@ impl Regular {
     pub(super) fn hear(&mut self, hash: u64, now: Duration) -> bool {
         self.forget(now.as_secs());
         self.used = true;
-        let least = self.cells(hash).map(|cell| *cell).min().unwrap_or(0);
+        let places = ROWS.map(|row| row * COLUMNS + (hash >> (16 * row)) as usize % COLUMNS);
+        let counts = places.map(|place| self.counters.get(place).copied().unwrap_or(u8::MAX));
+        let [a, b, c, d] = counts;
+        let least = a.min(b).min(c.min(d));
         // Only the least counters are right; raising the others would add to the noise.
-        for cell in self.cells(hash).filter(|cell| **cell == least) {
-            *cell = cell.saturating_add(1);
+        for (place, count) in places.into_iter().zip(counts) {
+            if let (true, Some(counter)) = (count == least, self.counters.get_mut(place)) {
+                *counter = count.saturating_add(1);
+            }
         }
         least >= REGULAR
-    }
-
-    fn cells(&mut self, hash: u64) -> impl Iterator<Item = &mut u8> {
-        let rows = self.counters.chunks_exact_mut(COLUMNS).zip(ROWS);
-        rows.filter_map(move |(row, shift)| row.get_mut((hash >> shift) as usize % COLUMNS))
     }
 
     /// Halves all counts once for every second that went by.

@@ -1,21 +1,23 @@
 //! The Internet checksum (RFC 1071): summing, and mending it after one word changed (RFC 1624).
 
 /// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: the sum
-/// does not depend on it.
+/// does not depend on it. Eight bytes are added at once: what is carried out of any number of words
+/// counts as one in each of them.
 pub fn sum(bytes: &[u8]) -> u64 {
-    let mut chunks = bytes.chunks_exact(4);
-    let whole: u64 = chunks
-        .by_ref()
-        .map(|chunk| match chunk.first_chunk::<4>() {
-            Some(word) => u64::from(u32::from_ne_bytes(*word)),
-            None => 0,
-        })
-        .sum();
-    let mut last = [0; 4];
-    for (place, byte) in last.iter_mut().zip(chunks.remainder()) {
-        *place = *byte;
-    }
-    whole + u64::from(u32::from_ne_bytes(last))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u128::from(u64::from_ne_bytes(*word)));
+    let sum: u128 = words.sum();
+    let (halves, rest) = rest.as_chunks::<4>();
+    let halves = halves.iter().map(|half| u64::from(u32::from_ne_bytes(*half)));
+    let last = match *rest {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
+    let (high, low) = ((sum >> 64) as u64, sum as u64);
+    let rest = halves.sum::<u64>() + u64::from(u32::from_ne_bytes(last));
+    high + (low >> 32) + (low & 0xffff_ffff) + rest
 }
 
 /// Folds a sum to 16 bits.

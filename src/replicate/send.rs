@@ -47,6 +47,8 @@ pub(super) struct Sender {
     ipip6: Lane,
     /// IPv6 in IPv6.
     ip6ip6: Lane,
+    /// How many copies a packet of each family comes to.
+    copies: [u32; 2],
     outgoing: Outgoing,
 }
 
@@ -65,6 +67,7 @@ impl Default for Sender {
             ipip: lane(|| system::tunnel_socket(libc::AF_INET, libc::IPPROTO_IPIP)),
             ipip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPIP)),
             ip6ip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPV6)),
+            copies: [0; 2],
             outgoing: Outgoing::default(),
         }
     }
@@ -107,7 +110,19 @@ impl Sender {
                 }
             }
         }
-        for lane in self.lanes() {
+        self.copies = [0; 2];
+        let Sender {
+            frames,
+            ipip,
+            ipip6,
+            ip6ip6,
+            copies,
+            ..
+        } = self;
+        for lane in [frames, ipip, ipip6, ip6ip6] {
+            for (copies, names) in copies.iter_mut().zip(&lane.names) {
+                *copies += names.len() as u32;
+            }
             if lane.socket.is_none() && lane.names.iter().any(|names| !names.is_empty()) {
                 lane.socket = Some((lane.open)()?);
             }
@@ -117,9 +132,8 @@ impl Sender {
 
     /// How many copies a packet of a family comes to.
     pub(super) fn copies(&self, ipv6: bool) -> u32 {
-        let lanes = [&self.frames, &self.ipip, &self.ipip6, &self.ip6ip6];
-        let names = lanes.map(|lane| lane.names.get(usize::from(ipv6)).map_or(0, Vec::len));
-        names.iter().sum::<usize>() as u32
+        let [of_ipv4, of_ipv6] = self.copies;
+        if ipv6 { of_ipv6 } else { of_ipv4 }
     }
 
     /// Sends each piece to each address of its family. `count` is told of every copy whose it was,

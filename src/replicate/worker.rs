@@ -348,8 +348,9 @@ impl Worker {
         let packets = self.logged.len() as u32;
         self.counted.received += u64::from(packets);
         self.pieces.clear();
+        let age = now.saturating_duration_since(self.begin);
         for number in 0..self.logged.len() {
-            self.judge(number, now);
+            self.judge(number, age);
         }
         let (copies, all) = (&mut self.copies, &mut self.all);
         if !self.settings.dry_run {
@@ -369,8 +370,9 @@ impl Worker {
         Ok(true)
     }
 
-    /// Judges one of the packets of a message, and makes a replica of it in its place.
-    fn judge(&mut self, number: usize, now: Instant) {
+    /// Judges one of the packets of a message, which came at an age of this worker, and makes a
+    /// replica of it in its place.
+    fn judge(&mut self, number: usize, age: Duration) {
         let Some(logged) = self.logged.get(number) else {
             return;
         };
@@ -396,7 +398,6 @@ impl Worker {
             if copies == 0 {
                 return Err(Refusal::NoPeer);
             }
-            let age = now.saturating_duration_since(self.begin);
             self.limiter.admit(&found, copies, age).map(|()| found)
         });
         match verdict {
