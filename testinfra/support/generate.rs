@@ -265,7 +265,7 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
 /// A document as JSON, of the kinds that there are.
 pub fn documents() -> impl Strategy<Value = Value> {
     let kinds = (sysctls(), links(), tunnels(), nflog(), cni());
-    (kinds, any::<Option<bool>>()).prop_map(|((sysctl, link, tunnel, nflog, cni), persist)| {
+    (kinds, any::<bool>()).prop_map(|((sysctl, link, tunnel, nflog, cni), persists)| {
         let mut document = Map::new();
         document.insert("version".into(), json!(1));
         for (kind, entries) in [
@@ -279,8 +279,9 @@ pub fn documents() -> impl Strategy<Value = Value> {
                 document.insert(kind.into(), entries.into());
             }
         }
-        if let Some(persist) = persist {
-            document.insert("persist".into(), json!(persist));
+        // That it does is the default on a host, and refused elsewhere.
+        if !persists {
+            document.insert("persist".into(), json!(false));
         }
         Value::Object(document)
     })
