@@ -289,15 +289,16 @@ fn rolled_back(rollback: &Rollback) -> u8 {
     } = rollback;
     output::error(cause);
     let writes = count(undone.len(), "write");
-    match remaining.len() {
-        0 if undone.is_empty() => output::say("nothing had been written: the host is as it was\n"),
-        0 => output::say(&format!(
-            "rolled back: {writes} undone, the host is as it was. These undid it:\n"
-        )),
-        left => output::say(&format!(
-            "NOT rolled back: {writes} undone, {} left. These undid what is undone:\n",
+    output::say(&match remaining.len() {
+        0 if undone.is_empty() => "nothing had been written: the host is as it was\n".to_owned(),
+        0 => format!("rolled back: {writes} undone, the host is as it was\n"),
+        left => format!(
+            "NOT rolled back: {writes} undone, {} left\n",
             count(left, "write")
-        )),
+        ),
+    });
+    if !undone.is_empty() {
+        output::say("These commands undid it:\n");
     }
     for op in undone.iter().take(SHOWN) {
         output::say(&format!("  {op}\n"));

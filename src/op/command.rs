@@ -18,7 +18,7 @@ impl Op {
             Op::WriteFile { path, content, mode } => {
                 let path = path.display().to_string();
                 let path = Quoted(&path);
-                format!("printf %s {} > {path} && chmod {mode:o} {path}", Quoted(content))
+                format!("printf %b {} > {path} && chmod {mode:o} {path}", Escaped(content))
             }
             Op::RemoveFile { path } => format!("rm -f {}", Quoted(&path.display().to_string())),
             Op::SetPluginMtu { path, .. } => {
@@ -141,6 +141,29 @@ fn in_bash(f: &mut fmt::Formatter<'_>, word: &[u8]) -> fmt::Result {
         by_number(f, chunk.invalid())?;
     }
     f.write_str("'")
+}
+
+/// Text of many lines in one, quoted for `printf %b` of any shell (POSIX).
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("'")?;
+        for char in self.0.chars() {
+            match char {
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                '\\' => f.write_str(r"\\")?,
+                '\'' => f.write_str(r"'\''")?,
+                char if is_deceptive(char) => char
+                    .encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .try_for_each(|byte| write!(f, "\\0{byte:03o}"))?,
+                char => write!(f, "{char}")?,
+            }
+        }
+        f.write_str("'")
+    }
 }
 
 /// The name of an interface, quoted like a word.
@@ -393,5 +416,15 @@ mod tests {
         jq '(., (.. | objects | .plugins[]?, .delegates[]?, .delegate) | objects | select(.type == "calico")).mtu = 1460' /etc/cni/net.d/10-calico.conflist
         (umask 077 && sed '/^[[:space:]]*MTU[[:space:]]*=/Id; s/^[[:space:]]*\[Interface\].*/&\nMTU = 1370/I' /etc/wireguard/wg0.conf > /run/wireguard/wg0.conf)
         "#);
+    }
+
+    #[test]
+    fn a_file_is_written_by_any_shell() {
+        let op = Op::WriteFile {
+            path: Path::new("/etc/sysctl.d/90-netkeel.conf").into(),
+            content: "# it's\n\\d\t\u{1b}[2J\n".into(),
+            mode: 0o640,
+        };
+        insta::assert_snapshot!(op.command(), @r"printf %b '# it'\''s\n\\d\t\0033[2J\n' > /etc/sysctl.d/90-netkeel.conf && chmod 640 /etc/sysctl.d/90-netkeel.conf");
     }
 }

@@ -90,13 +90,13 @@ fn what_could_not_be_read_is_not_in_sync() {
     );
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
-    Unknown: 1 thing could not be read; in what could be, of 2 declared facts, nothing differs (this host).
+    Unknown: 1 thing could not be read; nothing else of 2 declared facts differs (this host).
     ---
     # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     ---
     ### netkeel plan
 
-    Unknown: 1 thing could not be read; in what could be, of 2 declared facts, nothing differs (this host).
+    Unknown: 1 thing could not be read; nothing else of 2 declared facts differs (this host).
 
     - **could not be read** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     "#);

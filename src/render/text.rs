@@ -157,7 +157,7 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     let stale = stale(plan);
     if plan.drift.is_empty() && !plan.problems.is_empty() {
         return format!(
-            "Unknown: {}; in what could be, of {}, nothing differs{stale} ({place}){notes}.",
+            "Unknown: {}; nothing else of {} differs{stale} ({place}){notes}.",
             unread(plan),
             count(plan.wanted, "declared fact"),
         );

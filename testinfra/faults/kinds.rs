@@ -166,9 +166,9 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     )
     .unwrap();
     let mut there = there.model.host;
-    let mut stranger = there.links[&"eth0".parse().unwrap()].clone();
-    (stranger.index, stranger.lower, stranger.up) = (900, None, false);
-    stranger.addresses.clear();
+    let mut stranger = there.links[&"ipip60".parse().unwrap()].clone();
+    (stranger.index, stranger.kind, stranger.external) = (900, Some("ipip".into()), false);
+    (stranger.up, stranger.addresses) = (false, Default::default());
     there.links.insert("ipip0".parse().unwrap(), stranger);
     refuse_each(&other, &there, &mut tried);
 

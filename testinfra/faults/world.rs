@@ -166,7 +166,11 @@ impl World {
         // As jq prints it, since jq undoes what netkeel could not.
         fs::create_dir(CNI).unwrap();
         let conf = Path::new(CNI).join("10-ptp.conf");
-        fs::write(&conf, "{\n  \"name\": \"pods\",\n  \"type\": \"ptp\",\n  \"mtu\": 1500\n}\n").unwrap();
+        fs::write(
+            &conf,
+            "{\n  \"name\": \"pods\",\n  \"type\": \"ptp\",\n  \"mtu\": 1500\n}\n",
+        )
+        .unwrap();
         fs::set_permissions(&conf, fs::Permissions::from_mode(0o600)).unwrap();
         chown(&conf, Some(12), Some(34)).unwrap();
         let secret = Path::new(SECRET);
