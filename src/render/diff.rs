@@ -7,14 +7,14 @@ use crate::fact::{Field, Object, Value};
 use crate::plan::{Drift, Plan};
 use crate::source::text::printable;
 
-/// The diff; empty when nothing differs and everything could be read.
+/// The diff; empty when nothing differs and there is no problem.
 pub fn plan(plan: &Plan) -> String {
     let mut out = String::new();
     // What stands before the first file is a comment to whoever reads a diff.
     for problem in &plan.problems {
         let _ = writeln!(
             out,
-            "# could not be read: {}: {}",
+            "# problem: {}: {}",
             printable(&problem.what),
             printable(&problem.why)
         );

@@ -65,7 +65,7 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
     for problem in &plan.problems {
         let _ = writeln!(
             out,
-            "\n- **could not be read** {}: {}",
+            "\n- **problem** {}: {}",
             escaped(&problem.what),
             escaped(&problem.why)
         );

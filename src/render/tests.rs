@@ -90,15 +90,15 @@ fn what_could_not_be_read_is_not_in_sync() {
     );
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
-    Unknown: 1 thing could not be read; nothing else of 2 declared facts differs (this host).
+    Not in sync: 1 problem; beside that nothing differs of 2 declared facts (this host).
     ---
-    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     ---
     ### netkeel plan
 
-    Unknown: 1 thing could not be read; nothing else of 2 declared facts differs (this host).
+    Not in sync: 1 problem; beside that nothing differs of 2 declared facts (this host).
 
-    - **could not be read** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    - **problem** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     "#);
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 2 }\n";
     insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
@@ -108,9 +108,9 @@ fn what_could_not_be_read_is_not_in_sync() {
     Commands
       sysctl -w net.ipv4.tcp_ecn=2
 
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 thing could not be read.
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 problem.
     ---
-    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     --- observed sysctl net.ipv4.tcp_ecn
     +++ desired sysctl net.ipv4.tcp_ecn
     @@ -1 +1 @@
@@ -119,18 +119,18 @@ fn what_could_not_be_read_is_not_in_sync() {
     ---
     ### netkeel plan
 
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 thing could not be read.
+    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 problem.
 
     | object | field | observed | desired | declared at |
     |---|---|---|---|---|
     | sysctl net.ipv4.tcp\_ecn | value | 1 | 2 | a.yaml:2:29 |
 
-    - **could not be read** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    - **problem** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
 
     <details><summary>diff</summary>
 
     `````diff
-    # could not be read: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
+    # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     --- observed sysctl net.ipv4.tcp_ecn
     +++ desired sysctl net.ipv4.tcp_ecn
     @@ -1 +1 @@

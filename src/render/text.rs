@@ -157,8 +157,8 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     let stale = stale(plan);
     if plan.drift.is_empty() && !plan.problems.is_empty() {
         return format!(
-            "Unknown: {}; nothing else of {} differs{stale} ({place}){notes}.",
-            unread(plan),
+            "Not in sync: {}; beside that nothing differs of {}{stale} ({place}){notes}.",
+            problems(plan),
             count(plan.wanted, "declared fact"),
         );
     }
@@ -181,7 +181,7 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     };
     let notes = match plan.problems.len() {
         0 => notes,
-        _ => format!("{notes}; {}", unread(plan)),
+        _ => format!("{notes}; {}", problems(plan)),
     };
     format!(
         "Drift: {}{stale}, on {} ({place}); {}, {undo}{notes}.",
@@ -196,8 +196,8 @@ pub(super) fn unmatched(path: &str) -> String {
     format!("the match of {} meets no interface", printable(path))
 }
 
-fn unread(plan: &Plan) -> String {
-    format!("{} could not be read", count(plan.problems.len(), "thing"))
+fn problems(plan: &Plan) -> String {
+    count(plan.problems.len(), "problem")
 }
 
 /// How many pods are not as declared and not to be written: findings tell which.

@@ -156,7 +156,7 @@ fn unlike(value: &str, found: &Value) -> Option<String> {
     let found = found.to_string();
     let found: Vec<&str> = found.split_ascii_whitespace().collect();
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
-    if found.is_empty() || !found.iter().all(|word| number(&word)) {
+    if found.is_empty() || !found.iter().all(number) {
         return None;
     }
     // Others than these a setting may take that happens to be a number now.
@@ -171,7 +171,7 @@ fn unlike(value: &str, found: &Value) -> Option<String> {
         ));
     }
     let same = found.len() == words.len();
-    let vector = found.len() > 1 && words.iter().all(|word| number(&word));
+    let vector = found.len() > 1 && words.iter().all(number);
     (vector && !same).then(|| {
         format!(
             "has {} values, which are given together, not {}",
