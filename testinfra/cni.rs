@@ -383,13 +383,13 @@ cni:
     insta::assert_snapshot!(shown, @"
     In sync: 0 facts as declared (this host); 1 finding.
     exit 0
-    Unknown: 1 thing could not be read; nothing else of 0 declared facts differs (this host); 1 finding.
+    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
     warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that nobody has filled in
       mend it or take it away: no pod starts until then
 
-    Unknown: 1 thing could not be read; nothing else of 0 declared facts differs (this host); 1 finding.
+    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     error: /etc/cni/net.d/10-calico.conflist: it loads, but netkeel does not edit it: line 1: the key `mtu` is given twice
      --> pods.yaml:4:21
@@ -401,7 +401,7 @@ cni:
 
     1 error in pods.yaml
     exit 1
-    Unknown: 1 thing could not be read; nothing else of 0 declared facts differs (this host).
+    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host).
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is told to take (cni_default_network)
     exit 1
     error: /etc/cni/net.d/10-calico.conflist: its flannel delegates to calico
