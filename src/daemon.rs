@@ -46,6 +46,9 @@ pub trait Source: Send {
 
     /// The files and directories that it is read from.
     fn paths(&self) -> Vec<PathBuf>;
+
+    /// What tells what would be read from what was read before.
+    fn digest(&mut self) -> u64;
 }
 
 /// How the service runs.

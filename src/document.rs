@@ -374,27 +374,23 @@ impl Document {
         let Some(limit) = self.limits.max_matches else {
             return;
         };
-        let mut found: BTreeMap<&str, (Span, BTreeSet<LinkName>)> = BTreeMap::new();
+        let mut found: BTreeMap<&str, (Span, BTreeSet<&Fact>)> = BTreeMap::new();
         for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.named) {
             let rule = want.path.rsplit_once('.').map_or(&*want.path, |(rule, _)| rule);
-            found
-                .entry(rule)
-                .or_insert_with(|| (want.span, BTreeSet::new()))
-                .1
-                .extend(fact.link_name());
+            let (_, facts) = found.entry(rule).or_insert_with(|| (want.span, BTreeSet::new()));
+            facts.insert(fact);
         }
-        let over: Vec<(Span, String, usize)> = found
-            .into_iter()
-            .filter(|(_, (_, links))| links.len() > limit)
-            .map(|(rule, (span, links))| (span, rule.to_owned(), links.len()))
-            .collect();
-        for (span, rule, number) in over {
+        for (rule, (span, facts)) in found {
+            let links: BTreeSet<LinkName> = facts.iter().filter_map(|fact| fact.link_name()).collect();
+            let number = links.len();
+            if number <= limit {
+                continue;
+            }
             let message =
                 format!("the match finds {number} interfaces and limits.max_matches allows {limit}");
-            wants
-                .diagnostics
-                .add(span, rule, message)
-                .hint("narrow the match, or raise the limit");
+            let diagnostic = wants.diagnostics.add(span, rule, message);
+            diagnostic.hint("narrow the match, or raise the limit");
+            diagnostic.facts.extend(facts.into_iter().cloned());
         }
     }
 

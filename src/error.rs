@@ -1,8 +1,10 @@
 //! What can go wrong and how it is told: an error has a kind, a message and hints; a diagnostic
 //! has also a place in a document.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::fact::Fact;
 use crate::source::Span;
 
 /// What kind of thing went wrong; exit codes and retries are decided by it.
@@ -80,6 +82,9 @@ pub struct Diagnostic {
     pub other: Option<(Span, String)>,
     /// What would be right.
     pub hints: Vec<String>,
+    /// The facts that cannot be as they are wanted for it: all else can be done without them. None
+    /// when the document as a whole is wrong.
+    pub facts: BTreeSet<Fact>,
 }
 
 /// How many diagnostics are kept; whoever gets more has one cause in many places.
@@ -112,6 +117,7 @@ impl Diagnostics {
             message: message.into(),
             other: None,
             hints: Vec::new(),
+            facts: BTreeSet::new(),
         };
         if self.list.len() < MAX_KEPT {
             self.list.push(diagnostic);
@@ -123,6 +129,14 @@ impl Diagnostics {
             self.dropped = diagnostic;
         }
         &mut self.dropped
+    }
+
+    /// Adds what is wrong in a place where it may be wrong for many facts: the first tells it.
+    pub fn add_once(&mut self, span: Span, path: &str, message: impl Into<String>) -> &mut Diagnostic {
+        match self.list.iter().position(|told| told.span == Some(span)) {
+            Some(place) => self.list.get_mut(place).unwrap_or(&mut self.dropped),
+            None => self.add(span, path, message),
+        }
     }
 
     /// Nothing is wrong.
@@ -152,6 +166,12 @@ impl Diagnostic {
     /// Adds what would be right.
     pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Says which fact cannot be as it is wanted; it may be one of many.
+    pub fn concerns(&mut self, fact: &Fact) -> &mut Self {
+        self.facts.insert(fact.clone());
         self
     }
 

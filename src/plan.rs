@@ -185,17 +185,24 @@ fn plan_with(
     host: &Snapshot,
     holdings: &Holdings<'_>,
 ) -> Result<Plan, Box<Diagnostics>> {
-    plan_wants(document, host, holdings, document.wants(host), true)
+    plan_wants(
+        document,
+        host,
+        holdings,
+        document.wants(host),
+        Some(&BTreeSet::new()),
+    )
 }
 
 /// Plans for what a document wants of a host, or for a part of it. Of a part it cannot be told what
-/// is no longer declared.
+/// is no longer declared; of the whole it can, when it is said which facts are declared beside those
+/// that are wanted here.
 fn plan_wants(
     document: &Document,
     host: &Snapshot,
     holdings: &Holdings<'_>,
     mut wants: Wants,
-    whole: bool,
+    apart: Option<&BTreeSet<Fact>>,
 ) -> Result<Plan, Box<Diagnostics>> {
     holdings::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
@@ -209,10 +216,15 @@ fn plan_wants(
     let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     lint::replication::document(document.replicate.as_ref(), host, &mut findings);
+    let whole = apart.is_some();
     let prunes = whole && (holdings.prune || document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())
         .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
-    let keeps = |claim: &&Claim| holdings::is_kept_elsewhere(claim, host);
+    let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
+    let keeps = |claim: &&Claim| {
+        let declared = is_apart(&claim.fact) || claim.beside.as_deref().is_some_and(is_apart);
+        declared || holdings::is_kept_elsewhere(claim, host)
+    };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
     let (given_back, others): (Vec<&Claim>, Vec<&Claim>) =
         undeclared.partition(|claim| prunes || holdings::does_harm(claim, host, &wants.left_alone));
@@ -336,7 +348,8 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
     for (fact, error) in &planner.refused {
         if let Some(want) = wants.get(fact) {
             let message = error.message.as_str();
-            diagnostics.add(want.span, &*want.path, message).hints = error.hints.clone();
+            let diagnostic = diagnostics.add(want.span, &*want.path, message);
+            diagnostic.concerns(fact).hints = error.hints.clone();
         }
     }
     if !diagnostics.is_empty() {
@@ -354,7 +367,7 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
                 fact.show(Some(&want.value)),
                 fact.show(is.value().as_ref())
             );
-            diagnostics.add(want.span, &*want.path, message);
+            diagnostics.add(want.span, &*want.path, message).concerns(fact);
         }
     }
     diagnostics

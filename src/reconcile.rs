@@ -14,6 +14,7 @@ mod lull;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use alone::{Alone, Report, Why};
@@ -48,6 +49,11 @@ const FAILED_LONGEST: Duration = Duration::from_secs(300);
 /// later than the second.
 const SETTLED: Duration = Duration::from_millis(250);
 const SETTLED_LONGEST: Duration = Duration::from_secs(2);
+
+/// Rules of others are looked at when none has changed for so long, and no later than the second:
+/// kube-proxy changes some all the time, and mostly they concern nothing that netkeel keeps.
+const RULES: Duration = Duration::from_secs(5);
+const RULES_LONGEST: Duration = Duration::from_secs(30);
 
 /// An interface whose facts are left alone is looked at no more often than this.
 const CALM: Duration = Duration::from_secs(1);
@@ -94,11 +100,22 @@ pub enum Outcome {
     /// It was looked at, and nothing was to be written.
     Looked,
     /// It failed at these facts.
-    Blamed(Vec<(Fact, Option<u32>)>, String),
+    Blamed(Vec<Blamed>),
     /// It failed, and at what is not told.
     Failed,
     /// It could not be begun, which has nothing to do with the facts.
     Blocked,
+}
+
+/// A fact that a pass failed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blamed {
+    /// The fact.
+    pub fact: Fact,
+    /// The index of its interface.
+    pub index: Option<u32>,
+    /// Why.
+    pub why: Arc<str>,
 }
 
 /// What to do.
@@ -134,8 +151,8 @@ pub struct Reconciler {
     later: BTreeMap<u32, Now>,
     /// Parts of a pass that failed, to be tried one by one.
     suspects: VecDeque<Extent>,
-    /// Stacks that failed alone: how often, and when they are tried again.
-    failing: BTreeMap<BTreeSet<u32>, (u32, Now)>,
+    /// The whole, the rest and single stacks that failed: how often, and when they are tried again.
+    failing: BTreeMap<Extent, (u32, Now)>,
     alone: LeftAlone,
     passes: Gate,
     full: Gate,
@@ -145,6 +162,8 @@ pub struct Reconciler {
     storm: Lull,
     /// Veths into pods that were looked at without their other ends.
     unsettled: Lull,
+    /// Rules of others that changed.
+    rules: Lull,
     /// Files of the document that were touched.
     touched: Lull,
     load: bool,
@@ -173,6 +192,7 @@ impl Reconciler {
             next_full: Now::ZERO,
             storm: turn::storm(),
             unsettled: Lull::new(SETTLED, SETTLED_LONGEST),
+            rules: Lull::new(RULES, RULES_LONGEST),
             touched: Lull::new(QUIET, QUIET_LONGEST),
             load: false,
             paused: None,
@@ -196,6 +216,7 @@ impl Reconciler {
                 let gone = self.known.forget(index);
                 self.links.remove(&index);
                 self.later.remove(&index);
+                self.went(index, now);
                 let made = gone.is_some_and(|name| self.interest.made.contains(&name));
                 self.all |= made || self.interest.whole;
                 for other in stack.into_iter().filter(|other| *other != index) {
@@ -217,8 +238,30 @@ impl Reconciler {
                     self.changed(index, false, now);
                 }
             }
+            Heard::Rules { own: true } => self.rest = true,
+            Heard::Rules { own: false } => self.rules.came(now),
             Heard::DefaultRoute | Heard::Lost => self.all = true,
         }
+    }
+
+    /// What failed with an interface that went may hold without it.
+    fn went(&mut self, index: u32, now: Now) {
+        self.alone.went(index);
+        let before = self.failing.len();
+        self.failing.retain(|failed, _| !is_of(failed, &[index].into()));
+        if self.failing.len() < before
+            && let Some((_, due)) = self.failing.get_mut(&Extent::All)
+        {
+            *due = now;
+        }
+    }
+
+    /// What failed, and when it is tried again: the whole when its parts hold.
+    fn tried_again(&self) -> impl Iterator<Item = (&Extent, Now)> {
+        let parts = self.failing.keys().any(|extent| *extent != Extent::All) || !self.suspects.is_empty();
+        let waits = move |extent: &Extent| parts && *extent == Extent::All;
+        let failing = self.failing.iter().filter(move |(extent, _)| !waits(extent));
+        failing.map(|(extent, (_, due))| (extent, *due))
     }
 
     fn changed(&mut self, index: u32, tunnel: bool, now: Now) {
@@ -258,6 +301,9 @@ impl Reconciler {
     }
 
     fn looking(&mut self, extent: &Extent) {
+        if !matches!(extent, Extent::Links(_)) {
+            self.rules.over();
+        }
         match extent {
             Extent::All => {
                 self.unsettled.over();
@@ -290,9 +336,9 @@ impl Reconciler {
             }
             Outcome::Looked => self.held(&extent),
             // It was said to leave them alone, and failed at them: they are not what is wrong.
-            Outcome::Blamed(facts, _) if self.alone.has_all(&facts, now) => self.narrow(extent, now),
-            Outcome::Blamed(facts, why) => {
-                self.alone.refused(facts, &why, now);
+            Outcome::Blamed(blamed) if self.alone.has_all(&blamed, now) => self.narrow(extent, now),
+            Outcome::Blamed(blamed) => {
+                self.alone.refused(blamed, now);
                 // The others are wanted all the same.
                 self.again(&extent);
             }
@@ -316,28 +362,24 @@ impl Reconciler {
     fn held(&mut self, extent: &Extent) {
         match extent {
             Extent::All => self.failing.clear(),
-            Extent::Rest => {}
-            Extent::Links(links) => self.failing.retain(|stack, _| stack.is_disjoint(links)),
+            Extent::Rest => drop(self.failing.remove(extent)),
+            Extent::Links(links) => self.failing.retain(|failed, _| !is_of(failed, links)),
         }
     }
 
-    /// Tries the parts of what failed, down to a single stack, which then waits.
+    /// Tries the parts of what failed, down to a single stack. That waits then, as the rest does, and
+    /// the whole, which may fail where its parts do not.
     fn narrow(&mut self, extent: Extent, now: Now) {
         let stacks = match &extent {
             Extent::All => {
                 self.suspects.push_back(Extent::Rest);
                 self.known.stacks(self.known.indices())
             }
-            // The slow look tries it again.
-            Extent::Rest => return,
+            Extent::Rest => Vec::new(),
             Extent::Links(links) => self.known.stacks(links.iter().copied()),
         };
         match (&extent, stacks.as_slice()) {
-            (Extent::Links(_), [alone]) => {
-                let (times, _) = self.failing.get(alone).copied().unwrap_or_default();
-                let due = now + growing(FAILED, times, FAILED_LONGEST);
-                self.failing.insert(alone.clone(), (times + 1, due));
-            }
+            (Extent::Links(_), [alone]) => self.wait(Extent::Links(alone.clone()), now),
             _ => {
                 let (first, second) = stacks.split_at(stacks.len() / 2);
                 for half in [first, second] {
@@ -348,6 +390,16 @@ impl Reconciler {
                 }
             }
         }
+        if !matches!(extent, Extent::Links(_)) {
+            self.wait(extent, now);
+        }
+    }
+
+    /// Tries a part again after a pause, which doubles each time.
+    fn wait(&mut self, extent: Extent, now: Now) {
+        let (times, _) = self.failing.get(&extent).copied().unwrap_or_default();
+        let due = now + growing(FAILED, times, FAILED_LONGEST);
+        self.failing.insert(extent, (times + 1, due));
     }
 
     /// What to do now; none when there is nothing, or not yet.
@@ -390,6 +442,10 @@ impl Reconciler {
             self.unsettled.over();
             self.all = true;
         }
+        if self.rules.is_due(now) {
+            self.rules.over();
+            self.rest = true;
+        }
         let due = self
             .later
             .iter()
@@ -397,10 +453,12 @@ impl Reconciler {
             .map(|(index, _)| *index);
         self.links.extend(due);
         self.later.retain(|_, due| *due > now);
-        for (stack, (_, due)) in &mut self.failing {
-            if *due <= now {
-                self.links.extend(stack);
-                // Until the pass over it has ended.
+        let due = self.tried_again().filter(|(_, due)| *due <= now);
+        let due: Vec<Extent> = due.map(|(extent, _)| extent.clone()).collect();
+        for extent in due {
+            self.again(&extent);
+            // Until the pass over it has ended.
+            if let Some((_, due)) = self.failing.get_mut(&extent) {
                 *due = now + FAILED_LONGEST;
             }
         }
@@ -426,6 +484,11 @@ impl Reconciler {
     pub fn paused(&self) -> Option<Now> {
         self.paused
     }
+}
+
+/// A part is a stack that one of these interfaces belongs to.
+fn is_of(part: &Extent, links: &BTreeSet<u32>) -> bool {
+    matches!(part, Extent::Links(stack) if !stack.is_disjoint(links))
 }
 
 #[cfg(test)]

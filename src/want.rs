@@ -71,15 +71,18 @@ impl Wants {
                 let label = format!("`{}` wants {}", first.path, fact.show(Some(&first.value)));
                 let first_span = first.span;
                 // A pair of lines can conflict on a thousand interfaces; the first tells it.
-                let told = self.diagnostics.list.iter().any(|d| {
+                let told = self.diagnostics.list.iter_mut().find(|d| {
                     d.span == Some(want.span) && d.other.as_ref().is_some_and(|(span, _)| *span == first_span)
                 });
-                if !told {
-                    self.diagnostics
+                let diagnostic = match told {
+                    Some(told) => told,
+                    None => self
+                        .diagnostics
                         .add(want.span, &*want.path, message)
                         .other(first_span, label)
-                        .hint("keep one of the two");
-                }
+                        .hint("keep one of the two"),
+                };
+                diagnostic.concerns(fact);
             }
             Entry::Vacant(entry) => {
                 entry.insert(want);

@@ -106,6 +106,42 @@ fn a_document_is_read_again_when_it_changes_or_when_told() {
 }
 
 #[test]
+fn a_document_counts_by_whatever_way_it_is_replaced() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let service = Daemon::start(&namespace, PODS, &["--interval", "1s"]);
+    let becomes = |mtu: &str| {
+        until("it is right", || {
+            facts(&namespace, "cali1") == format!("{mtu}\n1\n")
+        })
+    };
+    becomes("1460");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("target.yaml");
+    fs::write(&target, PODS.replace("1460", "1440")).unwrap();
+    let link = service.document.with_extension("new");
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    fs::rename(&link, &service.document).unwrap();
+    becomes("1440");
+    fs::write(&target, PODS.replace("1460", "1420")).unwrap();
+    becomes("1420");
+    // By another name of the same file, which no watch tells.
+    let other = elsewhere.path().join("beside").join("other.yaml");
+    fs::create_dir(other.parent().unwrap()).unwrap();
+    fs::hard_link(&target, &other).unwrap();
+    fs::write(&other, PODS.replace("1460", "1400")).unwrap();
+    becomes("1400");
+    // Nor is a bad one the last that is looked at.
+    fs::write(&other, "potato").unwrap();
+    until("it is not taken", || {
+        status(&namespace)["document"]["rejected"].is_string()
+    });
+    fs::write(&other, PODS.replace("1460", "1380")).unwrap();
+    becomes("1380");
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
 fn with_a_bad_document_it_begins_with_the_last_good_one_or_not_at_all() {
     let namespace = Namespace::new();
     let bad = PODS.replace("1460", "potato");
@@ -231,4 +267,73 @@ fn rules_that_log_are_kept_while_it_runs_and_go_when_it_stops() {
     let (status, said) = daemon::netkeel(&["release", "--netns", &namespace.name]);
     assert_eq!(status, 0, "{said}");
     assert_eq!(listed(), "");
+}
+
+/// Whoever restarts nftables flushes what is netkeel's too, and the kernel tells of it.
+#[test]
+fn rules_that_are_flushed_are_made_again_at_once_and_its_own_writes_wake_nobody() {
+    const LOGGING: &str = "version: 1\nnflog: { first: { interfaces: [eth0] } }\n";
+    let namespace = Namespace::new();
+    let listed = || namespace.sh("nft -s list ruleset");
+    let mut service = Daemon::start(&namespace, LOGGING, &[]);
+    service.wait_for("event=whole");
+    until("the rules are there", || listed().contains("group 33"));
+    let before = listed();
+    for _ in 0..2 {
+        namespace.sh("nft flush ruleset");
+        until("the rules are made again", || listed() == before);
+    }
+    let passes = || status(&namespace)["counters"]["passes"].as_u64();
+    std::thread::sleep(Duration::from_millis(300));
+    let quiet = passes();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(passes(), quiet);
+    // Those of others are none of its business at once.
+    namespace.sh("nft add table inet other; nft add chain inet other one");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(passes(), quiet);
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
+fn what_cannot_be_planned_is_left_alone_and_the_others_are_kept() {
+    const HALF: &str =
+        "version: 1\npersist: false\nsysctl: { net.ipv4.no_such_key: 1, net.ipv4.tcp_mtu_probing: 2 }\n";
+    let namespace = Namespace::new();
+    let probing = || namespace.sh("cat /proc/sys/net/ipv4/tcp_mtu_probing");
+    for (mode, found) in [("observe", "0\n"), ("enforce", "2\n")] {
+        let mut service = Daemon::start(&namespace, HALF, &["--mode", mode]);
+        service.wait_for("event=whole");
+        let status = status(&namespace);
+        assert_eq!(probing(), found);
+        assert_eq!(status["failure"], serde_json::Value::Null, "{status}");
+        let alone = &status["left_alone"][0];
+        assert_eq!(alone["why"], "refused", "{status}");
+        let reason = alone["reason"].as_str().unwrap();
+        assert!(reason.contains("this kernel has no sysctl"), "{reason}");
+        assert_eq!(
+            status["drift"].as_array().map(Vec::len),
+            Some(usize::from(mode == "observe"))
+        );
+        assert_eq!(service.stop().0, 0);
+    }
+    // By hand it is all or nothing.
+    let place = tempfile::tempdir().unwrap();
+    let document = place.path().join("half.yaml");
+    fs::write(&document, HALF.replace("probing: 2", "probing: 1")).unwrap();
+    let (code, said) = daemon::netkeel(&[
+        "apply",
+        "-f",
+        document.to_str().unwrap(),
+        "--netns",
+        &namespace.name,
+    ]);
+    assert_eq!((code, probing().as_str()), (1, "2\n"), "{said}");
+}
+
+/// What the service says of itself.
+fn status(namespace: &Namespace) -> serde_json::Value {
+    let (code, text) = daemon::netkeel(&["status", "--output", "json", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{text}");
+    serde_json::from_str(&text).unwrap()
 }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::Origin;
 use super::load::{io_error, read_file};
-use super::output;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::selector::Glob;
 use crate::source::hiera::facts::{self, Facts};
 use crate::source::hiera::hierarchy::{Place, places};
-use crate::source::{Node, Sources};
+use crate::source::{Node, Sources, report};
 
 /// The facts that are given, one by one over those of a file.
 pub fn facts(origin: &Origin) -> Result<Facts, Error> {
@@ -63,8 +62,10 @@ fn read_as<T>(
     match made {
         Some(made) if diagnostics.is_empty() => Ok(made),
         _ => {
-            output::diagnostics(&diagnostics, &sources);
-            Err(Error::new(ErrorKind::Input, otherwise).context(name))
+            // The service reads it again and again, and tells what is wrong by itself.
+            let why = report::render(&diagnostics, &sources, false);
+            let message = format!("{name}: {otherwise}\n{}", why.trim_end());
+            Err(Error::new(ErrorKind::Input, message))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From the `-f` options to one document.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,18 @@ pub fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, Str
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(report::render(&wrong.0, &wrong.1, false)),
     }
+}
+
+/// What tells the files, or why they cannot be read, from what they were before.
+pub fn digest(documents: &Documents) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let facts = hierarchy::facts(&documents.origin);
+    let read = facts.and_then(|facts| Ok((read_files(documents, &facts)?, facts)));
+    match read {
+        Ok((texts, facts)) => (texts, format!("{facts:?}")).hash(&mut hasher),
+        Err(error) => error.message.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// What was parsed, or nothing when something is wrong, which is told.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_duration};
-use super::load::load_quietly;
+use super::load::{digest, load_quietly};
 use super::{exit, recover};
 use crate::daemon::{self, Options, Source};
 use crate::document::Document;
@@ -19,7 +19,8 @@ use crate::store::Store;
 /// at everything from time to time.
 ///
 /// SIGHUP reads the document again, and so does a change of its files; when the new one is bad, the
-/// old one stays in force. SIGTERM ends the service and leaves the host as it is.
+/// old one stays in force. SIGTERM ends the service; it leaves the host as it is, but for the rules of
+/// `nflog` that say `remove_on_stop`, as they do by default.
 ///
 /// Exit status: 0; 1 when it could not begin.
 #[derive(Debug, Args)]
@@ -70,6 +71,10 @@ impl Source for Files {
 
     fn paths(&self) -> Vec<PathBuf> {
         self.documents.files.clone()
+    }
+
+    fn digest(&mut self) -> u64 {
+        digest(&self.documents)
     }
 }
 

@@ -27,6 +27,12 @@ struct Watched {
     all: BTreeSet<Role>,
 }
 
+impl Watched {
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.all.is_empty()
+    }
+}
+
 /// The watches.
 pub struct Files {
     inotify: Inotify,
@@ -55,21 +61,60 @@ impl Files {
     /// Watches a file, or everything in a directory; whether nothing there was watched before. What
     /// is not there cannot be watched, and the slow look finds it.
     pub fn watch(&mut self, path: &Path, role: Role) -> bool {
-        let directory = path.is_dir();
-        let (parent, name) = match (directory, path.parent(), path.file_name()) {
-            (true, ..) => (path, None),
-            (false, Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent, Some(name)),
-            (false, _, Some(name)) => (Path::new("."), Some(name)),
-            _ => return false,
-        };
-        let is_new = !self.by_path.contains_key(parent);
-        let Some(watched) = self.directory(parent) else {
+        if !path.is_dir() {
+            return self.watch_name(path, role);
+        }
+        let Some(watched) = self.directory(path) else {
             return false;
         };
-        match name {
-            Some(name) => drop(watched.names.entry(name.to_owned()).or_default().insert(role)),
-            None => drop(watched.all.insert(role)),
+        let is_new = watched.is_empty();
+        watched.all.insert(role);
+        is_new
+    }
+
+    /// Watches what the document is read from, anew: whatever was there before. A name in its
+    /// directory is watched too, and where a link leads, since either may be replaced.
+    pub fn watch_document(&mut self, paths: &[PathBuf]) {
+        const ROLE: Role = Role::Document;
+        // The same path may be another directory by now. To watch one twice is to watch it once.
+        self.by_path.clear();
+        for watched in self.directories.values_mut() {
+            watched.all.remove(&ROLE);
+            watched.names.retain(|_, roles| {
+                roles.remove(&ROLE);
+                !roles.is_empty()
+            });
         }
+        for path in paths {
+            let target = path.canonicalize().unwrap_or_else(|_| path.clone());
+            for path in [path, &target] {
+                self.watch_name(path, ROLE);
+                if path.is_dir() {
+                    self.watch(path, ROLE);
+                }
+            }
+        }
+        let inotify = &self.inotify;
+        self.directories.retain(|descriptor, watched| {
+            let wanted = !watched.is_empty();
+            if !wanted {
+                // It may be gone already.
+                let _ = inotify.rm_watch(*descriptor);
+            }
+            wanted
+        });
+    }
+
+    fn watch_name(&mut self, path: &Path, role: Role) -> bool {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let Some(name) = path.file_name() else {
+            return false;
+        };
+        let Some(watched) = self.directory(parent.unwrap_or(Path::new("."))) else {
+            return false;
+        };
+        let is_new = watched.is_empty();
+        watched.names.entry(name.to_owned()).or_default().insert(role);
         is_new
     }
 
@@ -83,6 +128,8 @@ impl Files {
                     | AddWatchFlags::IN_DELETE
                     | AddWatchFlags::IN_CREATE
                     | AddWatchFlags::IN_ATTRIB
+                    | AddWatchFlags::IN_MOVE_SELF
+                    | AddWatchFlags::IN_DELETE_SELF
                     | AddWatchFlags::IN_ONLYDIR;
                 let descriptor = self.inotify.add_watch(path, flags).ok()?;
                 self.by_path.insert(path.to_owned(), descriptor);
@@ -116,21 +163,36 @@ impl Files {
         name: Option<OsString>,
         changed: &mut BTreeSet<Role>,
     ) {
-        if mask.intersects(AddWatchFlags::IN_Q_OVERFLOW | AddWatchFlags::IN_IGNORED) {
+        if mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
             changed.extend([Role::Owned, Role::Document]);
-            // It may be there again under the same name: the next reload watches it.
-            self.directories.remove(&descriptor);
-            self.by_path.retain(|_, other| *other != descriptor);
             return;
         }
-        let (Some(watched), Some(name)) = (self.directories.get(&descriptor), name) else {
+        let Some(watched) = self.directories.get(&descriptor) else {
             return;
         };
-        changed.extend(watched.names.get(&name).into_iter().flatten());
-        // Editors and configuration managers write beside, and rename; Kubernetes replaces the link
-        // `..data`, which the files of a ConfigMap are reached by.
-        if name == "..data" || !name.as_encoded_bytes().starts_with(b".") {
-            changed.extend(&watched.all);
+        // Kubernetes replaces the link `..data`, which the files of a ConfigMap are reached by. Of a
+        // directory that moved or went all is another.
+        let all = name.as_ref().is_none_or(|name| name == "..data");
+        match name {
+            Some(name) if !all => {
+                changed.extend(watched.names.get(&name).into_iter().flatten());
+                // Editors and configuration managers write beside, and rename.
+                if !name.as_encoded_bytes().starts_with(b".") {
+                    changed.extend(&watched.all);
+                }
+            }
+            _ => {
+                changed.extend(&watched.all);
+                changed.extend(watched.names.values().flatten());
+            }
+        }
+        // It may be there again under the same name: the next look watches it.
+        let gone = AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_MOVE_SELF;
+        if mask.intersects(gone) {
+            self.by_path.retain(|_, other| *other != descriptor);
+        }
+        if mask.contains(AddWatchFlags::IN_IGNORED) {
+            self.directories.remove(&descriptor);
         }
     }
 }
@@ -167,5 +229,54 @@ mod tests {
         assert_eq!(files.take(), [Role::Document].into());
         fs::remove_dir_all(path("documents")).unwrap();
         assert!(files.take().contains(&Role::Document));
+    }
+
+    #[test]
+    fn a_document_is_watched_whatever_it_is_replaced_by() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let mut files = Files::new().unwrap();
+        let mut told = |paths: &[&str], change: &dyn Fn()| {
+            let paths: Vec<PathBuf> = paths.iter().map(|name| path(name)).collect();
+            files.watch_document(&paths);
+            files.take();
+            change();
+            files.take() == [Role::Document].into()
+        };
+        let make = |name: &str| {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("a.yaml"), name).unwrap();
+        };
+        let link = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, path("new")).unwrap();
+            fs::rename(path("new"), path(name)).unwrap();
+        };
+        // A mounted ConfigMap.
+        make("cm");
+        make("cm/..1");
+        make("cm/..2");
+        fs::remove_file(path("cm/a.yaml")).unwrap();
+        link("cm/..data", "..1");
+        link("cm/a.yaml", "..data/a.yaml");
+        assert!(told(&["cm/a.yaml"], &|| link("cm/..data", "..2")));
+        // A directory that another takes the place of, that is made again, or that is a link.
+        make("here");
+        make("there");
+        let swap = || {
+            fs::rename(path("here"), path("old")).unwrap();
+            fs::rename(path("there"), path("here")).unwrap();
+        };
+        assert!(told(&["here"], &swap));
+        assert!(told(&["here"], &|| fs::remove_dir_all(path("here")).unwrap()));
+        assert!(told(&["here"], &|| make("here")));
+        make("s1");
+        make("s2");
+        link("cur", "s1");
+        assert!(told(&["cur"], &|| link("cur", "s2")));
+        assert!(told(&["cur"], &|| fs::write(path("s2/b.yaml"), "x").unwrap()));
+        assert!(!told(&["cur"], &|| fs::write(path("s1/b.yaml"), "x").unwrap()));
+        // The file that a link leads to.
+        link("one.yaml", "s1/a.yaml");
+        assert!(told(&["one.yaml"], &|| fs::write(path("s1/a.yaml"), "x").unwrap()));
     }
 }

@@ -1,19 +1,18 @@
 //! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::guard::Guard;
 use super::hearing::Hearing;
 use crate::apply::{Failure, Rollback, Session, Unwatched, apply};
 use crate::document::Document;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Diagnostic, Diagnostics, Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
-use crate::reconcile::Outcome;
+use crate::reconcile::{Blamed, Outcome};
 use crate::snapshot::Links;
 use crate::store::{HeldLedger, Recorder, Store};
 
@@ -121,7 +120,10 @@ impl Keeper<'_> {
                 failure: None,
                 rollback: None,
             },
-            Err(diagnostics) => Passed::failed(Outcome::Looked, first(&diagnostics)),
+            Err(diagnostics) => {
+                let links = seen(goal).links;
+                Passed::failed(at_fault(&diagnostics, &links), first(&diagnostics))
+            }
         }
     }
 
@@ -167,19 +169,17 @@ impl Keeper<'_> {
         drop(lock);
         let seen = seen(goal);
         let indices = seen.links.clone();
-        let indexed = |facts: Vec<Fact>| -> Vec<(Fact, Option<u32>)> {
-            let index = |fact: &Fact| fact.link_name().and_then(|name| indices.get(&name).copied());
-            facts
-                .into_iter()
-                .map(|fact| (index(&fact), fact))
-                .map(|(index, fact)| (fact, index))
-                .collect()
+        let blamed = |facts: Vec<Fact>, why: &str| {
+            let why: Arc<str> = why.into();
+            let facts = facts.into_iter().map(|fact| blame(fact, &indices, &why));
+            Outcome::Blamed(facts.collect())
         };
         match outcome {
             Ok(applied) => {
                 let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
+                let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
                 Passed {
-                    outcome: Outcome::Kept(indexed(facts.into_iter().collect())),
+                    outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
                     seen: Some(seen),
                     writes: applied.done,
                     plan: Some(applied.plan),
@@ -187,7 +187,9 @@ impl Keeper<'_> {
                     rollback: None,
                 }
             }
-            Err(Failure::Invalid(diagnostics)) => Passed::failed(Outcome::Failed, first(&diagnostics)),
+            Err(Failure::Invalid(diagnostics)) => {
+                Passed::failed(at_fault(&diagnostics, &indices), first(&diagnostics))
+            }
             Err(Failure::Unread(problems)) => {
                 let what: Vec<String> = problems
                     .iter()
@@ -200,14 +202,14 @@ impl Keeper<'_> {
                 let facts = plan.lossy().map(|step| step.fact.clone()).collect();
                 Passed {
                     seen: Some(seen),
-                    ..Passed::failed(Outcome::Blamed(indexed(facts), why.into()), why)
+                    ..Passed::failed(blamed(facts, why), why)
                 }
             }
             Err(Failure::NotBegun(error)) => {
                 let refused = std::mem::take(&mut self.guard.refused);
                 let outcome = match refused.is_empty() {
                     true => Outcome::Blocked,
-                    false => Outcome::Blamed(indexed(refused), error.message.clone()),
+                    false => blamed(refused, &error.message),
                 };
                 Passed {
                     seen: Some(seen),
@@ -218,7 +220,7 @@ impl Keeper<'_> {
                 let why = rollback.cause.message.clone();
                 let outcome = match rollback.blamed.is_empty() {
                     true => Outcome::Failed,
-                    false => Outcome::Blamed(indexed(rollback.blamed.clone()), why.clone()),
+                    false => blamed(rollback.blamed.clone(), &why),
                 };
                 Passed {
                     seen: Some(seen),
@@ -320,7 +322,34 @@ fn seen(goal: Kept<'_>) -> Seen {
     goal.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn first(diagnostics: &crate::error::Diagnostics) -> String {
+fn index_of(fact: &Fact, indices: &BTreeMap<LinkName, u32>) -> Option<u32> {
+    fact.link_name().and_then(|name| indices.get(&name).copied())
+}
+
+fn blame(fact: Fact, indices: &BTreeMap<LinkName, u32>, why: &Arc<str>) -> Blamed {
+    Blamed {
+        index: index_of(&fact, indices),
+        why: why.clone(),
+        fact,
+    }
+}
+
+/// The facts that cannot be planned for, each with the reason. Where something else is wrong, nobody
+/// knows which.
+fn at_fault(diagnostics: &Diagnostics, indices: &BTreeMap<LinkName, u32>) -> Outcome {
+    let list = &diagnostics.list;
+    if list.is_empty() || list.iter().any(|one| one.facts.is_empty()) {
+        return Outcome::Failed;
+    }
+    let of_one = |one: &Diagnostic| {
+        let why: Arc<str> = format!("{}: {}", one.path, one.message).into();
+        let facts = one.facts.iter().cloned();
+        facts.map(|fact| blame(fact, indices, &why)).collect::<Vec<_>>()
+    };
+    Outcome::Blamed(list.iter().flat_map(of_one).collect())
+}
+
+fn first(diagnostics: &Diagnostics) -> String {
     let messages: BTreeMap<_, _> = diagnostics
         .list
         .iter()

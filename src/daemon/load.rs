@@ -1,7 +1,7 @@
 //! The document and the pause of a service: read when it begins, when they change, and when it is
 //! told to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::files::Role;
 use super::interest;
@@ -20,6 +20,8 @@ impl Service<'_> {
     /// Reads the document again; a bad one leaves the old one in force.
     pub(super) fn load(&mut self) {
         self.notify.reloading();
+        // Before it is read: what changes meanwhile is seen later.
+        self.digest = (self.source.digest(), Instant::now());
         let read = accepted(self.source.read(), &self.keeper.store);
         self.picture().counters.loads += 1;
         match read {
@@ -39,10 +41,31 @@ impl Service<'_> {
             Err(why) => {
                 self.picture().counters.load_failures += 1;
                 self.rejected(&why);
+                self.files.watch_document(&self.source.paths());
             }
         }
         self.look_for_pause();
         self.notify.tell("READY=1");
+    }
+
+    /// Looks at what the document is read from, when it was not looked at for a while: not every way in
+    /// which it can be replaced is told.
+    pub(super) fn mind_document(&mut self) {
+        /// It is small: reading it so often takes no time that shows.
+        const EVERY: Duration = Duration::from_secs(20);
+        if self.digest.1.elapsed() >= EVERY {
+            self.look_at_document();
+        }
+    }
+
+    /// Looks whether what the document is read from is another than what was read.
+    pub(super) fn look_at_document(&mut self) {
+        let digest = self.source.digest();
+        let changed = std::mem::replace(&mut self.digest, (digest, Instant::now())).0 != digest;
+        if changed {
+            let now = self.now();
+            self.reconciler.handle(Event::DocumentTouched, now);
+        }
     }
 
     fn rejected(&mut self, why: &str) {
@@ -54,9 +77,7 @@ impl Service<'_> {
 
     /// A document is in force: what it concerns is watched.
     pub(super) fn took_document(&mut self, rejected: Option<String>) {
-        for path in self.source.paths() {
-            self.files.watch(&path, Role::Document);
-        }
+        self.files.watch_document(&self.source.paths());
         self.want_worker();
         self.handshakes.watch(&self.document.handshakes());
         let scope = self.document.scope();
@@ -66,6 +87,7 @@ impl Service<'_> {
             self.log
                 .say(Level::Warning, "routes-not-followed", &[("why", &error)]);
         }
+        self.follow_rules();
         for path in &self.document.scope().files {
             self.files.watch(path, Role::Owned);
         }
@@ -94,6 +116,21 @@ impl Service<'_> {
                         .say(Level::Warning, "document-not-kept", &[("why", &error)]);
                 }
             }
+        }
+    }
+
+    /// Hears what changes in nftables, where the document has rules there.
+    pub(super) fn follow_rules(&mut self) {
+        match self.events.follow_rules(!self.document.nflog.is_empty()) {
+            // What changed until now was not heard.
+            Ok(begins) if begins => {
+                let now = self.now();
+                self.reconciler.handle(Event::Rest, now);
+            }
+            Ok(_) => {}
+            Err(error) => self
+                .log
+                .say(Level::Warning, "rules-not-followed", &[("why", &error)]),
         }
     }
 

@@ -55,8 +55,11 @@ pub struct Picture {
     pub problems: Vec<String>,
     /// What is worth knowing of the whole host.
     pub findings: Vec<FindingPicture>,
-    /// Why the last pass failed, as long as none has succeeded since.
+    /// Why the last pass over the whole host failed, or why none can be begun.
     pub failure: Option<String>,
+    /// Why the last pass, over whatever part, could not be begun.
+    #[serde(skip)]
+    pub blocked: Option<String>,
     /// Numbers that only grow.
     pub counters: Counters,
     /// The worker that replicates; none when the document has none.
@@ -217,6 +220,7 @@ impl Picture {
             problems: Vec::new(),
             findings: Vec::new(),
             failure: None,
+            blocked: None,
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
@@ -342,11 +346,11 @@ impl Picture {
         if self.alive.elapsed() > HANGS {
             return Err("the service hangs".into());
         }
+        if let Some(why) = self.blocked.as_ref().or(self.failure.as_ref()) {
+            return Err(why.clone());
+        }
         if !self.looked {
             return Err("the host was not looked at yet".into());
-        }
-        if let Some(why) = &self.failure {
-            return Err(why.clone());
         }
         if let Some(why) = self.handshakes.iter().find_map(|one| one.stale.clone()) {
             return Err(why);
@@ -388,6 +392,7 @@ impl Picture {
     pub fn to_show(&self) -> Picture {
         let mut shown = self.clone();
         shown.drift = self.by_fact.values().cloned().collect();
+        shown.failure = self.blocked.clone().or(shown.failure);
         shown
     }
 }

@@ -41,6 +41,8 @@ const ALIVE: Duration = Duration::from_secs(10);
 /// The service.
 pub struct Service<'a> {
     pub(super) source: &'a mut dyn Source,
+    /// What was read from it last, and when that was looked at.
+    pub(super) digest: (u64, Instant),
     pub(super) document: Document,
     pub(super) enforces: bool,
     pub(super) keeper: Keeper<'a>,
@@ -101,6 +103,7 @@ impl<'a> Service<'a> {
         woken
             .set_nonblocking(true)
             .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
+        let digest = (source.digest(), Instant::now());
         let read = accepted(source.read(), &store);
         let (document, rejected) = match read {
             Ok(document) => (document, None),
@@ -113,6 +116,7 @@ impl<'a> Service<'a> {
         let guard = Guard::new(store.is_host(), options.management);
         let mut service = Service {
             source,
+            digest,
             keeper: Keeper {
                 actor: actor(),
                 settle,
@@ -177,6 +181,7 @@ impl<'a> Service<'a> {
                 None => {}
             }
             self.mind_worker();
+            self.mind_document();
             self.mind_paths(live);
             if let Some(seen) = self.handshakes.look(live) {
                 self.picture().handshakes = seen;
@@ -276,7 +281,7 @@ impl<'a> Service<'a> {
             .collect();
         // A storm of events would wake it for each of them, only to wait for its turn once more.
         if !self.reconciler.waits_for_its_turn(self.now()) {
-            fds.push(PollFd::new(self.events.as_fd(), PollFlags::POLLIN));
+            fds.extend(self.events.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
         }
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
@@ -307,6 +312,9 @@ impl<'a> Service<'a> {
     }
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {
+        if extent == Extent::All {
+            self.look_at_document();
+        }
         let begun = Instant::now();
         let mut lost = 0;
         let passed = {
@@ -324,6 +332,10 @@ impl<'a> Service<'a> {
         };
         self.count_lost(lost);
         self.tell(&extent, except, &passed, begun.elapsed());
+        // What it has written may have brought nftables into the kernel.
+        if passed.writes > 0 {
+            self.follow_rules();
+        }
         let now = self.now();
         let done = extent == Extent::All && passed.failure.is_none();
         self.reconciler.handle(Event::Ended(extent, passed.outcome), now);

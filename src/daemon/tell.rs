@@ -11,7 +11,7 @@ use super::service::Service;
 use super::writers;
 use crate::fact::Fact;
 use crate::plan::Extent;
-use crate::reconcile::{Outcome, Report, Why};
+use crate::reconcile::{Blamed, Outcome, Report, Why};
 
 impl Service<'_> {
     /// Tells what a pass came to: to the picture and to the log.
@@ -52,13 +52,14 @@ impl Service<'_> {
                 })
                 .collect();
         }
-        match &passed.failure {
-            Some(why) => {
-                picture.counters.failures += 1;
-                picture.failure = Some(why.clone());
-            }
-            None if *extent == Extent::All => picture.failure = None,
-            None => {}
+        picture.counters.failures += u64::from(passed.failure.is_some());
+        let blocked = matches!(passed.outcome, Outcome::Blocked);
+        picture.blocked = passed.failure.clone().filter(|_| blocked);
+        // What cannot be written is left alone from now on, and the others are done at once.
+        let news = |blamed: &[Blamed]| blamed.iter().any(|one| !except.contains(&one.fact));
+        let goes_on = matches!(&passed.outcome, Outcome::Blamed(blamed) if news(blamed));
+        if *extent == Extent::All && !blocked && !goes_on {
+            picture.failure.clone_from(&passed.failure);
         }
         if right && passed.writes > 0 {
             picture.counters.applies += 1;

@@ -1,5 +1,6 @@
 //! What changes on the interfaces of a namespace, as rtnetlink tells it unasked: interfaces,
-//! addresses, the sysctls below `net.*.conf` that have notifications, and default routes.
+//! addresses, the sysctls below `net.*.conf` that have notifications, and default routes. Where rules
+//! matter, also what changes in nftables.
 
 mod routes;
 
@@ -12,6 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::link::{self, Words};
 use super::message::{Attributes, Malformed, Message, Messages, u32_at};
+use super::nftables::Changes;
 use super::refusal::{Refusal, error};
 use crate::error::Error;
 use crate::reconcile::Heard;
@@ -44,6 +46,9 @@ pub struct Events {
     buffer: Vec<u8>,
     /// Default routes are told too.
     routes: bool,
+    /// What changes in nftables, where that is told too.
+    rules: Option<Changes>,
+    queue: usize,
 }
 
 impl Events {
@@ -64,6 +69,8 @@ impl Events {
             raw,
             buffer: vec![0; BUFFER],
             routes: false,
+            rules: None,
+            queue,
         })
     }
 
@@ -86,8 +93,33 @@ impl Events {
         Ok(())
     }
 
+    /// Hears what changes in nftables too, or no longer; whether it begins to. It does not while
+    /// nftables would have to be loaded into the kernel for it.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn follow_rules(&mut self, on: bool) -> Result<bool, Error> {
+        if self.rules.is_some() == on {
+            return Ok(false);
+        }
+        self.rules = match on {
+            true => Changes::open(self.queue).map_err(Error::from)?,
+            false => None,
+        };
+        Ok(self.rules.is_some())
+    }
+
+    /// The descriptors to poll for reading.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let rules = self.rules.as_ref().map(AsFd::as_fd);
+        [self.as_fd()].into_iter().chain(rules)
+    }
+
     /// Takes what was heard since, without waiting. More may be left when it returns true.
     pub fn take(&mut self, mut each: impl FnMut(Heard)) -> bool {
+        if let Some(heard) = self.rules.as_mut().map(Changes::take).filter(|heard| heard.any) {
+            each(Heard::Rules { own: heard.own });
+        }
         for _ in 0..AT_ONCE {
             match self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC) {
                 Ok(length) => match self.buffer.get(..length) {

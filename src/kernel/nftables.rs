@@ -1,5 +1,6 @@
 //! nftables by netlink: netkeel's own table, and the rules of others that do what it does.
 
+mod changes;
 mod conditions;
 mod expression;
 mod foreign;
@@ -23,6 +24,7 @@ use crate::nflog::{
     CHANGED, Content, EntryName, ForeignRule, Listener, Observed, REMEMBERED, Rules, SOURCES, TABLE,
 };
 use crate::snapshot::{Problem, Support};
+pub(super) use changes::Changes;
 use conditions::Conditions;
 use foreign::Place;
 use ruleset::{Chain, Rule, Ruleset, Set};

@@ -56,7 +56,7 @@ pub(super) fn refuse_foreign(
     else {
         return;
     };
-    let mut told = BTreeSet::new();
+    let mut told = BTreeMap::new();
     for (fact, want) in wants {
         let Some(claim) = ledger
             .get(fact)
@@ -64,10 +64,16 @@ pub(super) fn refuse_foreign(
         else {
             continue;
         };
-        if told.insert((want.span, &*claim.owner)) {
+        let place = *told
+            .entry((want.span, &*claim.owner))
+            .or_insert(diagnostics.list.len());
+        if let Some(told) = diagnostics.list.get_mut(place) {
+            told.concerns(fact);
+        } else {
             let message = format!("{fact} is held by the owner {}", claim.owner);
             diagnostics
                 .add(want.span, &*want.path, message)
+                .concerns(fact)
                 .hint(format!(
                     "take it out of that owner's document, or let it go: netkeel release --owner {}",
                     claim.owner

@@ -79,14 +79,20 @@ impl Goal for Kept<'_> {
     fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
         let mut wants = self.document.wants(host);
         let made = std::mem::take(&mut wants.made);
-        wants
-            .facts
-            .retain(|fact, _| match (self.extent, fact.link_name()) {
-                (Extent::All, _) | (Extent::Rest, None) => true,
-                (Extent::Rest, Some(name)) => made.contains(&name),
-                (Extent::Links(_), None) => false,
-                (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
-            });
+        let within = |fact: &Fact| match (self.extent, fact.link_name()) {
+            (Extent::All, _) | (Extent::Rest, None) => true,
+            (Extent::Rest, Some(name)) => made.contains(&name),
+            (Extent::Links(_), None) => false,
+            (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
+        };
+        wants.facts.retain(|fact, _| within(fact));
+        // What is wrong with facts that are left alone, or with another part, is no reason not to keep
+        // the others.
+        if wants.diagnostics.more == 0 {
+            let matters = |fact: &Fact| within(fact) && !self.except.contains(fact);
+            let list = &mut wants.diagnostics.list;
+            list.retain(|one| one.facts.is_empty() || one.facts.iter().any(matters));
+        }
         if !self.withheld.is_empty() && matches!(self.extent, Extent::Links(_)) {
             let index = |name| host.links.get(&name).map(|link| link.index);
             let withheld = |name| self.withheld.get(&name).copied();
@@ -99,6 +105,7 @@ impl Goal for Kept<'_> {
         let stale = left_alone
             .map(|(name, left)| (*name, left.withheld.is_some()))
             .collect();
+        let mut apart = self.except.clone();
         let mut problems = host.problems.clone();
         if !matches!(self.extent, Extent::Links(_)) {
             problems.append(&mut wants.problems);
@@ -108,6 +115,7 @@ impl Goal for Kept<'_> {
                 return true;
             }
             problems.extend(host.unexplained(fact));
+            apart.insert(fact.clone());
             false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
@@ -122,9 +130,14 @@ impl Goal for Kept<'_> {
                 alone
             }
         };
-        let whole = *self.extent == Extent::All && self.except.is_empty();
         let wanted = alone.len() + wants.facts.len();
         let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
+        let indices = host.links.iter().map(|(name, link)| (*name, link.index));
+        let links: BTreeMap<LinkName, u32> = indices.collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Known also when there is no plan, to tell whose the facts are that stand in its way.
+        seen.links.clone_from(&links);
+        let whole = (*self.extent == Extent::All).then_some(&apart);
         let mut plan = plan_wants(self.document, host, &self.holdings, wants, whole)?;
         if *self.extent != Extent::All {
             // Of a part it is not told who is missing, and who else is there.
@@ -133,13 +146,8 @@ impl Goal for Kept<'_> {
         }
         plan.problems.clear();
         drift.extend(plan.drift.iter().cloned());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Seen {
-            links: host
-                .links
-                .iter()
-                .map(|(name, link)| (*name, link.index))
-                .collect(),
+            links,
             mtus,
             underlay: default_routes(host).and_then(|routes| {
                 routes
@@ -167,7 +175,7 @@ fn mtu((fact, want): (&Fact, &crate::want::Want)) -> Option<(LinkName, i64)> {
 mod tests {
     use super::*;
     use crate::netns::Netns;
-    use crate::snapshot::Link;
+    use crate::snapshot::{Link, Reading};
     use crate::source::Sources;
 
     fn document(text: &str) -> Document {
@@ -256,5 +264,42 @@ mod tests {
         assert_eq!(ops(&document, Extent::Rest, &[], &host), [] as [&str; 0]);
         let left = Fact::link(&Netns::CURRENT, "cali1".parse().unwrap(), Field::Mtu);
         assert_eq!(ops(&document, part, &[&left], &host), [set("cali2")]);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_names_its_facts_and_the_others_are_planned_without_them() {
+        let document = document(
+            "version: 1\npersist: false\nsysctl: { net.ipv4.no_such_key: 1, net.ipv4.tcp_mtu_probing: 2 }\n",
+        );
+        let mut host = host(&[]);
+        for (key, value) in [("no_such_key", None), ("tcp_mtu_probing", Some("0"))] {
+            let reading = value.map_or(Reading::Absent, |value: &str| Reading::Value {
+                value: value.into(),
+                writable: true,
+            });
+            host.sysctls
+                .insert(format!("net.ipv4.{key}").parse().unwrap(), reading);
+        }
+        let kept = |except: &BTreeSet<Fact>, extent: Extent| {
+            let kept = Kept {
+                document: &document,
+                holdings: Holdings::NONE,
+                extent: &extent,
+                except,
+                seen: Mutex::default(),
+            };
+            kept.plan(&host)
+        };
+        let wrong = kept(&BTreeSet::new(), Extent::Rest).unwrap_err();
+        let facts = wrong
+            .list
+            .iter()
+            .flat_map(|one| one.facts.iter().cloned())
+            .collect();
+        assert_eq!(wrong.list.len(), 1, "{wrong:?}");
+        let plan = kept(&facts, Extent::Rest).unwrap();
+        assert_eq!(plan.steps.len(), 1);
+        // It is no business of another part.
+        assert!(kept(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::{Now, growing};
+use super::{Blamed, Now, growing};
 use crate::fact::Fact;
 
 /// A fact that had to be put right so often...
@@ -123,18 +123,18 @@ impl LeftAlone {
     }
 
     /// Facts could not be written.
-    pub(super) fn refused(&mut self, facts: Vec<(Fact, Option<u32>)>, why: &str, now: Now) {
-        for (fact, index) in facts {
+    pub(super) fn refused(&mut self, blamed: Vec<Blamed>, now: Now) {
+        for Blamed { fact, index, why } in blamed {
             if let Some(alone) = self.facts.get_mut(&fact).filter(|alone| alone.index == index) {
                 if let Why::Refused(said) = &mut alone.why {
-                    why.clone_into(said);
+                    *said = why.to_string();
                 }
                 extend(alone, now);
                 self.reports.push(Report::GoesOn(fact, alone.clone()));
                 continue;
             }
             let alone = Alone {
-                why: Why::Refused(why.to_owned()),
+                why: Why::Refused(why.to_string()),
                 since: now,
                 until: now + REFUSED,
                 pause: REFUSED,
@@ -161,6 +161,12 @@ impl LeftAlone {
         .collect()
     }
 
+    /// An interface went, and its facts with it.
+    pub(super) fn went(&mut self, index: u32) {
+        let gone = take(&mut self.facts, |alone| alone.index == Some(index));
+        self.reports.extend(gone.into_iter().map(Report::Ended));
+    }
+
     /// Lets go of those that are at peace.
     fn settle(&mut self, now: Now) {
         let peaceful = |alone: &Alone| alone.looked && at_peace(alone) <= now;
@@ -175,9 +181,9 @@ impl LeftAlone {
     }
 
     /// Whether all of these are left alone already.
-    pub(super) fn has_all(&self, facts: &[(Fact, Option<u32>)], now: Now) -> bool {
+    pub(super) fn has_all(&self, blamed: &[Blamed], now: Now) -> bool {
         let alone = |fact| self.facts.get(fact).is_some_and(|alone| alone.until > now);
-        facts.iter().all(|(fact, _)| alone(fact))
+        blamed.iter().all(|one| alone(&one.fact))
     }
 
     /// Whether an interface has facts that are left alone now.

@@ -25,6 +25,11 @@ pub enum Heard {
         /// The interface's `rp_filter`, where it is told.
         rp_filter: Option<i32>,
     },
+    /// Rules of nftables changed.
+    Rules {
+        /// netkeel's own among them.
+        own: bool,
+    },
     /// There was more to tell than there was room for, or something could not be read: what is
     /// known of the host is not to be trusted.
     Lost,

@@ -127,7 +127,11 @@ impl World {
         let stuck = wrong.iter().find(|index| self.stubborn.contains(index));
         let outcome = match stuck {
             _ if !writes => Outcome::Looked,
-            Some(index) if self.told => Outcome::Blamed(vec![(fact(*index), Some(*index))], "no".into()),
+            Some(index) if self.told => Outcome::Blamed(vec![Blamed {
+                fact: fact(*index),
+                index: Some(*index),
+                why: "no".into(),
+            }]),
             Some(_) => Outcome::Failed,
             None => {
                 // The last look of a pass answers its own echoes.
@@ -283,6 +287,76 @@ fn one_that_cannot_be_put_right_does_not_stop_the_others() {
         world.until(world.now + ms(310_000));
         assert_eq!(world.wrong(), [] as [u32; 0]);
     }
+}
+
+#[test]
+fn the_whole_is_tried_again_when_its_parts_hold_or_are_gone() {
+    for gone in [true, false] {
+        let mut world = World::new(20);
+        world.told = false;
+        world.stubborn = [17].into();
+        world.until(ms(2_000));
+        assert!(world.reconciler.failing.contains_key(&Extent::All));
+        match gone {
+            true => {
+                world.right.remove(&17);
+                world.reconciler.hear(Heard::Gone(17), world.now);
+            }
+            false => world.stubborn.clear(),
+        }
+        world.until(world.now + ms(20_000));
+        assert_eq!(world.reconciler.failing, BTreeMap::new(), "gone: {gone}");
+        assert_eq!(world.wrong(), [] as [u32; 0]);
+    }
+}
+
+#[test]
+fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
+    let mut reconciler = Reconciler::new(true, INTERVAL, Interest::default());
+    let mut tries = Vec::new();
+    let mut now = ms(0);
+    while now < ms(100_000) {
+        if let Some(Action::Pass { extent, .. }) = reconciler.poll(now) {
+            tries.push(extent.clone());
+            let outcome = match (&extent, tries.len()) {
+                (Extent::Rest, ..5) | (Extent::All, 1) => Outcome::Failed,
+                _ => Outcome::Kept(Vec::new()),
+            };
+            reconciler.handle(Event::Ended(extent, outcome), now);
+        }
+        now = reconciler.wakes().unwrap().max(now + ms(1));
+    }
+    use Extent::{All, Rest};
+    assert_eq!(tries, [All, Rest, Rest, Rest, Rest, All]);
+
+    let mut world = World::new(1);
+    world.stubborn = [1].into();
+    world.until(ms(1_000));
+    assert_eq!(world.reconciler.left_alone().count(), 1);
+    world.reconciler.hear(Heard::Gone(1), world.now);
+    assert_eq!(world.reconciler.left_alone().count(), 0);
+    assert!(world.reconciler.reports().contains(&Report::Ended(fact(1))));
+}
+
+#[test]
+fn own_rules_that_change_are_looked_at_at_once_and_those_of_others_now_and_then() {
+    let mut world = World::new(0);
+    world.until(ms(1_000));
+    let before = world.passes.len();
+    world.reconciler.hear(Heard::Rules { own: true }, world.now);
+    world.until(ms(1_010));
+    assert_eq!(world.passes.len(), before + 1);
+    // kube-proxy, ten times a second for two minutes.
+    for step in 0..1_200 {
+        world.until(ms(2_000 + step * 100));
+        world.reconciler.hear(Heard::Rules { own: false }, world.now);
+    }
+    let passes = world.passes.len() - before - 1;
+    assert!((3..=4).contains(&passes), "{passes}");
+    world.until(ms(130_000));
+    let quiet = world.passes.len();
+    world.until(ms(200_000));
+    assert_eq!(world.passes.len(), quiet);
 }
 
 #[test]

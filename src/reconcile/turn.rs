@@ -67,12 +67,10 @@ impl Reconciler {
             Some(self.next_full),
             self.alone.wakes(),
             self.unsettled.due(),
+            self.rules.due(),
         ];
-        let others = self
-            .later
-            .values()
-            .chain(self.failing.values().map(|(_, due)| due))
-            .copied();
+        let failing = self.tried_again().map(|(_, due)| due);
+        let others = self.later.values().copied().chain(failing);
         let wake = waits.into_iter().flatten().chain(others).chain(self.turn()).min();
         match self.blocked {
             Some((_, until)) => wake.map(|wake| if self.load { wake } else { wake.max(until) }),

@@ -175,6 +175,7 @@ impl Section for Plugins {
                 wants
                     .diagnostics
                     .add(entry.plugin_span, &*entry.path, message)
+                    .concerns(&Fact::plugin(entry.place(), &entry.plugin))
                     .hint("declare it for the host, without --netns");
                 continue;
             }
@@ -190,6 +191,12 @@ impl Section for Plugins {
 }
 
 impl Entry {
+    /// Where it is, as far as the document says.
+    fn place(&self) -> &FilePath {
+        let named = self.file.as_ref().map(|(path, _)| path.as_path());
+        named.unwrap_or(FilePath::new("/etc/cni/net.d"))
+    }
+
     /// The file that is meant.
     fn find(&self, host: &Snapshot, wants: &mut Wants) -> Option<PathBuf> {
         if let Some((path, _)) = &self.file {
@@ -251,6 +258,7 @@ impl Entry {
             };
             let message = format!("{}: {}", path.display(), refusal.message);
             let diagnostic = wants.diagnostics.add(span, &*self.path, message);
+            diagnostic.concerns(&Fact::plugin(path, &self.plugin));
             diagnostic.hints.extend(refusal.hints);
             return;
         }

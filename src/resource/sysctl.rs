@@ -240,7 +240,7 @@ impl Section for Sysctls {
                     Ok(number) => Value::Number(number),
                     Err(_) => {
                         let message = format!("{} takes a number, not `{}`", entry.key, entry.value);
-                        wants.diagnostics.add(entry.span, path, message);
+                        wants.diagnostics.add(entry.span, path, message).concerns(&fact);
                         continue;
                     }
                 },
@@ -268,6 +268,7 @@ impl Section for Sysctls {
                     wants
                         .diagnostics
                         .add(entry.span, path, message)
+                        .concerns(&fact)
                         .hint("the value is the host's: declare it for the host, without --netns");
                     continue;
                 }
@@ -284,7 +285,7 @@ impl Section for Sysctls {
                     Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
                     _ => {
                         let message = format!("this kernel has no sysctl {}", entry.key);
-                        wants.diagnostics.add(entry.key_span, path, message).hint(
+                        wants.diagnostics.add(entry.key_span, path, message).concerns(&fact).hint(
                             "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
                         );
                         continue;

@@ -256,7 +256,8 @@ impl Section for Tunnels {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for tunnel in &self.entries {
-            if !tunnel.possible(host, wants) {
+            let made = Fact::link(&self.netns, tunnel.name, fact::Field::Kind);
+            if !tunnel.possible(host, &made, wants) {
                 continue;
             }
             let path = |field: &str| Path::of(&["tunnel", &tunnel.name.to_string(), field]).into();
@@ -269,10 +270,7 @@ impl Section for Tunnels {
                 derivation: None,
             };
             let kind = Value::Text(format!("{} external", tunnel.mode).into());
-            wants.add(
-                Fact::link(&self.netns, tunnel.name, fact::Field::Kind),
-                want(kind, tunnel.span, "mode"),
-            );
+            wants.add(made, want(kind, tunnel.span, "mode"));
             for (field, wanted, span, key) in &tunnel.settings {
                 let fact = Fact::link(&self.netns, tunnel.name, *field);
                 let want = Want {
@@ -299,7 +297,7 @@ impl Section for Tunnels {
 
 impl Tunnel {
     /// Whether the kernel can have this tunnel; what stands in the way is explained.
-    fn possible(&self, host: &Snapshot, wants: &mut Wants) -> bool {
+    fn possible(&self, host: &Snapshot, fact: &Fact, wants: &mut Wants) -> bool {
         let (name, mode) = (self.name, self.mode);
         let path = Path::of(&["tunnel", &name.to_string()]);
         let existing = host.links.get(&name);
@@ -316,6 +314,7 @@ impl Tunnel {
                     path,
                     format!("{other} is an external {mode} already, and a namespace can have one only"),
                 )
+                .concerns(fact)
                 .hint(format!(
                     "declare {other} instead, or remove it first: ip link del dev {other}"
                 ));
@@ -330,6 +329,7 @@ impl Tunnel {
             wants
                 .diagnostics
                 .add(self.span, path, format!("tunl0 is up, as it is where Calico runs IPIP: {name} would take the packets that are Calico's"))
+                .concerns(fact)
                 .hint("switch Calico to VXLAN or no encapsulation, or set tunl0 down if nothing uses it")
                 .hint(format!("tunnel.{name}.force: true makes it all the same"));
             return false;
@@ -345,6 +345,7 @@ impl Tunnel {
                         host.kernel
                     ),
                 )
+                .concerns(fact)
                 .hint(format!("it comes with a kernel built with {}", mode.config()));
             return false;
         }

@@ -78,7 +78,7 @@ impl Wants {
                 entry.fact.object, entry.over.underlay
             );
             let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
-            self.wrong(&entry.want, error);
+            self.wrong(&entry.fact, &entry.want, error);
         }
     }
 
@@ -129,7 +129,7 @@ impl Wants {
         }
         let answer = match derived {
             Ok(answer) => answer,
-            Err(error) => return self.wrong(&want, error),
+            Err(error) => return self.wrong(&fact, &want, error),
         };
         let line = Budget::line(&answer);
         let link = fact
@@ -137,7 +137,7 @@ impl Wants {
             .and_then(|name| Some((name, host.links.get(&name)?)));
         if let Some(message) = link.and_then(|(name, link)| link.refuses_mtu(name, answer.mtu)) {
             let error = Error::new(ErrorKind::Input, message).hint(format!("it comes from {line}"));
-            return self.wrong(&want, error);
+            return self.wrong(&fact, &want, error);
         }
         answer.tell(&want.path, &mut self.findings);
         want.value = Value::Number(answer.mtu);
@@ -146,14 +146,12 @@ impl Wants {
     }
 
     /// Tells an error once, whatever number of interfaces a match finds.
-    fn wrong(&mut self, want: &Want, error: Error) {
-        let span = Some(want.span);
-        if !self.diagnostics.list.iter().any(|told| told.span == span) {
-            self.diagnostics
-                .add(want.span, &*want.path, error.message)
-                .hints
-                .extend(error.hints);
+    fn wrong(&mut self, fact: &Fact, want: &Want, error: Error) {
+        let told = self.diagnostics.add_once(want.span, &want.path, error.message);
+        if told.hints.is_empty() {
+            told.hints = error.hints;
         }
+        told.concerns(fact);
     }
 
     /// Tells of those that stand on themselves, at once or by way of others, and leaves them out.
@@ -181,7 +179,8 @@ impl Wants {
                     format!("the MTU of {name} is to come from {other}, whose MTU depends on it in turn")
                 }
             };
-            self.wrong(&entry.want, Error::new(ErrorKind::Input, message).hint(IN_BYTES));
+            let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
+            self.wrong(&entry.fact, &entry.want, error);
         }
         pending
     }

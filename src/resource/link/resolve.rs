@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Links, Rule, Setting};
+use crate::error::Diagnostic;
 use crate::fact::{Fact, Field, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
@@ -79,9 +80,14 @@ impl Links {
                 match taken.iter().find(|(other, _)| other.field == setting.field) {
                     Some((other, _)) if other.wanted == setting.wanted => {}
                     Some((other, first)) => {
-                        if told.insert((other.span, setting.span)) {
-                            disagree(name, other, first, setting, rule, wants);
-                        }
+                        let fact = Fact::link(&self.netns, name, setting.field);
+                        match told.insert((other.span, setting.span)) {
+                            true => disagree(name, other, first, setting, rule, wants).concerns(&fact),
+                            false => wants
+                                .diagnostics
+                                .add_once(setting.span, &setting.path, "")
+                                .concerns(&fact),
+                        };
                     }
                     None => {
                         match (
@@ -126,14 +132,11 @@ impl Links {
             && setting.field == Field::Mtu
             && let Some(message) = link.refuses_mtu(name, *mtu)
         {
-            let told = wants
+            let fact = Fact::link(&self.netns, name, setting.field);
+            wants
                 .diagnostics
-                .list
-                .iter()
-                .any(|diagnostic| diagnostic.span == Some(setting.span));
-            if !told {
-                wants.diagnostics.add(setting.span, &*setting.path, message);
-            }
+                .add_once(setting.span, &setting.path, message)
+                .concerns(&fact);
             return None;
         }
         let want = Want {
@@ -174,14 +177,14 @@ fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
     false
 }
 
-fn disagree(
+fn disagree<'w>(
     name: LinkName,
     first: &Setting,
     first_rule: &Rule,
     second: &Setting,
     second_rule: &Rule,
-    wants: &mut Wants,
-) {
+    wants: &'w mut Wants,
+) -> &'w mut Diagnostic {
     let message = format!(
         "the matches `{}` and `{}` disagree on {} of {name}: {} and {}",
         first_rule.id, second_rule.id, first.field, first.wanted, second.wanted
@@ -192,5 +195,5 @@ fn disagree(
         .other(first.span, format!("`{}` wants {}", first_rule.id, first.wanted))
         .hint(format!(
             "narrow one of the matches, or name {name} exactly: an exact name beats a match"
-        ));
+        ))
 }

@@ -39,10 +39,11 @@ impl Section for Logging {
                 entry,
                 span: *span,
             };
-            if place.possible(observed, wants) {
+            let fact = Fact::nflog(&self.netns, name);
+            if place.possible(observed, &fact, wants) {
                 place.tell(host, observed, wants);
                 let value = place.value(observed, wants);
-                wants.add(Fact::nflog(&self.netns, name), place.want(value, None));
+                wants.add(fact, place.want(value, None));
             }
         }
         self.adopt(observed, wants);
@@ -119,13 +120,14 @@ impl Place<'_> {
     }
 
     /// Whether the kernel can have its rules; what stands in the way is explained.
-    fn possible(&self, observed: &Observed, wants: &mut Wants) -> bool {
+    fn possible(&self, observed: &Observed, fact: &Fact, wants: &mut Wants) -> bool {
         if let Support::Missing { module } = &observed.support {
             let message =
                 format!("the kernel has no module {module}, which it takes to log to an NFLOG group");
             wants
                 .diagnostics
                 .add(self.span, self.path(None), message)
+                .concerns(fact)
                 .hint("it comes with a kernel built with CONFIG_NF_TABLES_INET, CONFIG_NFT_LOG and CONFIG_NETFILTER_NETLINK_LOG");
             return false;
         }
@@ -151,6 +153,7 @@ impl Place<'_> {
                     self.path(Some("adopt")),
                     format!("the place of `{rule}` cannot be taken: {why}"),
                 )
+                .concerns(fact)
                 .hint(match rule.writer {
                     Writer::Nft => format!("find its handle and delete it: {}", rule.command(Verb::Delete)),
                     _ => format!("take it away first: {}", rule.command(Verb::Delete)),
