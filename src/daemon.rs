@@ -58,6 +58,8 @@ pub struct Options {
     pub netns: Netns,
     /// It writes; else it only looks.
     pub enforces: bool,
+    /// Its worker sends nothing, whatever the document says.
+    pub dry_run: bool,
     /// The whole host is looked at once in this time at least.
     pub interval: Duration,
     /// It may lose what an undo does not bring back.

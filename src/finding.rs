@@ -103,6 +103,8 @@ pub enum Code {
     NK034,
     /// What the document has replicated is not, or not as it says.
     NK035,
+    /// The rules keep packets from the worker that it would replicate.
+    NK036,
     /// A CNI configuration that is named, or any at all, is not there.
     NK040,
     /// A CNI configuration comes first and cannot be loaded.
@@ -185,6 +187,7 @@ impl Code {
         Code::NK033,
         Code::NK034,
         Code::NK035,
+        Code::NK036,
         Code::NK040,
         Code::NK041,
         Code::NK042,

@@ -216,6 +216,7 @@ fn plan_wants(
     let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     lint::replication::document(document.replicate.as_ref(), host, &mut findings);
+    lint::replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);
     let whole = apart.is_some();
     let prunes = whole && (holdings.prune || document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())

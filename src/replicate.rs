@@ -2,6 +2,7 @@
 //! process of its own, so that hostile bytes are not read beside netkeel's privileges.
 
 mod control;
+mod ending;
 mod nflog;
 mod pace;
 mod peers;

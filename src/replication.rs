@@ -57,6 +57,9 @@ pub struct Replication {
 pub struct Replicating {
     /// A service runs.
     pub service: bool,
+    /// What of its command line keeps its worker from sending, whatever documents say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_by: Option<String>,
     /// What its worker was told; none where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
@@ -149,9 +152,33 @@ impl Statistics {
                 None => "no broadcast goes out: no peer is found on a link".into(),
             })
         } else if !broadcast && !self.peers.iter().any(|peer| peer.state.is_served()) {
-            Some("no peer can be reached".into())
+            Some(self.unserved())
         } else {
             None
+        }
+    }
+
+    /// Why none of the peers is served.
+    fn unserved(&self) -> String {
+        /// So many are named.
+        const SHOWN: usize = 3;
+        let others = self.peers.iter().filter(|peer| peer.state != PeerState::Itself);
+        let others: Vec<&PeerStatistics> = others.collect();
+        if self.peers.is_empty() {
+            return "there are no peers: neither the document nor a file of peers names any".into();
+        }
+        if others.is_empty() {
+            return "there are no peers but this node itself".into();
+        }
+        let state = |peer: &PeerStatistics| serde_json::to_value(peer.state).unwrap_or_default();
+        let shown = others.iter().take(SHOWN).map(|peer| {
+            let state = state(peer);
+            format!("{} is {}", peer.address, state.as_str().unwrap_or_default())
+        });
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match others.len().saturating_sub(SHOWN) {
+            0 => format!("no peer can be reached: {shown}"),
+            more => format!("no peer can be reached: {shown} and {more} more"),
         }
     }
 }
@@ -221,6 +248,8 @@ impl PeerState {
 /// The first line, counted from 1, that is no address.
 pub fn peers_of(text: &str) -> Result<Vec<IpAddr>, usize> {
     let mut peers = Vec::new();
+    // Some editors begin with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if !line.is_empty() {

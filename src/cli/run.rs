@@ -30,6 +30,10 @@ pub struct Arguments {
     /// Whether to write.
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
+    /// Judge and count the packets that `replicate` is for, and send no copies. What else the document
+    /// says is kept as --mode has it.
+    #[arg(long)]
+    dry_run: bool,
     /// Look at the whole host at least once in this time, for what the kernel does not tell.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "5m")]
     interval: Duration,
@@ -98,6 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let options = Options {
         netns: netns.clone(),
         enforces: arguments.mode == Mode::Enforce,
+        dry_run: arguments.dry_run,
         interval: arguments.interval,
         lossy: arguments.allow_lossy,
         management: arguments.allow_management,

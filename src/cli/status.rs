@@ -50,8 +50,16 @@ pub fn replicating(store: &Store) -> Option<Replicating> {
     };
     let status: Value = serde_json::from_str(&body).ok()?;
     let worker = status.get("worker")?;
+    let observes = status.get("mode").and_then(Value::as_str) == Some("observe");
+    let dry = status.get("dry_run").and_then(Value::as_bool) == Some(true);
+    let dry_by = match (observes, dry) {
+        (true, _) => Some("--mode observe"),
+        (false, true) => Some("--dry-run"),
+        (false, false) => None,
+    };
     Some(Replicating {
         service: true,
+        dry_by: dry_by.map(str::to_owned),
         settings: serde_json::from_value(worker.get("settings").cloned().unwrap_or_default()).ok()?,
         health: worker.get("health").and_then(Value::as_str).map(str::to_owned),
         error: worker.get("error").and_then(Value::as_str).map(str::to_owned),
@@ -128,6 +136,8 @@ fn text(status: &Value) -> String {
         &match (status.get("looked").and_then(Value::as_bool), drift.len()) {
             (Some(false), _) => "the host was not looked at yet\n".to_owned(),
             (_, 0) => format!("in sync: {}\n", count(wanted, "declared fact")),
+            // What is given back is not declared any more.
+            (_, differ) if differ > wanted => format!("{} differ:\n", count(differ, "fact")),
             (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
         },
     );
@@ -176,6 +186,19 @@ fn text(status: &Value) -> String {
         out.push_str(&format!(
             "could not be read: {}\n",
             problem.as_str().unwrap_or_default()
+        ));
+    }
+    /// More findings than these are for `netkeel plan`.
+    const FINDINGS: usize = 20;
+    let findings = list("findings");
+    for one in findings.iter().take(FINDINGS) {
+        let (code, subject, message) = (of(one, "code"), of(one, "subject"), of(one, "message"));
+        out.push_str(&format!("{code} {subject}: {message}\n"));
+    }
+    if findings.len() > FINDINGS {
+        out.push_str(&format!(
+            "{} more: netkeel plan\n",
+            count(findings.len() - FINDINGS, "finding")
         ));
     }
     let counter = |key: &str| number(&format!("/counters/{key}"));

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::picture::{BUCKETS, Picture};
+use crate::packet::Refusal;
 use crate::replicate::{Health, Status};
 use crate::replication::{BOUNDS, Histogram};
 use crate::resource::KINDS;
@@ -355,13 +356,10 @@ fn replication(worker: &Status, text: &mut Text) {
     );
     let name = "netkeel_replication_refused_total";
     text.metric(name, "counter", "Packets that were not copied, by reason.");
-    for (reason, count) in &told.refused {
-        let word = serde_json::to_value(reason).ok();
-        let word = word
-            .as_ref()
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default();
-        text.sample(name, &[("reason", word)], count);
+    // All from the start: a series that begins with its first event has no rate of it.
+    for reason in Refusal::ALL {
+        let count = told.refused.get(&reason).copied().unwrap_or_default();
+        text.sample(name, &[("reason", reason.name())], count);
     }
     text.one(
         "netkeel_replication_lost_total",
@@ -374,6 +372,18 @@ fn replication(worker: &Status, text: &mut Text) {
         "counter",
         "Times that the socket said that messages were lost.",
         told.overruns,
+    );
+    text.one(
+        "netkeel_replication_dropped_total",
+        "counter",
+        "Messages that did not fit into the socket.",
+        told.dropped,
+    );
+    text.one(
+        "netkeel_replication_malformed_total",
+        "counter",
+        "Messages that were no packets of NFLOG.",
+        told.malformed,
     );
     let served = told.peers.iter().filter(|peer| peer.state.is_served()).count();
     let amiss = told.peers.iter().filter(|peer| peer.state.is_amiss()).count();

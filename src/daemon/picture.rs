@@ -37,6 +37,9 @@ pub struct Picture {
     pub since: u64,
     /// `observe` or `enforce`.
     pub mode: &'static str,
+    /// Its worker sends nothing, whatever the document says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// The namespace; none for that of the host.
     pub netns: Option<String>,
     /// The document that holds.
@@ -210,6 +213,7 @@ impl Picture {
             pid: std::process::id(),
             since,
             mode,
+            dry_run: false,
             netns,
             document: DocumentPicture::default(),
             paused: None,
@@ -357,7 +361,10 @@ impl Picture {
         }
         match &self.worker {
             Some(worker) if worker.health == Health::Bad => {
-                let why = worker.error.as_deref().unwrap_or("the worker is not ready");
+                let why = worker
+                    .error
+                    .as_deref()
+                    .unwrap_or("the worker has not answered yet");
                 Err(format!("nothing is replicated: {why}"))
             }
             _ => Ok(()),

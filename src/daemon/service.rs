@@ -45,6 +45,7 @@ pub struct Service<'a> {
     pub(super) digest: (u64, Instant),
     pub(super) document: Document,
     pub(super) enforces: bool,
+    pub(super) dry_run: bool,
     pub(super) keeper: Keeper<'a>,
     pub(super) reconciler: Reconciler,
     pub(super) signals: Signals,
@@ -142,6 +143,7 @@ impl<'a> Service<'a> {
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
             enforces: options.enforces,
+            dry_run: options.dry_run,
             status: String::new(),
             log: Log::new(),
         };
@@ -154,6 +156,7 @@ impl<'a> Service<'a> {
                 ("interval", &format!("{:?}", options.interval)),
             ],
         );
+        service.picture().dry_run = options.dry_run;
         service.took_document(rejected);
         service.look_for_pause();
         Ok(service)

@@ -40,9 +40,10 @@ impl Service<'_> {
                 picture.problems.dedup();
             }
         }
+        let mut told_first = Vec::new();
         if let (Some(plan), Extent::All) = (&passed.plan, extent) {
             picture.looked = true;
-            picture.findings = plan
+            let found: Vec<FindingPicture> = plan
                 .findings
                 .iter()
                 .map(|finding| FindingPicture {
@@ -51,6 +52,11 @@ impl Service<'_> {
                     message: finding.message.clone(),
                 })
                 .collect();
+            // Whoever has packets replicated is to know who else wants them.
+            let of_groups = |finding: &&FindingPicture| finding.code.starts_with("NK03");
+            let old = |finding: &&FindingPicture| picture.findings.contains(finding);
+            told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
+            picture.findings = found;
         }
         picture.counters.failures += u64::from(passed.failure.is_some());
         let blocked = matches!(passed.outcome, Outcome::Blocked);
@@ -72,6 +78,14 @@ impl Service<'_> {
             }
         }
         drop(picture);
+        for finding in told_first {
+            let (code, subject, message) = (&finding.code, &finding.subject, &finding.message);
+            self.log.say(
+                Level::Warning,
+                "finding",
+                &[("code", code), ("subject", subject), ("message", message)],
+            );
+        }
         for fact in rewritten {
             let writers = writers::of(&fact).join(", ");
             self.log.say(

@@ -6,12 +6,12 @@ use super::service::Service;
 use crate::replicate::{Health, Note, Severity};
 
 impl Service<'_> {
-    /// Tells the worker what the document says. Who only observes sends nothing: packets are judged
-    /// and counted.
+    /// Tells the worker what the document says. Who only observes, or was told to run dry, sends
+    /// nothing: packets are judged and counted.
     pub(super) fn want_worker(&mut self) {
         let mut wanted = self.document.replicate.clone();
-        if let (Some(wanted), false) = (&mut wanted, self.enforces) {
-            wanted.settings.dry_run = true;
+        if let Some(wanted) = &mut wanted {
+            wanted.settings.dry_run |= self.dry_run || !self.enforces;
         }
         let notes = self.supervisor.want(wanted);
         self.log_worker(notes);

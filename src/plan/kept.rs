@@ -286,6 +286,7 @@ mod tests {
                 holdings: Holdings::NONE,
                 extent: &extent,
                 except,
+                withheld: &BTreeMap::new(),
                 seen: Mutex::default(),
             };
             kept.plan(&host)

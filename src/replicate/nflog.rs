@@ -133,8 +133,11 @@ fn bind_error(number: u16, refusal: Refusal) -> Error {
     let taken = matches!(refusal.errno, Errno::EPERM | Errno::EBUSY);
     let error = Error::from(refusal).context(format_args!("binding NFLOG group {number}"));
     if taken {
+        // Before what is said of EPERM in general.
+        let mut error = error;
+        let hint = "another program reads this group, or CAP_NET_ADMIN is missing";
+        error.hints.insert(0, hint.to_owned());
         return error
-            .hint("another program reads this group, or CAP_NET_ADMIN is missing")
             .hint("/proc/net/netfilter/nfnetlink_log lists the groups with the ports of their readers");
     }
     error.hint("the kernel needs nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)")

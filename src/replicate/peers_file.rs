@@ -2,9 +2,10 @@
 //! watched: a ConfigMap changes by a symbolic link two directories up, which no watch on the file
 //! shows.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::{Duration, Instant};
 
 use crate::replication::peers_of;
@@ -27,6 +28,8 @@ pub(super) struct PeersFile {
     looked: Option<Instant>,
     /// What was read last and made sense.
     peers: Vec<IpAddr>,
+    /// It was empty when it was looked at last: whoever writes it may be at it.
+    emptied: bool,
     /// Why what is there now cannot be used.
     trouble: Option<String>,
 }
@@ -39,6 +42,7 @@ impl PeersFile {
             stamp: None,
             looked: None,
             peers: Vec::new(),
+            emptied: false,
             trouble: None,
         }
     }
@@ -80,13 +84,20 @@ impl PeersFile {
                     return false;
                 }
                 self.stamp = Some(stamp);
-                self.read(found.len())
+                self.read(&found)
             }
             Err(error) => {
                 self.stamp = None;
                 Err(error.to_string())
             }
         };
+        // An empty one counts when it is still empty the next time.
+        let empty = read.as_ref().is_ok_and(Vec::is_empty) && !self.peers.is_empty();
+        if empty && !std::mem::replace(&mut self.emptied, empty) {
+            self.stamp = None;
+            return false;
+        }
+        self.emptied = false;
         let before = (self.peers.clone(), self.trouble.take());
         match read {
             Ok(peers) => self.peers = peers,
@@ -95,11 +106,22 @@ impl PeersFile {
         before != (self.peers.clone(), self.trouble.clone())
     }
 
-    fn read(&self, length: u64) -> Result<Vec<IpAddr>, String> {
-        if length > LONGEST {
-            return Err(format!("{length} bytes are too many for a list of peers"));
-        }
-        let text = fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+    fn read(&self, found: &Metadata) -> Result<Vec<IpAddr>, String> {
+        let told = |error: io::Error| error.to_string();
+        let check = |found: &Metadata| match found.len() {
+            // Whoever opens a pipe waits for its writer, and what a device gives has no end.
+            _ if !found.is_file() => Err("it is no regular file".to_owned()),
+            length if length > LONGEST => Err(format!("{length} bytes are too many for a list of peers")),
+            _ => Ok(()),
+        };
+        check(found)?;
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
+        let file = file.map_err(told)?;
+        // Something else may have taken its name meanwhile.
+        check(&file.metadata().map_err(told)?)?;
+        let mut text = String::new();
+        file.take(LONGEST).read_to_string(&mut text).map_err(told)?;
         peers_of(&text).map_err(|line| format!("line {line} is not an address"))
     }
 }
@@ -136,5 +158,23 @@ mod tests {
         fs::rename(place.path().join("new"), &path).unwrap();
         assert_eq!(look(&mut file), (true, false));
         assert_eq!((file.peers().len(), file.trouble()), (2, None));
+        // Whoever writes it in place empties it first.
+        fs::write(&path, "").unwrap();
+        assert_eq!(look(&mut file), (false, false));
+        fs::write(&path, "\u{feff}192.0.2.3\r\n").unwrap();
+        assert_eq!(look(&mut file), (true, false));
+        assert_eq!(file.peers(), ["192.0.2.3".parse::<IpAddr>().unwrap()]);
+        fs::write(&path, "# nobody\n").unwrap();
+        assert_eq!(look(&mut file), (false, false));
+        assert_eq!(look(&mut file), (true, false));
+        assert_eq!((file.peers().len(), file.trouble()), (0, None));
+        // Nobody waits for a pipe.
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(look(&mut file), (true, false));
+        assert!(
+            file.trouble()
+                .is_some_and(|why| why.ends_with("it is no regular file"))
+        );
     }
 }

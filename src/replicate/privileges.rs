@@ -4,6 +4,9 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper")]
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getuid, setgroups, setresgid, setresuid};
@@ -42,6 +45,28 @@ pub(super) fn give_up() -> Result<u32, Error> {
     prctl::set_dumpable(false).map_err(said("refusing to be traced"))?;
     seccomp::confine().map_err(said("confining system calls"))?;
     Ok(getuid().as_raw())
+}
+
+/// A program is started without what netkeel has from whoever started it: all that it gets are
+/// standard input, output and error.
+pub(super) fn inherits_nothing(command: &mut Command) {
+    /// What is no descriptor by number yet is closed too when it is one.
+    const ALL: libc::c_uint = libc::c_uint::MAX;
+    let close = || {
+        // SAFETY: close_range(2) takes numbers, and with this flag it closes nothing before the program
+        // is executed. A kernel before 5.11 does not know that, and leaves all as it is.
+        unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                3 as libc::c_uint,
+                ALL,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
+        Ok(())
+    };
+    // SAFETY: what runs between fork and exec is one system call, which takes no lock and no memory.
+    unsafe { command.pre_exec(close) };
 }
 
 /// Takes the user of nobody. Where the user namespace has none, root of that namespace stays; it has

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::control::Control;
+use super::ending::{END, Endings};
 use super::peers_file::PeersFile;
+use super::privileges;
 use crate::error::{Error, ErrorKind};
 use crate::kernel;
 use crate::netns::Netns;
@@ -97,12 +99,18 @@ pub struct Supervisor {
     settings: Option<Settings>,
     running: Option<Running>,
     /// Workers that were told to end and have not yet.
-    ending: Vec<(Child, Instant)>,
+    ending: Endings,
     error: Option<String>,
+    /// The worker did not take what it was told: how often, and when it is told again.
+    refused: Option<(u32, Instant)>,
 }
 
-/// So long a worker may take to end when it is told to.
-const END: Duration = Duration::from_secs(2);
+/// What is known of a worker that ended before the kernel has told how.
+const ENDED: &str = "the replication worker ended";
+
+/// The first pause before a worker is told again what it did not take, and the longest.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 
 /// The supervisor looks this often whether a worker that ended has gone.
 const LOOK: Duration = Duration::from_millis(100);
@@ -120,8 +128,9 @@ impl Supervisor {
             file: None,
             settings: None,
             running: None,
-            ending: Vec::new(),
+            ending: Endings::default(),
             error: None,
+            refused: None,
         }
     }
 
@@ -168,12 +177,29 @@ impl Supervisor {
             return;
         }
         self.settings = settings;
+        self.configure();
+        self.step(Event::Wanted(self.settings.is_some()), notes);
+    }
+
+    /// Tells the worker that runs what it is to do.
+    fn configure(&mut self) {
         if let (Some(running), Some(settings)) = (&mut self.running, &self.settings) {
             running
                 .control
                 .tell(&ToWorker::Configure(Box::new(settings.clone())));
         }
-        self.step(Event::Wanted(self.settings.is_some()), notes);
+    }
+
+    /// What it did not take may be possible by now: another program has left the group.
+    fn configure_again(&mut self) {
+        let now = Instant::now();
+        if let Some((times, due)) = self.refused
+            && due <= now
+        {
+            // Until it answers.
+            self.refused = Some((times, now + AGAIN_LONGEST));
+            self.configure();
+        }
     }
 
     /// The descriptor to poll for reading; it changes when the worker is started again.
@@ -187,7 +213,11 @@ impl Supervisor {
         let behind = self.running.as_ref().is_some_and(|one| one.control.is_behind());
         let look = (!self.ending.is_empty() || behind).then(|| Instant::now() + LOOK);
         let file = self.file.as_ref().map(PeersFile::due);
-        lifecycle.into_iter().chain(look).chain(file).min()
+        let again = self
+            .refused
+            .filter(|_| self.running.is_some())
+            .map(|(_, due)| due);
+        lifecycle.into_iter().chain(look).chain(file).chain(again).min()
     }
 
     /// Hears what the worker says and does what is due.
@@ -197,16 +227,24 @@ impl Supervisor {
             self.tell(&mut notes);
         }
         self.hear(&mut notes);
+        self.configure_again();
         self.step(Event::Tick, &mut notes);
-        let now = Instant::now();
-        self.ending.retain_mut(|(child, told)| {
-            if now.saturating_duration_since(*told) >= END {
-                let _ = child.kill();
-            }
-            // An error means that there is no such child any more.
-            matches!(child.try_wait(), Ok(None))
-        });
+        self.reap(&mut notes);
         notes
+    }
+
+    /// Says how workers ended that were not to.
+    fn reap(&mut self, notes: &mut Vec<Note>) {
+        for text in self.ending.reap() {
+            notes.push(Note {
+                severity: Severity::Error,
+                text: text.clone(),
+            });
+            // Unless another one works by now.
+            if self.error.as_deref() == Some(ENDED) {
+                self.error = Some(text);
+            }
+        }
     }
 
     /// What is known of the worker.
@@ -217,12 +255,21 @@ impl Supervisor {
             pid: running.map(|running| running.child.id()),
             uid: running.and_then(|running| running.uid),
             restarts: self.lifecycle.restarts(),
-            error: (self.error.clone())
-                .or_else(|| self.nobody())
-                .or_else(|| self.trouble().map(str::to_owned)),
+            error: self.why(),
             settings: self.settings.clone(),
             statistics: running.and_then(|running| running.statistics.clone()),
         }
+    }
+
+    /// What is wrong.
+    fn why(&self) -> Option<String> {
+        let running = self.running.as_ref();
+        let silent = self.settings.is_some() && running.is_none_or(|one| one.statistics.is_none());
+        let not_yet = || silent.then(|| "the worker has not answered yet".to_owned());
+        (self.error.clone())
+            .or_else(|| self.nobody())
+            .or_else(|| self.trouble().map(str::to_owned))
+            .or_else(not_yet)
     }
 
     /// Whether packets are replicated.
@@ -273,10 +320,10 @@ impl Supervisor {
             Action::Stop => {
                 // It ends when its input does.
                 if let Some(running) = self.running.take() {
-                    self.ending.push((running.child, Instant::now()));
+                    self.ending.add(running.child, false);
                     notes.push(information("the replication worker is stopped".into()));
                 }
-                self.error = None;
+                (self.error, self.refused) = (None, None);
             }
             Action::Kill => {
                 if let Some(running) = &mut self.running {
@@ -317,6 +364,7 @@ impl Supervisor {
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null());
+        privileges::inherits_nothing(&mut command);
         // A process is born in the namespace of the thread that makes it.
         let child = kernel::inside(&self.netns, || command.spawn())?.map_err(failed)?;
         if let Some(settings) = &self.settings {
@@ -349,7 +397,7 @@ impl Supervisor {
         for message in heard.messages {
             match message {
                 FromWorker::Configured { uid } => {
-                    self.error = None;
+                    (self.error, self.refused) = (None, None);
                     if let Some(running) = &mut self.running {
                         running.uid = Some(uid);
                     }
@@ -361,7 +409,14 @@ impl Supervisor {
                 }
                 FromWorker::Failed { message, hints } => {
                     let hints: String = hints.iter().map(|hint| format!("; {hint}")).collect();
-                    self.fail(format!("the replication worker: {message}{hints}"), notes);
+                    let (times, _) = self.refused.unwrap_or((0, Instant::now()));
+                    let pause = AGAIN.saturating_mul(1 << times.min(8)).min(AGAIN_LONGEST);
+                    self.refused = Some((times.saturating_add(1), Instant::now() + pause));
+                    let text = format!("the replication worker: {message}{hints}");
+                    // Once is enough.
+                    if self.error.as_ref() != Some(&text) {
+                        self.fail(text, notes);
+                    }
                 }
             }
         }
@@ -372,12 +427,15 @@ impl Supervisor {
 
     /// The worker's end of the line is closed: it ended, or is about to.
     fn ended(&mut self, notes: &mut Vec<Note>) {
+        let unexplained = self.error.is_none();
+        if unexplained {
+            self.error = Some(ENDED.to_owned());
+        }
         if let Some(running) = self.running.take() {
-            self.ending.push((running.child, Instant::now()));
+            self.ending.add(running.child, unexplained);
         }
-        if self.error.is_none() {
-            self.fail("the replication worker ended".into(), notes);
-        }
+        self.refused = None;
+        self.reap(notes);
         self.step(Event::Ended, notes);
         if let Phase::Waiting { until } = self.lifecycle.phase() {
             let wait = until.saturating_sub(self.begin.elapsed()).as_secs_f32();

@@ -94,6 +94,8 @@ fn it_is_started_again_when_it_is_killed() {
         status.pid.is_some_and(|pid| pid != first) && status.health == Health::Good
     });
     assert_eq!((status.restarts, status.error), (1, None));
+    let told = |text: &String| text.contains("was ended by SIGKILL");
+    assert!(worker.said.iter().any(told), "{:?}", worker.said);
     let router = Sender::new(&world.router.netns());
     router.send(&sample(1).bytes(), sample(1).vip);
     assert_eq!(worker.received(1).sent, 1);
@@ -125,6 +127,50 @@ fn a_group_that_another_program_reads_is_an_error_that_says_so() {
     assert_eq!(status.health, Health::Bad);
     let error = status.error.unwrap();
     assert!(error.contains("binding NFLOG group 33"), "{error}");
+}
+
+#[test]
+fn a_group_that_becomes_free_is_taken_by_the_worker_that_waits_for_it() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    let first = Worker::start(node, world.settings());
+    let mut settings = world.settings();
+    settings.group = 34;
+    let mut second = Worker::start(node, settings.clone());
+    let pid = second.supervisor.status().pid;
+    settings.group = 33;
+    second.supervisor.want(Some(wanted(settings)));
+    let status = second.until("it cannot", |status| status.health == Health::Bad);
+    let error = status.error.unwrap();
+    let (_, hints) = error.split_once("; ").unwrap();
+    assert!(hints.starts_with("another program reads this group"), "{error}");
+    drop(first);
+    let status = second.until("it can", |status| status.health == Health::Good);
+    assert_eq!((status.pid, status.restarts), (pid, 0));
+    let complaints = second.said.iter().filter(|text| text.contains("binding"));
+    assert_eq!(complaints.count(), 1, "{:?}", second.said);
+}
+
+#[test]
+fn it_gets_no_open_files_of_whoever_started_netkeel() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    let opened = fs::File::open("/etc/hostname").unwrap();
+    // As a parent leaves one that does not know of close-on-exec.
+    let inherited = nix::unistd::dup(&opened).unwrap();
+    nix::fcntl::fcntl(
+        &inherited,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )
+    .unwrap();
+    let worker = Worker::start(node, world.settings());
+    let pid = worker.supervisor.status().pid.unwrap();
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let files: Vec<_> = files
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .collect();
+    assert!(files.len() > 3, "{files:?}");
+    assert!(!files.iter().any(|file| file.ends_with("hostname")), "{files:?}");
 }
 
 #[test]

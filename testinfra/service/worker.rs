@@ -22,6 +22,36 @@ fn worker(namespace: &Namespace) -> Value {
 }
 
 #[test]
+fn who_observes_or_runs_dry_says_so_and_names_what_is_missing() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add eth0 type veth peer name eth1; ip address add 192.0.2.1/24 dev eth0; ip link set eth0 up");
+    for (options, option) in [
+        (&["--mode", "observe"][..], "--mode observe"),
+        (&["--dry-run"], "--dry-run"),
+    ] {
+        let mut service = Daemon::start(&namespace, DOCUMENT, options);
+        service.wait_for("event=whole");
+        let document = service.document.display().to_string();
+        let (code, text) = netkeel(&["plan", "-f", &document, "--netns", &namespace.name]);
+        assert_eq!(code, 0, "{text}");
+        assert!(
+            text.contains(&format!("the service runs with {option}")),
+            "{text}"
+        );
+        assert!(!text.contains("other values"), "{text}");
+        service.write(&DOCUMENT.replace("192.0.2.1, 192.0.2.2", "192.0.2.1, 203.0.113.9"));
+        until("it is told who cannot be reached", || {
+            let worker = worker(&namespace);
+            let why = worker["error"].as_str().unwrap_or_default().to_owned();
+            why == "no peer can be reached: 203.0.113.9 is no-route"
+        });
+        let rules = namespace.sh("nft list ruleset");
+        assert_eq!(rules.contains("log group 33"), option == "--dry-run", "{rules}");
+        assert_eq!(service.stop().0, 0);
+    }
+}
+
+#[test]
 fn the_worker_is_started_told_started_again_and_stopped() {
     let (node, peer) = (Namespace::new(), Namespace::new());
     node.sh(&format!(
