@@ -210,7 +210,7 @@ def refuse_unread(module, dest):
     name = os.path.basename(dest)
     if not os.path.isabs(dest):
         module.fail_json(msg="dest: %s is no absolute path" % dest)
-    if name.startswith(".") or os.path.splitext(name)[1] not in ENDINGS:
+    if name.startswith(".") or os.path.splitext(name)[1].lower() not in ENDINGS:
         module.fail_json(
             msg="dest: netkeel would not read %s as a document in JSON: a name is needed that ends in %s and does not begin with a dot"
             % (dest, ", ".join(ENDINGS))
