@@ -186,7 +186,7 @@ impl Reconciler {
             suspects: VecDeque::new(),
             failing: BTreeMap::new(),
             alone: LeftAlone::default(),
-            passes: Gate::new(8, Duration::from_millis(20)),
+            passes: Gate::new(4, Duration::from_millis(20)),
             full: Gate::new(3, Duration::from_secs(2)),
             under_way: false,
             next_full: Now::ZERO,

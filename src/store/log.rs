@@ -75,7 +75,8 @@ fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
     let mut end = length;
     while end > 0 {
         let start = end.saturating_sub(STEP);
-        let mut bytes = Vec::new();
+        // With room for all of it, it is read at once.
+        let mut bytes = Vec::with_capacity(STEP as usize + 1);
         file.seek(SeekFrom::Start(start))?;
         (&mut *file).take(end - start).read_to_end(&mut bytes)?;
         if let Some(at) = bytes.iter().rposition(|byte| *byte == b'\n') {
