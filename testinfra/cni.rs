@@ -430,7 +430,7 @@ cni:
 .
         netkeel run -f pods.yaml --interval 10m 2> said &
         service=$!
-        until grep -q event=whole said; do sleep 0.1; done
+        until grep -qs event=whole said; do sleep 0.1; done
         mkdir -p /etc/cni/net.d
         cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
         for _ in $(seq 50); do

@@ -47,8 +47,8 @@ pub fn look(world: &World) -> Observed {
 /// How often an interface is given time to come up, 5 ms each.
 const PATIENCE: usize = 4000;
 
-/// The interfaces, once the kernel is done with what it does by itself: carriers, and link-local
-/// addresses.
+/// The interfaces, once the kernel is done with what it does by itself: carriers, link-local
+/// addresses, and looking for others with the same address.
 pub fn settled(world: &World) -> Value {
     let mut links = Value::Null;
     for _ in 0..PATIENCE {
@@ -64,16 +64,16 @@ pub fn settled(world: &World) -> Value {
 fn is_settled(link: &Value) -> bool {
     let list = |name: &str| link[name].as_array().into_iter().flatten();
     let flag = |flag: &str| list("flags").any(|set| set == flag);
-    let local = |address: &&Value| {
+    let local = |address: &Value| {
         address["local"]
             .as_str()
             .is_some_and(|local| local.starts_with("fe80:"))
     };
-    let made = list("addr_info")
-        .find(local)
-        .is_some_and(|address| address["tentative"] != true);
+    let made = list("addr_info").any(local);
+    // Also one that was just added again.
+    let tentative = list("addr_info").any(|address| address["tentative"] == true);
     let carrier = !flag("NO-CARRIER") && link["operstate"] != "LOWERLAYERDOWN";
-    !flag("UP") || flag("LOOPBACK") || (carrier && (made || link["mtu"].as_u64() < Some(1280)))
+    !flag("UP") || flag("LOOPBACK") || (carrier && !tentative && (made || link["mtu"].as_u64() < Some(1280)))
 }
 
 fn flatten(path: &str, value: &Value, facts: &mut BTreeMap<String, String>) {
