@@ -37,7 +37,7 @@ pub use live::Live;
 pub use model::Modelled;
 pub use netns::inside;
 pub use openers::openers;
-pub use pod::pod_names;
+pub use pod::{apart, pod_names};
 pub use wireguard::Handshake;
 
 use std::collections::BTreeMap;

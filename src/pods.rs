@@ -1,7 +1,13 @@
 //! The pods of a host as their veths show them: both ends, the routes in the pod, what they should
-//! be, and why one is left alone.
+//! be, and why one is left alone; and the sandboxes that have none.
+
+mod apart;
+mod cgroup;
 
 use serde::Serialize;
+
+pub use apart::{Apart, HostPod, Namespace};
+pub use cgroup::pod_uid;
 
 use crate::fact::{Fact, Field, Value};
 use crate::link_name::LinkName;

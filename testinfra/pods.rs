@@ -1,6 +1,8 @@
 //! Pods' ends of veths on the real kernel: namespaces play the pods, each with a veth as Calico makes
 //! it. Needs root, iproute2 and python3.
 
+#[path = "pods/apart.rs"]
+mod apart;
 #[path = "support/namespace.rs"]
 mod namespace;
 
@@ -199,7 +201,7 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     assert_eq!(pods(&["-f", "pods.yaml", "--detailed-exitcode"]).0, 2);
     let (_, json) = pods(&["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json[2]["pod_mtu"], 1500, "{json:#}");
+    assert_eq!(json["pods"][2]["pod_mtu"], 1500, "{json:#}");
     // The host's ends of those that are left alone stay with them: netkeel makes no black hole.
     let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
     insta::assert_snapshot!(format!("{code} {check}"), @"0 In sync: 3 facts as declared, 2 pods stale and left alone (netns host); 3 findings.");

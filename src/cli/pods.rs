@@ -1,5 +1,7 @@
-//! `netkeel pods`: both ends of every veth that leads into a pod, and what they should be.
+//! `netkeel pods`: both ends of every veth that leads into a pod, what they should be, and the
+//! sandboxes without a veth.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,8 +10,8 @@ use super::arguments::Documents;
 use super::load::{Found, load_if_any};
 use super::plan::read_snapshot;
 use super::{exit, output};
-use crate::error::{Error, ErrorKind};
-use crate::kernel::{Kernel, Live, pod_names};
+use crate::error::Error;
+use crate::kernel::{Kernel, Live, apart, pod_names};
 use crate::pods::pods;
 use crate::render::paint::Paint;
 use crate::render::pods::table;
@@ -17,7 +19,8 @@ use crate::snapshot::Scope;
 
 /// Lists the veths that lead into other namespaces: the MTU of both ends and of the routes in the
 /// pod, what documents want of them, and why one is left alone. One that is not as it should be is
-/// stale; without documents, one whose ends do not go together. Writes nothing.
+/// stale; without documents, one whose ends do not go together. Network namespaces that no veth
+/// leads into and pods on the host's network are left alone, and told after them. Writes nothing.
 ///
 /// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when one is stale.
 #[derive(Debug, Args)]
@@ -53,13 +56,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let Some(loaded) = &loaded {
         scope.extend(loaded.document.scope());
     }
-    let names = match saved {
-        Some(_) => Default::default(),
-        None => pod_names(),
-    };
-    let host = match saved {
-        Some(saved) => saved,
-        None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
+    // A snapshot has links, and with them nothing of a sandbox without a veth.
+    let (host, names, apart) = match saved {
+        Some(saved) => (saved, BTreeMap::new(), None),
+        None => {
+            let host = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+            let names = pod_names();
+            let apart = apart(&netns, &host, &names)?;
+            (host, names, Some(apart))
+        }
     };
     let wants = loaded.as_ref().map(|loaded| loaded.document.wants(&host));
     if let (Some(wants), Some(loaded)) = (&wants, &loaded)
@@ -70,15 +75,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
     if arguments.json {
-        let json = serde_json::to_value(&found).map_err(|error| {
-            Error::new(
-                ErrorKind::Unreadable,
-                format!("the pods cannot be written as JSON: {error}"),
-            )
-        })?;
+        let json = serde_json::json!({
+            "pods": found,
+            "namespaces": apart.as_ref().map(|apart| &apart.namespaces),
+            "on_the_host": apart.as_ref().map(|apart| &apart.on_the_host),
+        });
         output::print(&output::pretty(&json))?;
     } else {
-        output::print(&table(&found, Paint(output::stdout_colour())))?;
+        let table = table(&found, apart.as_ref(), Paint(output::stdout_colour()));
+        output::print(&table)?;
     }
     output::problems(&host.problems);
     if !host.problems.is_empty() {

@@ -1,6 +1,7 @@
 //! The other ends of veths, in pods: found by the kernel's namespace ids, read from outside, and
 //! written by a thread that goes in.
 
+mod apart;
 mod name;
 mod route;
 mod sandbox;
@@ -14,6 +15,7 @@ use ipnet::{IpNet, Ipv6Net};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+pub use apart::apart;
 pub use name::pod_names;
 
 use super::link::{self, Row};

@@ -1,14 +1,15 @@
 //! Pods as a table for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::count;
 use super::paint::Paint;
-use crate::pods::Pod;
+use crate::pods::{Apart, Namespace, Pod};
 use crate::source::text::printable;
 
-/// A line for each pod, and one that counts them.
-pub fn table(pods: &[Pod], paint: Paint) -> String {
+/// A line for each pod, and one that counts them; then what is apart, where that is known.
+pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {
     let mut rows =
         vec![["HOST END", "MTU", "POD END", "MTU", "ROUTE", "WANTED", "POD", ""].map(str::to_owned)];
     for pod in pods {
@@ -36,20 +37,8 @@ pub fn table(pods: &[Pod], paint: Paint) -> String {
             note,
         ]);
     }
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(String::len)
-            .max()
-    };
-    let widths: Vec<usize> = (0..8).map(|column| width(column).unwrap_or_default()).collect();
     let mut out = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let line = line.trim_end();
+    for (number, line) in aligned(&rows).iter().enumerate() {
         let stale = number
             .checked_sub(1)
             .and_then(|at| pods.get(at))
@@ -61,5 +50,57 @@ pub fn table(pods: &[Pod], paint: Paint) -> String {
     }
     let stale = pods.iter().filter(|pod| pod.stale).count();
     let _ = writeln!(out, "\n{}, {stale} stale.", count(pods.len(), "pod"));
+    if let Some(apart) = apart {
+        tell_apart(apart, &mut out);
+    }
     out
+}
+
+/// A line for each namespace without a veth, and one that counts the pods on the host's network.
+fn tell_apart(apart: &Apart, out: &mut String) {
+    if !apart.namespaces.is_empty() {
+        let mut rows = vec![["LEFT ALONE", "MTU", ""].map(str::to_owned)];
+        rows.extend(apart.namespaces.iter().map(|namespace| {
+            let name = namespace.name.as_deref().unwrap_or(&namespace.sandbox);
+            [
+                printable(name).into_owned(),
+                mtus(namespace),
+                printable(&namespace.left_alone).into_owned(),
+            ]
+        }));
+        let _ = writeln!(out, "\n{}", aligned(&rows).join("\n"));
+    }
+    if !apart.on_the_host.is_empty() {
+        let number = count(apart.on_the_host.len(), "pod");
+        let _ = writeln!(out, "\n{number} on the host's network: left alone.");
+    }
+}
+
+/// The MTUs of a namespace's interfaces, lo's apart.
+fn mtus(namespace: &Namespace) -> String {
+    let interfaces = namespace.interfaces.iter().flatten();
+    let mtus = interfaces.filter(|interface| interface.name.as_bytes() != b"lo");
+    let mtus: BTreeSet<u32> = mtus.map(|interface| interface.mtu).collect();
+    match (mtus.first(), mtus.last()) {
+        (Some(least), Some(most)) if least < most => format!("{least}..{most}"),
+        (_, most) => most.map_or("-".to_owned(), u32::to_string),
+    }
+}
+
+/// Lines with their columns below each other.
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let line = |row: &[String; COLUMNS]| {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }

@@ -31,23 +31,32 @@ pub(super) struct Found {
 
 /// The namespaces that have an id here. What cannot be looked at is left out.
 pub(super) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
+    all()
+        .into_values()
+        .filter_map(|found| Some((id(socket, &File::open(&found.sandbox.path).ok()?)?, found)))
+        .collect()
+}
+
+/// All namespaces by their inodes. What cannot be looked at is left out.
+pub(super) fn all() -> BTreeMap<u64, Found> {
     let mut by_inode: BTreeMap<u64, Found> = BTreeMap::new();
     let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
     for path in names {
         add(path, false, &mut by_inode);
     }
-    for process in entries(Path::new("/proc")) {
-        let number = process
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-        if number {
-            add(process.join("ns/net"), is_gvisor(&process), &mut by_inode);
-        }
+    for process in processes() {
+        add(process.join("ns/net"), is_gvisor(&process), &mut by_inode);
     }
     by_inode
-        .into_values()
-        .filter_map(|found| Some((id(socket, &found.sandbox.path)?, found)))
-        .collect()
+}
+
+/// The directories of processes.
+pub(super) fn processes() -> impl Iterator<Item = PathBuf> {
+    let is_number = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    };
+    entries(Path::new("/proc")).into_iter().filter(is_number)
 }
 
 fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, Found>) {
@@ -66,8 +75,7 @@ fn is_gvisor(process: &Path) -> bool {
 }
 
 /// The id of a namespace; none where it has none, since no interface leads there.
-fn id(socket: &mut Socket, path: &Path) -> Option<i32> {
-    let file = File::open(path).ok()?;
+pub(super) fn id(socket: &mut Socket, file: &File) -> Option<i32> {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
     let request = Request::new(libc::RTM_GETNSID, flags, &[0; FIXED])
         .attribute(NETNSA_FD, &file.as_raw_fd().to_ne_bytes());

@@ -1,0 +1,124 @@
+//! Reads what no veth of a namespace leads into: other namespaces, looked at by a thread that goes
+//! in, and pods whose processes are in this very one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::super::link::{self, Row};
+use super::super::netlink::Socket;
+use super::super::netns::{inside, is_initial};
+use super::super::refusal::error;
+use super::{enter, sandbox};
+use crate::error::{Error, ErrorKind};
+use crate::netns::Netns;
+use crate::pods::{Apart, HostPod, Namespace, pod_uid};
+use crate::snapshot::{Sandbox, Snapshot};
+
+/// Where the kubelet keeps logs, each pod's in NAMESPACE_NAME_UID (pkg/kubelet/kuberuntime).
+const LOGS: &str = "/var/log/pods";
+
+/// The namespace of the calling thread.
+const HERE: &str = "/proc/thread-self/ns/net";
+
+/// What is apart from a namespace and its veths, as `host` has them; `names` are the pods' names by
+/// their sandboxes. One that goes away meanwhile is left out.
+///
+/// # Errors
+/// When there is no such namespace, or it cannot be looked at.
+pub fn apart(netns: &Netns, host: &Snapshot, names: &BTreeMap<String, String>) -> Result<Apart, Error> {
+    inside(netns, || {
+        let mut apart = read(netns, host)?;
+        for namespace in &mut apart.namespaces {
+            namespace.name = names.get(&namespace.sandbox).cloned();
+        }
+        Ok(apart)
+    })?
+}
+
+fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
+    let here = File::open(HERE).map_err(|cause| error(cause).context(HERE))?;
+    let this = here.metadata().map_err(error)?;
+    // In a named namespace all of the host's sandboxes are to be seen, and most are not its own.
+    let of_the_host = netns.is_current() && is_initial() == Some(true);
+    let mut socket = Socket::open()?;
+    let led_into: BTreeSet<i32> = host
+        .links
+        .values()
+        .filter(|link| link.kind_name() == "veth")
+        .filter_map(|link| link.peer_netns)
+        .collect();
+    let hosts = ["/proc/self/ns/net", "/proc/1/ns/net"].map(inode);
+    let mut apart = Apart::default();
+    for (inode, found) in sandbox::all() {
+        let path = &found.sandbox.path;
+        let Ok(file) = File::open(path) else { continue };
+        // A file below /run/netns may have been left behind, and is of another file system then.
+        let is_one = file.metadata().is_ok_and(|file| file.dev() == this.dev());
+        let mut of_a_veth = || sandbox::id(&mut socket, &file).is_some_and(|id| led_into.contains(&id));
+        if !is_one || inode == this.ino() || hosts.contains(&Some(inode)) || of_a_veth() {
+            continue;
+        }
+        let name = path.display().to_string();
+        match look(&found.sandbox, &here) {
+            Ok((links, id)) => {
+                let namespace = Namespace::of(name, &links, id, host, of_the_host);
+                apart.namespaces.extend(namespace);
+            }
+            Err(error) if error.kind == ErrorKind::Missing => {}
+            Err(error) if of_the_host => apart.namespaces.push(Namespace::unread(name, &error.message)),
+            Err(_) => {}
+        }
+    }
+    apart.namespaces.sort_by(|a, b| a.sandbox.cmp(&b.sandbox));
+    if of_the_host {
+        apart.on_the_host = on_the_host(this.ino());
+    }
+    Ok(apart)
+}
+
+/// The interfaces of a sandbox, and the id by which it knows the namespace `here`.
+fn look(sandbox: &Sandbox, here: &File) -> Result<(Vec<Row>, Option<i32>), Error> {
+    enter(sandbox, || {
+        let mut socket = Socket::open()?;
+        // It is the dump that gives ids to the namespaces that interfaces stand on.
+        let links = link::dump(&mut socket, &mut Vec::new())?;
+        Ok((links, sandbox::id(&mut socket, here)))
+    })
+}
+
+/// The pods that have a process in the namespace of this inode.
+fn on_the_host(this: u64) -> Vec<HostPod> {
+    let of_pod = |process: &Path| pod_uid(&fs::read_to_string(process.join("cgroup")).ok()?);
+    let uids: BTreeSet<String> = sandbox::processes()
+        .filter(|process| inode(process.join("ns/net")) == Some(this))
+        .filter_map(|process| of_pod(&process))
+        .collect();
+    let names = if uids.is_empty() {
+        BTreeMap::new()
+    } else {
+        logged()
+    };
+    let pod = |uid: String| HostPod {
+        name: names.get(&uid).cloned(),
+        uid,
+    };
+    uids.into_iter().map(pod).collect()
+}
+
+/// `NAMESPACE/NAME` of each pod of which there are logs, by its UID.
+fn logged() -> BTreeMap<String, String> {
+    let directories = fs::read_dir(LOGS).into_iter().flatten().flatten();
+    let named = directories.filter_map(|entry| {
+        let directory = entry.file_name().into_string().ok()?;
+        let (pod, uid) = directory.rsplit_once('_')?;
+        let (namespace, name) = pod.split_once('_')?;
+        Some((uid.to_owned(), format!("{namespace}/{name}")))
+    });
+    named.collect()
+}
+
+fn inode(namespace: impl AsRef<Path>) -> Option<u64> {
+    fs::metadata(namespace).map(|file| file.ino()).ok()
+}
