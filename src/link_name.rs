@@ -90,6 +90,9 @@ impl LinkName {
 
     /// Reads what [`LinkName::stored`] wrote.
     fn from_stored(text: &str) -> Result<Self, Error> {
+        if !text.contains('/') {
+            return text.parse();
+        }
         let mut pieces = text.split('/');
         let mut name = pieces.next().unwrap_or_default().as_bytes().to_vec();
         for piece in pieces {

@@ -326,8 +326,8 @@ fn finish(
     }
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);
-    let mut concerned: BTreeSet<LinkName> = all.left_alone.keys().copied().collect();
-    concerned.extend(wants.keys().filter_map(Fact::link_name));
+    let mut concerned: BTreeSet<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
+    concerned.extend(all.left_alone.keys());
     lint::links(after, &|name| concerned.contains(&name), &mut findings);
     Ok(Plan {
         owner: owner.to_owned(),

@@ -1,7 +1,7 @@
 //! What a plan comes to that its document does not say: values without effect, and facts that
 //! change beside those that were named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
@@ -19,19 +19,16 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    for fact in judged(host, wants) {
-        let Object::Link(name) = &fact.object else {
-            continue;
-        };
-        let Some(link) = host.links.get(name) else {
+    for (name, field) in judged(host, wants) {
+        let Some(link) = host.links.get(&name) else {
             continue;
         };
         let Some(own) = link.rp_filter.map(i64::from) else {
             continue;
         };
         let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
-        match fact.field {
-            Field::RpFilter => judge_wanted(*name, all, own, effective, findings),
+        match field {
+            Field::RpFilter => judge_wanted(name, all, own, effective, findings),
             Field::Kind if effective.verdict != Verdict::Accept => {
                 let decider = match effective.decided_by {
                     Decider::All => "net.ipv4.conf.all.rp_filter".to_owned(),
@@ -48,19 +45,20 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     }
 }
 
-/// The facts that reverse path filtering is judged for: those that are wanted, and where the document
-/// has `all` or `default` in its hands, every tunnel that takes packets of any sender.
-fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> BTreeSet<Fact> {
-    let is_wanted = |fact: &&Fact| matches!(fact.field, Field::RpFilter | Field::Kind);
-    let mut judged: BTreeSet<Fact> = wants.keys().filter(is_wanted).cloned().collect();
-    if decides_for_all(wants) {
-        let tunnels = host
-            .links
-            .iter()
-            .filter(|(_, link)| link.external && TunnelMode::from_word(link.kind_name()).is_some());
-        judged.extend(tunnels.map(|(name, _)| Fact::link(&host.netns, *name, Field::Kind)));
-    }
-    judged
+/// What reverse path filtering is judged for: what is wanted, and where the document has `all` or
+/// `default` in its hands, every tunnel that takes packets of any sender.
+fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item = (LinkName, Field)> {
+    let is_judged = |field: &Field| matches!(field, Field::RpFilter | Field::Kind);
+    let wanted = wants.keys().filter(move |fact| is_judged(&fact.field));
+    let wanted = wanted.filter_map(|fact| Some((fact.link_name()?, fact.field)));
+    let everywhere = decides_for_all(wants);
+    let tunnels = host.links.iter().filter(move |(name, link)| {
+        everywhere
+            && link.external
+            && TunnelMode::from_word(link.kind_name()).is_some()
+            && !wants.contains_key(&Fact::link(&host.netns, **name, Field::Kind))
+    });
+    wanted.chain(tunnels.map(|(name, _)| (*name, Field::Kind)))
 }
 
 /// Whether rp_filter of `all` or of `default` is wanted.
@@ -89,11 +87,8 @@ pub(super) fn judge_now(
     if decides_for_all(wants) {
         become_loose(host, after, (all, all_after), wants, findings);
     }
-    for fact in judged(after, wants) {
-        let Object::Link(name) = &fact.object else {
-            continue;
-        };
-        let (Some(link), Some(mended)) = (host.links.get(name), after.links.get(name)) else {
+    for (name, _) in judged(after, wants) {
+        let (Some(link), Some(mended)) = (host.links.get(&name), after.links.get(&name)) else {
             continue;
         };
         let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {

@@ -358,7 +358,8 @@ impl Tunnel {
                 wants
                     .diagnostics
                     .add(self.span, path, message)
-                    .hint("choose another name, as ipip0 or ipip60");
+                    .concerns(fact)
+                    .hint("choose another name, or delete the device where nobody needs it");
                 return false;
             }
             let external = if link.external { " external" } else { "" };
@@ -378,8 +379,9 @@ impl Tunnel {
 
     /// Why a device of its name is not deleted to make room for it.
     fn not_to_be_deleted(&self, link: &Link) -> Option<String> {
-        /// Tunnels of a point to a point, which bear nothing but their configuration.
-        const TUNNELS: &[&str] = &[
+        /// What bears nothing but its configuration: tunnels of a point to a point, and dummies.
+        const BARE: &[&str] = &[
+            "dummy",
             "ipip",
             "ip6tnl",
             "sit",
@@ -393,7 +395,7 @@ impl Tunnel {
         if let Some(keeper) = selector::keeper(&self.name.as_text()) {
             return Some(format!("{keeper} keeps it"));
         }
-        let is_tunnel = TUNNELS.contains(&link.kind_name());
-        (!is_tunnel).then(|| "netkeel deletes tunnels only".to_owned())
+        let is_bare = BARE.contains(&link.kind_name());
+        (!is_bare).then(|| "netkeel deletes tunnels and dummies only".to_owned())
     }
 }
