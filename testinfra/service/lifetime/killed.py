@@ -32,8 +32,8 @@ def the_worker(report, host, status):
     lines = host.logged("is started again in", since)
     pauses = [float(line.split("started again in ")[1].split()[0]) for line in lines]
     report.check("after a longer pause each time", len(pauses) == 3 and pauses == sorted(set(pauses)), pauses)
-    said = host.logged("the replication worker ended", since)
-    report.check("the log says that it ended", said, said[:1])
+    said = host.logged("the replication worker was ended by SIGKILL", since)
+    report.check("the log says what ended it", said, said[:1])
     host.replicates(report, "after it was killed")
 
 
