@@ -317,7 +317,8 @@ impl<'p> Run<'_, 'p> {
         let moved = |step: &Step| {
             let written = plans.iter().find_map(|plan| drift(plan, &step.fact));
             let left = written.map_or_else(|| before.get(&step.fact).value(), |drift| drift.desired);
-            drift(&rest, &step.fact).is_some_and(|drift| drift.derivation.is_some() && drift.observed == left)
+            drift(&rest, &step.fact)
+                .is_some_and(|drift| drift.origin.derivation.is_some() && drift.observed == left)
         };
         let may_be = |step: &Step| newcomer(step) || moved(step);
         if rest.steps.iter().all(may_be) {

@@ -23,7 +23,7 @@ use crate::resource::{Context, KINDS, Section, nflog, replicate};
 use crate::snapshot::{Scope, Snapshot};
 use crate::source::{Node, Path, Span, canonical, merge};
 use crate::sysctl_key::SysctlKey;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 use shape::{Field, Shape};
 
 /// The newest version of the document's format that this netkeel reads.
@@ -375,9 +375,11 @@ impl Document {
             return;
         };
         let mut found: BTreeMap<&str, (Span, BTreeSet<&Fact>)> = BTreeMap::new();
-        for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.named) {
-            let rule = want.path.rsplit_once('.').map_or(&*want.path, |(rule, _)| rule);
-            let (_, facts) = found.entry(rule).or_insert_with(|| (want.span, BTreeSet::new()));
+        for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.origin.named) {
+            let path = &*want.origin.path;
+            let rule = path.rsplit_once('.').map_or(path, |(rule, _)| rule);
+            let span = want.origin.span;
+            let (_, facts) = found.entry(rule).or_insert_with(|| (span, BTreeSet::new()));
             facts.insert(fact);
         }
         for (rule, (span, facts)) in found {
@@ -404,14 +406,7 @@ impl Document {
         if let Some(text) = &self.drop_in {
             let path = persist::path(&self.owner);
             let value = Value::Text(text.as_str().into());
-            let want = Want {
-                value,
-                span: self.span,
-                path: "persist".into(),
-                named: true,
-                permits_ipv6_loss: false,
-                derivation: None,
-            };
+            let want = Want::new(value, Origin::named(self.span, "persist"));
             wants.add(Fact::file(&path), want);
         }
         wants.settle(host);

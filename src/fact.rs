@@ -39,19 +39,9 @@ pub enum Object {
     /// A file; of no namespace.
     File(Arc<Path>),
     /// The plugins of a type in a CNI configuration; of no namespace.
-    Plugin {
-        /// The configuration.
-        file: Arc<Path>,
-        /// The `type`.
-        kind: Arc<str>,
-    },
+    Plugin(Arc<Plugin>),
     /// A private copy of a WireGuard configuration; of no namespace.
-    Wireguard {
-        /// The copy.
-        copy: Arc<Path>,
-        /// What it is a copy of: without it, it could not be made again.
-        source: Arc<Path>,
-    },
+    Wireguard(Arc<WireguardCopy>),
     /// A sysctl that is not one of an interface's own facts.
     Sysctl(SysctlKey),
     /// A network interface.
@@ -60,6 +50,25 @@ pub enum Object {
     Nflog(EntryName),
     /// The rules of others that hand path MTU messages to an NFLOG group.
     LogGroup(u16),
+}
+
+/// The plugins of a type in a CNI configuration. It stands behind a pointer, as the copy below, so that
+/// the facts of interfaces, of which there are thousands, are no larger than they need be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Plugin {
+    /// The configuration.
+    pub file: Arc<Path>,
+    /// The `type`.
+    pub kind: Arc<str>,
+}
+
+/// A private copy of a WireGuard configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WireguardCopy {
+    /// The copy.
+    pub copy: Arc<Path>,
+    /// What it is a copy of: without it, it could not be made again.
+    pub source: Arc<Path>,
 }
 
 /// A field of an object. Which fields an object has follows from its kind.
@@ -247,10 +256,10 @@ impl Fact {
     pub fn plugin(file: &Path, kind: &str) -> Self {
         Fact {
             netns: Netns::CURRENT,
-            object: Object::Plugin {
+            object: Object::Plugin(Arc::new(Plugin {
                 file: file.into(),
                 kind: kind.into(),
-            },
+            })),
             field: Field::Mtu,
         }
     }
@@ -259,10 +268,10 @@ impl Fact {
     pub fn wireguard(copy: &Path, source: &Path) -> Self {
         Fact {
             netns: Netns::CURRENT,
-            object: Object::Wireguard {
+            object: Object::Wireguard(Arc::new(WireguardCopy {
                 copy: copy.into(),
                 source: source.into(),
-            },
+            })),
             field: Field::Mtu,
         }
     }
@@ -274,8 +283,8 @@ impl Fact {
             Object::Sysctl(key) => key.link(),
             // Rules go by name, and stand also while there is no such interface.
             Object::File(_)
-            | Object::Plugin { .. }
-            | Object::Wireguard { .. }
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
             | Object::Nflog(_)
             | Object::LogGroup(..) => None,
         }
@@ -305,8 +314,8 @@ impl Fact {
                 })
             ),
             Object::File(_)
-            | Object::Plugin { .. }
-            | Object::Wireguard { .. }
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
             | Object::Nflog(_)
             | Object::LogGroup(..) => false,
         };
@@ -315,7 +324,7 @@ impl Fact {
             (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
                 if *present { "present" } else { "absent" }.into()
             }
-            (Field::Mtu, Value::Number(copy::NONE)) if matches!(self.object, Object::Wireguard { .. }) => {
+            (Field::Mtu, Value::Number(copy::NONE)) if matches!(self.object, Object::Wireguard(_)) => {
                 "none".into()
             }
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
@@ -376,9 +385,9 @@ impl fmt::Display for Fact {
         match &self.object {
             Object::File(path) => write!(f, "file {}", shown(path)),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
-            Object::Plugin { .. } => write!(f, "{} {}", self.object, self.field),
+            Object::Plugin(_) => write!(f, "{} {}", self.object, self.field),
             Object::Link(name) => write!(f, "link {name} {}", self.field),
-            Object::Wireguard { .. } | Object::Nflog(_) | Object::LogGroup(..) => {
+            Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(..) => {
                 write!(f, "{} {}", self.object, self.field)
             }
         }
@@ -389,8 +398,8 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Object::File(path) => write!(f, "file {}", shown(path)),
-            Object::Plugin { file, kind } => write!(f, "cni {} {}", shown(file), printable(kind)),
-            Object::Wireguard { copy, .. } => write!(f, "wireguard {}", shown(copy)),
+            Object::Plugin(plugin) => write!(f, "cni {} {}", shown(&plugin.file), printable(&plugin.kind)),
+            Object::Wireguard(wireguard) => write!(f, "wireguard {}", shown(&wireguard.copy)),
             Object::Sysctl(key) => write!(f, "sysctl {key}"),
             Object::Link(name) => write!(f, "link {name}"),
             Object::Nflog(name) => write!(f, "nflog {name}"),

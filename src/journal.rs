@@ -262,9 +262,7 @@ mod tests {
             fact: step.fact.clone(),
             observed: Some(Value::Number(1500)),
             desired: Some(Value::Number(1460)),
-            span: crate::source::Span::default(),
-            path: "link.pods.mtu".into(),
-            derivation: None,
+            origin: std::sync::Arc::default(),
         });
         Plan {
             owner: "default".into(),

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// A network namespace, as netkeel names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Netns(Option<Arc<str>>);
+pub struct Netns(
+    /// One word: it stands in every fact, and thousands of those are moved about.
+    Option<Arc<Box<str>>>,
+);
 
 impl Netns {
     /// The one in which netkeel was started.
@@ -16,7 +19,7 @@ impl Netns {
 
     /// One that `ip netns add` made: a name below /run/netns.
     pub fn named(name: &str) -> Self {
-        Netns(Some(name.into()))
+        Netns(Some(Arc::new(name.into())))
     }
 
     /// It is the one in which netkeel was started.
@@ -36,7 +39,7 @@ impl Netns {
 
     /// Its name, when it has one.
     pub fn name(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.0.as_ref().map(|name| &***name)
     }
 }
 

@@ -193,7 +193,7 @@ pub enum Op {
         /// The entry.
         name: EntryName,
         /// Its rules.
-        rules: Rules,
+        rules: Box<Rules>,
     },
     /// Takes the rules of an entry of `nflog` away.
     RemoveRules {

@@ -35,8 +35,7 @@ use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
-use crate::source::Span;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
 /// The version of the plan's format.
@@ -77,12 +76,8 @@ pub struct Drift {
     pub observed: Option<Value>,
     /// What it should be; none when it is to go.
     pub desired: Option<Value>,
-    /// The place in the document.
-    pub span: Span,
-    /// The path in the document.
-    pub path: Arc<str>,
-    /// How the value was derived, where the document gives a budget.
-    pub derivation: Option<Arc<str>>,
+    /// The line of the document that wants it; one without a path where none does.
+    pub origin: Arc<Origin>,
 }
 
 /// One op of a plan.
@@ -281,15 +276,11 @@ fn drift_of(
             }
         };
         if counts {
-            let (span, path) = (want.span, want.path.clone());
-            let desired = Some(want.value.clone());
             drift.push(Drift {
                 fact: fact.clone(),
                 observed,
-                desired,
-                span,
-                path,
-                derivation: want.derivation.clone(),
+                desired: Some(want.value.clone()),
+                origin: want.origin.clone(),
             });
         }
     }
@@ -349,7 +340,7 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
     for (fact, error) in &planner.refused {
         if let Some(want) = wants.get(fact) {
             let message = error.message.as_str();
-            let diagnostic = diagnostics.add(want.span, &*want.path, message);
+            let diagnostic = diagnostics.add(want.origin.span, &*want.origin.path, message);
             diagnostic.concerns(fact).hints = error.hints.clone();
         }
     }
@@ -368,7 +359,9 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
                 fact.show(Some(&want.value)),
                 fact.show(is.value().as_ref())
             );
-            diagnostics.add(want.span, &*want.path, message).concerns(fact);
+            diagnostics
+                .add(want.origin.span, &*want.origin.path, message)
+                .concerns(fact);
         }
     }
     diagnostics

@@ -53,17 +53,19 @@ impl ReadSet {
             if let (Field::Content, Some(Value::Text(text))) = (fact.field, &value) {
                 value = Some(Value::Text(crate::source::canonical::digest(text).into()));
             }
-            if let Object::Plugin { file, .. } = &fact.object
-                && let Some(Some(found)) = host.cni.as_ref().and_then(|cni| cni.file(file))
+            if let Object::Plugin(plugin) = &fact.object
+                && let Some(Some(found)) = host.cni.as_ref().and_then(|cni| cni.file(&plugin.file))
             {
                 let hash = Value::Text(found.sha256.as_str().into());
-                read.facts.insert(format!("file {}", file.display()), Some(hash));
+                read.facts
+                    .insert(format!("file {}", plugin.file.display()), Some(hash));
             }
             if let Some(name) = fact.link_name() {
                 read.indexes
                     .extend(host.links.get(&name).map(|link| (name, link.index)));
-                if !want.named {
-                    let rule = want.path.rsplit_once('.').map_or(&*want.path, |(rule, _)| rule);
+                if !want.origin.named {
+                    let path = &*want.origin.path;
+                    let rule = path.rsplit_once('.').map_or(path, |(rule, _)| rule);
                     read.matches.entry(rule.to_owned()).or_default().insert(name);
                 }
             }

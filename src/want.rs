@@ -5,6 +5,7 @@ mod pod;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Value};
@@ -19,16 +20,43 @@ pub use pod::{LeftAlone, PodMtu};
 pub struct Want {
     /// In the kernel's words.
     pub value: Value,
+    /// What says so; one for all interfaces that a match finds.
+    pub origin: Arc<Origin>,
+}
+
+/// The line of a document that wants something, and what goes with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
     /// Where the document says so.
     pub span: Span,
     /// The resource that says so, as a path: `link.pods.mtu`.
-    pub path: std::sync::Arc<str>,
+    pub path: Arc<str>,
     /// The interface is named, not matched: it is missed when it is gone.
     pub named: bool,
     /// The document allows that IPv6 is lost for this.
     pub permits_ipv6_loss: bool,
     /// How the value was derived, where the document gives a budget: `1450 - 80 wireguard = 1370`.
-    pub derivation: Option<std::sync::Arc<str>>,
+    pub derivation: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// A line that names what it is for.
+    pub fn named(span: Span, path: impl Into<Arc<str>>) -> Self {
+        Origin {
+            span,
+            path: path.into(),
+            named: true,
+            ..Origin::default()
+        }
+    }
+}
+
+impl Want {
+    /// What a line wants.
+    pub fn new(value: Value, origin: Origin) -> Self {
+        let origin = Arc::new(origin);
+        Want { value, origin }
+    }
 }
 
 /// All wants of a document on a host, and what was noticed on the way.
@@ -49,7 +77,7 @@ pub struct Wants {
     /// The pods that netkeel leaves alone although they do not go with what is wanted.
     pub left_alone: BTreeMap<LinkName, LeftAlone>,
     /// Matches that meet no interface, each by its path.
-    pub unmatched: Vec<std::sync::Arc<str>>,
+    pub unmatched: Vec<Arc<str>>,
     /// Wants that a budget is to give a value.
     pending: Vec<budget::Pending>,
     /// What is wanted of the other ends of veths.
@@ -68,17 +96,18 @@ impl Wants {
                     fact.show(Some(&first.value)),
                     fact.show(Some(&want.value))
                 );
-                let label = format!("`{}` wants {}", first.path, fact.show(Some(&first.value)));
-                let first_span = first.span;
+                let label = format!("`{}` wants {}", first.origin.path, fact.show(Some(&first.value)));
+                let first_span = first.origin.span;
                 // A pair of lines can conflict on a thousand interfaces; the first tells it.
                 let told = self.diagnostics.list.iter_mut().find(|d| {
-                    d.span == Some(want.span) && d.other.as_ref().is_some_and(|(span, _)| *span == first_span)
+                    d.span == Some(want.origin.span)
+                        && d.other.as_ref().is_some_and(|(span, _)| *span == first_span)
                 });
                 let diagnostic = match told {
                     Some(told) => told,
                     None => self
                         .diagnostics
-                        .add(want.span, &*want.path, message)
+                        .add(want.origin.span, &*want.origin.path, message)
                         .other(first_span, label)
                         .hint("keep one of the two"),
                 };

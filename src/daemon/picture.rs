@@ -295,7 +295,7 @@ impl Picture {
     /// has written them. They are counted.
     pub fn rewritten<'a>(&mut self, differ: impl Iterator<Item = &'a Fact>) -> BTreeSet<Fact> {
         let news = |fact: &&Fact| {
-            let of_cni = matches!(fact.object, Object::Plugin { .. });
+            let of_cni = matches!(fact.object, Object::Plugin(_));
             of_cni && self.looked && !self.by_fact.contains_key(*fact)
         };
         let rewritten: BTreeSet<Fact> = differ.filter(news).cloned().collect();
@@ -423,12 +423,12 @@ impl AlonePicture {
 }
 
 fn shown(drift: &Drift, index: Option<u32>) -> DriftPicture {
-    let kind = drift.path.split('.').next().unwrap_or_default();
+    let kind = drift.origin.path.split('.').next().unwrap_or_default();
     DriftPicture {
         fact: drift.fact.to_string(),
         // What left the document has no path.
         kind: if kind.is_empty() { "released" } else { kind }.to_owned(),
-        path: drift.path.to_string(),
+        path: drift.origin.path.to_string(),
         observed: drift.fact.show(drift.observed.as_ref()),
         desired: drift.fact.show(drift.desired.as_ref()),
         index,

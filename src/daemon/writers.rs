@@ -12,9 +12,9 @@ pub fn of(fact: &Fact) -> Vec<String> {
     let key = match &fact.object {
         Object::Sysctl(key) => Some(key.clone()),
         Object::Link(name) => fact.field.sysctl_of(*name),
-        Object::File(path) | Object::Plugin { file: path, .. } | Object::Wireguard { copy: path, .. } => {
-            return openers(path);
-        }
+        Object::File(path) => return openers(path),
+        Object::Plugin(plugin) => return openers(&plugin.file),
+        Object::Wireguard(wireguard) => return openers(&wireguard.copy),
         Object::Nflog(_) | Object::LogGroup(_) => None,
     };
     let (Some(key), Ok(mut host)) = (key, Host::open(Path::new("/"))) else {

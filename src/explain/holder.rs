@@ -82,12 +82,12 @@ fn writes(command: &str, fact: &Fact) -> bool {
             let words: Vec<&str> = plain.splitn(2, ' ').collect();
             return matches!(words.as_slice(), ["write" | "rm", file] if *file == path.to_string_lossy());
         }
-        Object::Plugin { file, kind } => {
-            let of_it = plain.contains(&format!(r#".type == "{kind}""#));
-            return of_it && plain.ends_with(&format!(" {}", file.display()));
+        Object::Plugin(plugin) => {
+            let of_it = plain.contains(&format!(r#".type == "{}""#, plugin.kind));
+            return of_it && plain.ends_with(&format!(" {}", plugin.file.display()));
         }
-        Object::Wireguard { copy, .. } => {
-            let to = copy.display().to_string();
+        Object::Wireguard(wireguard) => {
+            let to = wireguard.copy.display().to_string();
             return plain.ends_with(&format!(" > {to})")) || plain.ends_with(&format!(" {to}"));
         }
         Object::Nflog(name) => {

@@ -239,7 +239,7 @@ pub(super) fn told(
             let may_permit = changes
                 .first()
                 .and_then(|change| wants.get(&change.fact))
-                .is_some_and(|want| want.path.starts_with("link."));
+                .is_some_and(|want| want.origin.path.starts_with("link."));
             for change in changes {
                 let Some(name) = change.fact.link_name() else {
                     continue;

@@ -146,16 +146,17 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> Scope {
                 scope.files.insert(path.to_path_buf());
             }
             Fact {
-                object: Object::Plugin { file, .. },
+                object: Object::Plugin(plugin),
                 ..
             } => {
-                scope.cni.files.insert(file.to_path_buf());
+                scope.cni.files.insert(plugin.file.to_path_buf());
             }
             Fact {
-                object: Object::Wireguard { copy, source },
+                object: Object::Wireguard(wireguard),
                 ..
             } => {
-                scope.wireguard.insert(copy.to_path_buf(), source.to_path_buf());
+                let (copy, source) = (wireguard.copy.to_path_buf(), wireguard.source.to_path_buf());
+                scope.wireguard.insert(copy, source);
             }
             Fact {
                 object: Object::Sysctl(key),

@@ -1,6 +1,7 @@
 //! What netkeel holds on a host, and what becomes of it when a document no longer names it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Drift;
 use crate::error::Diagnostics;
@@ -9,9 +10,8 @@ use crate::finding::{Code, Findings};
 use crate::ledger::{Claim, Ledger};
 use crate::link_name::LinkName;
 use crate::snapshot::{Observed, Snapshot};
-use crate::source::Span;
 use crate::tunnel_mode::TunnelMode;
-use crate::want::{LeftAlone, Want};
+use crate::want::{LeftAlone, Origin, Want};
 
 /// What is held, and what a document may do about it.
 #[derive(Clone, Copy, Debug)]
@@ -65,14 +65,14 @@ pub(super) fn refuse_foreign(
             continue;
         };
         let place = *told
-            .entry((want.span, &*claim.owner))
+            .entry((want.origin.span, &*claim.owner))
             .or_insert(diagnostics.list.len());
         if let Some(told) = diagnostics.list.get_mut(place) {
             told.concerns(fact);
         } else {
             let message = format!("{fact} is held by the owner {}", claim.owner);
             diagnostics
-                .add(want.span, &*want.path, message)
+                .add(want.origin.span, &*want.origin.path, message)
                 .concerns(fact)
                 .hint(format!(
                     "take it out of that owner's document, or let it go: netkeel release --owner {}",
@@ -154,6 +154,7 @@ pub(super) fn give_back<'a>(
         .filter_map(|claim| claim.fact.link_name())
         .collect();
     let mut back = Back::default();
+    let nowhere = Arc::<Origin>::default();
     for claim in claims {
         back.released.push(claim.fact.clone());
         let with_its_device = claim.fact.field != Field::Kind
@@ -191,9 +192,7 @@ pub(super) fn give_back<'a>(
             fact: claim.fact.clone(),
             observed,
             desired,
-            span: Span::default(),
-            path: "".into(),
-            derivation: None,
+            origin: nowhere.clone(),
         });
     }
     back
@@ -201,7 +200,7 @@ pub(super) fn give_back<'a>(
 
 /// What stood there was no copy that its source and an MTU would make again.
 fn cannot_come_back(claim: &Claim) -> bool {
-    matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard { .. })
+    matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard(_))
 }
 
 /// A device of this kind is one that netkeel makes.

@@ -139,7 +139,7 @@ impl<'a> Planner<'a> {
             };
             // A device is deleted only when netkeel made it and is told to give it back.
             // Rules and copies of its own are netkeel's to mend, whatever somebody has made of them.
-            let permitted = want.is_some_and(|want| want.permits_ipv6_loss)
+            let permitted = want.is_some_and(|want| want.origin.permits_ipv6_loss)
                 || matches!(
                     op,
                     Op::DeleteLink { .. }
@@ -163,7 +163,7 @@ impl<'a> Planner<'a> {
             self.steps.push(Step {
                 phase,
                 restores,
-                named: want.is_none_or(|want| want.named),
+                named: want.is_none_or(|want| want.origin.named),
                 permitted,
                 undo,
                 op,

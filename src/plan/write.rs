@@ -24,18 +24,18 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
                 None => Op::RemoveFile { path: path.clone() },
             });
         }
-        Object::Plugin { file, kind } => {
+        Object::Plugin(plugin) => {
             return Some(Op::SetPluginMtu {
-                path: file.clone(),
-                plugin: kind.clone(),
+                path: plugin.file.clone(),
+                plugin: plugin.kind.clone(),
                 was: host.get(fact).value(),
                 mtu: value.cloned(),
             });
         }
-        Object::Wireguard { copy, source } => {
+        Object::Wireguard(wireguard) => {
             return Some(Op::SetWireguardMtu {
-                source: source.clone(),
-                path: copy.clone(),
+                source: wireguard.source.clone(),
+                path: wireguard.copy.clone(),
                 was: host.get(fact).value(),
                 mtu: match value {
                     None => None,
@@ -52,7 +52,7 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
         Object::Nflog(name) => {
             let (netns, name) = (fact.netns.clone(), name.clone());
             let text = value.map(Value::to_string).unwrap_or_default();
-            return match text.parse() {
+            return match text.parse().map(Box::new) {
                 Ok(rules) => Some(Op::SetRules { netns, name, rules }),
                 Err(_) if text == nflog::NONE => Some(Op::RemoveRules { netns, name }),
                 // What somebody has changed is not known well enough to be made again.

@@ -17,13 +17,13 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
         .drift
         .iter()
         .map(|drift| {
-            let place = locator.locate(drift.span);
+            let place = locator.locate(drift.origin.span);
             json!({
                 "fact": fact(&drift.fact),
                 "observed": drift.observed.as_ref().map(value),
                 "desired": drift.desired.as_ref().map(value),
-                "path": &*drift.path,
-                "derivation": drift.derivation.as_deref(),
+                "path": &*drift.origin.path,
+                "derivation": drift.origin.derivation.as_deref(),
                 "source": { "file": &*place.file, "line": place.line, "column": place.column },
             })
         })
@@ -140,8 +140,8 @@ fn ended(result: &str, errors: &[Error]) -> Json {
 fn fact(fact: &Fact) -> Json {
     let (object, name) = match &fact.object {
         Object::File(path) => ("file", path.display().to_string()),
-        Object::Plugin { file, kind } => ("cni", format!("{} {kind}", file.display())),
-        Object::Wireguard { copy, .. } => ("wireguard", copy.display().to_string()),
+        Object::Plugin(plugin) => ("cni", format!("{} {}", plugin.file.display(), plugin.kind)),
+        Object::Wireguard(wireguard) => ("wireguard", wireguard.copy.display().to_string()),
         Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
         Object::Link(name) => ("link", name.stored().into_owned()),
         Object::Nflog(name) => ("nflog", name.to_string()),

@@ -43,9 +43,9 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
                 drift.fact.field.to_string(),
                 observed,
                 desired,
-                match &drift.derivation {
-                    Some(line) => format!("{}: {line}", locator.locate(drift.span)),
-                    None => locator.locate(drift.span).to_string(),
+                match &drift.origin.derivation {
+                    Some(line) => format!("{}: {line}", locator.locate(drift.origin.span)),
+                    None => locator.locate(drift.origin.span).to_string(),
                 },
             ];
             let _ = writeln!(out, "| {} |", cells.map(|cell| escaped(&cell)).join(" | "));

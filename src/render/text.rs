@@ -112,8 +112,8 @@ impl<'a> Line<'a> {
             object: Some(&drift.fact.object).filter(|object| !matches!(object, Object::Link(_))),
             observed: drift.observed.as_ref(),
             desired: drift.desired.as_ref(),
-            span: (!drift.path.is_empty()).then_some(drift.span),
-            derivation: drift.derivation.as_deref(),
+            span: (!drift.origin.path.is_empty()).then_some(drift.origin.span),
+            derivation: drift.origin.derivation.as_deref(),
             width,
         }
     }
@@ -134,13 +134,13 @@ fn line_of(drift: &Drift, width: usize, locator: &mut Locator<'_>, paint: Paint)
     };
     let field = drift.fact.field.to_string();
     let change = change(drift);
-    let place = if drift.path.is_empty() {
+    let place = if drift.origin.path.is_empty() {
         String::new()
     } else {
-        paint.dim(locator.locate(drift.span))
+        paint.dim(locator.locate(drift.origin.span))
     };
     let mut line = format!("    {sign} {field:width$}  {change:28}  {place}");
-    if let Some(derivation) = &drift.derivation {
+    if let Some(derivation) = &drift.origin.derivation {
         let _ = write!(line, "  {}", paint.dim(derivation));
     }
     line.push('\n');
@@ -212,7 +212,11 @@ fn stale(plan: &Plan) -> String {
 
 /// How many of the declared facts differ, and how many others are to be given back.
 fn facts(plan: &Plan) -> String {
-    let declared = plan.drift.iter().filter(|drift| !drift.path.is_empty()).count();
+    let declared = plan
+        .drift
+        .iter()
+        .filter(|drift| !drift.origin.path.is_empty())
+        .count();
     let back = plan.drift.len() - declared;
     match (back, plan.wanted) {
         (0, wanted) => format!("{declared} of {}", count(wanted, "declared fact")),

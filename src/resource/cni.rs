@@ -18,7 +18,7 @@ use crate::snapshot::{Problem, Scope, Snapshot};
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 
 /// The kind `cni`.
 pub struct Kind;
@@ -278,14 +278,11 @@ impl Entry {
                 "set `mtu` in the ConfigMap cilium-config",
             );
         }
-        let want = Want {
-            value: self.mtu.value(),
-            span: self.span,
-            path: format!("{}.mtu", self.path).into(),
-            named: true,
-            permits_ipv6_loss: false,
+        let origin = Origin {
             derivation: self.mtu.derivation(),
+            ..Origin::named(self.span, format!("{}.mtu", self.path))
         };
+        let want = Want::new(self.mtu.value(), origin);
         wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, want);
     }
 

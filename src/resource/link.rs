@@ -18,7 +18,7 @@ use crate::snapshot::{Scope, Snapshot};
 use crate::source::text::quoted;
 use crate::source::{Data, Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::{PodMtu, Wants};
+use crate::want::{Origin, PodMtu, Wants};
 
 /// The kind `link`.
 pub struct Kind;
@@ -195,7 +195,6 @@ struct Links {
 struct Rule {
     id: Arc<str>,
     settings: Vec<Setting>,
-    allow_ipv6_loss: bool,
 }
 
 impl Rule {
@@ -218,8 +217,7 @@ impl Rule {
 struct Setting {
     field: fact::Field,
     wanted: Wanted,
-    span: Span,
-    path: Arc<str>,
+    origin: Arc<Origin>,
 }
 
 impl super::Kind for Kind {
@@ -293,24 +291,31 @@ impl super::Kind for Kind {
 }
 
 fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
+    let allow_ipv6_loss = node.get("allow_ipv6_loss").and_then(Node::switch);
+    let setting = |field: fact::Field, wanted: Wanted, span: Span, path: Arc<str>| {
+        let origin = Arc::new(Origin {
+            span,
+            path,
+            named: node.get("match").is_none(),
+            permits_ipv6_loss: allow_ipv6_loss.unwrap_or(false),
+            derivation: wanted.derivation(),
+        });
+        Setting {
+            field,
+            wanted,
+            origin,
+        }
+    };
     let mut settings = Vec::new();
     if let Some(node) = node.get("mtu") {
         let path: Arc<str> = Path::of(&["link", id, "mtu"]).into();
-        settings.extend(Wanted::mtu(node, &path, diagnostics).map(|wanted| Setting {
-            field: fact::Field::Mtu,
-            wanted,
-            span: node.span,
-            path,
-        }));
+        let wanted = Wanted::mtu(node, &path, diagnostics);
+        settings.extend(wanted.map(|wanted| setting(fact::Field::Mtu, wanted, node.span, path)));
     }
     let mut add = |key: &str, field: fact::Field, read: &dyn Fn(&Node) -> Option<Value>| {
         if let Some((node, value)) = node.get(key).and_then(|node| Some((node, read(node)?))) {
-            settings.push(Setting {
-                field,
-                wanted: value.into(),
-                span: node.span,
-                path: Path::of(&["link", id, key]).into(),
-            });
+            let path = Path::of(&["link", id, key]).into();
+            settings.push(setting(field, value.into(), node.span, path));
         }
     };
     add("pod_mtu", fact::Field::PodMtu, &|node| {
@@ -326,14 +331,9 @@ fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
     add("alias", fact::Field::Alias, &|node| {
         Some(Value::Text(node.scalar()?.as_ref().into()))
     });
-    let allow_ipv6_loss = node
-        .get("allow_ipv6_loss")
-        .and_then(Node::switch)
-        .unwrap_or(false);
     Rule {
         id: id.into(),
         settings,
-        allow_ipv6_loss,
     }
 }
 

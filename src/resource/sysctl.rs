@@ -13,7 +13,7 @@ use crate::source::node::boolean_word;
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 
 /// The kind `sysctl`.
 pub struct Kind;
@@ -293,15 +293,7 @@ impl Section for Sysctls {
                 },
                 Observed::Value(_) | Observed::Unread => {}
             }
-            let want = Want {
-                value,
-                span: entry.span,
-                path: path.into(),
-                named: true,
-                permits_ipv6_loss: false,
-                derivation: None,
-            };
-            wants.add(fact, want);
+            wants.add(fact, Want::new(value, Origin::named(entry.span, path)));
         }
     }
 

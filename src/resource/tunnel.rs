@@ -19,7 +19,7 @@ use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 
 /// The kind `tunnel`.
 pub struct Kind;
@@ -260,24 +260,17 @@ impl Section for Tunnels {
             if !tunnel.possible(host, &made, wants) {
                 continue;
             }
-            let path = |field: &str| Path::of(&["tunnel", &tunnel.name.to_string(), field]).into();
-            let want = |value: Value, span: Span, field: &str| Want {
-                value,
-                span,
-                path: path(field),
-                named: true,
-                permits_ipv6_loss: false,
-                derivation: None,
-            };
+            let name = tunnel.name.to_string();
+            let origin = |span: Span, field: &str| Origin::named(span, Path::of(&["tunnel", &name, field]));
             let kind = Value::Text(format!("{} external", tunnel.mode).into());
-            wants.add(made, want(kind, tunnel.span, "mode"));
+            wants.add(made, Want::new(kind, origin(tunnel.span, "mode")));
             for (field, wanted, span, key) in &tunnel.settings {
                 let fact = Fact::link(&self.netns, tunnel.name, *field);
-                let want = Want {
+                let origin = Origin {
                     derivation: wanted.derivation(),
-                    ..want(wanted.value(), *span, key)
+                    ..origin(*span, key)
                 };
-                wants.add_wanted(fact, wanted, want);
+                wants.add_wanted(fact, wanted, Want::new(wanted.value(), origin));
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::snapshot::{Scope, Snapshot};
 use crate::source::text::quoted;
 use crate::source::{Node, Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 use crate::wireguard::copy;
 
 /// The kind `wireguard`.
@@ -176,13 +176,12 @@ impl Section for Interfaces {
 
 impl Entry {
     fn want(&self) -> Want {
-        Want {
-            value: self.mtu.value(),
+        let origin = Origin {
             span: self.span,
             path: format!("{}.mtu", self.path).into(),
-            named: false,
-            permits_ipv6_loss: false,
             derivation: self.mtu.derivation(),
-        }
+            ..Origin::default()
+        };
+        Want::new(self.mtu.value(), origin)
     }
 }

@@ -37,17 +37,17 @@ impl Snapshot {
                 Some(None) => Observed::Absent,
                 None => Observed::Unread,
             },
-            Object::Plugin { file, kind } => match self.cni.as_ref().and_then(|cni| cni.file(file)) {
-                Some(Some(configuration)) => match configuration.mtu(kind) {
+            Object::Plugin(plugin) => match self.cni.as_ref().and_then(|cni| cni.file(&plugin.file)) {
+                Some(Some(configuration)) => match configuration.mtu(&plugin.kind) {
                     Some(mtu) => Observed::Value(mtu),
                     None => Observed::Absent,
                 },
                 Some(None) => Observed::Absent,
                 None => Observed::Unread,
             },
-            Object::Wireguard { copy, source } => match self.wireguard.get(&**copy) {
+            Object::Wireguard(wireguard) => match self.wireguard.get(&*wireguard.copy) {
                 // As a copy of something else it is not there.
-                Some(copied) if copied.source != **source => Observed::Absent,
+                Some(copied) if copied.source != *wireguard.source => Observed::Absent,
                 Some(copied) => copied.is.clone().map_or(Observed::Absent, Observed::Value),
                 None => Observed::Unread,
             },
@@ -84,7 +84,7 @@ impl Snapshot {
                 pod_end(*name)
             }
             (Object::Nflog(_) | Object::LogGroup(_), _) => NFLOG.to_owned(),
-            (Object::Plugin { file, .. }, _) => configuration(file),
+            (Object::Plugin(plugin), _) => configuration(&plugin.file),
             _ => fact.to_string(),
         };
         let told = self.problems.iter().any(|problem| problem.what == what);

@@ -219,8 +219,8 @@ impl Model {
                 });
             }
             Object::File(_)
-            | Object::Plugin { .. }
-            | Object::Wireguard { .. }
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
             | Object::Nflog(_)
             | Object::LogGroup(..) => {}
         }

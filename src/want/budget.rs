@@ -2,6 +2,7 @@
 //! underlay may be an interface whose MTU the same document sets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Want, Wants};
 use crate::error::{Error, ErrorKind};
@@ -20,7 +21,7 @@ pub(super) struct Pending {
     fact: Fact,
     /// Its value is not one yet.
     want: Want,
-    over: std::sync::Arc<Over>,
+    over: Arc<Over>,
 }
 
 /// The way out of a circle.
@@ -38,7 +39,7 @@ impl Wants {
     pub fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, want: Want) {
         match wanted {
             Wanted::Value(..) => {
-                wanted.tell(&want.path, &mut self.findings);
+                wanted.tell(&want.origin.path, &mut self.findings);
                 self.add(fact, want);
             }
             Wanted::Budget(over) => {
@@ -124,7 +125,7 @@ impl Wants {
         if let Underlay::Link(name) = over.underlay
             && !host.links.contains_key(&name)
         {
-            self.when_absent(name, &want.path);
+            self.when_absent(name, &want.origin.path);
             return;
         }
         let answer = match derived {
@@ -139,15 +140,17 @@ impl Wants {
             let error = Error::new(ErrorKind::Input, message).hint(format!("it comes from {line}"));
             return self.wrong(&fact, &want, error);
         }
-        answer.tell(&want.path, &mut self.findings);
+        answer.tell(&want.origin.path, &mut self.findings);
         want.value = Value::Number(answer.mtu);
-        want.derivation = Some(line.into());
+        Arc::make_mut(&mut want.origin).derivation = Some(line.into());
         self.add(fact, want);
     }
 
     /// Tells an error once, whatever number of interfaces a match finds.
     fn wrong(&mut self, fact: &Fact, want: &Want, error: Error) {
-        let told = self.diagnostics.add_once(want.span, &want.path, error.message);
+        let told = self
+            .diagnostics
+            .add_once(want.origin.span, &want.origin.path, error.message);
         if told.hints.is_empty() {
             told.hints = error.hints;
         }

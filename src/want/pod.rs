@@ -1,8 +1,9 @@
 //! What is wanted of the other ends of veths, in pods: settled when the MTUs of this end are known.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use super::{Want, Wants};
+use super::{Origin, Want, Wants};
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
@@ -35,7 +36,7 @@ pub struct LeftAlone {
 pub(super) struct Wish {
     pub(super) mtu: PodMtu,
     pub(super) span: Span,
-    pub(super) path: std::sync::Arc<str>,
+    pub(super) path: Arc<str>,
 }
 
 impl PodMtu {
@@ -54,7 +55,7 @@ impl PodMtu {
 
 impl Wants {
     /// Notes what is wanted of the other end of a veth.
-    pub fn wish_for_pod(&mut self, name: LinkName, mtu: PodMtu, span: Span, path: std::sync::Arc<str>) {
+    pub fn wish_for_pod(&mut self, name: LinkName, mtu: PodMtu, span: Span, path: Arc<str>) {
         self.pods.insert(name, Wish { mtu, span, path });
     }
 
@@ -84,7 +85,15 @@ impl Wants {
                     mtu: PodMtu::Bytes(bytes),
                     span,
                     path,
-                }) => (Value::Number(bytes), Want { span, path, ..want }),
+                }) => {
+                    let origin = Origin {
+                        span,
+                        path,
+                        ..(*want.origin).clone()
+                    };
+                    let value = Value::Number(bytes);
+                    (value.clone(), Want::new(value, origin))
+                }
                 _ => (want.value.clone(), want),
             };
             settled.insert(name);
@@ -100,14 +109,12 @@ impl Wants {
                 PodMtu::Same => i64::from(link.mtu),
                 PodMtu::Bytes(bytes) => bytes,
             };
-            let want = Want {
-                value: Value::Number(value),
+            let origin = Origin {
                 span: wish.span,
                 path: wish.path,
-                named: false,
-                permits_ipv6_loss: false,
-                derivation: None,
+                ..Origin::default()
             };
+            let want = Want::new(Value::Number(value), origin);
             let fact = Fact::link(&host.netns, name, Field::Mtu);
             self.want_of_pod(&fact, name, Value::Number(value), want, false, host);
         }

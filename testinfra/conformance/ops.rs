@@ -97,14 +97,14 @@ fn rules(model: &Model, random: &mut Random) -> Op {
     if ipv4.is_none() && ipv6.is_none() {
         return Op::RemoveRules { netns, name };
     }
-    let rules = Rules {
+    let rules = Box::new(Rules {
         group: random.below(65_536) as u16,
         snaplen: number(random, 68, 65_000),
         queue_threshold: 1 + random.below(65_000) as u16,
         rate,
         ipv4,
         ipv6,
-    };
+    });
     Op::SetRules { netns, name, rules }
 }
 

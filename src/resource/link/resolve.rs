@@ -21,8 +21,7 @@ impl Links {
                 wants.when_absent(*name, &Path::of(&["link", &rule.id]));
             }
             for setting in &rule.settings {
-                if let Some((fact, want)) = self.want(*name, host.links.get(name), setting, rule, true, wants)
-                {
+                if let Some((fact, want)) = self.want(*name, host.links.get(name), setting, wants) {
                     wants.add_wanted(fact, &setting.wanted, want);
                 }
             }
@@ -81,21 +80,18 @@ impl Links {
                     Some((other, _)) if other.wanted == setting.wanted => {}
                     Some((other, first)) => {
                         let fact = Fact::link(&self.netns, name, setting.field);
-                        match told.insert((other.span, setting.span)) {
+                        match told.insert((other.origin.span, setting.origin.span)) {
                             true => disagree(name, other, first, setting, rule, wants).concerns(&fact),
                             false => wants
                                 .diagnostics
-                                .add_once(setting.span, &setting.path, "")
+                                .add_once(setting.origin.span, &setting.origin.path, "")
                                 .concerns(&fact),
                         };
                     }
                     None => {
-                        match (
-                            self.want(name, Some(link), setting, rule, false, wants),
-                            &setting.wanted,
-                        ) {
+                        match (self.want(name, Some(link), setting, wants), &setting.wanted) {
                             (Some(want), wanted @ Wanted::Value(..)) => {
-                                wanted.tell(&setting.path, &mut wants.findings);
+                                wanted.tell(&setting.origin.path, &mut wants.findings);
                                 found.push(want);
                             }
                             (Some((fact, want)), wanted) => wants.add_wanted(fact, wanted, want),
@@ -116,15 +112,13 @@ impl Links {
         name: LinkName,
         link: Option<&Link>,
         setting: &Setting,
-        rule: &Rule,
-        named: bool,
         wants: &mut Wants,
     ) -> Option<(Fact, Want)> {
         if setting.field == Field::PodMtu {
             if let Wanted::Value(Value::Text(text), _) = &setting.wanted
                 && let Some(mtu) = PodMtu::read(text)
             {
-                wants.wish_for_pod(name, mtu, setting.span, setting.path.clone());
+                wants.wish_for_pod(name, mtu, setting.origin.span, setting.origin.path.clone());
             }
             return None;
         }
@@ -135,17 +129,13 @@ impl Links {
             let fact = Fact::link(&self.netns, name, setting.field);
             wants
                 .diagnostics
-                .add_once(setting.span, &setting.path, message)
+                .add_once(setting.origin.span, &setting.origin.path, message)
                 .concerns(&fact);
             return None;
         }
         let want = Want {
             value: setting.wanted.value(),
-            span: setting.span,
-            path: setting.path.clone(),
-            named,
-            permits_ipv6_loss: rule.allow_ipv6_loss,
-            derivation: setting.wanted.derivation(),
+            origin: setting.origin.clone(),
         };
         Some((Fact::link(&self.netns, name, setting.field), want))
     }
@@ -191,8 +181,11 @@ fn disagree<'w>(
     );
     wants
         .diagnostics
-        .add(second.span, &*second.path, message)
-        .other(first.span, format!("`{}` wants {}", first_rule.id, first.wanted))
+        .add(second.origin.span, &*second.origin.path, message)
+        .other(
+            first.origin.span,
+            format!("`{}` wants {}", first_rule.id, first.wanted),
+        )
         .hint(format!(
             "narrow one of the matches, or name {name} exactly: an exact name beats a match"
         ))

@@ -12,7 +12,7 @@ use crate::resource::Section;
 use crate::snapshot::{Scope, Snapshot, Support};
 use crate::source::{Path, Span};
 use crate::sysctl_key::SysctlKey;
-use crate::want::{Want, Wants};
+use crate::want::{Origin, Want, Wants};
 
 /// The groups that Felix of Calico logs to (felix/rules, NFLOG of policies).
 const OF_FELIX: [u16; 2] = [1, 2];
@@ -109,14 +109,7 @@ impl Place<'_> {
     }
 
     fn want(&self, value: Value, field: Option<&str>) -> Want {
-        Want {
-            value,
-            span: self.span,
-            path: self.path(field).into(),
-            named: true,
-            derivation: None,
-            permits_ipv6_loss: false,
-        }
+        Want::new(value, Origin::named(self.span, self.path(field)))
     }
 
     /// Whether the kernel can have its rules; what stands in the way is explained.
