@@ -380,8 +380,9 @@ impl<'p> Run<'_, 'p> {
 /// not take thousands. Whoever comes after a crash does not know which of them were done, and undoes
 /// or does all of them.
 fn together(steps: &[Step]) -> &[Step] {
-    let plain = steps.iter().take_while(|step| step.is_plain()).count();
-    &steps[..plain.clamp(1, MARKED_TOGETHER)]
+    let first = &steps[..steps.len().min(MARKED_TOGETHER)];
+    let plain = first.iter().take_while(|step| step.is_plain()).count();
+    &steps[..plain.max(1)]
 }
 
 /// Why an op remains that was done.

@@ -21,7 +21,7 @@ use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::wireguard::copy;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// The namespace it lives in.
     #[serde(default, skip_serializing_if = "Netns::is_current")]
@@ -155,6 +155,13 @@ impl Visitor<'_> for ValueVisitor {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(Value::Text(text.into()))
+    }
+}
+
+impl PartialEq for Fact {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
     }
 }
 

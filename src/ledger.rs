@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
-use line::Line;
 pub use line::NewLine;
+use line::{Line, Run};
 
 /// The version of the ledger's format; a newer one is refused. In format 1 each claim stood alone.
 pub const FORMAT: u32 = 2;
@@ -126,6 +126,7 @@ impl Ledger {
                 }
                 Line::Held { transaction, runs } => {
                     self.committed.insert(transaction);
+                    self.claims.reserve(runs.iter().map(Run::len).sum());
                     self.add(runs.into_iter().flatten());
                 }
                 Line::Claims { transaction, claims } => {

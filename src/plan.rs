@@ -35,6 +35,7 @@ use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
+use crate::walk::Walk;
 use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
@@ -260,8 +261,9 @@ fn drift_of(
 ) -> (Vec<Drift>, usize) {
     let mut drift = Vec::new();
     let mut wanted = 0;
+    let mut links = Walk::along(&host.links);
     for (fact, want) in wants {
-        let observed = host.get(fact);
+        let observed = host.get_along(&mut links, fact);
         // What has a value is of an interface that is there.
         let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
         let counts = there || exists_or_comes(fact, host, wants);
@@ -317,9 +319,16 @@ fn finish(
     }
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);
-    let mut concerned: BTreeSet<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
+    let mut concerned: Vec<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
     concerned.extend(all.left_alone.keys());
-    lint::links(after, &|name| concerned.contains(&name), &mut findings);
+    // Mostly in order already, each as often as there are facts of it.
+    concerned.sort();
+    concerned.dedup();
+    lint::links(
+        after,
+        &|name| concerned.binary_search(&name).is_ok(),
+        &mut findings,
+    );
     Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
@@ -348,12 +357,15 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
         return diagnostics;
     }
     let host = &planner.model.host;
-    for (fact, want) in wants
-        .iter()
-        .filter(|(fact, _)| exists_or_comes(fact, host, wants))
-    {
-        let is = host.get(fact);
-        if is != Observed::Unread && is != Observed::Value(want.value.clone()) {
+    let mut links = Walk::along(&host.links);
+    for (fact, want) in wants {
+        let is = host.get_along(&mut links, fact);
+        let differs = match &is {
+            Observed::Value(value) => *value != want.value,
+            Observed::Absent => true,
+            Observed::Unread => false,
+        };
+        if differs && exists_or_comes(fact, host, wants) {
             let message = format!(
                 "{fact} cannot be {} beside what else is declared, which makes it {}",
                 fact.show(Some(&want.value)),

@@ -123,16 +123,19 @@ impl Wants {
     /// interfaces: a map that is built at once takes a third of the time, and half of the memory,
     /// of one that grows.
     pub fn add_all(&mut self, wants: Vec<(Fact, Want)>) {
-        let mut new = Vec::with_capacity(wants.len());
-        for (fact, want) in wants {
-            if self.facts.contains_key(&fact) {
+        if wants.len() < self.facts.len() {
+            for (fact, want) in wants {
                 self.add(fact, want);
-            } else {
-                new.push((fact, want));
+            }
+            return;
+        }
+        let old = std::mem::replace(&mut self.facts, wants.into_iter().collect());
+        for (fact, first) in old {
+            // What was there is the first of the two in what is told of a conflict.
+            if let Some(second) = self.facts.insert(fact.clone(), first) {
+                self.add(fact, second);
             }
         }
-        let old = std::mem::take(&mut self.facts);
-        self.facts = old.into_iter().chain(new).collect();
     }
 
     /// Notes that an interface is named and not there. It is no error, since interfaces come and

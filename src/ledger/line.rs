@@ -55,6 +55,14 @@ struct Alike {
     links: Vec<LinkName>,
 }
 
+impl Run {
+    /// How many claims it holds.
+    pub(super) fn len(&self) -> usize {
+        let alike = self.alike.iter().map(|alike| alike.links.len());
+        alike.sum::<usize>() + self.others.len()
+    }
+}
+
 impl IntoIterator for Run {
     type Item = Claim;
     type IntoIter = Box<dyn Iterator<Item = Claim>>;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::Fact;
+use crate::fact::{Fact, Object};
 use crate::link_name::LinkName;
 use crate::op::{Op, Phase};
-use crate::snapshot::{Observed, Snapshot};
+use crate::snapshot::{Link, Observed, Snapshot};
 
 /// Where an op stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,9 @@ pub(super) struct Key {
     /// The fact that the op is for.
     pub(super) fact: Fact,
 }
+
+/// The phase, and the rank in it.
+pub(super) type Place = (Phase, i32);
 
 /// How far above hardware each device stands.
 pub(super) struct Order {
@@ -35,6 +38,13 @@ impl Key {
     }
 }
 
+impl Key {
+    /// What it stands among.
+    pub(super) fn place(&self) -> Place {
+        (self.phase, self.rank)
+    }
+}
+
 impl Order {
     pub(super) fn new(host: &Snapshot) -> Self {
         let by_index = host
@@ -50,25 +60,25 @@ impl Order {
         Order { by_index, port }
     }
 
-    pub(super) fn key(&self, op: &Op, fact: &Fact, host: &Snapshot) -> Key {
-        let mut phase = phase(op, host);
+    /// `link` is the interface of the fact, where it is there.
+    pub(super) fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> Key {
+        let mut phase = phase(op, link);
         // IPv6 and its sysctls come to an interface when its MTU rises.
-        if matches!(op, Op::WriteSysctl { link: Some(target), .. } if host.links.contains_key(&target.name))
-            && host.get(fact) == Observed::Absent
-        {
+        let is_absent = || match &fact.object {
+            Object::Link(_) => host.of_link(link, fact.field) == Observed::Absent,
+            _ => host.get(fact) == Observed::Absent,
+        };
+        if matches!(op, Op::WriteSysctl { link: Some(_), .. }) && link.is_some() && is_absent() {
             phase = Phase::RaiseLinks;
         }
         let rank = match (op, phase) {
             (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
             (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
             // A child before its parent on the way down, a parent before its child on the way up.
-            (
-                Op::SetMtu { target, .. } | Op::SetPodMtu { target, .. } | Op::SetUp { target, .. },
-                Phase::LowerLinks,
-            ) => -self.height(target.name, host),
-            (Op::SetMtu { target, .. } | Op::SetPodMtu { target, .. } | Op::SetUp { target, .. }, _) => {
-                self.height(target.name, host)
+            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, Phase::LowerLinks) => {
+                -self.height(link, host)
             }
+            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, _) => self.height(link, host),
             (Op::AddAddress { .. }, _) => 1,
             _ => 0,
         };
@@ -80,39 +90,38 @@ impl Order {
     }
 
     /// Devices below this one. A veth's IFLA_LINK is its peer, which is beside it, not below.
-    fn height(&self, name: LinkName, host: &Snapshot) -> i32 {
+    fn height(&self, link: Option<&Link>, host: &Snapshot) -> i32 {
         let mut height = 0;
-        let mut at = name;
+        let mut at = link;
         while height < DEEPEST {
-            let Some(link) = host.links.get(&at) else { break };
+            let Some(link) = at else { break };
             let pair = matches!(link.kind_name(), "veth" | "netkit");
             let below = match link.lower {
                 Some(lower) if !pair && link.peer_netns.is_none() => self.by_index.get(&lower),
                 _ => self.port.get(&link.index),
             };
             let Some(below) = below else { break };
-            at = *below;
+            at = host.links.get(below);
             height += 1;
         }
         height
     }
 }
 
-fn phase(op: &Op, host: &Snapshot) -> Phase {
+fn phase(op: &Op, link: Option<&Link>) -> Phase {
     match op {
         Op::SetWireguardMtu { mtu: None, .. } => Phase::Delete,
         Op::WriteFile { .. } | Op::SetPluginMtu { .. } | Op::SetWireguardMtu { .. } => Phase::Files,
         Op::CreateTunnel { .. } | Op::RecreateTunnel { .. } | Op::AddAddress { .. } => Phase::Create,
-        Op::SetMtu { target, mtu } => {
-            let falls = host.links.get(&target.name).is_some_and(|link| *mtu < link.mtu);
-            if falls {
+        Op::SetMtu { mtu, .. } => {
+            if link.is_some_and(|link| *mtu < link.mtu) {
                 Phase::LowerLinks
             } else {
                 Phase::RaiseLinks
             }
         }
-        Op::SetPodMtu { target, mtu, .. } => {
-            let pod = host.links.get(&target.name).and_then(|link| link.pod.as_ref());
+        Op::SetPodMtu { mtu, .. } => {
+            let pod = link.and_then(|link| link.pod.as_ref());
             if pod.is_some_and(|pod| *mtu < pod.mtu) {
                 Phase::LowerLinks
             } else {

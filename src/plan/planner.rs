@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::Order;
-use super::originals::{Known, Originals, drift_of};
+use super::originals::{Known, Originals};
 use super::queue::Queue;
-use super::write::{mode, write};
+use super::write::{mode, write, write_on};
 use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
@@ -14,6 +14,7 @@ use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed, Snapshot};
+use crate::walk::Walk;
 use crate::want::Want;
 
 /// Orders ops and follows what each of them changes.
@@ -72,8 +73,14 @@ impl<'a> Planner<'a> {
             self.push(&drift.fact, drift.desired.as_ref(), false);
         }
         self.drain(findings);
+        let changed = !self.steps.is_empty();
         for drift in drift {
-            self.push_unless_right(&drift.fact, drift.desired.as_ref(), false);
+            let value = drift.desired.as_ref();
+            match changed {
+                true => self.push_unless_right(&drift.fact, value, false),
+                // What differs is not right.
+                false => self.push(&drift.fact, value, false),
+            }
         }
         for (fact, want) in self.wants {
             if fact.link_name().is_some_and(|name| self.made.contains(&name))
@@ -96,24 +103,23 @@ impl<'a> Planner<'a> {
     }
 
     fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
-        if let Some(op) = write(fact, value, &self.model.host) {
-            let key = self.order.key(&op, fact, &self.model.host);
+        let host = &self.model.host;
+        let link = fact.link_name().and_then(|name| host.links.get(&name));
+        if let Some(op) = write_on(fact, value, link, host) {
+            let key = self.order.key(&op, fact, link, host);
             self.queue.push(key, (op, restores));
         }
     }
 
-    fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
-        drift_of(self.drift, fact)
-    }
-
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
+        let mut wants = Walk::along(self.wants);
         while let Some((key, (op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
             let Some(op) = self.brought_up(op, &fact) else {
                 continue;
             };
-            let want = self.wants.get(&fact);
+            let want = wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
                 continue;
@@ -158,7 +164,7 @@ impl<'a> Planner<'a> {
                 if !wanted {
                     self.keep(&changes);
                 }
-                self.put_right(&changes);
+                self.put_right(&fact, want, &changes);
             }
             self.steps.push(Step {
                 phase,
@@ -195,7 +201,7 @@ impl<'a> Planner<'a> {
             if self.wants.contains_key(fact) || !self.put_right.insert(fact.clone()) {
                 continue;
             }
-            let value = match (self.drift_of(fact), self.originals.get(fact)) {
+            let value = match (self.originals.drift_of(fact), self.originals.get(fact)) {
                 (Some(drift), _) => drift.desired.as_ref(),
                 (None, Some(original)) => original,
                 (None, None) => continue,
@@ -229,13 +235,18 @@ impl<'a> Planner<'a> {
     }
 
     /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
-    fn put_right(&mut self, changes: &[Change]) {
+    fn put_right(&mut self, own: &Fact, wanted: Option<&Want>, changes: &[Change]) {
         for change in changes {
-            let Some(want) = self.wants.get(&change.fact) else {
-                continue;
+            let want = match change.fact == *own {
+                true => wanted,
+                false => self.wants.get(&change.fact),
             };
-            // As it is in the end: a device that is made again goes first.
-            let wrong = self.model.host.get(&change.fact) != Observed::Value(want.value.clone());
+            let Some(want) = want else { continue };
+            let wrong = match changes {
+                [only] => only.to.as_ref() != Some(&want.value),
+                // As it is in the end: a device that is made again goes first.
+                _ => self.model.host.get(&change.fact) != Observed::Value(want.value.clone()),
+            };
             if wrong && !self.queue.holds(&change.fact) && self.put_right.insert(change.fact.clone()) {
                 let restores = change.from.as_ref() == Some(&want.value);
                 self.push(&change.fact, Some(&want.value), restores);

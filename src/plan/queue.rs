@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::order::Key;
+use super::order::{Key, Place};
 use crate::fact::Fact;
 use crate::op::Op;
 
 /// Ops that wait. There is one for a key: the one that was added last.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// Those that were added since the last one was taken.
-    new: Vec<(Key, Queued)>,
+    /// Those that were added since the last one was taken, each among those of its place.
+    new: BTreeMap<Place, Vec<(Key, Queued)>>,
     /// The first one last.
     sorted: Vec<(Key, Queued)>,
     /// Those that came while others waited.
@@ -29,7 +29,7 @@ impl Queue {
         if self.sorted.is_empty() && self.late.is_empty() {
             // What is counted is counted anew.
             self.facts = None;
-            self.new.push((key, queued));
+            self.new.entry(key.place()).or_default().push((key, queued));
             return;
         }
         let place = self.sorted.binary_search_by(|(other, _)| key.cmp(other));
@@ -79,17 +79,21 @@ impl Queue {
         if self.new.is_empty() {
             return;
         }
-        let mut new = std::mem::take(&mut self.new);
-        new.sort_by(|(one, _), (two, _)| one.cmp(two));
-        new.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(&mut later.1, &mut earlier.1);
-            }
-            same
-        });
-        new.reverse();
-        self.sorted = new;
+        let all = self.new.values().map(Vec::len).sum();
+        let mut sorted = Vec::with_capacity(all);
+        for (_, mut new) in std::mem::take(&mut self.new).into_iter().rev() {
+            // In their order mostly: they come in that of their facts.
+            new.sort_by(|(one, _), (two, _)| one.fact.cmp(&two.fact));
+            new.dedup_by(|later, earlier| {
+                let same = later.0 == earlier.0;
+                if same {
+                    std::mem::swap(&mut later.1, &mut earlier.1);
+                }
+                same
+            });
+            sorted.extend(new.into_iter().rev());
+        }
+        self.sorted = sorted;
     }
 }
 

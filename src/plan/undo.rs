@@ -28,7 +28,10 @@ pub(super) fn undo(
     originals: &Originals<'_>,
     mode: u32,
 ) -> Undo {
-    let is = model.host.get(own).value();
+    let is = match changes {
+        [only] if only.fact == *own => only.to.clone(),
+        _ => model.host.get(own).value(),
+    };
     let original = originals.get(own).unwrap_or(is.as_ref());
     let back = match op {
         // What was deleted cannot be made again from what is known of it; the new one goes.
@@ -139,7 +142,7 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveRules { .. }
         | Op::RemoveForeignRules { .. }
         | Op::RestoreForeignRules { .. } => true,
-        Op::WriteSysctl { key, .. } => key.path().ends_with("/rp_filter") && key.link().is_some(),
+        Op::WriteSysctl { key, link, .. } => link.is_some() && key.path().ends_with("/rp_filter"),
         Op::DeleteLink { .. }
         | Op::RemoveAddress { .. }
         | Op::SetMtu { .. }

@@ -6,12 +6,23 @@ use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
 use crate::nflog::{self, ForeignRule};
 use crate::op::{Op, PodTarget, Target};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Link, Snapshot};
 use crate::sysctl_key::SysctlKey;
 use crate::tunnel_mode::TunnelMode;
 
 /// The op that gives a fact a value, or that takes the fact away.
 pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
+    let link = fact.link_name().and_then(|name| host.links.get(&name));
+    write_on(fact, value, link, host)
+}
+
+/// The same, where the fact's interface was looked up already.
+pub(super) fn write_on(
+    fact: &Fact,
+    value: Option<&Value>,
+    link: Option<&Link>,
+    host: &Snapshot,
+) -> Option<Op> {
     let name = match &fact.object {
         Object::File(path) => {
             return Some(match value {
@@ -46,8 +57,8 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
             });
         }
         Object::Sysctl(key) => {
-            let link = key.link().map(|name| target(fact, name, host));
-            return Some(write_sysctl(fact, key.clone(), value?, link));
+            let target = key.link().map(|name| target(fact, name, link));
+            return Some(write_sysctl(fact, key.clone(), value?, target));
         }
         Object::Nflog(name) => {
             let (netns, name) = (fact.netns.clone(), name.clone());
@@ -78,14 +89,14 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
         }
         Object::Link(name) => *name,
     };
-    let target = target(fact, name, host);
+    let target = target(fact, name, link);
     if let Some(key) = fact.field.sysctl_of(name) {
         return Some(write_sysctl(fact, key, value?, Some(target)));
     }
     Some(match (fact.field, value) {
         (Field::Kind, Some(Value::Text(kind))) => {
             let mode = TunnelMode::from_word(kind.strip_suffix(" external")?)?;
-            if host.links.contains_key(&name) {
+            if link.is_some() {
                 Op::RecreateTunnel { target, mode }
             } else {
                 Op::CreateTunnel { target, mode }
@@ -99,15 +110,15 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
             mtu: u32::try_from(*mtu).ok()?,
         },
         (Field::PodMtu, Some(Value::Number(mtu))) => Op::SetPodMtu {
-            pod: Box::new(pod(name, host)?),
+            pod: Box::new(pod(link)?),
             target,
             mtu: u32::try_from(*mtu).ok()?,
         },
         (Field::PodRouteMtu(destination), Some(Value::Number(mtu))) => {
-            let end = host.links.get(&name)?.pod.as_ref()?;
+            let end = link?.pod.as_ref()?;
             let route = end.routes.get(&destination)?;
             Op::SetPodRouteMtu {
-                pod: Box::new(pod(name, host)?),
+                pod: Box::new(pod(link)?),
                 target,
                 destination,
                 rest: route.rest.clone(),
@@ -130,8 +141,8 @@ pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Opti
 }
 
 /// The other end of a veth, where it can be written.
-fn pod(name: LinkName, host: &Snapshot) -> Option<PodTarget> {
-    let end = host.links.get(&name)?.pod.as_ref()?;
+fn pod(link: Option<&Link>) -> Option<PodTarget> {
+    let end = link?.pod.as_ref()?;
     Some(PodTarget {
         sandbox: end.sandbox.clone()?,
         index: end.index,
@@ -145,11 +156,10 @@ pub(super) fn mode(host: &Snapshot, path: &Path) -> u32 {
     file.map_or(crate::persist::MODE, |file| file.mode)
 }
 
-fn target(fact: &Fact, name: LinkName, host: &Snapshot) -> Target {
-    let index = host.links.get(&name).map_or(0, |link| link.index);
+fn target(fact: &Fact, name: LinkName, link: Option<&Link>) -> Target {
     Target {
         netns: fact.netns.clone(),
-        index,
+        index: link.map_or(0, |link| link.index),
         name,
     }
 }

@@ -194,6 +194,7 @@ struct Links {
 #[derive(Debug)]
 struct Rule {
     id: Arc<str>,
+    /// In the order of their fields.
     settings: Vec<Setting>,
 }
 
@@ -331,6 +332,7 @@ fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
     add("alias", fact::Field::Alias, &|node| {
         Some(Value::Text(node.scalar()?.as_ref().into()))
     });
+    settings.sort_by_key(|setting| setting.field);
     Rule {
         id: id.into(),
         settings,

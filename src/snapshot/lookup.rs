@@ -6,6 +6,7 @@ use crate::nflog;
 use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+use crate::walk::Walk;
 
 /// What a snapshot knows of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,29 @@ impl Observed {
 impl Snapshot {
     /// What is known of a fact.
     pub fn get(&self, fact: &Fact) -> Observed {
+        match &fact.object {
+            Object::Link(name) => self.of_link(self.links.get(name), fact.field),
+            _ => self.of_others(fact),
+        }
+    }
+
+    /// The same for facts that come in their order.
+    pub fn get_along(&self, links: &mut Walk<'_, LinkName, Link>, fact: &Fact) -> Observed {
+        match &fact.object {
+            Object::Link(name) => self.of_link(links.get(name), fact.field),
+            _ => self.of_others(fact),
+        }
+    }
+
+    /// What is known of a field of an interface that was looked up; none is one that is not there.
+    pub fn of_link(&self, link: Option<&Link>, field: Field) -> Observed {
+        match link {
+            Some(link) => link.get(field, self.families),
+            None => Observed::Absent,
+        }
+    }
+
+    fn of_others(&self, fact: &Fact) -> Observed {
         match &fact.object {
             Object::File(path) => match self.files.get(&**path) {
                 Some(Some(file)) => Observed::Value(Value::Text(file.content.clone())),
@@ -67,10 +91,7 @@ impl Snapshot {
                 Some(nflog) => Observed::Value(Value::Text(nflog.removable(*group))),
                 None => Observed::Unread,
             },
-            Object::Link(name) => match self.links.get(name) {
-                Some(link) => link.get(fact.field, self.families),
-                None => Observed::Absent,
-            },
+            Object::Link(name) => self.of_link(self.links.get(name), fact.field),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::snapshot::Snapshot;
 use crate::source::Span;
+use crate::walk::Walk;
 
 /// What a document says of the other end of a veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +63,18 @@ impl Wants {
     /// Wants the other end of each veth to be as its document says, once the MTU of this end is
     /// known: by default the same.
     pub fn settle_pods(&mut self, host: &Snapshot) {
-        let leave = |name| matches!(self.pods.get(&name), Some(wish) if wish.mtu == PodMtu::Leave);
-        let has_pod = |name| {
-            host.links
-                .get(&name)
-                .is_some_and(|link| link.peer_netns.is_some())
-        };
+        let mut wishes = Walk::along(&self.pods);
+        let mut links = Walk::along(&host.links);
+        let mut leave = |name: &LinkName| matches!(wishes.get(name), Some(wish) if wish.mtu == PodMtu::Leave);
+        let mut has_pod = |name: &LinkName| links.get(name).is_some_and(|link| link.peer_netns.is_some());
         let same: Vec<(Fact, Want)> = self
             .facts
             .iter()
             .filter(|(fact, _)| fact.field == Field::Mtu && matches!(fact.object, Object::Link(_)))
-            .filter(|(fact, _)| fact.link_name().is_some_and(|name| !leave(name) && has_pod(name)))
+            .filter(|(fact, _)| {
+                fact.link_name()
+                    .is_some_and(|name| !leave(&name) && has_pod(&name))
+            })
             .map(|(fact, want)| (fact.clone(), want.clone()))
             .collect();
         let mut settled = std::collections::BTreeSet::new();

@@ -21,13 +21,16 @@ impl Links {
                 wants.when_absent(*name, &Path::of(&["link", &rule.id]));
             }
             for setting in &rule.settings {
-                if let Some((fact, want)) = self.want(*name, host.links.get(name), setting, wants) {
-                    wants.add_wanted(fact, &setting.wanted, want);
+                if self.is_wanted(*name, host.links.get(name), setting, wants) {
+                    let fact = Fact::link(&self.netns, *name, setting.field);
+                    wants.add_wanted(fact, &setting.wanted, setting.want());
                 }
             }
         }
         let mut told = BTreeSet::new();
-        let mut found = Vec::new();
+        // A vector that doubles holds everything twice meanwhile.
+        let most = self.matches.iter().map(|(_, rule)| rule.settings.len()).max();
+        let mut found = Vec::with_capacity(host.links.len() * most.unwrap_or(0));
         let mut taken = Vec::new();
         let mut met = BTreeSet::new();
         for (name, link) in &host.links {
@@ -89,38 +92,39 @@ impl Links {
                         };
                     }
                     None => {
-                        match (self.want(name, Some(link), setting, wants), &setting.wanted) {
-                            (Some(want), wanted @ Wanted::Value(..)) => {
-                                wanted.tell(&setting.origin.path, &mut wants.findings);
-                                found.push(want);
+                        if self.is_wanted(name, Some(link), setting, wants) {
+                            let fact = Fact::link(&self.netns, name, setting.field);
+                            match &setting.wanted {
+                                wanted @ Wanted::Value(..) => {
+                                    wanted.tell(&setting.origin.path, &mut wants.findings);
+                                    found.push((fact, setting.want()));
+                                }
+                                wanted => wants.add_wanted(fact, wanted, setting.want()),
                             }
-                            (Some((fact, want)), wanted) => wants.add_wanted(fact, wanted, want),
-                            (None, _) => {}
                         }
                         taken.push((setting, rule));
                     }
                 }
             }
         }
-        // What is in the order of its facts becomes a map without being sorted.
-        found[before..].sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        // What is in the order of its facts becomes a map without being sorted, and of one rule it is.
+        let found = &mut found[before..];
+        if !found.is_sorted_by(|(a, _), (b, _)| a <= b) {
+            found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
     }
 
-    /// The want that a setting is of an interface; none where the device cannot take it.
-    fn want(
-        &self,
-        name: LinkName,
-        link: Option<&Link>,
-        setting: &Setting,
-        wants: &mut Wants,
-    ) -> Option<(Fact, Want)> {
+    /// Whether a setting is a want of an interface: the device can take it, and it is not a wish for the
+    /// other end, which is noted.
+    fn is_wanted(&self, name: LinkName, link: Option<&Link>, setting: &Setting, wants: &mut Wants) -> bool {
+        let origin = &setting.origin;
         if setting.field == Field::PodMtu {
             if let Wanted::Value(Value::Text(text), _) = &setting.wanted
                 && let Some(mtu) = PodMtu::read(text)
             {
-                wants.wish_for_pod(name, mtu, setting.origin.span, setting.origin.path.clone());
+                wants.wish_for_pod(name, mtu, origin.span, origin.path.clone());
             }
-            return None;
+            return false;
         }
         if let (Wanted::Value(Value::Number(mtu), _), Some(link)) = (&setting.wanted, link)
             && setting.field == Field::Mtu
@@ -129,15 +133,21 @@ impl Links {
             let fact = Fact::link(&self.netns, name, setting.field);
             wants
                 .diagnostics
-                .add_once(setting.origin.span, &setting.origin.path, message)
+                .add_once(origin.span, &origin.path, message)
                 .concerns(&fact);
-            return None;
+            return false;
         }
-        let want = Want {
-            value: setting.wanted.value(),
-            origin: setting.origin.clone(),
-        };
-        Some((Fact::link(&self.netns, name, setting.field), want))
+        true
+    }
+}
+
+impl Setting {
+    /// The want that it is of an interface.
+    fn want(&self) -> Want {
+        Want {
+            value: self.wanted.value(),
+            origin: self.origin.clone(),
+        }
     }
 }
 

@@ -38,9 +38,10 @@ impl Model {
             Op::RecreateTunnel { target, mode } => self
                 .missing(target)
                 .or_else(|| self.refuses_tunnel(target.name, *mode)),
-            Op::SetMtu { target, mtu } => self
-                .missing(target)
-                .or_else(|| self.refuses_mtu(target.name, *mtu)),
+            Op::SetMtu { target, mtu } => match self.present(target) {
+                Ok(link) => self.refuses_mtu(target.name, link, *mtu),
+                Err(error) => Some(error),
+            },
             Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
                 self.missing(target).or_else(|| self.refuses_pod(target.name))
             }
@@ -72,10 +73,14 @@ impl Model {
     }
 
     fn missing(&self, target: &Target) -> Option<Error> {
+        self.present(target).err()
+    }
+
+    fn present(&self, target: &Target) -> Result<&Link, Error> {
         let name = target.name;
         match self.host.links.get(&name) {
-            Some(link) if target.index == 0 || link.index == target.index => None,
-            _ => Some(Error::new(
+            Some(link) if target.index == 0 || link.index == target.index => Ok(link),
+            _ => Err(Error::new(
                 ErrorKind::Missing,
                 format!("the interface {name} (index {}) is gone", target.index),
             )),
@@ -108,8 +113,7 @@ impl Model {
         })
     }
 
-    fn refuses_mtu(&self, name: LinkName, mtu: u32) -> Option<Error> {
-        let link = self.host.links.get(&name)?;
+    fn refuses_mtu(&self, name: LinkName, link: &Link, mtu: u32) -> Option<Error> {
         if mtu == link.mtu {
             return None;
         }

@@ -116,6 +116,9 @@ impl Stack {
     /// Somebody sets the MTU of a device: a bridge ceases to follow its ports, unless the kernel
     /// finds that nothing changes (`dev_set_mtu`).
     pub(super) fn mtu_was_set(&mut self, name: LinkName, mtu: u32, host: &Snapshot) {
+        if self.bridges.is_empty() {
+            return;
+        }
         let Some(link) = host.links.get(&name) else { return };
         if let Some(bridge) = self.bridges.get_mut(&link.index) {
             bridge.pinned |= link.mtu != mtu;
@@ -130,6 +133,9 @@ impl Stack {
         to: u32,
         host: &Snapshot,
     ) -> Vec<(LinkName, u32)> {
+        if self.uppers.is_empty() && self.bridges.is_empty() {
+            return Vec::new();
+        }
         let Some(link) = host.links.get(&name) else {
             return Vec::new();
         };
