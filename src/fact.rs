@@ -159,9 +159,14 @@ impl Visitor<'_> for ValueVisitor {
 }
 
 impl PartialEq for Fact {
+    /// What most often differs first.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        let fields = || self.field == other.field && self.netns == other.netns;
+        match (&self.object, &other.object) {
+            (Object::Link(one), Object::Link(two)) => one == two && fields(),
+            (one, two) => one == two && fields(),
+        }
     }
 }
 
@@ -208,12 +213,17 @@ impl Fact {
     /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
     /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
     pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
+        Fact::of_parts(netns, key, key.per_interface())
+    }
+
+    /// The same for a key that was taken apart already.
+    pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
         if let Some(PerInterface {
             family,
             table: "conf",
             slot,
             leaf,
-        }) = key.per_interface()
+        }) = parts
         {
             match (family, slot, leaf) {
                 (_, Slot::Link(name), _) if let Some(field) = Field::of_sysctl(family, leaf) => {
@@ -434,6 +444,20 @@ impl fmt::Display for Field {
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),
             Field::Rules => f.write_str("rules"),
+        }
+    }
+}
+
+impl Value {
+    /// The value as it is written to a sysctl or a file.
+    pub fn to_text(&self) -> Arc<str> {
+        match self {
+            Value::Text(text) => text.clone(),
+            // Nearly all that are written thousands of times.
+            Value::Number(0) => "0".into(),
+            Value::Number(1) => "1".into(),
+            Value::Number(2) => "2".into(),
+            other => other.to_string().into(),
         }
     }
 }

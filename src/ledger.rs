@@ -127,11 +127,13 @@ impl Ledger {
                 Line::Held { transaction, runs } => {
                     self.committed.insert(transaction);
                     self.claims.reserve(runs.iter().map(Run::len).sum());
-                    self.add(runs.into_iter().flatten());
+                    runs.into_iter().for_each(|run| run.add_to(&mut self.claims));
+                    self.unite();
                 }
                 Line::Claims { transaction, claims } => {
                     self.committed.insert(transaction);
-                    self.add(claims);
+                    self.claims.extend(claims);
+                    self.unite();
                 }
                 Line::Void { .. } => self.stale += 1,
                 Line::Released { facts, .. } => {
@@ -158,8 +160,10 @@ impl Ledger {
     }
 
     /// A later claim of the same fact keeps what was found first.
-    fn add(&mut self, claims: impl IntoIterator<Item = Claim>) {
-        self.claims.extend(claims);
+    fn unite(&mut self) {
+        if self.claims.is_sorted_by(|a, b| a.fact < b.fact) {
+            return;
+        }
         // Stable, and quick on what is sorted already: an apply claims in the order of the facts.
         self.claims.sort_by(|a, b| a.fact.cmp(&b.fact));
         let all = self.claims.len();
@@ -184,7 +188,8 @@ impl Ledger {
 
     /// What an owner holds.
     pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
-        self.claims.iter().filter(move |claim| *claim.owner == *owner)
+        let mut owner = Owner::named(owner);
+        self.claims.iter().filter(move |claim| owner.is(&claim.owner))
     }
 
     /// All that is held, in the order of the facts.
@@ -193,8 +198,9 @@ impl Ledger {
     }
 
     /// Nobody else holds anything.
-    pub fn is_only_of(&self, owner: &str) -> bool {
-        self.claims.iter().all(|claim| *claim.owner == *owner)
+    pub fn is_only_of<'a>(&'a self, owner: &'a str) -> bool {
+        let mut owner = Owner::named(owner);
+        self.claims.iter().all(|claim| owner.is(&claim.owner))
     }
 
     /// An apply was committed, as far as the log goes back.
@@ -220,6 +226,26 @@ impl Ledger {
     pub fn compact(&self) -> Result<String, Error> {
         let claims = NewLine::claims("compacted", self.claims.iter().map(NewClaim::from));
         Ok(NewLine::FIRST.text()? + &claims.text()?)
+    }
+}
+
+/// An owner that thousands of claims are compared with, most of which share one name in memory.
+struct Owner<'a> {
+    name: &'a str,
+    known: Option<&'a Arc<str>>,
+}
+
+impl<'a> Owner<'a> {
+    fn named(name: &'a str) -> Self {
+        Owner { name, known: None }
+    }
+
+    fn is(&mut self, owner: &'a Arc<str>) -> bool {
+        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, owner)) || **owner == *self.name;
+        if is {
+            self.known = Some(owner);
+        }
+        is
     }
 }
 

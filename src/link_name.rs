@@ -44,15 +44,17 @@ impl LinkName {
         if matches!(name, b"." | b".." | b"all" | b"default") {
             return refuse(format!("`{}` is not an interface name", shown()));
         }
-        if let Some(bad) = name.iter().find(|byte| REFUSED[usize::from(**byte)]) {
-            let bad = bad.escape_ascii();
-            return refuse(format!(
-                "`{}` holds `{bad}`, which an interface name cannot",
-                shown()
-            ));
-        }
         let mut bytes = [0; MAX + 1];
-        bytes[..name.len()].copy_from_slice(name);
+        for (place, byte) in bytes.iter_mut().zip(name) {
+            if REFUSED[usize::from(*byte)] {
+                let bad = byte.escape_ascii();
+                return refuse(format!(
+                    "`{}` holds `{bad}`, which an interface name cannot",
+                    shown()
+                ));
+            }
+            *place = *byte;
+        }
         bytes[MAX] = name.len() as u8;
         Ok(LinkName(bytes))
     }

@@ -1,6 +1,7 @@
 //! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
 //! plan leaves no choice to make.
 
+mod drifts;
 mod effects;
 mod felt;
 mod goal;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use drifts::Drifts;
 pub use felt::Felt;
 pub use goal::{Declared, Goal, Release, ReleaseFacts};
 pub use holdings::Holdings;

@@ -67,19 +67,21 @@ pub struct PerInterface<'a> {
 impl SysctlKey {
     /// The key of an interface's own setting, as `net/ipv4/conf/eth0/rp_filter`.
     pub fn conf(family: &str, link: LinkName, leaf: &str) -> Self {
-        SysctlKey::of_interface(family, "conf", link, leaf)
+        match family {
+            "ipv4" => SysctlKey::below("net/ipv4/conf/", link, leaf),
+            "ipv6" => SysctlKey::below("net/ipv6/conf/", link, leaf),
+            other => SysctlKey::of_interface(other, "conf", link, leaf),
+        }
     }
 
     /// The key of an interface in a table, `conf` or `neigh`.
     pub fn of_interface(family: &str, table: &str, link: LinkName, leaf: &str) -> Self {
-        // Every interface's rp_filter comes by here several times, and `format!` takes five times as
-        // long.
-        let link = link.as_text();
-        SysctlKey(
-            ["net/", family, "/", table, "/", &link, "/", leaf]
-                .concat()
-                .into(),
-        )
+        SysctlKey::below(&["net/", family, "/", table, "/"].concat(), link, leaf)
+    }
+
+    /// Every interface's rp_filter comes by here several times, and `format!` takes five times as long.
+    fn below(directory: &str, link: LinkName, leaf: &str) -> Self {
+        SysctlKey([directory, &link.as_text(), "/", leaf].concat().into())
     }
 
     /// The same setting of another slot, `all` or `default`; none for a key that has no slot.

@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::link_name::LinkName;
 use crate::snapshot::Problem;
 use crate::source::Span;
-pub use pod::{LeftAlone, PodMtu};
+pub use pod::{LeftAlone, PodMtu, Wish};
 
 /// The value that a fact should have.
 #[derive(Clone, Debug, PartialEq, Eq)]

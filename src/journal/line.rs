@@ -13,7 +13,7 @@ use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::{Op, Target};
-use crate::plan::{Drift, Plan, Step, Undo};
+use crate::plan::{Drift, Drifts, Plan, Step, Undo};
 use crate::sysctl_key::{Slot, SysctlKey};
 
 /// A line that adds steps, as it is read. Formats 1 and 2 had them one by one in `steps`.
@@ -136,8 +136,9 @@ impl<'a> StepsLine<'a> {
     /// those that change beside stand with those that are not.
     pub fn new(plan: &'a Plan, durable: bool) -> Self {
         let mut runs: Vec<NewRun<'a>> = Vec::new();
+        let drifts = Drifts::new(&plan.drift);
         for step in plan.steps.iter().filter(|step| step.op.is_durable() == durable) {
-            add(&mut runs, step, &plan.drift);
+            add(&mut runs, step, drifts.of(&step.fact));
         }
         StepsLine {
             runs,
@@ -152,9 +153,7 @@ impl<'a> StepsLine<'a> {
     }
 }
 
-fn add<'a>(runs: &mut Vec<NewRun<'a>>, step: &'a Step, drift: &'a [Drift]) {
-    let wanted = drift.binary_search_by(|drift| drift.fact.cmp(&step.fact)).ok();
-    let drift = wanted.and_then(|at| drift.get(at));
+fn add<'a>(runs: &mut Vec<NewRun<'a>>, step: &'a Step, drift: Option<&'a Drift>) {
     let found = drift.and_then(|drift| drift.observed.as_ref());
     let desired = drift.and_then(|drift| drift.desired.as_ref());
     let Some((link, wrote, back)) = field_of_link(step) else {

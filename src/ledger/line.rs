@@ -63,29 +63,37 @@ impl Run {
     }
 }
 
-impl IntoIterator for Run {
-    type Item = Claim;
-    type IntoIter = Box<dyn Iterator<Item = Claim>>;
+impl Run {
+    /// The claims: those of interfaces in the order of the interfaces, as far as each list is, so that
+    /// little is left to sort.
+    pub(super) fn add_to(self, claims: &mut Vec<Claim>) {
+        let mut alike: Vec<(Alike, usize)> = self.alike.into_iter().map(|alike| (alike, 0)).collect();
+        alike.sort_by_key(|(alike, _)| alike.field);
+        let first = |alike: &[(Alike, usize)]| {
+            let heads = alike.iter().filter_map(|(alike, at)| alike.links.get(*at));
+            heads.min().copied()
+        };
+        while let Some(link) = first(&alike) {
+            for (alike, at) in &mut alike {
+                if alike.links.get(*at) == Some(&link) {
+                    *at += 1;
+                    claims.push(alike.claim(link));
+                }
+            }
+        }
+        claims.extend(self.others);
+    }
+}
 
-    fn into_iter(self) -> Self::IntoIter {
-        let alike = self.alike.into_iter().flat_map(|alike| {
-            let Alike {
-                netns,
-                field,
-                owner,
-                found,
-                wrote,
-                links,
-            } = alike;
-            links.into_iter().map(move |link| Claim {
-                fact: Fact::link(&netns, link, field),
-                owner: owner.clone(),
-                found: found.clone(),
-                wrote: wrote.clone(),
-                beside: None,
-            })
-        });
-        Box::new(alike.chain(self.others))
+impl Alike {
+    fn claim(&self, link: LinkName) -> Claim {
+        Claim {
+            fact: Fact::link(&self.netns, link, self.field),
+            owner: self.owner.clone(),
+            found: self.found.clone(),
+            wrote: self.wrote.clone(),
+            beside: None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What netkeel holds on a host, and what becomes of it when a document no longer names it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -96,9 +97,19 @@ pub(super) fn undeclared<'a>(
     // Both are in the order of their facts, so that one walk along both finds what is wanted.
     let mut facts = wants.keys().peekable();
     claims.filter(move |claim| {
-        while facts.next_if(|fact| **fact < claim.fact).is_some() {}
+        let mut is_wanted = false;
+        while let Some(fact) = facts.peek() {
+            match (*fact).cmp(&claim.fact) {
+                Ordering::Less => facts.next(),
+                Ordering::Equal => {
+                    is_wanted = true;
+                    break;
+                }
+                Ordering::Greater => break,
+            };
+        }
         let with = claim.beside.as_deref();
-        facts.peek() != Some(&&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
+        !is_wanted && with.is_none_or(|with| !wants.contains_key(with))
     })
 }
 

@@ -1,16 +1,15 @@
 //! What facts were before a plan. Of those that differ from what is wanted the drift says it, so
 //! that only the others, which an op changes beside its own, are kept anew.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::Drift;
+use super::{Drift, Drifts};
 use crate::fact::{Fact, Value};
 use crate::snapshot::Change;
 
 /// The values that facts had before the plan, of those that it has changed so far.
 pub(super) struct Originals<'a> {
-    drift: Sorted<'a>,
+    drift: Drifts<'a>,
     others: BTreeMap<Fact, Option<Value>>,
 }
 
@@ -27,7 +26,7 @@ impl<'a> Originals<'a> {
     /// `drift` is in the order of the facts.
     pub(super) fn new(drift: &'a [Drift]) -> Self {
         Originals {
-            drift: Sorted::new(drift),
+            drift: Drifts::new(drift),
             others: BTreeMap::new(),
         }
     }
@@ -55,39 +54,5 @@ impl<'a> Originals<'a> {
             Some(drift) => Some(drift.observed.as_ref()),
             None => self.others.get(fact).map(Option::as_ref),
         }
-    }
-}
-
-/// What is to become of facts. One fact is asked for several times, and then one of the next.
-struct Sorted<'a> {
-    /// In the order of the facts.
-    all: &'a [Drift],
-    /// Where the last one that was asked for stands.
-    last: Cell<usize>,
-}
-
-impl<'a> Sorted<'a> {
-    /// How far behind the last one it is looked for before it is searched for.
-    const AHEAD: usize = 3;
-
-    fn new(all: &'a [Drift]) -> Self {
-        let last = Cell::new(0);
-        Sorted { all, last }
-    }
-
-    fn of(&self, fact: &Fact) -> Option<&'a Drift> {
-        let near = self
-            .all
-            .iter()
-            .enumerate()
-            .skip(self.last.get())
-            .take(Self::AHEAD);
-        let mut near = near.filter(|(_, drift)| drift.fact == *fact);
-        let at = match near.next() {
-            Some((at, _)) => at,
-            None => self.all.binary_search_by(|drift| drift.fact.cmp(fact)).ok()?,
-        };
-        self.last.set(at);
-        self.all.get(at)
     }
 }

@@ -114,11 +114,21 @@ impl<'a> Planner<'a> {
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
         let mut wants = Walk::along(self.wants);
-        while let Some((key, (op, restores))) = self.queue.pop() {
+        while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
-            let Some(op) = self.brought_up(op, &fact) else {
-                continue;
-            };
+            // The kernel may have moved a route of a pod along with its interface, and an op says what the
+            // route has. One that has what it should have by now is done.
+            if let Op::SetPodRouteMtu { was, mtu, .. } = &op {
+                let (is, wanted) = (self.model.host.get(&fact), Value::Number((*mtu).into()));
+                if matches!(is, Observed::Value(Value::Number(is)) if is != i64::from(*was)) {
+                    match write(&fact, Some(&wanted), &self.model.host) {
+                        Some(new) if is != Observed::Value(wanted) => op = new,
+                        _ => continue,
+                    }
+                } else if is == Observed::Value(wanted) {
+                    continue;
+                }
+            }
             let want = wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
@@ -175,21 +185,6 @@ impl<'a> Planner<'a> {
                 op,
                 fact,
             });
-        }
-    }
-
-    /// The op as it is now: the kernel may have moved a route of a pod along with its interface, and an
-    /// op says what the route has. None where it has what it should have by now.
-    fn brought_up(&self, op: Op, fact: &Fact) -> Option<Op> {
-        let Op::SetPodRouteMtu { was, mtu, .. } = op else {
-            return Some(op);
-        };
-        match self.model.host.get(fact) {
-            Observed::Value(Value::Number(is)) if is == i64::from(mtu) => None,
-            Observed::Value(Value::Number(is)) if is != i64::from(was) => {
-                write(fact, Some(&Value::Number(mtu.into())), &self.model.host)
-            }
-            _ => Some(op),
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn undo(
         Op::WriteSysctl { netns, key, link, .. } => original.map(|original| Op::WriteSysctl {
             netns: netns.clone(),
             key: key.clone(),
-            value: original.to_string().into(),
+            value: original.to_text(),
             link: link.clone(),
         }),
         Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),

@@ -28,7 +28,7 @@ pub(super) fn write_on(
             return Some(match value {
                 Some(value) => Op::WriteFile {
                     path: path.clone(),
-                    content: value.to_string().into(),
+                    content: value.to_text(),
                     // What is replaced keeps its permissions.
                     mode: mode(host, path),
                 },
@@ -168,7 +168,7 @@ fn write_sysctl(fact: &Fact, key: SysctlKey, value: &Value, link: Option<Target>
     Op::WriteSysctl {
         netns: fact.netns.clone(),
         key,
-        value: value.to_string().into(),
+        value: value.to_text(),
         link,
     }
 }

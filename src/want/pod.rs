@@ -8,7 +8,6 @@ use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::snapshot::Snapshot;
-use crate::source::Span;
 use crate::walk::Walk;
 
 /// What a document says of the other end of a veth.
@@ -34,10 +33,11 @@ pub struct LeftAlone {
 
 /// The wish for one veth.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
-    pub(super) mtu: PodMtu,
-    pub(super) span: Span,
-    pub(super) path: Arc<str>,
+pub struct Wish {
+    /// What is wished.
+    pub mtu: PodMtu,
+    /// What says so.
+    pub origin: Arc<Origin>,
 }
 
 impl PodMtu {
@@ -55,9 +55,14 @@ impl PodMtu {
 }
 
 impl Wants {
-    /// Notes what is wanted of the other end of a veth.
-    pub fn wish_for_pod(&mut self, name: LinkName, mtu: PodMtu, span: Span, path: Arc<str>) {
-        self.pods.insert(name, Wish { mtu, span, path });
+    /// Notes what is wanted of the other ends of veths.
+    pub fn wish_for_pods(&mut self, wishes: Vec<(LinkName, Wish)>) {
+        if self.pods.is_empty() {
+            // Built at once, as the wants of a match.
+            self.pods = wishes.into_iter().collect();
+        } else {
+            self.pods.extend(wishes);
+        }
     }
 
     /// Wants the other end of each veth to be as its document says, once the MTU of this end is
@@ -85,12 +90,11 @@ impl Wants {
             let (value, want) = match wish {
                 Some(Wish {
                     mtu: PodMtu::Bytes(bytes),
-                    span,
-                    path,
+                    origin,
                 }) => {
                     let origin = Origin {
-                        span,
-                        path,
+                        span: origin.span,
+                        path: origin.path.clone(),
                         ..(*want.origin).clone()
                     };
                     let value = Value::Number(bytes);
@@ -103,6 +107,9 @@ impl Wants {
         }
         // Those that name no MTU of this end: as it is.
         for (name, wish) in std::mem::take(&mut self.pods) {
+            if wish.mtu == PodMtu::Leave {
+                continue;
+            }
             let Some(link) = host.links.get(&name).filter(|_| !settled.contains(&name)) else {
                 continue;
             };
@@ -112,8 +119,8 @@ impl Wants {
                 PodMtu::Bytes(bytes) => bytes,
             };
             let origin = Origin {
-                span: wish.span,
-                path: wish.path,
+                span: wish.origin.span,
+                path: wish.origin.path.clone(),
                 ..Origin::default()
             };
             let want = Want::new(Value::Number(value), origin);

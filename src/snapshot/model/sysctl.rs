@@ -9,11 +9,12 @@ use crate::sysctl_key::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
 
 impl Model {
     pub(super) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
-        let fact = Fact::sysctl(&self.host.netns, key);
+        let parts = key.per_interface();
+        let fact = Fact::of_parts(&self.host.netns, key, parts);
         let before = self.host.get(&fact).value();
         self.set_fact(&fact, Some(value), changes);
         let changed = before != self.host.get(&fact).value();
-        match (key.path(), key.per_interface()) {
+        match (key.path(), parts) {
             // `devinet_sysctl_forward`: nothing happens when the value stays.
             ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
                 let redirects = if value == "0" { "1" } else { "0" };
