@@ -16,6 +16,9 @@ use line::{Line, Run};
 /// The version of the ledger's format; a newer one is refused. In format 1 each claim stood alone.
 pub const FORMAT: u32 = 2;
 
+/// So many claims are put in their places one by one.
+const FEW: usize = 16;
+
 /// A fact that an owner holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
@@ -30,6 +33,17 @@ pub struct Claim {
     /// Not netkeel wrote it: the kernel changed it with this fact, which netkeel wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Box<Fact>>,
+}
+
+impl Claim {
+    /// Takes a later claim of the same fact. What somebody declares is not held by who merely changes it.
+    fn take(&mut self, later: &Claim) {
+        if later.beside.is_none() || later.owner == self.owner {
+            self.beside = self.beside.take().and_then(|_| later.beside.clone());
+            self.wrote = later.wrote.clone();
+            self.owner = later.owner.clone();
+        }
+    }
 }
 
 /// A [`Claim`] on its way to the log. It borrows, since a plan can claim twenty thousand.
@@ -110,7 +124,10 @@ impl Ledger {
             })
             .collect::<Result<_, _>>()
             .or_else(|error| newer(whole).map_or(Err(error), Err))?;
-        newer(whole).map_or(Ok(lines), Err)
+        match lines.first() {
+            Some(Line::Format(format)) if *format > FORMAT => Err(is_newer(*format)),
+            _ => Ok(lines),
+        }
     }
 
     fn take(&mut self, lines: Vec<Line>, void: &BTreeSet<String>) {
@@ -127,13 +144,15 @@ impl Ledger {
                 Line::Held { transaction, runs } => {
                     self.committed.insert(transaction);
                     self.claims.reserve(runs.iter().map(Run::len).sum());
+                    let held = self.claims.len();
                     runs.into_iter().for_each(|run| run.add_to(&mut self.claims));
-                    self.unite();
+                    self.unite(held);
                 }
                 Line::Claims { transaction, claims } => {
                     self.committed.insert(transaction);
+                    let held = self.claims.len();
                     self.claims.extend(claims);
-                    self.unite();
+                    self.unite(held);
                 }
                 Line::Void { .. } => self.stale += 1,
                 Line::Released { facts, .. } => {
@@ -159,9 +178,26 @@ impl Ledger {
         Ok(true)
     }
 
-    /// A later claim of the same fact keeps what was found first.
-    fn unite(&mut self) {
-        if self.claims.is_sorted_by(|a, b| a.fact < b.fact) {
+    /// Unites what was held, which is in order, with what follows it. A later claim of the same fact
+    /// keeps what was found first.
+    fn unite(&mut self, held: usize) {
+        let ends = self.claims.get(held.saturating_sub(1)..).unwrap_or_default();
+        if ends.is_sorted_by(|a, b| a.fact < b.fact) {
+            return;
+        }
+        // What a service claims for one interface: the thousands that it holds need not be looked at.
+        if self.claims.len() - held <= FEW {
+            for later in self.claims.split_off(held) {
+                match self.claims.binary_search_by(|claim| claim.fact.cmp(&later.fact)) {
+                    Ok(at) => {
+                        if let Some(held) = self.claims.get_mut(at) {
+                            held.take(&later);
+                        }
+                        self.stale += 1;
+                    }
+                    Err(at) => self.claims.insert(at, later),
+                }
+            }
             return;
         }
         // Stable, and quick on what is sorted already: an apply claims in the order of the facts.
@@ -169,11 +205,8 @@ impl Ledger {
         let all = self.claims.len();
         self.claims.dedup_by(|later, held| {
             let same = later.fact == held.fact;
-            // What somebody declares is not held by who merely changes it.
-            if same && (later.beside.is_none() || later.owner == held.owner) {
-                held.beside = held.beside.take().and(later.beside.take());
-                held.wrote = later.wrote.take();
-                held.owner = later.owner.clone();
+            if same {
+                held.take(later);
             }
             same
         });
@@ -193,7 +226,7 @@ impl Ledger {
     }
 
     /// All that is held, in the order of the facts.
-    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+    pub fn claims(&self) -> impl ExactSizeIterator<Item = &Claim> {
         self.claims.iter()
     }
 
@@ -254,13 +287,15 @@ fn newer(text: &str) -> Option<Error> {
     let Ok(Line::Format(format)) = serde_json::from_str(text.lines().next()?) else {
         return None;
     };
-    (format > FORMAT).then(|| {
-        Error::new(
-            ErrorKind::Unreadable,
-            format!("the ledger has format {format}; this netkeel reads up to {FORMAT}"),
-        )
-        .hint("use the netkeel that wrote it, or a newer one")
-    })
+    (format > FORMAT).then(|| is_newer(format))
+}
+
+fn is_newer(format: u32) -> Error {
+    Error::new(
+        ErrorKind::Unreadable,
+        format!("the ledger has format {format}; this netkeel reads up to {FORMAT}"),
+    )
+    .hint("use the netkeel that wrote it, or a newer one")
 }
 
 /// A list that is written one by one, without being made first.

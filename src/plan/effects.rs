@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Fact, Field, Value};
+use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
 use crate::link_name::LinkName;
-use crate::netns::Netns;
 use crate::op::Op;
 use crate::rpfilter::{Decider, Effective, RpFilter, Verdict, effective};
 use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Change, Link, Snapshot};
-use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
+use crate::sysctl_key::{PerInterface, Slot};
 use crate::tunnel_mode::TunnelMode;
 use crate::walk::Walk;
 use crate::want::Want;
@@ -54,7 +53,7 @@ fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item =
     let is_judged = |field: &Field| matches!(field, Field::RpFilter | Field::Kind);
     let wanted = wants.keys().filter(move |fact| is_judged(&fact.field));
     let wanted = wanted.filter_map(|fact| Some((fact.link_name()?, fact.field)));
-    let links = decides_for_all(&host.netns, wants).then_some(&host.links);
+    let links = decides_for_all(wants).then_some(&host.links);
     let tunnels = links.into_iter().flatten().filter(move |(name, link)| {
         link.external
             && TunnelMode::from_word(link.kind_name()).is_some()
@@ -64,10 +63,18 @@ fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item =
 }
 
 /// Whether rp_filter of `all` or of `default` is wanted.
-fn decides_for_all(netns: &Netns, wants: &BTreeMap<Fact, Want>) -> bool {
-    ["net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/rp_filter"]
-        .iter()
-        .any(|path| wants.contains_key(&Fact::sysctl(netns, &SysctlKey::known(path))))
+fn decides_for_all(wants: &BTreeMap<Fact, Want>) -> bool {
+    // In the order of facts sysctls stand before interfaces, of which there may be thousands.
+    let mut before = wants
+        .keys()
+        .take_while(|fact| !matches!(fact.object, Object::Link(_)));
+    before.any(|fact| match &fact.object {
+        Object::Sysctl(key) => matches!(
+            key.path(),
+            "net/ipv4/conf/all/rp_filter" | "net/ipv4/conf/default/rp_filter"
+        ),
+        _ => false,
+    })
 }
 
 /// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
@@ -82,7 +89,7 @@ pub(super) fn judge_now(
     let (Some(all), Some(all_after)) = (all_of(host), all_of(after)) else {
         return;
     };
-    if decides_for_all(&host.netns, wants) {
+    if decides_for_all(wants) {
         become_loose(host, after, (all, all_after), wants, findings);
     }
     let (mut before, mut mended) = (Walk::along(&host.links), Walk::along(&after.links));

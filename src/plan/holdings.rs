@@ -50,10 +50,12 @@ pub(super) fn refuse_foreign(
     holdings: &Holdings<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    // Where one owner holds all, as mostly, no fact has to be looked up.
+    // Where one owner holds all, as mostly, no fact has to be looked up; a few are looked up sooner than
+    // that is known.
+    let few = |ledger: &Ledger| wants.len() < ledger.claims().len() / 16;
     let Some(ledger) = holdings
         .ledger
-        .filter(|ledger| !holdings.take_over && !ledger.is_only_of(owner))
+        .filter(|ledger| !holdings.take_over && (few(ledger) || !ledger.is_only_of(owner)))
     else {
         return;
     };

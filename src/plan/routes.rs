@@ -8,6 +8,10 @@ use crate::want::{Want, Wants};
 /// Wants each route as large as it was found, as far as its interface is wanted so. A document names no
 /// routes: they go with the pod's end of the veth, down and up.
 pub(super) fn follow(wants: &mut Wants, owner: &str, holdings: &Holdings<'_>, host: &Snapshot) {
+    // Without such a want there is nothing to follow, whatever is held.
+    if !wants.facts.keys().any(|fact| fact.field == Field::PodMtu) {
+        return;
+    }
     let claims = holdings.ledger.into_iter().flat_map(|ledger| ledger.of(owner));
     let of_routes = claims.filter(|claim| matches!(claim.fact.field, Field::PodRouteMtu(_)));
     for claim in of_routes {
