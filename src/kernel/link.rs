@@ -3,7 +3,7 @@
 
 mod change;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -144,9 +144,21 @@ pub(super) fn some(
 }
 
 /// Orders by index; a dump that is torn may have one twice.
-fn sort(rows: &mut Vec<Row>) {
+pub(super) fn sort(rows: &mut Vec<Row>) {
     rows.sort_by_key(|(_, link)| link.index);
     rows.dedup_by_key(|(_, link)| link.index);
+}
+
+/// The interfaces by their names. Which goes where is sorted, and not the rows, which are large: those are
+/// moved once.
+pub(super) fn by_name(mut rows: Vec<Row>) -> BTreeMap<LinkName, Link> {
+    let mut order: Vec<(LinkName, usize)> = rows.iter().map(|(name, _)| *name).zip(0..).collect();
+    order.sort_unstable();
+    let in_order = order.into_iter().filter_map(|(name, at)| {
+        let (_, link) = rows.get_mut(at)?;
+        Some((name, std::mem::take(link)))
+    });
+    in_order.collect()
 }
 
 /// RTM_GETLINK without the counters, which cost as much as all the rest.

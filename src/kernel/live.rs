@@ -112,7 +112,13 @@ impl Live {
         snapshot: &mut Snapshot,
     ) -> Result<(), Error> {
         let rows = match (known, &scope.links) {
-            (Some(rows), _) => Ok(rows),
+            (Some(mut rows), _) => {
+                // What is asked about them comes by index.
+                if scope.families.ipv4 || scope.families.ipv6 || scope.default_routes {
+                    link::sort(&mut rows);
+                }
+                Ok(rows)
+            }
             (None, Links::All) => link::dump(&mut self.socket, &mut snapshot.problems),
             (None, Links::These(these)) => link::some(&mut self.socket, these, &mut snapshot.problems),
         };
@@ -158,7 +164,7 @@ impl Live {
         if scope.pods {
             pod::read(&mut self.socket, &mut rows, &mut snapshot.problems);
         }
-        snapshot.links = rows.into_iter().collect();
+        snapshot.links = link::by_name(rows);
         Ok(())
     }
 
@@ -206,9 +212,7 @@ impl Kernel for Live {
     }
 
     fn snapshot_of(&mut self, scope: &Scope, links: BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
-        let mut rows: Vec<link::Row> = links.into_iter().collect();
-        rows.sort_by_key(|(_, link)| link.index);
-        self.look(scope, Some(rows))
+        self.look(scope, Some(links.into_iter().collect()))
     }
 
     fn look_again(&mut self, scope: &Scope, before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {

@@ -53,7 +53,6 @@ pub(super) fn reread(
         }
         rows.push((*name, link));
     }
-    rows.sort_by_key(|(_, link)| link.index);
     Ok(Some(rows))
 }
 

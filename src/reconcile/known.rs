@@ -47,9 +47,12 @@ impl Known {
     pub fn told(&self, links: &BTreeSet<u32>) -> Option<BTreeMap<LinkName, Link>> {
         let told = links.iter().map(|index| {
             let known = self.links.get(index);
-            known.filter(|_| self.told.contains(index)).cloned()
+            known.filter(|_| self.told.contains(index))
         });
-        told.collect()
+        let mut told: Vec<&(LinkName, Link)> = told.collect::<Option<_>>()?;
+        // Sorted before they are copied, not after.
+        told.sort_unstable_by_key(|(name, _)| *name);
+        Some(told.into_iter().cloned().collect())
     }
 
     /// Interfaces as they were looked at, or as events told of them since.
