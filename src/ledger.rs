@@ -414,6 +414,17 @@ mod tests {
     }
 
     #[test]
+    fn claims_are_in_order_however_many_lists_they_come_in() {
+        for different in [1, 3, 40] {
+            let claims: Vec<Claim> = (0..60)
+                .map(|number| claim(&format!("cali{number:02}"), "a", 1500 + number % different, 1460))
+                .collect();
+            let ledger = Ledger::read(&log(&[claims_line("1", &claims)])).unwrap();
+            assert_eq!(ledger.claims, claims, "{different} lists");
+        }
+    }
+
+    #[test]
     fn what_is_alike_stands_once_and_what_is_claimed_twice_keeps_its_order() {
         let names: Vec<String> = (0..100).map(|number| format!("cali{number:02}")).collect();
         let alike: Vec<Claim> = names.iter().map(|name| claim(name, "a", 1500, 1460)).collect();

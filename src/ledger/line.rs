@@ -61,13 +61,20 @@ impl Run {
         let alike = self.alike.iter().map(|alike| alike.links.len());
         alike.sum::<usize>() + self.others.len()
     }
-}
 
-impl Run {
-    /// The claims: those of interfaces in the order of the interfaces, as far as each list is, so that
-    /// little is left to sort.
+    /// Adds the claims. Where the lists are few, those of interfaces come in the order of the interfaces,
+    /// as far as each list is, so that little is left to sort.
     pub(super) fn add_to(self, claims: &mut Vec<Claim>) {
+        // Each interface may have been found otherwise: with a list for each, looking through all of them
+        // for the next one takes the square of their number.
+        const FEW: usize = 16;
         let mut alike: Vec<(Alike, usize)> = self.alike.into_iter().map(|alike| (alike, 0)).collect();
+        if alike.len() > FEW {
+            for (alike, _) in &alike {
+                claims.extend(alike.links.iter().map(|link| alike.claim(*link)));
+            }
+            alike.clear();
+        }
         alike.sort_by_key(|(alike, _)| alike.field);
         let first = |alike: &[(Alike, usize)]| {
             let heads = alike.iter().filter_map(|(alike, at)| alike.links.get(*at));
