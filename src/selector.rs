@@ -151,22 +151,41 @@ const OVS_FALLBACK: &[&str] = &[
 pub fn refusal(name: &str) -> Option<&'static str> {
     Some(match name {
         "lo" => "the loopback interface is the host's own: nothing on a network path goes through it",
-        "tunl0" => "tunl0 is the fallback device of the ipip module, and Calico's when it runs IPIP",
-        "ip6tnl0" => "ip6tnl0 is the fallback device of the ip6_tunnel module",
-        "sit0" => "sit0 is the fallback device of the sit module",
-        "gre0" | "gretap0" | "erspan0" => {
-            "gre0, gretap0 and erspan0 are the fallback devices of the ip_gre module"
-        }
-        "ip6gre0" => "ip6gre0 is the fallback device of the ip6_gre module",
-        "ip_vti0" => "ip_vti0 is the fallback device of the ip_vti module",
-        "ip6_vti0" => "ip6_vti0 is the fallback device of the ip6_vti module",
         "ovs-system" | "ovs-netdev" => "it belongs to the Open vSwitch datapath",
         _ if OVS_FALLBACK.contains(&name) => "it is a fallback device of Open vSwitch's own kernel module",
         _ if is_ovs_tunnel(name.as_bytes()) => {
             "Open vSwitch makes its tunnel devices with the largest MTU on purpose; the MTU of the pods is what limits packets"
         }
-        _ => return None,
+        _ => return fallback(name),
     })
+}
+
+/// What a device is that the module of a kind of tunnel puts into every namespace by itself (net/ipv4,
+/// net/ipv6).
+pub fn fallback(name: &str) -> Option<&'static str> {
+    const OF_GRE: &str = "gre0, gretap0 and erspan0 are the fallback devices of the ip_gre module";
+    const DEVICES: &[(&str, &str)] = &[
+        (
+            "tunl0",
+            "tunl0 is the fallback device of the ipip module, and Calico's when it runs IPIP",
+        ),
+        (
+            "ip6tnl0",
+            "ip6tnl0 is the fallback device of the ip6_tunnel module",
+        ),
+        ("sit0", "sit0 is the fallback device of the sit module"),
+        ("gre0", OF_GRE),
+        ("gretap0", OF_GRE),
+        ("erspan0", OF_GRE),
+        ("ip6gre0", "ip6gre0 is the fallback device of the ip6_gre module"),
+        ("ip_vti0", "ip_vti0 is the fallback device of the ip_vti module"),
+        (
+            "ip6_vti0",
+            "ip6_vti0 is the fallback device of the ip6_vti module",
+        ),
+    ];
+    let device = DEVICES.iter().find(|(own, _)| *own == name);
+    device.map(|(_, what)| *what)
 }
 
 /// A tunnel device that Open vSwitch made (lib/dpif-netlink-rtnl.c names them so).

@@ -6,15 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::link_name::LinkName;
+use crate::selector;
 use crate::snapshot::{Link, Snapshot};
 
 /// How many interfaces a reason names.
 const NAMED: usize = 3;
-
-/// What the modules of tunnels put into every namespace by themselves (net/ipv4, net/ipv6).
-const FALLBACK: &[&str] = &[
-    "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "sit0", "ip6tnl0", "ip6gre0", "ip6_vti0",
-];
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -123,8 +119,8 @@ impl Interface {
 
 /// lo, and fallback devices of tunnels that nobody uses.
 fn is_always_there(name: LinkName, link: &Link) -> bool {
-    let is = |other: &str| name.as_bytes() == other.as_bytes();
-    is("lo") || !link.up && FALLBACK.iter().any(|device| is(device))
+    let name = name.as_text();
+    name == "lo" || !link.up && selector::fallback(&name).is_some()
 }
 
 /// `macvlan eth0 over the host's eth1`.
