@@ -166,8 +166,13 @@ impl Keeper<'_> {
                 watch: &mut self.guard,
             },
         );
-        drop(lock);
         let seen = seen(goal);
+        // What was claimed is read now, and not when the next interface waits for its MTU. Whatever is wrong
+        // with it is told then.
+        if matches!(&outcome, Ok(applied) if applied.done > 0) {
+            let _ = self.ledger.now(&self.store);
+        }
+        drop(lock);
         let indices = seen.links.clone();
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();

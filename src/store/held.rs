@@ -20,6 +20,9 @@ impl HeldLedger {
     /// When the ledger is there and cannot be read.
     pub fn now(&mut self, store: &Store) -> Result<&Ledger, Error> {
         let path = store.ledger_path();
+        if self.at.is_some() && log::extent(&path)? == self.at {
+            return Ok(&self.ledger);
+        }
         let offset = self.at.map_or(0, |(_, offset)| offset);
         let more = log::read_from(&path, offset)?;
         let read_on = match (&more, self.at) {

@@ -47,6 +47,15 @@ pub(super) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)
     }
 }
 
+/// Which file a log is, as [`read_from`] has it, and how long. None where there is none.
+pub(super) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
+    match path.symlink_metadata() {
+        Ok(found) => Ok(Some((found.ino(), found.len()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
 /// Opens a log to append to it: mode 0600, made when it is not there.
 pub(super) fn append_to(path: &Path) -> Result<File, Error> {
     let open = || -> std::io::Result<File> {
