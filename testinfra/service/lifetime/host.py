@@ -73,9 +73,10 @@ class ServingHost:
         """The end of the service's log."""
         return self.call("journalctl -q --no-pager -o cat -u netkeel -u netkeel-boot -n 15")[1]
 
-    def logged(self, words, since):
-        """The lines of the service's log since a cursor that have the words."""
-        lines = self.sh(f"journalctl -q --no-pager -o cat -u netkeel --after-cursor='{since}'").splitlines()
+    def logged(self, words, since=None):
+        """The lines of the service's log that have the words: since a cursor, or since the boot."""
+        which = f"--after-cursor='{since}'" if since else "-b"
+        lines = self.sh(f"journalctl -q --no-pager -o cat -u netkeel {which}").splitlines()
         return [line for line in lines if words in line]
 
     def cursor(self):

@@ -17,7 +17,9 @@ def run(report, host, _soak):
 def the_worker(report, host, status):
     """It comes back, later each time, and the service stays."""
     report.heading("SIGKILL of the worker")
-    service, restarts, since = status["pid"], status["worker"]["restarts"], host.cursor()
+    service, restarts = status["pid"], status["worker"]["restarts"]
+    again = "is started again in"
+    already = len(host.logged(again))
     # More would be more lines of the log than it has in one go.
     for _ in range(3):
         before = worker(status)
@@ -29,13 +31,16 @@ def the_worker(report, host, status):
     count = status["worker"]["restarts"] - restarts
     report.check("it was started again each time", count == 3, f"{count} restarts")
     report.check("by the same service", status["pid"] == service, status["pid"])
+
+    def starts():
+        return host.logged(again)[already:]
+
     # The journal may be a moment behind.
-    complaint = "the log does not have each start"
-    wait_until(lambda: len(host.logged("is started again in", since)) >= 3, 20, lambda: complaint)
-    lines = host.logged("is started again in", since)
+    wait_until(lambda: len(starts()) >= 3, 20, lambda: f"the log does not have each start: {starts()}")
+    lines = starts()
     pauses = [float(line.split("started again in ")[1].split()[0]) for line in lines]
     report.check("after a longer pause each time", len(pauses) == 3 and pauses == sorted(set(pauses)), pauses)
-    said = host.logged("the replication worker was ended by SIGKILL", since)
+    said = host.logged("the replication worker was ended by SIGKILL")
     report.check("the log says what ended it", said, said[:1])
     host.replicates(report, "after it was killed")
 
