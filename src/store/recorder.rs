@@ -1,6 +1,8 @@
 //! The log of a real apply: journal, ledger and history in the store.
 
+use std::fs::File;
 use std::io::Read;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{Store, Transaction, history, watchdog};
@@ -116,8 +118,11 @@ impl Log for Recorder {
 /// A name that no other apply has: the moment and 64 random bits.
 fn name() -> String {
     let mut bytes = [0; 8];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    let random = if read.is_ok() {
+    // Kept open: a service names an apply for each interface that comes.
+    static RANDOM: OnceLock<Option<File>> = OnceLock::new();
+    let random = RANDOM.get_or_init(|| File::open("/dev/urandom").ok());
+    let read = random.as_ref().map(|mut file| file.read_exact(&mut bytes));
+    let random = if matches!(read, Some(Ok(()))) {
         u64::from_ne_bytes(bytes)
     } else {
         u64::from(std::process::id())

@@ -35,12 +35,12 @@ pub struct Pending {
 
 impl Store {
     /// Begins an apply: from here on, whatever happens can be undone. The ledger is compacted here,
-    /// where no journal is over because the ledger names its transaction.
+    /// where no journal is over because the ledger names its transaction. Whoever calls holds the lock, and
+    /// with it made the directories.
     ///
     /// # Errors
     /// When the journal cannot be written; nothing has happened then.
     pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
-        self.make()?;
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
         log::unlink(&self.live_path())?;
