@@ -118,15 +118,16 @@ impl<'a> Planner<'a> {
             let (phase, fact) = (key.phase, key.fact);
             // The kernel may have moved a route of a pod along with its interface, and an op says what the
             // route has. One that has what it should have by now is done.
-            if let Op::SetPodRouteMtu { was, mtu, .. } = &op {
-                let (is, wanted) = (self.model.host.get(&fact), Value::Number((*mtu).into()));
-                if matches!(is, Observed::Value(Value::Number(is)) if is != i64::from(*was)) {
-                    match write(&fact, Some(&wanted), &self.model.host) {
-                        Some(new) if is != Observed::Value(wanted) => op = new,
-                        _ => continue,
+            if let Op::SetPodRouteMtu { was, mtu, .. } = op {
+                match self.model.host.get(&fact) {
+                    Observed::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
+                    Observed::Value(Value::Number(is)) if is != i64::from(was) => {
+                        match write(&fact, Some(&Value::Number(mtu.into())), &self.model.host) {
+                            Some(moved) => op = moved,
+                            None => continue,
+                        }
                     }
-                } else if is == Observed::Value(wanted) {
-                    continue;
+                    _ => {}
                 }
             }
             let want = wants.get(&fact);

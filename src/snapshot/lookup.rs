@@ -32,18 +32,12 @@ impl Observed {
 impl Snapshot {
     /// What is known of a fact.
     pub fn get(&self, fact: &Fact) -> Observed {
-        match &fact.object {
-            Object::Link(name) => self.of_link(self.links.get(name), fact.field),
-            _ => self.of_others(fact),
-        }
+        self.get_by(|name| self.links.get(name), fact)
     }
 
     /// The same for facts that come in their order.
     pub fn get_along(&self, links: &mut Walk<'_, LinkName, Link>, fact: &Fact) -> Observed {
-        match &fact.object {
-            Object::Link(name) => self.of_link(links.get(name), fact.field),
-            _ => self.of_others(fact),
-        }
+        self.get_by(|name| links.get(name), fact)
     }
 
     /// What is known of a field of an interface that was looked up; none is one that is not there.
@@ -54,7 +48,7 @@ impl Snapshot {
         }
     }
 
-    fn of_others(&self, fact: &Fact) -> Observed {
+    fn get_by<'a>(&self, link: impl FnOnce(&LinkName) -> Option<&'a Link>, fact: &Fact) -> Observed {
         match &fact.object {
             Object::File(path) => match self.files.get(&**path) {
                 Some(Some(file)) => Observed::Value(Value::Text(file.content.clone())),
@@ -91,7 +85,7 @@ impl Snapshot {
                 Some(nflog) => Observed::Value(Value::Text(nflog.removable(*group))),
                 None => Observed::Unread,
             },
-            Object::Link(name) => self.of_link(self.links.get(name), fact.field),
+            Object::Link(name) => self.of_link(link(name), fact.field),
         }
     }
 
