@@ -41,6 +41,7 @@ pub use pod::{apart, pod_names};
 pub use wireguard::Handshake;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::link_name::LinkName;
@@ -60,7 +61,11 @@ pub trait Kernel {
     ///
     /// # Errors
     /// As [`Kernel::snapshot`].
-    fn snapshot_of(&mut self, scope: &Scope, _links: BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+    fn snapshot_of(
+        &mut self,
+        scope: &Scope,
+        _links: BTreeMap<LinkName, Arc<Link>>,
+    ) -> Result<Snapshot, Error> {
         self.snapshot(scope)
     }
 
@@ -70,7 +75,11 @@ pub trait Kernel {
     ///
     /// # Errors
     /// As [`Kernel::snapshot`].
-    fn look_again(&mut self, scope: &Scope, _before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+    fn look_again(
+        &mut self,
+        scope: &Scope,
+        _before: &BTreeMap<LinkName, Arc<Link>>,
+    ) -> Result<Snapshot, Error> {
         self.snapshot(scope)
     }
 

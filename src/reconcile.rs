@@ -206,7 +206,7 @@ impl Reconciler {
             Heard::Link(name, link) => {
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
-                if self.known.hear(name, *link) {
+                if self.known.hear(name, link) {
                     self.changed(index, tunnel, now);
                 }
             }

@@ -47,7 +47,7 @@ pub struct Snapshot {
     /// `uname -r`.
     pub kernel: String,
     /// The interfaces, all of them.
-    pub links: BTreeMap<LinkName, Link>,
+    pub links: BTreeMap<LinkName, Arc<Link>>,
     /// Which families of addresses [`Link::addresses`] holds.
     pub families: Families,
     /// The sysctls that were asked for.
@@ -263,9 +263,20 @@ impl Snapshot {
         serde_json::from_str(text).map_err(wrong)
     }
 
+    /// The interface with a name.
+    pub fn link(&self, name: LinkName) -> Option<&Link> {
+        self.links.get(&name).map(Arc::as_ref)
+    }
+
+    /// The same, to change what is known of it.
+    pub fn link_mut(&mut self, name: LinkName) -> Option<&mut Link> {
+        self.links.get_mut(&name).map(Arc::make_mut)
+    }
+
     /// The interface with an index.
-    pub fn by_index(&self, index: u32) -> Option<(&LinkName, &Link)> {
-        self.links.iter().find(|(_, link)| link.index == index)
+    pub fn by_index(&self, index: u32) -> Option<(LinkName, &Link)> {
+        let mut links = self.links.iter().map(|(name, link)| (*name, link.as_ref()));
+        links.find(|(_, link)| link.index == index)
     }
 }
 

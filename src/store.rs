@@ -135,7 +135,8 @@ impl Store {
 
     /// Makes the directories.
     fn make(&self) -> Result<(), Error> {
-        for directory in [&self.run, &self.state] {
+        let state = Some(&self.state).filter(|state| **state != self.run);
+        for directory in [Some(&self.run), state].into_iter().flatten() {
             if !directory.exists() {
                 let made = fs::DirBuilder::new()
                     .recursive(true)

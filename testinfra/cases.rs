@@ -10,6 +10,7 @@ mod txtar;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use netkeel::apply::{Applied, Session, Unlogged, Unwatched, apply, undo};
@@ -230,7 +231,7 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
 }
 
 fn without_link_local(mut host: Snapshot) -> Snapshot {
-    for link in host.links.values_mut() {
+    for link in host.links.values_mut().map(Arc::make_mut) {
         link.addresses
             .retain(|address| !matches!(address, IpNet::V6(net) if net.addr().is_unicast_link_local()));
     }

@@ -62,7 +62,7 @@ fn kernel(blind_from: usize, missing: &'static str, goes: bool) -> Turning {
             forwarding: Some(0),
             ..Link::default()
         };
-        host.links.insert(name.parse().unwrap(), link);
+        host.links.insert(name.parse().unwrap(), link.into());
     }
     for key in ["net/ipv4/conf/all/rp_filter", "net/ipv4/tcp_ecn"] {
         let reading = Reading::Value {
@@ -126,10 +126,8 @@ struct Moving(Modelled, Vec<u32>);
 
 impl Kernel for Moving {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
-        if let (Some(mtu), Some(link)) = (
-            self.1.pop(),
-            self.0.model.host.links.get_mut(&"cali1".parse().unwrap()),
-        ) {
+        if let (Some(mtu), Some(link)) = (self.1.pop(), self.0.model.host.link_mut("cali1".parse().unwrap()))
+        {
             link.mtu = mtu;
         }
         self.0.snapshot(scope)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::{Files, Role};
@@ -151,7 +152,11 @@ impl Kernel for Looking<'_> {
         Ok(self.saw(snapshot))
     }
 
-    fn look_again(&mut self, scope: &Scope, before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+    fn look_again(
+        &mut self,
+        scope: &Scope,
+        before: &BTreeMap<LinkName, Arc<Link>>,
+    ) -> Result<Snapshot, Error> {
         self.begin();
         // What was told since counts: it is not told again, and is not looked at another time.
         let before = self.hearing.reconciler.known.brought_up(before);

@@ -113,8 +113,8 @@ fn of_device(host: &Host<'_>, name: LinkName) -> Vec<Held> {
 
 fn device(host: &Host<'_>, link: &Link) -> Device {
     let snapshot = host.snapshot;
-    let other = |name: &LinkName, link: &Link| Other {
-        link: *name,
+    let other = |name: LinkName, link: &Link| Other {
+        link: name,
         kind: link.kind_name().to_owned(),
         mtu: link.mtu,
     };
@@ -144,7 +144,7 @@ fn device(host: &Host<'_>, link: &Link) -> Device {
             .links
             .iter()
             .filter(|(_, upper)| !is_veth && above(upper))
-            .map(|(name, link)| other(name, link))
+            .map(|(name, link)| other(*name, link))
             .collect(),
         addresses: read.then(|| link.addresses.iter().copied().collect()),
     }

@@ -174,7 +174,7 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
             link::read(message, &mut Words::default(), &mut rows, &mut problems)?;
             // One whose name cannot be taken is nobody's.
             let row = rows.pop();
-            row.map(|(name, link)| Heard::Link(name, Box::new(link)))
+            row.map(|(name, link)| Heard::Link(name, link))
         }
         libc::RTM_DELLINK => Some(Heard::Gone(index()?)),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Heard::Touched(index()?)),

@@ -3,7 +3,7 @@
 
 mod change;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -44,7 +44,7 @@ const IFLA_IPTUN_COLLECT_METADATA: u16 = 19;
 const IFLA_VXLAN_LINK: u16 = 3;
 
 /// One interface as it was read.
-pub(super) type Row = (LinkName, Link);
+pub(super) type Row = (LinkName, Arc<Link>);
 
 /// Words that many interfaces share, kept once.
 #[derive(Default)]
@@ -149,18 +149,6 @@ pub(super) fn sort(rows: &mut Vec<Row>) {
     rows.dedup_by_key(|(_, link)| link.index);
 }
 
-/// The interfaces by their names. Which goes where is sorted, and not the rows, which are large: those are
-/// moved once.
-pub(super) fn by_name(mut rows: Vec<Row>) -> BTreeMap<LinkName, Link> {
-    let mut order: Vec<(LinkName, usize)> = rows.iter().map(|(name, _)| *name).zip(0..).collect();
-    order.sort_unstable();
-    let in_order = order.into_iter().filter_map(|(name, at)| {
-        let (_, link) = rows.get_mut(at)?;
-        Some((name, std::mem::take(link)))
-    });
-    in_order.collect()
-}
-
 /// RTM_GETLINK without the counters, which cost as much as all the rest.
 fn get(flags: libc::c_int, index: i32) -> Request {
     let flags = (libc::NLM_F_REQUEST | flags) as u16;
@@ -219,7 +207,7 @@ pub(super) fn read(
         read_kind(info, words, &mut link)?;
     }
     match LinkName::new(name) {
-        Ok(name) => rows.push((name, link)),
+        Ok(name) => rows.push((name, link.into())),
         Err(error) => problems.push(Problem {
             what: format!("the interface with index {}", link.index),
             why: error.message,

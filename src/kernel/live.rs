@@ -3,10 +3,11 @@
 
 mod execute;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::utsname::uname;
@@ -27,7 +28,6 @@ use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot, problem};
-use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -124,9 +124,12 @@ impl Live {
         };
         let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
         for (_, link) in &mut rows {
-            link.addresses.clear();
-            link.secondary.clear();
-            link.pod = None;
+            if link.pod.is_some() || !link.addresses.is_empty() || !link.secondary.is_empty() {
+                let link = Arc::make_mut(link);
+                link.addresses.clear();
+                link.secondary.clear();
+                link.pod = None;
+            }
         }
         for (asked, family, what) in [
             (scope.families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
@@ -148,7 +151,7 @@ impl Live {
             let mut words = Words::default();
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
-                    Ok(driver) => link.driver = driver.map(|driver| words.share(&driver)),
+                    Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
                     // It went away since.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
@@ -164,7 +167,7 @@ impl Live {
         if scope.pods {
             pod::read(&mut self.socket, &mut rows, &mut snapshot.problems);
         }
-        snapshot.links = link::by_name(rows);
+        snapshot.links = rows.into_iter().collect();
         Ok(())
     }
 
@@ -196,6 +199,7 @@ impl Live {
             // interface's event brings the next look.
             let place = rows.binary_search_by_key(&row.index, |(_, link)| link.index);
             if let Some((_, link)) = place.ok().and_then(|at| rows.get_mut(at)) {
+                let link = Arc::make_mut(link);
                 link.addresses.insert(row.address);
                 if row.secondary {
                     link.secondary.insert(row.address);
@@ -211,11 +215,19 @@ impl Kernel for Live {
         self.look(scope, None)
     }
 
-    fn snapshot_of(&mut self, scope: &Scope, links: BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+    fn snapshot_of(
+        &mut self,
+        scope: &Scope,
+        links: BTreeMap<LinkName, Arc<Link>>,
+    ) -> Result<Snapshot, Error> {
         self.look(scope, Some(links.into_iter().collect()))
     }
 
-    fn look_again(&mut self, scope: &Scope, before: &BTreeMap<LinkName, Link>) -> Result<Snapshot, Error> {
+    fn look_again(
+        &mut self,
+        scope: &Scope,
+        before: &BTreeMap<LinkName, Arc<Link>>,
+    ) -> Result<Snapshot, Error> {
         let rows = netconf::reread(&mut self.socket, &scope.links, before)
             .map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
         self.look(scope, rows)
@@ -237,11 +249,10 @@ impl Live {
         };
         self.read_links(scope, known, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
-        let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(snapshot.links.keys().copied()).collect();
-        for key in scope.sysctls.union(&of_every_link) {
-            match self.sysctls.read(key) {
+        for key in scope.sysctls_of(&snapshot.links) {
+            match self.sysctls.read(&key) {
                 Ok(reading) => {
-                    snapshot.sysctls.insert(key.clone(), reading);
+                    snapshot.sysctls.insert(key, reading);
                 }
                 Err(error) => snapshot.problems.push(Problem {
                     what: format!("sysctl {key}"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::cni::Cni;
 use crate::error::Error;
@@ -10,7 +11,6 @@ use crate::kernel::Kernel;
 use crate::nflog;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Model, Observed, Reading, Scope, Snapshot, Support};
-use crate::sysctl_key::SysctlKey;
 use crate::wireguard::copy::Copied;
 
 /// The model kernel as a [`Kernel`].
@@ -78,7 +78,7 @@ impl Kernel for Modelled {
             sysctl_d: host.sysctl_d.clone().filter(|_| scope.sysctl_d),
             ..Snapshot::empty(host.netns.clone())
         };
-        for link in snapshot.links.values_mut() {
+        for link in snapshot.links.values_mut().map(Arc::make_mut) {
             let wanted = |address: &ipnet::IpNet| match address {
                 ipnet::IpNet::V4(_) => scope.families.ipv4,
                 ipnet::IpNet::V6(_) => scope.families.ipv6,
@@ -92,12 +92,11 @@ impl Kernel for Modelled {
                 link.driver = None;
             }
         }
-        let of_every_link: BTreeSet<SysctlKey> = scope.keys_of(host.links.keys().copied()).collect();
-        for key in scope.sysctls.union(&of_every_link) {
-            let reading = match host.sysctls.get(key) {
+        for key in scope.sysctls_of(&host.links) {
+            let reading = match host.sysctls.get(&key) {
                 Some(reading) => reading.clone(),
                 // A fact of a link under its other name.
-                None => match host.get(&Fact::sysctl(&host.netns, key)) {
+                None => match host.get(&Fact::sysctl(&host.netns, &key)) {
                     Observed::Value(value) => Reading::Value {
                         value: value.to_string().into(),
                         writable: true,
@@ -105,7 +104,7 @@ impl Kernel for Modelled {
                     Observed::Absent | Observed::Unread => Reading::Absent,
                 },
             };
-            snapshot.sysctls.insert(key.clone(), reading);
+            snapshot.sysctls.insert(key, reading);
         }
         for path in &scope.files {
             let file = host.files.get(path).cloned().flatten();
@@ -174,7 +173,7 @@ mod tests {
             max_mtu: 9000,
             ..Link::default()
         };
-        host.links.insert("eth0".parse().unwrap(), link);
+        host.links.insert("eth0".parse().unwrap(), link.into());
         let set = |mtu| Op::SetMtu {
             target: Target {
                 netns: Netns::CURRENT,

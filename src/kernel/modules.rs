@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::file::exists;
 use crate::link_name::LinkName;
@@ -11,7 +12,7 @@ use crate::snapshot::{Link, Support};
 use crate::tunnel_mode::TunnelMode;
 
 /// Tells it for a mode. The answer is sought where it costs least first.
-pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Link>, release: &str) -> Support {
+pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
     });

@@ -2,6 +2,7 @@
 //! for who changes interfaces (RTNL_FLAG_DOIT_UNLOCKED, net/ipv4/devinet.c).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -26,7 +27,7 @@ type Settings = BTreeMap<u32, (Option<i32>, Option<i32>)>;
 pub(super) fn reread(
     socket: &mut Socket,
     which: &Links,
-    before: &BTreeMap<LinkName, Link>,
+    before: &BTreeMap<LinkName, Arc<Link>>,
 ) -> Result<Option<Vec<Row>>, Refusal> {
     let Some(settings) = settings(socket, which)? else {
         return Ok(None);
@@ -43,12 +44,16 @@ pub(super) fn reread(
             let Some((forwarding, rp_filter)) = settings else {
                 return Ok(None);
             };
-            (link.forwarding, link.rp_filter) = (*forwarding, *rp_filter);
+            if (link.forwarding, link.rp_filter) != (*forwarding, *rp_filter) {
+                let link = Arc::make_mut(&mut link);
+                (link.forwarding, link.rp_filter) = (*forwarding, *rp_filter);
+            }
         }
         // By its index first: a name that is gone would have the kernel look for a module.
         let same = ioctl::name_of(socket.raw(), link.index.cast_signed()).is_ok_and(|found| found == *name);
         match ioctl::mtu_of(socket.raw(), *name) {
-            Ok(mtu) if same => link.mtu = mtu,
+            Ok(mtu) if same && mtu == link.mtu => {}
+            Ok(mtu) if same => Arc::make_mut(&mut link).mtu = mtu,
             _ => return Ok(None),
         }
         rows.push((*name, link));

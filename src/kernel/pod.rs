@@ -9,6 +9,7 @@ mod sandbox;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::thread;
 
 use ipnet::{IpNet, Ipv6Net};
@@ -52,7 +53,7 @@ pub(super) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
                     if cilium && name.as_bytes().starts_with(b"lxc") {
                         end.kept_by = Some(Keeper::Cilium);
                     }
-                    link.pod = Some(Box::new(end));
+                    Arc::make_mut(link).pod = Some(Box::new(end));
                 }
                 Err(why) => problems.push(Problem {
                     what: problem::pod_end(*name),

@@ -25,7 +25,7 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             .lower
             .filter(|_| link.peer_netns.is_none())
             .and_then(|index| by_index.get(&index));
-        let below = below.and_then(|name| Some((*name, host.links.get(name)?)));
+        let below = below.and_then(|name| Some((*name, host.link(*name)?)));
         match link.kind_name() {
             "veth" => {
                 one_end(*name, link, below, findings);

@@ -286,6 +286,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::netns::Netns;
 
@@ -298,7 +300,7 @@ mod tests {
                 mtu: 1500,
                 ..Link::default()
             };
-            host.links.insert(name.parse().unwrap(), link);
+            host.links.insert(name.parse().unwrap(), link.into());
         }
         if !configuration.is_empty() {
             let text = format!(
@@ -360,7 +362,7 @@ mod tests {
     fn what_is_given_is_held_against_what_is_left() {
         let plugin = r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": 1480}"#;
         let mut host = host(&["vxlan.calico"], plugin);
-        for tunnel in host.links.values_mut() {
+        for tunnel in host.links.values_mut().map(Arc::make_mut) {
             tunnel.mtu = 1400;
         }
         for (name, mtu) in [("cali1", 1480), ("cali2", 1450), ("cali3", 1450), ("cali4", 1400)] {
@@ -370,7 +372,7 @@ mod tests {
                 mtu,
                 ..Link::default()
             };
-            host.links.insert(name.parse().unwrap(), link);
+            host.links.insert(name.parse().unwrap(), link.into());
         }
         let detected = detect(&host).unwrap();
         let answer = detected.answer(1500, "").unwrap();

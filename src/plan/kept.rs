@@ -194,7 +194,7 @@ mod tests {
                 mtu: 1500,
                 ..Link::default()
             };
-            host.links.insert(name.parse().unwrap(), link);
+            host.links.insert(name.parse().unwrap(), link.into());
         }
         host
     }
@@ -233,14 +233,14 @@ mod tests {
         let pod: crate::snapshot::PodEnd =
             serde_json::from_str(r#"{"index":2,"name":"eth0","mtu":1500,"kept_by":"gvisor"}"#).unwrap();
         let (cali1, cali2) = ("cali1".parse().unwrap(), "cali2".parse().unwrap());
-        let link = host.links.get_mut(&cali1).unwrap();
+        let link = host.link_mut(cali1).unwrap();
         (link.peer_netns, link.pod) = (Some(1), Some(Box::new(pod)));
         let (set, seen) = ops_and_seen(&document, Extent::All, &[], &BTreeMap::new(), &host);
         assert_eq!(set, ["ip link set dev cali2 mtu 1460"]);
         assert_eq!(seen.stale, BTreeMap::from([(cali1, true)]));
         assert_eq!(seen.mtus, BTreeMap::from([(cali2, 1460)]));
         // Of a part, pods are not looked at: this one is remembered, as long as the interface is the same.
-        host.links.get_mut(&cali1).unwrap().pod = None;
+        host.link_mut(cali1).unwrap().pod = None;
         let part = |index| {
             let withheld = BTreeMap::from([(cali1, index)]);
             ops_and_seen(&document, Extent::Links([1].into()), &[], &withheld, &host).0

@@ -101,7 +101,7 @@ impl Order {
                 _ => self.port.get(&link.index),
             };
             let Some(below) = below else { break };
-            at = host.links.get(below);
+            at = host.link(*below);
             height += 1;
         }
         height

@@ -104,7 +104,7 @@ impl<'a> Planner<'a> {
 
     fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
         let host = &self.model.host;
-        let link = fact.link_name().and_then(|name| host.links.get(&name));
+        let link = fact.link_name().and_then(|name| host.link(name));
         if let Some(op) = write_on(fact, value, link, host) {
             let key = self.order.key(&op, fact, link, host);
             self.queue.push(key, (op, restores));

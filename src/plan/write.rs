@@ -12,7 +12,7 @@ use crate::tunnel_mode::TunnelMode;
 
 /// The op that gives a fact a value, or that takes the fact away.
 pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
-    let link = fact.link_name().and_then(|name| host.links.get(&name));
+    let link = fact.link_name().and_then(|name| host.link(name));
     write_on(fact, value, link, host)
 }
 

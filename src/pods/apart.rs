@@ -60,7 +60,7 @@ impl Namespace {
     /// the host's (`of_the_host`): whose it is cannot be told.
     pub fn of(
         sandbox: String,
-        links: &[(LinkName, Link)],
+        links: &[(LinkName, Arc<Link>)],
         here: Option<i32>,
         host: &Snapshot,
         of_the_host: bool,
@@ -108,7 +108,7 @@ impl Namespace {
 }
 
 impl Interface {
-    fn of((name, link): &(LinkName, Link)) -> Self {
+    fn of((name, link): &(LinkName, Arc<Link>)) -> Self {
         Interface {
             name: *name,
             kind: link.kind.clone(),
@@ -127,7 +127,7 @@ fn is_always_there(name: LinkName, link: &Link) -> bool {
 fn described(
     name: LinkName,
     link: &Link,
-    links: &[(LinkName, Link)],
+    links: &[(LinkName, Arc<Link>)],
     here: Option<i32>,
     host: &Snapshot,
 ) -> String {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::netns::Netns;
 
-    fn link(name: &str, index: u32, kind: &str, below: (Option<u32>, Option<i32>)) -> (LinkName, Link) {
+    fn link(name: &str, index: u32, kind: &str, below: (Option<u32>, Option<i32>)) -> (LinkName, Arc<Link>) {
         let link = Link {
             index,
             kind: (!kind.is_empty()).then(|| kind.into()),
@@ -168,10 +168,10 @@ mod tests {
             peer_netns: below.1,
             ..Link::default()
         };
-        (name.parse().unwrap(), link)
+        (name.parse().unwrap(), link.into())
     }
 
-    fn reason(links: &[(LinkName, Link)], of_the_host: bool) -> Option<String> {
+    fn reason(links: &[(LinkName, Arc<Link>)], of_the_host: bool) -> Option<String> {
         let mut host = Snapshot::empty(Netns::CURRENT);
         host.links.extend([
             link("eth1", 2, "", (None, None)),

@@ -1,5 +1,7 @@
 //! What a kernel tells unasked.
 
+use std::sync::Arc;
+
 use crate::link_name::LinkName;
 use crate::snapshot::Link;
 
@@ -7,7 +9,7 @@ use crate::snapshot::Link;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// An interface came or changed, and is this now; addresses and driver are not told.
-    Link(LinkName, Box<Link>),
+    Link(LinkName, Arc<Link>),
     /// An interface went.
     Gone(u32),
     /// Something else of an interface changed: an address, the bridge it is a port of.

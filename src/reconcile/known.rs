@@ -2,6 +2,7 @@
 //! interfaces must be looked at together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::link_name::LinkName;
 use crate::snapshot::{Link, Snapshot};
@@ -9,7 +10,7 @@ use crate::snapshot::{Link, Snapshot};
 /// The interfaces, by index.
 #[derive(Debug, Default)]
 pub struct Known {
-    links: BTreeMap<u32, (LinkName, Link)>,
+    links: BTreeMap<u32, (LinkName, Arc<Link>)>,
     /// Which stands on which, both ways.
     beside: BTreeMap<u32, BTreeSet<u32>>,
     /// Those that events told of since they were looked at.
@@ -18,7 +19,7 @@ pub struct Known {
 
 impl Known {
     /// Takes what was told of an interface; whether it is news.
-    pub(super) fn learn(&mut self, name: LinkName, link: Link) -> bool {
+    pub(super) fn learn(&mut self, name: LinkName, link: Arc<Link>) -> bool {
         let index = link.index;
         if let Some((old_name, old)) = self.links.get(&index)
             && *old_name == name
@@ -33,7 +34,7 @@ impl Known {
     }
 
     /// Takes what an event told of an interface; whether it is news.
-    pub(super) fn hear(&mut self, name: LinkName, link: Link) -> bool {
+    pub(super) fn hear(&mut self, name: LinkName, link: Arc<Link>) -> bool {
         self.told.insert(link.index);
         self.learn(name, link)
     }
@@ -44,19 +45,19 @@ impl Known {
     }
 
     /// These interfaces as events told of them; none unless all were told of since they were looked at.
-    pub fn told(&self, links: &BTreeSet<u32>) -> Option<BTreeMap<LinkName, Link>> {
+    pub fn told(&self, links: &BTreeSet<u32>) -> Option<BTreeMap<LinkName, Arc<Link>>> {
         let told = links.iter().map(|index| {
             let known = self.links.get(index);
             known.filter(|_| self.told.contains(index))
         });
-        let mut told: Vec<&(LinkName, Link)> = told.collect::<Option<_>>()?;
+        let mut told: Vec<&(LinkName, Arc<Link>)> = told.collect::<Option<_>>()?;
         // Sorted before they are copied, not after.
         told.sort_unstable_by_key(|(name, _)| *name);
         Some(told.into_iter().cloned().collect())
     }
 
     /// Interfaces as they were looked at, or as events told of them since.
-    pub fn brought_up(&self, seen: &BTreeMap<LinkName, Link>) -> BTreeMap<LinkName, Link> {
+    pub fn brought_up(&self, seen: &BTreeMap<LinkName, Arc<Link>>) -> BTreeMap<LinkName, Arc<Link>> {
         let told = seen.iter().map(|(name, link)| {
             let known = self.links.get(&link.index);
             let told = known.filter(|_| self.told.contains(&link.index)).cloned();
@@ -77,6 +78,7 @@ impl Known {
         let Some((_, link)) = self.links.get_mut(&index) else {
             return false;
         };
+        let link = Arc::make_mut(link);
         let before = (link.forwarding, link.forwarding6, link.rp_filter);
         match ipv6 {
             true => link.forwarding6 = forwarding.or(link.forwarding6),
@@ -179,7 +181,7 @@ impl Known {
 
     /// What is known of an interface.
     pub fn link(&self, index: u32) -> Option<&Link> {
-        self.links.get(&index).map(|(_, link)| link)
+        self.links.get(&index).map(|(_, link)| link.as_ref())
     }
 }
 
@@ -228,14 +230,15 @@ fn says_the_same(one: &Link, other: &Link) -> bool {
 mod tests {
     use super::*;
 
-    fn link(index: u32, lower: Option<u32>, master: Option<u32>) -> Link {
-        Link {
+    fn link(index: u32, lower: Option<u32>, master: Option<u32>) -> Arc<Link> {
+        let link = Link {
             index,
             lower,
             master,
             mtu: 1500,
             ..Link::default()
-        }
+        };
+        link.into()
     }
 
     #[test]

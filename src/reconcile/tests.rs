@@ -68,7 +68,7 @@ impl World {
             ..Link::default()
         };
         let name = format!("cali{index}").parse().unwrap();
-        self.reconciler.hear(Heard::Link(name, Box::new(link)), self.now);
+        self.reconciler.hear(Heard::Link(name, link.into()), self.now);
     }
 
     /// Goes on until then, and does what the machine says.
@@ -257,9 +257,7 @@ fn the_other_ends_of_veths_wait_for_the_last_newcomer() {
             ..Link::default()
         };
         let name = format!("cali{index}").parse().unwrap();
-        world
-            .reconciler
-            .hear(Heard::Link(name, Box::new(link)), world.now);
+        world.reconciler.hear(Heard::Link(name, link.into()), world.now);
     }
     world.until(world.now + ms(100));
     assert_eq!((world.wrong(), world.passes.len() - before), (vec![], 3));

@@ -38,7 +38,7 @@ fn host(links: &[(&str, &str)]) -> Snapshot {
             rp_filter: Some(0),
             ..Link::default()
         };
-        host.links.insert(name.parse().unwrap(), link);
+        host.links.insert(name.parse().unwrap(), link.into());
     }
     host
 }

@@ -175,7 +175,7 @@ impl Model {
         write: impl FnOnce(&mut Link),
     ) {
         let families = self.host.families;
-        let Some(link) = self.host.links.get_mut(&name) else {
+        let Some(link) = self.host.link_mut(name) else {
             return;
         };
         let from = link.get(field, families).value();

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::Families;
 use super::model::IPV6_MIN_MTU;
+use super::{Families, Link};
 use crate::link_name::LinkName;
 use crate::persist;
 use crate::sysctl_key::{Slot, SysctlKey};
@@ -24,6 +25,8 @@ pub struct Scope {
     pub sysctls: BTreeSet<SysctlKey>,
     /// Settings of every interface, each by its key of `default`.
     pub of_every_link: BTreeSet<SysctlKey>,
+    /// What IPv6 starts with, where an interface is too small for it: it comes when the MTU rises.
+    pub ipv6_where_it_may_come: bool,
     /// These files.
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
@@ -116,6 +119,12 @@ const OF_A_PATH: &[&str] = &[
     "net/ipv6/route/mtu_expires",
 ];
 
+/// What IPv6 starts with on an interface.
+const IPV6_STARTS_WITH: [&str; 2] = [
+    "net/ipv6/conf/default/disable_ipv6",
+    "net/ipv6/conf/default/forwarding",
+];
+
 impl Scope {
     /// What a snapshot should hold that nobody named a document for.
     pub fn wide() -> Self {
@@ -128,6 +137,7 @@ impl Scope {
             drivers: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             of_every_link: BTreeSet::new(),
+            ipv6_where_it_may_come: true,
             files: [persist::path("default")].into(),
             default_routes: true,
             paths: BTreeSet::new(),
@@ -145,19 +155,18 @@ impl Scope {
     }
 
     /// Adds what a change to an MTU touches: across 1280 bytes IPv6 leaves the interface with its
-    /// addresses, or comes and starts as `default` has it.
+    /// addresses, and comes back when that is undone; or it comes, and starts as `default` has it.
     pub fn of_mtu(&mut self, mtu: i64) {
-        self.families.ipv6 |= mtu < IPV6_MIN_MTU.into();
-        self.of_default_ipv6();
+        if mtu < IPV6_MIN_MTU.into() {
+            self.families.ipv6 = true;
+            self.of_default_ipv6();
+        }
+        self.ipv6_where_it_may_come = true;
     }
 
     /// Adds what IPv6 starts with on an interface.
     pub fn of_default_ipv6(&mut self) {
-        let starts_with = [
-            "net/ipv6/conf/default/forwarding",
-            "net/ipv6/conf/default/disable_ipv6",
-        ];
-        self.sysctls.extend(starts_with.map(SysctlKey::known));
+        self.sysctls.extend(IPV6_STARTS_WITH.map(SysctlKey::known));
     }
 
     /// Narrows it to some interfaces that do not need the rest of the host to be judged: their own
@@ -200,22 +209,20 @@ impl Scope {
             .extend(key.in_slot("default").filter(|_| copied));
     }
 
-    /// The keys of the settings of these interfaces.
-    pub fn keys_of<'a>(
-        &'a self,
-        links: impl Iterator<Item = LinkName> + 'a,
-    ) -> impl Iterator<Item = SysctlKey> + 'a {
-        links.flat_map(|name| {
-            self.of_every_link.iter().filter_map(move |key| {
-                let parts = key.per_interface()?;
-                Some(SysctlKey::of_interface(
-                    parts.family,
-                    parts.table,
-                    name,
-                    parts.leaf,
-                ))
-            })
-        })
+    /// The sysctls to read of a host with these interfaces.
+    pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
+        let mut keys = self.sysctls.clone();
+        for key in &self.of_every_link {
+            let Some(parts) = key.per_interface() else {
+                continue;
+            };
+            let of = |name| SysctlKey::of_interface(parts.family, parts.table, name, parts.leaf);
+            keys.extend(links.keys().map(|name| of(*name)));
+        }
+        if self.ipv6_where_it_may_come && links.values().any(|link| link.mtu < IPV6_MIN_MTU) {
+            keys.extend(IPV6_STARTS_WITH.map(SysctlKey::known));
+        }
+        keys
     }
 
     /// Adds what another scope names.
@@ -226,6 +233,7 @@ impl Scope {
             drivers,
             sysctls,
             of_every_link,
+            ipv6_where_it_may_come,
             files,
             default_routes,
             paths,
@@ -246,6 +254,7 @@ impl Scope {
         self.drivers |= drivers;
         self.sysctls.extend(sysctls);
         self.of_every_link.extend(of_every_link);
+        self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
         self.paths.extend(paths);

@@ -12,6 +12,9 @@ use serde::Serialize;
 use super::failed;
 use crate::error::Error;
 
+/// What lines are written to.
+pub(super) type Out<'a> = BufWriter<&'a mut File>;
+
 /// The text of a log; none where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let open = OpenOptions::new()
@@ -131,17 +134,30 @@ pub(super) fn write_json(
     durable: bool,
     path: &Path,
 ) -> Result<(), Error> {
+    write_lines(file, durable, path, |out| json_line(out, value))
+}
+
+/// Writes several lines, in one go where they are short.
+pub(super) fn write_lines(
+    file: &mut File,
+    durable: bool,
+    path: &Path,
+    lines: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
+) -> Result<(), Error> {
     let mut out = BufWriter::with_capacity(64 * 1024, &mut *file);
-    let done = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
-    let done = done
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush());
+    let done = lines(&mut out).and_then(|()| out.flush());
     drop(out);
     let done = match durable {
         true => done.and_then(|()| file.sync_data()),
         false => done,
     };
     done.map_err(|error| failed(&error, path))
+}
+
+/// A value as a line of JSON.
+pub(super) fn json_line(out: &mut Out<'_>, value: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// Makes what was written to an open log survive a power cut, and the log itself where it is new.

@@ -52,8 +52,10 @@ impl Store {
         }
         let start = |path: PathBuf, steps: StepsLine<'_>, durable| -> Result<File, Error> {
             let mut file = log::append_to(&path)?;
-            log::write_json(&mut file, &header, false, &path)?;
-            log::write_json(&mut file, &steps, durable, &path)?;
+            log::write_lines(&mut file, durable, &path, |out| {
+                log::json_line(out, &header)?;
+                log::json_line(out, &steps)
+            })?;
             if durable {
                 log::sync_directory(&path)?;
             }

@@ -34,10 +34,7 @@ pub fn snapshots(model: &Snapshot, real: &Snapshot) -> Result<(), String> {
     let mut differences = Vec::new();
     let names = model.links.keys().chain(real.links.keys());
     for name in names {
-        let (ours, theirs) = (
-            model.links.get(name).map(settled),
-            real.links.get(name).map(settled),
-        );
+        let (ours, theirs) = (model.link(*name).map(settled), real.link(*name).map(settled));
         if ours != theirs {
             differences.push(format!("{name}\n  the model: {ours:?}\n  the kernel: {theirs:?}"));
         }

@@ -28,7 +28,7 @@ fn look(namespace: &Namespace) -> Snapshot {
 }
 
 fn link(namespace: &Namespace, name: &str) -> Link {
-    look(namespace).links[&name.parse().unwrap()].clone()
+    look(namespace).links[&name.parse().unwrap()].as_ref().clone()
 }
 
 fn target(namespace: &Namespace, name: &str) -> Target {

@@ -3,6 +3,7 @@
 //! undone: what remains is the commands that put things right.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
@@ -13,7 +14,7 @@ use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
 use netkeel::plan::{Goal, Plan, Release};
-use netkeel::snapshot::{Scope, Snapshot};
+use netkeel::snapshot::{Link, Scope, Snapshot};
 
 use crate::kill::RICH;
 use crate::rollback::{TUNNELS, document, host, same};
@@ -142,7 +143,7 @@ fn without(host: &Snapshot, lost: &[String], again: &BTreeSet<LinkName>) -> Snap
     });
     for (name, link) in &mut host.links {
         if again.contains(name) {
-            link.index = 0;
+            Arc::make_mut(link).index = 0;
         }
     }
     host
@@ -166,10 +167,10 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     )
     .unwrap();
     let mut there = there.model.host;
-    let mut stranger = there.links[&"ipip60".parse().unwrap()].clone();
+    let mut stranger = Link::clone(&there.links[&"ipip60".parse().unwrap()]);
     (stranger.index, stranger.kind, stranger.external) = (900, Some("ipip".into()), false);
     (stranger.up, stranger.addresses) = (false, Default::default());
-    there.links.insert("ipip0".parse().unwrap(), stranger);
+    there.links.insert("ipip0".parse().unwrap(), stranger.into());
     refuse_each(&other, &there, &mut tried);
 
     // A value in a file of somebody else.
@@ -200,7 +201,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     let mut node = host(&pod);
     let end = r#"{"sandbox": {"path": "/run/netns/pod", "inode": 7}, "index": 2, "name": "eth0", "mtu": 1500,
         "routes": {"0.0.0.0/0": {"mtu": 1500, "rest": "via 169.254.1.1 onlink"}}}"#;
-    let veth = node.links.get_mut(&"eth0".parse().unwrap()).unwrap();
+    let veth = node.link_mut("eth0".parse().unwrap()).unwrap();
     veth.peer_netns = Some(0);
     veth.pod = Some(serde_json::from_str(end).unwrap());
     refuse_each(&pod, &node, &mut tried);

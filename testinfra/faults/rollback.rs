@@ -1,6 +1,8 @@
 //! Undoing that fails too: exit 4, and commands that an operator can type to put things right. And
 //! the kinds of op that need a tunnel, on the model kernel, which can be told to fail.
 
+use std::sync::Arc;
+
 use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::{Diagnostics, Error, ErrorKind};
@@ -230,7 +232,7 @@ fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
 pub fn same(is: &Snapshot, should: &Snapshot, what: &str) {
     let strip = |host: &Snapshot| {
         let mut host = host.clone();
-        for link in host.links.values_mut() {
+        for link in host.links.values_mut().map(Arc::make_mut) {
             link.addresses
                 .retain(|address| !address.addr().to_string().starts_with("fe80:"));
         }

@@ -240,7 +240,7 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
             };
             host.sysctls.insert(key, reading);
         }
-        host.links.insert(name.parse().unwrap(), link);
+        host.links.insert(name.parse().unwrap(), link.into());
     }
     let routed = ["eth0", "eth1"].into_iter().zip(drafts).filter(|(name, draft)| {
         draft.alias && host.links.get(&name.parse().unwrap()).is_some_and(|link| link.up)

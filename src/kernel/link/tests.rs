@@ -61,7 +61,7 @@ fn an_external_tunnel_is_read() {
         disable_ipv6: Some(1),
         ..Link::default()
     };
-    assert_eq!((name.as_bytes(), link), (&b"ipip0"[..], expected));
+    assert_eq!((name.as_bytes(), link.as_ref()), (&b"ipip0"[..], &expected));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn snapshot() -> Snapshot {
         ("eth0.7", link(3, Some("vlan"), 9000, Some(2), 1, &[])),
         ("cali0", link(4, Some("veth"), 1460, Some(2), 2, &[])),
     ] {
-        snapshot.links.insert(name.parse().unwrap(), link);
+        snapshot.links.insert(name.parse().unwrap(), link.into());
     }
     for (key, value) in [
         ("net.ipv4.ip_forward", "1"),

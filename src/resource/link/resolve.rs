@@ -32,7 +32,7 @@ impl Links {
             for setting in &rule.settings {
                 if setting.field == Field::PodMtu {
                     found.wishes.extend(setting.wish().map(|wish| (*name, wish)));
-                } else if self.can_be(*name, host.links.get(name), setting, wants) {
+                } else if self.can_be(*name, host.link(*name), setting, wants) {
                     let fact = Fact::link(&self.netns, *name, setting.field);
                     wants.add_wanted(fact, &setting.wanted, setting.want());
                 }

@@ -8,7 +8,7 @@ use crate::link_name::LinkName;
 
 impl Model {
     pub(super) fn add_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
-        let Some(link) = self.host.links.get_mut(&name) else {
+        let Some(link) = self.host.link_mut(name) else {
             return;
         };
         if let IpNet::V4(_) = address {
@@ -33,7 +33,7 @@ impl Model {
     pub(super) fn remove_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
         self.drop_address(name, address, changes);
         let promotes = self.all_and_own("ipv4", name, "promote_secondaries") != (0, 0);
-        let Some(link) = self.host.links.get_mut(&name) else {
+        let Some(link) = self.host.link_mut(name) else {
             return;
         };
         if link.secondary.remove(&address) {
@@ -52,7 +52,7 @@ impl Model {
         }
         for other in others {
             self.drop_address(name, other, changes);
-            if let Some(link) = self.host.links.get_mut(&name) {
+            if let Some(link) = self.host.link_mut(name) {
                 link.secondary.remove(&other);
             }
         }
@@ -64,7 +64,7 @@ impl Model {
 
     pub(super) fn lose_ipv4(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         self.lose(name, |address| matches!(address, IpNet::V4(_)), changes);
-        if let Some(link) = self.host.links.get_mut(&name) {
+        if let Some(link) = self.host.link_mut(name) {
             link.secondary.clear();
         }
     }

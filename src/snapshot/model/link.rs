@@ -1,5 +1,7 @@
 //! Interfaces in the model: made, deleted, up and down, and what an MTU takes with it.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::{Change, IPV4_MIN_MTU, IPV6_MIN_MTU, Model};
@@ -20,7 +22,7 @@ impl Model {
             txqueuelen: 1000,
             ..Link::default()
         };
-        self.host.links.insert(target.name, link);
+        self.host.links.insert(target.name, link.into());
         let fact = Fact::link(&self.host.netns, target.name, Field::Kind);
         let to = self.host.get(&fact).value();
         changes.push(Change { fact, from: None, to });
@@ -75,7 +77,9 @@ impl Model {
         self.fields_vanish(name, &gone, changes);
         if gone.kind_name() == "bridge" {
             for port in self.host.links.values_mut() {
-                port.master = port.master.filter(|master| *master != gone.index);
+                if port.master == Some(gone.index) {
+                    Arc::make_mut(port).master = None;
+                }
             }
         }
         if let Some((bridge, mtu)) = bridge {

@@ -48,7 +48,7 @@ impl Model {
                     firm.remove(&name);
                 }
             }
-            let Some(link) = self.host.links.get_mut(&name) else {
+            let Some(link) = self.host.link_mut(name) else {
                 continue;
             };
             if let (Field::Mtu, Some(Value::Number(mtu))) = (change.fact.field, &change.from) {

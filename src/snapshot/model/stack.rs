@@ -95,7 +95,7 @@ impl Stack {
         if let ("veth", Some(peer), None) = (link.kind_name(), link.lower, link.peer_netns)
             && let Some((peer, _)) = host.by_index(peer)
         {
-            going.push(*peer);
+            going.push(peer);
         }
         going
     }
@@ -190,7 +190,7 @@ impl Stack {
 
     fn above<'a>(&'a self, link: &Link, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {
         let names = self.uppers.get(&link.index).into_iter().flatten();
-        names.filter_map(|name| Some((*name, host.links.get(name)?)))
+        names.filter_map(|name| Some((*name, host.link(*name)?)))
     }
 }
 

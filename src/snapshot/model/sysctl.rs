@@ -241,7 +241,7 @@ mod tests {
                 forwarding: Some(0),
                 ..Link::default()
             };
-            host.links.insert(name.parse().unwrap(), link);
+            host.links.insert(name.parse().unwrap(), link.into());
         }
         Model::new(host)
     }
