@@ -4,6 +4,7 @@
 mod line;
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -24,6 +25,14 @@ const FEW: usize = 16;
 pub struct Claim {
     /// The fact.
     pub fact: Fact,
+    /// How it is held: mostly like thousands of others.
+    #[serde(flatten)]
+    pub hold: Arc<Hold>,
+}
+
+/// How a fact is held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
     /// Who.
     pub owner: Arc<str>,
     /// What it was before netkeel first wrote it; none when it was not there.
@@ -35,14 +44,29 @@ pub struct Claim {
     pub beside: Option<Box<Fact>>,
 }
 
+impl Deref for Claim {
+    type Target = Hold;
+
+    fn deref(&self) -> &Hold {
+        &self.hold
+    }
+}
+
 impl Claim {
     /// Takes a later claim of the same fact. What somebody declares is not held by who merely changes it.
     fn take(&mut self, later: &Claim) {
-        if later.beside.is_none() || later.owner == self.owner {
-            self.beside = self.beside.take().and_then(|_| later.beside.clone());
-            self.wrote = later.wrote.clone();
-            self.owner = later.owner.clone();
+        if later.beside.is_some() && later.owner != self.owner {
+            return;
         }
+        let is_beside = self.beside.is_some() && later.beside.is_some();
+        if self.found == later.found && is_beside == later.beside.is_some() {
+            self.hold = later.hold.clone();
+            return;
+        }
+        let hold = Arc::make_mut(&mut self.hold);
+        hold.beside = later.beside.clone().filter(|_| is_beside);
+        hold.wrote = later.wrote.clone();
+        hold.owner = later.owner.clone();
     }
 }
 
@@ -64,13 +88,13 @@ pub struct NewClaim<'a> {
 
 impl<'a> From<&'a Claim> for NewClaim<'a> {
     fn from(claim: &'a Claim) -> Self {
-        let Claim {
-            fact,
+        let Claim { fact, hold } = claim;
+        let Hold {
             owner,
             found,
             wrote,
             beside,
-        } = claim;
+        } = &**hold;
         NewClaim {
             fact,
             owner,
@@ -222,7 +246,7 @@ impl Ledger {
     /// What an owner holds.
     pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
         let mut owner = Owner::named(owner);
-        self.claims.iter().filter(move |claim| owner.is(&claim.owner))
+        self.claims.iter().filter(move |claim| owner.is(claim))
     }
 
     /// All that is held, in the order of the facts.
@@ -233,7 +257,7 @@ impl Ledger {
     /// Nobody else holds anything.
     pub fn is_only_of<'a>(&'a self, owner: &'a str) -> bool {
         let mut owner = Owner::named(owner);
-        self.claims.iter().all(|claim| owner.is(&claim.owner))
+        self.claims.iter().all(|claim| owner.is(claim))
     }
 
     /// An apply was committed, as far as the log goes back.
@@ -262,10 +286,10 @@ impl Ledger {
     }
 }
 
-/// An owner that thousands of claims are compared with, most of which share one name in memory.
+/// An owner that thousands of claims are compared with, most of which are held alike.
 struct Owner<'a> {
     name: &'a str,
-    known: Option<&'a Arc<str>>,
+    known: Option<&'a Arc<Hold>>,
 }
 
 impl<'a> Owner<'a> {
@@ -273,10 +297,11 @@ impl<'a> Owner<'a> {
         Owner { name, known: None }
     }
 
-    fn is(&mut self, owner: &'a Arc<str>) -> bool {
-        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, owner)) || **owner == *self.name;
+    fn is(&mut self, claim: &'a Claim) -> bool {
+        let hold = &claim.hold;
+        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, hold)) || *hold.owner == *self.name;
         if is {
-            self.known = Some(owner);
+            self.known = Some(hold);
         }
         is
     }
@@ -320,10 +345,12 @@ mod tests {
     fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> Claim {
         Claim {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            owner: owner.into(),
-            found: Some(Value::Number(found)),
-            wrote: Some(Value::Number(wrote)),
-            beside: None,
+            hold: Arc::new(Hold {
+                owner: owner.into(),
+                found: Some(Value::Number(found)),
+                wrote: Some(Value::Number(wrote)),
+                beside: None,
+            }),
         }
     }
 

@@ -322,8 +322,9 @@ fn finish(
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);
     let mut concerned: Vec<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
+    // Each is there as often as there are facts of it, and they are mostly in order already.
+    concerned.dedup();
     concerned.extend(all.left_alone.keys());
-    // Mostly in order already, each as often as there are facts of it.
     concerned.sort();
     concerned.dedup();
     lint::links(

@@ -121,8 +121,10 @@ fn writes(command: &str, fact: &Fact) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::ledger::{Claim, NewClaim, NewLine};
+    use crate::ledger::{Claim, Hold, NewClaim, NewLine};
     use crate::netns::Netns;
     use crate::op::{Op, Target};
 
@@ -196,10 +198,12 @@ mod tests {
     fn the_last_who_wrote_it_is_told() {
         let claim = |fact: Fact, beside: Option<Fact>| Claim {
             fact,
-            owner: "puppet".into(),
-            found: Some(Value::Number(0)),
-            wrote: Some(Value::Number(1)),
-            beside: beside.map(Box::new),
+            hold: Arc::new(Hold {
+                owner: "puppet".into(),
+                found: Some(Value::Number(0)),
+                wrote: Some(Value::Number(1)),
+                beside: beside.map(Box::new),
+            }),
         };
         let default = Fact::sysctl(
             &Netns::CURRENT,

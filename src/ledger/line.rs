@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, FORMAT, NewClaim};
+use super::{Claim, FORMAT, Hold, NewClaim};
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Field, Object, Value};
 use crate::link_name::LinkName;
@@ -68,7 +68,8 @@ impl Run {
         // Each interface may have been found otherwise: with a list for each, looking through all of them
         // for the next one takes the square of their number.
         const FEW: usize = 16;
-        let mut alike: Vec<(Alike, usize)> = self.alike.into_iter().map(|alike| (alike, 0)).collect();
+        let alike = self.alike.into_iter().map(Alike::shared);
+        let mut alike: Vec<(Shared, usize)> = alike.map(|alike| (alike, 0)).collect();
         if alike.len() > FEW {
             for (alike, _) in &alike {
                 claims.extend(alike.links.iter().map(|link| alike.claim(*link)));
@@ -76,7 +77,7 @@ impl Run {
             alike.clear();
         }
         alike.sort_by_key(|(alike, _)| alike.field);
-        let first = |alike: &[(Alike, usize)]| {
+        let first = |alike: &[(Shared, usize)]| {
             let heads = alike.iter().filter_map(|(alike, at)| alike.links.get(*at));
             heads.min().copied()
         };
@@ -92,14 +93,36 @@ impl Run {
     }
 }
 
+/// [`Alike`] with what the claims have in common once for all of them.
+struct Shared {
+    netns: Netns,
+    field: Field,
+    hold: Arc<Hold>,
+    links: Vec<LinkName>,
+}
+
 impl Alike {
+    fn shared(self) -> Shared {
+        let hold = Hold {
+            owner: self.owner,
+            found: self.found,
+            wrote: self.wrote,
+            beside: None,
+        };
+        Shared {
+            netns: self.netns,
+            field: self.field,
+            hold: hold.into(),
+            links: self.links,
+        }
+    }
+}
+
+impl Shared {
     fn claim(&self, link: LinkName) -> Claim {
         Claim {
             fact: Fact::link(&self.netns, link, self.field),
-            owner: self.owner.clone(),
-            found: self.found.clone(),
-            wrote: self.wrote.clone(),
-            beside: None,
+            hold: self.hold.clone(),
         }
     }
 }

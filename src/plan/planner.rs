@@ -1,6 +1,7 @@
 //! Places ops in order and follows on the model what each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::order::Order;
 use super::originals::{Known, Originals};
@@ -10,7 +11,7 @@ use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Findings;
-use crate::ledger::Claim;
+use crate::ledger::{Claim, Hold};
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Model, Observed, Snapshot};
@@ -220,10 +221,12 @@ impl<'a> Planner<'a> {
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
-                    owner: owner.into(),
-                    found: change.from,
-                    wrote: change.to,
-                    beside: Some(Box::new(with.clone())),
+                    hold: Arc::new(Hold {
+                        owner: owner.into(),
+                        found: change.from,
+                        wrote: change.to,
+                        beside: Some(Box::new(with.clone())),
+                    }),
                 });
             }
         }

@@ -68,19 +68,22 @@ mod tests {
     use std::fs;
     use std::io::Write;
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
     use crate::fact::{Field, Value};
-    use crate::ledger::{Claim, NewClaim};
+    use crate::ledger::{Claim, Hold, NewClaim};
     use crate::netns::Netns;
 
     fn claim(name: &str) -> Claim {
         Claim {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            owner: "a".into(),
-            found: Some(Value::Number(1500)),
-            wrote: Some(Value::Number(1460)),
-            beside: None,
+            hold: Arc::new(Hold {
+                owner: "a".into(),
+                found: Some(Value::Number(1500)),
+                wrote: Some(Value::Number(1460)),
+                beside: None,
+            }),
         }
     }
 

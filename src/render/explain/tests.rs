@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::explain::{self, Act, Evidence, Host, Kept};
 use crate::fact::{Fact, Field, Value};
-use crate::ledger::{Claim, Ledger, NewClaim, NewLine};
+use crate::ledger::{Claim, Hold, Ledger, NewClaim, NewLine};
 use crate::netns::Netns;
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
@@ -60,10 +60,12 @@ fn snapshot() -> Snapshot {
 fn kept() -> (Ledger, Vec<Act>) {
     let claim = |field, found, wrote| Claim {
         fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
-        owner: "puppet".into(),
-        found: Some(Value::Number(found)),
-        wrote: Some(Value::Number(wrote)),
-        beside: None,
+        hold: Arc::new(Hold {
+            owner: "puppet".into(),
+            found: Some(Value::Number(found)),
+            wrote: Some(Value::Number(wrote)),
+            beside: None,
+        }),
     };
     let claims = [claim(Field::RpFilter, 2, 1), claim(Field::Mtu, 9000, 1500)];
     let text = NewLine::FIRST.text().unwrap()
