@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 use serde::de::{Error as DeserializeError, Visitor};
@@ -453,11 +453,13 @@ impl Value {
     pub fn to_text(&self) -> Arc<str> {
         match self {
             Value::Text(text) => text.clone(),
-            // Nearly all that are written thousands of times.
-            Value::Number(0) => "0".into(),
-            Value::Number(1) => "1".into(),
-            Value::Number(2) => "2".into(),
-            other => other.to_string().into(),
+            Value::Number(number) => {
+                // Nearly all that are written thousands of times.
+                static OFTEN: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["0", "1", "2"].map(Arc::from));
+                let often = usize::try_from(*number).ok().and_then(|at| OFTEN.get(at));
+                often.cloned().unwrap_or_else(|| number.to_string().into())
+            }
+            Value::Switch(on) => on.to_string().into(),
         }
     }
 }

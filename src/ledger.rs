@@ -286,10 +286,10 @@ impl Ledger {
     }
 }
 
-/// An owner that thousands of claims are compared with, most of which are held alike.
+/// An owner that thousands of claims are compared with, most of which share one name in memory.
 struct Owner<'a> {
     name: &'a str,
-    known: Option<&'a Arc<Hold>>,
+    known: Option<&'a Arc<str>>,
 }
 
 impl<'a> Owner<'a> {
@@ -298,10 +298,10 @@ impl<'a> Owner<'a> {
     }
 
     fn is(&mut self, claim: &'a Claim) -> bool {
-        let hold = &claim.hold;
-        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, hold)) || *hold.owner == *self.name;
+        let owner = &claim.hold.owner;
+        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, owner)) || **owner == *self.name;
         if is {
-            self.known = Some(hold);
+            self.known = Some(owner);
         }
         is
     }

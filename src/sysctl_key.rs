@@ -149,6 +149,9 @@ impl SysctlKey {
         }
     }
 
+    /// The [`SysctlKey::rank`] of an interface's own key.
+    pub const RANK_OF_LINK: u8 = 3;
+
     /// Position among keys that are written together. Switching forwarding rewrites
     /// `accept_redirects` and every interface's `forwarding` (`inet_forward_change`,
     /// net/ipv4/devinet.c), so it goes first; `all` and `default` may be copied to interfaces, so
@@ -167,7 +170,7 @@ impl SysctlKey {
                 Some(PerInterface {
                     slot: Slot::Link(_), ..
                 }),
-            ) => 3,
+            ) => Self::RANK_OF_LINK,
             _ => 1,
         }
     }

@@ -158,7 +158,7 @@ pub(super) struct Opened(File);
 impl Opened {
     /// Writes the value, in one call: a second one would start over.
     pub(super) fn write(mut self, value: &str) -> Result<(), Error> {
-        let line = format!("{value}\n");
+        let line = [value, "\n"].concat();
         loop {
             return match self.0.write(line.as_bytes()) {
                 Ok(written) if written == line.len() => Ok(()),

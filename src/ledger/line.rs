@@ -68,7 +68,8 @@ impl Run {
         // Each interface may have been found otherwise: with a list for each, looking through all of them
         // for the next one takes the square of their number.
         const FEW: usize = 16;
-        let alike = self.alike.into_iter().map(Alike::shared);
+        let mut owners: Vec<Arc<str>> = Vec::new();
+        let alike = self.alike.into_iter().map(|alike| alike.shared(&mut owners));
         let mut alike: Vec<(Shared, usize)> = alike.map(|alike| (alike, 0)).collect();
         if alike.len() > FEW {
             for (alike, _) in &alike {
@@ -102,9 +103,15 @@ struct Shared {
 }
 
 impl Alike {
-    fn shared(self) -> Shared {
+    /// `owners` are those of other lists: most have one, whose name is there once then.
+    fn shared(self, owners: &mut Vec<Arc<str>>) -> Shared {
+        let known = owners.iter().find(|owner| **owner == self.owner).cloned();
+        let owner = known.unwrap_or_else(|| {
+            owners.push(self.owner.clone());
+            self.owner
+        });
         let hold = Hold {
-            owner: self.owner,
+            owner,
             found: self.found,
             wrote: self.wrote,
             beside: None,

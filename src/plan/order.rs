@@ -6,6 +6,7 @@ use crate::fact::{Fact, Object};
 use crate::link_name::LinkName;
 use crate::op::{Op, Phase};
 use crate::snapshot::{Link, Observed, Snapshot};
+use crate::sysctl_key::SysctlKey;
 
 /// Where an op stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +74,7 @@ impl Order {
         }
         let rank = match (op, phase) {
             (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
+            (Op::WriteSysctl { link: Some(_), .. }, _) => SysctlKey::RANK_OF_LINK.into(),
             (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
             // A child before its parent on the way down, a parent before its child on the way up.
             (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, Phase::LowerLinks) => {

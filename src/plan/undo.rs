@@ -53,7 +53,8 @@ pub(super) fn undo(
     };
     let back_alone = back.as_ref().is_none_or(|back| model.changes_one_fact(back));
     let ops = if stands_alone(op) || (changes.len() <= 1 && back_alone) {
-        back.into_iter().collect()
+        // Room for one alone: thousands are kept.
+        back.map_or_else(Vec::new, |back| vec![back])
     } else {
         all_back(model, back, own, changes, originals)
     };

@@ -1,6 +1,7 @@
 //! The audit trail: one line for each apply, in a file that is set aside when it is long, in place
 //! of the one that was set aside before.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -47,14 +48,14 @@ struct Note<'a, C: Serialize> {
     result: &'a str,
 }
 
-/// An op, written as the command.
-struct Command<'a>(&'a Op);
+/// An op, written as the command, and the room for its text.
+struct Command<'a>(&'a Op, &'a RefCell<String>);
 
 impl Serialize for Command<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Not `collect_str`, which would escape each piece of the text by itself. In a text that need
-        // not grow.
-        let mut command = String::with_capacity(96);
+        // Not `collect_str`, which would escape each piece of the text by itself.
+        let mut command = self.1.borrow_mut();
+        command.clear();
         let _ = write!(command, "{}", self.0);
         serializer.serialize_str(&command)
     }
@@ -77,12 +78,13 @@ impl Store {
             document,
             ..
         } = header;
+        let room = RefCell::default();
         let note = Note {
             time: now(),
             actor,
             owner,
             document,
-            commands: Each(ops.map(Command)),
+            commands: Each(ops.map(|op| Command(op, &room))),
             result,
         };
         let path = self.state.join("history");
