@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -77,9 +77,10 @@ impl Store {
 /// Notes who holds it. A service takes it again and again, and writing the same anew may cost more than
 /// all else that it does for an interface.
 fn note(file: &mut File, actor: &str) -> std::io::Result<()> {
-    let mut noted = Vec::new();
-    file.read_to_end(&mut noted)?;
-    if noted == actor.as_bytes() {
+    // In one call, with room for one byte more: what is longer is not the same.
+    let mut noted = vec![0; actor.len() + 1];
+    let length = file.read_at(&mut noted, 0)?;
+    if noted.get(..length) == Some(actor.as_bytes()) {
         return Ok(());
     }
     file.set_len(0)?;
