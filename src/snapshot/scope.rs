@@ -270,3 +270,27 @@ impl Scope {
         self.nflog |= nflog;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ipv6_starts_with_is_read_where_it_may_come() {
+        let read = |wanted: &[i64], has: u32| {
+            let mut scope = Scope::default();
+            wanted.iter().for_each(|mtu| scope.of_mtu(*mtu));
+            let link = Link {
+                mtu: has,
+                ..Link::default()
+            };
+            let links = BTreeMap::from([("eth0".parse().unwrap(), link.into())]);
+            scope.sysctls_of(&links).len()
+        };
+        assert_eq!((read(&[1460], 1500), read(&[], 1000)), (0, 0));
+        // It comes when the MTU rises.
+        assert_eq!(read(&[1460], 1279), IPV6_STARTS_WITH.len());
+        // It leaves, and comes back when that is undone.
+        assert_eq!(read(&[1460, 1200], 1500), IPV6_STARTS_WITH.len());
+    }
+}
