@@ -210,8 +210,9 @@ fn plan_wants(
     let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
-    let own = persist::path(&document.owner);
-    let own = document.drop_in.as_deref().map(|text| (own.as_path(), text));
+    let own = document.drop_in.as_deref();
+    let own = own.map(|text| (persist::path(&document.owner), text));
+    let own = own.as_ref().map(|(path, text)| (path.as_path(), *text));
     lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
     lint::replication::document(document.replicate.as_ref(), host, &mut findings);
     lint::replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);

@@ -137,15 +137,17 @@ impl Store {
     fn make(&self) -> Result<(), Error> {
         let state = Some(&self.state).filter(|state| **state != self.run);
         for directory in [Some(&self.run), state].into_iter().flatten() {
-            if !directory.exists() {
+            let mut found = fs::symlink_metadata(directory);
+            if found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 let made = fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)
                     .create(directory);
                 made.map_err(|error| failed(&error, directory))?;
                 log::sync_directory(directory)?;
+                found = fs::symlink_metadata(directory);
             }
-            let metadata = fs::symlink_metadata(directory).map_err(|error| failed(&error, directory))?;
+            let metadata = found.map_err(|error| failed(&error, directory))?;
             // What lies here is executed as root after a crash.
             if metadata.uid() != nix::unistd::geteuid().as_raw()
                 || metadata.mode() & 0o022 != 0

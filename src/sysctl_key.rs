@@ -1,7 +1,7 @@
 //! The key of a sysctl: a path below /proc/sys, read as procps reads it, with what is known of
 //! the interface it belongs to and of the order in which keys must be written.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -212,6 +212,13 @@ impl SysctlKey {
         self.per_interface().is_some_and(|parts| {
             parts.table == "conf" && Field::of_sysctl(parts.family, parts.leaf).is_some()
         })
+    }
+}
+
+/// It is compared as its path is.
+impl Borrow<str> for SysctlKey {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -111,8 +111,8 @@ impl Snapshot {
     }
 
     /// A sysctl as a number; none when it is not there, was not read or is not a number.
-    pub fn sysctl_number(&self, path: &'static str) -> Option<i64> {
-        match self.sysctls.get(&SysctlKey::known(path))? {
+    pub fn sysctl_number(&self, path: &str) -> Option<i64> {
+        match self.sysctls.get(path)? {
             Reading::Value { value, .. } => value.parse().ok(),
             Reading::Absent => None,
         }

@@ -137,7 +137,7 @@ impl Model {
             keys.extend(
                 self.host
                     .sysctls
-                    .range(&first..)
+                    .range::<SysctlKey, _>(&first..)
                     .map(|(key, _)| key)
                     .take_while(of_link)
                     .cloned(),
