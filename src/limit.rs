@@ -7,13 +7,14 @@ mod key;
 mod recent;
 mod regular;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::packet::{Refusal, TooBig};
 use bucket::{Buckets, Share, Total};
-pub use key::Key;
+pub use key::{Key, Marks};
 use recent::Recent;
 use regular::Regular;
 
@@ -108,19 +109,40 @@ impl Limiter {
         self.limits = limits;
     }
 
+    /// What a packet is known by in the tables.
+    pub fn marks(&self, packet: &TooBig) -> Marks {
+        self.key.marks(packet)
+    }
+
+    /// Reads what [`Limiter::admit`] is going to read for many packets. The tables are larger than the
+    /// nearest caches and who sends chooses what is looked up; nothing depends on what is read
+    /// here, so that the processor waits for all of it at once, and not packet by packet.
+    pub fn fetch<'a>(&self, packets: impl Iterator<Item = &'a Marks>) {
+        let mut read = 0;
+        for marks in packets {
+            read ^= self.recent.peek(marks.flow)
+                ^ self.sources.peek(marks.source)
+                ^ self.destinations.peek(marks.destination)
+                ^ u32::from(self.regular.peek(marks.source));
+        }
+        black_box(read);
+    }
+
     /// Whether a packet may be sent to so many peers at a moment `now`, counted from any fixed
     /// point. A packet that is refused uses no budget of the others.
     ///
     /// # Errors
     /// The limit that is exceeded.
-    pub fn admit(&mut self, packet: &TooBig, copies: u32, now: Duration) -> Result<(), Refusal> {
+    pub fn admit(&mut self, packet: Marks, copies: u32, now: Duration) -> Result<(), Refusal> {
         let milliseconds = now.as_millis() as u32;
-        let flow = self.key.flow(packet);
+        let Marks {
+            flow,
+            source,
+            destination,
+        } = packet;
         if self.recent.holds(flow, milliseconds, self.limits.repeat_after) {
             return Err(Refusal::Duplicate);
         }
-        let source = self.key.address(packet.source);
-        let destination = self.key.address(packet.quoted.destination);
         let regular = self.regular.hear(source, now);
         let copies = copies.max(1);
         let pressed = pressed(self.total.left(self.limits.copies, copies, now));

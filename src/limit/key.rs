@@ -4,6 +4,17 @@ use std::hash::BuildHasher;
 
 use crate::packet::{Address, TooBig};
 
+/// The keyed hashes of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// Of what it says of which flow.
+    pub(super) flow: u64,
+    /// Of who says it.
+    pub(super) source: u64,
+    /// Of the quoted destination.
+    pub(super) destination: u64,
+}
+
 /// What hashes are keyed with. No sender may know it, else sources can be chosen that share a bucket
 /// with a victim. Hashes are told to nobody, so that nothing can be learned of the key by trying.
 #[derive(Clone, Copy)]
@@ -22,15 +33,24 @@ impl Key {
         Key([0u64, 1, 2, 3].map(|number| secret.hash_one(number) | 1))
     }
 
+    /// Of all that a packet is known by.
+    pub(super) fn marks(&self, packet: &TooBig) -> Marks {
+        Marks {
+            flow: self.flow(packet),
+            source: self.address(packet.source),
+            destination: self.address(packet.quoted.destination),
+        }
+    }
+
     /// Of an address.
-    pub(super) fn address(&self, address: Address) -> u64 {
+    fn address(&self, address: Address) -> u64 {
         let Key([first, second, third, fourth]) = *self;
         let (high, low) = halves(address);
         mix(mix(low ^ first, high ^ second) ^ third, fourth)
     }
 
     /// Of what makes two packets say the same.
-    pub(super) fn flow(&self, packet: &TooBig) -> u64 {
+    fn flow(&self, packet: &TooBig) -> u64 {
         let Key([first, second, third, fourth]) = *self;
         let quoted = packet.quoted;
         let (high, low) = halves(quoted.source);

@@ -23,6 +23,13 @@ fn mark(hash: u64) -> u32 {
 }
 
 impl Recent {
+    /// Reads a pair of places, which brings it near.
+    pub(super) fn peek(&self, hash: u64) -> u32 {
+        self.0
+            .get(hash as usize % PAIRS)
+            .map_or(0, |[(made, _), _]| *made)
+    }
+
     /// Whether a flow was remembered within a time.
     pub(super) fn holds(&self, hash: u64, now: u32, within: Duration) -> bool {
         let recent = |at: u32| u128::from(now.wrapping_sub(at)) < within.as_millis();

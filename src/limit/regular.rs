@@ -35,12 +35,22 @@ impl Default for Regular {
 }
 
 impl Regular {
+    /// Reads the counters of a source, which brings them near.
+    pub(super) fn peek(&self, hash: u64) -> u8 {
+        let [a, b, c, d] = self.counts(places(hash));
+        a ^ b ^ c ^ d
+    }
+
+    fn counts(&self, places: [usize; ROWS.len()]) -> [u8; ROWS.len()] {
+        places.map(|place| self.counters.get(place).copied().unwrap_or(u8::MAX))
+    }
+
     /// Counts a source and says whether it is regular.
     pub(super) fn hear(&mut self, hash: u64, now: Duration) -> bool {
         self.forget(now.as_secs());
         self.used = true;
-        let places = ROWS.map(|row| row * COLUMNS + (hash >> (16 * row)) as usize % COLUMNS);
-        let counts = places.map(|place| self.counters.get(place).copied().unwrap_or(u8::MAX));
+        let places = places(hash);
+        let counts = self.counts(places);
         let [a, b, c, d] = counts;
         let least = a.min(b).min(c.min(d));
         // Only the least counters are right; raising the others would add to the noise.
@@ -63,7 +73,42 @@ impl Regular {
             self.counters.fill(0);
             self.used = false;
         } else {
-            self.counters.iter_mut().for_each(|count| *count >>= times);
+            // Eight at once: what falls out of one into the next is no part of that.
+            let kept = u64::from_ne_bytes([u8::MAX >> times; 8]);
+            let (words, rest) = self.counters.as_chunks_mut::<8>();
+            for word in words {
+                *word = (u64::from_ne_bytes(*word) >> times & kept).to_ne_bytes();
+            }
+            rest.iter_mut().for_each(|count| *count >>= times);
+        }
+    }
+}
+
+/// Where the counters of a source are.
+fn places(hash: u64) -> [usize; ROWS.len()] {
+    ROWS.map(|row| row * COLUMNS + (hash >> (16 * row)) as usize % COLUMNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_second_each_count_is_halved() {
+        let count = |place: usize| (place % 251) as u8;
+        for seconds in 1..=9 {
+            let mut regular = Regular {
+                used: true,
+                ..Regular::default()
+            };
+            for (place, counter) in regular.counters.iter_mut().enumerate() {
+                *counter = count(place);
+            }
+            regular.forget(seconds);
+            for (place, counter) in regular.counters.iter().enumerate() {
+                let halved = u32::from(count(place)) >> seconds;
+                assert_eq!(u32::from(*counter), halved, "{place} after {seconds} seconds");
+            }
         }
     }
 }

@@ -11,7 +11,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_sendto,
-    libc::SYS_sendmsg,
     libc::SYS_sendmmsg,
     libc::SYS_read,
     libc::SYS_readv,
@@ -139,6 +138,8 @@ mod tests {
             libc::SYS_setns,
             libc::SYS_ptrace,
             libc::SYS_clone,
+            // Copies go out with sendmmsg, whatever a C library makes of that.
+            libc::SYS_sendmsg,
         ] {
             assert!(!ALLOWED.contains(&number));
         }

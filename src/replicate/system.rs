@@ -3,8 +3,10 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper")]
 
+use std::ffi::c_void;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -132,10 +134,48 @@ pub(super) fn socket_drops(socket: &impl AsRawFd) -> u32 {
     if done == 0 { drops } else { 0 }
 }
 
+/// A message of one piece to one name: `struct mmsghdr` as the kernel has it. That of a C library may
+/// differ, and then its function has to send one by one: musl's makes a system call for each message.
+#[repr(C)]
+struct Message {
+    header: Header,
+    /// The kernel says here how much it took.
+    taken: u32,
+}
+
+/// `struct user_msghdr` (include/linux/socket.h).
+#[repr(C)]
+struct Header {
+    name: *const u8,
+    name_length: u32,
+    pieces: *const libc::iovec,
+    pieces_number: usize,
+    control: *const c_void,
+    control_length: usize,
+    flags: u32,
+}
+
+impl Message {
+    fn new(name: &Name, piece: *const libc::iovec) -> Self {
+        Message {
+            header: Header {
+                name: name.bytes.as_ptr(),
+                name_length: name.length,
+                pieces: piece,
+                pieces_number: 1,
+                control: ptr::null(),
+                control_length: 0,
+                flags: 0,
+            },
+            taken: 0,
+        }
+    }
+}
+
 /// Messages for the kernel, in memory that is used again and again.
 #[derive(Default)]
 pub(super) struct Outgoing {
-    messages: Vec<libc::mmsghdr>,
+    messages: Vec<Message>,
     pieces: Vec<libc::iovec>,
     owners: Vec<usize>,
 }
@@ -166,11 +206,11 @@ impl Outgoing {
                     iov_base: piece.as_ptr().cast_mut().cast(),
                     iov_len: piece.len(),
                 });
-                let Some(iov) = self.pieces.last_mut().map(std::ptr::from_mut) else {
+                let Some(iov) = self.pieces.last().map(ptr::from_ref) else {
                     continue;
                 };
                 for (name, owner) in names {
-                    self.messages.push(message(name, iov));
+                    self.messages.push(Message::new(name, iov));
                     self.owners.push(*owner);
                 }
             }
@@ -186,10 +226,11 @@ impl Outgoing {
             // called this function; the kernel only reads them, and writes a length into each
             // message.
             let sent = unsafe {
-                libc::sendmmsg(
-                    socket.as_fd().as_raw_fd(),
+                libc::syscall(
+                    libc::SYS_sendmmsg,
+                    socket.as_raw_fd(),
                     rest.as_mut_ptr(),
-                    rest.len() as u32,
+                    rest.len(),
                     0,
                 )
             };
@@ -211,20 +252,12 @@ impl Outgoing {
     }
 }
 
-/// A message of one piece to one name.
-fn message(name: &Name, piece: *mut libc::iovec) -> libc::mmsghdr {
-    // SAFETY: zeroes are a message without name, pieces and control data.
-    let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-    header.msg_hdr.msg_name = name.bytes.as_ptr().cast_mut().cast();
-    header.msg_hdr.msg_namelen = name.length;
-    header.msg_hdr.msg_iov = piece;
-    header.msg_hdr.msg_iovlen = 1;
-    header
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::mem::offset_of;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
 
     #[test]
     fn names_are_laid_out_as_the_kernel_has_them() {
@@ -245,5 +278,35 @@ mod tests {
             length(Name::ipv6(Ipv6Addr::LOCALHOST)),
             size_of::<libc::sockaddr_in6>()
         );
+    }
+
+    #[test]
+    fn messages_are_laid_out_as_the_kernel_has_them() {
+        // Those of the C library have the same size everywhere, and the same fields with this one.
+        assert_eq!(size_of::<Message>(), size_of::<libc::mmsghdr>());
+        assert_eq!(offset_of!(Message, taken), offset_of!(libc::mmsghdr, msg_len));
+        let one = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let family = (libc::AF_INET as u16).to_ne_bytes();
+        let port = to.local_addr().unwrap().port().to_be_bytes();
+        let name = Name::new(&[&family, &port, &[127, 0, 0, 1], &[0; 8]]);
+        let nowhere = Name::new(&[&(libc::AF_INET6 as u16).to_ne_bytes(), &[0; 26]]);
+        let pieces: [&[u8]; 2] = [b"first", b"second one"];
+        let mut told = Vec::new();
+        Outgoing::default().send(
+            one.as_fd(),
+            pieces.into_iter(),
+            &[(name, 7), (nowhere, 8), (name, 9)],
+            &mut |owner, sent| told.push((owner, sent)),
+        );
+        let each = [(7, true), (8, false), (9, true)];
+        assert_eq!(told, [each, each].concat());
+        to.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 64];
+        for piece in [pieces[0], pieces[0], pieces[1], pieces[1]] {
+            let length = to.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], piece);
+        }
+        assert!(to.recv(&mut buffer).is_err());
     }
 }

@@ -21,8 +21,8 @@ use super::privileges;
 use super::send::{Piece, Sender, Target};
 use crate::error::Error;
 use crate::kernel::refusal::error;
-use crate::limit::{Key, Limiter};
-use crate::packet::{Arrival, Refusal, Refused, Rules, TooBig, read, replica};
+use crate::limit::{Key, Limiter, Marks};
+use crate::packet::{Arrival, Refusal, Refused, Rules, read, replica};
 use crate::replication::{
     FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, Targets, ToWorker,
 };
@@ -212,6 +212,8 @@ struct Worker {
     next: Option<u32>,
     buffer: Vec<u8>,
     logged: Vec<Logged>,
+    /// What limits are to be looked at for.
+    sound: Vec<(Piece, Marks)>,
     pieces: Vec<Piece>,
     refused: Refused,
     /// By the place of the peer.
@@ -237,6 +239,7 @@ impl Worker {
             next: None,
             buffer: vec![0; nflog::BUFFER],
             logged: Vec::new(),
+            sound: Vec::new(),
             pieces: Vec::new(),
             refused: Refused::default(),
             copies: Vec::new(),
@@ -347,11 +350,14 @@ impl Worker {
         self.counted.malformed += nflog::packets(received, &mut self.logged);
         let packets = self.logged.len() as u32;
         self.counted.received += u64::from(packets);
-        self.pieces.clear();
-        let age = now.saturating_duration_since(self.begin);
+        self.sound.clear();
         for number in 0..self.logged.len() {
-            self.judge(number, age);
+            match self.judge(number) {
+                Ok(sound) => self.sound.push(sound),
+                Err(refusal) => self.refused.count(refusal),
+            }
         }
+        self.admit(now.saturating_duration_since(self.begin));
         let (copies, all) = (&mut self.copies, &mut self.all);
         if !self.settings.dry_run {
             self.sender.send(&self.buffer, &self.pieces, |owner, sent| {
@@ -370,20 +376,16 @@ impl Worker {
         Ok(true)
     }
 
-    /// Judges one of the packets of a message, which came at an age of this worker, and makes a
-    /// replica of it in its place.
-    fn judge(&mut self, number: usize, age: Duration) {
-        let Some(logged) = self.logged.get(number) else {
-            return;
-        };
+    /// Judges one of the packets of a message by all that can be told without memory.
+    fn judge(&mut self, number: usize) -> Result<(Piece, Marks), Refusal> {
+        let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
         if let Some(sequence) = logged.sequence {
             let expected = self.next.unwrap_or(sequence);
             self.counted.lost += u64::from(sequence.wrapping_sub(expected));
             self.next = Some(sequence.wrapping_add(1));
         }
-        let Some(packet) = self.buffer.get_mut(logged.payload.clone()) else {
-            return;
-        };
+        let packet = self.buffer.get(logged.payload.clone());
+        let found = read(packet.ok_or(Refusal::Truncated)?)?;
         let replica = logged
             .stations
             .is_some_and(|(to, from)| to[0] & 1 != 0 || self.stations.binary_search(&from).is_ok());
@@ -392,24 +394,34 @@ impl Worker {
             link_mtu: self.peers.mtu(logged.link),
             replica: replica || tunnelled,
         };
-        let verdict = read(packet).and_then(|found| {
-            self.rules.judge(&found, arrival)?;
-            let copies = self.sender.copies(found.ipv6);
-            if copies == 0 {
-                return Err(Refusal::NoPeer);
+        self.rules.judge(&found, arrival)?;
+        if self.sender.copies(found.ipv6) == 0 {
+            return Err(Refusal::NoPeer);
+        }
+        let start = logged.payload.start;
+        let piece = Piece {
+            place: start..start + found.length,
+            ipv6: found.ipv6,
+        };
+        Ok((piece, self.limiter.marks(&found)))
+    }
+
+    /// Admits what was judged sound as far as limits go at an age of this worker, in the order in
+    /// which it came, and makes replicas of it in its place.
+    fn admit(&mut self, age: Duration) {
+        self.pieces.clear();
+        self.limiter.fetch(self.sound.iter().map(|(_, marks)| marks));
+        for (piece, marks) in self.sound.drain(..) {
+            let copies = self.sender.copies(piece.ipv6);
+            match self.limiter.admit(marks, copies, age) {
+                Ok(()) => {
+                    if let Some(packet) = self.buffer.get_mut(piece.place.clone()) {
+                        replica::age(packet, self.settings.ttl);
+                        self.pieces.push(piece);
+                    }
+                }
+                Err(refusal) => self.refused.count(refusal),
             }
-            self.limiter.admit(&found, copies, age).map(|()| found)
-        });
-        match verdict {
-            Ok(TooBig { length, ipv6, .. }) => {
-                replica::age(packet, self.settings.ttl);
-                let start = logged.payload.start;
-                self.pieces.push(Piece {
-                    place: start..start + length,
-                    ipv6,
-                });
-            }
-            Err(refusal) => self.refused.count(refusal),
         }
     }
 
