@@ -7,7 +7,7 @@ use std::time::Duration;
 const COLUMNS: usize = 1 << 16;
 
 /// Rows, each with the next 16 bits of the hash.
-const ROWS: [usize; 4] = [0, 1, 2, 3];
+const ROWS: usize = 4;
 
 /// From this count on a source is regular. Counts are halved every second: ten a second come to
 /// 10 to 20, while a flood of 100,000 a second from as many sources puts 2 or 3 into each counter.
@@ -27,7 +27,7 @@ pub(super) struct Regular {
 impl Default for Regular {
     fn default() -> Self {
         Regular {
-            counters: vec![0; COLUMNS * ROWS.len()].into(),
+            counters: vec![0; COLUMNS * ROWS].into(),
             second: 0,
             used: false,
         }
@@ -35,30 +35,44 @@ impl Default for Regular {
 }
 
 impl Regular {
-    /// Reads the counters of a source, which brings them near.
-    pub(super) fn peek(&self, hash: u64) -> u8 {
-        let [a, b, c, d] = self.counts(places(hash));
-        a ^ b ^ c ^ d
+    /// The counters of a source.
+    fn counters(&mut self, hash: u64) -> Option<[&mut u8; ROWS]> {
+        let ([a, b, c, d], _) = self.counters.as_chunks_mut::<COLUMNS>() else {
+            return None;
+        };
+        let [first, second, third, fourth] = columns(hash);
+        Some([
+            a.get_mut(first)?,
+            b.get_mut(second)?,
+            c.get_mut(third)?,
+            d.get_mut(fourth)?,
+        ])
     }
 
-    fn counts(&self, places: [usize; ROWS.len()]) -> [u8; ROWS.len()] {
-        places.map(|place| self.counters.get(place).copied().unwrap_or(u8::MAX))
+    /// Reads the counters of a source, which brings them near.
+    pub(super) fn peek(&self, hash: u64) -> u8 {
+        let ([a, b, c, d], _) = self.counters.as_chunks::<COLUMNS>() else {
+            return 0;
+        };
+        let [first, second, third, fourth] = columns(hash);
+        let read = |row: &[u8; COLUMNS], column: usize| row.get(column).copied().unwrap_or(0);
+        read(a, first) ^ read(b, second) ^ read(c, third) ^ read(d, fourth)
     }
 
     /// Counts a source and says whether it is regular.
     pub(super) fn hear(&mut self, hash: u64, now: Duration) -> bool {
         self.forget(now.as_secs());
         self.used = true;
-        let places = places(hash);
-        let counts = self.counts(places);
-        let [a, b, c, d] = counts;
-        let least = a.min(b).min(c.min(d));
+        let Some([a, b, c, d]) = self.counters(hash) else {
+            return false;
+        };
+        let least = *(&*a).min(b).min((&*c).min(d));
         // Only the least counters are right; raising the others would add to the noise.
-        for (place, count) in places.into_iter().zip(counts) {
-            if let (true, Some(counter)) = (count == least, self.counters.get_mut(place)) {
-                *counter = count.saturating_add(1);
-            }
-        }
+        let raise = |counter: &mut u8| *counter = counter.saturating_add(u8::from(*counter == least));
+        raise(a);
+        raise(b);
+        raise(c);
+        raise(d);
         least >= REGULAR
     }
 
@@ -75,18 +89,18 @@ impl Regular {
         } else {
             // Eight at once: what falls out of one into the next is no part of that.
             let kept = u64::from_ne_bytes([u8::MAX >> times; 8]);
-            let (words, rest) = self.counters.as_chunks_mut::<8>();
+            let (words, _) = self.counters.as_chunks_mut::<8>();
             for word in words {
                 *word = (u64::from_ne_bytes(*word) >> times & kept).to_ne_bytes();
             }
-            rest.iter_mut().for_each(|count| *count >>= times);
         }
     }
 }
 
-/// Where the counters of a source are.
-fn places(hash: u64) -> [usize; ROWS.len()] {
-    ROWS.map(|row| row * COLUMNS + (hash >> (16 * row)) as usize % COLUMNS)
+/// Where the counters of a source are in the rows.
+fn columns(hash: u64) -> [usize; ROWS] {
+    let column = |row: u32| (hash >> (16 * row)) as usize % COLUMNS;
+    [column(0), column(1), column(2), column(3)]
 }
 
 #[cfg(test)]

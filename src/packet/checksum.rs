@@ -1,12 +1,14 @@
 //! The Internet checksum (RFC 1071): summing, and mending it after one word changed (RFC 1624).
 
 /// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: the sum
-/// does not depend on it. Eight bytes are added at once: what is carried out of any number of words
-/// counts as one in each of them.
+/// does not depend on it. Eight bytes are added at once, and four times eight in a step: what is
+/// carried out of any number of words counts as one in each of them.
 pub fn sum(bytes: &[u8]) -> u64 {
+    let word = |word: &[u8; 8]| u128::from(u64::from_ne_bytes(*word));
     let (words, rest) = bytes.as_chunks::<8>();
-    let words = words.iter().map(|word| u128::from(u64::from_ne_bytes(*word)));
-    let sum: u128 = words.sum();
+    let (steps, words) = words.as_chunks::<4>();
+    let sum_of_four = |[a, b, c, d]: &[[u8; 8]; 4]| word(a) + word(b) + word(c) + word(d);
+    let sum = steps.iter().map(sum_of_four).sum::<u128>() + words.iter().map(word).sum::<u128>();
     let (halves, rest) = rest.as_chunks::<4>();
     let halves = halves.iter().map(|half| u64::from(u32::from_ne_bytes(*half)));
     let last = match *rest {

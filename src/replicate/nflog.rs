@@ -232,8 +232,10 @@ fn packet(received: &[u8], message: &Message<'_>) -> Result<Option<Logged>, Malf
             _ => {}
         }
     }
-    if let (true, Some([a, b, c, d, e, f, source @ ..])) = (ethernet, header) {
-        logged.stations = Some(([*a, *b, *c, *d, *e, *f], *source));
+    if let (true, Some(header)) = (ethernet, header)
+        && let ([to, from], _) = header.as_chunks()
+    {
+        logged.stations = Some((*to, *from));
     }
     Ok(Some(logged))
 }
