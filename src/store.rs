@@ -138,7 +138,10 @@ impl Store {
         let state = Some(&self.state).filter(|state| **state != self.run);
         for directory in [Some(&self.run), state].into_iter().flatten() {
             let mut found = fs::symlink_metadata(directory);
-            if found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            if found
+                .as_ref()
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            {
                 let made = fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)
