@@ -287,12 +287,16 @@ fn syntax_errors_have_places() {
 }
 
 proptest! {
-    /// What serde_json reads is JSON, and nothing else is; duplicates apart, which it takes.
+    /// What serde_json reads is JSON, and nothing else is; duplicates apart, which it takes, and floats that
+    /// are too large, which it does not.
     #[test]
     fn takes_what_is_json(text in "([{}\\[\\]:,]|\"[a-z]\"|\"\\\\[a-z\"/\\\\u0]{1,3}\"|[0-9+\\-.e]{1,3}|true|null|[ \n'/*]){0,12}") {
         let strict = serde_json::from_str::<serde_json::Value>(&text);
         let (node, report) = read(Format::Json, &text);
-        if text.trim().is_empty() || report.contains("given twice") {
+        // 1e309 is JSON too; that no float is so large is said where a number is wanted.
+        let is_too_large = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
+        let too_large = strict.as_ref().is_err_and(is_too_large);
+        if text.trim().is_empty() || report.contains("given twice") || too_large {
             return Ok(());
         }
         prop_assert_eq!(node.is_some() && report.is_empty(), strict.is_ok(), "{}: {}", text, report);
