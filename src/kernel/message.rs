@@ -241,8 +241,7 @@ impl<'a> Iterator for Attributes<'a> {
         let kind = u16::from_ne_bytes(kind);
         match self.0.get(ATTRIBUTE..length) {
             Some(value) => {
-                // Less than 2^16, so that it needs no care.
-                self.0 = self.0.get(((length + 3) & !3)..).unwrap_or_default();
+                self.0 = self.0.get(align(length)..).unwrap_or_default();
                 let kind = kind & !TYPE_FLAGS;
                 Some(Ok(Attribute { kind, value }))
             }

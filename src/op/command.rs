@@ -102,9 +102,8 @@ pub(crate) struct Quoted<T>(
     pub(crate) T,
 );
 
-impl<T: AsRef<str>> Quoted<T> {
-    /// It reads the same to a shell without quotes.
-    fn is_plain(&self) -> bool {
+impl<T: AsRef<str>> fmt::Display for Quoted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.0.as_ref();
         let plain = |c: u8| {
             c.is_ascii_alphanumeric()
@@ -113,14 +112,7 @@ impl<T: AsRef<str>> Quoted<T> {
                     b'@' | b'%' | b'_' | b'+' | b'=' | b':' | b',' | b'.' | b'/' | b'-'
                 )
         };
-        !word.is_empty() && word.bytes().all(plain)
-    }
-}
-
-impl<T: AsRef<str>> fmt::Display for Quoted<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.0.as_ref();
-        if self.is_plain() {
+        if !word.is_empty() && word.bytes().all(plain) {
             f.write_str(word)
         } else if let Cow::Borrowed(_) = printable(word) {
             write!(f, "'{}'", word.replace('\'', r"'\''"))
@@ -312,12 +304,7 @@ impl fmt::Display for Op {
             } => {
                 Inside(netns).fmt(f)?;
                 f.write_str("sysctl -w ")?;
-                let (key, value) = (key.dotted(), Quoted(&**value));
-                // A word is quoted as a whole.
-                match Quoted(&*key).is_plain() && value.is_plain() {
-                    true => write!(f, "{key}={}", value.0),
-                    false => Quoted([&*key, "=", value.0].concat()).fmt(f),
-                }
+                Quoted([&*key.dotted(), "=", value].concat()).fmt(f)
             }
             Op::SetRules { netns, name, rules } => {
                 write!(f, "{}nft {}", Inside(netns), Quoted(rules.nft(name)))
