@@ -11,6 +11,7 @@ mod ioctl;
 mod link;
 mod live;
 pub mod management;
+pub mod memory;
 pub(crate) mod message;
 mod model;
 mod modules;
