@@ -29,10 +29,11 @@ mod status;
 mod watcher;
 mod wireguard_mtu;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as Usage;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Exit codes; what a verb means by them stands in its help.
 mod exit {
@@ -65,7 +66,9 @@ struct Cli {
     verb: Verb,
 }
 
+// The options of twenty verbs take longer to write out than those of one to be read.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Verb {
     Plan(plan::Arguments),
     Check(check::Arguments),
@@ -98,7 +101,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = ansible::task() {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // clap exits with 2 on a usage error; here that would read as drift.
@@ -134,6 +137,17 @@ pub fn main() -> ExitCode {
         output::error(&error);
         exit::ERROR
     }))
+}
+
+/// Reads a command line.
+fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    // Whoever names no verb is told of all of them.
+    if !matches!(line.get(1), Some(verb) if command.find_subcommand(verb).is_some()) {
+        command.build();
+    }
+    let mut matches = command.try_get_matches_from_mut(line)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// A panic, on whichever thread, ends the process with 101 once it was told: a service that lacks a
