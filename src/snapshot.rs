@@ -189,6 +189,16 @@ pub enum Reading {
     Absent,
 }
 
+impl Reading {
+    /// The number; none when there is no such key or it is not a number.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Reading::Value { value, .. } => value.parse().ok(),
+            Reading::Absent => None,
+        }
+    }
+}
+
 /// A file that was asked for and exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {

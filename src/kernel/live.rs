@@ -28,6 +28,7 @@ use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::Op;
 use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot, problem};
+use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -111,18 +112,23 @@ impl Live {
         known: Option<Vec<link::Row>>,
         snapshot: &mut Snapshot,
     ) -> Result<(), Error> {
+        let is_known = known.is_some();
         let rows = match (known, &scope.links) {
-            (Some(mut rows), _) => {
-                // What is asked about them comes by index.
-                if scope.families.ipv4 || scope.families.ipv6 || scope.default_routes {
-                    link::sort(&mut rows);
-                }
-                Ok(rows)
-            }
+            (Some(rows), _) => Ok(rows),
             (None, Links::All) => link::dump(&mut self.socket, &mut snapshot.problems),
             (None, Links::These(these)) => link::some(&mut self.socket, these, &mut snapshot.problems),
         };
         let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
+        let all = || {
+            let all = SysctlKey::known("net/ipv4/conf/all/rp_filter");
+            self.sysctls.read(&all).ok()?.number()
+        };
+        let families = scope.families_of(rows.iter().map(|(_, link)| link.as_ref()), all);
+        snapshot.families = families;
+        // What is asked about them comes by index.
+        if is_known && (families.ipv4 || families.ipv6 || scope.default_routes) {
+            link::sort(&mut rows);
+        }
         for (_, link) in &mut rows {
             if link.pod.is_some() || !link.addresses.is_empty() || !link.secondary.is_empty() {
                 let link = Arc::make_mut(link);
@@ -132,8 +138,8 @@ impl Live {
             }
         }
         for (asked, family, what) in [
-            (scope.families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
-            (scope.families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
+            (families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
+            (families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
         ] {
             if asked && let Err(refusal) = self.read_addresses(family, &mut rows) {
                 // Not read is not "none": the family is taken back.
@@ -244,7 +250,6 @@ impl Live {
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
-            families: scope.families,
             ..Snapshot::empty(self.netns.clone())
         };
         self.read_links(scope, known, &mut snapshot)?;

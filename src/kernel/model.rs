@@ -69,10 +69,12 @@ impl Modelled {
 impl Kernel for Modelled {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         let host = &self.model.host;
+        let all = || host.sysctl_number("net/ipv4/conf/all/rp_filter");
+        let families = scope.families_of(host.links.values().map(Arc::as_ref), all);
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: host.kernel.clone(),
-            families: scope.families,
+            families,
             links: host.links.clone(),
             problems: host.problems.clone(),
             sysctl_d: host.sysctl_d.clone().filter(|_| scope.sysctl_d),
@@ -80,8 +82,8 @@ impl Kernel for Modelled {
         };
         for link in snapshot.links.values_mut().map(Arc::make_mut) {
             let wanted = |address: &ipnet::IpNet| match address {
-                ipnet::IpNet::V4(_) => scope.families.ipv4,
-                ipnet::IpNet::V6(_) => scope.families.ipv6,
+                ipnet::IpNet::V4(_) => families.ipv4,
+                ipnet::IpNet::V6(_) => families.ipv6,
             };
             link.addresses.retain(wanted);
             link.secondary.retain(wanted);

@@ -362,12 +362,7 @@ impl Section for Links {
         scope.pods |= self.rules().any(Rule::wants_of_pods);
         for setting in self.rules().flat_map(|rule| &rule.settings) {
             match (setting.field, &setting.wanted) {
-                (fact::Field::RpFilter, _) => {
-                    scope
-                        .sysctls
-                        .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
-                    scope.families.ipv4 = true;
-                }
+                (fact::Field::RpFilter, wanted) => scope.of_rp_filter(wanted.number()),
                 (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
                 // IPv6 addresses go with an interface that goes down, also to undo its going up.
                 (fact::Field::Up, _) => scope.families.ipv6 = true,

@@ -208,14 +208,18 @@ impl Wanted {
         }
     }
 
+    /// The number that is wanted; none where it follows from the host.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Wanted::Value(Value::Number(number), _) => Some(*number),
+            Wanted::Value(..) | Wanted::Budget(_) => None,
+        }
+    }
+
     /// Adds what must be read to write it to an interface, and what it stands on.
     pub fn scope_of_mtu(&self, scope: &mut Scope) {
         self.scope_of_underlay(scope);
-        match self {
-            Wanted::Value(Value::Number(mtu), _) => scope.of_mtu(*mtu),
-            Wanted::Value(..) => {}
-            // What it comes to is not known, and may cost IPv6.
-            Wanted::Budget(_) => scope.of_mtu(LEAST),
-        }
+        // What a budget comes to is not known, and may cost IPv6.
+        scope.of_mtu(self.number().unwrap_or(LEAST));
     }
 }

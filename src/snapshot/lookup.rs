@@ -112,10 +112,7 @@ impl Snapshot {
 
     /// A sysctl as a number; none when it is not there, was not read or is not a number.
     pub fn sysctl_number(&self, path: &str) -> Option<i64> {
-        match self.sysctls.get(path)? {
-            Reading::Value { value, .. } => value.parse().ok(),
-            Reading::Absent => None,
-        }
+        self.sysctls.get(path)?.number()
     }
 
     /// The interfaces whose `leaf` below `net.ipv4.conf` is known, each with its value.

@@ -19,6 +19,8 @@ pub struct Scope {
     pub links: Links,
     /// Addresses of which families.
     pub families: Families,
+    /// IPv4 addresses, where rp_filter is loose: without one it drops everything.
+    pub ipv4_where_loose: bool,
     /// The driver of each interface (one ioctl an interface).
     pub drivers: bool,
     /// These sysctls.
@@ -134,6 +136,7 @@ impl Scope {
                 ipv4: true,
                 ipv6: true,
             },
+            ipv4_where_loose: false,
             drivers: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             of_every_link: BTreeSet::new(),
@@ -180,6 +183,7 @@ impl Scope {
         });
         self.links = Links::These(links);
         self.families.ipv4 = false;
+        self.ipv4_where_loose = false;
         self.files.clear();
         self.default_routes = false;
         self.paths.clear();
@@ -196,7 +200,8 @@ impl Scope {
 
     /// An event of an interface tells all that this names of it.
     pub fn is_told_by_events(&self) -> bool {
-        let addresses = self.families.ipv4 || self.families.ipv6;
+        let Families { ipv4, ipv6 } = self.families;
+        let addresses = ipv4 || ipv6 || self.ipv4_where_loose;
         !addresses && !self.drivers && !self.pods && !self.default_routes
     }
 
@@ -207,6 +212,33 @@ impl Scope {
         let copied = key.copied_to_links() && !key.is_of_every_dump();
         self.of_every_link
             .extend(key.in_slot("default").filter(|_| copied));
+    }
+
+    /// Adds what tells the effect of an rp_filter that is to be so; none where it is not known yet.
+    pub fn of_rp_filter(&mut self, wanted: Option<i64>) {
+        self.sysctls
+            .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
+        match wanted {
+            Some(0 | 1) => self.ipv4_where_loose = true,
+            _ => self.families.ipv4 = true,
+        }
+    }
+
+    /// The addresses to read of a host with these interfaces; `all` tells the rp_filter of all of them.
+    pub fn families_of<'a>(
+        &self,
+        mut links: impl Iterator<Item = &'a Link>,
+        all: impl FnOnce() -> Option<i64>,
+    ) -> Families {
+        const LOOSE: i32 = 2;
+        let asked = self.ipv4_where_loose && !self.families.ipv4;
+        // What cannot be read may be loose.
+        let loose =
+            asked && (links.any(|link| link.rp_filter == Some(LOOSE)) || !matches!(all(), Some(0 | 1)));
+        Families {
+            ipv4: self.families.ipv4 || loose,
+            ipv6: self.families.ipv6,
+        }
     }
 
     /// The sysctls to read of a host with these interfaces.
@@ -230,6 +262,7 @@ impl Scope {
         let Scope {
             links,
             families,
+            ipv4_where_loose,
             drivers,
             sysctls,
             of_every_link,
@@ -251,6 +284,7 @@ impl Scope {
         }
         self.families.ipv4 |= families.ipv4;
         self.families.ipv6 |= families.ipv6;
+        self.ipv4_where_loose |= ipv4_where_loose;
         self.drivers |= drivers;
         self.sysctls.extend(sysctls);
         self.of_every_link.extend(of_every_link);
@@ -292,5 +326,23 @@ mod tests {
         assert_eq!(read(&[1460], 1279), IPV6_STARTS_WITH.len());
         // It leaves, and comes back when that is undone.
         assert_eq!(read(&[1460, 1200], 1500), IPV6_STARTS_WITH.len());
+    }
+
+    #[test]
+    fn addresses_are_read_where_rp_filter_is_loose() {
+        let read = |wanted: Option<i64>, has: i32, all: Option<i64>| {
+            let mut scope = Scope::default();
+            scope.of_rp_filter(wanted);
+            let link = Link {
+                rp_filter: Some(has),
+                ..Link::default()
+            };
+            scope.families_of([&link].into_iter(), || all).ipv4
+        };
+        assert!(!read(Some(1), 0, Some(0)) && !read(Some(0), 1, Some(1)));
+        assert!(read(Some(2), 0, Some(0)) && read(None, 0, Some(0)));
+        assert!(read(Some(1), 2, Some(0)) && read(Some(1), 0, Some(2)));
+        // What is not known may be.
+        assert!(read(Some(1), 0, None));
     }
 }
