@@ -81,6 +81,18 @@ pub(super) fn append_to(path: &Path) -> Result<File, Error> {
     open().map_err(|error| failed(&error, path))
 }
 
+/// Opens a log that begins anew: mode 0600, made when it is not there.
+pub(super) fn begin(path: &Path) -> Result<File, Error> {
+    let open = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    open.map_err(|error| failed(&error, path))
+}
+
 /// Up to which byte a log has whole lines. It is read from its end, since a history grows long.
 fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
     const STEP: u64 = 4096;
@@ -180,6 +192,19 @@ pub(super) fn unlink(path: &Path) -> Result<bool, Error> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Takes everything out of a log of which nothing survives a power cut anyway. The file stays: making
+/// one takes longer than all that is written to it.
+pub(super) fn empty(path: &Path) -> Result<(), Error> {
+    let open = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    match open.and_then(|file| file.set_len(0)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
+        _ => Ok(()),
     }
 }
 

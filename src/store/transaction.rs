@@ -1,6 +1,6 @@
 //! One apply as it is kept on disk, and what is found of one that was interrupted.
 //!
-//! The live journal is the one that decides: it is made last and its removal is the commit. A
+//! The live journal is the one that decides: it is written last, and to empty it is the commit. A
 //! durable journal of the same boot without it belongs to an apply that did not begin or that was
 //! committed. After a reboot there is no live journal, and what the durable one says about files is
 //! undone, unless the ledger says that the apply was committed.
@@ -43,31 +43,31 @@ impl Store {
     pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
-        log::unlink(&self.live_path())?;
+        let mut live = log::begin(&self.live_path())?;
         if compacts {
             // A journal whose removal a power cut would take back must not outlive what says that
             // it is over.
             log::sync_directory(&self.durable_path())?;
             self.compact()?;
         }
-        let start = |path: PathBuf, steps: StepsLine<'_>, durable| -> Result<File, Error> {
-            let mut file = log::append_to(&path)?;
-            log::write_lines(&mut file, durable, &path, |out| {
+        let start = |file: &mut File, path: PathBuf, steps: StepsLine<'_>, durable| {
+            log::write_lines(file, durable, &path, |out| {
                 log::json_line(out, &header)?;
                 log::json_line(out, &steps)
-            })?;
-            if durable {
-                log::sync_directory(&path)?;
-            }
-            Ok(file)
+            })
         };
         // In this order: who finds the live one finds all that was to be done.
         let steps = StepsLine::new(plan, true);
         let durable = match steps.is_empty() {
             true => None,
-            false => Some(start(self.durable_path(), steps, true)?),
+            false => {
+                let mut file = log::begin(&self.durable_path())?;
+                start(&mut file, self.durable_path(), steps, true)?;
+                log::sync_directory(&self.durable_path())?;
+                Some(file)
+            }
         };
-        let live = start(self.live_path(), StepsLine::new(plan, false), false)?;
+        start(&mut live, self.live_path(), StepsLine::new(plan, false), false)?;
         Ok(Transaction {
             store: self.clone(),
             header,
@@ -144,7 +144,7 @@ impl Store {
         }
         // In this order: without the live one the durable one would count as committed.
         log::remove(&self.durable_path())?;
-        log::remove(&self.live_path())
+        log::empty(&self.live_path())
     }
 
     /// Commits: the claims count, and there is nothing left to undo. Where no file was written, a
@@ -174,7 +174,7 @@ impl Store {
         if durable {
             log::sync(&file, first, &path)?;
         }
-        log::unlink(&self.live_path())?;
+        log::empty(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.
         let _ = log::remove(&self.durable_path());

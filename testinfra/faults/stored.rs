@@ -206,11 +206,12 @@ fn a_power_cut_after_the_commit_undoes_nothing() {
     });
     // From the ledger's line on it is committed; what is lost is the end of either journal.
     let is = |point: &&Point, call: &str, path: &str| point.call == call && point.line.contains(path);
-    let cuts = [("unlink", JOURNAL), ("unlink", FILES)];
-    for (call, path) in cuts {
-        let last = points
-            .iter()
-            .rfind(|point| is(point, call, &format!("\"{path}\"")));
+    let cuts = [
+        ("ftruncate", format!("<{JOURNAL}>")),
+        ("unlink", format!("\"{FILES}\"")),
+    ];
+    for (call, path) in &cuts {
+        let last = points.iter().rfind(|point| is(point, call, path));
         let point = last.unwrap_or_else(|| panic!("no {call} of {path}: {points:#?}"));
         inside(Place::Host, DropIn::Theirs, |world| {
             world.document(RICH);
