@@ -133,7 +133,9 @@ impl Log for Unlogged {
 /// An apply that did what the document says.
 #[derive(Debug)]
 pub struct Applied {
-    /// The plan as it was before anything was written.
+    /// The host as it was before anything was written.
+    pub before: Snapshot,
+    /// The plan for it.
     pub plan: Plan,
     /// Ops done, those of a second pass for newcomers included.
     pub done: usize,
@@ -190,6 +192,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
     }
     if first.is_empty() {
         return Ok(Applied {
+            before,
             plan: first,
             done: 0,
             vanished: Vec::new(),
@@ -212,6 +215,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
         Ok(()) => {
             let (done, vanished) = (run.done.len(), run.vanished.into_iter().collect());
             Ok(Applied {
+                before,
                 plan: first,
                 done,
                 vanished,

@@ -147,6 +147,8 @@ pub struct Reconciler {
     all: bool,
     rest: bool,
     links: BTreeSet<u32>,
+    /// How long an interface is expected of which only the sysctls were told.
+    coming: Option<Now>,
     /// Interfaces that wait for a moment.
     later: BTreeMap<u32, Now>,
     /// Parts of a pass that failed, to be tried one by one.
@@ -182,6 +184,7 @@ impl Reconciler {
             all: true,
             rest: false,
             links: BTreeSet::new(),
+            coming: None,
             later: BTreeMap::new(),
             suspects: VecDeque::new(),
             failing: BTreeMap::new(),
@@ -204,6 +207,7 @@ impl Reconciler {
     pub fn hear(&mut self, heard: Heard, now: Now) {
         match heard {
             Heard::Link(name, link) => {
+                self.coming = None;
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
                 if self.known.hear(name, link) {
@@ -236,6 +240,8 @@ impl Reconciler {
             } => {
                 if self.known.learn_conf(index, ipv6, forwarding, rp_filter) {
                     self.changed(index, false, now);
+                } else if self.known.link(index).is_none() {
+                    self.coming = Some(now + turn::COMING);
                 }
             }
             Heard::Rules { own: true } => self.rest = true,
@@ -254,14 +260,6 @@ impl Reconciler {
         {
             *due = now;
         }
-    }
-
-    /// What failed, and when it is tried again: the whole when its parts hold.
-    fn tried_again(&self) -> impl Iterator<Item = (&Extent, Now)> {
-        let parts = self.failing.keys().any(|extent| *extent != Extent::All) || !self.suspects.is_empty();
-        let waits = move |extent: &Extent| parts && *extent == Extent::All;
-        let failing = self.failing.iter().filter(move |(extent, _)| !waits(extent));
-        failing.map(|(extent, (_, due))| (extent, *due))
     }
 
     fn changed(&mut self, index: u32, tunnel: bool, now: Now) {
@@ -434,6 +432,7 @@ impl Reconciler {
 
     /// What waited for a moment that has come.
     fn wake(&mut self, now: Now) {
+        self.coming = self.coming.filter(|until| *until > now);
         if self.next_full <= now {
             self.all = true;
             self.full.grant();

@@ -128,7 +128,8 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     let lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
-    let ledger = store.ledger()?;
+    // As with the plan: the process ends.
+    let ledger = ManuallyDrop::new(store.ledger()?);
     let declared = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),
@@ -206,7 +207,9 @@ fn result(text: &str) {
 }
 
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
-    let Applied { plan, done, vanished } = applied;
+    let Applied {
+        plan, done, vanished, ..
+    } = applied;
     let of = output::here();
     match arguments.output {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),

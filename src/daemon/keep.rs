@@ -1,6 +1,7 @@
 //! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::guard::Guard;
@@ -13,8 +14,8 @@ use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::{Blamed, Outcome};
-use crate::snapshot::Links;
-use crate::store::{HeldLedger, Recorder, Store};
+use crate::snapshot::{Links, Snapshot};
+use crate::store::{HeldLedger, Lock, Recorder, Store};
 
 /// Undoes or refuses what an apply left that was interrupted.
 pub type Settle<'a> = dyn Fn(&Store) -> Result<(), Error> + Sync + 'a;
@@ -35,6 +36,10 @@ pub struct Keeper<'a> {
     pub ledger: HeldLedger,
     /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
     pub withheld: BTreeMap<LinkName, u32>,
+    /// What a pass that is expected begins with.
+    pub ready: Option<Lock>,
+    /// The single interface for which something was written last, as it was before.
+    pub last: Option<(Extent, Snapshot)>,
 }
 
 /// What a pass came to, to be told.
@@ -68,6 +73,36 @@ impl Passed {
 }
 
 impl Keeper<'_> {
+    /// Gets ready for a pass over an interface that is expected at any moment, or lets others go first
+    /// again. What stands in its way is told when it comes.
+    pub fn expect(&mut self, soon: bool, document: &Document) {
+        match (soon, &self.ready) {
+            (true, Some(_)) => {}
+            (true, None) => {
+                self.ready = self.begin().ok();
+                self.rehearse(document);
+            }
+            (false, _) => self.ready = None,
+        }
+    }
+
+    /// Plans once more what was planned last, for nothing: what has not run for a while is fetched from
+    /// memory when it does, which takes longer than to run it.
+    fn rehearse(&mut self, document: &Document) {
+        if let (Some((extent, host)), Ok(ledger)) = (&self.last, self.ledger.now(&self.store)) {
+            let nothing = BTreeSet::new();
+            let goal = goal(document, ledger, extent, &nothing, &self.withheld);
+            let _ = black_box(goal.plan(host));
+        }
+    }
+
+    /// Takes the lock, and does what must be done about an apply that was interrupted.
+    fn begin(&self) -> Result<Lock, Error> {
+        let lock = self.store.lock(&self.actor, std::time::Duration::ZERO)?;
+        (self.settle)(&self.store)?;
+        Ok(lock)
+    }
+
     /// Looks at a part, and puts it right where it may write.
     pub fn pass(
         &mut self,
@@ -134,8 +169,7 @@ impl Keeper<'_> {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> Passed {
-        let begun = self.store.lock(&self.actor, std::time::Duration::ZERO);
-        let lock = match begun.and_then(|lock| (self.settle)(&self.store).map(|()| lock)) {
+        let lock = match self.ready.take().map_or_else(|| self.begin(), Ok) {
             Ok(lock) => lock,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
@@ -183,6 +217,9 @@ impl Keeper<'_> {
             Ok(applied) => {
                 let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
+                if matches!(extent, Extent::Links(links) if links.len() == 1) && applied.done > 0 {
+                    self.last = Some((extent.clone(), applied.before));
+                }
                 Passed {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
                     seen: Some(seen),
@@ -244,6 +281,7 @@ impl Keeper<'_> {
         if facts.is_empty() {
             return Ok(0);
         }
+        self.ready = None;
         let _lock = self.store.lock(&self.actor, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
@@ -281,6 +319,7 @@ impl Keeper<'_> {
     /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
     /// would remember all of them.
     pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
+        self.ready = None;
         let _lock = self.store.lock(&self.actor, std::time::Duration::ZERO)?;
         let there = kernel.snapshot(&crate::snapshot::Scope {
             links: Links::All,

@@ -125,6 +125,8 @@ impl<'a> Service<'a> {
                 lossy: options.lossy,
                 ledger: HeldLedger::default(),
                 withheld: BTreeMap::new(),
+                ready: None,
+                last: None,
                 store,
             },
             document,
@@ -197,6 +199,7 @@ impl<'a> Service<'a> {
                     writes,
                 }) => self.pass(live, extent, &except, writes),
                 None if !more => {
+                    self.keeper.expect(self.reconciler.expects(), &self.document);
                     self.publish();
                     self.wait();
                 }

@@ -80,6 +80,7 @@ pub fn findings(findings: &[Finding]) -> Json {
 /// What an apply did: format `netkeel/applied`, published by `netkeel schema applied`.
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     let Applied {
+        before: _,
         plan: done,
         done: writes,
         vanished,
