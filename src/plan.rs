@@ -37,7 +37,7 @@ use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
-use crate::walk::Walk;
+use crate::walk::{Listed, Walk};
 use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
@@ -328,11 +328,8 @@ fn finish(
     concerned.extend(all.left_alone.keys());
     concerned.sort();
     concerned.dedup();
-    lint::links(
-        after,
-        &|name| concerned.binary_search(&name).is_ok(),
-        &mut findings,
-    );
+    let concerned = Listed::along(&concerned);
+    lint::links(after, &|name| concerned.has(&name), &mut findings);
     Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),

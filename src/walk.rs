@@ -1,5 +1,6 @@
 //! Looking up what is asked for in order: a step from the one before instead of a search from the top.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
@@ -40,6 +41,37 @@ impl<'a, K: Ord, V> Walk<'a, K, V> {
     }
 }
 
+/// A list in order, without doubles, that is walked along in the same way.
+#[derive(Debug)]
+pub struct Listed<'a, T> {
+    list: &'a [T],
+    at: Cell<usize>,
+}
+
+impl<'a, T: Ord> Listed<'a, T> {
+    /// Begins at the first.
+    pub fn along(list: &'a [T]) -> Self {
+        Listed {
+            list,
+            at: Cell::new(0),
+        }
+    }
+
+    /// Whether it is in the list.
+    pub fn has(&self, asked: &T) -> bool {
+        let here = |at: usize| self.list.get(at).map(|listed| listed.cmp(asked));
+        let at = self.at.get();
+        let place = match (here(at), here(at + 1)) {
+            (Some(Ordering::Equal), _) => Ok(at),
+            (Some(Ordering::Less), Some(Ordering::Equal)) => Ok(at + 1),
+            _ => self.list.binary_search(asked),
+        };
+        // Where it is not, it would be the next.
+        self.at.set(place.unwrap_or_else(|next| next.saturating_sub(1)));
+        place.is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,9 +89,11 @@ mod tests {
             if sorted {
                 asked.sort();
             }
-            let mut walk = Walk::along(&map);
+            let list: Vec<u8> = map.keys().copied().collect();
+            let (mut walk, listed) = (Walk::along(&map), Listed::along(&list));
             for key in asked {
                 prop_assert_eq!(walk.get(&key), map.get(&key));
+                prop_assert_eq!(listed.has(&key), map.contains_key(&key));
             }
         }
     }
