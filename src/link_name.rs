@@ -110,10 +110,11 @@ impl LinkName {
         LinkName::new(&name)
     }
 
-    /// A number that sorts as the name does: no name holds a zero.
+    /// Two numbers that sort as the name does: no name holds a zero. Mostly the first tells.
     #[inline]
-    fn order(&self) -> u128 {
-        u128::from_be_bytes(self.0)
+    fn order(&self) -> [u64; 2] {
+        let (first, second) = self.0.split_at(size_of::<u64>());
+        [first, second].map(|half| half.try_into().map_or(0, u64::from_be_bytes))
     }
 }
 
@@ -132,7 +133,8 @@ static REFUSED: [bool; 256] = {
 impl Ord for LinkName {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
+        let ([a, rest], [b, other]) = (self.order(), other.order());
+        a.cmp(&b).then_with(|| rest.cmp(&other))
     }
 }
 

@@ -31,14 +31,24 @@ pub(super) fn index_of(socket: &impl AsRawFd, name: LinkName) -> Result<i32, Err
 
 /// The name of an index.
 pub(super) fn name_of(socket: &impl AsRawFd, index: i32) -> Result<LinkName, Errno> {
+    let name = bytes_of(socket, index)?.map(|byte| byte as u8);
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    LinkName::new(name.get(..end).unwrap_or_default()).map_err(|_| Errno::EILSEQ)
+}
+
+/// Whether an index has this name: what is asked of each interface before each write.
+pub(super) fn is_named(socket: &impl AsRawFd, index: i32, name: LinkName) -> Result<bool, Errno> {
+    Ok(bytes_of(socket, index)? == named(name).ifr_name)
+}
+
+/// The name of an index, with zeros behind it: the kernel writes a name with one, and leaves the others.
+fn bytes_of(socket: &impl AsRawFd, index: i32) -> Result<[libc::c_char; libc::IFNAMSIZ], Errno> {
     let mut request = empty();
     request.ifr_ifru.ifru_ifindex = index;
     // SAFETY: SIOCGIFNAME reads the index and writes the name, both inside of `request`.
     let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFNAME as _, &raw mut request) };
     Errno::result(result)?;
-    let name = request.ifr_name.map(|byte| byte as u8);
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    LinkName::new(name.get(..end).unwrap_or_default()).map_err(|_| Errno::EILSEQ)
+    Ok(request.ifr_name)
 }
 
 /// The MTU of a name in bytes. Unlike netlink it does not wait for who changes interfaces.

@@ -50,7 +50,7 @@ pub(super) fn reread(
             }
         }
         // By its index first: a name that is gone would have the kernel look for a module.
-        let same = ioctl::name_of(socket.raw(), link.index.cast_signed()).is_ok_and(|found| found == *name);
+        let same = ioctl::is_named(socket.raw(), link.index.cast_signed(), *name).unwrap_or(false);
         match ioctl::mtu_of(socket.raw(), *name) {
             Ok(mtu) if same && mtu == link.mtu => {}
             Ok(mtu) if same => Arc::make_mut(&mut link).mtu = mtu,

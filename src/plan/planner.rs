@@ -74,16 +74,29 @@ impl<'a> Planner<'a> {
             self.push(&drift.fact, drift.desired.as_ref(), false);
         }
         self.drain(findings);
-        let changed = !self.steps.is_empty();
-        for drift in drift {
-            let value = drift.desired.as_ref();
-            match changed {
-                true => self.push_unless_right(&drift.fact, value, false),
-                // What differs is not right.
-                false => self.push(&drift.fact, value, false),
+        match self.steps.is_empty() {
+            // What differs is not right.
+            true => {
+                let host = &self.model.host;
+                let mut links = Walk::along(&host.links);
+                for drift in drift {
+                    let link = drift.fact.link_name().and_then(|name| links.get(&name));
+                    let link = link.map(Arc::as_ref);
+                    let op = write_on(&drift.fact, drift.desired.as_ref(), link, host);
+                    if let Some(op) = op {
+                        let key = self.order.key(&op, &drift.fact, link, host);
+                        self.queue.push(key, (op, false));
+                    }
+                }
+            }
+            false => {
+                for drift in drift {
+                    self.push_unless_right(&drift.fact, drift.desired.as_ref(), false);
+                }
             }
         }
-        for (fact, want) in self.wants {
+        let makes = !self.made.is_empty();
+        for (fact, want) in self.wants.iter().filter(|_| makes) {
             if fact.link_name().is_some_and(|name| self.made.contains(&name))
                 && !matches!(fact.field, Field::Kind)
             {

@@ -111,6 +111,9 @@ impl Live {
             };
         }
         let index = target.index.cast_signed();
+        if ioctl::is_named(self.socket.raw(), index, name) == Ok(true) {
+            return Ok(index);
+        }
         match ioctl::name_of(self.socket.raw(), index) {
             Ok(found) if found == name => Ok(index),
             Ok(found) => Err(missing(format!(

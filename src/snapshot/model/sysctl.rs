@@ -11,9 +11,12 @@ impl Model {
     pub(super) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
         let parts = key.per_interface();
         let fact = Fact::of_parts(&self.host.netns, key, parts);
-        let before = self.host.get(&fact).value();
+        let own = changes.len();
         self.set_fact(&fact, Some(value), changes);
-        let changed = before != self.host.get(&fact).value();
+        // None is noted of an interface that is not there.
+        let own = changes.get(own);
+        let before = own.and_then(|own| own.from.clone());
+        let changed = own.is_some_and(|own| own.from != own.to);
         match (key.path(), parts) {
             // `devinet_sysctl_forward`: nothing happens when the value stays.
             ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
