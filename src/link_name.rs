@@ -91,8 +91,10 @@ impl LinkName {
 
     /// Reads what [`LinkName::stored`] wrote.
     fn from_stored(text: &str) -> Result<Self, Error> {
-        if !text.contains('/') {
-            return text.parse();
+        match text.parse() {
+            // No name holds one.
+            Err(_) if text.contains('/') => {}
+            read => return read,
         }
         let mut pieces = text.split('/');
         let mut name = pieces.next().unwrap_or_default().as_bytes().to_vec();

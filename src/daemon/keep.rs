@@ -80,14 +80,16 @@ impl Keeper<'_> {
             (true, Some(_)) => {}
             (true, None) => {
                 self.ready = self.begin().ok();
-                self.rehearse(document);
+                if self.ready.is_some() {
+                    self.rehearse(document);
+                }
             }
             (false, _) => self.ready = None,
         }
     }
 
     /// Plans once more what was planned last, for nothing: what has not run for a while is fetched from
-    /// memory when it does, which takes longer than to run it.
+    /// memory when it does, which takes longer than to run it. Whoever calls holds the lock.
     fn rehearse(&mut self, document: &Document) {
         if let (Some((extent, host)), Ok(ledger)) = (&self.last, self.ledger.now(&self.store)) {
             let nothing = BTreeSet::new();

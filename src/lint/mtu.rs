@@ -19,7 +19,7 @@ pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
         let indexes = host.links.iter().map(|(name, link)| (link.index, *name));
         indexes.collect()
     });
-    let ports = least_port(host);
+    let ports = LazyCell::new(|| least_port(host));
     for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
         let below = link
             .lower

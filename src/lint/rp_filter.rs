@@ -7,11 +7,11 @@ use crate::snapshot::Snapshot;
 use crate::tunnel_mode::TunnelMode;
 
 pub(super) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
-    if let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") {
+    if host.sysctl_number("net/ipv4/conf/all/rp_filter") == Some(2) {
         for (name, link) in &host.links {
             // Felix wants its pods' interfaces strict; loose on an addressless one drops, and one
             // that is addressed lets pods spoof.
-            let loosened = all == 2 && link.rp_filter == Some(1);
+            let loosened = link.rp_filter == Some(1);
             if loosened && name.as_bytes().starts_with(b"cali") && wanted(*name) {
                 let message = "Calico set its rp_filter to 1 (strict) and it is effectively 2 (loose): net.ipv4.conf.all.rp_filter is 2 and the larger counts";
                 findings.add(
