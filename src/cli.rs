@@ -33,7 +33,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as Usage;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Exit codes; what a verb means by them stands in its help.
 mod exit {
@@ -144,10 +144,17 @@ fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     // Whoever names no verb is told of all of them.
     if !matches!(line.get(1), Some(verb) if command.find_subcommand(verb).is_some()) {
-        command.build();
+        command = written_out();
     }
     let mut matches = command.try_get_matches_from_mut(line)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The command line with the options of every verb.
+fn written_out() -> Command {
+    let mut command = Cli::command();
+    command.get_subcommands_mut().for_each(Command::build);
+    command
 }
 
 /// A panic, on whichever thread, ends the process with 101 once it was told: a service that lacks a
@@ -163,6 +170,19 @@ fn exit_on_panic() {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+
+    #[test]
+    fn whoever_names_no_verb_is_told_of_all_of_them() {
+        let told = super::parse(vec!["netkeel".into(), "--help".into()])
+            .unwrap_err()
+            .to_string();
+        let command = super::written_out();
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let about = verb.get_about().expect("what it does").to_string();
+            let begins: String = about.chars().take(16).collect();
+            assert!(told.contains(&begins), "{}: {told}", verb.get_name());
+        }
+    }
 
     /// In a process of its own, which is this test again.
     #[test]

@@ -1,9 +1,9 @@
 //! `netkeel completions`: for the shell.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::{Cli, exit, output};
+use super::{exit, output, written_out};
 use crate::error::Error;
 
 /// Prints the completion script of a shell.
@@ -17,7 +17,7 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "netkeel", &mut script);
+    clap_complete::generate(arguments.shell, &mut written_out(), "netkeel", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(exit::OK)
 }

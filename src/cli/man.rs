@@ -1,8 +1,8 @@
 //! `netkeel man`: manual pages from the command line's own description.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use super::{Cli, exit, output};
+use super::{exit, output, written_out};
 use crate::error::{Error, ErrorKind};
 
 /// Prints a manual page, as roff: of netkeel, or of one command.
@@ -14,7 +14,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let mut command = Cli::command();
+    let mut command = written_out();
     command.build();
     if let Some(name) = &arguments.command {
         let found = command.find_subcommand(name).cloned();
