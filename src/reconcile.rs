@@ -147,7 +147,7 @@ pub struct Reconciler {
     all: bool,
     rest: bool,
     links: BTreeSet<u32>,
-    /// How long an interface is expected of which only the sysctls were told.
+    /// Until when an interface is expected of which only the sysctls were told.
     coming: Option<Now>,
     /// Interfaces that wait for a moment.
     later: BTreeMap<u32, Now>,
