@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::guard::Guard;
 use super::hearing::Hearing;
@@ -99,10 +100,16 @@ impl Keeper<'_> {
     }
 
     /// Takes the lock, and does what must be done about an apply that was interrupted.
-    fn begin(&self) -> Result<Lock, Error> {
-        let lock = self.store.lock(&self.actor, std::time::Duration::ZERO)?;
+    fn begin(&mut self) -> Result<Lock, Error> {
+        let lock = self.lock(Duration::ZERO)?;
         (self.settle)(&self.store)?;
         Ok(lock)
+    }
+
+    /// Takes the lock, also from what is ready for a pass.
+    fn lock(&mut self, patience: Duration) -> Result<Lock, Error> {
+        self.ready = None;
+        self.store.lock(&self.actor, patience)
     }
 
     /// Looks at a part, and puts it right where it may write.
@@ -278,13 +285,12 @@ impl Keeper<'_> {
     /// Gives back what is held only while the service runs; the number of writes that took.
     pub fn stop(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
         /// An apply by hand may be under way.
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+        const PATIENCE: Duration = Duration::from_secs(5);
         let facts = document.removed_on_stop();
         if facts.is_empty() {
             return Ok(0);
         }
-        self.ready = None;
-        let _lock = self.store.lock(&self.actor, PATIENCE)?;
+        let _lock = self.lock(PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,
@@ -321,8 +327,7 @@ impl Keeper<'_> {
     /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
     /// would remember all of them.
     pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
-        self.ready = None;
-        let _lock = self.store.lock(&self.actor, std::time::Duration::ZERO)?;
+        let _lock = self.lock(Duration::ZERO)?;
         let there = kernel.snapshot(&crate::snapshot::Scope {
             links: Links::All,
             ..Default::default()

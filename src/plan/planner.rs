@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::order::Order;
+use super::order::{Key, Order};
 use super::originals::{Known, Originals};
 use super::queue::Queue;
 use super::write::{mode, write, write_on};
@@ -14,7 +14,7 @@ use crate::finding::Findings;
 use crate::ledger::{Claim, Hold};
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::snapshot::{Change, Model, Observed, Snapshot};
+use crate::snapshot::{Change, Link, Model, Observed, Snapshot};
 use crate::walk::Walk;
 use crate::want::Want;
 
@@ -81,10 +81,10 @@ impl<'a> Planner<'a> {
                 let mut links = Walk::along(&host.links);
                 for drift in drift {
                     let link = drift.fact.link_name().and_then(|name| links.get(&name));
-                    let link = link.map(Arc::as_ref);
-                    let op = write_on(&drift.fact, drift.desired.as_ref(), link, host);
-                    if let Some(op) = op {
-                        let key = self.order.key(&op, &drift.fact, link, host);
+                    let value = drift.desired.as_ref();
+                    if let Some((key, op)) =
+                        placed(&self.order, &drift.fact, value, link.map(Arc::as_ref), host)
+                    {
                         self.queue.push(key, (op, false));
                     }
                 }
@@ -95,8 +95,8 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        let makes = !self.made.is_empty();
-        for (fact, want) in self.wants.iter().filter(|_| makes) {
+        let wants = (!self.made.is_empty()).then_some(self.wants);
+        for (fact, want) in wants.into_iter().flatten() {
             if fact.link_name().is_some_and(|name| self.made.contains(&name))
                 && !matches!(fact.field, Field::Kind)
             {
@@ -119,8 +119,7 @@ impl<'a> Planner<'a> {
     fn push(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
         let host = &self.model.host;
         let link = fact.link_name().and_then(|name| host.link(name));
-        if let Some(op) = write_on(fact, value, link, host) {
-            let key = self.order.key(&op, fact, link, host);
+        if let Some((key, op)) = placed(&self.order, fact, value, link, host) {
             self.queue.push(key, (op, restores));
         }
     }
@@ -265,6 +264,18 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// The op that gives a fact a value, and where it stands; `link` is the interface of the fact.
+fn placed(
+    order: &Order,
+    fact: &Fact,
+    value: Option<&Value>,
+    link: Option<&Link>,
+    host: &Snapshot,
+) -> Option<(Key, Op)> {
+    let op = write_on(fact, value, link, host)?;
+    Some((order.key(&op, fact, link, host), op))
 }
 
 /// A value took the place of another one: no device or address came or went, and nothing with it.
