@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 
 use nix::errno::Errno;
@@ -98,9 +99,12 @@ fn names(directory: &Path) -> Vec<String> {
 /// Whether the calling thread is in the network namespace of process 1; none when that cannot be
 /// told.
 pub(super) fn is_initial() -> Option<bool> {
+    // Process 1 stays where it is, and who may not look at it now may not later.
+    static INITIAL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let initial = INITIAL.get_or_init(|| fs::read_link("/proc/1/ns/net").ok());
+    let initial = initial.as_ref()?;
     let mine = fs::read_link("/proc/thread-self/ns/net").ok()?;
-    let initial: PathBuf = fs::read_link("/proc/1/ns/net").ok()?;
-    Some(mine == initial)
+    Some(mine == *initial)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One apply at a time: a lock that the kernel gives back when its holder dies.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
@@ -39,8 +39,8 @@ impl Store {
             .map_err(|error| failed(&error, &path))?;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(mut held) => {
-                    note(&mut held, actor).map_err(|error| failed(&error, &path))?;
+                Ok(held) => {
+                    note(&held, actor).map_err(|error| failed(&error, &path))?;
                     return Ok(Lock { _held: held });
                 }
                 Err((back, Errno::EWOULDBLOCK)) if start.elapsed() < timeout => file = back,
@@ -75,17 +75,20 @@ impl Store {
 }
 
 /// Notes who holds it. A service takes it again and again, and writing the same anew may cost more than
-/// all else that it does for an interface.
-fn note(file: &mut File, actor: &str) -> std::io::Result<()> {
+/// all else that it does for an interface. A file that is cut to nothing gives its blocks back and gets
+/// new ones: what was noted is written over, and cut where it was longer.
+fn note(file: &File, actor: &str) -> std::io::Result<()> {
     // In one call, with room for one byte more: what is longer is not the same.
     let mut noted = vec![0; actor.len() + 1];
     let length = file.read_at(&mut noted, 0)?;
     if noted.get(..length) == Some(actor.as_bytes()) {
         return Ok(());
     }
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(actor.as_bytes())
+    file.write_all_at(actor.as_bytes(), 0)?;
+    match length > actor.len() {
+        true => file.set_len(actor.len() as u64),
+        false => Ok(()),
+    }
 }
 
 fn busy(file: &mut File, path: &Path) -> Error {
@@ -104,4 +107,23 @@ fn busy(file: &mut File, path: &Path) -> Error {
         "wait for it with --lock-timeout; the lock is {}",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_note_that_was_longer_nothing_is_left() {
+        let mut file = tempfile::tempfile().expect("a file");
+        for actor in [
+            "uid 0, pid 4711: netkeel apply",
+            "uid 0, pid 1: netkeel",
+            "uid 1000, pid 22: netkeel run",
+        ] {
+            note(&file, actor).expect("a note");
+            let told = busy(&mut file, Path::new("lock")).message;
+            assert_eq!(told, format!("another netkeel is at work here: {actor}"));
+        }
+    }
 }

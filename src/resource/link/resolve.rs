@@ -41,7 +41,11 @@ impl Links {
         wants.wish_for_pods(std::mem::take(&mut found.wishes));
         let mut told = BTreeSet::new();
         // A vector that doubles holds everything twice meanwhile.
-        let most = self.matches.iter().map(|(_, rule)| rule.settings.len()).max();
+        let of_the_link = |rule: &Rule| {
+            let fields = rule.settings.iter().map(|setting| setting.field);
+            fields.filter(|field| *field != Field::PodMtu).count()
+        };
+        let most = self.matches.iter().map(|(_, rule)| of_the_link(rule)).max();
         found.wants.reserve(host.links.len() * most.unwrap_or(0));
         let mut taken = Vec::new();
         let mut met = BTreeSet::new();
