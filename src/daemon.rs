@@ -10,6 +10,7 @@ mod keep;
 mod load;
 mod log;
 mod metrics;
+mod mtus;
 mod notify;
 mod paths;
 mod picture;

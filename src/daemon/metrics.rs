@@ -256,12 +256,12 @@ fn mtus(picture: &Picture, text: &mut Text) {
         "gauge",
         "MTU of each interface that the document wants one of.",
     );
-    for (link, mtu) in &picture.mtus {
+    for (link, mtu) in picture.mtus.iter() {
         text.sample(name, &[("interface", &link.to_string())], mtu.observed);
     }
     let name = "netkeel_interface_mtu_desired_bytes";
     text.metric(name, "gauge", "The MTU that it wants.");
-    for (link, mtu) in &picture.mtus {
+    for (link, mtu) in picture.mtus.iter() {
         text.sample(name, &[("interface", &link.to_string())], mtu.desired);
     }
     let name = "netkeel_interfaces";
@@ -270,7 +270,7 @@ fn mtus(picture: &Picture, text: &mut Text) {
         "gauge",
         "How many interfaces of a kind have an MTU and are wanted to have one.",
     );
-    for ((class, observed, desired), count) in picture.mtus_by_class() {
+    for ((class, observed, desired), count) in picture.mtus.by_class() {
         let (observed, desired) = (observed.to_string(), desired.to_string());
         let labels = [("class", class), ("mtu", &observed), ("desired", &desired)];
         text.sample(name, &labels, count);
@@ -408,7 +408,7 @@ fn latency(latency: &Histogram, text: &mut Text) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::picture::MtuPicture;
+    use crate::daemon::mtus::MtuPicture;
     use std::time::Duration;
 
     #[test]

@@ -2,12 +2,12 @@
 //! are read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::handshakes::HandshakePicture;
+use super::mtus::{MtuPicture, Mtus};
 use crate::fact::{Fact, Field, Object};
 use crate::link_name::LinkName;
 use crate::plan::{Drift, Extent, Seen};
@@ -78,9 +78,9 @@ pub struct Picture {
     /// The interfaces that lead into pods which are stale and left alone, each with its index.
     #[serde(skip)]
     stale: BTreeMap<LinkName, u32>,
-    /// The MTU of each interface that one is wanted of, bytes.
+    /// The MTU of each interface that one is wanted of.
     #[serde(skip)]
-    pub mtus: BTreeMap<LinkName, MtuPicture>,
+    pub mtus: Mtus,
     /// The interface that budgets over the default routes stand on, with its MTU in bytes.
     #[serde(skip)]
     pub underlay: Option<(LinkName, i64)>,
@@ -158,19 +158,6 @@ pub struct FindingPicture {
     pub message: String,
 }
 
-/// An interface's MTU.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MtuPicture {
-    /// The interface's index.
-    pub index: u32,
-    /// Its kind, by rtnetlink's word; none for hardware.
-    pub class: Option<Arc<str>>,
-    /// What it is, bytes.
-    pub observed: u32,
-    /// What it should be, bytes.
-    pub desired: i64,
-}
-
 /// Numbers that only grow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
@@ -231,7 +218,7 @@ impl Picture {
             alive: Instant::now(),
             by_fact: BTreeMap::new(),
             stale: BTreeMap::new(),
-            mtus: BTreeMap::new(),
+            mtus: Mtus::default(),
             underlay: None,
         }
     }
@@ -272,7 +259,7 @@ impl Picture {
             self.by_fact.insert(drift.fact.clone(), shown(drift, index));
         }
         if *extent == Extent::All {
-            self.mtus.clear();
+            self.mtus = Mtus::default();
             self.wanted = seen.wanted;
             self.underlay = seen.underlay;
             let indexed = |name: &LinkName| Some((*name, *seen.links.get(name)?));
@@ -303,16 +290,6 @@ impl Picture {
         rewritten
     }
 
-    /// How many interfaces of a kind have an MTU and are wanted to have one, by those three.
-    pub fn mtus_by_class(&self) -> BTreeMap<(&str, u32, i64), usize> {
-        let mut classes = BTreeMap::new();
-        for mtu in self.mtus.values() {
-            let class = mtu.class.as_deref().unwrap_or("physical");
-            *classes.entry((class, mtu.observed, mtu.desired)).or_default() += 1;
-        }
-        classes
-    }
-
     /// How many veths lead into pods whose end, or a route by it, has another MTU than is wanted, be it
     /// that netkeel may mend it or not.
     pub fn stale_pods(&self) -> usize {
@@ -329,8 +306,10 @@ impl Picture {
         if gone.is_empty() {
             return;
         }
+        for index in gone {
+            self.mtus.forget(*index);
+        }
         let gone: BTreeSet<u32> = gone.iter().copied().collect();
-        self.mtus.retain(|_, mtu| !gone.contains(&mtu.index));
         self.stale.retain(|_, index| !gone.contains(index));
         self.by_fact
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
