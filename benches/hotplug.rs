@@ -44,7 +44,11 @@ const BURST: usize = 1000;
 
 /// Rounds of lone interfaces for each subject, and bursts, both taken in turns.
 const LONE_ROUNDS: usize = 5;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
+
+/// How often all values of a burst are written after each: it takes a twentieth of a second, in which a
+/// machine whose speed drifts is slow or fast.
+const WRITTEN: usize = 3;
 
 /// How long an idle service is watched.
 const IDLE: Duration = Duration::from_secs(20);
@@ -112,8 +116,10 @@ fn bench(only_lone: bool) -> Result<(), Error> {
             burst(&place, &subject, measured)?;
             drop(subject);
             if *kind == Kind::Netkeel {
-                // The same values, once more after they were set back.
-                blind.push(place.blind()?);
+                // The same values, again after they were set back.
+                for _ in 0..WRITTEN {
+                    blind.push(place.blind()?);
+                }
             }
             place.clear()?;
         }
