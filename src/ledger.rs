@@ -112,7 +112,7 @@ pub struct Ledger {
     claims: Vec<Claim>,
     /// The applies that were committed since the log was compacted.
     committed: BTreeSet<String>,
-    /// Lines that no longer matter: a reason to compact.
+    /// Claims and lines that no longer matter: a reason to compact.
     stale: usize,
     /// The log is of an older format.
     older: bool,
@@ -180,9 +180,10 @@ impl Ledger {
                 }
                 Line::Void { .. } => self.stale += 1,
                 Line::Released { facts, .. } => {
-                    self.stale += 1;
                     let facts: BTreeSet<Fact> = facts.into_iter().collect();
+                    let all = self.claims.len();
                     self.claims.retain(|claim| !facts.contains(&claim.fact));
+                    self.stale += 1 + all - self.claims.len();
                 }
             }
         }
@@ -403,6 +404,22 @@ mod tests {
         assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
         assert_eq!(ledger.of("b").count(), 1);
         assert!(!ledger.holds_those_of("4"));
+    }
+
+    #[test]
+    fn pods_that_come_and_go_do_not_make_the_log_long() {
+        let pods =
+            |round: u32| (0..10).map(move |number| claim(&format!("cali{round}x{number}"), "a", 1500, 1460));
+        let mut ledger = Ledger::read(&log(&[claims_line("0", &[claim("eth0", "a", 1500, 1460)])])).unwrap();
+        let mut round = 0;
+        while !ledger.wants_compacting() {
+            let pods: Vec<Claim> = pods(round).collect();
+            assert!(ledger.append(&claims_line("1", &pods)).unwrap());
+            let released = NewLine::released("gone", pods.iter().map(|pod| &pod.fact));
+            assert!(ledger.append(&released.text().unwrap()).unwrap());
+            round += 1;
+        }
+        assert_eq!((round, ledger.claims().len()), (6, 1));
     }
 
     #[test]

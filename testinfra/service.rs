@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use daemon::{Daemon, PODS};
 use namespace::Namespace;
+use netkeel::store::Store;
 
 /// What a test waits for comes sooner than this, also on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
@@ -230,6 +231,26 @@ fn what_a_killed_service_left_is_undone_or_finished_by_the_next() {
         daemon::netkeel(&["recover", "--netns", &namespace.name]).1,
         "Nothing to recover.\n"
     );
+}
+
+#[test]
+fn interfaces_that_went_are_not_remembered() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali0 type veth peer name eth0");
+    let service = Daemon::start(&namespace, PODS, &[]);
+    let ledger = || Store::open(&namespace.netns()).unwrap().ledger().unwrap();
+    let held = || ledger().claims().len();
+    until("the one that stays is right", || held() == 2);
+    // Both ends go: more than the service lets pass before it looks which are left.
+    namespace.sh("for i in $(seq 70); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
+    until("all of them are held", || held() == 142);
+    namespace.sh("for i in $(seq 70); do echo link delete cali$i; done | ip -batch -");
+    until("most of them are let go of", || held() < 40);
+    assert!(ledger().wants_compacting());
+    namespace.sh("ip link set cali0 mtu 1400");
+    until("the log says no more than that", || !ledger().wants_compacting());
+    assert!((2..40).contains(&held()));
+    assert_eq!(service.stop().0, 0);
 }
 
 #[test]

@@ -35,6 +35,9 @@ use crate::store::{HeldLedger, Store, actor};
 /// the whole host, as `--interval` has it by default.
 const TIDY: Duration = Duration::from_secs(240);
 
+/// Before that, when so many went: what is known of thousands takes room, and to let go of it takes more.
+const TIDY_AFTER: usize = 128;
+
 /// It shows that it is alive at least this often.
 const ALIVE: Duration = Duration::from_secs(10);
 
@@ -62,6 +65,8 @@ pub struct Service<'a> {
     /// Who else writes what is left alone.
     pub(super) writers: BTreeMap<Fact, Vec<String>>,
     pub(super) tidied: Instant,
+    /// How many interfaces went since.
+    pub(super) went: usize,
     /// Paths that budgets stand on.
     pub(super) paths: Paths,
     /// WireGuard interfaces that are to be alive.
@@ -141,6 +146,7 @@ impl<'a> Service<'a> {
             gone: Vec::new(),
             writers: BTreeMap::new(),
             tidied: Instant::now(),
+            went: 0,
             paths: Paths::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
@@ -201,6 +207,7 @@ impl<'a> Service<'a> {
                 None if !more => {
                     self.keeper.expect(self.reconciler.expects(), &self.document);
                     self.publish();
+                    self.tidy_in_a_lull(live);
                     self.wait();
                 }
                 None => {}
@@ -346,10 +353,25 @@ impl<'a> Service<'a> {
         let done = extent == Extent::All && passed.failure.is_none();
         self.reconciler.handle(Event::Ended(extent, passed.outcome), now);
         if done && writes && self.tidied.elapsed() > TIDY {
-            self.tidied = Instant::now();
-            if let Err(error) = self.keeper.forget_gone(&self.document, live) {
-                self.log.say(Level::Warning, "ledger", &[("why", &error)]);
-            }
+            self.tidy(live);
+        }
+    }
+
+    /// Rids the ledger of interfaces that are gone when many are. It looks for them among all that are
+    /// there: the more there are, the more have to have gone.
+    fn tidy_in_a_lull(&mut self, live: &mut Live) {
+        let many = self.went > TIDY_AFTER.max(self.reconciler.known.count() / 4);
+        let writes = self.enforces && self.reconciler.paused().is_none();
+        if many && writes && !self.reconciler.waits_for_its_turn(self.now()) {
+            self.tidy(live);
+        }
+    }
+
+    fn tidy(&mut self, live: &mut Live) {
+        self.tidied = Instant::now();
+        self.went = 0;
+        if let Err(error) = self.keeper.forget_gone(&self.document, live) {
+            self.log.say(Level::Warning, "ledger", &[("why", &error)]);
         }
     }
 }

@@ -168,6 +168,7 @@ impl Service<'_> {
             })
             .collect();
         let gone = std::mem::take(&mut self.gone);
+        self.went += gone.len();
         let status = {
             let mut picture = self.picture();
             picture.left_alone = alone;

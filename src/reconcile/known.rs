@@ -174,6 +174,11 @@ impl Known {
         })
     }
 
+    /// How many interfaces are known.
+    pub fn count(&self) -> usize {
+        self.links.len()
+    }
+
     /// All indices.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         self.links.keys().copied()
