@@ -254,6 +254,36 @@ fn interfaces_that_went_are_not_remembered() {
 }
 
 #[test]
+fn what_is_held_of_interfaces_that_went_stays_while_an_apply_waits_to_be_confirmed() {
+    let namespace = Namespace::new();
+    namespace.sh("for i in $(seq 70); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
+    let mut service = Daemon::start(&namespace, PODS, &[]);
+    let ledger = || Store::open(&namespace.netns()).unwrap().ledger().unwrap();
+    until("all of them are held", || ledger().claims().len() == 140);
+    let directory = tempfile::tempdir().unwrap();
+    let other = directory.path().join("other.yaml");
+    let document = "version: 1\nowner: other\npersist: no\nsysctl: { net.ipv4.ip_forward: 1 }\n";
+    fs::write(&other, document).unwrap();
+    let (code, said) = daemon::netkeel(&[
+        "apply",
+        "--netns",
+        &namespace.name,
+        "-f",
+        other.to_str().unwrap(),
+        "--confirm-within",
+        "60s",
+    ]);
+    assert_eq!(code, 0, "{said}");
+    let before = ledger().of("default").count();
+    namespace.sh("for i in $(seq 70); do echo link delete cali$i; done | ip -batch -");
+    service.wait_for("event=ledger");
+    assert_eq!(ledger().of("default").count(), before);
+    let (code, said) = daemon::netkeel(&["confirm", "--netns", &namespace.name]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
 fn who_only_observes_writes_nothing() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");

@@ -327,7 +327,7 @@ impl Keeper<'_> {
     /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
     /// would remember all of them.
     pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
-        let _lock = self.lock(Duration::ZERO)?;
+        let _lock = self.begin()?;
         let there = kernel.snapshot(&crate::snapshot::Scope {
             links: Links::All,
             ..Default::default()

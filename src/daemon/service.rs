@@ -358,11 +358,12 @@ impl<'a> Service<'a> {
     }
 
     /// Rids the ledger of interfaces that are gone when many are. It looks for them among all that are
-    /// there: the more there are, the more have to have gone.
+    /// there: the more there are, the more have to have gone. One that is about to come goes first.
     fn tidy_in_a_lull(&mut self, live: &mut Live) {
         let many = self.went > TIDY_AFTER.max(self.reconciler.known.count() / 4);
         let writes = self.enforces && self.reconciler.paused().is_none();
-        if many && writes && !self.reconciler.waits_for_its_turn(self.now()) {
+        let busy = self.reconciler.waits_for_its_turn(self.now()) || self.reconciler.expects();
+        if many && writes && !busy {
             self.tidy(live);
         }
     }
