@@ -4,6 +4,9 @@
 mod address;
 mod beside;
 mod cni;
+// Elsewhere the C library has its own for each processor; musl has for aarch64.
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod copy;
 pub mod events;
 mod file;
 mod host;
