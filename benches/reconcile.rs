@@ -134,8 +134,8 @@ fn binary() -> Result<PathBuf, Error> {
     }
 }
 
-/// All that is measured with one fleet. The commands take turns, so that a moment in which the
-/// machine is slow meets all of them.
+/// All that is measured with one fleet. The commands take turns, those that are compared one right after the
+/// other, so that a moment in which the machine is slow meets both.
 fn measure(fleet: &Fleet, netkeel: &PathBuf, ipv6: Ipv6) -> Result<Row, Error> {
     let this = std::env::current_exe().map_err(|error| Error::new(ErrorKind::Missing, error.to_string()))?;
     let apply = |expected| -> Result<Cost, Error> {
@@ -171,12 +171,12 @@ fn measure(fleet: &Fleet, netkeel: &PathBuf, ipv6: Ipv6) -> Result<Row, Error> {
         fleet.forget();
         blind(Values::Found)?;
         row.change.push(apply(2)?);
-        row.no_op.push(apply(0)?);
-        row.floor.push(dump(Counters::Skipped)?);
-        row.no_op_blind.push(blind(Values::Wanted)?);
-        row.counters.push(dump(Counters::Included)?);
         blind(Values::Found)?;
         row.change_blind.push(blind(Values::Wanted)?);
+        row.floor.push(dump(Counters::Skipped)?);
+        row.no_op.push(apply(0)?);
+        row.no_op_blind.push(blind(Values::Wanted)?);
+        row.counters.push(dump(Counters::Included)?);
     }
     Ok(row)
 }

@@ -52,6 +52,17 @@ impl Series {
         all.get(all.len() / 2).copied().unwrap_or_default().as_secs_f64()
     }
 
+    /// How many times the CPU time of another command this one took: the median of the rounds. The two of
+    /// a round are milliseconds apart, and a machine that becomes slower or faster meets both.
+    pub fn times(&self, other: &Series) -> f64 {
+        let rounds = self.0.iter().zip(&other.0);
+        let mut all: Vec<f64> = rounds
+            .map(|(one, other)| one.cpu.as_secs_f64() / other.cpu.as_secs_f64())
+            .collect();
+        all.sort_unstable_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
     /// The largest peak, KiB.
     pub fn peak(&self) -> u64 {
         self.0.iter().map(|cost| cost.peak).max().unwrap_or_default()

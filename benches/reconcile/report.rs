@@ -30,8 +30,9 @@ pub struct Row {
 
 /// Everything that is printed at the end.
 pub fn report(rows: &[Row]) -> String {
-    let mut out =
-        String::from("\nCPU time (user and system), medians in ms; x is the ratio to the column named.\n\n");
+    let mut out = String::from(
+        "\nCPU time (user and system), medians in ms; x is the median of each round's ratio to the column named.\n\n",
+    );
     table(&mut out, &[no_op_head(), no_op(rows)].concat());
     table(&mut out, &[change_head(), change(rows)].concat());
     let goals = goals(rows);
@@ -68,9 +69,9 @@ fn no_op(rows: &[Row]) -> Vec<Cells> {
             row.no_op.len().to_string(),
             ms(&row.no_op),
             ms(&row.no_op_blind),
-            times(ratio(&row.no_op, &row.no_op_blind)),
+            times(row.no_op.times(&row.no_op_blind)),
             ms(&row.floor),
-            times(ratio(&row.no_op, &row.floor)),
+            times(row.no_op.times(&row.floor)),
             ms(&row.counters),
             mib(row.no_op.peak()),
         ]
@@ -96,7 +97,7 @@ fn change(rows: &[Row]) -> Vec<Cells> {
             row.change.len().to_string(),
             ms(&row.change),
             ms(&row.change_blind),
-            times(ratio(&row.change, &row.change_blind)),
+            times(row.change.times(&row.change_blind)),
             mib(row.change.peak()),
         ]
     };
@@ -114,17 +115,17 @@ fn goals(rows: &[Row]) -> Vec<Cells> {
         goals.push(goal(
             format!("no-op at {at}: x ip+sysctl"),
             0.2,
-            ratio(&row.no_op, &row.no_op_blind),
+            row.no_op.times(&row.no_op_blind),
         ));
         goals.push(goal(
             format!("no-op at {at}: x floor"),
             2.0,
-            ratio(&row.no_op, &row.floor),
+            row.no_op.times(&row.floor),
         ));
         goals.push(goal(
             format!("change at {at}: x ip+sysctl"),
             0.8,
-            ratio(&row.change, &row.change_blind),
+            row.change.times(&row.change_blind),
         ));
     }
     let find = |size| {
@@ -169,10 +170,6 @@ fn goal(what: String, at_most: f64, measured: f64) -> Cells {
 
 fn name(row: &Row) -> String {
     format!("{}{}", row.interfaces, row.ipv6)
-}
-
-fn ratio(one: &Series, other: &Series) -> f64 {
-    one.cpu() / other.cpu()
 }
 
 fn ms(series: &Series) -> String {
