@@ -11,8 +11,9 @@ use std::thread::yield_now;
 
 use dlmalloc::{Allocator, Dlmalloc};
 
-/// The least that is asked of the kernel, bytes.
-const AT_ONCE: usize = 128 * 1024;
+/// The least that is asked of the kernel, bytes: twice as much is half unused in the end, and to make its pages takes
+/// longer than to ask twice.
+const AT_ONCE: usize = 64 * 1024;
 
 /// What is asked for in one piece up to this size is there at once, bytes: a page that comes when it
 /// is first touched costs a fault, which takes longer than the page. More than that may be a table
