@@ -134,8 +134,8 @@ fn binary() -> Result<PathBuf, Error> {
     }
 }
 
-/// All that is measured with one fleet. The commands take turns, those that are compared one right after the
-/// other, so that a moment in which the machine is slow meets both.
+/// All that is measured with one fleet. The commands take turns, those that are compared one after the other, so
+/// that a moment in which the machine is slow meets both.
 fn measure(fleet: &Fleet, netkeel: &PathBuf, ipv6: Ipv6) -> Result<Row, Error> {
     let this = std::env::current_exe().map_err(|error| Error::new(ErrorKind::Missing, error.to_string()))?;
     let apply = |expected| -> Result<Cost, Error> {

@@ -4,7 +4,7 @@
 mod address;
 mod beside;
 mod cni;
-// Elsewhere the C library has its own for each processor; musl has for aarch64.
+// Elsewhere the C library has one for the processor, as musl has for aarch64.
 #[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
 mod copy;
 pub mod events;

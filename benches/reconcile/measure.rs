@@ -52,8 +52,8 @@ impl Series {
         all.get(all.len() / 2).copied().unwrap_or_default().as_secs_f64()
     }
 
-    /// How many times the CPU time of another command this one took: the median of the rounds. The two of
-    /// a round are milliseconds apart, and a machine that becomes slower or faster meets both.
+    /// How many times the CPU time of another command this one took: the median of the rounds. A machine that
+    /// becomes slower or faster mostly does not between the two of one round.
     pub fn times(&self, other: &Series) -> f64 {
         let rounds = self.0.iter().zip(&other.0);
         let mut all: Vec<f64> = rounds

@@ -5,9 +5,11 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__m128i;
+use std::mem::MaybeUninit;
 
 /// Bytes that one instruction of every x86_64 moves, wherever they are.
 const CHUNK: usize = size_of::<__m128i>();
+const TWO_CHUNKS: usize = 2 * CHUNK;
 
 /// memcpy(3), in the place of musl's.
 ///
@@ -41,7 +43,8 @@ unsafe extern "C" fn memmove(
     to
 }
 
-/// Copies between two places of which, where they overlap, `to` is the lower one.
+/// Copies between two places. Where they overlap `to` is the lower one, or they are the same, or what is copied
+/// has at most two chunks.
 ///
 /// # Safety
 /// `from` can be read and `to` be written for `length` bytes.
@@ -51,11 +54,11 @@ unsafe fn copy(to: *mut u8, from: *const u8, length: usize) {
     unsafe {
         match length {
             0 => {}
-            1 => to.write(from.read()),
+            1 => both_ends::<u8>(to, from, length),
             2..=3 => both_ends::<u16>(to, from, length),
             4..=7 => both_ends::<u32>(to, from, length),
             8..CHUNK => both_ends::<u64>(to, from, length),
-            CHUNK..=32 => both_ends::<__m128i>(to, from, length),
+            CHUNK..=TWO_CHUNKS => both_ends::<__m128i>(to, from, length),
             _ => upwards(to, from, length),
         }
     }
@@ -70,13 +73,18 @@ unsafe fn shift(to: *mut u8, from: *const u8, length: usize) {
     let begins_within = to.addr().wrapping_sub(from.addr()) < length;
     // SAFETY: as above.
     unsafe {
-        if begins_within && length > 2 * CHUNK {
+        if begins_within && length > TWO_CHUNKS {
             downwards(to, from, length);
         } else {
             copy(to, from, length);
         }
     }
 }
+
+/// Bytes as many as a `T` has, of which some may be padding, wherever they begin. Not `read_unaligned`: unless
+/// that is optimized it calls memcpy.
+#[repr(C, packed)]
+struct Anywhere<T: Copy>(MaybeUninit<T>);
 
 /// Copies what has at least the length of a `T` and at most that of two, as its first and its last:
 /// both are read before one is written.
@@ -88,12 +96,10 @@ unsafe fn both_ends<T: Copy>(to: *mut u8, from: *const u8, length: usize) {
     let last = length - size_of::<T>();
     // SAFETY: both end where the whole ends, or before.
     unsafe {
-        let ends = (
-            from.cast::<T>().read_unaligned(),
-            from.add(last).cast::<T>().read_unaligned(),
-        );
-        to.cast::<T>().write_unaligned(ends.0);
-        to.add(last).cast::<T>().write_unaligned(ends.1);
+        let first_one = (*from.cast::<Anywhere<T>>()).0;
+        let last_one = (*from.add(last).cast::<Anywhere<T>>()).0;
+        (*to.cast::<Anywhere<T>>()).0 = first_one;
+        (*to.add(last).cast::<Anywhere<T>>()).0 = last_one;
     }
 }
 
@@ -101,13 +107,13 @@ unsafe fn both_ends<T: Copy>(to: *mut u8, from: *const u8, length: usize) {
 /// copy becomes a call of memcpy, which this is.
 ///
 /// # Safety
-/// As above, and `to` does not begin within `from`.
+/// As above, and `to` does not begin within `from`, unless they are the same.
 #[inline(always)]
 unsafe fn upwards(to: *mut u8, from: *const u8, length: usize) {
     let last = length - CHUNK;
-    // SAFETY: the loop ends before the last chunk, which is read before it may be written over.
+    // SAFETY: each turn of the loop begins before the last chunk, which is read before it may be written over.
     unsafe {
-        let end = from.add(last).cast::<__m128i>().read_unaligned();
+        let last_one = (*from.add(last).cast::<Anywhere<__m128i>>()).0;
         asm!(
             "2:",
             "movups {chunk}, xmmword ptr [{from} + {at}]",
@@ -122,19 +128,19 @@ unsafe fn upwards(to: *mut u8, from: *const u8, length: usize) {
             last = in(reg) last,
             options(nostack),
         );
-        to.add(last).cast::<__m128i>().write_unaligned(end);
+        (*to.add(last).cast::<Anywhere<__m128i>>()).0 = last_one;
     }
 }
 
 /// Copies more than one chunk, the last one first.
 ///
 /// # Safety
-/// As above, and `from` does not begin within `to`.
+/// As above, and `from` does not begin within `to`, unless they are the same.
 #[inline(always)]
 unsafe fn downwards(to: *mut u8, from: *const u8, length: usize) {
-    // SAFETY: the loop ends behind the first chunk, which is read before it may be written over.
+    // SAFETY: each turn of the loop begins behind the first chunk, which is read before it may be written over.
     unsafe {
-        let begin = from.cast::<__m128i>().read_unaligned();
+        let first_one = (*from.cast::<Anywhere<__m128i>>()).0;
         asm!(
             "2:",
             "movups {chunk}, xmmword ptr [{from} + {at}]",
@@ -147,7 +153,7 @@ unsafe fn downwards(to: *mut u8, from: *const u8, length: usize) {
             to = in(reg) to,
             options(nostack),
         );
-        to.cast::<__m128i>().write_unaligned(begin);
+        (*to.cast::<Anywhere<__m128i>>()).0 = first_one;
     }
 }
 
