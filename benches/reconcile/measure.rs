@@ -54,7 +54,7 @@ impl Series {
 
     /// How many times the CPU time of another command this one took: the median of the rounds. A machine that
     /// becomes slower or faster mostly does not between the two of one round.
-    pub fn times(&self, other: &Series) -> f64 {
+    pub fn ratio_to(&self, other: &Series) -> f64 {
         let rounds = self.0.iter().zip(&other.0);
         let mut all: Vec<f64> = rounds
             .map(|(one, other)| one.cpu.as_secs_f64() / other.cpu.as_secs_f64())

@@ -69,9 +69,9 @@ fn no_op(rows: &[Row]) -> Vec<Cells> {
             row.no_op.len().to_string(),
             ms(&row.no_op),
             ms(&row.no_op_blind),
-            times(row.no_op.times(&row.no_op_blind)),
+            times(row.no_op.ratio_to(&row.no_op_blind)),
             ms(&row.floor),
-            times(row.no_op.times(&row.floor)),
+            times(row.no_op.ratio_to(&row.floor)),
             ms(&row.counters),
             mib(row.no_op.peak()),
         ]
@@ -97,7 +97,7 @@ fn change(rows: &[Row]) -> Vec<Cells> {
             row.change.len().to_string(),
             ms(&row.change),
             ms(&row.change_blind),
-            times(row.change.times(&row.change_blind)),
+            times(row.change.ratio_to(&row.change_blind)),
             mib(row.change.peak()),
         ]
     };
@@ -115,17 +115,17 @@ fn goals(rows: &[Row]) -> Vec<Cells> {
         goals.push(goal(
             format!("no-op at {at}: x ip+sysctl"),
             0.2,
-            row.no_op.times(&row.no_op_blind),
+            row.no_op.ratio_to(&row.no_op_blind),
         ));
         goals.push(goal(
             format!("no-op at {at}: x floor"),
             2.0,
-            row.no_op.times(&row.floor),
+            row.no_op.ratio_to(&row.floor),
         ));
         goals.push(goal(
             format!("change at {at}: x ip+sysctl"),
             0.8,
-            row.change.times(&row.change_blind),
+            row.change.ratio_to(&row.change_blind),
         ));
     }
     let find = |size| {
