@@ -4,9 +4,6 @@
 mod address;
 mod beside;
 mod cni;
-// Elsewhere the C library has one for the processor, as musl has for aarch64.
-#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
-mod copy;
 pub mod events;
 mod file;
 mod host;
@@ -14,7 +11,6 @@ mod ioctl;
 mod link;
 mod live;
 pub mod management;
-pub mod memory;
 pub(crate) mod message;
 mod model;
 mod modules;
