@@ -292,12 +292,7 @@ impl<'p> Run<'_, 'p> {
     /// they were left while something else is wanted of them by now, as what a budget stands on has
     /// changed: they get one more pass, whose steps are returned.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
-        let now = match plans {
-            [first] if first.is_seen_lightly() => {
-                self.session.kernel.look_again(&goal.scope(), &before.links)?
-            }
-            _ => self.session.kernel.snapshot(&goal.scope())?,
-        };
+        let now = self.session.kernel.snapshot(&goal.scope())?;
         let rest = goal
             .plan(&now)
             .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;

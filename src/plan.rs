@@ -130,18 +130,6 @@ impl Plan {
         self.drift.is_empty() && self.steps.is_empty() && self.problems.is_empty()
     }
 
-    /// Of interfaces it writes nothing but MTUs and settings of IPv4, and what it writes changes nothing
-    /// else of them: those alone are to be read to see that it holds.
-    pub fn is_seen_lightly(&self) -> bool {
-        self.steps.iter().all(|step| match &step.fact.object {
-            Object::Link(_) => step.is_plain(),
-            Object::Sysctl(key) => ["net/ipv4/", "net/core/"]
-                .iter()
-                .any(|tree| key.path().starts_with(tree)),
-            _ => false,
-        })
-    }
-
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.released.is_empty()

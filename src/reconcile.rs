@@ -210,7 +210,7 @@ impl Reconciler {
                 self.coming = None;
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
-                if self.known.hear(name, link) {
+                if self.known.learn(name, link) {
                     self.changed(index, tunnel, now);
                 }
             }
@@ -227,10 +227,7 @@ impl Reconciler {
                     self.changed(other, false, now);
                 }
             }
-            Heard::Touched(index) => {
-                self.known.doubt(index);
-                self.changed(index, false, now);
-            }
+            Heard::Touched(index) => self.changed(index, false, now),
             Heard::Conf { index: None, .. } => self.all = true,
             Heard::Conf {
                 index: Some(index),

@@ -1,19 +1,16 @@
 //! The kernel as the service looks at it: what was heard before a look is answered by it, so that
 //! the echo of what netkeel writes itself wakes nobody.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::{Files, Role};
 use crate::error::Error;
 use crate::kernel::{Events, Kernel};
-use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::plan::Extent;
 use crate::reconcile::{Event, Heard, Now, Reconciler};
-use crate::snapshot::{Link, Scope, Snapshot};
+use crate::snapshot::{Scope, Snapshot};
 
 /// All that the service hears by, and the machine that it tells.
 pub struct Hearing<'a> {
@@ -138,29 +135,7 @@ impl Looking<'_> {
 impl Kernel for Looking<'_> {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.begin();
-        // Whoever comes or changes tells all that there is to plan by: asking again takes as long as
-        // waiting for those who make interfaces.
-        let told = match self.extent {
-            Extent::Links(links) if scope.is_told_by_events() => self.hearing.reconciler.known.told(links),
-            _ => None,
-        };
-        let kernel = &mut self.hearing.kernel;
-        let snapshot = match told {
-            Some(links) => kernel.snapshot_of(scope, links)?,
-            None => kernel.snapshot(scope)?,
-        };
-        Ok(self.saw(snapshot))
-    }
-
-    fn look_again(
-        &mut self,
-        scope: &Scope,
-        before: &BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        self.begin();
-        // What was told since counts: it is not told again, and is not looked at another time.
-        let before = self.hearing.reconciler.known.brought_up(before);
-        let snapshot = self.hearing.kernel.look_again(scope, &before)?;
+        let snapshot = self.hearing.kernel.snapshot(scope)?;
         Ok(self.saw(snapshot))
     }
 

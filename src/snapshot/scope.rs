@@ -198,13 +198,6 @@ impl Scope {
         self
     }
 
-    /// An event of an interface tells all that this names of it.
-    pub fn is_told_by_events(&self) -> bool {
-        let Families { ipv4, ipv6 } = self.families;
-        let addresses = ipv4 || ipv6 || self.ipv4_where_loose;
-        !addresses && !self.drivers && !self.pods && !self.default_routes
-    }
-
     /// Adds what the kernel copies a key of `all` or `default` to: `default`, and the same setting of
     /// every interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
