@@ -1,7 +1,6 @@
 //! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::{Blamed, Outcome};
-use crate::snapshot::{Links, Snapshot};
+use crate::snapshot::Links;
 use crate::store::{HeldLedger, Lock, Recorder, Store};
 
 /// Undoes or refuses what an apply left that was interrupted.
@@ -37,10 +36,6 @@ pub struct Keeper<'a> {
     pub ledger: HeldLedger,
     /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
     pub withheld: BTreeMap<LinkName, u32>,
-    /// What a pass that is expected begins with.
-    pub ready: Option<Lock>,
-    /// The single interface for which something was written last, as it was before.
-    pub last: Option<(Extent, Snapshot)>,
 }
 
 /// What a pass came to, to be told.
@@ -74,42 +69,11 @@ impl Passed {
 }
 
 impl Keeper<'_> {
-    /// Gets ready for a pass over an interface that is expected at any moment, or lets others go first
-    /// again. What stands in its way is told when it comes.
-    pub fn expect(&mut self, soon: bool, document: &Document) {
-        match (soon, &self.ready) {
-            (true, Some(_)) => {}
-            (true, None) => {
-                self.ready = self.begin().ok();
-                if self.ready.is_some() {
-                    self.rehearse(document);
-                }
-            }
-            (false, _) => self.ready = None,
-        }
-    }
-
-    /// Plans once more what was planned last, for nothing: what has not run for a while is fetched from
-    /// memory when it does, which takes longer than to run it. Whoever calls holds the lock.
-    fn rehearse(&mut self, document: &Document) {
-        if let (Some((extent, host)), Ok(ledger)) = (&self.last, self.ledger.now(&self.store)) {
-            let nothing = BTreeSet::new();
-            let goal = goal(document, ledger, extent, &nothing, &self.withheld);
-            let _ = black_box(goal.plan(host));
-        }
-    }
-
     /// Takes the lock, and does what must be done about an apply that was interrupted.
     fn begin(&mut self) -> Result<Lock, Error> {
-        let lock = self.lock(Duration::ZERO)?;
+        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
         (self.settle)(&self.store)?;
         Ok(lock)
-    }
-
-    /// Takes the lock, also from what is ready for a pass.
-    fn lock(&mut self, patience: Duration) -> Result<Lock, Error> {
-        self.ready = None;
-        self.store.lock(&self.actor, patience)
     }
 
     /// Looks at a part, and puts it right where it may write.
@@ -178,7 +142,7 @@ impl Keeper<'_> {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> Passed {
-        let lock = match self.ready.take().map_or_else(|| self.begin(), Ok) {
+        let lock = match self.begin() {
             Ok(lock) => lock,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
@@ -210,11 +174,6 @@ impl Keeper<'_> {
             },
         );
         let seen = seen(goal);
-        // What was claimed is read now, and not when the next interface waits for its MTU. Whatever is wrong
-        // with it is told then.
-        if matches!(&outcome, Ok(applied) if applied.done > 0) {
-            let _ = self.ledger.now(&self.store);
-        }
         drop(lock);
         let indices = seen.links.clone();
         let blamed = |facts: Vec<Fact>, why: &str| {
@@ -226,9 +185,6 @@ impl Keeper<'_> {
             Ok(applied) => {
                 let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
-                if matches!(extent, Extent::Links(links) if links.len() == 1) && applied.done > 0 {
-                    self.last = Some((extent.clone(), applied.before));
-                }
                 Passed {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
                     seen: Some(seen),
@@ -290,7 +246,7 @@ impl Keeper<'_> {
         if facts.is_empty() {
             return Ok(0);
         }
-        let _lock = self.lock(PATIENCE)?;
+        let _lock = self.store.lock(&self.actor, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,

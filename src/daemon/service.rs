@@ -130,8 +130,6 @@ impl<'a> Service<'a> {
                 lossy: options.lossy,
                 ledger: HeldLedger::default(),
                 withheld: BTreeMap::new(),
-                ready: None,
-                last: None,
                 store,
             },
             document,
@@ -205,7 +203,6 @@ impl<'a> Service<'a> {
                     writes,
                 }) => self.pass(live, extent, &except, writes),
                 None if !more => {
-                    self.keeper.expect(self.reconciler.expects(), &self.document);
                     self.publish();
                     self.tidy_in_a_lull(live);
                     self.wait();
@@ -358,11 +355,11 @@ impl<'a> Service<'a> {
     }
 
     /// Rids the ledger of interfaces that are gone when many are. It looks for them among all that are
-    /// there: the more there are, the more have to have gone. One that is about to come goes first.
+    /// there: the more there are, the more have to have gone.
     fn tidy_in_a_lull(&mut self, live: &mut Live) {
         let many = self.went > TIDY_AFTER.max(self.reconciler.known.count() / 4);
         let writes = self.enforces && self.reconciler.paused().is_none();
-        let busy = self.reconciler.waits_for_its_turn(self.now()) || self.reconciler.expects();
+        let busy = self.reconciler.waits_for_its_turn(self.now());
         if many && writes && !busy {
             self.tidy(live);
         }
