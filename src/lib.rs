@@ -61,6 +61,5 @@ pub mod sysctl_d;
 pub mod sysctl_key;
 pub mod templates;
 pub mod tunnel_mode;
-pub mod walk;
 pub mod want;
 pub mod wireguard;

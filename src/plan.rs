@@ -1,7 +1,6 @@
 //! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
 //! plan leaves no choice to make.
 
-mod drifts;
 mod effects;
 mod felt;
 mod goal;
@@ -20,7 +19,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use drifts::Drifts;
 pub use felt::Felt;
 pub use goal::{Declared, Goal, Release, ReleaseFacts};
 pub use holdings::Holdings;
@@ -37,7 +35,6 @@ use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
-use crate::walk::{Listed, Walk};
 use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
@@ -252,9 +249,8 @@ fn drift_of(
 ) -> (Vec<Drift>, usize) {
     let mut drift = Vec::new();
     let mut wanted = 0;
-    let mut links = Walk::along(&host.links);
     for (fact, want) in wants {
-        let observed = host.get_along(&mut links, fact);
+        let observed = host.get(fact);
         // What has a value is of an interface that is there.
         let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
         let counts = there || exists_or_comes(fact, host, wants);
@@ -310,14 +306,9 @@ fn finish(
     }
     let after = after.as_ref().unwrap_or(host);
     effects::judge(after, wants, &mut findings);
-    let mut concerned: Vec<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
-    // Each is there as often as there are facts of it, and they are mostly in order already.
-    concerned.dedup();
-    concerned.extend(all.left_alone.keys());
-    concerned.sort();
-    concerned.dedup();
-    let concerned = Listed::along(&concerned);
-    lint::links(after, &|name| concerned.has(&name), &mut findings);
+    let wanted_links = wants.keys().filter_map(Fact::link_name);
+    let concerned: BTreeSet<LinkName> = wanted_links.chain(all.left_alone.keys().copied()).collect();
+    lint::links(after, &|name| concerned.contains(&name), &mut findings);
     Ok(Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
@@ -346,9 +337,8 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
         return diagnostics;
     }
     let host = &planner.model.host;
-    let mut links = Walk::along(&host.links);
     for (fact, want) in wants {
-        let is = host.get_along(&mut links, fact);
+        let is = host.get(fact);
         let differs = match &is {
             Observed::Value(value) => *value != want.value,
             Observed::Absent => true,

@@ -3,6 +3,7 @@
 //! What a match does to a thousand interfaces differs in their names alone, and stands there once with
 //! all the names: a journal is a tenth as long then, and takes a tenth of the time to write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::{Op, Target};
-use crate::plan::{Drift, Drifts, Plan, Step, Undo};
+use crate::plan::{Drift, Plan, Step, Undo};
 use crate::sysctl_key::{Slot, SysctlKey};
 
 /// A line that adds steps, as it is read. Formats 1 and 2 had them one by one in `steps`.
@@ -136,9 +137,9 @@ impl<'a> StepsLine<'a> {
     /// those that change beside stand with those that are not.
     pub fn new(plan: &'a Plan, durable: bool) -> Self {
         let mut runs: Vec<NewRun<'a>> = Vec::new();
-        let drifts = Drifts::new(&plan.drift);
+        let drifts: BTreeMap<&Fact, &Drift> = plan.drift.iter().map(|drift| (&drift.fact, drift)).collect();
         for step in plan.steps.iter().filter(|step| step.op.is_durable() == durable) {
-            add(&mut runs, step, drifts.of(&step.fact));
+            add(&mut runs, step, drifts.get(&step.fact).copied());
         }
         StepsLine {
             runs,
