@@ -1,6 +1,5 @@
 //! `netkeel apply`: plan, execute, look again; all or nothing.
 
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,9 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     match whole(arguments) {
-        // Taking a plan of ten thousand interfaces apart takes a twentieth of all that was done, and
-        // the process ends.
-        Ok(Some((Ok(applied), sources))) => Ok(report(&ManuallyDrop::new(applied), &sources, arguments)),
+        Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
         Ok(Some((Err(failure), sources))) => {
             tell(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
@@ -128,8 +125,7 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     let lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::undo_pending(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
-    // As with the plan: the process ends.
-    let ledger = ManuallyDrop::new(store.ledger()?);
+    let ledger = store.ledger()?;
     let declared = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),

@@ -1,7 +1,6 @@
 //! Starts the worker, tells it what to do, listens to it, and starts it again when it ends. Nothing
 //! in here waits: whoever hosts it polls its descriptor and calls it when something is due.
 
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -451,16 +450,6 @@ impl Supervisor {
             text: text.clone(),
         });
         self.error = Some(text);
-    }
-
-    /// The peers that are amiss, for a log or a finding.
-    pub fn unreachable(&self) -> Vec<IpAddr> {
-        let statistics = self.running.as_ref().and_then(|one| one.statistics.as_ref());
-        let peers = statistics.map(|one| one.peers.iter()).into_iter().flatten();
-        peers
-            .filter(|peer| peer.state.is_amiss())
-            .map(|peer| peer.address)
-            .collect()
     }
 }
 
