@@ -9,7 +9,7 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Goal, Plan, Step};
+use crate::plan::{Goal, Plan, Seen, Step};
 use crate::snapshot::{Problem, Scope, Snapshot};
 
 /// The most ops that one mark stands for. It costs a thirtieth of the marks of each then; beyond,
@@ -174,16 +174,34 @@ pub struct Rollback {
     pub blamed: Vec<Fact>,
 }
 
+/// How an apply ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was done, or why nothing was.
+    pub outcome: Result<Applied, Failure>,
+    /// What the last plan came with, where its goal observes ([`Planned::observation`](crate::plan::Planned)).
+    pub observation: Option<Seen>,
+}
+
 /// Makes the host as the document says, or leaves it as it was.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> {
+pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Ended {
+    let mut observation = None;
+    let outcome = attempt(goal, session, &mut observation);
+    Ended { outcome, observation }
+}
+
+fn attempt(
+    goal: &dyn Goal,
+    session: Session<'_>,
+    observation: &mut Option<Seen>,
+) -> Result<Applied, Failure> {
     let before = session
         .kernel
         .snapshot(&goal.scope())
         .map_err(Failure::NotBegun)?;
-    let first = goal.plan(&before).map_err(Failure::Invalid)?;
+    let planned = goal.plan(&before).map_err(Failure::Invalid)?;
+    *observation = planned.observation;
+    let first = planned.plan;
     if !first.problems.is_empty() {
         return Err(Failure::Unread(first.problems));
     }
@@ -206,6 +224,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
     let second = OnceCell::new();
     let mut run = Run {
         session,
+        observation,
         done: Vec::new(),
         failed: None,
         unsettled: Vec::new(),
@@ -229,8 +248,9 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
 }
 
 /// The ops of one apply as they are done.
-struct Run<'a, 'p> {
+struct Run<'a, 'o, 'p> {
     session: Session<'a>,
+    observation: &'o mut Option<Seen>,
     done: Vec<&'p Step>,
     /// The step that failed: some of it may be done.
     failed: Option<&'p Step>,
@@ -239,7 +259,7 @@ struct Run<'a, 'p> {
     vanished: BTreeSet<LinkName>,
 }
 
-impl<'p> Run<'_, 'p> {
+impl<'p> Run<'_, '_, 'p> {
     /// `second` takes the plan of the second pass, whose steps may have to be undone.
     fn whole(
         &mut self,
@@ -293,9 +313,11 @@ impl<'p> Run<'_, 'p> {
     /// changed: they get one more pass, whose steps are returned.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
         let now = self.session.kernel.snapshot(&goal.scope())?;
-        let rest = goal
-            .plan(&now)
+        let planned = goal
+            .plan_again(&now)
             .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
+        *self.observation = planned.observation;
+        let rest = planned.plan;
         // What cannot be seen is not known to hold.
         if let Some(problem) = rest.problems.first() {
             let message = format!(

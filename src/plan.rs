@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use felt::Felt;
-pub use goal::{Declared, Goal, Release, ReleaseFacts};
+pub use goal::{Declared, Goal, Planned, Release, ReleaseFacts};
 pub use holdings::Holdings;
 pub use kept::{Extent, Kept, Seen};
 
@@ -159,7 +159,7 @@ impl Plan {
 /// Everything that is wrong between the document and the host: conflicts, values that a device
 /// cannot take, tunnels that cannot be.
 pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-    plan_with(document, host, &Holdings::NONE)
+    plan_with(document, host, &Holdings::NONE).map(|planned| planned.plan)
 }
 
 /// Plans for a document on a host on which netkeel has written before.
@@ -167,7 +167,7 @@ fn plan_with(
     document: &Document,
     host: &Snapshot,
     holdings: &Holdings<'_>,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<Planned, Box<Diagnostics>> {
     plan_wants(
         document,
         host,
@@ -186,7 +186,7 @@ fn plan_wants(
     holdings: &Holdings<'_>,
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<Planned, Box<Diagnostics>> {
     holdings::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
@@ -221,7 +221,7 @@ fn plan_wants(
     drift.sort_by(|a, b| a.fact.cmp(&b.fact));
     let mut released = back.released;
     released.sort();
-    let mut plan = finish(
+    let (mut plan, after) = finish(
         &document.owner,
         &document.netns,
         host,
@@ -231,13 +231,18 @@ fn plan_wants(
         findings,
     )?;
     plan.released = released;
-    plan.unmatched = wants.unmatched;
+    plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.findings
         .retain(|finding| !document.allowed.contains_key(&finding.code));
     plan.problems.append(&mut problems);
     plan.problems.sort();
     plan.problems.dedup();
-    Ok(plan)
+    Ok(Planned {
+        plan,
+        wants,
+        after,
+        observation: None,
+    })
 }
 
 /// The wanted facts that differ, and the number of those that do or could; what was not read is a
@@ -277,7 +282,7 @@ fn drift_of(
 }
 
 /// Orders the ops for a drift, and judges what comes of them, also for interfaces that are left as
-/// they are.
+/// they are. The host after the last op comes with the plan, where there is something to do.
 fn finish(
     owner: &str,
     netns: &Netns,
@@ -286,7 +291,7 @@ fn finish(
     drift: Vec<Drift>,
     wanted: usize,
     mut findings: Findings,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<(Plan, Option<Snapshot>), Box<Diagnostics>> {
     let wants = &all.facts;
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
@@ -304,12 +309,12 @@ fn finish(
         effects::judge_now(host, after, wants, &mut findings);
         effects::felix(host, after, &mut findings);
     }
-    let after = after.as_ref().unwrap_or(host);
-    effects::judge(after, wants, &mut findings);
+    let last = after.as_ref().unwrap_or(host);
+    effects::judge(last, wants, &mut findings);
     let wanted_links = wants.keys().filter_map(Fact::link_name);
     let concerned: BTreeSet<LinkName> = wanted_links.chain(all.left_alone.keys().copied()).collect();
-    lint::links(after, &|name| concerned.contains(&name), &mut findings);
-    Ok(Plan {
+    lint::links(last, &|name| concerned.contains(&name), &mut findings);
+    let plan = Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
         wanted,
@@ -320,7 +325,8 @@ fn finish(
         findings: findings.into_sorted(),
         unmatched: Vec::new(),
         problems: host.problems.clone(),
-    })
+    };
+    Ok((plan, after))
 }
 
 /// What the kernel would refuse, and wants that it ties together so that they cannot all hold.

@@ -189,7 +189,9 @@ fn run(case: &Case, kernel: &mut dyn Kernel) -> Result<Applied, String> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(&case.document, session).map_err(|failure| format!("apply: {failure:#?}"))
+    apply(&case.document, session)
+        .outcome
+        .map_err(|failure| format!("apply: {failure:#?}"))
 }
 
 /// Compares two looks at a host, aside from what the kernel gives anew (link-local addresses) and

@@ -105,7 +105,7 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(document, session).map(|applied| applied.done)
+    apply(document, session).outcome.map(|applied| applied.done)
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
     let noted = match &outcome {
         Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),

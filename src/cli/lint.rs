@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut findings = lint::host(&host);
     if let Some(loaded) = &loaded {
         match Goal::plan(&loaded.document, &host) {
-            Ok(plan) => findings.extend(plan.findings),
+            Ok(planned) => findings.extend(planned.plan.findings),
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
                 return Ok(exit::ERROR);

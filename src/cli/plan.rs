@@ -10,7 +10,7 @@ use super::{exit, output, recover, status};
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
-use crate::plan::{Declared, Goal, Plan};
+use crate::plan::{Declared, Goal, Plan, plan};
 use crate::render::text::Of;
 use crate::saved_plan::SavedPlan;
 use crate::snapshot::Snapshot;
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.
-        Some(host) => document.plan(&host),
+        Some(host) => plan(&document, &host),
         None => {
             let (host, planned) = live(&document, &arguments.ownership)?;
             if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
@@ -103,7 +103,7 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
     if document.replicate.is_some() {
         host.replication = status::replicating(&store);
     }
-    let planned = goal.plan(&host);
+    let planned = goal.plan(&host).map(|planned| planned.plan);
     Ok((host, planned))
 }
 

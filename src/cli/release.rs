@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, output::here())?,
+            Ok(planned) => output::plan(&planned.plan, &sources, Output::Text, true, output::here())?,
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
     watch.clear();
     match outcome {

@@ -1,12 +1,14 @@
 //! The kernel as the service looks at it: what was heard before a look is answered by it, so that
 //! the echo of what netkeel writes itself wakes nobody.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use super::files::{Files, Role};
 use crate::error::Error;
 use crate::kernel::{Events, Kernel};
+use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::plan::Extent;
 use crate::reconcile::{Event, Heard, Now, Reconciler};
@@ -79,6 +81,7 @@ impl Hearing<'_> {
                 lost: &mut *self.lost,
             },
             extent,
+            indices: BTreeMap::new(),
         }
     }
 }
@@ -87,6 +90,8 @@ impl Hearing<'_> {
 pub struct Looking<'a> {
     hearing: Hearing<'a>,
     extent: &'a Extent,
+    /// The index of each interface that was seen during the pass; of one that went, its last.
+    pub indices: BTreeMap<LinkName, u32>,
 }
 
 impl Looking<'_> {
@@ -104,6 +109,8 @@ impl Looking<'_> {
     /// Remembers what was seen.
     fn saw(&mut self, snapshot: Snapshot) -> Snapshot {
         let hearing = &mut self.hearing;
+        let indices = snapshot.links.iter().map(|(name, link)| (*name, link.index));
+        self.indices.extend(indices);
         let whole = !matches!(self.extent, Extent::Links(_));
         hearing.reconciler.known.see(&snapshot, whole);
         // Also before there is a file in it, or it is there itself: what a CNI's installer brings first. What

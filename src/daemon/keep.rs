@@ -1,12 +1,12 @@
 //! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::guard::Guard;
 use super::hearing::Hearing;
-use crate::apply::{Failure, Rollback, Session, Unwatched, apply};
+use crate::apply::{Ended, Failure, Rollback, Session, Unwatched, apply};
 use crate::document::Document;
 use crate::error::{Diagnostic, Diagnostics, Error, ErrorKind};
 use crate::fact::Fact;
@@ -115,23 +115,21 @@ impl Keeper<'_> {
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
-        let snapshot = match hearing.over(extent).snapshot(&goal.scope()) {
+        let mut kernel = hearing.over(extent);
+        let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
         match goal.plan(&snapshot) {
-            Ok(plan) => Passed {
+            Ok(planned) => Passed {
                 outcome: Outcome::Looked,
-                seen: Some(seen(goal)),
-                plan: Some(plan),
+                seen: planned.observation,
+                plan: Some(planned.plan),
                 writes: 0,
                 failure: None,
                 rollback: None,
             },
-            Err(diagnostics) => {
-                let links = seen(goal).links;
-                Passed::failed(at_fault(&diagnostics, &links), first(&diagnostics))
-            }
+            Err(diagnostics) => Passed::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics)),
         }
     }
 
@@ -164,18 +162,21 @@ impl Keeper<'_> {
             &self.actor,
         );
         log.compacts = ledger.wants_compacting();
-        let outcome = apply(
+        let mut kernel = hearing.over(extent);
+        let Ended {
+            outcome,
+            observation: seen,
+        } = apply(
             &goal,
             Session {
-                kernel: &mut hearing.over(extent),
+                kernel: &mut kernel,
                 log: &mut log,
                 lossy: self.lossy,
                 watch: &mut self.guard,
             },
         );
-        let seen = seen(goal);
         drop(lock);
-        let indices = seen.links.clone();
+        let indices = kernel.indices;
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();
             let facts = facts.into_iter().map(|fact| blame(fact, &indices, &why));
@@ -187,7 +188,7 @@ impl Keeper<'_> {
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
                 Passed {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
-                    seen: Some(seen),
+                    seen,
                     writes: applied.done,
                     plan: Some(applied.plan),
                     failure: None,
@@ -208,7 +209,7 @@ impl Keeper<'_> {
                 let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
                 let facts = plan.lossy().map(|step| step.fact.clone()).collect();
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     ..Passed::failed(blamed(facts, why), why)
                 }
             }
@@ -219,7 +220,7 @@ impl Keeper<'_> {
                     false => blamed(refused, &error.message),
                 };
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     ..Passed::failed(outcome, error.message)
                 }
             }
@@ -230,7 +231,7 @@ impl Keeper<'_> {
                     false => blamed(rollback.blamed.clone(), &why),
                 };
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     rollback: Some(rollback),
                     ..Passed::failed(outcome, why)
                 }
@@ -268,7 +269,7 @@ impl Keeper<'_> {
             lossy: self.lossy,
             watch: &mut Unwatched,
         };
-        match apply(&goal, session) {
+        match apply(&goal, session).outcome {
             Ok(released) => Ok(released.done),
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
@@ -321,12 +322,7 @@ fn goal<'a>(
         extent,
         except,
         withheld,
-        seen: Mutex::default(),
     }
-}
-
-fn seen(goal: Kept<'_>) -> Seen {
-    goal.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn index_of(fact: &Fact, indices: &BTreeMap<LinkName, u32>) -> Option<u32> {

@@ -91,7 +91,7 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(goal, session).map(|_| ())
+    apply(goal, session).outcome.map(|_| ())
 }
 
 /// What an apply of this plan claims.
@@ -213,7 +213,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
         (&logging, &logged),
         (&copied, &with_copy),
     ] {
-        let plan = Goal::plan(document, before).unwrap();
+        let plan = Goal::plan(document, before).unwrap().plan;
         let ledger = claims(&plan);
         let mut kernel = Modelled::new(before.clone());
         run(document, &mut kernel).unwrap();

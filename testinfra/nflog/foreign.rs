@@ -119,7 +119,7 @@ fn release_gives_back_what_was_adopted_and_a_stop_takes_only_the_rules() {
     let netns = namespace.netns();
     let do_all = |goal: &dyn Goal| {
         Live::with(&netns, |kernel| {
-            let plan = goal.plan(&kernel.snapshot(&goal.scope()).unwrap()).unwrap();
+            let plan = goal.plan(&kernel.snapshot(&goal.scope()).unwrap()).unwrap().plan;
             for step in &plan.steps {
                 kernel.execute(&step.op).unwrap();
             }
