@@ -2,6 +2,7 @@
 //! [state machine](crate::reconcile), and what it asks for is done. One thread does it all but
 //! answering `netkeel status` and those who scrape, who see the [picture](picture::Picture) only.
 
+pub mod client;
 mod files;
 mod guard;
 mod handshakes;

@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::arguments::{Documents, Output, Ownership};
 use super::load::{Loaded, load};
-use super::{exit, output, recover, status};
+use super::snapshot_file::read_snapshot;
+use super::{exit, output, recover};
+use crate::daemon::client;
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
@@ -101,7 +103,7 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
     };
     let mut host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
     if document.replicate.is_some() {
-        host.replication = status::replicating(&store);
+        host.replication = client::replicating(&store);
     }
     let planned = goal.plan(&host);
     Ok((host, planned))
@@ -118,11 +120,4 @@ fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Resul
     })?;
     std::fs::write(path, output::pretty(&json))
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
-}
-
-/// Reads what `netkeel observe` printed.
-pub fn read_snapshot(path: &Path) -> Result<Snapshot, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{}: {error}", path.display())))?;
-    Snapshot::from_json(&text).map_err(|error| error.context(path.display()))
 }
