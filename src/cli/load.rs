@@ -178,7 +178,7 @@ fn nodes(
 ) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (name, bytes) in texts {
-        nodes.extend(sources.load_of(reading, &name, bytes, diagnostics));
+        nodes.extend(reading.load(sources, &name, bytes, diagnostics));
     }
     nodes
 }
