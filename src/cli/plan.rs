@@ -7,12 +7,13 @@ use clap::Args;
 use super::arguments::{Documents, Output, Ownership};
 use super::load::{Loaded, load};
 use super::snapshot_file::read_snapshot;
-use super::{exit, output, recover};
+use super::{exit, output};
 use crate::daemon::client;
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Declared, Goal, Plan};
+use crate::recover::refuse_pending;
 use crate::render::text::Of;
 use crate::saved_plan::SavedPlan;
 use crate::snapshot::Snapshot;
@@ -95,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// plan on.
 pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
     let store = Store::open_to_read(&document.netns)?;
-    recover::refuse_pending(&store)?;
+    refuse_pending(&store)?;
     let ledger = store.readable_ledger()?;
     let goal = Declared {
         document,
