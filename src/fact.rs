@@ -175,15 +175,10 @@ impl Fact {
 
     /// The same for a key that was taken apart already.
     pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
-        if let Some(PerInterface {
-            family,
-            table: "conf",
-            slot,
-            leaf,
-        }) = parts
-        {
-            match (family, slot, leaf) {
-                (_, Slot::Link(name), _) if let Some(field) = Field::of_sysctl(family, leaf) => {
+        if let Some(parts) = parts.filter(|parts| parts.table == "conf") {
+            let field = Field::of_sysctl(parts.family, parts.leaf);
+            match (parts.family, parts.slot, parts.leaf) {
+                (_, Slot::Link(name), _) if let Some(field) = field => {
                     return Fact::link(netns, name, field);
                 }
                 ("ipv4", Slot::All, "forwarding") => {
@@ -336,10 +331,14 @@ impl Field {
 
     /// The field that `net/<family>/conf/LINK/<leaf>` is.
     pub fn of_sysctl(family: &str, leaf: &str) -> Option<Field> {
-        let found = Field::SYSCTLS
-            .iter()
-            .find(|(_, of, name)| *of == family && *name == leaf);
-        found.map(|(field, _, _)| *field)
+        let mut fields = Field::SYSCTLS.iter();
+        fields.find_map(|(field, of, name)| (*of == family && *name == leaf).then_some(*field))
+    }
+
+    /// The field that a key of an interface, of `all` or of `default` is: every dump of interfaces has it.
+    pub fn of_key(key: &SysctlKey) -> Option<Field> {
+        let parts = key.per_interface().filter(|parts| parts.table == "conf")?;
+        Field::of_sysctl(parts.family, parts.leaf)
     }
 
     /// The sysctl that the field of an interface is.

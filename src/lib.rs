@@ -24,6 +24,7 @@ pub mod apply;
 pub mod cli;
 pub mod daemon;
 pub mod kernel;
+pub mod recover;
 pub mod replicate;
 pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------

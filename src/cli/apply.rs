@@ -123,7 +123,7 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     }
     let actor = actor();
     let lock = store.lock(&actor, arguments.lock.timeout)?;
-    recover::undo_pending(&store, &document.netns)?;
+    recover::settle(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
     let ledger = store.ledger()?;
     let declared = Declared {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_talos_version};
 use super::load::{Found, load_configuration, load_if_any};
-use super::plan::read_snapshot;
+use super::snapshot_file::read_snapshot;
 use super::{exit, output};
 use crate::error::{Diagnostics, Error};
 use crate::finding::{Finding, Severity};

@@ -10,6 +10,7 @@ use crate::apply::{Session, apply};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Goal, Release};
+use crate::recover::refuse_pending;
 use crate::render::count;
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
@@ -42,11 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&netns)?;
     let actor = actor();
     let _lock = if arguments.dry_run {
-        recover::refuse_pending(&store)?;
+        refuse_pending(&store)?;
         None
     } else {
         let lock = store.lock(&actor, arguments.lock.timeout)?;
-        recover::undo_pending(&store, &netns)?;
+        recover::settle(&store, &netns)?;
         Some(lock)
     };
     let ledger = store.ledger()?;

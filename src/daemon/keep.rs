@@ -12,22 +12,21 @@ use crate::error::{Diagnostic, Diagnostics, Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
+use crate::netns::Netns;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::{Blamed, Outcome};
+use crate::recover::{Undone, Unsettled, undo_pending};
 use crate::snapshot::Links;
 use crate::store::{HeldLedger, Lock, Recorder, Store};
 
-/// Undoes or refuses what an apply left that was interrupted.
-pub type Settle<'a> = dyn Fn(&Store) -> Result<(), Error> + Sync + 'a;
-
 /// What passes work with.
-pub struct Keeper<'a> {
+pub struct Keeper {
     /// Journal, ledger, history.
     pub store: Store,
     /// Who writes.
     pub actor: String,
-    /// What must be done about an interrupted apply.
-    pub settle: &'a Settle<'a>,
+    /// What undoing an interrupted apply came to last, to be told.
+    pub recovered: Option<Undone>,
     /// What is not done.
     pub guard: Guard,
     /// Ops whose undo does not bring everything back may be done.
@@ -68,11 +67,20 @@ impl Passed {
     }
 }
 
-impl Keeper<'_> {
-    /// Takes the lock, and does what must be done about an apply that was interrupted.
-    fn begin(&mut self) -> Result<Lock, Error> {
-        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
-        (self.settle)(&self.store)?;
+impl Keeper {
+    /// Takes the lock, and undoes an apply that was interrupted.
+    fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
+        let lock = self.lock(Duration::ZERO)?;
+        match undo_pending(&self.store, netns) {
+            Ok(None) => {}
+            Ok(Some(undone)) => self.recovered = Some(undone),
+            Err(Unsettled::Refused(error)) => return Err(error),
+            Err(Unsettled::Remains(undone)) => {
+                let why = undone.incomplete();
+                self.recovered = Some(undone);
+                return Err(why);
+            }
+        }
         Ok(lock)
     }
 
@@ -140,7 +148,7 @@ impl Keeper<'_> {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> Passed {
-        let lock = match self.begin() {
+        let lock = match self.begin(&document.netns) {
             Ok(lock) => lock,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
@@ -284,7 +292,7 @@ impl Keeper<'_> {
     /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
     /// would remember all of them.
     pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
-        let _lock = self.begin()?;
+        let _lock = self.begin(&document.netns)?;
         let there = kernel.snapshot(&crate::snapshot::Scope {
             links: Links::All,
             ..Default::default()

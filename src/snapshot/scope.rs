@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::model::IPV6_MIN_MTU;
 use super::{Families, Link};
+use crate::fact::Field;
 use crate::link_name::LinkName;
 use crate::persist;
 use crate::sysctl_key::{Slot, SysctlKey};
@@ -202,7 +203,7 @@ impl Scope {
     /// every interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
         self.sysctls.extend(key.written_beside());
-        let copied = key.copied_to_links() && !key.is_of_every_dump();
+        let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
             .extend(key.in_slot("default").filter(|_| copied));
     }
