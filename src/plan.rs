@@ -30,7 +30,7 @@ use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Finding, Findings};
-use crate::ledger::{Claim, NewClaim};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
@@ -148,16 +148,16 @@ impl Plan {
     }
 
     /// What the owner holds once it is done.
-    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+    pub fn claims(&self) -> impl Iterator<Item = Claim> {
         let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
-        let claims = self.drift.iter().filter(kept).map(|drift| NewClaim {
-            fact: &drift.fact,
-            owner: &self.owner,
-            found: drift.observed.as_ref(),
-            wrote: drift.desired.as_ref(),
-            beside: None,
+        let claims = self.drift.iter().filter(kept).map(|drift| Claim {
+            fact: drift.fact.clone(),
+            owner: self.owner.clone(),
+            found: drift.observed.clone(),
+            wrote: drift.desired.clone(),
+            caused_by: None,
         });
-        claims.chain(self.beside.iter().map(NewClaim::from))
+        claims.chain(self.beside.iter().cloned())
     }
 
     /// The steps that lose something which the document does not permit.
@@ -222,7 +222,7 @@ fn plan_wants(
         .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&Claim| {
-        let declared = is_apart(&claim.fact) || claim.beside.as_deref().is_some_and(is_apart);
+        let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
         declared || holdings::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::journal::{COMPLETE, Header, Journal, StepsLine, UNDOING, marks};
-use crate::ledger::{NewClaim, NewLine};
+use crate::journal::{self, Header, Journal};
+use crate::ledger::{self, Claim, Head};
 use crate::plan::Plan;
 
 /// An apply that is under way.
@@ -50,24 +50,21 @@ impl Store {
             log::sync_directory(&self.durable_path())?;
             self.compact()?;
         }
-        let start = |file: &mut File, path: PathBuf, steps: StepsLine<'_>, durable| {
-            log::write_lines(file, durable, &path, |out| {
-                log::json_line(out, &header)?;
-                log::json_line(out, &steps)
-            })
+        let start = |file: &mut File, path: PathBuf, durable| {
+            let steps = journal::steps(plan, durable);
+            log::write_lines(file, Some(&header), &steps, durable, &path)
         };
         // In this order: who finds the live one finds all that was to be done.
-        let steps = StepsLine::new(plan, true);
-        let durable = match steps.is_empty() {
-            true => None,
-            false => {
+        let durable = match plan.steps.iter().any(|step| step.op.is_durable()) {
+            false => None,
+            true => {
                 let mut file = log::begin(&self.durable_path())?;
-                start(&mut file, self.durable_path(), steps, true)?;
+                start(&mut file, self.durable_path(), true)?;
                 log::sync_directory(&self.durable_path())?;
                 Some(file)
             }
         };
-        start(&mut live, self.live_path(), StepsLine::new(plan, false), false)?;
+        start(&mut live, self.live_path(), false)?;
         Ok(Transaction {
             store: self.clone(),
             header,
@@ -127,7 +124,11 @@ impl Store {
     /// When the live journal cannot be written.
     pub fn undoing(&self, pending: &Pending) -> Result<(), Error> {
         match &pending.live {
-            Some(live) if !live.undoing => log::append(&self.live_path(), UNDOING, false),
+            Some(live) if !live.undoing => {
+                let path = self.live_path();
+                let mut file = log::append_to(&path)?;
+                log::write_json(&mut file, &journal::Line::Undoing {}, false, &path)
+            }
             _ => Ok(()),
         }
     }
@@ -138,9 +139,9 @@ impl Store {
     /// When the ledger or a journal cannot be written.
     pub fn undone(&self, transaction: &str) -> Result<(), Error> {
         self.make()?;
-        if log::read(&self.ledger_path())?.is_some() {
-            let void = NewLine::void(transaction).text()?;
-            log::append(&self.ledger_path(), &void, true)?;
+        if !log::is_empty(&self.ledger_path())? {
+            let transaction = transaction.to_owned();
+            self.add_to_ledger(&[ledger::Line::RolledBack { transaction }], true)?;
         }
         // In this order: without the live one the durable one would count as committed.
         log::remove(&self.durable_path())?;
@@ -154,31 +155,31 @@ impl Store {
     /// When the ledger or a journal cannot be written.
     pub fn commit<'a>(
         &self,
-        transaction: &'a str,
-        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
-        released: impl Iterator<Item = &'a Fact> + Clone,
+        transaction: &str,
+        claims: impl Iterator<Item = Claim>,
+        released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         let durable = !log::is_empty(&self.durable_path())?;
-        let path = self.ledger_path();
-        let first = log::is_empty(&path)?;
-        let mut file = log::append_to(&path)?;
-        if first {
-            log::write_json(&mut file, &NewLine::FIRST, false, &path)?;
-        }
-        // Also when there are none: the line says that the apply was committed. A crash before the
-        // live journal is gone has it undone and the line voided, whatever else was not written.
-        log::write_json(&mut file, &NewLine::claims(transaction, claims), false, &path)?;
-        if released.clone().next().is_some() {
-            log::write_json(&mut file, &NewLine::released(transaction, released), false, &path)?;
-        }
-        if durable {
-            log::sync(&file, first, &path)?;
-        }
+        // A crash before the live journal is gone has the apply undone and these lines voided, whatever
+        // else was not written.
+        self.add_to_ledger(&ledger::commit(Some(transaction), claims, released), durable)?;
         log::empty(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.
         let _ = log::remove(&self.durable_path());
         Ok(())
+    }
+
+    /// Appends lines to the ledger, and its first line where it has none.
+    pub(super) fn add_to_ledger(&self, lines: &[ledger::Line], durable: bool) -> Result<(), Error> {
+        let path = self.ledger_path();
+        let mut file = log::append_to(&path)?;
+        let new = log::is_new(&file, &path)?;
+        log::write_lines(&mut file, new.then_some(&Head::NEW), lines, false, &path)?;
+        match durable {
+            true => log::sync(&file, new, &path),
+            false => Ok(()),
+        }
     }
 
     fn compact(&self) -> Result<(), Error> {
@@ -215,10 +216,10 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written: none of them must be executed then.
     pub fn mark(&mut self, ops: usize, durable: bool) -> Result<(), Error> {
-        let line = marks(ops);
+        let line = journal::Line::Begun { steps: ops };
         match (&mut self.durable, durable) {
-            (Some(file), true) => log::write(file, &line, true, &self.store.durable_path()),
-            _ => log::write(&mut self.live, &line, false, &self.store.live_path()),
+            (Some(file), true) => log::write_json(file, &line, true, &self.store.durable_path()),
+            _ => self.note(&line),
         }
     }
 
@@ -227,7 +228,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn undoing(&mut self) -> Result<(), Error> {
-        log::write(&mut self.live, UNDOING, false, &self.store.live_path())
+        self.note(&journal::Line::Undoing {})
     }
 
     /// Adds steps that became necessary after the others were done.
@@ -235,8 +236,12 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
-        let steps = StepsLine::new(plan, false);
-        log::write_json(&mut self.live, &steps, false, &self.store.live_path())
+        let (steps, first) = (journal::steps(plan, false), None::<&Header>);
+        log::write_lines(&mut self.live, first, &steps, false, &self.store.live_path())
+    }
+
+    fn note(&mut self, line: &journal::Line) -> Result<(), Error> {
+        log::write_json(&mut self.live, line, false, &self.store.live_path())
     }
 
     /// Everything is done and holds; `confirm` is what is missing.
@@ -244,7 +249,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn complete(&mut self) -> Result<(), Error> {
-        log::write(&mut self.live, COMPLETE, false, &self.store.live_path())
+        self.note(&journal::Line::Complete {})
     }
 
     /// The apply is done.
@@ -252,9 +257,9 @@ impl Transaction {
     /// # Errors
     /// When the ledger or a journal cannot be written.
     pub fn commit<'a>(
-        &'a self,
-        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
-        released: impl Iterator<Item = &'a Fact> + Clone,
+        &self,
+        claims: impl Iterator<Item = Claim>,
+        released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         self.store.commit(&self.header.transaction, claims, released)
     }

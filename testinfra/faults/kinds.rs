@@ -9,7 +9,7 @@ use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::{Error, ErrorKind};
 use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::ledger::{Ledger, NewLine};
+use netkeel::ledger::Ledger;
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
@@ -96,9 +96,7 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
 
 /// What an apply of this plan claims.
 fn claims(plan: &Plan) -> Ledger {
-    let claims = NewLine::claims("1", plan.claims());
-    let text = NewLine::FIRST.text().unwrap() + &claims.text().unwrap();
-    Ledger::read(&text).unwrap()
+    plan.claims().collect()
 }
 
 /// Refuses each op of a goal with each error, and adds what was tried.
