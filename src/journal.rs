@@ -57,10 +57,10 @@ pub enum Line {
         /// The number of lines before this one, back to the one before the list.
         lines: usize,
     },
-    /// The next ops are about to be executed. How many of them were is not known until the next line.
+    /// The op of a step is about to be executed. Whether it was is not known until the next line.
     Begun {
-        /// How many.
-        steps: usize,
+        /// The number of the step in this journal, from 1.
+        step: usize,
     },
     /// Every op was executed and every fact has its value. Only the confirmation is missing.
     Complete {},
@@ -92,10 +92,8 @@ pub struct Journal {
     pub header: Header,
     /// All steps.
     pub entries: Vec<Entry>,
-    /// How many of them may have been executed.
+    /// How many of them may have been executed: of the last of these it is not known.
     pub begun: usize,
-    /// How many of these were marked last: of them it is not known which were executed.
-    together: usize,
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
     /// What the kernel changes with it.
@@ -147,7 +145,6 @@ impl Journal {
             header: header(first)?,
             entries: Vec::new(),
             begun: 0,
-            together: 0,
             released: Vec::new(),
             beside: Vec::new(),
             undoing: false,
@@ -168,21 +165,22 @@ impl Journal {
                     let message = format!("a list of {lines} lines has {}", list.len());
                     return Err(damaged(&message));
                 }
-                Line::Begun { steps } => {
-                    journal.together = steps;
-                    journal.begun = journal.begun.saturating_add(steps);
+                Line::Begun { step } if step == journal.begun + 1 && step <= journal.entries.len() => {
+                    journal.begun = step;
+                }
+                Line::Begun { step } => {
+                    let (begun, all) = (journal.begun, journal.entries.len());
+                    return Err(damaged(&format!(
+                        "step {step} of {all} begins after step {begun}"
+                    )));
                 }
                 Line::Complete {} => journal.complete = true,
                 Line::Undoing {} => journal.undoing = true,
             }
         }
-        journal.begun = journal.begun.min(journal.entries.len());
-        journal.together = journal.together.min(journal.begun);
         Ok(is_planned.then_some(journal))
     }
 
-    /// Steps that were added and never reached are not in the way of later marks: an op is marked only
-    /// after all before it were executed, or together with them.
     fn add(&mut self, list: List) {
         self.entries.extend(list.entries);
         self.released.extend(list.released);
@@ -196,14 +194,9 @@ impl Journal {
         begun.map(|entry| entry.undo.ops.as_slice())
     }
 
-    /// The steps that finish it. Those that were marked last are done again.
-    pub fn rest(&self) -> &[Entry] {
-        self.entries.get(self.begun - self.together..).unwrap_or_default()
-    }
-
-    /// How many of the [`rest`](Self::rest) were begun before.
-    pub fn begun_of_rest(&self) -> usize {
-        self.together
+    /// The steps that finish it, each with its number. The one that was begun last is done again.
+    pub fn rest(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        (1..).zip(&self.entries).skip(self.begun.saturating_sub(1))
     }
 
     /// What its owner holds once it is finished.
@@ -222,9 +215,8 @@ impl Journal {
     /// What it was, for messages.
     pub fn describe(&self) -> String {
         let Header { owner, actor, .. } = &self.header;
-        let most = if self.together > 1 { "at most " } else { "" };
         format!(
-            "an apply for the owner {owner} by {actor} was interrupted after {most}{} of {} writes",
+            "an apply for the owner {owner} by {actor} was interrupted after {} of {} writes",
             self.begun,
             self.entries.len()
         )
@@ -342,12 +334,12 @@ mod tests {
         line(&header()) + &steps
     }
 
-    fn begun(steps: usize) -> String {
-        line(&Line::Begun { steps })
+    fn begun(step: usize) -> String {
+        line(&Line::Begun { step })
     }
 
     fn text(marks: usize) -> String {
-        begin() + &begun(1).repeat(marks)
+        begin() + &(1..=marks).map(begun).collect::<String>()
     }
 
     #[test]
@@ -391,19 +383,28 @@ mod tests {
         let journal = Journal::read(&text(2)).unwrap().unwrap();
         let undo: Vec<String> = journal.undo().flatten().map(ToString::to_string).collect();
         assert_eq!(undo, ["ip link set dev b mtu 1500", "ip link set dev a mtu 1500"]);
-        let rest: Vec<String> = journal.rest().iter().map(|entry| entry.op.to_string()).collect();
+        let rest: Vec<String> = journal.rest().map(|(_, entry)| entry.op.to_string()).collect();
         assert_eq!(rest, ["ip link set dev b mtu 1460", "ip link set dev c mtu 1460"]);
     }
 
     #[test]
-    fn of_those_marked_together_all_are_undone_or_done_again() {
-        let journal = Journal::read(&(text(1) + &begun(2))).unwrap().unwrap();
-        assert_eq!(journal.undo().count(), 3);
-        assert_eq!((journal.rest().len(), journal.begun_of_rest()), (2, 2));
-        // A torn line of marks was never acted on.
-        let torn = text(1) + &begun(2);
-        let journal = Journal::read(torn.trim_end()).unwrap().unwrap();
-        assert_eq!((journal.begun, journal.rest().len()), (1, 3));
+    fn a_torn_mark_was_never_acted_on() {
+        let journal = Journal::read(text(2).trim_end()).unwrap().unwrap();
+        assert_eq!((journal.begun, journal.rest().count()), (1, 3));
+        let numbers: Vec<usize> = journal.rest().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_mark_out_of_order_is_refused() {
+        for (text, why) in [
+            (text(1) + &begun(1), "step 1 of 3 begins after step 1"),
+            (text(0) + &begun(2), "step 2 of 3 begins after step 0"),
+            (text(3) + &begun(4), "step 4 of 3 begins after step 3"),
+        ] {
+            let error = Journal::read(&text).unwrap_err();
+            assert_eq!(error.message, format!("the journal is damaged: {why}"));
+        }
     }
 
     /// A second pass whose list is torn adds nothing, wherever it is torn.
@@ -441,7 +442,7 @@ mod tests {
         let mut lines = vec![line(&header())];
         lines.extend(steps(&plan, false).iter().map(line));
         lines.extend(
-            [Line::Begun { steps: 1 }, Line::Complete {}, Line::Undoing {}]
+            [Line::Begun { step: 1 }, Line::Complete {}, Line::Undoing {}]
                 .iter()
                 .map(line),
         );
@@ -452,7 +453,7 @@ mod tests {
         {"release":{"object":{"link":"d"},"field":"mtu"}}
         {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
         {"planned":{"lines":3}}
-        {"begun":{"steps":1}}
+        {"begun":{"step":1}}
         {"complete":{}}
         {"undoing":{}}
         "#);

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::{Store, log};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
 use crate::journal::{self, Header, Journal};
 use crate::ledger::{self, Claim, Head};
@@ -20,8 +20,49 @@ use crate::plan::Plan;
 pub struct Transaction {
     store: Store,
     header: Header,
-    live: File,
-    durable: Option<File>,
+    live: Steps,
+    durable: Option<Steps>,
+}
+
+/// A journal that is open to be written.
+#[derive(Debug)]
+struct Steps {
+    file: File,
+    path: PathBuf,
+    /// How many of its steps were marked.
+    begun: usize,
+}
+
+impl Steps {
+    fn new(file: File, path: PathBuf) -> Self {
+        Steps { file, path, begun: 0 }
+    }
+
+    /// One that was left behind.
+    fn resume(path: PathBuf, journal: &Journal) -> Result<Self, Error> {
+        Ok(Steps {
+            file: log::append_to(&path)?,
+            begun: journal.begun,
+            path,
+        })
+    }
+
+    /// Writes a list of steps, after the header where the journal begins with them.
+    fn list(&mut self, header: Option<&Header>, plan: &Plan, durable: bool) -> Result<(), Error> {
+        let lines = journal::steps(plan, durable);
+        log::write_lines(&mut self.file, header, &lines, durable, &self.path)
+    }
+
+    fn mark(&mut self, durable: bool) -> Result<(), Error> {
+        let step = self.begun + 1;
+        self.note(&journal::Line::Begun { step }, durable)?;
+        self.begun = step;
+        Ok(())
+    }
+
+    fn note(&mut self, line: &journal::Line, durable: bool) -> Result<(), Error> {
+        log::write_json(&mut self.file, line, durable, &self.path)
+    }
 }
 
 /// An apply that was interrupted.
@@ -43,34 +84,24 @@ impl Store {
     pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
-        let mut live = log::begin(&self.live_path())?;
+        let live = log::begin(&self.live_path())?;
         if compacts {
             // A journal whose removal a power cut would take back must not outlive what says that
             // it is over.
             log::sync_directory(&self.durable_path())?;
             self.compact()?;
         }
-        let start = |file: &mut File, path: PathBuf, durable| {
-            let steps = journal::steps(plan, durable);
-            log::write_lines(file, Some(&header), &steps, durable, &path)
-        };
-        // In this order: who finds the live one finds all that was to be done.
-        let durable = match plan.steps.iter().any(|step| step.op.is_durable()) {
-            false => None,
-            true => {
-                let mut file = log::begin(&self.durable_path())?;
-                start(&mut file, self.durable_path(), true)?;
-                log::sync_directory(&self.durable_path())?;
-                Some(file)
-            }
-        };
-        start(&mut live, self.live_path(), false)?;
-        Ok(Transaction {
+        let mut transaction = Transaction {
             store: self.clone(),
             header,
-            live,
-            durable,
-        })
+            live: Steps::new(live, self.live_path()),
+            durable: None,
+        };
+        // In this order: who finds the live one finds all that was to be done.
+        transaction.list_durable(plan)?;
+        let header = Some(&transaction.header);
+        transaction.live.list(header, plan, false)?;
+        Ok(transaction)
     }
 
     /// An apply that was interrupted, or that waits to be confirmed. Reads only.
@@ -110,9 +141,9 @@ impl Store {
         Ok(Transaction {
             store: self.clone(),
             header: live.header.clone(),
-            live: log::append_to(&self.live_path())?,
+            live: Steps::resume(self.live_path(), live)?,
             durable: durable
-                .map(|_| log::append_to(&self.durable_path()))
+                .map(|journal| Steps::resume(self.durable_path(), journal))
                 .transpose()?,
         })
     }
@@ -211,15 +242,19 @@ impl Pending {
 }
 
 impl Transaction {
-    /// Notes that so many ops are about to be executed, all of them on files or none.
+    /// Notes that the op of the next step is about to be executed: of the next one on files, or of the next
+    /// other one.
     ///
     /// # Errors
-    /// When the journal cannot be written: none of them must be executed then.
-    pub fn mark(&mut self, ops: usize, durable: bool) -> Result<(), Error> {
-        let line = journal::Line::Begun { steps: ops };
-        match (&mut self.durable, durable) {
-            (Some(file), true) => log::write_json(file, &line, true, &self.store.durable_path()),
-            _ => self.note(&line),
+    /// When the journal cannot be written, or has no such step: the op must not be executed then.
+    pub fn mark(&mut self, durable: bool) -> Result<(), Error> {
+        match (durable, &mut self.durable) {
+            (true, Some(steps)) => steps.mark(true),
+            (true, None) => {
+                let message = "a file was to be written that is in no journal";
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+            (false, _) => self.live.mark(false),
         }
     }
 
@@ -228,7 +263,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn undoing(&mut self) -> Result<(), Error> {
-        self.note(&journal::Line::Undoing {})
+        self.live.note(&journal::Line::Undoing {}, false)
     }
 
     /// Adds steps that became necessary after the others were done.
@@ -236,12 +271,24 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
-        let (steps, first) = (journal::steps(plan, false), None::<&Header>);
-        log::write_lines(&mut self.live, first, &steps, false, &self.store.live_path())
+        self.list_durable(plan)?;
+        self.live.list(None, plan, false)
     }
 
-    fn note(&mut self, line: &journal::Line) -> Result<(), Error> {
-        log::write_json(&mut self.live, line, false, &self.store.live_path())
+    /// Writes the steps on files down where they survive a power cut.
+    fn list_durable(&mut self, plan: &Plan) -> Result<(), Error> {
+        if !plan.steps.iter().any(|step| step.op.is_durable()) {
+            return Ok(());
+        }
+        if let Some(steps) = &mut self.durable {
+            return steps.list(None, plan, true);
+        }
+        let path = self.store.durable_path();
+        let mut steps = Steps::new(log::begin(&path)?, path);
+        steps.list(Some(&self.header), plan, true)?;
+        log::sync_directory(&steps.path)?;
+        self.durable = Some(steps);
+        Ok(())
     }
 
     /// Everything is done and holds; `confirm` is what is missing.
@@ -249,7 +296,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn complete(&mut self) -> Result<(), Error> {
-        self.note(&journal::Line::Complete {})
+        self.live.note(&journal::Line::Complete {}, false)
     }
 
     /// The apply is done.
