@@ -9,7 +9,7 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Goal, Plan, Step};
+use crate::plan::{Goal, Loss, Plan, Step};
 use crate::snapshot::{Problem, Scope, Snapshot};
 
 /// What an apply works with.
@@ -165,7 +165,7 @@ pub struct Rollback {
     /// it was. What was done and is to be done again ([`AGAIN`]) is among them.
     pub remaining: Vec<(Op, Error)>,
     /// What undoing does not bring back.
-    pub lost: Vec<String>,
+    pub lost: Vec<Loss>,
     /// The facts that it failed at, where it is told by them.
     pub blamed: Vec<Fact>,
 }

@@ -261,7 +261,7 @@ fn damaged(why: &dyn std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use crate::op::Target;
-    use crate::plan::{Drift, Plan, Step};
+    use crate::plan::{Drift, Loss, Plan, Step};
 
     fn header() -> Header {
         Header {
@@ -431,6 +431,9 @@ mod tests {
     fn each_kind_of_line_reads_well() {
         let mut plan = plan();
         plan.steps.truncate(1);
+        plan.steps[0].undo.loses = vec![Loss::Ipv6Settings {
+            link: "a".parse().unwrap(),
+        }];
         plan.released = vec![step("d", 0, 0).fact];
         plan.beside = vec![Claim {
             fact: Fact::link(&Netns::CURRENT, "e".parse().unwrap(), crate::fact::Field::Mtu),
@@ -449,7 +452,7 @@ mod tests {
         let text = lines.concat();
         insta::assert_snapshot!(text.trim_end(), @r#"
         {"format":1,"transaction":"t1","boot":"b1","owner":"default","document":"d1","actor":"root (pid 1)"}
-        {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}]},"fact":{"object":{"link":"a"},"field":"mtu"},"found":1500,"desired":1460}}
+        {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"found":1500,"desired":1460}}
         {"release":{"object":{"link":"d"},"field":"mtu"}}
         {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
         {"planned":{"lines":3}}

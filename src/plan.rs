@@ -7,6 +7,7 @@ mod felt;
 mod goal;
 mod holdings;
 mod kept;
+mod loss;
 mod order;
 mod originals;
 mod planner;
@@ -25,6 +26,7 @@ pub use felt::Felt;
 pub use goal::{Declared, Goal, Release, ReleaseFacts};
 pub use holdings::Holdings;
 pub use kept::{Extent, Kept, Seen};
+pub use loss::Loss;
 
 use crate::document::Document;
 use crate::error::Diagnostics;
@@ -108,9 +110,9 @@ pub struct Step {
 pub struct Undo {
     /// The ops, in the order in which they are to be done.
     pub ops: Vec<Op>,
-    /// What they do not bring back, each a sentence part.
+    /// What they do not bring back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loses: Vec<String>,
+    pub loses: Vec<Loss>,
 }
 
 impl Step {
