@@ -9,12 +9,8 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Goal, Plan, Seen, Step};
+use crate::plan::{Goal, Loss, Plan, Seen, Step};
 use crate::snapshot::{Problem, Scope, Snapshot};
-
-/// The most ops that one mark stands for. It costs a thirtieth of the marks of each then; beyond,
-/// little is saved, and more is undone after a crash that was not done.
-const MARKED_TOGETHER: usize = 32;
 
 /// What an apply works with.
 pub struct Session<'a> {
@@ -76,11 +72,11 @@ pub trait Log {
     /// The apply is undone then.
     fn add(&mut self, plan: &Plan) -> Result<(), Error>;
 
-    /// Before the ops of these steps. Of several each is [plain](Step::is_plain).
+    /// Before the op of a step.
     ///
     /// # Errors
     /// The apply is undone then.
-    fn mark(&mut self, steps: &[Step]) -> Result<(), Error>;
+    fn mark(&mut self, step: &Step) -> Result<(), Error>;
 
     /// After everything was done and seen to hold; `plans` are the first and, where newcomers had a
     /// second pass, that one.
@@ -116,7 +112,7 @@ impl Log for Unlogged {
     fn add(&mut self, _: &Plan) -> Result<(), Error> {
         Ok(())
     }
-    fn mark(&mut self, _: &[Step]) -> Result<(), Error> {
+    fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
     fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
@@ -169,7 +165,7 @@ pub struct Rollback {
     /// it was. What was done and is to be done again ([`AGAIN`]) is among them.
     pub remaining: Vec<(Op, Error)>,
     /// What undoing does not bring back.
-    pub lost: Vec<String>,
+    pub lost: Vec<Loss>,
     /// The facts that it failed at, where it is told by them.
     pub blamed: Vec<Fact>,
 }
@@ -282,17 +278,12 @@ impl<'p> Run<'_, '_, 'p> {
     }
 
     fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
-        let mut marked = 0;
         for (number, step) in steps.iter().enumerate() {
             self.session.watch.progress(number, steps.len());
             if self.session.watch.stops() {
                 return Err(Error::new(ErrorKind::Refused, "it was interrupted"));
             }
-            if number == marked {
-                let together = together(&steps[number..]);
-                self.session.log.mark(together)?;
-                marked += together.len();
-            }
+            self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step),
                 Err(error) if !step.named && went_with_its_device(self.session.kernel, &step.op, &error) => {
@@ -395,15 +386,6 @@ impl<'p> Run<'_, '_, 'p> {
         }
         Failure::Failed(Box::new(rollback))
     }
-}
-
-/// The steps at the beginning of some that are marked by one write, so that a thousand interfaces do
-/// not take thousands. Whoever comes after a crash does not know which of them were done, and undoes
-/// or does all of them.
-fn together(steps: &[Step]) -> &[Step] {
-    let first = &steps[..steps.len().min(MARKED_TOGETHER)];
-    let plain = first.iter().take_while(|step| step.is_plain()).count();
-    &steps[..plain.max(1)]
 }
 
 /// Why an op remains that was done.

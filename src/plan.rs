@@ -6,6 +6,7 @@ mod felt;
 mod goal;
 mod holdings;
 mod kept;
+mod loss;
 mod order;
 mod originals;
 mod planner;
@@ -23,12 +24,13 @@ pub use felt::Felt;
 pub use goal::{Declared, Goal, Planned, Release, ReleaseFacts};
 pub use holdings::Holdings;
 pub use kept::{Extent, Kept, Seen};
+pub use loss::Loss;
 
 use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Finding, Findings};
-use crate::ledger::{Claim, NewClaim};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
@@ -105,9 +107,9 @@ pub struct Step {
 pub struct Undo {
     /// The ops, in the order in which they are to be done.
     pub ops: Vec<Op>,
-    /// What they do not bring back, each a sentence part.
+    /// What they do not bring back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loses: Vec<String>,
+    pub loses: Vec<Loss>,
 }
 
 impl Step {
@@ -133,16 +135,16 @@ impl Plan {
     }
 
     /// What the owner holds once it is done.
-    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+    pub fn claims(&self) -> impl Iterator<Item = Claim> {
         let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
-        let claims = self.drift.iter().filter(kept).map(|drift| NewClaim {
-            fact: &drift.fact,
-            owner: &self.owner,
-            found: drift.observed.as_ref(),
-            wrote: drift.desired.as_ref(),
-            beside: None,
+        let claims = self.drift.iter().filter(kept).map(|drift| Claim {
+            fact: drift.fact.clone(),
+            owner: self.owner.clone(),
+            found: drift.observed.clone(),
+            wrote: drift.desired.clone(),
+            caused_by: None,
         });
-        claims.chain(self.beside.iter().map(NewClaim::from))
+        claims.chain(self.beside.iter().cloned())
     }
 
     /// The steps that lose something which the document does not permit.
@@ -207,7 +209,7 @@ fn plan_wants(
         .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&Claim| {
-        let declared = is_apart(&claim.fact) || claim.beside.as_deref().is_some_and(is_apart);
+        let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
         declared || holdings::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));

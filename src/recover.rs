@@ -140,9 +140,9 @@ pub fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<usize, 
     let mut done = Vec::new();
     Live::with(netns, |kernel| {
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
-            for (number, Entry { op, .. }) in journal.rest().iter().enumerate() {
-                if number >= journal.begun_of_rest() {
-                    transaction.mark(1, op.is_durable())?;
+            for (number, Entry { op, .. }) in journal.rest() {
+                if number > journal.begun {
+                    transaction.mark(op.is_durable())?;
                 }
                 match kernel.execute(op) {
                     // The op that was begun last may have been done.

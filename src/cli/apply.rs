@@ -263,7 +263,8 @@ fn loses(plan: &Plan) -> Error {
         "the plan loses what an undo cannot bring back, so nothing was written",
     );
     let lossy = plan.lossy().fold(error, |error, step| {
-        error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")))
+        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
+        error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
     });
     lossy.hint("--allow-lossy permits it")
 }

@@ -70,7 +70,7 @@ impl Passed {
 impl Keeper {
     /// Takes the lock, and undoes an apply that was interrupted.
     fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
-        let lock = self.lock(Duration::ZERO)?;
+        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
         match undo_pending(&self.store, netns) {
             Ok(None) => {}
             Ok(Some(undone)) => self.recovered = Some(undone),

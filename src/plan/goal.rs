@@ -131,7 +131,7 @@ impl ReleaseFacts<'_> {
     fn claims(&self) -> impl Iterator<Item = &Claim> {
         let held = self.ledger.of(self.owner);
         held.filter(|claim| {
-            let with = claim.beside.as_deref();
+            let with = claim.caused_by.as_deref();
             self.facts.contains(&claim.fact) || with.is_some_and(|with| self.facts.contains(with))
         })
     }

@@ -11,7 +11,7 @@ use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Findings;
-use crate::ledger::{Claim, Hold};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Link, Model, Observed, Snapshot};
@@ -223,12 +223,10 @@ impl<'a> Planner<'a> {
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
-                    hold: Arc::new(Hold {
-                        owner: owner.into(),
-                        found: change.from,
-                        wrote: change.to,
-                        beside: Some(Box::new(with.clone())),
-                    }),
+                    owner: owner.into(),
+                    found: change.from,
+                    wrote: change.to,
+                    caused_by: Some(Box::new(with.clone())),
                 });
             }
         }
