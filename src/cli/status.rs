@@ -61,7 +61,7 @@ pub fn replicating(store: &Store) -> Option<Replicating> {
         service: true,
         dry_by: dry_by.map(str::to_owned),
         settings: serde_json::from_value(worker.get("settings").cloned().unwrap_or_default()).ok()?,
-        health: worker.get("health").and_then(Value::as_str).map(str::to_owned),
+        health: serde_json::from_value(worker.get("health").cloned().unwrap_or_default()).ok()?,
         error: worker.get("error").and_then(Value::as_str).map(str::to_owned),
     })
 }
