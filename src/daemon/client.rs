@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
-use crate::replication::{Replicating, Settings};
+use crate::replication::{Health, Replicating, Settings};
 use crate::store::Store;
 
 /// Longest wait for an answer.
@@ -90,7 +90,7 @@ enum Mode {
 
 #[derive(Default, Deserialize)]
 struct Worker {
-    health: Option<String>,
+    health: Option<Health>,
     error: Option<String>,
     settings: Option<Settings>,
 }
@@ -159,10 +159,10 @@ mod tests {
     fn what_is_not_said_is_not_known() {
         let none = replicating(r#"{"mode": "enforce", "worker": null}"#);
         assert_eq!(none.map(|told| (told.service, told.health)), Some((true, None)));
-        let bad = replicating(r#"{"mode": "enforce", "worker": {"health": "bad", "error": "no"}}"#);
+        let bad = replicating(r#"{"mode": "enforce", "worker": {"health": "failed", "error": "no"}}"#);
         assert_eq!(
             bad.map(|told| (told.health, told.error)),
-            Some((Some("bad".to_owned()), Some("no".to_owned())))
+            Some((Some(Health::Failed), Some("no".to_owned())))
         );
         assert_eq!(replicating(r#"{"mode": "enforce"}"#), None);
         assert_eq!(replicating(r#"{"worker": null}"#), None);

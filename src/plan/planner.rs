@@ -1,7 +1,6 @@
 //! Places ops in order and follows on the model what each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::order::{Key, Order};
 use super::originals::{Known, Originals};
