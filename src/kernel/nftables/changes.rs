@@ -13,25 +13,14 @@ use super::super::message::{Attributes, Malformed, Message, Messages};
 use super::super::modules;
 use super::super::refusal::Refusal;
 use super::MODULES;
-use super::ruleset::SUBSYSTEM;
+use super::protocol::*;
 use crate::nflog::TABLE;
-
-/// NFNLGRP_NFTABLES (include/uapi/linux/netfilter/nfnetlink.h).
-const GROUP: u32 = 7;
 
 /// `struct nfgenmsg`, bytes.
 const FIXED: usize = 4;
 
-/// Ends what is told of a transaction (include/uapi/linux/netfilter/nf_tables.h).
-const NEW_GENERATION: u16 = 15;
-
-/// The table that a message is about has the same number in all of them: NFTA_TABLE_NAME,
-/// NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE.
-const OF_TABLE: u16 = 1;
-
-/// Elements of sets: NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM. Sets of netkeel's fill with what packets
-/// bring.
-const OF_ELEMENTS: [u16; 2] = [12, 14];
+/// Elements of sets: packets fill the sets of netkeel.
+const OF_ELEMENTS: [u16; 2] = [NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM];
 
 /// Messages of a transaction come together, in pieces of a page or two.
 const BUFFER: usize = 64 * 1024;
@@ -67,7 +56,7 @@ impl Changes {
         setsockopt(&raw, sockopt::RcvBufForce, &queue)
             .or_else(|_| setsockopt(&raw, sockopt::RcvBuf, &queue))?;
         raw.bind_auto()?;
-        raw.add_membership(GROUP)?;
+        raw.add_membership(libc::NFNLGRP_NFTABLES as u32)?;
         raw.set_non_blocking(true)?;
         let buffer = vec![0; BUFFER];
         Ok(Some(Changes { raw, buffer }))
@@ -111,11 +100,12 @@ fn hear(received: Option<&[u8]>, heard: &mut Heard) {
 
 fn of_message(message: &Message<'_>, heard: &mut Heard) -> Result<(), Malformed> {
     let verb = message.kind & 0xff;
-    if message.kind >> 8 != SUBSYSTEM || OF_ELEMENTS.contains(&verb) {
+    if message.kind >> 8 != NFNL_SUBSYS_NFTABLES || OF_ELEMENTS.contains(&verb) {
         return Ok(());
     }
     heard.any = true;
-    if verb == NEW_GENERATION {
+    // It ends a transaction.
+    if verb == NFT_MSG_NEWGEN {
         return Ok(());
     }
     for attribute in Attributes::after(message.payload, FIXED)? {
@@ -132,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn told(verb: u16, table: &str) -> Vec<u8> {
-        let request = Request::new(SUBSYSTEM << 8 | verb, 0, &[1, 0, 0, 0]);
+        let request = Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, 0, &[1, 0, 0, 0]);
         request.text(OF_TABLE, table).finish(0).to_vec()
     }
 
@@ -143,11 +133,14 @@ mod tests {
             hear(Some(received), &mut heard);
             (heard.any, heard.own)
         };
-        let other = told(6, "kube-proxy");
+        let other = told(NFT_MSG_NEWRULE, "kube-proxy");
         assert_eq!(of(&other), (true, false));
-        assert_eq!(of(&told(NEW_GENERATION, "netkeel")), (true, false));
-        assert_eq!(of(&[other, told(2, "netkeel")].concat()), (true, true));
-        assert_eq!(of(&told(12, "netkeel")), (false, false));
+        assert_eq!(of(&told(NFT_MSG_NEWGEN, "netkeel")), (true, false));
+        assert_eq!(
+            of(&[other, told(NFT_MSG_DELTABLE, "netkeel")].concat()),
+            (true, true)
+        );
+        assert_eq!(of(&told(NFT_MSG_NEWSETELEM, "netkeel")), (false, false));
         assert_eq!(of(&[1]), (true, true));
     }
 
