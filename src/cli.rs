@@ -77,6 +77,8 @@ enum Verb {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    #[command(name = ansible::VERB, hide = true)]
+    AnsibleModule(ansible::Arguments),
     #[command(hide = true)]
     ReplicateWorker,
 }
@@ -84,10 +86,7 @@ enum Verb {
 /// Parses, runs, and tells the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
-    if let Some(code) = ansible::task() {
-        return code;
-    }
-    let cli = match parse(std::env::args_os().collect()) {
+    let cli = match parse(ansible::with_verb(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             // clap exits with 2 on a usage error; here that would read as drift.
@@ -117,6 +116,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments, written_out()),
         Verb::Man(arguments) => man::run(&arguments, written_out()),
+        Verb::AnsibleModule(arguments) => ansible::run(&arguments),
         Verb::ReplicateWorker => replicate_worker::run(),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
