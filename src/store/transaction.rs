@@ -319,3 +319,80 @@ impl Transaction {
         self.store.undone(&self.header.transaction)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fact::{Field, Object};
+    use crate::netns::Netns;
+    use crate::op::{Op, Phase};
+    use crate::plan::{Step, Undo};
+
+    /// A plan that removes a file, or one that does nothing.
+    fn plan(path: Option<&str>) -> Plan {
+        let step = |path: &str| {
+            let path: std::sync::Arc<Path> = Path::new(path).into();
+            Step {
+                op: Op::RemoveFile { path: path.clone() },
+                phase: Phase::LowerLinks,
+                fact: Fact {
+                    netns: Netns::CURRENT,
+                    object: Object::File(path),
+                    field: Field::Content,
+                },
+                restores: false,
+                named: true,
+                undo: Undo::default(),
+                permitted: false,
+            }
+        };
+        Plan {
+            owner: "default".into(),
+            netns: Netns::CURRENT,
+            wanted: 1,
+            drift: Vec::new(),
+            steps: path.into_iter().map(step).collect(),
+            beside: Vec::new(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            unmatched: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_second_pass_journals_its_files_where_the_first_had_some_and_where_not() {
+        for first in [None, Some("/etc/a")] {
+            let scratch = tempfile::tempdir().unwrap();
+            let store = Store {
+                run: scratch.path().into(),
+                state: scratch.path().into(),
+                boot: "b1".into(),
+            };
+            let header = Header {
+                format: journal::FORMAT,
+                transaction: "t1".into(),
+                boot: "b1".into(),
+                netns: Netns::CURRENT,
+                owner: "default".into(),
+                document: "d1".into(),
+                actor: "root".into(),
+                confirm_by: None,
+            };
+            let mut transaction = store.begin(header, &plan(first), false).unwrap();
+            match first {
+                Some(_) => transaction.mark(true).unwrap(),
+                None => assert!(transaction.mark(true).is_err(), "it is in no journal"),
+            }
+            transaction.add(&plan(Some("/etc/b"))).unwrap();
+            transaction.mark(true).unwrap();
+            let durable = store.pending().unwrap().unwrap().durable.unwrap();
+            let steps = 1 + usize::from(first.is_some());
+            assert_eq!((durable.begun, durable.entries.len()), (steps, steps));
+            transaction.undone().unwrap();
+            assert!(store.pending().unwrap().is_none());
+        }
+    }
+}
