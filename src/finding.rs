@@ -281,6 +281,16 @@ impl Findings {
             .insert(subject.to_string());
     }
 
+    /// Adds findings that were sorted before.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.0
+                .entry((finding.code, finding.message, finding.remedy))
+                .or_default()
+                .extend(finding.subjects);
+        }
+    }
+
     /// All, sorted by code.
     pub fn into_sorted(self) -> Vec<Finding> {
         let finding =

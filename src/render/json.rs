@@ -81,14 +81,14 @@ pub fn findings(findings: &[Finding]) -> Json {
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     let Applied {
         before: _,
-        plan: done,
+        planned,
         done: writes,
         vanished,
     } = applied;
     let mut out = ended("applied", &[]);
     out["writes"] = json!(writes);
     out["vanished"] = json!(vanished);
-    out["plan"] = plan(done, sources);
+    out["plan"] = plan(&planned.plan, sources);
     out
 }
 
