@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::de::{Error as DeserializeError, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -123,7 +124,7 @@ impl PartialEq for Field {
 }
 
 /// A value in the kernel's own words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no: up, an address being there.

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A network namespace, as netkeel names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Netns(
     /// One word: it stands in every fact, and thousands of those are moved about.
+    #[schemars(with = "Option<String>")]
     Option<Arc<Box<str>>>,
 );
 
