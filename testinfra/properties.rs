@@ -20,7 +20,7 @@ use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
 use netkeel::nflog::ForeignRule;
 use netkeel::plan::{Loss, Plan, Step};
-use netkeel::render::json;
+use netkeel::render::{json, schema};
 use netkeel::snapshot::{Model, Observed, Snapshot};
 use netkeel::source::{Sources, report};
 use proptest::strategy::Strategy;
@@ -237,9 +237,8 @@ fn planning_is_deterministic() {
 
 #[test]
 fn plans_and_snapshots_are_as_their_schemas_say() {
-    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
-    let of_plan = schema(include_str!("../src/render/plan.schema.json"));
-    let of_snapshot = schema(include_str!("../src/snapshot/snapshot.schema.json"));
+    let of_plan = jsonschema::validator_for(&schema::plan()).unwrap();
+    let of_snapshot = jsonschema::validator_for(&schema::snapshot()).unwrap();
     let check = |validator: &jsonschema::Validator, json: &Value| {
         let wrong: Vec<String> = validator
             .iter_errors(json)
