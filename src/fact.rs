@@ -239,11 +239,9 @@ impl Fact {
             leaf,
         }) = parts
         {
-            match (family, slot, leaf) {
-                (_, Slot::Link(name), _) if let Some(field) = Field::of_sysctl(family, leaf) => {
-                    return Fact::link(netns, name, field);
-                }
-                ("ipv4", Slot::All, "forwarding") => {
+            match (slot, Field::of_sysctl(family, leaf)) {
+                (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
+                (Slot::All, _) if (family, leaf) == ("ipv4", "forwarding") => {
                     return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
                 }
                 _ => {}
