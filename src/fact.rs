@@ -176,13 +176,16 @@ impl Fact {
 
     /// The same for a key that was taken apart already.
     pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
-        if let Some(parts) = parts.filter(|parts| parts.table == "conf") {
-            let field = Field::of_sysctl(parts.family, parts.leaf);
-            match (parts.family, parts.slot, parts.leaf) {
-                (_, Slot::Link(name), _) if let Some(field) = field => {
-                    return Fact::link(netns, name, field);
-                }
-                ("ipv4", Slot::All, "forwarding") => {
+        if let Some(PerInterface {
+            family,
+            table: "conf",
+            slot,
+            leaf,
+        }) = parts
+        {
+            match (slot, Field::of_sysctl(family, leaf)) {
+                (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
+                (Slot::All, _) if (family, leaf) == ("ipv4", "forwarding") => {
                     return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
                 }
                 _ => {}

@@ -1,3 +1,5 @@
+//! What is scraped: names, descriptions, labels, and what the templates ask for.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
