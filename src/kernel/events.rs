@@ -107,8 +107,7 @@ impl Events {
                 Ok(heard) => heard.into_iter().for_each(&mut each),
                 Err(Malformed(_)) => each(Heard::Lost),
             },
-            // An interface with all of its virtual functions may not fit into the buffer.
-            Received::Lost | Received::Cut(_) => each(Heard::Lost),
+            Received::Lost => each(Heard::Lost),
         })
     }
 }

@@ -18,10 +18,10 @@ use super::message::{Attributes, Malformed, Message, Messages, Request, u32_at};
 use super::refusal::Refusal;
 
 /// Receive buffer in bytes. A dump comes in parts of at most 32 KiB (`netlink_dump`,
-/// net/netlink/af_netlink.c); a single message may be longer, then the buffer of a [`Socket`] grows.
+/// net/netlink/af_netlink.c); a single message may be longer, then the buffer grows.
 const BUFFER: usize = 64 * 1024;
 
-/// Longest single message in bytes that is believed.
+/// Largest buffer in bytes: a message of more than half of this is not believed.
 const BUFFER_MAX: usize = 16 * 1024 * 1024;
 
 /// Receives that a [`Listener`] does in one go, so that a storm of events cannot keep a caller forever.
@@ -223,23 +223,12 @@ impl Socket {
     ) -> Result<T, Refusal> {
         let sent = self.sequence.wrapping_sub(first);
         loop {
-            let mut cut = None;
-            let done = receive(&self.raw, &mut self.buffer, |received| match received {
+            let received = receive(&self.raw, &mut self.buffer, |received| match received {
                 Received::Message(message) if message.sequence.wrapping_sub(first) > sent => Ok(Continue(())),
-                Received::Cut(length) => {
-                    cut = Some(length);
-                    each(received)
-                }
                 _ => each(received),
-            })?;
-            if let Break(end) = done {
+            });
+            if let Break(end) = received? {
                 return Ok(end);
-            }
-            if let Some(length) = cut {
-                if length > BUFFER_MAX / 2 {
-                    return Err(Errno::EMSGSIZE.into());
-                }
-                self.buffer.resize(length.saturating_mul(2), 0);
             }
         }
     }
@@ -284,9 +273,9 @@ impl Listener {
             match received.map_err(|refusal| refusal.errno) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN) => return false,
-                // The queue was full, which is reported once, or the rest of a datagram makes no sense.
-                // More can be received in either case.
-                Err(Errno::ENOBUFS | Errno::EBADMSG) => each(Received::Lost),
+                // The queue was full, which is reported once, or a message makes no sense. More can be
+                // received in either case.
+                Err(Errno::ENOBUFS | Errno::EBADMSG | Errno::EMSGSIZE) => each(Received::Lost),
                 Err(_) => {
                     each(Received::Lost);
                     return false;
@@ -308,21 +297,24 @@ impl AsFd for Listener {
 pub(crate) enum Received<'a> {
     /// A message.
     Message(Message<'a>),
-    /// Messages were lost: the queue was full (NLMSG_OVERRUN), or what was received makes no sense.
+    /// Messages were lost: the queue was full, one was longer than the buffer, or makes no sense.
     Lost,
-    /// A message is longer than the buffer: its length. The rest of it is lost.
-    Cut(usize),
 }
 
-/// Receives once and gives each message to `each`, until that breaks off.
+/// Receives once and gives each message to `each`, until that breaks off. The buffer grows where a
+/// message is longer, for the next one.
 fn receive<T>(
     raw: &RawSocket,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     mut each: impl FnMut(Received<'_>) -> Result<ControlFlow<T>, Refusal>,
 ) -> Result<ControlFlow<T>, Refusal> {
-    let length = again(|| raw.recv(&mut &mut *buffer, libc::MSG_TRUNC))?;
+    let length = again(|| raw.recv(&mut buffer.as_mut_slice(), libc::MSG_TRUNC))?;
+    if length > BUFFER_MAX / 2 {
+        return Err(Errno::EMSGSIZE.into());
+    }
     let Some(received) = buffer.get(..length) else {
-        return each(Received::Cut(length));
+        buffer.resize(length.saturating_mul(2), 0);
+        return each(Received::Lost);
     };
     for message in Messages(received) {
         let message = message?;

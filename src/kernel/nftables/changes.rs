@@ -63,7 +63,7 @@ impl AsFd for Changes {
 fn hear(received: Received<'_>, heard: &mut Heard) {
     let whole = match received {
         Received::Message(message) => of_message(&message, heard).is_ok(),
-        Received::Lost | Received::Cut(_) => false,
+        Received::Lost => false,
     };
     if !whole {
         *heard = Heard { any: true, own: true };

@@ -125,7 +125,7 @@ impl Events {
                 Ok(change) => change.into_iter().for_each(&mut each),
                 Err(Malformed(_)) => lost = true,
             },
-            Received::Lost | Received::Cut(_) => lost = true,
+            Received::Lost => lost = true,
         });
         lost
     }
