@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
-use crate::fact::Field;
 use crate::from_text;
 use crate::link_name::LinkName;
 use crate::source::text::printable;
@@ -206,13 +205,6 @@ impl SysctlKey {
             _ => false,
         }
     }
-
-    /// Every dump of interfaces carries the setting.
-    pub fn is_of_every_dump(&self) -> bool {
-        self.per_interface().is_some_and(|parts| {
-            parts.table == "conf" && Field::of_sysctl(parts.family, parts.leaf).is_some()
-        })
-    }
 }
 
 /// It is compared as its path is.
@@ -321,6 +313,8 @@ impl Serialize for SysctlKey {
         serializer.serialize_str(&self.0)
     }
 }
+
+from_text::schema_as_text!(SysctlKey, "SysctlKey");
 
 impl<'de> Deserialize<'de> for SysctlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -14,8 +14,8 @@ use netkeel::apply::{Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::kernel::{Kernel, Live, Modelled};
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
-use netkeel::plan::plan;
 use netkeel::snapshot::{Scope, Snapshot};
 use netkeel::source::{Sources, report};
 
@@ -95,7 +95,7 @@ fn message(archive: &Archive) -> Result<String, String> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    if apply(&document, session).is_ok() || !kernel.done.is_empty() {
+    if apply(&document, session).outcome.is_ok() || !kernel.done.is_empty() {
         return Err("plan refuses it and apply does not".into());
     }
     Ok(report::render(&diagnostics, &sources, false))

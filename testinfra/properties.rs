@@ -16,10 +16,11 @@ use netkeel::error::{Diagnostics, Error, ErrorKind};
 use netkeel::fact::{Fact, Field, Object};
 use netkeel::kernel::Modelled;
 use netkeel::link_name::LinkName;
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
 use netkeel::nflog::ForeignRule;
-use netkeel::plan::{Plan, Step, plan};
-use netkeel::render::json;
+use netkeel::plan::{Loss, Plan, Step};
+use netkeel::render::{json, schema};
 use netkeel::snapshot::{Model, Observed, Snapshot};
 use netkeel::source::{Sources, report};
 use proptest::strategy::Strategy;
@@ -105,7 +106,7 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(document, session).map(|applied| applied.done)
+    apply(document, session).outcome.map(|applied| applied.done)
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
         let mut kernel = Modelled::new(host.clone());
         let done = run(&document, &mut kernel).map_err(because)?;
         prop_assert!(done >= plan.steps.len());
-        let again = netkeel::plan::plan(&document, &kernel.model.host).map_err(because)?;
+        let again = netkeel::lint::plan::plan(&document, &kernel.model.host).map_err(because)?;
         prop_assert!(again.in_sync(), "{again:#?}");
         let second = run(&document, &mut kernel).map_err(because)?;
         prop_assert_eq!(second, 0, "applied again, it writes");
@@ -236,9 +237,8 @@ fn planning_is_deterministic() {
 
 #[test]
 fn plans_and_snapshots_are_as_their_schemas_say() {
-    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
-    let of_plan = schema(include_str!("../src/render/plan.schema.json"));
-    let of_snapshot = schema(include_str!("../src/snapshot/snapshot.schema.json"));
+    let of_plan = jsonschema::validator_for(&schema::plan()).unwrap();
+    let of_snapshot = jsonschema::validator_for(&schema::snapshot()).unwrap();
     let check = |validator: &jsonschema::Validator, json: &Value| {
         let wrong: Vec<String> = validator
             .iter_errors(json)
@@ -326,27 +326,23 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
     let gone: BTreeSet<LinkName> = done
         .iter()
         .flat_map(|step| &step.undo.loses)
-        .filter_map(|lost| {
-            lost.strip_prefix("the device ")?
-                .split([' ', ','])
-                .next()?
-                .parse()
-                .ok()
+        .filter_map(|lost| match lost {
+            Loss::Device { link } | Loss::DeviceWith { link, .. } => Some(*link),
+            _ => None,
         })
         .collect();
     // Settings that were not read and that the plan says start anew.
     let anew = |fact: &Fact| match (&fact.object, fact.link_name()) {
         (Object::Sysctl(key), Some(name)) => {
-            let lost = format!("the settings below net.ipv6.conf.{name},");
-            let mut all = done.iter().flat_map(|step| &step.undo.loses);
-            key.path().starts_with("net/ipv6/") && all.any(|loses| loses.starts_with(&lost))
+            let lost = Loss::Ipv6Settings { link: name };
+            key.path().starts_with("net/ipv6/") && done.iter().any(|step| step.undo.loses.contains(&lost))
         }
         _ => false,
     };
     // What somebody has made of netkeel's rules is not to be had again.
     let mended = |fact: &Fact| match &fact.object {
         Object::Nflog(name) => {
-            let lost = format!("what somebody has made of netkeel's rules of {name}");
+            let lost = Loss::ChangedRules { entry: name.clone() };
             done.iter().any(|step| step.undo.loses.contains(&lost))
         }
         _ => false,

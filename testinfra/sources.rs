@@ -8,8 +8,8 @@ use std::path::Path;
 use netkeel::document::{self, Document};
 use netkeel::error::Diagnostics;
 use netkeel::fact::{Fact, Value};
+use netkeel::lint::plan::plan;
 use netkeel::op::Op;
-use netkeel::plan::plan;
 use netkeel::snapshot::Snapshot;
 use netkeel::source::{Dialect, Reading, Sources, report};
 
@@ -38,7 +38,7 @@ fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Doc
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let mut nodes = Vec::new();
     for (name, text) in files {
-        nodes.extend(sources.load_of(&reading, name, text.as_bytes().to_vec(), &mut diagnostics));
+        nodes.extend(reading.load(&mut sources, name, text.as_bytes().to_vec(), &mut diagnostics));
     }
     let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
     let document = Document::read(layers, host.netns.clone(), &mut diagnostics);

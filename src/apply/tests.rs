@@ -96,7 +96,7 @@ fn run(text: &str, kernel: &mut Turning) -> Result<Applied, Failure> {
         lossy: false,
         watch: &mut Unwatched,
     };
-    apply(&document, session)
+    apply(&document, session).outcome
 }
 
 const SYSCTL: &str = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\nlink: { pods: { match: { name: 'cali*' }, mtu: 1400, rp_filter: strict } }\n";
@@ -151,7 +151,7 @@ fn an_underlay_that_changes_meanwhile_is_followed_and_no_failure() {
             lossy: true,
             watch: &mut Unwatched,
         };
-        let applied = apply(&document, session).unwrap();
+        let applied = apply(&document, session).outcome.unwrap();
         assert_eq!(applied.done, 2);
         let is = kernel.0.model.host.links[&"cali2".parse().unwrap()].mtu;
         assert_eq!(is, then);
@@ -176,7 +176,13 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
     let ops = |kernel: &mut Turning| {
         let document = "version: 1\npersist: no\nlink: { cali1: { rp_filter: loose, mtu: 1400 } }\n";
         let applied = run(document, kernel).unwrap();
-        let undo = applied.plan.steps.into_iter().rev().map(|step| step.undo.ops);
+        let undo = applied
+            .planned
+            .plan
+            .steps
+            .into_iter()
+            .rev()
+            .map(|step| step.undo.ops);
         undo.collect::<Vec<Vec<Op>>>()
     };
     for (goes, left) in [(false, 1), (true, 0)] {
@@ -190,7 +196,7 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
     let mut kernel = kernel(99, "tcp_ecn=0", false);
     let document = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     let applied = run(document, &mut kernel).unwrap();
-    let steps = &applied.plan.steps;
+    let steps = &applied.planned.plan.steps;
     let (_, remaining) = undo(&mut kernel, steps.iter().map(|step| &*step.undo.ops));
     assert_eq!(
         remaining.len(),

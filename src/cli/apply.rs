@@ -1,6 +1,5 @@
 //! `netkeel apply`: plan, execute, look again; all or nothing.
 
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
+use crate::lint;
 use crate::plan::{Declared, Goal, Plan};
 use crate::render::{applied_line, count, json, markdown};
 use crate::saved_plan::{Exactly, SavedPlan};
@@ -77,9 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     match whole(arguments) {
-        // Taking a plan of ten thousand interfaces apart takes a twentieth of all that was done, and
-        // the process ends.
-        Ok(Some((Ok(applied), sources))) => Ok(report(&ManuallyDrop::new(applied), &sources, arguments)),
+        Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
         Ok(Some((Err(failure), sources))) => {
             tell(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
@@ -126,10 +124,9 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     }
     let actor = actor();
     let lock = store.lock(&actor, arguments.lock.timeout)?;
-    recover::undo_pending(&store, &document.netns)?;
+    recover::settle(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
-    // As with the plan: the process ends.
-    let ledger = ManuallyDrop::new(store.ledger()?);
+    let ledger = store.ledger()?;
     let declared = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),
@@ -160,7 +157,12 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
+    let outcome = outcome.map(|mut applied| {
+        lint::plan::add(Some(&document), &mut applied.planned, &applied.before);
+        applied
+    });
     let noted = match &outcome {
         Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
         Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off"),
@@ -208,8 +210,12 @@ fn result(text: &str) {
 
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     let Applied {
-        plan, done, vanished, ..
+        planned,
+        done,
+        vanished,
+        ..
     } = applied;
+    let plan = &planned.plan;
     let of = output::here();
     match arguments.output {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),
@@ -266,7 +272,8 @@ fn loses(plan: &Plan) -> Error {
         "the plan loses what an undo cannot bring back, so nothing was written",
     );
     let lossy = plan.lossy().fold(error, |error, step| {
-        error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")))
+        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
+        error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
     });
     lossy.hint("--allow-lossy permits it")
 }

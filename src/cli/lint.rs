@@ -6,13 +6,12 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_talos_version};
 use super::load::{Found, load_configuration, load_if_any};
-use super::plan::read_snapshot;
+use super::snapshot_file::read_snapshot;
 use super::{exit, output};
 use crate::error::{Diagnostics, Error};
 use crate::finding::{Finding, Severity};
 use crate::kernel::{Kernel, Live};
 use crate::lint;
-use crate::plan::Goal;
 use crate::render::count;
 use crate::render::paint::Paint;
 use crate::render::text;
@@ -84,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let mut findings = lint::host(&host);
     if let Some(loaded) = &loaded {
-        match Goal::plan(&loaded.document, &host) {
+        match lint::plan::plan(&loaded.document, &host) {
             Ok(plan) => findings.extend(plan.findings),
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);

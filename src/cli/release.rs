@@ -9,7 +9,9 @@ use super::{exit, output, recover};
 use crate::apply::{Session, apply};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live};
+use crate::lint;
 use crate::plan::{Goal, Release};
+use crate::recover::refuse_pending;
 use crate::render::count;
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
@@ -42,11 +44,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&netns)?;
     let actor = actor();
     let _lock = if arguments.dry_run {
-        recover::refuse_pending(&store)?;
+        refuse_pending(&store)?;
         None
     } else {
         let lock = store.lock(&actor, arguments.lock.timeout)?;
-        recover::undo_pending(&store, &netns)?;
+        recover::settle(&store, &netns)?;
         Some(lock)
     };
     let ledger = store.ledger()?;
@@ -59,7 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, output::here())?,
+            Ok(mut planned) => {
+                lint::plan::add(None, &mut planned, &host);
+                output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
+            }
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -78,13 +83,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
     watch.clear();
     match outcome {
         Ok(released) => {
-            output::plan(&released.plan, &sources, Output::Text, false, output::here())?;
+            output::plan(&released.planned.plan, &sources, Output::Text, false, output::here())?;
             let (facts, writes) = (
-                count(released.plan.released.len(), "fact"),
+                count(released.planned.plan.released.len(), "fact"),
                 count(released.done, "write"),
             );
             output::print(&format!(

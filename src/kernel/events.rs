@@ -24,13 +24,13 @@ const GROUPS: [u32; 5] = [
 ];
 
 /// `struct netconfmsg`, bytes, padded.
-pub(super) const NETCONF_FIXED: usize = 4;
+const NETCONF_FIXED: usize = 4;
 
 /// Of include/uapi/linux/rtnetlink.h; libc has it for glibc alone.
 const RTM_DELNETCONF: u16 = 81;
 
 /// Attributes of netconf (include/uapi/linux/netconf.h).
-pub(super) const NETCONFA_IFINDEX: u16 = 1;
+const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
 const NETCONFA_RP_FILTER: u16 = 3;
 
@@ -143,7 +143,7 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
 }
 
 /// Reads one RTM_NEWNETCONF.
-pub(super) fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
+fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
     let family = payload.first().ok_or(Malformed("event"))?;
     let (mut index, mut forwarding, mut rp_filter) = (None, None, None);
     for attribute in Attributes::after(payload, NETCONF_FIXED)? {

@@ -1,21 +1,18 @@
 //! Places ops in order and follows on the model what each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::order::{Key, Order};
 use super::originals::{Known, Originals};
 use super::queue::Queue;
 use super::write::{mode, write, write_on};
-use super::{Drift, Step, Undo, effects, undo};
+use super::{Drift, Step, Undo, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
-use crate::finding::Findings;
-use crate::ledger::{Claim, Hold};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Link, Model, Observed, Snapshot};
-use crate::walk::Walk;
 use crate::want::Want;
 
 /// Orders ops and follows what each of them changes.
@@ -61,7 +58,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn run(&mut self, findings: &mut Findings) {
+    pub(super) fn run(&mut self) {
         let drift = self.drift;
         // Files and devices first: what is still to do on a new device shows once it is there.
         let comes = |drift: &&Drift| {
@@ -73,20 +70,12 @@ impl<'a> Planner<'a> {
             }
             self.push(&drift.fact, drift.desired.as_ref(), false);
         }
-        self.drain(findings);
+        self.drain();
         match self.steps.is_empty() {
             // What differs is not right.
             true => {
-                let host = &self.model.host;
-                let mut links = Walk::along(&host.links);
                 for drift in drift {
-                    let link = drift.fact.link_name().and_then(|name| links.get(&name));
-                    let value = drift.desired.as_ref();
-                    if let Some((key, op)) =
-                        placed(&self.order, &drift.fact, value, link.map(Arc::as_ref), host)
-                    {
-                        self.queue.push(key, (op, false));
-                    }
+                    self.push(&drift.fact, drift.desired.as_ref(), false);
                 }
             }
             false => {
@@ -103,7 +92,7 @@ impl<'a> Planner<'a> {
                 self.push_unless_right(fact, Some(&want.value), false);
             }
         }
-        self.drain(findings);
+        self.drain();
     }
 
     fn push_unless_right(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
@@ -125,8 +114,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Places the ops that are queued, and those that become necessary by what they change.
-    fn drain(&mut self, findings: &mut Findings) {
-        let mut wants = Walk::along(self.wants);
+    fn drain(&mut self) {
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
             // The kernel may have moved a route of a pod along with its interface, and an op says what the
@@ -143,7 +131,7 @@ impl<'a> Planner<'a> {
                     _ => {}
                 }
             }
-            let want = wants.get(&fact);
+            let want = self.wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
                 continue;
@@ -177,11 +165,7 @@ impl<'a> Planner<'a> {
                         | Op::RemoveRules { .. }
                         | Op::SetWireguardMtu { .. }
                 );
-            // What giving back changes beside its fact is put right.
             let wanted = want.is_some();
-            if wanted {
-                effects::told(&op, permitted, &changes, self.wants, findings);
-            }
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             // What is wanted of a device that is made is written anyway.
             if !makes {
@@ -191,6 +175,7 @@ impl<'a> Planner<'a> {
                 self.put_right(&fact, want, &changes);
             }
             self.steps.push(Step {
+                changes,
                 phase,
                 restores,
                 named: want.is_none_or(|want| want.origin.named),
@@ -233,12 +218,10 @@ impl<'a> Planner<'a> {
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
-                    hold: Arc::new(Hold {
-                        owner: owner.into(),
-                        found: change.from,
-                        wrote: change.to,
-                        beside: Some(Box::new(with.clone())),
-                    }),
+                    owner: owner.into(),
+                    found: change.from,
+                    wrote: change.to,
+                    caused_by: Some(Box::new(with.clone())),
                 });
             }
         }

@@ -7,12 +7,12 @@ use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
 use crate::link_name::LinkName;
 use crate::op::Op;
+use crate::plan::Step;
 use crate::rpfilter::{Decider, Effective, RpFilter, Verdict, effective};
 use crate::snapshot::model::IPV6_MIN_MTU;
-use crate::snapshot::{Change, Link, Snapshot};
+use crate::snapshot::{Link, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot};
 use crate::tunnel_mode::TunnelMode;
-use crate::walk::Walk;
 use crate::want::Want;
 
 /// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
@@ -20,9 +20,8 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    let mut links = Walk::along(&host.links);
     for (name, field) in judged(host, wants) {
-        let Some(link) = links.get(&name) else {
+        let Some(link) = host.links.get(&name) else {
             continue;
         };
         let Some(own) = link.rp_filter.map(i64::from) else {
@@ -92,9 +91,8 @@ pub(super) fn judge_now(
     if decides_for_all(wants) {
         become_loose(host, after, (all, all_after), wants, findings);
     }
-    let (mut before, mut mended) = (Walk::along(&host.links), Walk::along(&after.links));
     for (name, _) in judged(after, wants) {
-        let (Some(link), Some(mended)) = (before.get(&name), mended.get(&name)) else {
+        let (Some(link), Some(mended)) = (host.links.get(&name), after.links.get(&name)) else {
             continue;
         };
         let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {
@@ -206,14 +204,13 @@ fn word(number: i64) -> String {
 }
 
 /// Tells what an op changes beside its own fact and that nobody asked for.
-pub(super) fn told(
-    op: &Op,
-    permitted: bool,
-    changes: &[Change],
-    wants: &BTreeMap<Fact, Want>,
-    findings: &mut Findings,
-) {
-    match op {
+pub(super) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    // What giving back changes beside its fact is put right.
+    if !wants.contains_key(&step.fact) {
+        return;
+    }
+    let changes = &step.changes;
+    match &step.op {
         Op::WriteSysctl { key, .. } if changes.len() > 1 => {
             let default = matches!(
                 key.per_interface(),
@@ -239,7 +236,7 @@ pub(super) fn told(
                 );
             }
         }
-        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
+        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !step.permitted => {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
             // The other kinds that have an MTU have no such key.
             let may_permit = changes
