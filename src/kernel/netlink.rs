@@ -40,7 +40,7 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// Whether all parts of a dump are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dump {
-    /// They are.
+    /// All parts are of one moment.
     Whole,
     /// Something changed in between (NLM_F_DUMP_INTR) or a part was lost: an object may be missing
     /// or be there twice.
@@ -57,8 +57,8 @@ pub(crate) struct Socket {
     protocol: isize,
     sequence: u32,
     buffer: Vec<u8>,
-    /// An answer was given up half read: the kernel refuses the next request of a socket whose dump
-    /// is under way.
+    /// An answer was not read to its end. The kernel refuses the next request of a socket whose dump is
+    /// under way.
     spoiled: bool,
 }
 
@@ -100,14 +100,14 @@ impl Socket {
         &self.raw
     }
 
-    /// Sends a request that changes something and waits for the kernel's word.
+    /// Sends a request that changes something and waits for the acknowledgement.
     pub(crate) fn change(&mut self, request: Request) -> Result<(), Refusal> {
         self.exchange(request, |_| Ok(())).map(|_| ())
     }
 
-    /// Takes a dump of what a GET message (`RTM_GET*`) is about, again while it is torn. What a torn one
-    /// gave is kept: it was so a moment ago, and a later look finds it gone; one that was skipped would
-    /// be lost.
+    /// Sends a GET message (`RTM_GET*`) as a dump, again while the dump is torn. Objects of a torn dump are
+    /// kept: they existed a moment ago, and the next scan finds them gone. To drop them would lose those
+    /// that the next dump skips.
     pub(crate) fn dump(
         &mut self,
         kind: u16,
@@ -160,8 +160,8 @@ impl Socket {
         end.map_or(Ok(dump), Err)
     }
 
-    /// Sends requests that are done all or none, as nfnetlink does what stands between the beginning
-    /// and the end of a batch. The last but one carries NLM_F_ACK.
+    /// Sends requests that nfnetlink does all or none: those between the first, which begins a batch, and
+    /// the last, which ends it. The last but one carries NLM_F_ACK.
     pub(super) fn batch(&mut self, mut requests: Vec<Request>) -> Result<(), Refusal> {
         let begin = self.begin()?;
         let mut bytes = Vec::new();
@@ -185,8 +185,8 @@ impl Socket {
             let this = refusal(&message);
             let of_all = message.sequence == begin && this.is_some();
             refused = refused.take().or(this);
-            // What is wrong with the batch is said of its beginning, and may be all that is
-            // said (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
+            // An error of the whole batch answers its beginning, and may be the only answer
+            // (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
             let ends = of_all || message.sequence == last;
             Ok(if ends { Break(!of_all) } else { Continue(()) })
         })?;
@@ -329,7 +329,7 @@ fn receive<T>(
     Ok(Continue(()))
 }
 
-/// A socket of the calling thread's namespace that hears nobody but the kernel.
+/// A socket of the calling thread's namespace that receives from the kernel alone.
 fn connect(protocol: isize) -> Result<RawSocket, Refusal> {
     let mut raw = RawSocket::new(protocol)?;
     raw.bind_auto()?;
