@@ -88,7 +88,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     watch.clear();
     match outcome {
         Ok(released) => {
-            output::plan(&released.planned.plan, &sources, Output::Text, false, output::here())?;
+            output::plan(
+                &released.planned.plan,
+                &sources,
+                Output::Text,
+                false,
+                output::here(),
+            )?;
             let (facts, writes) = (
                 count(released.planned.plan.released.len(), "fact"),
                 count(released.done, "write"),

@@ -1,6 +1,5 @@
-//! What changes on the interfaces of a namespace, as rtnetlink tells it unasked: interfaces,
-//! addresses, the sysctls below `net.*.conf` that have notifications, and default routes. Where rules
-//! matter, also what changes in nftables.
+//! Notifications of rtnetlink about a namespace: interfaces, addresses, the sysctls below `net.*.conf`
+//! that have notifications, and default routes. Where rules matter, also those of nftables.
 
 mod routes;
 
@@ -34,12 +33,12 @@ const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
 const NETCONFA_RP_FILTER: u16 = 3;
 
-/// A socket that hears them.
+/// Sockets that receive these events.
 pub struct Events {
     listener: Listener,
-    /// Default routes are told too.
+    /// Default routes are followed.
     routes: bool,
-    /// What changes in nftables, where that is told too.
+    /// Changes of nftables, where they are followed.
     rules: Option<Changes>,
     queue: usize,
 }
@@ -60,10 +59,10 @@ impl Events {
         })
     }
 
-    /// Hears default routes too, or no longer.
+    /// Follows default routes, or no longer.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The error of the kernel.
     pub fn follow_default_routes(&mut self, on: bool) -> Result<(), Error> {
         if self.routes == on {
             return Ok(());
@@ -75,11 +74,11 @@ impl Events {
         Ok(())
     }
 
-    /// Hears what changes in nftables too, or no longer; whether it begins to. It does not while
-    /// nftables would have to be loaded into the kernel for it.
+    /// Follows changes of nftables, or no longer; returns whether it begins to. It does not while that
+    /// would load nftables into the kernel.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The error of the kernel.
     pub fn follow_rules(&mut self, on: bool) -> Result<bool, Error> {
         if self.rules.is_some() == on {
             return Ok(false);
@@ -97,7 +96,7 @@ impl Events {
         [self.as_fd()].into_iter().chain(rules)
     }
 
-    /// Takes what was heard since, without waiting. More may be left when it returns true.
+    /// Gives the events received since to `each`, without waiting. More may be left when it returns true.
     pub fn take(&mut self, mut each: impl FnMut(Heard)) -> bool {
         if let Some(heard) = self.rules.as_mut().map(Changes::take).filter(|heard| heard.any) {
             each(Heard::Rules { own: heard.own });
@@ -107,8 +106,7 @@ impl Events {
                 Ok(heard) => heard.into_iter().for_each(&mut each),
                 Err(Malformed(_)) => each(Heard::Lost),
             },
-            // An interface with all of its virtual functions may not fit into the buffer.
-            Received::Lost | Received::Cut(_) => each(Heard::Lost),
+            Received::Lost => each(Heard::Lost),
         })
     }
 }
@@ -123,14 +121,14 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
     const WHAT: Malformed = Malformed("event");
     let index = || u32_at(message.payload, 4).ok_or(WHAT);
     Ok(match message.kind {
-        // A port that leaves its bridge is told by RTM_DELLINK of AF_BRIDGE; the interface stays.
+        // A port that leaves its bridge causes an RTM_DELLINK of AF_BRIDGE; the interface stays.
         libc::RTM_NEWLINK | libc::RTM_DELLINK if message.payload.first() != Some(&0) => {
             Some(Heard::Touched(index()?))
         }
         libc::RTM_NEWLINK => {
             let (mut rows, mut problems) = (Vec::new(), Vec::new());
             link::read(message, &mut Words::default(), &mut rows, &mut problems)?;
-            // One whose name cannot be taken is nobody's.
+            // No document can name an interface whose name is not valid.
             let row = rows.pop();
             row.map(|(name, link)| Heard::Link(name, link))
         }

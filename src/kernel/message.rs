@@ -23,7 +23,7 @@ pub(super) const NESTED: u16 = 0x8000;
 /// A message whose lengths do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(
-    /// What was being read.
+    /// The thing that was read.
     pub(crate) &'static str,
 );
 
@@ -91,7 +91,7 @@ impl Request {
         self.attribute(kind, &bytes)
     }
 
-    /// Asks for an answer also when all is well (NLM_F_ACK).
+    /// Asks for an acknowledgement (NLM_F_ACK).
     pub(super) fn ask_for_acknowledgement(&mut self) {
         if let Some(low) = self.bytes.get_mut(6..8) {
             let flags = u16_at(low, 0).unwrap_or_default() | libc::NLM_F_ACK as u16;
@@ -99,13 +99,13 @@ impl Request {
         }
     }
 
-    /// The end of the answer is told: an acknowledgement, or the last message of a dump.
+    /// The answer has an end of its own: an acknowledgement, or the last message of a dump.
     pub(super) fn has_many_answers(&self) -> bool {
         let ends = (libc::NLM_F_ACK | libc::NLM_F_DUMP) as u16;
         u16_at(&self.bytes, 6).is_some_and(|flags| flags & ends != 0)
     }
 
-    /// What follows the header.
+    /// The bytes after the header.
     pub(super) fn body(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
     }
@@ -134,9 +134,9 @@ pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
     /// `NLM_F_*`.
     pub(crate) flags: u16,
-    /// Of the request that it answers.
+    /// The number of the request that it answers.
     pub(crate) sequence: u32,
-    /// What follows the header.
+    /// The bytes after the header.
     pub(crate) payload: &'a [u8],
 }
 
@@ -147,7 +147,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of what one receive gave.
+/// The messages of one datagram.
 pub(crate) struct Messages<'a>(
     /// The bytes that are left.
     pub(crate) &'a [u8],

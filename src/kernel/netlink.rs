@@ -18,10 +18,10 @@ use super::message::{Attributes, Malformed, Message, Messages, Request, u32_at};
 use super::refusal::Refusal;
 
 /// Receive buffer in bytes. A dump comes in parts of at most 32 KiB (`netlink_dump`,
-/// net/netlink/af_netlink.c); a single message may be longer, then the buffer of a [`Socket`] grows.
+/// net/netlink/af_netlink.c); a single message may be longer, then the buffer grows.
 const BUFFER: usize = 64 * 1024;
 
-/// Longest single message in bytes that is believed.
+/// Largest buffer in bytes: a message of more than half of this is not believed.
 const BUFFER_MAX: usize = 16 * 1024 * 1024;
 
 /// Receives that a [`Listener`] does in one go, so that a storm of events cannot keep a caller forever.
@@ -40,7 +40,7 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// Whether all parts of a dump are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dump {
-    /// They are.
+    /// All parts are of one moment.
     Whole,
     /// Something changed in between (NLM_F_DUMP_INTR) or a part was lost: an object may be missing
     /// or be there twice.
@@ -57,8 +57,8 @@ pub(crate) struct Socket {
     protocol: isize,
     sequence: u32,
     buffer: Vec<u8>,
-    /// An answer was given up half read: the kernel refuses the next request of a socket whose dump
-    /// is under way.
+    /// An answer was not read to its end. The kernel refuses the next request of a socket whose dump is
+    /// under way.
     spoiled: bool,
 }
 
@@ -100,14 +100,14 @@ impl Socket {
         &self.raw
     }
 
-    /// Sends a request that changes something and waits for the kernel's word.
+    /// Sends a request that changes something and waits for the acknowledgement.
     pub(crate) fn change(&mut self, request: Request) -> Result<(), Refusal> {
         self.exchange(request, |_| Ok(())).map(|_| ())
     }
 
-    /// Takes a dump of what a GET message (`RTM_GET*`) is about, again while it is torn. What a torn one
-    /// gave is kept: it was so a moment ago, and a later look finds it gone; one that was skipped would
-    /// be lost.
+    /// Sends a GET message (`RTM_GET*`) as a dump, again while the dump is torn. Objects of a torn dump are
+    /// kept: they existed a moment ago, and the next scan finds them gone. To drop them would lose those
+    /// that the next dump skips.
     pub(crate) fn dump(
         &mut self,
         kind: u16,
@@ -160,8 +160,8 @@ impl Socket {
         end.map_or(Ok(dump), Err)
     }
 
-    /// Sends requests that are done all or none, as nfnetlink does what stands between the beginning
-    /// and the end of a batch. The last but one carries NLM_F_ACK.
+    /// Sends requests that nfnetlink does all or none: those between the first, which begins a batch, and
+    /// the last, which ends it. The last but one carries NLM_F_ACK.
     pub(super) fn batch(&mut self, mut requests: Vec<Request>) -> Result<(), Refusal> {
         let begin = self.begin()?;
         let mut bytes = Vec::new();
@@ -185,8 +185,8 @@ impl Socket {
             let this = refusal(&message);
             let of_all = message.sequence == begin && this.is_some();
             refused = refused.take().or(this);
-            // What is wrong with the batch is said of its beginning, and may be all that is
-            // said (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
+            // An error of the whole batch answers its beginning, and may be the only answer
+            // (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
             let ends = of_all || message.sequence == last;
             Ok(if ends { Break(!of_all) } else { Continue(()) })
         })?;
@@ -223,23 +223,12 @@ impl Socket {
     ) -> Result<T, Refusal> {
         let sent = self.sequence.wrapping_sub(first);
         loop {
-            let mut cut = None;
-            let done = receive(&self.raw, &mut self.buffer, |received| match received {
+            let received = receive(&self.raw, &mut self.buffer, |received| match received {
                 Received::Message(message) if message.sequence.wrapping_sub(first) > sent => Ok(Continue(())),
-                Received::Cut(length) => {
-                    cut = Some(length);
-                    each(received)
-                }
                 _ => each(received),
-            })?;
-            if let Break(end) = done {
+            });
+            if let Break(end) = received? {
                 return Ok(end);
-            }
-            if let Some(length) = cut {
-                if length > BUFFER_MAX / 2 {
-                    return Err(Errno::EMSGSIZE.into());
-                }
-                self.buffer.resize(length.saturating_mul(2), 0);
             }
         }
     }
@@ -284,9 +273,9 @@ impl Listener {
             match received.map_err(|refusal| refusal.errno) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN) => return false,
-                // The queue was full, which is reported once, or the rest of a datagram makes no sense.
-                // More can be received in either case.
-                Err(Errno::ENOBUFS | Errno::EBADMSG) => each(Received::Lost),
+                // The queue was full, which is reported once, or a message makes no sense. More can be
+                // received in either case.
+                Err(Errno::ENOBUFS | Errno::EBADMSG | Errno::EMSGSIZE) => each(Received::Lost),
                 Err(_) => {
                     each(Received::Lost);
                     return false;
@@ -308,21 +297,24 @@ impl AsFd for Listener {
 pub(crate) enum Received<'a> {
     /// A message.
     Message(Message<'a>),
-    /// Messages were lost: the queue was full (NLMSG_OVERRUN), or what was received makes no sense.
+    /// Messages were lost: the queue was full, one was longer than the buffer, or makes no sense.
     Lost,
-    /// A message is longer than the buffer: its length. The rest of it is lost.
-    Cut(usize),
 }
 
-/// Receives once and gives each message to `each`, until that breaks off.
+/// Receives once and gives each message to `each`, until that breaks off. The buffer grows where a
+/// message is longer, for the next one.
 fn receive<T>(
     raw: &RawSocket,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     mut each: impl FnMut(Received<'_>) -> Result<ControlFlow<T>, Refusal>,
 ) -> Result<ControlFlow<T>, Refusal> {
-    let length = again(|| raw.recv(&mut &mut *buffer, libc::MSG_TRUNC))?;
+    let length = again(|| raw.recv(&mut buffer.as_mut_slice(), libc::MSG_TRUNC))?;
+    if length > BUFFER_MAX / 2 {
+        return Err(Errno::EMSGSIZE.into());
+    }
     let Some(received) = buffer.get(..length) else {
-        return each(Received::Cut(length));
+        buffer.resize(length.saturating_mul(2), 0);
+        return each(Received::Lost);
     };
     for message in Messages(received) {
         let message = message?;
@@ -337,7 +329,7 @@ fn receive<T>(
     Ok(Continue(()))
 }
 
-/// A socket of the calling thread's namespace that hears nobody but the kernel.
+/// A socket of the calling thread's namespace that receives from the kernel alone.
 fn connect(protocol: isize) -> Result<RawSocket, Refusal> {
     let mut raw = RawSocket::new(protocol)?;
     raw.bind_auto()?;

@@ -31,7 +31,7 @@ use foreign::Place;
 use protocol::*;
 use ruleset::{Chain, Rule, Ruleset, Set};
 
-/// What it takes: nftables itself, its expression that logs, and the logger behind that.
+/// Modules that the rules need: nftables itself, its expression that logs, and the logger behind that.
 const MODULES: [&str; 3] = ["nf_tables", "nft_log", "nfnetlink_log"];
 
 /// Hook and priority of netkeel's base chains.
@@ -52,7 +52,7 @@ impl Nftables {
         }
     }
 
-    /// What is handed to groups in this namespace. Reading loads no module into the kernel.
+    /// Reads the rules that log to groups in this namespace. Reading loads no module into the kernel.
     pub(super) fn observe(&mut self, release: &str, problems: &mut Vec<Problem>) -> Result<Observed, Error> {
         let mut observed = Observed::empty(modules::all_of(&MODULES, release));
         observed.listeners = listeners();
@@ -128,7 +128,7 @@ fn is_unknown(refusal: &Refusal) -> bool {
     ) && refusal.text.is_none()
 }
 
-/// What the kernel said to a change, where it means that a module is missing.
+/// The error of a change. Some mean that a module is missing.
 fn refused(refusal: Refusal) -> Error {
     let missing = |modules: &str, config: &str| {
         let message =
@@ -221,9 +221,9 @@ fn is_of(set: &Set, name: &EntryName) -> bool {
     [false, true].iter().any(|ipv6| set.name == name.set(*ipv6))
 }
 
-/// What it takes to make a rule again. One that looks into a set cannot be made from its own
-/// expressions alone, nor one with extensions for a protocol that is not known: the kernel does not
-/// tell what they were told of it.
+/// The content by which a rule can be made again. A rule that looks into a set cannot be made from its own
+/// expressions alone. Nor can one with extensions for a protocol that is not known: the kernel does not
+/// return the protocol that they were made for.
 fn content(rule: &Rule, protocol: Option<u8>) -> Option<Content> {
     use expression::Expression::{Extension, Unknown};
     let unknown = |expression: &_| matches!(expression, Unknown(_));
@@ -254,7 +254,7 @@ fn family_word(family: u8) -> &'static str {
     }
 }
 
-/// Who has bound which group. What cannot be read is left out: it concerns no fact.
+/// The readers of groups. Those that cannot be read are left out: no fact depends on them.
 fn listeners() -> BTreeMap<u16, Listener> {
     let table = fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").unwrap_or_default();
     let mut listeners = BTreeMap::new();

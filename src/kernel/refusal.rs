@@ -1,5 +1,5 @@
-//! What the kernel says when it says no, in netkeel's words: the errno with its name, the text
-//! that netlink adds to it, and what to do about the ones that have a known cause.
+//! Errors of the kernel as netkeel reports them: the errno with its name, the text that netlink adds,
+//! and what to do about those that have a known cause.
 
 use nix::errno::Errno;
 
@@ -53,7 +53,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// An error from the file system or the kernel, as netkeel tells it.
+/// An error of the file system or the kernel, as netkeel reports it.
 pub(crate) fn error(cause: impl Into<Refusal>) -> Error {
     cause.into().into()
 }

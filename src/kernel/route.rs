@@ -46,7 +46,7 @@ pub(super) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
         return Ok(None);
     }
     let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
-    // What is cached is no configured route.
+    // A cached entry is not a configured route.
     let configured = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
     Ok(configured.then_some(header))
 }

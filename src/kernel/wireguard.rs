@@ -20,7 +20,7 @@ const WGDEVICE_A_IFNAME: u16 = 2;
 const WGDEVICE_A_PEERS: u16 = 8;
 const WGPEER_A_LAST_HANDSHAKE_TIME: u16 = 6;
 
-/// What can be told of the last handshake of an interface.
+/// The last handshake of an interface, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handshake {
     /// When it was, seconds since 1970; none when there was none.
@@ -35,7 +35,7 @@ impl Live {
     /// Asks for the latest handshake of an interface with any of its peers.
     ///
     /// # Errors
-    /// What the kernel said: it takes CAP_NET_ADMIN.
+    /// The error of the kernel: the request takes CAP_NET_ADMIN.
     pub fn last_handshake(&self, name: LinkName) -> Result<Handshake, Error> {
         if let Err(Errno::ENODEV) = ioctl::index_of(self.raw(), name) {
             return Ok(Handshake::NoLink);

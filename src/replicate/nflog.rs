@@ -26,14 +26,14 @@ attributes! {
     NFULA_IFINDEX_INDEV NFULA_PAYLOAD NFULA_SEQ NFULA_HWTYPE NFULA_HWHEADER
 }
 
-/// Of each packet so much is copied, in bytes: an error that has more is none that a router sends.
+/// Bytes that are copied of each packet. Routers send no longer errors.
 const COPY_RANGE: u32 = 1_500;
 
 /// Bytes the kernel may queue, doubled for its own account. It holds some 8,000 packets while the
 /// worker does not get to run.
 const QUEUE: usize = 8 << 20;
 
-/// What NFLOG gathers is sent at the latest after so many hundredths of a second.
+/// Hundredths of a second after which NFLOG sends the packets that it gathers.
 const TIMEOUT: u32 = 1;
 
 /// A packet number that counts per group.
@@ -81,7 +81,10 @@ impl Group {
         self.number
     }
 
-    /// Receives a message, or tells that there is none (EAGAIN) or that some were lost (ENOBUFS).
+    /// Receives messages without waiting.
+    ///
+    /// # Errors
+    /// EAGAIN when there are none, ENOBUFS when some were lost.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         recv(self.socket.raw().as_raw_fd(), buffer, flags)
@@ -158,8 +161,7 @@ pub(super) struct Logged {
     pub(super) stations: Option<([u8; 6], [u8; 6])>,
 }
 
-/// Finds the packets in a received message, and appends them. What is none is left out and
-/// counted.
+/// Finds the packets in received messages, and appends them. Returns how many messages are malformed.
 pub(super) fn packets(received: &[u8], found: &mut Vec<Logged>) -> u64 {
     let mut malformed = 0;
     for message in Messages(received) {

@@ -1,5 +1,5 @@
-//! Default routes among what rtnetlink tells: a filter in the kernel lets no other route through, since
-//! a host that speaks BGP may have a million, and each change of one would wake somebody.
+//! Default routes among the notifications of rtnetlink. A filter in the kernel drops all other routes: a
+//! host that speaks BGP may have a million, and each change of one would wake the service.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -10,18 +10,18 @@ use super::super::refusal::Refusal;
 /// Routes of IPv4 and IPv6.
 pub(super) const GROUPS: [u32; 2] = [libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE];
 
-/// Where the type of a message stands: after the length (`struct nlmsghdr`).
+/// Offset of the type of a message, after its length (`struct nlmsghdr`).
 const TYPE: u32 = 4;
 
-/// Where the length of the destination and the table stand (`struct rtmsg` after `struct nlmsghdr`).
+/// Offsets of the length of the destination and of the table (`struct rtmsg` after `struct nlmsghdr`).
 const DESTINATION_LENGTH: u32 = 17;
 const TABLE: u32 = 20;
 
-/// All of a message is let through, or nothing.
+/// The filter returns how many bytes of a message pass.
 const WHOLE: u32 = u32::MAX;
 
-/// The filter: what is no route, and default routes of the main table. A notification is a message of
-/// its own (`rtmsg_fib`, net/ipv4/fib_semantics.c), so that the first header tells all.
+/// The filter passes default routes of the main table and everything that is not a route. Each notification
+/// is a datagram of one message (`rtmsg_fib`, net/ipv4/fib_semantics.c), so the first header suffices.
 fn program() -> [libc::sock_filter; 9] {
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
@@ -48,7 +48,7 @@ fn program() -> [libc::sock_filter; 9] {
     ]
 }
 
-/// Lets no routes but default routes through to a socket.
+/// Lets only default routes of all routes through to a socket.
 pub(super) fn filter(socket: &impl AsFd) -> Result<(), Refusal> {
     let mut program = program();
     let filter = libc::sock_fprog {

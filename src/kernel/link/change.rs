@@ -11,8 +11,8 @@ use super::super::refusal::Refusal;
 use crate::op::Target;
 use crate::tunnel_mode::TunnelMode;
 
-/// What a request sets on an interface; one thing at a time, since `do_setlink`
-/// (net/core/rtnetlink.c) keeps what it did before it failed.
+/// The one setting that a request changes: where a request has several, `do_setlink`
+/// (net/core/rtnetlink.c) keeps those that it made before it failed.
 pub(in crate::kernel) enum Setting<'a> {
     Mtu(u32),
     Up(bool),

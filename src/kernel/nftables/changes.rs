@@ -1,5 +1,5 @@
-//! What changes in the nftables of a namespace, as nfnetlink tells it unasked: by whomever, so that
-//! rules that somebody flushes are not missed until the next look. iptables-legacy tells nothing.
+//! Notifications of changes to the nftables of a namespace, by any program: rules that another program
+//! flushes are noticed at once. iptables-legacy has no notifications.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -19,15 +19,15 @@ const FIXED: usize = 4;
 /// Elements of sets: packets fill the sets of netkeel.
 const OF_ELEMENTS: [u16; 2] = [NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM];
 
-/// A socket that hears them.
+/// A socket that receives them.
 pub(in crate::kernel) struct Changes(Listener);
 
-/// What there was.
+/// The changes of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::kernel) struct Heard {
     /// Something changed.
     pub(in crate::kernel) any: bool,
-    /// netkeel's own table did, or what was told does not say.
+    /// netkeel's own table changed, or the message does not say which.
     pub(in crate::kernel) own: bool,
 }
 
@@ -45,7 +45,7 @@ impl Changes {
         Ok(Some(Changes(listener)))
     }
 
-    /// Takes what was heard since, without waiting.
+    /// Takes the changes received since, without waiting.
     pub(in crate::kernel) fn take(&mut self) -> Heard {
         let mut heard = Heard::default();
         self.0.take(|received| hear(received, &mut heard));
@@ -59,11 +59,11 @@ impl AsFd for Changes {
     }
 }
 
-/// What was lost may have concerned anything.
+/// A lost message may have been about anything.
 fn hear(received: Received<'_>, heard: &mut Heard) {
     let whole = match received {
         Received::Message(message) => of_message(&message, heard).is_ok(),
-        Received::Lost | Received::Cut(_) => false,
+        Received::Lost => false,
     };
     if !whole {
         *heard = Heard { any: true, own: true };

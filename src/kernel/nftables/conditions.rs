@@ -1,4 +1,4 @@
-//! What a rule asks of a packet, as far as it concerns path MTU messages.
+//! The conditions that a rule has for a packet, as far as they concern path MTU messages.
 
 use ipnet::IpNet;
 
@@ -8,7 +8,7 @@ use super::rules::{self, FRAGMENTATION_NEEDED, ICMP, ICMPV6, PACKET_TOO_BIG};
 use crate::link_name::LinkName;
 use crate::nflog::{Interfaces, Rate};
 
-/// The conditions of a rule. What it does not ask for is none.
+/// The conditions of a rule. A condition that it does not have is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conditions {
     /// The interface's name, with a zero at its end unless it is the beginning of one.
@@ -31,13 +31,13 @@ pub(super) struct Conditions {
     pub(super) max_mtu: Option<u32>,
     /// For each source.
     pub(super) rate: Option<Rate>,
-    /// What it remarks on itself, in an extension of iptables.
+    /// Its comment, in an extension of iptables.
     pub(super) comment: Option<String>,
     /// Extensions that it names for ICMP.
     pub(super) extension: bool,
     /// Something else.
     pub(super) unknown: bool,
-    /// What becomes of the packet.
+    /// How it logs the packet.
     pub(super) log: Option<Log>,
 }
 
@@ -162,8 +162,9 @@ impl Conditions {
             (true, "NFLOG", 0) => {
                 let word = |at: usize| super::super::message::u16_at(info, at);
                 let snaplen = super::super::message::u32_at(info, 0)?;
-                // The length counts only where its flag is set (XT_NFLOG_F_COPY_LEN).
-                let counts = word(8)? & 1 != 0;
+                // The length counts only where this flag is set.
+                const XT_NFLOG_F_COPY_LEN: u16 = 1;
+                let counts = word(8)? & XT_NFLOG_F_COPY_LEN != 0;
                 self.log = Some(Log {
                     group: word(4)?,
                     snaplen: if counts { snaplen } else { 0 },

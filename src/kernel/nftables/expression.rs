@@ -22,7 +22,7 @@ pub(super) enum Expression {
     Counter,
     /// Hands the packet to a group.
     Log(Log),
-    /// An extension of iptables: it is a target, its name, revision and what it was told.
+    /// An extension of iptables: whether it is a target, its name, revision and parameters.
     Extension(bool, String, u32, Vec<u8>),
     /// Anything else.
     Unknown(String),
@@ -36,7 +36,7 @@ pub(super) struct Log {
     pub(super) snaplen: u32,
     /// Packets that are gathered.
     pub(super) threshold: u16,
-    /// What the reader is told with each packet.
+    /// Text that the reader receives with each packet.
     pub(super) prefix: String,
 }
 

@@ -160,7 +160,7 @@ fn text(writer: Writer, conditions: &Conditions) -> String {
     if log.snaplen > 0 {
         let _ = write!(out, " --nflog-size {}", log.snaplen);
     }
-    // 1 is what the extension has unless it is told (XT_NFLOG_DEFAULT_THRESHOLD).
+    // 1 is the default of the extension (XT_NFLOG_DEFAULT_THRESHOLD).
     if log.threshold > 1 {
         let _ = write!(out, " --nflog-threshold {}", log.threshold);
     }

@@ -77,7 +77,7 @@ pub(super) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
         let names = match fs::read_to_string(layout.names) {
             Ok(names) => names,
             // The kernel has no such tables, or they are not for this user to see: then nftables
-            // are not either, which is told.
+            // are not either, which is reported.
             Err(_) => continue,
         };
         for table in TABLES
@@ -174,7 +174,7 @@ fn walk(layout: &Layout, table: &str, mut entries: &[u8], others: &mut Vec<Forei
     }
 }
 
-/// What an entry asks for.
+/// The conditions of an entry.
 fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     const BY_INTERFACE: u8 = 0x01;
     const BY_SOURCE: u8 = 0x08;

@@ -176,6 +176,6 @@ pub(super) fn read(name: &EntryName, found: &[Vec<Expression>]) -> Option<Rules>
         part.ignore_sources = one.ignored.iter().copied().collect();
         (part.min_mtu, part.max_mtu) = (one.min_mtu, one.max_mtu);
     }
-    // Whatever was overlooked shows here.
+    // A detail that was overlooked makes a difference here.
     rules.filter(|rules| write(rules, name) == found)
 }

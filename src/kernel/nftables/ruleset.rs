@@ -8,7 +8,7 @@ use super::expression::Expression;
 use super::protocol::*;
 use crate::nflog::{MARK, TABLE};
 
-/// What was read.
+/// The rules of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ruleset {
     /// The generation it is of.
@@ -47,7 +47,7 @@ pub(super) struct Rule {
     pub(super) expressions: Vec<Expression>,
     /// The bytes of the expressions, as they came.
     pub(super) bytes: Vec<u8>,
-    /// What its writer noted.
+    /// The notes of its writer.
     pub(super) userdata: Option<Vec<u8>>,
 }
 
@@ -197,7 +197,7 @@ fn message_family(message: &Message<'_>) -> u8 {
     message.payload.first().copied().unwrap_or_default()
 }
 
-/// What follows `struct nfgenmsg`.
+/// The attributes after `struct nfgenmsg`.
 fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
     Attributes::after(message.payload, 4)
 }

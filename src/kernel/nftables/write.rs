@@ -1,5 +1,5 @@
-//! The requests that make a ruleset as it is wanted: what is ours goes and comes, what others put
-//! beside it stays.
+//! The requests that make a ruleset as it is wanted. They replace netkeel's rules and keep those of
+//! others in the same table.
 
 use std::collections::BTreeMap;
 
@@ -176,8 +176,7 @@ pub(super) fn delete(ruleset: &Ruleset, gone: &[ForeignRule]) -> Vec<Request> {
         .collect()
 }
 
-/// For each rule the one in the kernel that says the same, if there is one. Equal rules are told
-/// apart: each is found once.
+/// For each rule the equal one in the kernel, if there is one. Each rule of the kernel is found once.
 fn present<'a>(ruleset: &'a Ruleset, rules: &[ForeignRule]) -> Vec<Option<(&'a Chain, &'a Rule)>> {
     let mut taken = Vec::new();
     let mut found = Vec::new();

@@ -103,7 +103,7 @@ fn replacement(payload: &[u8], mtu: u32) -> Result<Request, Malformed> {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_REPLACE) as u16;
     let mut request = Request::new(libc::RTM_NEWROUTE, flags, &fixed);
     let all: Vec<Attribute<'_>> = Attributes::after(payload, FIXED)?.collect::<Result<_, _>>()?;
-    // What a next hop object says is told beside its id, and not taken beside it
+    // The kernel returns the next hops of an object with its id, and refuses them with the id
     // (`fib_create_info`, net/ipv4/fib_semantics.c).
     let by_object = all.iter().any(|attribute| attribute.kind == RTA_NH_ID);
     for attribute in all {
@@ -138,7 +138,7 @@ fn replacement(payload: &[u8], mtu: u32) -> Result<Request, Malformed> {
     Ok(request)
 }
 
-/// Next hops without the state that the kernel tells and does not take.
+/// Next hops without their state, which the kernel returns and does not accept.
 fn settable(hops: &[u8]) -> Vec<u8> {
     let mut hops = hops.to_vec();
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! What is read of rtnetlink about peers: interfaces, the route to an address, neighbours, and the
-//! notifications when they change.
+//! rtnetlink for peers: interfaces, the route to an address, neighbours, and the notifications of their
+//! changes.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ const LINK_FIXED: usize = 16;
 const STALE: u16 = libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE;
 const FRESH: u16 = libc::NUD_REACHABLE | libc::NUD_PERMANENT | libc::NUD_NOARP;
 
-/// Flags of an interface that sends: it is up, and its carrier is there or not told of.
+/// Flags of an interface that sends: it is up, and has a carrier or does not report one.
 const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
 
 /// Multicast groups: interfaces, neighbours, addresses of both families.
@@ -50,7 +50,7 @@ pub(super) enum Route {
     None,
 }
 
-/// What the neighbour table says.
+/// An entry of the neighbour table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Neighbour {
     /// Nothing, or that it is being looked up.
@@ -90,7 +90,7 @@ pub(super) enum Change {
     Link(u32, Link),
     /// An interface is gone.
     NoLink(u32),
-    /// What is known of a neighbour has changed.
+    /// An entry of the neighbour table has changed.
     Neighbour {
         link: u32,
         address: IpAddr,
@@ -100,7 +100,7 @@ pub(super) enum Change {
     Other,
 }
 
-/// A socket that is told of changes.
+/// A socket that receives notifications of changes.
 pub(super) struct Events(Listener);
 
 /// Bytes the kernel may queue of them.
@@ -116,8 +116,8 @@ impl Events {
         Ok(Events(listener))
     }
 
-    /// Gives what was received to `each`, and returns whether something was lost. What is left for
-    /// the next call can be polled.
+    /// Gives the changes received since to `each`, and returns whether some were lost. Some may be left for
+    /// the next call, which a poll reports.
     pub(super) fn drain(&mut self, mut each: impl FnMut(Change)) -> bool {
         let mut lost = false;
         self.0.take(|received| match received {
@@ -125,7 +125,7 @@ impl Events {
                 Ok(change) => change.into_iter().for_each(&mut each),
                 Err(Malformed(_)) => lost = true,
             },
-            Received::Lost | Received::Cut(_) => lost = true,
+            Received::Lost => lost = true,
         });
         lost
     }
@@ -223,7 +223,7 @@ fn read_route(message: RouteMessage) -> Route {
     }
 }
 
-/// Gives all that the neighbour tables say to `each`: interface, address, what is known.
+/// Gives each entry of the neighbour tables to `each`: interface, address, state.
 pub(super) fn neighbours(
     socket: &mut Socket,
     mut each: impl FnMut(u32, IpAddr, Neighbour),
