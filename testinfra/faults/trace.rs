@@ -45,7 +45,54 @@ pub struct Point {
     pub line: String,
 }
 
-/// Runs netkeel once and lists the points that it passes, with how it ended.
+impl Point {
+    /// The call asks rtnetlink to change an interface.
+    pub fn changes_a_link(&self) -> bool {
+        ["nlmsg_type=RTM_SETLINK", "nlmsg_type=RTM_NEWLINK"]
+            .iter()
+            .any(|request| self.line.contains(request))
+    }
+
+    /// The call can change something outside of the process. Killed before one that only reads, netkeel leaves
+    /// what it leaves when it is killed before the next one that writes.
+    pub fn writes(&self) -> bool {
+        let has = |words: &[&str]| words.iter().any(|word| self.line.contains(word));
+        match self.call {
+            "openat" | "openat2" => has(&["O_CREAT", "O_WRONLY", "O_RDWR", "O_TRUNC"]),
+            "ioctl" => !has(&["TCGETS", "SIOCGIF"]),
+            // rtnetlink, and nftables where no batch begins.
+            "sendto" | "sendmsg" => !has(&["RTM_GET", "NFT_MSG_GET"]) || has(&["BATCH_BEGIN"]),
+            _ => true,
+        }
+    }
+
+    /// The call puts a file in the place of another one.
+    pub fn replaces(&self, path: &str) -> bool {
+        self.call.starts_with("rename") && self.line.contains(&format!(", \"{path}\""))
+    }
+
+    /// The call removes a file.
+    pub fn removes(&self, path: &str) -> bool {
+        self.call.starts_with("unlink") && self.line.contains(&format!("\"{path}\""))
+    }
+}
+
+/// The n-th point, from 1, that is of a kind.
+///
+/// # Panics
+///
+/// When the trace has fewer of them.
+pub fn nth(points: &[Point], number: usize, what: &str, is: impl Fn(&Point) -> bool) -> Point {
+    let mut found = points.iter().filter(|point| is(point));
+    let there = points.iter().filter(|point| is(point)).count();
+    found
+        .nth(number - 1)
+        .unwrap_or_else(|| panic!("{there} calls {what}, and number {number} is wanted: {points:#?}"))
+        .clone()
+}
+
+/// Runs netkeel once and lists the points that it passes, with how it ended. There is at least the end of
+/// the program: a trace without it is none.
 pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
     let log = "/run/trace";
     let ran = world.run(
@@ -73,15 +120,25 @@ pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
         });
     }
     fs::remove_file(log).unwrap();
+    assert!(
+        points.iter().any(|point| point.call == "exit_group"),
+        "strace shows no calls: {ran:?}\n{text}"
+    );
     (points, ran)
 }
 
 /// The points at which there is something to lose: from the lock on, and for a sample from the
 /// journal on, since nothing is written before. Loading the program is not interesting.
+///
+/// # Panics
+///
+/// When the trace has no lock, or no journal.
 pub fn interesting(points: Vec<Point>, all: bool) -> Vec<Point> {
-    let lock = points.iter().position(|point| point.call == "flock").unwrap_or(0);
     let is_journal = |point: &Point| point.line.contains("/journal");
-    let journal = points.iter().skip(lock).position(is_journal).unwrap_or(0);
+    let lock = points.iter().position(|point| point.call == "flock");
+    let lock = lock.unwrap_or_else(|| panic!("nothing takes the lock: {points:#?}"));
+    let journal = points.iter().skip(lock).position(is_journal);
+    let journal = journal.unwrap_or_else(|| panic!("nothing touches the journal: {points:#?}"));
     points
         .into_iter()
         .skip(if all { lock } else { lock + journal })
