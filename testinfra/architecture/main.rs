@@ -11,6 +11,7 @@ mod planted_crates;
 mod purity;
 mod resolve;
 mod shape;
+mod skips;
 mod table;
 mod workspace;
 
