@@ -194,10 +194,10 @@ pub fn is_test(attributes: &[Attribute]) -> bool {
         let mut tokens = tokens.into_iter().peekable();
         while let Some(token) = tokens.next() {
             match (token, tokens.peek()) {
-                (TokenTree::Ident(word), Some(TokenTree::Group(group))) => {
-                    if word == "all" && needs_test(group.stream()) {
-                        return true;
-                    }
+                (TokenTree::Ident(word), Some(TokenTree::Group(group)))
+                    if word == "all" && needs_test(group.stream()) =>
+                {
+                    return true;
                 }
                 (TokenTree::Ident(word), _) if word == "test" => return true,
                 _ => {}

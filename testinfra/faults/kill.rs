@@ -271,17 +271,14 @@ fn run(case: &Case) {
         "{} was never interrupted: no kill left a journal",
         case.name
     );
-    if whole {
-        // Each of the writes is a point, and so are the marks between them.
-        assert!(
-            interrupted > LEAST_INTERRUPTED,
-            "only {interrupted} kills left a journal"
-        );
-    }
+    // From the journal's first line to its end, almost every write is a point.
+    let enough = !whole || interrupted * 2 > tries.len();
+    assert!(
+        enough,
+        "only {interrupted} of {} kills left a journal",
+        tries.len()
+    );
 }
-
-/// Kills that leave a journal, at the least, when every point of a command is tried.
-const LEAST_INTERRUPTED: usize = 30;
 
 /// Does some work for each, on as many threads as there are processors. Each has a world of its own.
 fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
