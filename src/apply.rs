@@ -9,12 +9,8 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Goal, Plan, Step};
+use crate::plan::{Goal, Loss, Plan, Seen, Step};
 use crate::snapshot::{Problem, Scope, Snapshot};
-
-/// The most ops that one mark stands for. It costs a thirtieth of the marks of each then; beyond,
-/// little is saved, and more is undone after a crash that was not done.
-const MARKED_TOGETHER: usize = 32;
 
 /// What an apply works with.
 pub struct Session<'a> {
@@ -76,11 +72,11 @@ pub trait Log {
     /// The apply is undone then.
     fn add(&mut self, plan: &Plan) -> Result<(), Error>;
 
-    /// Before the ops of these steps. Of several each is [plain](Step::is_plain).
+    /// Before the op of a step.
     ///
     /// # Errors
     /// The apply is undone then.
-    fn mark(&mut self, steps: &[Step]) -> Result<(), Error>;
+    fn mark(&mut self, step: &Step) -> Result<(), Error>;
 
     /// After everything was done and seen to hold; `plans` are the first and, where newcomers had a
     /// second pass, that one.
@@ -116,7 +112,7 @@ impl Log for Unlogged {
     fn add(&mut self, _: &Plan) -> Result<(), Error> {
         Ok(())
     }
-    fn mark(&mut self, _: &[Step]) -> Result<(), Error> {
+    fn mark(&mut self, _: &Step) -> Result<(), Error> {
         Ok(())
     }
     fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
@@ -169,21 +165,39 @@ pub struct Rollback {
     /// it was. What was done and is to be done again ([`AGAIN`]) is among them.
     pub remaining: Vec<(Op, Error)>,
     /// What undoing does not bring back.
-    pub lost: Vec<String>,
+    pub lost: Vec<Loss>,
     /// The facts that it failed at, where it is told by them.
     pub blamed: Vec<Fact>,
 }
 
+/// How an apply ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was done, or why nothing was.
+    pub outcome: Result<Applied, Failure>,
+    /// What the last plan came with, where its goal observes ([`Planned::observation`](crate::plan::Planned)).
+    pub observation: Option<Seen>,
+}
+
 /// Makes the host as the document says, or leaves it as it was.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> {
+pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Ended {
+    let mut observation = None;
+    let outcome = attempt(goal, session, &mut observation);
+    Ended { outcome, observation }
+}
+
+fn attempt(
+    goal: &dyn Goal,
+    session: Session<'_>,
+    observation: &mut Option<Seen>,
+) -> Result<Applied, Failure> {
     let before = session
         .kernel
         .snapshot(&goal.scope())
         .map_err(Failure::NotBegun)?;
-    let first = goal.plan(&before).map_err(Failure::Invalid)?;
+    let planned = goal.plan(&before).map_err(Failure::Invalid)?;
+    *observation = planned.observation;
+    let first = planned.plan;
     if !first.problems.is_empty() {
         return Err(Failure::Unread(first.problems));
     }
@@ -206,6 +220,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
     let second = OnceCell::new();
     let mut run = Run {
         session,
+        observation,
         done: Vec::new(),
         failed: None,
         unsettled: Vec::new(),
@@ -229,8 +244,9 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Result<Applied, Failure> 
 }
 
 /// The ops of one apply as they are done.
-struct Run<'a, 'p> {
+struct Run<'a, 'o, 'p> {
     session: Session<'a>,
+    observation: &'o mut Option<Seen>,
     done: Vec<&'p Step>,
     /// The step that failed: some of it may be done.
     failed: Option<&'p Step>,
@@ -239,7 +255,7 @@ struct Run<'a, 'p> {
     vanished: BTreeSet<LinkName>,
 }
 
-impl<'p> Run<'_, 'p> {
+impl<'p> Run<'_, '_, 'p> {
     /// `second` takes the plan of the second pass, whose steps may have to be undone.
     fn whole(
         &mut self,
@@ -262,17 +278,12 @@ impl<'p> Run<'_, 'p> {
     }
 
     fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
-        let mut marked = 0;
         for (number, step) in steps.iter().enumerate() {
             self.session.watch.progress(number, steps.len());
             if self.session.watch.stops() {
                 return Err(Error::new(ErrorKind::Refused, "it was interrupted"));
             }
-            if number == marked {
-                let together = together(&steps[number..]);
-                self.session.log.mark(together)?;
-                marked += together.len();
-            }
+            self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step),
                 Err(error) if !step.named && went_with_its_device(self.session.kernel, &step.op, &error) => {
@@ -292,15 +303,12 @@ impl<'p> Run<'_, 'p> {
     /// they were left while something else is wanted of them by now, as what a budget stands on has
     /// changed: they get one more pass, whose steps are returned.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
-        let now = match plans {
-            [first] if first.is_seen_lightly() => {
-                self.session.kernel.look_again(&goal.scope(), &before.links)?
-            }
-            _ => self.session.kernel.snapshot(&goal.scope())?,
-        };
-        let rest = goal
-            .plan(&now)
+        let now = self.session.kernel.snapshot(&goal.scope())?;
+        let planned = goal
+            .plan_again(&now)
             .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
+        *self.observation = planned.observation;
+        let rest = planned.plan;
         // What cannot be seen is not known to hold.
         if let Some(problem) = rest.problems.first() {
             let message = format!(
@@ -378,15 +386,6 @@ impl<'p> Run<'_, 'p> {
         }
         Failure::Failed(Box::new(rollback))
     }
-}
-
-/// The steps at the beginning of some that are marked by one write, so that a thousand interfaces do
-/// not take thousands. Whoever comes after a crash does not know which of them were done, and undoes
-/// or does all of them.
-fn together(steps: &[Step]) -> &[Step] {
-    let first = &steps[..steps.len().min(MARKED_TOGETHER)];
-    let plain = first.iter().take_while(|step| step.is_plain()).count();
-    &steps[..plain.max(1)]
 }
 
 /// Why an op remains that was done.

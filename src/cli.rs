@@ -7,6 +7,7 @@ mod arguments;
 mod check;
 mod completions;
 mod confirm;
+mod exit;
 mod explain;
 mod hierarchy;
 mod history;
@@ -25,6 +26,7 @@ mod render;
 mod replicate_worker;
 mod run;
 mod schema;
+mod snapshot_file;
 mod status;
 mod watcher;
 mod wireguard_mtu;
@@ -34,22 +36,6 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind as Usage;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-
-/// Exit codes; what a verb means by them stands in its help.
-mod exit {
-    /// Done, or in sync.
-    pub const OK: u8 = 0;
-    /// It could not be done: input, usage, permission, or a wanted fact that could not be read.
-    pub const ERROR: u8 = 1;
-    /// Drift (`check`), or changes with `--detailed-exitcode`.
-    pub const CHANGES: u8 = 2;
-    /// Failed, and everything was undone.
-    pub const ROLLED_BACK: u8 = 3;
-    /// Failed, and so did undoing it.
-    pub const NOT_ROLLED_BACK: u8 = 4;
-    /// A bug.
-    pub const BUG: u8 = 101;
-}
 
 /// Keeps a Linux host's network path settings true to a declared state: MTUs, rp_filter, ipip
 /// tunnels, sysctls.
@@ -91,6 +77,8 @@ enum Verb {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    #[command(name = ansible::VERB, hide = true)]
+    AnsibleModule(ansible::Arguments),
     #[command(hide = true)]
     ReplicateWorker,
 }
@@ -98,10 +86,7 @@ enum Verb {
 /// Parses, runs, and tells the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
-    if let Some(code) = ansible::task() {
-        return code;
-    }
-    let cli = match parse(std::env::args_os().collect()) {
+    let cli = match parse(ansible::with_verb(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             // clap exits with 2 on a usage error; here that would read as drift.
@@ -129,8 +114,9 @@ pub fn main() -> ExitCode {
         Verb::Pods(arguments) => pods::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
-        Verb::Completions(arguments) => completions::run(&arguments),
-        Verb::Man(arguments) => man::run(&arguments),
+        Verb::Completions(arguments) => completions::run(&arguments, written_out()),
+        Verb::Man(arguments) => man::run(&arguments, written_out()),
+        Verb::AnsibleModule(arguments) => ansible::run(&arguments),
         Verb::ReplicateWorker => replicate_worker::run(),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

@@ -2,6 +2,7 @@
 //! [state machine](crate::reconcile), and what it asks for is done. One thread does it all but
 //! answering `netkeel status` and those who scrape, who see the [picture](picture::Picture) only.
 
+pub mod client;
 mod files;
 mod guard;
 mod handshakes;
@@ -28,7 +29,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use keep::Settle;
 pub use picture::{FORMAT, Picture};
 
 use crate::document::Document;
@@ -77,7 +77,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When it cannot begin: no document was ever good, or the kernel cannot be listened to.
-pub fn run(options: &Options, source: &mut dyn Source, settle: &Settle<'_>) -> Result<(), Error> {
+pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     // Before there are other threads, which would take the signals.
     let signals = signals::Signals::new()?;
     let store = Store::open(&options.netns)?;
@@ -94,7 +94,7 @@ pub fn run(options: &Options, source: &mut dyn Source, settle: &Settle<'_>) -> R
             events: live.events(options.queue)?,
             woken,
         };
-        service::Service::new(options, source, settle, store.clone(), senses, picture)?.run(live)
+        service::Service::new(options, source, store.clone(), senses, picture)?.run(live)
     });
     store.listen_no_longer();
     done?

@@ -16,7 +16,7 @@ pub use combine::{Combined, Rule};
 pub use holder::{Act, Held, Kept};
 pub use key::{KeyExplained, key};
 pub use link::{Device, LinkExplained, keys_of, link};
-pub use writer::{Clue, WATCHED, Writer, udev_rules, writers as writers_of};
+pub use writer::{Clue, WATCHED, Writer, writers as writers_of};
 
 use crate::fact::{Fact, Object, Value};
 use crate::snapshot::{Families, Observed, Scope, Snapshot};
@@ -42,7 +42,7 @@ pub struct Host<'a> {
 /// Traces of the programs that write settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Which of the [`WATCHED`] paths exist.
+    /// Which of the paths that were asked for exist, such as [`WATCHED`].
     pub paths: BTreeSet<String>,
     /// The text of those that are small files and are read.
     pub texts: BTreeMap<String, String>,

@@ -2,11 +2,9 @@
 //! one fact that differ are the conflict.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
-use std::mem::discriminant;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::de::{Error as DeserializeError, Visitor};
@@ -22,7 +20,7 @@ use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 use crate::wireguard::copy;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
-#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fact {
     /// The namespace it lives in.
     #[serde(default, skip_serializing_if = "Netns::is_current")]
@@ -73,7 +71,7 @@ pub struct WireguardCopy {
 }
 
 /// A field of an object. Which fields an object has follows from its kind.
-#[derive(Clone, Copy, Debug, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
     /// Of a file: its bytes.
@@ -110,18 +108,6 @@ pub enum Field {
     Rules,
 }
 
-impl PartialEq for Field {
-    /// Asked of each fact several times, mostly whether it is of one of those without an address.
-    #[inline(always)]
-    fn eq(&self, other: &Self) -> bool {
-        let names_address = matches!(
-            self,
-            Field::Address(_) | Field::PodAddress(_) | Field::PodRouteMtu(_)
-        );
-        discriminant(self) == discriminant(other) && (!names_address || self.names_the_same(other))
-    }
-}
-
 /// A value in the kernel's own words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
@@ -140,8 +126,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Takes a value by what it is. Derived, `untagged` would try one kind after the other and make an
-/// error for each that it is not: a ledger of a thousand interfaces took twice as long to read.
+/// Takes a value by what it is. Derived, `untagged` would not say in its error what a value can be.
 struct ValueVisitor;
 
 impl Visitor<'_> for ValueVisitor {
@@ -171,48 +156,7 @@ impl Visitor<'_> for ValueVisitor {
     }
 }
 
-impl PartialEq for Fact {
-    /// What most often differs first.
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        let fields = || self.field == other.field && self.netns == other.netns;
-        match (&self.object, &other.object) {
-            (Object::Link(one), Object::Link(two)) => one == two && fields(),
-            (one, two) => one == two && fields(),
-        }
-    }
-}
-
-impl Ord for Fact {
-    /// By namespace, object and field. Nearly all are of interfaces of one namespace, and a plan of a
-    /// thousand interfaces compares three hundred thousand times: derived, that is a fifth of it.
-    #[inline(always)]
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (&self.object, &other.object) {
-            (Object::Link(one), Object::Link(two)) if self.netns.is(&other.netns) => match one.cmp(two) {
-                Ordering::Equal => self.field.cmp(&other.field),
-                unequal => unequal,
-            },
-            _ => self.compare(other),
-        }
-    }
-}
-
-impl PartialOrd for Fact {
-    #[inline(always)]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl Fact {
-    #[inline(never)]
-    fn compare(&self, other: &Self) -> Ordering {
-        let netns = self.netns.cmp(&other.netns);
-        let object = || self.object.cmp(&other.object);
-        netns.then_with(object).then_with(|| self.field.cmp(&other.field))
-    }
-
     /// A fact of an interface.
     pub fn link(netns: &Netns, name: LinkName, field: Field) -> Self {
         Fact {
@@ -231,15 +175,10 @@ impl Fact {
 
     /// The same for a key that was taken apart already.
     pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
-        if let Some(PerInterface {
-            family,
-            table: "conf",
-            slot,
-            leaf,
-        }) = parts
-        {
-            match (family, slot, leaf) {
-                (_, Slot::Link(name), _) if let Some(field) = Field::of_sysctl(family, leaf) => {
+        if let Some(parts) = parts.filter(|parts| parts.table == "conf") {
+            let field = Field::of_sysctl(parts.family, parts.leaf);
+            match (parts.family, parts.slot, parts.leaf) {
+                (_, Slot::Link(name), _) if let Some(field) = field => {
                     return Fact::link(netns, name, field);
                 }
                 ("ipv4", Slot::All, "forwarding") => {
@@ -381,17 +320,6 @@ impl Fact {
 }
 
 impl Field {
-    #[inline(never)]
-    fn names_the_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Field::Address(one), Field::Address(two)) | (Field::PodAddress(one), Field::PodAddress(two)) => {
-                one == two
-            }
-            (Field::PodRouteMtu(one), Field::PodRouteMtu(two)) => one == two,
-            _ => false,
-        }
-    }
-
     /// The fields that are sysctls below `net/<family>/conf/LINK`: one dump of the interfaces
     /// carries them, so they are facts of the link.
     const SYSCTLS: &[(Field, &str, &str)] = &[
@@ -403,10 +331,14 @@ impl Field {
 
     /// The field that `net/<family>/conf/LINK/<leaf>` is.
     pub fn of_sysctl(family: &str, leaf: &str) -> Option<Field> {
-        let found = Field::SYSCTLS
-            .iter()
-            .find(|(_, of, name)| *of == family && *name == leaf);
-        found.map(|(field, _, _)| *field)
+        let mut fields = Field::SYSCTLS.iter();
+        fields.find_map(|(field, of, name)| (*of == family && *name == leaf).then_some(*field))
+    }
+
+    /// The field that a key of an interface, of `all` or of `default` is: every dump of interfaces has it.
+    pub fn of_key(key: &SysctlKey) -> Option<Field> {
+        let parts = key.per_interface().filter(|parts| parts.table == "conf")?;
+        Field::of_sysctl(parts.family, parts.leaf)
     }
 
     /// The sysctl that the field of an interface is.
@@ -477,12 +409,7 @@ impl Value {
     pub fn to_text(&self) -> Arc<str> {
         match self {
             Value::Text(text) => text.clone(),
-            Value::Number(number) => {
-                // Nearly all that are written thousands of times.
-                static OFTEN: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["0", "1", "2"].map(Arc::from));
-                let often = usize::try_from(*number).ok().and_then(|at| OFTEN.get(at));
-                often.cloned().unwrap_or_else(|| number.to_string().into())
-            }
+            Value::Number(number) => number.to_string().into(),
             Value::Switch(on) => on.to_string().into(),
         }
     }

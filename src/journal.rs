@@ -1,40 +1,25 @@
 //! What an apply writes down before it writes anything else, so that whoever comes after a crash
 //! can undo or finish it.
 //!
-//! A journal is a text of lines. The first is the [`Header`]; then come lines of [`Entry`] steps
-//! and, before ops are executed, a line with a dot for each of them. What follows the last newline
-//! was torn by a crash and was never acted on.
+//! A journal is a text of JSON lines: the [`Header`], then one [`Line`] for each step and for each event.
+//! A list of steps counts from its [`Line::Planned`] on. What follows the last newline was torn by a
+//! crash and was never acted on.
 
-mod line;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
-use crate::ledger::{Claim, NewClaim};
+use crate::ledger::Claim;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::plan::Undo;
-use line::Steps;
+use crate::plan::{Drift, Plan, Undo};
 
-pub use line::StepsLine;
+/// The version of the journal's format; any other is refused.
+pub const FORMAT: u32 = 1;
 
-/// The version of the journal's format; a newer one is refused. In format 1 what is absent stood
-/// there as null, and what nothing loses as an empty list; formats 1 and 2 had each step by itself,
-/// and a mark for each op.
-pub const FORMAT: u32 = 3;
-
-/// What stands for an op that is about to be executed. A line of several is written before ops that
-/// are executed together.
-const MARK: char = '.';
-
-/// The line that says that everything was done and seen to hold: it only waits to be confirmed.
-pub const COMPLETE: &str = "+\n";
-
-/// The line that says that undoing has begun: from there on nothing can be finished any more.
-pub const UNDOING: &str = "-\n";
-
-/// Whose apply it is.
+/// The first line of a journal: whose apply it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// [`FORMAT`].
@@ -44,6 +29,7 @@ pub struct Header {
     /// The boot in which it began: live values do not survive another one.
     pub boot: String,
     /// The namespace.
+    #[serde(default, skip_serializing_if = "Netns::is_current")]
     pub netns: Netns,
     /// The owner of the document.
     pub owner: String,
@@ -56,6 +42,32 @@ pub struct Header {
     pub confirm_by: Option<u64>,
 }
 
+/// A line of a journal after the [`Header`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// A step of the plan.
+    Step(Box<Entry>),
+    /// A fact that the owner no longer holds once the apply is committed.
+    Release(Fact),
+    /// A fact that the kernel changes with the fact of a step.
+    SideEffect(Box<Claim>),
+    /// The list of steps is whole: it has this many lines. Without this line, none of them counts.
+    Planned {
+        /// The number of lines before this one, back to the one before the list.
+        lines: usize,
+    },
+    /// The op of a step is about to be executed. Whether it was is not known until the next line.
+    Begun {
+        /// The number of the step in this journal, from 1.
+        step: usize,
+    },
+    /// Every op was executed and every fact has its value. Only the confirmation is missing.
+    Complete {},
+    /// Undoing has begun. From here on the apply cannot be finished.
+    Undoing {},
+}
+
 /// One step as it is written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -65,9 +77,11 @@ pub struct Entry {
     pub undo: Undo,
     /// The fact it is for.
     pub fact: Fact,
-    /// What the fact was.
+    /// What the fact was; none when it was absent.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub found: Option<Value>,
     /// What the fact is to be; none for a step that only keeps a value.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub desired: Option<Value>,
 }
 
@@ -78,10 +92,8 @@ pub struct Journal {
     pub header: Header,
     /// All steps.
     pub entries: Vec<Entry>,
-    /// How many of them may have been executed.
+    /// How many of them may have been executed: of the last of these it is not known.
     pub begun: usize,
-    /// How many of these were marked last: of them it is not known which were executed.
-    together: usize,
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
     /// What the kernel changes with it.
@@ -92,11 +104,27 @@ pub struct Journal {
     pub complete: bool,
 }
 
-/// The line that is written before so many ops are executed.
-pub fn marks(ops: usize) -> String {
-    let mut line = MARK.to_string().repeat(ops);
-    line.push('\n');
-    line
+/// The list of the steps of a plan that are about files, or of those that are not. The facts that are
+/// released and the side effects belong to those that are not.
+pub fn steps(plan: &Plan, durable: bool) -> Vec<Line> {
+    let drifts: BTreeMap<&Fact, &Drift> = plan.drift.iter().map(|drift| (&drift.fact, drift)).collect();
+    let mut lines = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.op.is_durable() == durable) {
+        let drift = drifts.get(&step.fact);
+        lines.push(Line::Step(Box::new(Entry {
+            op: step.op.clone(),
+            undo: step.undo.clone(),
+            fact: step.fact.clone(),
+            found: drift.and_then(|drift| drift.observed.clone()),
+            desired: drift.and_then(|drift| drift.desired.clone()),
+        })));
+    }
+    if !durable {
+        lines.extend(plan.released.iter().cloned().map(Line::Release));
+        lines.extend(plan.beside.iter().cloned().map(Box::new).map(Line::SideEffect));
+    }
+    lines.push(Line::Planned { lines: lines.len() });
+    lines
 }
 
 impl Journal {
@@ -104,117 +132,136 @@ impl Journal {
     /// nothing was done.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreadable`] when a whole line does not make sense or the format is newer.
+    /// [`ErrorKind::Unreadable`] when a whole line does not make sense or the format is another one.
     pub fn read(text: &str) -> Result<Option<Self>, Error> {
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text
+            .rfind('\n')
+            .map_or("", |end| text.get(..end).unwrap_or_default());
         let mut lines = whole.lines();
         let Some(first) = lines.next() else {
             return Ok(None);
         };
-        let wrong = |error: serde_json::Error| {
-            Error::new(ErrorKind::Unreadable, format!("the journal is damaged: {error}")).hint(
-                "what that apply did cannot be told any more: look at the host, and then remove the file",
-            )
-        };
-        let header: Header = serde_json::from_str(first).map_err(wrong)?;
-        if header.format > FORMAT {
-            let message = format!(
-                "the journal has format {}; this netkeel reads up to {FORMAT}",
-                header.format
-            );
-            return Err(Error::new(ErrorKind::Unreadable, message).hint("use the netkeel that wrote it"));
-        }
         let mut journal = Journal {
-            header,
+            header: header(first)?,
             entries: Vec::new(),
             begun: 0,
-            together: 0,
             released: Vec::new(),
             beside: Vec::new(),
             undoing: false,
             complete: false,
         };
-        let mut whole_steps = false;
+        let mut is_planned = false;
+        let mut list = List::default();
         for line in lines {
-            if line.starts_with(MARK) && line.bytes().all(|byte| byte == MARK as u8) {
-                journal.together = line.len();
-                journal.begun += line.len();
-            } else if line == UNDOING.trim_end() {
-                journal.undoing = true;
-            } else if line == COMPLETE.trim_end() {
-                journal.complete = true;
-            } else {
-                let Steps {
-                    steps,
-                    runs,
-                    released,
-                    beside,
-                } = serde_json::from_str(line).map_err(wrong)?;
-                whole_steps = true;
-                // Steps that were added and never reached are not in the way of later marks:
-                // an op is marked only after all before it were executed, or together with them.
-                journal.entries.extend(steps);
-                for run in runs {
-                    let entries = run.into_entries();
-                    let senseless = || wrong(serde::de::Error::custom("a run of steps makes no sense"));
-                    journal.entries.extend(entries.ok_or_else(senseless)?);
+            match serde_json::from_str(line).map_err(|error| damaged(&error))? {
+                Line::Step(entry) => list.entries.push(*entry),
+                Line::Release(fact) => list.released.push(fact),
+                Line::SideEffect(claim) => list.beside.push(*claim),
+                Line::Planned { lines } if lines == list.len() => {
+                    is_planned = true;
+                    journal.add(std::mem::take(&mut list));
                 }
-                journal.released.extend(released);
-                journal.beside.extend(beside);
+                Line::Planned { lines } => {
+                    let message = format!("a list of {lines} lines has {}", list.len());
+                    return Err(damaged(&message));
+                }
+                Line::Begun { step } if step == journal.begun + 1 && step <= journal.entries.len() => {
+                    journal.begun = step;
+                }
+                Line::Begun { step } => {
+                    let (begun, all) = (journal.begun, journal.entries.len());
+                    return Err(damaged(&format!(
+                        "step {step} of {all} begins after step {begun}"
+                    )));
+                }
+                Line::Complete {} => journal.complete = true,
+                Line::Undoing {} => journal.undoing = true,
             }
         }
-        journal.begun = journal.begun.min(journal.entries.len());
-        journal.together = journal.together.min(journal.begun);
-        Ok(whole_steps.then_some(journal))
+        Ok(is_planned.then_some(journal))
+    }
+
+    fn add(&mut self, list: List) {
+        self.entries.extend(list.entries);
+        self.released.extend(list.released);
+        self.beside.extend(list.beside);
     }
 
     /// The ops that undo what may have been executed, those of a step together, the last step first.
     /// Each may be done although its op was not: it then changes nothing.
     pub fn undo(&self) -> impl Iterator<Item = &[Op]> {
-        let begun = self.entries[..self.begun].iter().rev();
+        let begun = self.entries.iter().take(self.begun).rev();
         begun.map(|entry| entry.undo.ops.as_slice())
     }
 
-    /// The steps that finish it. Those that were marked last are done again.
-    pub fn rest(&self) -> &[Entry] {
-        &self.entries[self.begun - self.together..]
-    }
-
-    /// How many of the [`rest`](Self::rest) were begun before.
-    pub fn begun_of_rest(&self) -> usize {
-        self.together
+    /// The steps that finish it, each with its number. The one that was begun last is done again.
+    pub fn rest(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        (1..).zip(&self.entries).skip(self.begun.saturating_sub(1))
     }
 
     /// What its owner holds once it is finished.
-    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+    pub fn claims(&self) -> impl Iterator<Item = Claim> {
         let written = self.entries.iter().filter(|entry| entry.desired.is_some());
-        let claims = written.map(|entry| NewClaim {
-            fact: &entry.fact,
-            owner: &self.header.owner,
-            found: entry.found.as_ref(),
-            wrote: entry.desired.as_ref(),
-            beside: None,
+        let claims = written.map(|entry| Claim {
+            fact: entry.fact.clone(),
+            owner: self.header.owner.clone(),
+            found: entry.found.clone(),
+            wrote: entry.desired.clone(),
+            caused_by: None,
         });
-        claims.chain(self.beside.iter().map(NewClaim::from))
+        claims.chain(self.beside.iter().cloned())
     }
 
     /// What it was, for messages.
     pub fn describe(&self) -> String {
         let Header { owner, actor, .. } = &self.header;
-        let most = if self.together > 1 { "at most " } else { "" };
         format!(
-            "an apply for the owner {owner} by {actor} was interrupted after {most}{} of {} writes",
+            "an apply for the owner {owner} by {actor} was interrupted after {} of {} writes",
             self.begun,
             self.entries.len()
         )
     }
 }
 
+/// A list of steps while it is read.
+#[derive(Default)]
+struct List {
+    entries: Vec<Entry>,
+    released: Vec<Fact>,
+    beside: Vec<Claim>,
+}
+
+impl List {
+    fn len(&self) -> usize {
+        self.entries.len() + self.released.len() + self.beside.len()
+    }
+}
+
+/// The header. Its format is read first: another format may have other keys.
+fn header(line: &str) -> Result<Header, Error> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let wrong = |error: serde_json::Error| damaged(&error);
+    let Version { format } = serde_json::from_str(line).map_err(wrong)?;
+    if format != FORMAT {
+        let message = format!("the journal has format {format}; this netkeel reads format {FORMAT}");
+        return Err(Error::new(ErrorKind::Unreadable, message).hint("use the netkeel that wrote it"));
+    }
+    serde_json::from_str(line).map_err(wrong)
+}
+
+fn damaged(why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Unreadable, format!("the journal is damaged: {why}"))
+        .hint("what that apply did cannot be told any more: look at the host, and then remove the file")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::op::Target;
-    use crate::plan::{Drift, Plan, Step};
+    use crate::plan::{Drift, Loss, Plan, Step};
 
     fn header() -> Header {
         Header {
@@ -282,8 +329,17 @@ mod tests {
         serde_json::to_string(value).unwrap() + "\n"
     }
 
+    fn begin() -> String {
+        let steps: String = steps(&plan(), false).iter().map(line).collect();
+        line(&header()) + &steps
+    }
+
+    fn begun(step: usize) -> String {
+        line(&Line::Begun { step })
+    }
+
     fn text(marks: usize) -> String {
-        line(&header()) + &line(&StepsLine::new(&plan(), false)) + &super::marks(1).repeat(marks)
+        begin() + &(1..=marks).map(begun).collect::<String>()
     }
 
     #[test]
@@ -298,7 +354,7 @@ mod tests {
             assert_eq!(entry.found, Some(Value::Number(1500)));
             assert_eq!(entry.desired, Some(Value::Number(1460)));
         }
-        assert!(StepsLine::new(&plan(), true).is_empty());
+        assert_eq!(steps(&plan(), true), [Line::Planned { lines: 0 }]);
     }
 
     #[test]
@@ -315,7 +371,9 @@ mod tests {
     fn only_what_was_done_to_the_end_is_complete() {
         let whole = text(3);
         assert!(!Journal::read(&whole).unwrap().unwrap().complete);
-        let journal = Journal::read(&(whole + COMPLETE)).unwrap().unwrap();
+        let journal = Journal::read(&(whole + &line(&Line::Complete {})))
+            .unwrap()
+            .unwrap();
         assert!(journal.complete);
         assert_eq!((journal.begun, journal.entries.len()), (3, 3));
     }
@@ -325,101 +383,108 @@ mod tests {
         let journal = Journal::read(&text(2)).unwrap().unwrap();
         let undo: Vec<String> = journal.undo().flatten().map(ToString::to_string).collect();
         assert_eq!(undo, ["ip link set dev b mtu 1500", "ip link set dev a mtu 1500"]);
-        let rest: Vec<String> = journal.rest().iter().map(|entry| entry.op.to_string()).collect();
+        let rest: Vec<String> = journal.rest().map(|(_, entry)| entry.op.to_string()).collect();
         assert_eq!(rest, ["ip link set dev b mtu 1460", "ip link set dev c mtu 1460"]);
     }
 
     #[test]
-    fn of_those_marked_together_all_are_undone_or_done_again() {
-        let journal = Journal::read(&(text(1) + &marks(2))).unwrap().unwrap();
-        assert_eq!(journal.undo().count(), 3);
-        assert_eq!((journal.rest().len(), journal.begun_of_rest()), (2, 2));
-        // A torn line of marks was never acted on.
-        let torn = text(1) + &marks(2);
-        let journal = Journal::read(torn.trim_end()).unwrap().unwrap();
-        assert_eq!((journal.begun, journal.rest().len()), (1, 3));
+    fn a_torn_mark_was_never_acted_on() {
+        let journal = Journal::read(text(2).trim_end()).unwrap().unwrap();
+        assert_eq!((journal.begun, journal.rest().count()), (1, 3));
+        let numbers: Vec<usize> = journal.rest().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
     }
 
-    /// What differs in nothing but the interface stands there once; all else by itself, in order.
     #[test]
-    fn steps_that_are_alike_are_put_down_once() {
+    fn a_mark_out_of_order_is_refused() {
+        for (text, why) in [
+            (text(1) + &begun(1), "step 1 of 3 begins after step 1"),
+            (text(0) + &begun(2), "step 2 of 3 begins after step 0"),
+            (text(3) + &begun(4), "step 4 of 3 begins after step 3"),
+        ] {
+            let error = Journal::read(&text).unwrap_err();
+            assert_eq!(error.message, format!("the journal is damaged: {why}"));
+        }
+    }
+
+    /// A second pass whose list is torn adds nothing, wherever it is torn.
+    #[test]
+    fn a_list_of_steps_counts_when_it_is_whole() {
+        let whole = text(3);
+        let second: Vec<String> = steps(&plan(), false).iter().map(line).collect();
+        for lines in 0..second.len() {
+            let torn = whole.clone() + &second[..lines].concat() + &line(&Line::Undoing {});
+            let journal = Journal::read(&torn).unwrap().unwrap();
+            assert_eq!((journal.entries.len(), journal.undoing), (3, true));
+        }
+        let journal = Journal::read(&(whole.clone() + &second.concat()))
+            .unwrap()
+            .unwrap();
+        assert_eq!((journal.begun, journal.entries.len()), (3, 6));
+        let missing = whole + &second[1..].concat();
+        let error = Journal::read(&missing).unwrap_err();
+        assert_eq!(error.message, "the journal is damaged: a list of 3 lines has 2");
+    }
+
+    /// Somebody reads these lines after a crash: a line of each kind as it is in the file.
+    #[test]
+    fn each_kind_of_line_reads_well() {
         let mut plan = plan();
-        let sysctl = |name: &str, value: &str| {
-            let target = Target {
-                netns: Netns::CURRENT,
-                index: 3,
-                name: name.parse().unwrap(),
-            };
-            Op::WriteSysctl {
-                netns: Netns::CURRENT,
-                key: crate::fact::Field::RpFilter.sysctl_of(target.name).unwrap(),
-                value: value.into(),
-                link: Some(target),
-            }
-        };
-        for (name, loses) in [("d", false), ("e", false), ("f", true), ("g", false)] {
-            plan.steps.push(Step {
-                op: sysctl(name, "1"),
-                fact: Fact::link(
-                    &Netns::CURRENT,
-                    name.parse().unwrap(),
-                    crate::fact::Field::RpFilter,
-                ),
-                undo: Undo {
-                    ops: vec![sysctl(name, "0")],
-                    loses: Vec::from_iter(loses.then(|| "something".to_owned())),
-                },
-                ..step(name, 0, 0)
-            });
-        }
-        let steps = line(&StepsLine::new(&plan, false));
-        insta::assert_snapshot!(steps.trim_end(), @r#"{"runs":[{"alike":{"netns":null,"field":"mtu","wrote":1460,"back":1500,"found":1500,"desired":1460,"links":[[3,"a"],[3,"b"],[3,"c"]]}},{"alike":{"netns":null,"field":"rp-filter","wrote":"1","back":"0","found":null,"desired":null,"links":[[3,"d"],[3,"e"]]},"steps":[{"op":{"op":"write-sysctl","key":"net/ipv4/conf/f/rp_filter","value":"1","link":{"index":3,"name":"f"}},"undo":{"ops":[{"op":"write-sysctl","key":"net/ipv4/conf/f/rp_filter","value":"0","link":{"index":3,"name":"f"}}],"loses":["something"]},"fact":{"object":{"link":"f"},"field":"rp-filter"}}]},{"alike":{"netns":null,"field":"rp-filter","wrote":"1","back":"0","found":null,"desired":null,"links":[[3,"g"]]}}]}"#);
-        let journal = Journal::read(&(line(&header()) + &steps)).unwrap().unwrap();
-        for (entry, step) in journal.entries.iter().zip(&plan.steps) {
-            assert_eq!(
-                (&entry.op, &entry.undo, &entry.fact),
-                (&step.op, &step.undo, &step.fact)
-            );
-        }
-        assert_eq!(journal.entries.len(), plan.steps.len());
-    }
-
-    #[test]
-    fn a_newer_format_is_refused() {
-        let newer = line(&Header {
-            format: FORMAT + 1,
-            ..header()
-        });
-        assert!(
-            Journal::read(&newer)
-                .unwrap_err()
-                .message
-                .contains("reads up to 3")
+        plan.steps.truncate(1);
+        plan.steps[0].undo.loses = vec![Loss::Ipv6Settings {
+            link: "a".parse().unwrap(),
+        }];
+        plan.released = vec![step("d", 0, 0).fact];
+        plan.beside = vec![Claim {
+            fact: Fact::link(&Netns::CURRENT, "e".parse().unwrap(), crate::fact::Field::Mtu),
+            owner: "default".into(),
+            found: None,
+            wrote: Some(Value::Number(1460)),
+            caused_by: Some(Box::new(plan.steps[0].fact.clone())),
+        }];
+        let mut lines = vec![line(&header())];
+        lines.extend(steps(&plan, false).iter().map(line));
+        lines.extend(
+            [Line::Begun { step: 1 }, Line::Complete {}, Line::Undoing {}]
+                .iter()
+                .map(line),
         );
-    }
-
-    /// As the netkeel that had format 1 wrote it.
-    const OF_FORMAT_1: &str = r#"{"format":1,"transaction":"t1","boot":"b1","netns":null,"owner":"default","document":"d1","actor":"root (pid 1)"}
-{"steps":[{"op":{"op":"set-mtu","target":{"netns":null,"index":3,"name":"cali1"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"netns":null,"index":3,"name":"cali1"},"mtu":1500}],"loses":[]},"fact":{"netns":null,"object":{"link":"cali1"},"field":"mtu"},"found":1500,"desired":1460},{"op":{"op":"write-sysctl","netns":null,"key":"net/ipv4/tcp_mtu_probing","value":"1","link":null},"undo":{"ops":[{"op":"write-sysctl","netns":null,"key":"net/ipv4/tcp_mtu_probing","value":"0","link":null}],"loses":[]},"fact":{"netns":null,"object":{"sysctl":"net/ipv4/tcp_mtu_probing"},"field":"value"},"found":"0","desired":null}]}
-.
-.
-"#;
-
-    #[test]
-    fn an_older_format_is_read() {
-        let journal = Journal::read(OF_FORMAT_1).unwrap().unwrap();
-        assert_eq!((journal.begun, journal.entries.len()), (2, 2));
-        assert_eq!(journal.entries[0].fact, step("cali1", 1500, 1460).fact);
-        let undo: Vec<String> = journal.undo().flatten().map(ToString::to_string).collect();
+        let text = lines.concat();
+        insta::assert_snapshot!(text.trim_end(), @r#"
+        {"format":1,"transaction":"t1","boot":"b1","owner":"default","document":"d1","actor":"root (pid 1)"}
+        {"step":{"op":{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1460},"undo":{"ops":[{"op":"set-mtu","target":{"index":3,"name":"a"},"mtu":1500}],"loses":[{"ipv6_settings":{"link":"a"}}]},"fact":{"object":{"link":"a"},"field":"mtu"},"found":1500,"desired":1460}}
+        {"release":{"object":{"link":"d"},"field":"mtu"}}
+        {"side_effect":{"fact":{"object":{"link":"e"},"field":"mtu"},"owner":"default","found":null,"wrote":1460,"caused_by":{"object":{"link":"a"},"field":"mtu"}}}
+        {"planned":{"lines":3}}
+        {"begun":{"step":1}}
+        {"complete":{}}
+        {"undoing":{}}
+        "#);
+        let journal = Journal::read(&text).unwrap().unwrap();
         assert_eq!(
-            undo,
-            [
-                "sysctl -w net.ipv4.tcp_mtu_probing=0",
-                "ip link set dev cali1 mtu 1500"
-            ]
+            (&journal.released, &journal.beside),
+            (&plan.released, &plan.beside)
         );
-        let claims: Vec<NewClaim<'_>> = journal.claims().collect();
-        assert_eq!(claims.len(), 1, "a step that only keeps a value claims nothing");
-        assert_eq!(claims[0].found, Some(&Value::Number(1500)));
+        let claimed: Vec<String> = journal.claims().map(|claim| claim.fact.to_string()).collect();
+        assert_eq!(claimed.len(), 2);
+    }
+
+    #[test]
+    fn a_step_that_only_keeps_a_value_claims_nothing() {
+        let mut plan = plan();
+        plan.drift.remove(1);
+        let steps: String = steps(&plan, false).iter().map(line).collect();
+        let journal = Journal::read(&(line(&header()) + &steps)).unwrap().unwrap();
+        assert_eq!((journal.entries.len(), journal.claims().count()), (3, 2));
+    }
+
+    #[test]
+    fn another_format_is_refused_whatever_its_header_has() {
+        let newer = format!("{{\"format\":{},\"of-the-future\":1}}\n", FORMAT + 1);
+        let error = Journal::read(&newer).unwrap_err();
+        assert_eq!(
+            error.message,
+            "the journal has format 2; this netkeel reads format 1"
+        );
     }
 }

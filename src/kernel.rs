@@ -4,9 +4,6 @@
 mod address;
 mod beside;
 mod cni;
-// Elsewhere the C library has one for the processor, as musl has for aarch64.
-#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
-mod copy;
 pub mod events;
 mod file;
 mod host;
@@ -14,12 +11,10 @@ mod ioctl;
 mod link;
 mod live;
 pub mod management;
-pub mod memory;
 pub(crate) mod message;
 mod model;
 mod modules;
 pub mod namespace;
-mod netconf;
 pub(crate) mod netlink;
 mod netns;
 mod nftables;
@@ -44,13 +39,9 @@ pub use openers::openers;
 pub use pod::{apart, pod_names};
 pub use wireguard::Handshake;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use crate::error::Error;
-use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::snapshot::{Link, Scope, Snapshot};
+use crate::snapshot::{Scope, Snapshot};
 
 /// What netkeel needs of a kernel: the real one, or the model in tests.
 pub trait Kernel {
@@ -59,33 +50,6 @@ pub trait Kernel {
     /// # Errors
     /// When nothing can be read at all: the namespace is gone, netlink is refused.
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error>;
-
-    /// The same where somebody has just heard what the interfaces of the scope are: they are not asked
-    /// for. Addresses, drivers and other ends are read all the same.
-    ///
-    /// # Errors
-    /// As [`Kernel::snapshot`].
-    fn snapshot_of(
-        &mut self,
-        scope: &Scope,
-        _links: BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        self.snapshot(scope)
-    }
-
-    /// Looks again where a look at the same scope showed these interfaces, and nothing of them but MTUs
-    /// and settings of IPv4 was written since ([`Plan::is_seen_lightly`](crate::plan::Plan::is_seen_lightly)).
-    /// What else is known of them may be taken from there, as long as none came, went or was renamed.
-    ///
-    /// # Errors
-    /// As [`Kernel::snapshot`].
-    fn look_again(
-        &mut self,
-        scope: &Scope,
-        _before: &BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        self.snapshot(scope)
-    }
 
     /// Does one op, completely or not at all.
     ///

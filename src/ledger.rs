@@ -1,192 +1,154 @@
 //! Who holds which fact: for each field that netkeel wrote, the value found before, so that it can
-//! be given back. Stored as a log of lines, compacted now and then.
+//! be given back. Stored as a log of JSON lines, compacted now and then.
+//!
+//! The first line is the format. The lines of an apply count from its [`Line::Committed`] on, and no
+//! longer once a [`Line::RolledBack`] names it. What follows the last newline was torn by a crash.
 
-mod line;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use std::collections::BTreeSet;
-use std::ops::Deref;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::fact::{Fact, Value};
-pub use line::NewLine;
-use line::{Line, Run};
 
-/// The version of the ledger's format; a newer one is refused. In format 1 each claim stood alone.
-pub const FORMAT: u32 = 2;
+/// The version of the ledger's format; any other is refused.
+pub const FORMAT: u32 = 1;
 
-/// So many claims are put in their places one by one.
-const FEW: usize = 16;
+/// The fewest lines that matter no longer for which a log is compacted.
+const FEW: usize = 64;
 
 /// A fact that an owner holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// The fact.
     pub fact: Fact,
-    /// How it is held: mostly like thousands of others.
-    #[serde(flatten)]
-    pub hold: Arc<Hold>,
-}
-
-/// How a fact is held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hold {
     /// Who.
-    pub owner: Arc<str>,
+    pub owner: String,
     /// What it was before netkeel first wrote it; none when it was not there.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub found: Option<Value>,
     /// What netkeel wrote last; none when it took the fact away.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub wrote: Option<Value>,
-    /// Not netkeel wrote it: the kernel changed it with this fact, which netkeel wrote.
+    /// The fact that netkeel wrote, where the kernel changed this one with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub beside: Option<Box<Fact>>,
-}
-
-impl Deref for Claim {
-    type Target = Hold;
-
-    fn deref(&self) -> &Hold {
-        &self.hold
-    }
+    pub caused_by: Option<Box<Fact>>,
 }
 
 impl Claim {
     /// Takes a later claim of the same fact. What somebody declares is not held by who merely changes it.
-    fn take(&mut self, later: &Claim) {
-        if later.beside.is_some() && later.owner != self.owner {
+    fn take(&mut self, later: Claim) {
+        if later.caused_by.is_some() && later.owner != self.owner {
             return;
         }
-        let is_beside = self.beside.is_some() && later.beside.is_some();
-        if self.found == later.found && is_beside == later.beside.is_some() {
-            self.hold = later.hold.clone();
-            return;
-        }
-        let hold = Arc::make_mut(&mut self.hold);
-        hold.beside = later.beside.clone().filter(|_| is_beside);
-        hold.wrote = later.wrote.clone();
-        hold.owner = later.owner.clone();
+        let is_declared = self.caused_by.is_none() || later.caused_by.is_none();
+        self.caused_by = later.caused_by.filter(|_| !is_declared);
+        self.wrote = later.wrote;
+        self.owner = later.owner;
     }
 }
 
-/// A [`Claim`] on its way to the log. It borrows, since a plan can claim twenty thousand.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct NewClaim<'a> {
-    /// See [`Claim`].
-    pub fact: &'a Fact,
-    /// See [`Claim`].
-    pub owner: &'a str,
-    /// See [`Claim`].
-    pub found: Option<&'a Value>,
-    /// See [`Claim`].
-    pub wrote: Option<&'a Value>,
-    /// See [`Claim`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub beside: Option<&'a Fact>,
+/// The first line of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`FORMAT`].
+    pub format: u32,
 }
 
-impl<'a> From<&'a Claim> for NewClaim<'a> {
-    fn from(claim: &'a Claim) -> Self {
-        let Claim { fact, hold } = claim;
-        let Hold {
-            owner,
-            found,
-            wrote,
-            beside,
-        } = &**hold;
-        NewClaim {
-            fact,
-            owner,
-            found: found.as_ref(),
-            wrote: wrote.as_ref(),
-            beside: beside.as_deref(),
-        }
-    }
+impl Head {
+    /// That of a log that begins now.
+    pub const NEW: Self = Head { format: FORMAT };
+}
+
+/// A line of a log after the [`Head`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// A fact that is held.
+    Record(Box<Claim>),
+    /// A fact that is held no longer.
+    Release(Fact),
+    /// The lines before this one count. Without it, none of them does.
+    Committed {
+        /// The apply; none where netkeel compacts the log or purges facts of interfaces that went.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transaction: Option<String>,
+        /// How many lines.
+        lines: usize,
+    },
+    /// An apply was undone: none of its lines counts.
+    RolledBack {
+        /// The apply.
+        transaction: String,
+    },
+}
+
+/// What a commit adds to the log; also when nothing is held by it, since the last line says that the apply
+/// was committed.
+pub fn commit<'a>(
+    transaction: Option<&str>,
+    claims: impl IntoIterator<Item = Claim>,
+    released: impl IntoIterator<Item = &'a Fact>,
+) -> Vec<Line> {
+    let mut lines: Vec<Line> = claims.into_iter().map(Box::new).map(Line::Record).collect();
+    lines.extend(released.into_iter().cloned().map(Line::Release));
+    lines.push(Line::Committed {
+        transaction: transaction.map(str::to_owned),
+        lines: lines.len(),
+    });
+    lines
 }
 
 /// All claims that hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    /// In the order of their facts, one for each.
-    claims: Vec<Claim>,
+    claims: BTreeMap<Fact, Claim>,
     /// The applies that were committed since the log was compacted.
     committed: BTreeSet<String>,
-    /// Claims and lines that no longer matter: a reason to compact.
-    stale: usize,
-    /// The log is of an older format.
-    older: bool,
+    /// How many lines the log has.
+    lines: usize,
+}
+
+impl FromIterator<Claim> for Ledger {
+    /// What a log says to which these claims were committed, one after the other.
+    fn from_iter<I: IntoIterator<Item = Claim>>(claims: I) -> Self {
+        let mut ledger = Ledger::default();
+        for claim in claims {
+            ledger.lines += 1;
+            ledger.hold(claim);
+        }
+        ledger
+    }
 }
 
 impl Ledger {
     /// Reads a log. What follows the last newline was torn by a crash and does not count.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreadable`] when a line does not make sense or the format is newer.
+    /// [`ErrorKind::Unreadable`] when a line does not make sense or the format is another one.
     pub fn read(text: &str) -> Result<Self, Error> {
-        let lines = Ledger::read_lines(text)?;
-        let void: BTreeSet<String> = lines
-            .iter()
-            .filter_map(|line| match line {
-                Line::Void { transaction } => Some(transaction.clone()),
-                _ => None,
-            })
-            .collect();
         let mut ledger = Ledger::default();
-        ledger.take(lines, &void);
+        let Some((first, rest)) = text.split_once('\n') else {
+            return Ok(ledger);
+        };
+        let Head { format } = serde_json::from_str(first).map_err(|error| damaged(&error))?;
+        if format != FORMAT {
+            return Err(Error::new(
+                ErrorKind::Unreadable,
+                format!("the ledger has format {format}; this netkeel reads format {FORMAT}"),
+            )
+            .hint("use the netkeel that wrote it"));
+        }
+        let lines = read_lines(rest)?;
+        let undone = lines.iter().filter_map(|line| match line {
+            Line::RolledBack { transaction } => Some(transaction.clone()),
+            Line::Record(_) | Line::Release(_) | Line::Committed { .. } => None,
+        });
+        let undone: BTreeSet<String> = undone.collect();
+        ledger.lines = 1;
+        ledger.take(lines, &undone)?;
         Ok(ledger)
-    }
-
-    fn read_lines(text: &str) -> Result<Vec<Line>, Error> {
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let lines: Vec<Line> = whole
-            .lines()
-            .map(|line| {
-                serde_json::from_str(line).map_err(|error| {
-                    Error::new(ErrorKind::Unreadable, format!("the ledger is damaged: {error}"))
-                })
-            })
-            .collect::<Result<_, _>>()
-            .or_else(|error| newer(whole).map_or(Err(error), Err))?;
-        match lines.first() {
-            Some(Line::Format(format)) if *format > FORMAT => Err(is_newer(*format)),
-            _ => Ok(lines),
-        }
-    }
-
-    fn take(&mut self, lines: Vec<Line>, void: &BTreeSet<String>) {
-        for line in lines {
-            match line {
-                Line::Format(format) => self.older = format < FORMAT,
-                Line::Held { transaction, .. }
-                | Line::Claims { transaction, .. }
-                | Line::Released { transaction, .. }
-                    if void.contains(&transaction) =>
-                {
-                    self.stale += 1;
-                }
-                Line::Held { transaction, runs } => {
-                    self.committed.insert(transaction);
-                    self.claims.reserve(runs.iter().map(Run::len).sum());
-                    let held = self.claims.len();
-                    runs.into_iter().for_each(|run| run.add_to(&mut self.claims));
-                    self.unite(held);
-                }
-                Line::Claims { transaction, claims } => {
-                    self.committed.insert(transaction);
-                    let held = self.claims.len();
-                    self.claims.extend(claims);
-                    self.unite(held);
-                }
-                Line::Void { .. } => self.stale += 1,
-                Line::Released { facts, .. } => {
-                    let facts: BTreeSet<Fact> = facts.into_iter().collect();
-                    let all = self.claims.len();
-                    self.claims.retain(|claim| !facts.contains(&claim.fact));
-                    self.stale += 1 + all - self.claims.len();
-                }
-            }
-        }
     }
 
     /// Takes what was added to the log since. False when that cannot be taken alone, and the whole
@@ -195,70 +157,75 @@ impl Ledger {
     /// # Errors
     /// See [`Ledger::read`].
     pub fn append(&mut self, text: &str) -> Result<bool, Error> {
-        let more = Ledger::read_lines(text)?;
-        if more.iter().any(|line| matches!(line, Line::Void { .. })) {
+        let lines = read_lines(text)?;
+        if lines.iter().any(|line| matches!(line, Line::RolledBack { .. })) {
             return Ok(false);
         }
-        self.take(more, &BTreeSet::new());
+        self.take(lines, &BTreeSet::new())?;
         Ok(true)
     }
 
-    /// Unites what was held, which is in order, with what follows it. A later claim of the same fact
-    /// keeps what was found first.
-    fn unite(&mut self, held: usize) {
-        let ends = self.claims.get(held.saturating_sub(1)..).unwrap_or_default();
-        if ends.is_sorted_by(|a, b| a.fact < b.fact) {
-            return;
-        }
-        // What a service claims for one interface: the thousands that it holds need not be looked at.
-        if self.claims.len() - held <= FEW {
-            for later in self.claims.split_off(held) {
-                match self.claims.binary_search_by(|claim| claim.fact.cmp(&later.fact)) {
-                    Ok(at) => {
-                        if let Some(held) = self.claims.get_mut(at) {
-                            held.take(&later);
-                        }
-                        self.stale += 1;
+    fn take(&mut self, lines: Vec<Line>, undone: &BTreeSet<String>) -> Result<(), Error> {
+        self.lines += lines.len();
+        let mut changes = Vec::new();
+        for line in lines {
+            match line {
+                Line::Record(claim) => changes.push(Change::Hold(claim)),
+                Line::Release(fact) => changes.push(Change::Release(fact)),
+                // An apply that was undone before its commit was whole.
+                Line::RolledBack { .. } => changes.clear(),
+                Line::Committed { transaction, lines } => {
+                    // One that was killed in its commit and resumed has written some of these lines before.
+                    let earlier = changes.len().checked_sub(lines).ok_or_else(|| {
+                        damaged(&format!("a commit of {lines} lines has {}", changes.len()))
+                    })?;
+                    let counts = transaction.as_ref().is_none_or(|name| !undone.contains(name));
+                    let changes = std::mem::take(&mut changes);
+                    if counts {
+                        self.committed.extend(transaction);
+                        changes
+                            .into_iter()
+                            .skip(earlier)
+                            .for_each(|change| self.change(change));
                     }
-                    Err(at) => self.claims.insert(at, later),
                 }
             }
-            return;
         }
-        // Stable, and quick on what is sorted already: an apply claims in the order of the facts.
-        self.claims.sort_by(|a, b| a.fact.cmp(&b.fact));
-        let all = self.claims.len();
-        self.claims.dedup_by(|later, held| {
-            let same = later.fact == held.fact;
-            if same {
-                held.take(later);
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Hold(claim) => self.hold(*claim),
+            Change::Release(fact) => {
+                self.claims.remove(&fact);
             }
-            same
-        });
-        self.stale += all - self.claims.len();
+        }
+    }
+
+    /// A later claim of the same fact keeps what was found first.
+    fn hold(&mut self, later: Claim) {
+        match self.claims.entry(later.fact.clone()) {
+            Entry::Occupied(mut held) => held.get_mut().take(later),
+            Entry::Vacant(free) => {
+                free.insert(later);
+            }
+        }
     }
 
     /// Who holds a fact.
     pub fn get(&self, fact: &Fact) -> Option<&Claim> {
-        let at = self.claims.binary_search_by(|claim| claim.fact.cmp(fact)).ok()?;
-        self.claims.get(at)
+        self.claims.get(fact)
     }
 
     /// What an owner holds.
-    pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Claim> {
-        let mut owner = Owner::named(owner);
-        self.claims.iter().filter(move |claim| owner.is(claim))
+    pub fn of(&self, owner: &str) -> impl Iterator<Item = &Claim> {
+        self.claims.values().filter(move |claim| claim.owner == owner)
     }
 
     /// All that is held, in the order of the facts.
     pub fn claims(&self) -> impl ExactSizeIterator<Item = &Claim> {
-        self.claims.iter()
-    }
-
-    /// Nobody else holds anything.
-    pub fn is_only_of<'a>(&'a self, owner: &'a str) -> bool {
-        let mut owner = Owner::named(owner);
-        self.claims.iter().all(|claim| owner.is(claim))
+        self.claims.values()
     }
 
     /// An apply was committed, as far as the log goes back.
@@ -268,13 +235,13 @@ impl Ledger {
 
     /// All owners.
     pub fn owners(&self) -> BTreeSet<&str> {
-        self.claims.iter().map(|claim| &*claim.owner).collect()
+        self.claims.values().map(|claim| claim.owner.as_str()).collect()
     }
 
-    /// Most of the log does not matter any more, or it is of an older format: nothing of this one
-    /// may be added to a log that a netkeel which does not know it would begin to read.
+    /// Most lines of the log do not matter any more.
     pub fn wants_compacting(&self) -> bool {
-        self.older || (self.stale > 64 && self.stale > self.claims.len())
+        let stale = self.lines.saturating_sub(self.claims.len());
+        stale > FEW && stale > self.claims.len()
     }
 
     /// The log that says the same in the fewest lines.
@@ -282,59 +249,37 @@ impl Ledger {
     /// # Errors
     /// Never in practice: all of it can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
-        let claims = NewLine::claims("compacted", self.claims.iter().map(NewClaim::from));
-        Ok(NewLine::FIRST.text()? + &claims.text()?)
+        let lines = commit(None, self.claims.values().cloned(), []);
+        let head = [serde_json::to_string(&Head::NEW)].into_iter();
+        let lines = head.chain(lines.iter().map(serde_json::to_string));
+        lines
+            .map(|line| line.map(|line| line + "\n"))
+            .collect::<Result<String, _>>()
+            .map_err(|error| {
+                let message = format!("the ledger cannot be written: {error}");
+                Error::new(ErrorKind::Unreadable, message)
+            })
     }
 }
 
-/// An owner that thousands of claims are compared with, most of which share one name in memory.
-struct Owner<'a> {
-    name: &'a str,
-    known: Option<&'a Arc<str>>,
+/// What a line changes once it is committed.
+enum Change {
+    Hold(Box<Claim>),
+    Release(Fact),
 }
 
-impl<'a> Owner<'a> {
-    fn named(name: &'a str) -> Self {
-        Owner { name, known: None }
-    }
-
-    fn is(&mut self, claim: &'a Claim) -> bool {
-        let owner = &claim.hold.owner;
-        let is = self.known.is_some_and(|known| Arc::ptr_eq(known, owner)) || **owner == *self.name;
-        if is {
-            self.known = Some(owner);
-        }
-        is
-    }
+fn read_lines(text: &str) -> Result<Vec<Line>, Error> {
+    let whole = text
+        .rfind('\n')
+        .map_or("", |end| text.get(..end).unwrap_or_default());
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| damaged(&error)))
+        .collect()
 }
 
-/// A log of a newer netkeel may have lines that this one does not know.
-fn newer(text: &str) -> Option<Error> {
-    let Ok(Line::Format(format)) = serde_json::from_str(text.lines().next()?) else {
-        return None;
-    };
-    (format > FORMAT).then(|| is_newer(format))
-}
-
-fn is_newer(format: u32) -> Error {
-    Error::new(
-        ErrorKind::Unreadable,
-        format!("the ledger has format {format}; this netkeel reads up to {FORMAT}"),
-    )
-    .hint("use the netkeel that wrote it, or a newer one")
-}
-
-/// A list that is written one by one, without being made first.
-#[derive(Clone, Debug)]
-pub struct Each<I>(
-    /// What makes it.
-    pub I,
-);
-
-impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.clone())
-    }
+fn damaged(why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Unreadable, format!("the ledger is damaged: {why}"))
 }
 
 #[cfg(test)]
@@ -346,29 +291,64 @@ mod tests {
     fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> Claim {
         Claim {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            hold: Arc::new(Hold {
-                owner: owner.into(),
-                found: Some(Value::Number(found)),
-                wrote: Some(Value::Number(wrote)),
-                beside: None,
-            }),
+            owner: owner.into(),
+            found: Some(Value::Number(found)),
+            wrote: Some(Value::Number(wrote)),
+            caused_by: None,
         }
     }
 
-    fn log(lines: &[String]) -> String {
-        NewLine::FIRST.text().unwrap() + &lines.concat()
+    fn json(value: &impl Serialize) -> String {
+        serde_json::to_string(value).unwrap() + "\n"
     }
 
-    fn claims_line(transaction: &str, claims: &[Claim]) -> String {
-        let claims = claims.iter().map(NewClaim::from);
-        NewLine::claims(transaction, claims).text().unwrap()
+    fn text(lines: &[Line]) -> String {
+        lines.iter().map(json).collect()
+    }
+
+    fn log(parts: &[Vec<Line>]) -> String {
+        json(&Head::NEW) + &text(&parts.concat())
+    }
+
+    fn committed(transaction: &str, claims: &[Claim], released: &[Claim]) -> Vec<Line> {
+        let released = released.iter().map(|claim| &claim.fact);
+        commit(Some(transaction), claims.iter().cloned(), released)
+    }
+
+    fn undone(transaction: &str) -> Vec<Line> {
+        vec![Line::RolledBack {
+            transaction: transaction.into(),
+        }]
+    }
+
+    /// Somebody reads these lines after a crash: a line of each kind as it is in the file.
+    #[test]
+    fn each_kind_of_line_reads_well() {
+        let mut absent = claim("eth1", "default", 0, 0);
+        (absent.found, absent.wrote) = (None, Some(Value::Text("loose".into())));
+        absent.caused_by = Some(Box::new(claim("eth0", "", 0, 0).fact));
+        let held = [claim("eth0", "default", 1500, 1460), absent];
+        let lines = [
+            committed("1", &held, &[claim("eth2", "", 0, 0)]),
+            commit(None, [], []),
+            undone("1"),
+        ];
+        insta::assert_snapshot!(log(&lines).trim_end(), @r#"
+        {"format":1}
+        {"record":{"fact":{"object":{"link":"eth0"},"field":"mtu"},"owner":"default","found":1500,"wrote":1460}}
+        {"record":{"fact":{"object":{"link":"eth1"},"field":"mtu"},"owner":"default","found":null,"wrote":"loose","caused_by":{"object":{"link":"eth0"},"field":"mtu"}}}
+        {"release":{"object":{"link":"eth2"},"field":"mtu"}}
+        {"committed":{"transaction":"1","lines":3}}
+        {"committed":{"lines":0}}
+        {"rolled_back":{"transaction":"1"}}
+        "#);
     }
 
     #[test]
     fn the_value_found_first_is_kept() {
         let text = log(&[
-            claims_line("1", &[claim("eth0", "a", 1500, 1460)]),
-            claims_line("2", &[claim("eth0", "a", 1460, 1400)]),
+            committed("1", &[claim("eth0", "a", 1500, 1460)], &[]),
+            committed("2", &[claim("eth0", "a", 1460, 1400)], &[]),
         ]);
         let ledger = Ledger::read(&text).unwrap();
         assert_eq!(
@@ -382,105 +362,134 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_declares_is_not_held_by_who_merely_changes_it() {
+        let with = |mut claim: Claim| {
+            claim.caused_by = Some(Box::new(self::claim("eth9", "", 0, 0).fact));
+            claim
+        };
+        let ledger = |claims: [Claim; 2]| Ledger::from_iter(claims);
+        let held = |claims| ledger(claims).claims().next().unwrap().clone();
+        let (declared, later) = (claim("eth0", "a", 1500, 1460), claim("eth0", "b", 1460, 1400));
+        assert_eq!(held([declared.clone(), with(later.clone())]), declared);
+        // Who declares it takes it.
+        assert_eq!(
+            held([with(declared.clone()), later]),
+            claim("eth0", "b", 1500, 1400)
+        );
+        // What one owner declares is declared, whatever it changes beside.
+        let again = claim("eth0", "a", 1460, 1400);
+        assert_eq!(
+            held([declared.clone(), with(again.clone())]),
+            claim("eth0", "a", 1500, 1400)
+        );
+        assert_eq!(
+            held([with(declared), with(again)]),
+            with(claim("eth0", "a", 1500, 1400))
+        );
+    }
+
+    #[test]
     fn an_apply_that_was_undone_claims_nothing_and_what_is_released_is_free() {
         let text = log(&[
-            claims_line(
+            committed(
                 "1",
                 &[claim("eth0", "a", 1500, 1460), claim("eth1", "b", 1500, 1460)],
+                &[],
             ),
-            claims_line("2", &[claim("eth2", "a", 1500, 1460)]),
-            NewLine::void("2").text().unwrap(),
-            NewLine::released("3", [claim("eth0", "a", 0, 0).fact].iter())
-                .text()
-                .unwrap(),
-            // A release that was killed before its end, and undone.
-            claims_line("4", &[]),
-            NewLine::released("4", [claim("eth1", "b", 0, 0).fact].iter())
-                .text()
-                .unwrap(),
-            NewLine::void("4").text().unwrap(),
+            committed("2", &[claim("eth2", "a", 1500, 1460)], &[]),
+            undone("2"),
+            committed("3", &[], &[claim("eth0", "a", 0, 0)]),
+            // A release that was killed after its commit was written, and undone.
+            committed("4", &[], &[claim("eth1", "b", 0, 0)]),
+            undone("4"),
         ]);
         let ledger = Ledger::read(&text).unwrap();
         assert_eq!(ledger.owners(), BTreeSet::from(["b"]));
         assert_eq!(ledger.of("b").count(), 1);
-        assert!(!ledger.holds_those_of("4"));
+        assert!(ledger.holds_those_of("3") && !ledger.holds_those_of("4"));
+    }
+
+    #[test]
+    fn a_commit_that_was_killed_counts_neither_when_it_is_undone_nor_beside_the_one_that_resumes_it() {
+        let held = committed("1", &[claim("eth0", "a", 1500, 1460)], &[]);
+        let whole = committed(
+            "2",
+            &[claim("eth1", "a", 1500, 1460)],
+            &[claim("eth0", "a", 0, 0)],
+        );
+        for lines in 0..whole.len() {
+            let killed = whole[..lines].to_vec();
+            let then = |next: Vec<Line>| {
+                let ledger = Ledger::read(&log(&[held.clone(), killed.clone(), next])).unwrap();
+                let names: Vec<String> = ledger.claims().map(|claim| claim.fact.to_string()).collect();
+                (names, ledger.holds_those_of("2"))
+            };
+            let before = (vec![claim("eth0", "", 0, 0).fact.to_string()], false);
+            assert_eq!(then(Vec::new()), before);
+            assert_eq!(then(undone("2")), before);
+            let other = then([undone("2"), committed("3", &[], &[])].concat());
+            assert_eq!(other, before);
+            let after = (vec![claim("eth1", "", 0, 0).fact.to_string()], true);
+            assert_eq!(then(whole.clone()), after);
+        }
     }
 
     #[test]
     fn pods_that_come_and_go_do_not_make_the_log_long() {
-        let pods =
-            |round: u32| (0..10).map(move |number| claim(&format!("cali{round}x{number}"), "a", 1500, 1460));
-        let mut ledger = Ledger::read(&log(&[claims_line("0", &[claim("eth0", "a", 1500, 1460)])])).unwrap();
+        let eth0 = committed("0", &[claim("eth0", "a", 1500, 1460)], &[]);
+        let mut ledger = Ledger::read(&log(&[eth0])).unwrap();
         let mut round = 0;
         while !ledger.wants_compacting() {
-            let pods: Vec<Claim> = pods(round).collect();
-            assert!(ledger.append(&claims_line("1", &pods)).unwrap());
-            let released = NewLine::released("gone", pods.iter().map(|pod| &pod.fact));
-            assert!(ledger.append(&released.text().unwrap()).unwrap());
+            let pods: Vec<Claim> = (0..10)
+                .map(|number| claim(&format!("cali{round}x{number}"), "a", 1500, 1460))
+                .collect();
+            assert!(ledger.append(&text(&committed("1", &pods, &[]))).unwrap());
+            let gone = commit(None, [], pods.iter().map(|pod| &pod.fact));
+            assert!(ledger.append(&text(&gone)).unwrap());
             round += 1;
         }
-        assert_eq!((round, ledger.claims().len()), (6, 1));
-    }
-
-    #[test]
-    fn a_torn_line_does_not_count_and_a_newer_format_is_refused() {
-        let text = log(&[claims_line("1", &[claim("eth0", "a", 1500, 1460)])]);
-        for cut in 0..text.len() {
-            assert_eq!(Ledger::read(&text[..cut]).unwrap().owners().len(), 0);
-        }
+        assert_eq!((round, ledger.claims().len()), (3, 1));
         assert!(
-            Ledger::read("{\"format\":3}\n{\"unknown\":1}\n")
-                .unwrap_err()
-                .message
-                .contains("format 3")
+            !Ledger::read(&ledger.compact().unwrap())
+                .unwrap()
+                .wants_compacting()
         );
     }
 
-    /// As the netkeel that had format 1 wrote it.
-    const OF_FORMAT_1: &str = r#"{"format":1}
-{"claims":{"transaction":"1","claims":[{"fact":{"netns":null,"object":{"link":"eth0"},"field":"mtu"},"owner":"a","found":1500,"wrote":1460},{"fact":{"netns":null,"object":{"sysctl":"net/ipv4/tcp_mtu_probing"},"field":"value"},"owner":"b","found":"0","wrote":null}]}}
-"#;
+    #[test]
+    fn a_torn_line_does_not_count() {
+        let text = log(&[committed("1", &[claim("eth0", "a", 1500, 1460)], &[])]);
+        for cut in 0..text.len() {
+            let ledger = Ledger::read(&text[..cut]).unwrap();
+            assert_eq!((ledger.owners().len(), ledger.holds_those_of("1")), (0, false));
+        }
+        assert!(Ledger::read(&text).unwrap().holds_those_of("1"));
+    }
 
     #[test]
-    fn an_older_format_is_read_and_brought_up_to_date() {
-        let ledger = Ledger::read(OF_FORMAT_1).unwrap();
+    fn another_format_is_refused_whatever_its_lines_are() {
+        let error = Ledger::read("{\"format\":2}\n{\"unknown\":1}\n").unwrap_err();
         assert_eq!(
-            ledger.of("a").collect::<Vec<_>>(),
-            [&claim("eth0", "a", 1500, 1460)]
+            error.message,
+            "the ledger has format 2; this netkeel reads format 1"
         );
-        let sysctl = ledger.of("b").next().unwrap();
-        assert_eq!(sysctl.found, Some(Value::Text("0".into())));
-        assert_eq!(sysctl.wrote, None);
-        assert!(ledger.wants_compacting(), "nothing of format 2 may follow");
-        let now = Ledger::read(&ledger.compact().unwrap()).unwrap();
-        assert_eq!(now.claims, ledger.claims);
-        assert!(!now.wants_compacting());
     }
 
     #[test]
-    fn claims_are_in_order_however_many_lists_they_come_in() {
-        for different in [1, 3, 40] {
-            let claims: Vec<Claim> = (0..60)
-                .map(|number| claim(&format!("cali{number:02}"), "a", 1500 + number % different, 1460))
-                .collect();
-            let ledger = Ledger::read(&log(&[claims_line("1", &claims)])).unwrap();
-            assert_eq!(ledger.claims, claims, "{different} lists");
+    fn what_makes_no_sense_is_refused() {
+        let lost = log(&[vec![Line::Committed {
+            transaction: None,
+            lines: 1,
+        }]]);
+        let without_value = json(&Head::NEW)
+            + "{\"record\":{\"fact\":{\"object\":{\"link\":\"eth0\"},\"field\":\"mtu\"},\"owner\":\"a\",\"wrote\":1}}\n";
+        let without_head = text(&committed("1", &[], &[]));
+        for text in [lost, without_value, without_head] {
+            let error = Ledger::read(&text).unwrap_err();
+            assert!(
+                error.message.starts_with("the ledger is damaged: "),
+                "{text}: {error}"
+            );
         }
-    }
-
-    #[test]
-    fn what_is_alike_stands_once_and_what_is_claimed_twice_keeps_its_order() {
-        let names: Vec<String> = (0..100).map(|number| format!("cali{number:02}")).collect();
-        let alike: Vec<Claim> = names.iter().map(|name| claim(name, "a", 1500, 1460)).collect();
-        let again = [claim("cali07", "a", 1460, 1400), claim("cali03", "a", 1460, 1400)];
-        let line = claims_line("1", &[&alike[..], &again].concat());
-        assert!(line.len() < 100 * 16, "{line}");
-        let ledger = Ledger::read(&log(&[line])).unwrap();
-        assert_eq!(ledger.of("a").count(), 100);
-        for name in ["cali03", "cali07"] {
-            let fact = claim(name, "a", 0, 0).fact;
-            assert_eq!(ledger.get(&fact), Some(&claim(name, "a", 1500, 1400)));
-        }
-        assert_eq!(ledger.get(&alike[5].fact), Some(&alike[5]));
     }
 }

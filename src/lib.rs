@@ -24,6 +24,7 @@ pub mod apply;
 pub mod cli;
 pub mod daemon;
 pub mod kernel;
+pub mod recover;
 pub mod replicate;
 pub mod store;
 // ---------------- nothing below does I/O or reads a clock ----------------
@@ -61,6 +62,5 @@ pub mod sysctl_d;
 pub mod sysctl_key;
 pub mod templates;
 pub mod tunnel_mode;
-pub mod walk;
 pub mod want;
 pub mod wireguard;

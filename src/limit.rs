@@ -3,20 +3,20 @@
 //! forged sources makes them grow.
 
 mod bucket;
-mod key;
-mod recent;
-mod regular;
+mod dedup_cache;
+mod flow_hash;
+mod known_sources;
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::packet::{Refusal, TooBig};
 use bucket::{Buckets, Share, Total};
-pub use key::{Key, Marks};
-use recent::Recent;
-use regular::Regular;
+use dedup_cache::DedupCache;
+use flow_hash::FlowHash;
+pub use flow_hash::Key;
+use known_sources::KnownSources;
 
 /// A rate: so many in a second, and so many at once after a rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +85,8 @@ pub struct Limiter {
     /// Of one source about one destination; looked at while that destination's bucket is below half.
     pairs: Buckets,
     total: Total,
-    regular: Regular,
-    recent: Recent,
+    known: KnownSources,
+    recent: DedupCache,
 }
 
 impl Limiter {
@@ -99,8 +99,8 @@ impl Limiter {
             destinations: Buckets::default(),
             pairs: Buckets::default(),
             total: Total::default(),
-            regular: Regular::default(),
-            recent: Recent::default(),
+            known: KnownSources::default(),
+            recent: DedupCache::default(),
         }
     }
 
@@ -109,45 +109,23 @@ impl Limiter {
         self.limits = limits;
     }
 
-    /// What a packet is known by in the tables.
-    pub fn marks(&self, packet: &TooBig) -> Marks {
-        self.key.marks(packet)
-    }
-
-    /// Reads what [`Limiter::admit`] is going to read for many packets. The tables are larger than the
-    /// nearest caches and who sends chooses what is looked up; nothing depends on what is read
-    /// here, so that the processor waits for all of it at once, and not packet by packet.
-    pub fn fetch<'a>(&self, packets: impl Iterator<Item = &'a Marks> + Clone) {
-        // Table by table: the fewer steps there are between two reads, the more of them are waited
-        // for together.
-        let mut read = 0;
-        for marks in packets.clone() {
-            read ^= self.recent.peek(marks.flow);
-        }
-        for marks in packets {
-            read ^= self.sources.peek(marks.source)
-                ^ self.destinations.peek(marks.destination)
-                ^ u32::from(self.regular.peek(marks.source));
-        }
-        black_box(read);
-    }
-
     /// Whether a packet may be sent to so many peers at a moment `now`, counted from any fixed
     /// point. A packet that is refused uses no budget of the others.
     ///
     /// # Errors
     /// The limit that is exceeded.
-    pub fn admit(&mut self, packet: Marks, copies: u32, now: Duration) -> Result<(), Refusal> {
+    pub fn admit(&mut self, packet: &TooBig, copies: u32, now: Duration) -> Result<(), Refusal> {
+        // Wraps after 49 days; the tables look at differences only.
         let milliseconds = now.as_millis() as u32;
-        let Marks {
+        let FlowHash {
             flow,
             source,
             destination,
-        } = packet;
+        } = self.key.hash(packet);
         if self.recent.holds(flow, milliseconds, self.limits.repeat_after) {
             return Err(Refusal::Duplicate);
         }
-        let regular = self.regular.hear(source, now);
+        let regular = self.known.count(source, milliseconds);
         let copies = copies.max(1);
         let pressed = pressed(self.total.left(self.limits.copies, copies, now));
         let share = Share {

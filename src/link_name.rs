@@ -1,7 +1,6 @@
 //! The name of a network interface, held in place: no allocation for ten thousand of them.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,9 +16,10 @@ pub const MAX: usize = 15;
 /// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes,
 /// not `.` or `..`, without `/`, `:` and white space. `all` and `default` are refused too, since
 /// they mean something else below `net.ipv4.conf`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName(
-    /// The name, zeros, and in the last byte the length.
+    /// The name, zeros, and in the last byte the length. No name holds a zero, so that names sort as
+    /// their bytes do.
     [u8; MAX + 1],
 );
 
@@ -46,7 +46,7 @@ impl LinkName {
         }
         let mut bytes = [0; MAX + 1];
         for (place, byte) in bytes.iter_mut().zip(name) {
-            if REFUSED[usize::from(*byte)] {
+            if is_refused(*byte) {
                 let bad = byte.escape_ascii();
                 return refuse(format!(
                     "`{}` holds `{bad}`, which an interface name cannot",
@@ -111,39 +111,12 @@ impl LinkName {
         }
         LinkName::new(&name)
     }
-
-    /// Two numbers that sort as the name does: no name holds a zero. Mostly the first tells.
-    #[inline]
-    fn order(&self) -> [u64; 2] {
-        let (first, second) = self.0.split_at(size_of::<u64>());
-        [first, second].map(|half| half.try_into().map_or(0, u64::from_be_bytes))
-    }
 }
 
-/// What a name cannot hold: two signs, and the kernel's `isspace` (lib/ctype.c), of which 0xa0 is
-/// Latin-1's hard blank. A table, since names are read by the ten thousand.
-static REFUSED: [bool; 256] = {
-    let mut refused = [false; 256];
-    let mut byte = 0;
-    while byte < refused.len() {
-        refused[byte] = matches!(byte as u8, 0 | b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0);
-        byte += 1;
-    }
-    refused
-};
-
-impl Ord for LinkName {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        let ([a, rest], [b, other]) = (self.order(), other.order());
-        a.cmp(&b).then_with(|| rest.cmp(&other))
-    }
-}
-
-impl PartialOrd for LinkName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+/// Whether a name cannot hold a byte: two signs, and the kernel's `isspace` (lib/ctype.c), of which 0xa0
+/// is Latin-1's hard blank.
+fn is_refused(byte: u8) -> bool {
+    matches!(byte, 0 | b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0)
 }
 
 impl FromStr for LinkName {

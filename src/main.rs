@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-#[cfg(target_env = "musl")]
-use netkeel::kernel::memory::Memory;
-
-/// In the static binary: musl's own takes several times as long.
+/// musl's own allocator takes several times as long.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static MEMORY: Memory = Memory::new();
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     netkeel::cli::main()

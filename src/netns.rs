@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A network namespace, as netkeel names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Netns(
-    /// One word: it stands in every fact, and thousands of those are moved about.
-    Option<Arc<Box<str>>>,
-);
+pub struct Netns(Option<Arc<str>>);
 
 impl Netns {
     /// The one in which netkeel was started.
@@ -19,7 +16,7 @@ impl Netns {
 
     /// One that `ip netns add` made: a name below /run/netns.
     pub fn named(name: &str) -> Self {
-        Netns(Some(Arc::new(name.into())))
+        Netns(Some(name.into()))
     }
 
     /// It is the one in which netkeel was started.
@@ -27,19 +24,9 @@ impl Netns {
         self.0.is_none()
     }
 
-    /// The two are one in memory: nearly all that are the same.
-    #[inline(always)]
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
-            _ => false,
-        }
-    }
-
     /// Its name, when it has one.
     pub fn name(&self) -> Option<&str> {
-        self.0.as_ref().map(|name| &***name)
+        self.0.as_deref()
     }
 }
 

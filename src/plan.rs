@@ -1,12 +1,12 @@
 //! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
 //! plan leaves no choice to make.
 
-mod drifts;
 mod effects;
 mod felt;
 mod goal;
 mod holdings;
 mod kept;
+mod loss;
 mod order;
 mod originals;
 mod planner;
@@ -20,24 +20,23 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use drifts::Drifts;
 pub use felt::Felt;
-pub use goal::{Declared, Goal, Release, ReleaseFacts};
+pub use goal::{Declared, Goal, Planned, Release, ReleaseFacts};
 pub use holdings::Holdings;
 pub use kept::{Extent, Kept, Seen};
+pub use loss::Loss;
 
 use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Finding, Findings};
-use crate::ledger::{Claim, NewClaim};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::lint;
 use crate::netns::Netns;
 use crate::op::{Op, Phase};
 use crate::persist;
 use crate::snapshot::{Observed, Problem, Snapshot};
-use crate::walk::{Listed, Walk};
 use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
@@ -108,9 +107,9 @@ pub struct Step {
 pub struct Undo {
     /// The ops, in the order in which they are to be done.
     pub ops: Vec<Op>,
-    /// What they do not bring back, each a sentence part.
+    /// What they do not bring back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loses: Vec<String>,
+    pub loses: Vec<Loss>,
 }
 
 impl Step {
@@ -130,34 +129,22 @@ impl Plan {
         self.drift.is_empty() && self.steps.is_empty() && self.problems.is_empty()
     }
 
-    /// Of interfaces it writes nothing but MTUs and settings of IPv4, and what it writes changes nothing
-    /// else of them: those alone are to be read to see that it holds.
-    pub fn is_seen_lightly(&self) -> bool {
-        self.steps.iter().all(|step| match &step.fact.object {
-            Object::Link(_) => step.is_plain(),
-            Object::Sysctl(key) => ["net/ipv4/", "net/core/"]
-                .iter()
-                .any(|tree| key.path().starts_with(tree)),
-            _ => false,
-        })
-    }
-
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.released.is_empty()
     }
 
     /// What the owner holds once it is done.
-    pub fn claims(&self) -> impl Iterator<Item = NewClaim<'_>> + Clone {
+    pub fn claims(&self) -> impl Iterator<Item = Claim> {
         let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
-        let claims = self.drift.iter().filter(kept).map(|drift| NewClaim {
-            fact: &drift.fact,
-            owner: &self.owner,
-            found: drift.observed.as_ref(),
-            wrote: drift.desired.as_ref(),
-            beside: None,
+        let claims = self.drift.iter().filter(kept).map(|drift| Claim {
+            fact: drift.fact.clone(),
+            owner: self.owner.clone(),
+            found: drift.observed.clone(),
+            wrote: drift.desired.clone(),
+            caused_by: None,
         });
-        claims.chain(self.beside.iter().map(NewClaim::from))
+        claims.chain(self.beside.iter().cloned())
     }
 
     /// The steps that lose something which the document does not permit.
@@ -174,7 +161,7 @@ impl Plan {
 /// Everything that is wrong between the document and the host: conflicts, values that a device
 /// cannot take, tunnels that cannot be.
 pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-    plan_with(document, host, &Holdings::NONE)
+    plan_with(document, host, &Holdings::NONE).map(|planned| planned.plan)
 }
 
 /// Plans for a document on a host on which netkeel has written before.
@@ -182,7 +169,7 @@ fn plan_with(
     document: &Document,
     host: &Snapshot,
     holdings: &Holdings<'_>,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<Planned, Box<Diagnostics>> {
     plan_wants(
         document,
         host,
@@ -201,7 +188,7 @@ fn plan_wants(
     holdings: &Holdings<'_>,
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<Planned, Box<Diagnostics>> {
     holdings::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
@@ -222,7 +209,7 @@ fn plan_wants(
         .then(|| holdings::undeclared(&wants.facts, &document.owner, holdings));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&Claim| {
-        let declared = is_apart(&claim.fact) || claim.beside.as_deref().is_some_and(is_apart);
+        let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
         declared || holdings::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
@@ -236,7 +223,7 @@ fn plan_wants(
     drift.sort_by(|a, b| a.fact.cmp(&b.fact));
     let mut released = back.released;
     released.sort();
-    let mut plan = finish(
+    let (mut plan, after) = finish(
         &document.owner,
         &document.netns,
         host,
@@ -246,13 +233,18 @@ fn plan_wants(
         findings,
     )?;
     plan.released = released;
-    plan.unmatched = wants.unmatched;
+    plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.findings
         .retain(|finding| !document.allowed.contains_key(&finding.code));
     plan.problems.append(&mut problems);
     plan.problems.sort();
     plan.problems.dedup();
-    Ok(plan)
+    Ok(Planned {
+        plan,
+        wants,
+        after,
+        observation: None,
+    })
 }
 
 /// The wanted facts that differ, and the number of those that do or could; what was not read is a
@@ -264,9 +256,8 @@ fn drift_of(
 ) -> (Vec<Drift>, usize) {
     let mut drift = Vec::new();
     let mut wanted = 0;
-    let mut links = Walk::along(&host.links);
     for (fact, want) in wants {
-        let observed = host.get_along(&mut links, fact);
+        let observed = host.get(fact);
         // What has a value is of an interface that is there.
         let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
         let counts = there || exists_or_comes(fact, host, wants);
@@ -293,7 +284,7 @@ fn drift_of(
 }
 
 /// Orders the ops for a drift, and judges what comes of them, also for interfaces that are left as
-/// they are.
+/// they are. The host after the last op comes with the plan, where there is something to do.
 fn finish(
     owner: &str,
     netns: &Netns,
@@ -302,7 +293,7 @@ fn finish(
     drift: Vec<Drift>,
     wanted: usize,
     mut findings: Findings,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<(Plan, Option<Snapshot>), Box<Diagnostics>> {
     let wants = &all.facts;
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
@@ -320,17 +311,12 @@ fn finish(
         effects::judge_now(host, after, wants, &mut findings);
         effects::felix(host, after, &mut findings);
     }
-    let after = after.as_ref().unwrap_or(host);
-    effects::judge(after, wants, &mut findings);
-    let mut concerned: Vec<LinkName> = wants.keys().filter_map(Fact::link_name).collect();
-    // Each is there as often as there are facts of it, and they are mostly in order already.
-    concerned.dedup();
-    concerned.extend(all.left_alone.keys());
-    concerned.sort();
-    concerned.dedup();
-    let concerned = Listed::along(&concerned);
-    lint::links(after, &|name| concerned.has(&name), &mut findings);
-    Ok(Plan {
+    let last = after.as_ref().unwrap_or(host);
+    effects::judge(last, wants, &mut findings);
+    let wanted_links = wants.keys().filter_map(Fact::link_name);
+    let concerned: BTreeSet<LinkName> = wanted_links.chain(all.left_alone.keys().copied()).collect();
+    lint::links(last, &|name| concerned.contains(&name), &mut findings);
+    let plan = Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),
         wanted,
@@ -341,7 +327,8 @@ fn finish(
         findings: findings.into_sorted(),
         unmatched: Vec::new(),
         problems: host.problems.clone(),
-    })
+    };
+    Ok((plan, after))
 }
 
 /// What the kernel would refuse, and wants that it ties together so that they cannot all hold.
@@ -358,9 +345,8 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
         return diagnostics;
     }
     let host = &planner.model.host;
-    let mut links = Walk::along(&host.links);
     for (fact, want) in wants {
-        let is = host.get_along(&mut links, fact);
+        let is = host.get(fact);
         let differs = match &is {
             Observed::Value(value) => *value != want.value,
             Observed::Absent => true,

@@ -147,8 +147,6 @@ pub struct Reconciler {
     all: bool,
     rest: bool,
     links: BTreeSet<u32>,
-    /// Until when an interface is expected of which only the sysctls were told.
-    coming: Option<Now>,
     /// Interfaces that wait for a moment.
     later: BTreeMap<u32, Now>,
     /// Parts of a pass that failed, to be tried one by one.
@@ -184,7 +182,6 @@ impl Reconciler {
             all: true,
             rest: false,
             links: BTreeSet::new(),
-            coming: None,
             later: BTreeMap::new(),
             suspects: VecDeque::new(),
             failing: BTreeMap::new(),
@@ -207,10 +204,9 @@ impl Reconciler {
     pub fn hear(&mut self, heard: Heard, now: Now) {
         match heard {
             Heard::Link(name, link) => {
-                self.coming = None;
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
-                if self.known.hear(name, link) {
+                if self.known.learn(name, link) {
                     self.changed(index, tunnel, now);
                 }
             }
@@ -227,10 +223,7 @@ impl Reconciler {
                     self.changed(other, false, now);
                 }
             }
-            Heard::Touched(index) => {
-                self.known.doubt(index);
-                self.changed(index, false, now);
-            }
+            Heard::Touched(index) => self.changed(index, false, now),
             Heard::Conf { index: None, .. } => self.all = true,
             Heard::Conf {
                 index: Some(index),
@@ -240,8 +233,6 @@ impl Reconciler {
             } => {
                 if self.known.learn_conf(index, ipv6, forwarding, rp_filter) {
                     self.changed(index, false, now);
-                } else if self.known.link(index).is_none() {
-                    self.coming = Some(now + turn::COMING);
                 }
             }
             Heard::Rules { own: true } => self.rest = true,
@@ -432,7 +423,6 @@ impl Reconciler {
 
     /// What waited for a moment that has come.
     fn wake(&mut self, now: Now) {
-        self.coming = self.coming.filter(|until| *until > now);
         if self.next_full <= now {
             self.all = true;
             self.full.grant();

@@ -14,5 +14,5 @@ mod supervisor;
 mod system;
 mod worker;
 
-pub use supervisor::{Health, Note, Severity, Status, Supervisor};
+pub use supervisor::{Note, Severity, Status, Supervisor};
 pub use worker::run;

@@ -52,6 +52,22 @@ pub struct Replication {
     pub peers_file: Option<String>,
 }
 
+/// Whether packets are replicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// No document declares replication.
+    Off,
+    /// Packets are copied to all peers.
+    Ok,
+    /// Packets are copied; some peers cannot be reached, or the file of peers cannot be read.
+    Degraded,
+    /// Packets are checked and counted, and not sent (`dry_run`).
+    DryRun,
+    /// No packet is copied.
+    Failed,
+}
+
 /// What the service of a host says of its worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replicating {
@@ -63,9 +79,9 @@ pub struct Replicating {
     /// What its worker was told; none where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
-    /// Whether packets are replicated: `good`, `partly`, `dry` or `bad`.
+    /// Whether packets are replicated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<String>,
+    pub health: Option<Health>,
     /// What went wrong last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -2,7 +2,6 @@
 //! and everything that was read to make it. File contents are not kept, only what leads to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::fact::{Field, Object, Value};
 use crate::link_name::LinkName;
-use crate::plan::{Declared, Goal, Plan};
+use crate::plan::{Declared, Goal, Plan, Planned};
 use crate::snapshot::{Scope, Snapshot};
 
 /// The version of the format; a newer one is refused.
@@ -161,18 +160,12 @@ impl SavedPlan {
 pub struct Exactly<'a> {
     declared: Declared<'a>,
     saved: &'a SavedPlan,
-    /// Looking again after the ops were done is to find other values.
-    begun: AtomicBool,
 }
 
 impl<'a> Exactly<'a> {
     /// A saved plan's goal.
     pub fn new(declared: Declared<'a>, saved: &'a SavedPlan) -> Self {
-        Exactly {
-            declared,
-            saved,
-            begun: AtomicBool::new(false),
-        }
+        Exactly { declared, saved }
     }
 }
 
@@ -181,10 +174,7 @@ impl Goal for Exactly<'_> {
         self.declared.scope()
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-        if self.begun.swap(true, Ordering::Relaxed) {
-            return self.declared.plan(host);
-        }
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let mut stale = Diagnostics::default();
         for difference in self
             .saved
@@ -203,8 +193,13 @@ impl Goal for Exactly<'_> {
                 .hint("plan again");
             return Err(Box::new(stale));
         }
-        let plan = self.declared.plan(host)?;
-        let commands: Vec<String> = plan.steps.iter().map(|step| step.op.to_string()).collect();
+        let planned = self.declared.plan(host)?;
+        let commands: Vec<String> = planned
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.op.to_string())
+            .collect();
         if commands != self.saved.commands {
             stale
                 .add(
@@ -215,6 +210,11 @@ impl Goal for Exactly<'_> {
                 .hint("it was saved by another netkeel, or with other options (--prune); plan again");
             return Err(Box::new(stale));
         }
-        Ok(plan)
+        Ok(planned)
+    }
+
+    /// The ops that were done have changed what was read.
+    fn plan_again(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
+        self.declared.plan(host)
     }
 }

@@ -165,34 +165,9 @@ impl Sources {
         self.load_with(name, bytes, format, false, diagnostics).pop()
     }
 
-    /// Adds and parses a file of any dialect, as [`Sources::load`] does one of netkeel's own; only
-    /// Talos has several documents in one. What is odd about values that are not netkeel's is left
-    /// to those who read them.
-    pub fn load_of(
-        &mut self,
-        reading: &Reading<'_>,
-        name: &str,
-        bytes: Vec<u8>,
-        diagnostics: &mut Diagnostics,
-    ) -> Vec<Node> {
-        let mut said = Diagnostics::default();
-        let many = reading.dialect == Dialect::Talos;
-        let nodes = self.load_with(name, bytes, None, many, &mut said);
-        if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (reading.dialect, nodes.first()) {
-            variables::leave_others(node, &|key| reading.concerns(key), &mut said.list);
-        }
-        if reading.dialect == Dialect::Ansible && said.lost && !format::is_yaml_or_json(name) {
-            said.list
-                .iter_mut()
-                .take(1)
-                .for_each(|first| first.hints.push(ansible::FILES.to_owned()));
-        }
-        diagnostics.lost |= said.lost;
-        diagnostics.extend(said);
-        nodes
-    }
-
-    fn load_with(
+    /// As [`Sources::load`]; with `many` as many nodes as a file of YAML has documents. Empty when
+    /// nothing could be made of it.
+    pub fn load_with(
         &mut self,
         name: &str,
         bytes: Vec<u8>,

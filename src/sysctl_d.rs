@@ -37,6 +37,14 @@ pub use judge::Judge;
 pub use mention::{Fate, Mention};
 pub use parse::{Entry, Line, parse};
 
+/// The files by which udev applies sysctl.d to an interface that appears, wherever a distribution puts
+/// systemd's `99-systemd.rules`.
+pub const UDEV_RULES: [&str; 3] = [
+    "/etc/udev/rules.d/99-systemd.rules",
+    "/usr/lib/udev/rules.d/99-systemd.rules",
+    "/lib/udev/rules.d/99-systemd.rules",
+];
+
 /// Whose rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
-use crate::fact::Field;
 use crate::from_text;
 use crate::link_name::LinkName;
 use crate::source::text::printable;
@@ -205,13 +204,6 @@ impl SysctlKey {
             ("ipv4", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
             _ => false,
         }
-    }
-
-    /// Every dump of interfaces carries the setting.
-    pub fn is_of_every_dump(&self) -> bool {
-        self.per_interface().is_some_and(|parts| {
-            parts.table == "conf" && Field::of_sysctl(parts.family, parts.leaf).is_some()
-        })
     }
 }
 

@@ -15,6 +15,7 @@ const ABOVE: &[&str] = &[
     "store",
     "replicate",
     "apply.rs",
+    "recover.rs",
 ];
 
 /// Modules that may hold `unsafe`.
@@ -40,6 +41,7 @@ const IMPURE: &[&str] = &[
     "crate::cli",
     "crate::store",
     "crate::replicate",
+    "crate::recover",
 ];
 
 fn sources() -> BTreeMap<String, String> {

@@ -95,7 +95,7 @@ fn message(archive: &Archive) -> Result<String, String> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    if apply(&document, session).is_ok() || !kernel.done.is_empty() {
+    if apply(&document, session).outcome.is_ok() || !kernel.done.is_empty() {
         return Err("plan refuses it and apply does not".into());
     }
     Ok(report::render(&diagnostics, &sources, false))

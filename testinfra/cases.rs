@@ -19,7 +19,7 @@ use netkeel::error::Diagnostics;
 use netkeel::kernel::{Kernel, Live, Modelled};
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
-use netkeel::plan::{Plan, plan};
+use netkeel::plan::{Loss, Plan, plan};
 use netkeel::render::text::{self, Style};
 use netkeel::snapshot::{Families, Scope, Snapshot, Support};
 use netkeel::source::{Sources, report};
@@ -189,7 +189,9 @@ fn run(case: &Case, kernel: &mut dyn Kernel) -> Result<Applied, String> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(&case.document, session).map_err(|failure| format!("apply: {failure:#?}"))
+    apply(&case.document, session)
+        .outcome
+        .map_err(|failure| format!("apply: {failure:#?}"))
 }
 
 /// Compares two looks at a host, aside from what the kernel gives anew (link-local addresses) and
@@ -199,24 +201,23 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
         .steps
         .iter()
         .flat_map(|step| &step.undo.loses)
-        .filter_map(|lost| {
-            lost.strip_prefix("the device ")?
-                .split([' ', ','])
-                .next()?
-                .parse()
-                .ok()
+        .filter_map(|lost| match lost {
+            Loss::Device { link } | Loss::DeviceWith { link, .. } => Some(*link),
+            _ => None,
         })
         .collect();
     let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
-    let overwritten: BTreeSet<String> = lost
-        .filter_map(|lost| Some(lost.split_once(',')?.0.to_owned()))
+    let overwritten: BTreeSet<&Path> = lost
+        .filter_map(|lost| match lost {
+            Loss::WireguardFile { path } => Some(&**path),
+            _ => None,
+        })
         .collect();
     let show = |host: &Snapshot| {
         let mut host = host.clone();
         host.links.retain(|name, _| !gone.contains(name));
         // No key is kept for an undo.
-        host.wireguard
-            .retain(|copy, _| !overwritten.contains(&format!("what {} holds", copy.display())));
+        host.wireguard.retain(|copy, _| !overwritten.contains(&**copy));
         text_of(&without_link_local(host))
     };
     let (before, after) = (show(before), show(after));

@@ -23,7 +23,7 @@ use netkeel::kernel::Modelled;
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::nflog::ForeignRule;
-use netkeel::plan::{Plan, Step, plan};
+use netkeel::plan::{Loss, Plan, Step, plan};
 use netkeel::render::json;
 use netkeel::snapshot::{Model, Observed, Snapshot};
 use netkeel::source::{Sources, report};
@@ -182,7 +182,7 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(document, session).map(|applied| applied.done)
+    apply(document, session).outcome.map(|applied| applied.done)
 }
 
 #[test]
@@ -440,27 +440,23 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
     let gone: BTreeSet<LinkName> = done
         .iter()
         .flat_map(|step| &step.undo.loses)
-        .filter_map(|lost| {
-            lost.strip_prefix("the device ")?
-                .split([' ', ','])
-                .next()?
-                .parse()
-                .ok()
+        .filter_map(|lost| match lost {
+            Loss::Device { link } | Loss::DeviceWith { link, .. } => Some(*link),
+            _ => None,
         })
         .collect();
     // Settings that were not read and that the plan says start anew.
     let anew = |fact: &Fact| match (&fact.object, fact.link_name()) {
         (Object::Sysctl(key), Some(name)) => {
-            let lost = format!("the settings below net.ipv6.conf.{name},");
-            let mut all = done.iter().flat_map(|step| &step.undo.loses);
-            key.path().starts_with("net/ipv6/") && all.any(|loses| loses.starts_with(&lost))
+            let lost = Loss::Ipv6Settings { link: name };
+            key.path().starts_with("net/ipv6/") && done.iter().any(|step| step.undo.loses.contains(&lost))
         }
         _ => false,
     };
     // What somebody has made of netkeel's rules is not to be had again.
     let mended = |fact: &Fact| match &fact.object {
         Object::Nflog(name) => {
-            let lost = format!("what somebody has made of netkeel's rules of {name}");
+            let lost = Loss::ChangedRules { entry: name.clone() };
             done.iter().any(|step| step.undo.loses.contains(&lost))
         }
         _ => false,

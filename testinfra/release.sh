@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 . testinfra/toolchain
 testinfra/install-packages qemu-user-static file
-largest=6000000
+largest=16000000
 passed=0 failed=0
 target=$(target_directory)
 

@@ -38,7 +38,7 @@ fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Doc
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let mut nodes = Vec::new();
     for (name, text) in files {
-        nodes.extend(sources.load_of(&reading, name, text.as_bytes().to_vec(), &mut diagnostics));
+        nodes.extend(reading.load(&mut sources, name, text.as_bytes().to_vec(), &mut diagnostics));
     }
     let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
     let document = Document::read(layers, host.netns.clone(), &mut diagnostics);

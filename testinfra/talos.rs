@@ -56,7 +56,7 @@ fn merge(files: &[(String, String)]) -> Merged {
     };
     let mut documents = Vec::new();
     for (name, text) in files {
-        documents.extend(sources.load_of(&reading, name, text.clone().into_bytes(), &mut diagnostics));
+        documents.extend(reading.load(&mut sources, name, text.clone().into_bytes(), &mut diagnostics));
     }
     Merged {
         configuration: Configuration::merged(documents, &mut diagnostics),
@@ -166,7 +166,7 @@ fn read(dialect: Dialect, files: &[(String, String)]) -> (Document, Snapshot, So
     };
     let mut nodes = Vec::new();
     for (name, text) in files {
-        nodes.extend(sources.load_of(&reading, name, text.clone().into_bytes(), &mut diagnostics));
+        nodes.extend(reading.load(&mut sources, name, text.clone().into_bytes(), &mut diagnostics));
     }
     let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
     let document = Document::read(layers, host.netns.clone(), &mut diagnostics);

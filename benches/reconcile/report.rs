@@ -114,17 +114,17 @@ fn goals(rows: &[Row]) -> Vec<Cells> {
         let at = name(row);
         goals.push(goal(
             format!("no-op at {at}: x ip+sysctl"),
-            0.2,
+            0.25,
             row.no_op.ratio_to(&row.no_op_blind),
         ));
         goals.push(goal(
             format!("no-op at {at}: x floor"),
-            2.0,
+            1.8,
             row.no_op.ratio_to(&row.floor),
         ));
         goals.push(goal(
             format!("change at {at}: x ip+sysctl"),
-            0.8,
+            1.0,
             row.change.ratio_to(&row.change_blind),
         ));
     }

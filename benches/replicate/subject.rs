@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use netkeel::kernel::inside;
 use netkeel::limit::{Limits, Rate};
 use netkeel::packet::Floor;
-use netkeel::replicate::{Health, Supervisor};
+use netkeel::replicate::Supervisor;
+use netkeel::replication::Health;
 use netkeel::replication::{Mode, Replication, Settings};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -121,7 +122,7 @@ impl Running {
             peers_file: None,
         }));
         let begin = Instant::now();
-        while supervisor.health() != Health::Good {
+        while supervisor.health() != Health::Ok {
             let said = supervisor.poll();
             assert!(
                 begin.elapsed() < Duration::from_secs(5),

@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     let mut diagnostics = Diagnostics::default();
     let mut files = Vec::new();
     for bytes in bytes.split(|byte| *byte == 0x1c).take(4) {
-        files.extend(sources.load_of(&reading, "fuzz", bytes.to_vec(), &mut diagnostics));
+        files.extend(reading.load(&mut sources, "fuzz", bytes.to_vec(), &mut diagnostics));
     }
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     Document::read(layers, Netns::CURRENT, &mut diagnostics);

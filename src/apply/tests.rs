@@ -96,7 +96,7 @@ fn run(text: &str, kernel: &mut Turning) -> Result<Applied, Failure> {
         lossy: false,
         watch: &mut Unwatched,
     };
-    apply(&document, session)
+    apply(&document, session).outcome
 }
 
 const SYSCTL: &str = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\nlink: { pods: { match: { name: 'cali*' }, mtu: 1400, rp_filter: strict } }\n";
@@ -151,7 +151,7 @@ fn an_underlay_that_changes_meanwhile_is_followed_and_no_failure() {
             lossy: true,
             watch: &mut Unwatched,
         };
-        let applied = apply(&document, session).unwrap();
+        let applied = apply(&document, session).outcome.unwrap();
         assert_eq!(applied.done, 2);
         let is = kernel.0.model.host.links[&"cali2".parse().unwrap()].mtu;
         assert_eq!(is, then);

@@ -1,14 +1,25 @@
-//! The program as an Ansible binary module: called with nothing but a file of a task's arguments, it
-//! answers with the task's result as JSON, made of what its own verbs say.
+//! `netkeel ansible-module`: the program as an Ansible binary module. Given a file of a task's arguments,
+//! it answers with the task's result as JSON, made of what its own verbs say.
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{exit, output};
+use crate::error::Error;
+
+/// What Ansible calls it by.
+pub const VERB: &str = "ansible-module";
+
+/// Ansible copies a module to the host under its own name with this before it, and calls it there with
+/// nothing but the file of arguments (lib/ansible/plugins/action/__init__.py).
+const MODULE: &str = "AnsiballZ_";
 
 /// Longest file of arguments that is read, bytes: documents have the same limit.
 const LONGEST: u64 = 10 * 1024 * 1024;
@@ -28,40 +39,50 @@ const OTHERS: &[&str] = &["document", "src", "netns", "verify_reach", "lock_time
 /// What a task that failed tells beside `failed`.
 type Failure = Box<Map<String, Value>>;
 
-/// Answers when this is a task of Ansible's: the only argument is the path of such a file.
-pub fn task() -> Option<ExitCode> {
-    let mut words = std::env::args_os().skip(1);
-    let (path, None) = (words.next()?, words.next()) else {
-        return None;
-    };
-    let arguments = arguments_in(Path::new(&path))?;
-    let (result, code) = match converge(&arguments) {
+/// Does a task of Ansible's: reads its arguments from a file, and answers with its result as JSON.
+///
+/// Exit status: 0; 1 when the task failed.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The arguments, as JSON.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let result = arguments_in(&arguments.file).and_then(|arguments| converge(&arguments));
+    let (result, code) = match result {
         Ok(result) => (result, exit::OK),
         Err(mut failure) => {
             failure.insert("failed".to_owned(), true.into());
             (Value::Object(*failure), exit::ERROR)
         }
     };
-    let told = output::print(&format!("{result}\n"));
-    Some(ExitCode::from(told.map_or(exit::ERROR, |()| code)))
+    output::print(&format!("{result}\n"))?;
+    Ok(code)
 }
 
-/// The arguments, when the file is one of Ansible's.
-fn arguments_in(path: &Path) -> Option<Map<String, Value>> {
-    if !path.is_absolute() {
-        return None;
+/// The command line with the verb, where Ansible has called this program as one of its modules.
+pub fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
+    let [program, _] = line.as_slice() else {
+        return line;
+    };
+    let name = Path::new(program).file_name();
+    if name.is_some_and(|name| name.as_encoded_bytes().starts_with(MODULE.as_bytes())) {
+        line.insert(1, VERB.into());
     }
+    line
+}
+
+/// The arguments of a task.
+fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let wrong = |why: &dyn Display| said(format!("the arguments in {}: {why}", path.display()));
     let mut text = String::new();
     File::open(path)
-        .ok()?
-        .take(LONGEST)
-        .read_to_string(&mut text)
-        .ok()?;
-    let arguments: Map<String, Value> = serde_json::from_str(&text).ok()?;
-    arguments
-        .keys()
-        .any(|key| key.starts_with(INTERNAL))
-        .then_some(arguments)
+        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+        .map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
 /// Plans, and applies unless the task only checks.
@@ -227,4 +248,41 @@ fn said(message: String) -> Failure {
     let mut failure = Map::new();
     failure.insert("msg".to_owned(), message.into());
     Box::new(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Vec<OsString> {
+        with_verb(line.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn only_ansible_gives_no_verb() {
+        let called = read(&[
+            "/root/.ansible/tmp/a/AnsiballZ_netkeel_host",
+            "/root/.ansible/tmp/a/args",
+        ]);
+        assert_eq!(called[1..], ["ansible-module", "/root/.ansible/tmp/a/args"]);
+        assert_eq!(read(&["/usr/bin/netkeel", "/tmp/args"])[1..], ["/tmp/args"]);
+        assert_eq!(read(&["AnsiballZ_netkeel"]), ["AnsiballZ_netkeel"]);
+        let more = read(&["AnsiballZ_netkeel", "plan", "--help"]);
+        assert_eq!(more[1..], ["plan", "--help"]);
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_read_fail_the_task() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("args");
+        let why = |file: &Path| match arguments_in(file) {
+            Ok(arguments) => panic!("{arguments:?}"),
+            Err(failure) => failure["msg"].to_string(),
+        };
+        assert!(why(&file).contains("No such file"), "{}", why(&file));
+        std::fs::write(&file, "[]").unwrap();
+        assert!(why(&file).contains("invalid type"), "{}", why(&file));
+        std::fs::write(&file, "{\"src\": \"/etc\", \"_ansible_check_mode\": true}").unwrap();
+        assert_eq!(arguments_in(&file).unwrap().len(), 2);
+    }
 }

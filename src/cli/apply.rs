@@ -1,6 +1,5 @@
 //! `netkeel apply`: plan, execute, look again; all or nothing.
 
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,9 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     match whole(arguments) {
-        // Taking a plan of ten thousand interfaces apart takes a twentieth of all that was done, and
-        // the process ends.
-        Ok(Some((Ok(applied), sources))) => Ok(report(&ManuallyDrop::new(applied), &sources, arguments)),
+        Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
         Ok(Some((Err(failure), sources))) => {
             tell(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
@@ -126,10 +123,9 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     }
     let actor = actor();
     let lock = store.lock(&actor, arguments.lock.timeout)?;
-    recover::undo_pending(&store, &document.netns)?;
+    recover::settle(&store, &document.netns)?;
     refuse_rejected(&store, &document, arguments.again)?;
-    // As with the plan: the process ends.
-    let ledger = ManuallyDrop::new(store.ledger()?);
+    let ledger = store.ledger()?;
     let declared = Declared {
         document: &document,
         holdings: arguments.ownership.holdings(&ledger),
@@ -160,6 +156,7 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
     let noted = match &outcome {
         Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
@@ -266,7 +263,8 @@ fn loses(plan: &Plan) -> Error {
         "the plan loses what an undo cannot bring back, so nothing was written",
     );
     let lossy = plan.lossy().fold(error, |error, step| {
-        error.hint(format!("`{}` loses {}", step.op, step.undo.loses.join("; ")))
+        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
+        error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
     });
     lossy.hint("--allow-lossy permits it")
 }

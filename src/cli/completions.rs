@@ -1,9 +1,9 @@
 //! `netkeel completions`: for the shell.
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{exit, output, written_out};
+use super::{exit, output};
 use crate::error::Error;
 
 /// Prints the completion script of a shell.
@@ -14,10 +14,10 @@ pub struct Arguments {
     shell: Shell,
 }
 
-/// Runs the verb.
-pub fn run(arguments: &Arguments) -> Result<u8, Error> {
+/// Runs the verb on the whole command line.
+pub fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Error> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut written_out(), "netkeel", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "netkeel", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(exit::OK)
 }

@@ -6,6 +6,7 @@ use super::arguments::{LockOptions, Place};
 use super::{exit, output, recover};
 use crate::error::{Error, ErrorKind};
 use crate::journal::Journal;
+use crate::recover::expire;
 use crate::store::{Pending, Store, actor, now};
 
 /// Keeps what `apply --confirm-within` did: it is not undone any more.
@@ -42,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     if by <= now() {
         output::say("too late: its time is over\n");
-        recover::expire(&store, &netns, &pending)?;
+        recover::told(&expire(&store, &netns, &pending)?);
         return Ok(exit::ROLLED_BACK);
     }
     for journal in pending.journals().take(1) {

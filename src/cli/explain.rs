@@ -9,7 +9,7 @@ use super::arguments::{Format, Place};
 use super::{exit, output};
 use crate::document::suggestion::nearest;
 use crate::error::{Error, ErrorKind};
-use crate::explain::{self, Act, Host, Kept, KeyExplained, LinkExplained};
+use crate::explain::{self, Act, Host, Kept, KeyExplained, LinkExplained, WATCHED};
 use crate::kernel::namespace::{Identity, identify};
 use crate::kernel::{self, Kernel, Live};
 use crate::ledger::Ledger;
@@ -64,7 +64,7 @@ enum Explained {
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let mut files = kernel::Host::open(&arguments.root)?;
-    let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence());
+    let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence(WATCHED));
     let link = arguments.what.parse::<LinkName>().ok();
     let key = arguments.what.parse::<SysctlKey>();
     let keys: Vec<SysctlKey> = link

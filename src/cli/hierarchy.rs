@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Origin;
-use super::load::{io_error, read_file};
+use super::load::file::{io_error, read_file};
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::selector::Glob;
 use crate::source::hiera::facts::{self, Facts};

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_talos_version};
 use super::load::{Found, load_configuration, load_if_any};
-use super::plan::read_snapshot;
+use super::snapshot_file::read_snapshot;
 use super::{exit, output};
 use crate::error::{Diagnostics, Error};
 use crate::finding::{Finding, Severity};
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut findings = lint::host(&host);
     if let Some(loaded) = &loaded {
         match Goal::plan(&loaded.document, &host) {
-            Ok(plan) => findings.extend(plan.findings),
+            Ok(planned) => findings.extend(planned.plan.findings),
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
                 return Ok(exit::ERROR);

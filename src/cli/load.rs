@@ -1,8 +1,10 @@
 //! From the `-f` options to one document.
 
+pub(super) mod file;
+
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::arguments::{DEFAULT_DOCUMENTS, Documents};
@@ -14,7 +16,8 @@ use crate::netns::Netns;
 use crate::saved_plan::SavedPlan;
 use crate::source::hiera::facts::Facts;
 use crate::source::talos::Configuration;
-use crate::source::{self, Dialect, Node, Reading, Sources, report};
+use crate::source::{Dialect, Node, Reading, Sources, report};
+use file::{io_error, read, read_file};
 
 /// Names that a directory's documents end in.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
@@ -175,7 +178,7 @@ fn nodes(
 ) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (name, bytes) in texts {
-        nodes.extend(sources.load_of(reading, &name, bytes, diagnostics));
+        nodes.extend(reading.load(sources, &name, bytes, diagnostics));
     }
     nodes
 }
@@ -268,36 +271,4 @@ fn is_layer(path: &Path) -> Result<bool, Error> {
     }
     let message = format!("{} has the name of a document and is no file", path.display());
     Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
-}
-
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let open = fs::File::open(path).map_err(|error| {
-        let error = io_error(&error).context(path.display());
-        if path == Path::new(DEFAULT_DOCUMENTS) {
-            error.hint("name a document with -f")
-        } else {
-            error
-        }
-    });
-    read(&mut open?, path)
-}
-
-/// Reads no more than a document may have, whatever a file claims to be.
-fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    // With room for a byte order mark, and one more to tell that it is too much.
-    let limit = source::MAX_BYTES as u64 + 4;
-    from.take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| io_error(&error).context(name.display()))?;
-    Ok(bytes)
-}
-
-pub(super) fn io_error(error: &io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::PermissionDenied => ErrorKind::Permission,
-        io::ErrorKind::NotFound => ErrorKind::Missing,
-        _ => ErrorKind::Input,
-    };
-    Error::new(kind, error.to_string())
 }

@@ -1,8 +1,8 @@
 //! `netkeel man`: manual pages from the command line's own description.
 
-use clap::Args;
+use clap::{Args, Command};
 
-use super::{exit, output, written_out};
+use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 
 /// Prints a manual page, as roff: of netkeel, or of one command.
@@ -12,9 +12,8 @@ pub struct Arguments {
     command: Option<String>,
 }
 
-/// Runs the verb.
-pub fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let mut command = written_out();
+/// Runs the verb on the whole command line.
+pub fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Error> {
     command.build();
     if let Some(name) = &arguments.command {
         let found = command.find_subcommand(name).cloned();

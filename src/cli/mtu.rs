@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{Format, OuterFamily, Place};
-use super::plan::read_snapshot;
+use super::snapshot_file::read_snapshot;
 use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::finding::{Finding, Findings};

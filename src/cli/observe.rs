@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::arguments::Documents;
 use super::load::{Found, load_if_any};
-use super::{exit, output, recover};
+use super::{exit, output};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
+use crate::recover::refuse_pending;
 use crate::snapshot::Scope;
 use crate::store::Store;
 
@@ -30,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         Found::Document(loaded) => scope.extend(loaded.document.scope()),
         Found::Wrong => return Ok(exit::ERROR),
     }
-    recover::refuse_pending(&Store::open_to_read(&netns)?)?;
+    refuse_pending(&Store::open_to_read(&netns)?)?;
     let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
     let json = serde_json::to_value(&snapshot).map_err(|error| {
         Error::new(

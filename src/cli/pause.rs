@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::arguments::{Place, parse_duration};
-use super::{exit, output, status};
+use super::{exit, output};
+use crate::daemon::client::{self, Request};
 use crate::error::{Error, ErrorKind};
 use crate::render::utc::utc;
 use crate::store::{Store, actor, now};
@@ -50,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
         None if store.resume_service()? => "The pause is over.\n".to_owned(),
         None => "It was not paused.\n".to_owned(),
     };
-    match status::ask(&store, "POST /look") {
+    match client::ask(&store, Request::Look) {
         Ok(_) => {}
         Err(error) if error.kind == ErrorKind::Missing => {
             if !arguments.end {

@@ -6,11 +6,14 @@ use clap::Args;
 
 use super::arguments::{Documents, Output, Ownership};
 use super::load::{Loaded, load};
-use super::{exit, output, recover, status};
+use super::snapshot_file::read_snapshot;
+use super::{exit, output};
+use crate::daemon::client;
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
-use crate::plan::{Declared, Goal, Plan};
+use crate::plan::{Declared, Goal, Plan, plan};
+use crate::recover::refuse_pending;
 use crate::render::text::Of;
 use crate::saved_plan::SavedPlan;
 use crate::snapshot::Snapshot;
@@ -64,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.
-        Some(host) => document.plan(&host),
+        Some(host) => plan(&document, &host),
         None => {
             let (host, planned) = live(&document, &arguments.ownership)?;
             if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
@@ -93,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// plan on.
 pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
     let store = Store::open_to_read(&document.netns)?;
-    recover::refuse_pending(&store)?;
+    refuse_pending(&store)?;
     let ledger = store.readable_ledger()?;
     let goal = Declared {
         document,
@@ -101,9 +104,9 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
     };
     let mut host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
     if document.replicate.is_some() {
-        host.replication = status::replicating(&store);
+        host.replication = client::replicating(&store);
     }
-    let planned = goal.plan(&host);
+    let planned = goal.plan(&host).map(|planned| planned.plan);
     Ok((host, planned))
 }
 
@@ -118,11 +121,4 @@ fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Resul
     })?;
     std::fs::write(path, output::pretty(&json))
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
-}
-
-/// Reads what `netkeel observe` printed.
-pub fn read_snapshot(path: &Path) -> Result<Snapshot, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{}: {error}", path.display())))?;
-    Snapshot::from_json(&text).map_err(|error| error.context(path.display()))
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::arguments::Documents;
 use super::load::{Found, load_if_any};
-use super::plan::read_snapshot;
+use super::snapshot_file::read_snapshot;
 use super::{exit, output};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live, apart, pod_names};

@@ -10,6 +10,7 @@ use crate::apply::{Session, apply};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live};
 use crate::plan::{Goal, Release};
+use crate::recover::refuse_pending;
 use crate::render::count;
 use crate::source::Sources;
 use crate::store::{Recorder, Store, actor};
@@ -42,11 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&netns)?;
     let actor = actor();
     let _lock = if arguments.dry_run {
-        recover::refuse_pending(&store)?;
+        refuse_pending(&store)?;
         None
     } else {
         let lock = store.lock(&actor, arguments.lock.timeout)?;
-        recover::undo_pending(&store, &netns)?;
+        recover::settle(&store, &netns)?;
         Some(lock)
     };
     let ledger = store.ledger()?;
@@ -59,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(plan) => output::plan(&plan, &sources, Output::Text, true, output::here())?,
+            Ok(planned) => output::plan(&planned.plan, &sources, Output::Text, true, output::here())?,
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -78,6 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
                 watch: &mut watch,
             },
         )
+        .outcome
     })?;
     watch.clear();
     match outcome {

@@ -7,13 +7,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Documents, parse_duration};
+use super::exit;
 use super::load::{digest, load_quietly};
-use super::{exit, recover};
 use crate::daemon::{self, Options, Source};
 use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::netns::Netns;
-use crate::store::Store;
 
 /// Keeps the host as the document says, until it is told to end: looks again at what changes, and
 /// at everything from time to time.
@@ -111,10 +110,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let mut files = Files {
         documents: arguments.documents.clone(),
-        netns: netns.clone(),
+        netns,
     };
-    daemon::run(&options, &mut files, &|store: &Store| {
-        recover::undo_pending(store, &netns)
-    })?;
+    daemon::run(&options, &mut files)?;
     Ok(exit::OK)
 }

@@ -1,21 +1,15 @@
 //! `netkeel status`: what the service says of itself.
 
-use std::io::{Read, Write};
-use std::time::Duration;
-
 use clap::Args;
 use serde_json::Value;
 
 use super::arguments::{Format, Place};
 use super::{exit, output};
-use crate::error::{Error, ErrorKind};
+use crate::daemon::client;
+use crate::error::Error;
 use crate::render::count;
 use crate::render::utc::utc;
-use crate::replication::Replicating;
 use crate::store::Store;
-
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows what the service says of itself: the document in force, whether it is paused, what differs,
 /// and what is left alone and why.
@@ -33,64 +27,12 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open_to_read(&arguments.place.netns())?;
-    let body = ask(&store, "GET /status")?;
-    let status: Value = serde_json::from_str(&body).map_err(|_| strange())?;
+    let status = client::status(&store)?;
     output::print(&match arguments.output {
         Format::Json => output::pretty(&status),
         Format::Text => text(&status),
     })?;
     Ok(exit::OK)
-}
-
-/// What the service says of its worker; none when that cannot be told.
-pub fn replicating(store: &Store) -> Option<Replicating> {
-    let body = match ask(store, "GET /status") {
-        Err(error) if error.kind == ErrorKind::Missing => return Some(Replicating::default()),
-        body => body.ok()?,
-    };
-    let status: Value = serde_json::from_str(&body).ok()?;
-    let worker = status.get("worker")?;
-    let observes = status.get("mode").and_then(Value::as_str) == Some("observe");
-    let dry = status.get("dry_run").and_then(Value::as_bool) == Some(true);
-    let dry_by = match (observes, dry) {
-        (true, _) => Some("--mode observe"),
-        (false, true) => Some("--dry-run"),
-        (false, false) => None,
-    };
-    Some(Replicating {
-        service: true,
-        dry_by: dry_by.map(str::to_owned),
-        settings: serde_json::from_value(worker.get("settings").cloned().unwrap_or_default()).ok()?,
-        health: worker.get("health").and_then(Value::as_str).map(str::to_owned),
-        error: worker.get("error").and_then(Value::as_str).map(str::to_owned),
-    })
-}
-
-/// Asks the service.
-pub fn ask(store: &Store, what: &str) -> Result<String, Error> {
-    let mut stream = store.connect()?;
-    let refused = |error: std::io::Error| {
-        Error::new(
-            ErrorKind::Refused,
-            format!("the service does not answer: {error}"),
-        )
-    };
-    stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
-    stream
-        .write_all(format!("{what} HTTP/1.0\r\n\r\n").as_bytes())
-        .map_err(refused)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(refused)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(strange)?;
-    match head.split(' ').nth(1) {
-        Some(code) if code.starts_with('2') => Ok(body.to_owned()),
-        _ => Err(strange()),
-    }
-}
-
-fn strange() -> Error {
-    Error::new(ErrorKind::Unreadable, "the service answers something strange")
-        .hint("it may be of another version: systemctl restart netkeel")
 }
 
 /// The status for a person.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::{Files, Role};
@@ -13,7 +12,7 @@ use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::plan::Extent;
 use crate::reconcile::{Event, Heard, Now, Reconciler};
-use crate::snapshot::{Link, Scope, Snapshot};
+use crate::snapshot::{Scope, Snapshot};
 
 /// All that the service hears by, and the machine that it tells.
 pub struct Hearing<'a> {
@@ -82,6 +81,7 @@ impl Hearing<'_> {
                 lost: &mut *self.lost,
             },
             extent,
+            indices: BTreeMap::new(),
         }
     }
 }
@@ -90,6 +90,8 @@ impl Hearing<'_> {
 pub struct Looking<'a> {
     hearing: Hearing<'a>,
     extent: &'a Extent,
+    /// The index of each interface that was seen during the pass; of one that went, its last.
+    pub indices: BTreeMap<LinkName, u32>,
 }
 
 impl Looking<'_> {
@@ -107,6 +109,8 @@ impl Looking<'_> {
     /// Remembers what was seen.
     fn saw(&mut self, snapshot: Snapshot) -> Snapshot {
         let hearing = &mut self.hearing;
+        let indices = snapshot.links.iter().map(|(name, link)| (*name, link.index));
+        self.indices.extend(indices);
         let whole = !matches!(self.extent, Extent::Links(_));
         hearing.reconciler.known.see(&snapshot, whole);
         // Also before there is a file in it, or it is there itself: what a CNI's installer brings first. What
@@ -138,29 +142,7 @@ impl Looking<'_> {
 impl Kernel for Looking<'_> {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.begin();
-        // Whoever comes or changes tells all that there is to plan by: asking again takes as long as
-        // waiting for those who make interfaces.
-        let told = match self.extent {
-            Extent::Links(links) if scope.is_told_by_events() => self.hearing.reconciler.known.told(links),
-            _ => None,
-        };
-        let kernel = &mut self.hearing.kernel;
-        let snapshot = match told {
-            Some(links) => kernel.snapshot_of(scope, links)?,
-            None => kernel.snapshot(scope)?,
-        };
-        Ok(self.saw(snapshot))
-    }
-
-    fn look_again(
-        &mut self,
-        scope: &Scope,
-        before: &BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        self.begin();
-        // What was told since counts: it is not told again, and is not looked at another time.
-        let before = self.hearing.reconciler.known.brought_up(before);
-        let snapshot = self.hearing.kernel.look_again(scope, &before)?;
+        let snapshot = self.hearing.kernel.snapshot(scope)?;
         Ok(self.saw(snapshot))
     }
 

@@ -1,34 +1,32 @@
 //! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hint::black_box;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::guard::Guard;
 use super::hearing::Hearing;
-use crate::apply::{Failure, Rollback, Session, Unwatched, apply};
+use crate::apply::{Ended, Failure, Rollback, Session, Unwatched, apply};
 use crate::document::Document;
 use crate::error::{Diagnostic, Diagnostics, Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
+use crate::netns::Netns;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::{Blamed, Outcome};
-use crate::snapshot::{Links, Snapshot};
+use crate::recover::{Undone, Unsettled, undo_pending};
+use crate::snapshot::Links;
 use crate::store::{HeldLedger, Lock, Recorder, Store};
 
-/// Undoes or refuses what an apply left that was interrupted.
-pub type Settle<'a> = dyn Fn(&Store) -> Result<(), Error> + Sync + 'a;
-
 /// What passes work with.
-pub struct Keeper<'a> {
+pub struct Keeper {
     /// Journal, ledger, history.
     pub store: Store,
     /// Who writes.
     pub actor: String,
-    /// What must be done about an interrupted apply.
-    pub settle: &'a Settle<'a>,
+    /// What undoing an interrupted apply came to last, to be told.
+    pub recovered: Option<Undone>,
     /// What is not done.
     pub guard: Guard,
     /// Ops whose undo does not bring everything back may be done.
@@ -37,10 +35,6 @@ pub struct Keeper<'a> {
     pub ledger: HeldLedger,
     /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
     pub withheld: BTreeMap<LinkName, u32>,
-    /// What a pass that is expected begins with.
-    pub ready: Option<Lock>,
-    /// The single interface for which something was written last, as it was before.
-    pub last: Option<(Extent, Snapshot)>,
 }
 
 /// What a pass came to, to be told.
@@ -73,43 +67,21 @@ impl Passed {
     }
 }
 
-impl Keeper<'_> {
-    /// Gets ready for a pass over an interface that is expected at any moment, or lets others go first
-    /// again. What stands in its way is told when it comes.
-    pub fn expect(&mut self, soon: bool, document: &Document) {
-        match (soon, &self.ready) {
-            (true, Some(_)) => {}
-            (true, None) => {
-                self.ready = self.begin().ok();
-                if self.ready.is_some() {
-                    self.rehearse(document);
-                }
+impl Keeper {
+    /// Takes the lock, and undoes an apply that was interrupted.
+    fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
+        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
+        match undo_pending(&self.store, netns) {
+            Ok(None) => {}
+            Ok(Some(undone)) => self.recovered = Some(undone),
+            Err(Unsettled::Refused(error)) => return Err(error),
+            Err(Unsettled::Remains(undone)) => {
+                let why = undone.incomplete();
+                self.recovered = Some(undone);
+                return Err(why);
             }
-            (false, _) => self.ready = None,
         }
-    }
-
-    /// Plans once more what was planned last, for nothing: what has not run for a while is fetched from
-    /// memory when it does, which takes longer than to run it. Whoever calls holds the lock.
-    fn rehearse(&mut self, document: &Document) {
-        if let (Some((extent, host)), Ok(ledger)) = (&self.last, self.ledger.now(&self.store)) {
-            let nothing = BTreeSet::new();
-            let goal = goal(document, ledger, extent, &nothing, &self.withheld);
-            let _ = black_box(goal.plan(host));
-        }
-    }
-
-    /// Takes the lock, and does what must be done about an apply that was interrupted.
-    fn begin(&mut self) -> Result<Lock, Error> {
-        let lock = self.lock(Duration::ZERO)?;
-        (self.settle)(&self.store)?;
         Ok(lock)
-    }
-
-    /// Takes the lock, also from what is ready for a pass.
-    fn lock(&mut self, patience: Duration) -> Result<Lock, Error> {
-        self.ready = None;
-        self.store.lock(&self.actor, patience)
     }
 
     /// Looks at a part, and puts it right where it may write.
@@ -151,23 +123,21 @@ impl Keeper<'_> {
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
-        let snapshot = match hearing.over(extent).snapshot(&goal.scope()) {
+        let mut kernel = hearing.over(extent);
+        let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
         match goal.plan(&snapshot) {
-            Ok(plan) => Passed {
+            Ok(planned) => Passed {
                 outcome: Outcome::Looked,
-                seen: Some(seen(goal)),
-                plan: Some(plan),
+                seen: planned.observation,
+                plan: Some(planned.plan),
                 writes: 0,
                 failure: None,
                 rollback: None,
             },
-            Err(diagnostics) => {
-                let links = seen(goal).links;
-                Passed::failed(at_fault(&diagnostics, &links), first(&diagnostics))
-            }
+            Err(diagnostics) => Passed::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics)),
         }
     }
 
@@ -178,7 +148,7 @@ impl Keeper<'_> {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> Passed {
-        let lock = match self.ready.take().map_or_else(|| self.begin(), Ok) {
+        let lock = match self.begin(&document.netns) {
             Ok(lock) => lock,
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
@@ -200,23 +170,21 @@ impl Keeper<'_> {
             &self.actor,
         );
         log.compacts = ledger.wants_compacting();
-        let outcome = apply(
+        let mut kernel = hearing.over(extent);
+        let Ended {
+            outcome,
+            observation: seen,
+        } = apply(
             &goal,
             Session {
-                kernel: &mut hearing.over(extent),
+                kernel: &mut kernel,
                 log: &mut log,
                 lossy: self.lossy,
                 watch: &mut self.guard,
             },
         );
-        let seen = seen(goal);
-        // What was claimed is read now, and not when the next interface waits for its MTU. Whatever is wrong
-        // with it is told then.
-        if matches!(&outcome, Ok(applied) if applied.done > 0) {
-            let _ = self.ledger.now(&self.store);
-        }
         drop(lock);
-        let indices = seen.links.clone();
+        let indices = kernel.indices;
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();
             let facts = facts.into_iter().map(|fact| blame(fact, &indices, &why));
@@ -226,12 +194,9 @@ impl Keeper<'_> {
             Ok(applied) => {
                 let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
-                if matches!(extent, Extent::Links(links) if links.len() == 1) && applied.done > 0 {
-                    self.last = Some((extent.clone(), applied.before));
-                }
                 Passed {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
-                    seen: Some(seen),
+                    seen,
                     writes: applied.done,
                     plan: Some(applied.plan),
                     failure: None,
@@ -252,7 +217,7 @@ impl Keeper<'_> {
                 let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
                 let facts = plan.lossy().map(|step| step.fact.clone()).collect();
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     ..Passed::failed(blamed(facts, why), why)
                 }
             }
@@ -263,7 +228,7 @@ impl Keeper<'_> {
                     false => blamed(refused, &error.message),
                 };
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     ..Passed::failed(outcome, error.message)
                 }
             }
@@ -274,7 +239,7 @@ impl Keeper<'_> {
                     false => blamed(rollback.blamed.clone(), &why),
                 };
                 Passed {
-                    seen: Some(seen),
+                    seen,
                     rollback: Some(rollback),
                     ..Passed::failed(outcome, why)
                 }
@@ -290,7 +255,7 @@ impl Keeper<'_> {
         if facts.is_empty() {
             return Ok(0);
         }
-        let _lock = self.lock(PATIENCE)?;
+        let _lock = self.store.lock(&self.actor, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,
@@ -312,7 +277,7 @@ impl Keeper<'_> {
             lossy: self.lossy,
             watch: &mut Unwatched,
         };
-        match apply(&goal, session) {
+        match apply(&goal, session).outcome {
             Ok(released) => Ok(released.done),
             Err(Failure::NotBegun(error)) => Err(error),
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
@@ -327,7 +292,7 @@ impl Keeper<'_> {
     /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
     /// would remember all of them.
     pub fn forget_gone(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
-        let _lock = self.begin()?;
+        let _lock = self.begin(&document.netns)?;
         let there = kernel.snapshot(&crate::snapshot::Scope {
             links: Links::All,
             ..Default::default()
@@ -365,12 +330,7 @@ fn goal<'a>(
         extent,
         except,
         withheld,
-        seen: Mutex::default(),
     }
-}
-
-fn seen(goal: Kept<'_>) -> Seen {
-    goal.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn index_of(fact: &Fact, indices: &BTreeMap<LinkName, u32>) -> Option<u32> {

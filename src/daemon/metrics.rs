@@ -1,449 +1,415 @@
-//! The picture as metrics, in Prometheus's text format 0.0.4.
+//! The service's status as Prometheus metrics, text format 0.0.4.
 
-use std::fmt::{Display, Write};
+use std::collections::BTreeMap;
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 use super::picture::{BUCKETS, Picture};
 use crate::packet::Refusal;
-use crate::replicate::{Health, Status};
-use crate::replication::{BOUNDS, Histogram};
+use crate::replicate::Status;
+use crate::replication::{BOUNDS, Health, Histogram};
 use crate::resource::KINDS;
 
-/// A text that metrics are added to.
-struct Text(String);
+/// The HTTP content type of [`text`].
+pub const TYPE: &str = CONTENT_TYPE;
 
-impl Text {
-    /// A metric's description; its samples follow.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) -> &mut Self {
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        self
+/// All metrics of a status.
+pub fn text(picture: Picture) -> String {
+    let mut text = String::with_capacity(4096 + 200 * picture.mtus.iter().len());
+    let mut registry = Registry::with_prefix("netkeel");
+    registry.register_collector(Box::new(Metrics(picture)));
+    // Writing to a String does not fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
+
+/// Writes the metrics of one status, at each scrape anew: the status already has every number.
+#[derive(Debug)]
+struct Metrics(Picture);
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let picture = &self.0;
+        let mut page = Page(encoder);
+        service(picture, &mut page)?;
+        document(picture, &mut page)?;
+        facts(picture, &mut page)?;
+        passes(picture, &mut page)?;
+        mtus(picture, &mut page)?;
+        handshakes(picture, &mut page)?;
+        match &picture.worker {
+            Some(worker) => replication(worker, &mut page),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Adds metrics to the text. Names come without the prefix `netkeel_`, and counters without `_total`.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(encoder)
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        for (number, (key, value)) in labels.iter().enumerate() {
-            let start = if number == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{start}{key}=\"{}\"", escaped(value));
-        }
-        if !labels.is_empty() {
-            self.0.push('}');
-        }
-        let _ = writeln!(self.0, " {value}");
+    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> Result<(), Error> {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
     }
 
-    /// A metric of buckets: each bound with how many were no larger and larger than the one before,
-    /// how many there were in all, and their sum.
+    /// A gauge of 1 whose labels carry the information; its name gets `_info`.
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [(&str, &str); N],
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
+        encoder.encode_info(&labels)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, impl EncodeGaugeValue)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            ConstGauge::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// Each bucket has its upper bound and the number of values between the bound before and its own.
     fn histogram(
         &mut self,
         name: &str,
         help: &str,
         buckets: impl Iterator<Item = (f64, u64)>,
-        count: u64,
-        sum: f64,
-    ) {
-        self.metric(name, "histogram", help);
-        let bucket = format!("{name}_bucket");
-        let mut so_far = 0;
-        for (bound, count) in buckets {
-            so_far += count;
-            self.sample(&bucket, &[("le", &bound.to_string())], so_far);
-        }
-        self.sample(&bucket, &[("le", "+Inf")], count);
-        self.sample(&format!("{name}_sum"), &[], sum);
-        self.sample(&format!("{name}_count"), &[], count);
-    }
-
-    /// A metric of one sample.
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.metric(name, kind, help).sample(name, &[], value);
+        (count, sum): (u64, f64),
+    ) -> Result<(), Error> {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let buckets: Vec<(f64, u64)> = buckets.collect();
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
 
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-}
-
-/// All metrics.
-pub fn text(picture: &Picture) -> String {
-    let mut text = Text(String::with_capacity(4096 + 200 * picture.mtus.len()));
-    let name = "netkeel_build_info";
-    text.metric(name, "gauge", "The version that runs.")
-        .sample(name, &[("version", picture.version)], 1);
-    text.one(
-        "netkeel_start_time_seconds",
-        "gauge",
-        "When the service began, since 1970.",
+fn service(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.info("build", "Version of netkeel.", [("version", picture.version)])?;
+    page.gauge(
+        "start_time_seconds",
+        "Start time of the service in Unix seconds.",
         picture.since,
-    );
-    let enforces = u8::from(picture.mode == "enforce");
-    text.one(
-        "netkeel_enforcing",
-        "gauge",
-        "1 when it writes, 0 when it only observes.",
-        enforces,
-    );
-    let healthy = u8::from(picture.healthy().is_ok());
-    text.one(
-        "netkeel_healthy",
-        "gauge",
-        "What /healthz says: 1 for 200.",
-        healthy,
-    );
-    document(picture, &mut text);
-    facts(picture, &mut text);
-    passes(picture, &mut text);
-    mtus(picture, &mut text);
-    handshakes(picture, &mut text);
-    if let Some(worker) = &picture.worker {
-        replication(worker, &mut text);
-    }
-    text.0
+    )?;
+    page.gauge(
+        "enforcing",
+        "Whether the service writes settings: 1, or 0 in observe mode.",
+        u32::from(picture.mode == "enforce"),
+    )?;
+    page.gauge(
+        "healthy",
+        "Result of /healthz: 1 for status 200, 0 for 503.",
+        u32::from(picture.healthy().is_ok()),
+    )
 }
 
-fn document(picture: &Picture, text: &mut Text) {
-    let counters = &picture.counters;
-    let name = "netkeel_document_info";
-    let labels = [
-        ("hash", picture.document.hash.as_str()),
-        ("owner", &picture.document.owner),
-    ];
-    text.metric(name, "gauge", "The document that is in force.")
-        .sample(name, &labels, 1);
-    text.one(
-        "netkeel_document_loaded_timestamp_seconds",
-        "gauge",
-        "When it was read, since 1970.",
-        picture.document.loaded,
-    );
-    let rejected = u8::from(picture.document.rejected.is_some());
-    text.one(
-        "netkeel_document_rejected",
-        "gauge",
-        "1 while a newer document is not taken and an older one is in force.",
-        rejected,
-    );
-    text.one(
-        "netkeel_document_loads_total",
-        "counter",
-        "Times that the document was read again.",
-        counters.loads,
-    );
-    text.one(
-        "netkeel_document_load_failures_total",
-        "counter",
-        "Times that it was not taken.",
+fn document(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    let (document, counters) = (&picture.document, &picture.counters);
+    page.info(
+        "document",
+        "Document in force.",
+        [("hash", document.hash.as_str()), ("owner", &document.owner)],
+    )?;
+    page.gauge(
+        "document_loaded_timestamp_seconds",
+        "Load time of the document in force in Unix seconds.",
+        document.loaded,
+    )?;
+    page.gauge(
+        "document_rejected",
+        "Whether a newer document was rejected: 1 while the previous one stays in force.",
+        u32::from(document.rejected.is_some()),
+    )?;
+    page.counter("document_loads", "Document loads.", counters.loads)?;
+    page.counter(
+        "document_load_failures",
+        "Document loads that were rejected.",
         counters.load_failures,
-    );
+    )?;
     let paused = picture.paused.as_ref().map_or(0, |pause| pause.until);
-    text.one(
-        "netkeel_paused",
-        "gauge",
-        "1 while nothing is written because somebody paused it.",
-        u8::from(paused > 0),
-    );
-    text.one(
-        "netkeel_paused_until_timestamp_seconds",
-        "gauge",
-        "When the pause ends, since 1970; 0 when there is none.",
+    page.gauge(
+        "paused",
+        "Whether writes are paused: 1 during a pause.",
+        u32::from(paused > 0),
+    )?;
+    page.gauge(
+        "paused_until_timestamp_seconds",
+        "End of the pause in Unix seconds, 0 without a pause.",
         paused,
-    );
+    )
 }
 
-fn facts(picture: &Picture, text: &mut Text) {
-    text.one(
-        "netkeel_facts_wanted",
-        "gauge",
-        "Facts of this host that the document wants.",
+fn facts(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauge(
+        "facts_wanted",
+        "Facts of this host that the document declares.",
         picture.wanted,
-    );
-    let name = "netkeel_drift_facts";
+    )?;
     let drift = picture.drift_by_kind();
-    text.metric(
-        name,
-        "gauge",
-        "Facts that differ from what the document wants, by its kind.",
-    );
-    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.field().name).collect();
-    for kind in kinds.iter().copied().chain(["persist", "released"]) {
-        text.sample(
-            name,
-            &[("kind", kind)],
-            drift.get(kind).copied().unwrap_or_default(),
-        );
-    }
-    let name = "netkeel_left_alone_facts";
-    text.metric(name, "gauge", "Facts that are left alone for a while, by why.");
-    for why in ["flaps", "refused"] {
-        let count = picture.left_alone.iter().filter(|alone| alone.why == why).count();
-        text.sample(name, &[("why", why)], count);
-    }
-    text.one(
-        "netkeel_flaps_total",
-        "counter",
-        "Facts that began to flap: another program writes them too.",
+    let kinds = KINDS.iter().map(|kind| kind.field().name);
+    page.gauges(
+        "drift_facts",
+        "Facts that differ from the document, by kind.",
+        kinds.chain(["persist", "released"]).map(|kind| {
+            let count = drift.get(kind).copied().unwrap_or_default();
+            ([("kind", kind)], count)
+        }),
+    )?;
+    page.gauges(
+        "suspended_facts",
+        "Facts that netkeel does not write for a while, by reason.",
+        ["flaps", "refused"].map(|reason| {
+            let suspended = picture.left_alone.iter().filter(|alone| alone.why == reason);
+            ([("reason", reason)], suspended.count())
+        }),
+    )?;
+    page.counter(
+        "flaps",
+        "Facts that began to flap because another program writes them too.",
         picture.counters.flaps,
-    );
-    text.one(
-        "netkeel_unread_facts",
-        "gauge",
-        "Wanted facts that could not be read.",
+    )?;
+    page.gauge(
+        "unread_facts",
+        "Declared facts that could not be read.",
         picture.problems.len(),
-    );
-    let name = "netkeel_findings";
-    text.metric(
-        name,
-        "gauge",
-        "Findings of the last look at the whole host, by their code.",
-    );
-    let mut codes = std::collections::BTreeMap::<&str, usize>::new();
+    )?;
+    let mut codes = BTreeMap::<&str, usize>::new();
     for finding in &picture.findings {
         *codes.entry(&finding.code).or_default() += 1;
     }
-    for (code, count) in codes {
-        text.sample(name, &[("code", code)], count);
-    }
+    page.gauges(
+        "findings",
+        "Findings of the last full scan, by code.",
+        codes.into_iter().map(|(code, count)| ([("code", code)], count)),
+    )
 }
 
-fn passes(picture: &Picture, text: &mut Text) {
+fn passes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     let counters = &picture.counters;
-    text.one(
-        "netkeel_applies_total",
-        "counter",
-        "Passes that wrote something that was then seen to hold.",
+    page.counter(
+        "applies",
+        "Passes that wrote settings and verified them.",
         counters.applies,
-    );
-    text.one(
-        "netkeel_writes_total",
-        "counter",
-        "Writes of those passes.",
-        counters.writes,
-    );
-    text.one(
-        "netkeel_failures_total",
-        "counter",
-        "Passes that failed or could not begin.",
+    )?;
+    page.counter("writes", "Writes of verified passes.", counters.writes)?;
+    page.counter(
+        "failures",
+        "Passes that failed or could not start.",
         counters.failures,
-    );
-    let name = "netkeel_rollbacks_total";
-    text.metric(
-        name,
-        "counter",
-        "Passes that failed after something was written, by whether all of it was undone.",
-    );
-    text.sample(name, &[("result", "undone")], counters.rollbacks);
-    text.sample(name, &[("result", "not_undone")], counters.not_rolled_back);
-    text.one(
-        "netkeel_events_lost_total",
-        "counter",
-        "Times that the kernel had more to tell than there was room for.",
+    )?;
+    page.counters(
+        "rollbacks",
+        "Passes that failed after a write, by whether the rollback was complete.",
+        [
+            ([("result", "undone")], counters.rollbacks),
+            ([("result", "not_undone")], counters.not_rolled_back),
+        ],
+    )?;
+    page.counter(
+        "events_lost",
+        "Netlink receive buffer overruns (ENOBUFS).",
         counters.events_lost,
-    );
-    text.histogram(
-        "netkeel_pass_duration_seconds",
-        "How long looking at a part of the host takes, and putting it right.",
+    )?;
+    page.histogram(
+        "pass_duration_seconds",
+        "Duration of a pass in seconds: scan, plan, apply and verification.",
         BUCKETS.into_iter().zip(counters.durations),
-        counters.passes,
-        counters.seconds,
-    );
+        (counters.passes, counters.seconds),
+    )
 }
 
-fn mtus(picture: &Picture, text: &mut Text) {
-    let name = "netkeel_interface_mtu_bytes";
-    text.metric(
-        name,
-        "gauge",
-        "MTU of each interface that the document wants one of.",
-    );
-    for (link, mtu) in picture.mtus.iter() {
-        text.sample(name, &[("interface", &link.to_string())], mtu.observed);
-    }
-    let name = "netkeel_interface_mtu_desired_bytes";
-    text.metric(name, "gauge", "The MTU that it wants.");
-    for (link, mtu) in picture.mtus.iter() {
-        text.sample(name, &[("interface", &link.to_string())], mtu.desired);
-    }
-    let name = "netkeel_interfaces";
-    text.metric(
-        name,
-        "gauge",
-        "How many interfaces of a kind have an MTU and are wanted to have one.",
-    );
-    for ((class, observed, desired), count) in picture.mtus.by_class() {
-        let (observed, desired) = (observed.to_string(), desired.to_string());
-        let labels = [("class", class), ("mtu", &observed), ("desired", &desired)];
-        text.sample(name, &labels, count);
-    }
-    let name = "netkeel_underlay_mtu_bytes";
-    text.metric(
-        name,
-        "gauge",
-        "The least MTU of the default routes, where the document has a budget over them.",
-    );
-    if let Some((link, mtu)) = &picture.underlay {
-        text.sample(name, &[("interface", &link.to_string())], mtu);
-    }
-    text.one(
-        "netkeel_stale_pods",
-        "gauge",
-        "Pods whose end of a veth, or a route by it, has another MTU than is wanted.",
+fn mtus(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "interface_mtu_bytes",
+        "MTU in bytes of each interface whose MTU the document declares.",
+        picture
+            .mtus
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], mtu.observed)),
+    )?;
+    page.gauges(
+        "interface_mtu_desired_bytes",
+        "MTU in bytes that the document declares for the interface.",
+        picture
+            .mtus
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], mtu.desired)),
+    )?;
+    let classes = picture.mtus.by_class().into_iter();
+    page.gauges(
+        "interfaces",
+        "Interfaces whose MTU the document declares, by class, MTU and declared MTU in bytes.",
+        classes.map(|((class, observed, desired), count)| {
+            let labels = [
+                ("class", class.to_owned()),
+                ("mtu", observed.to_string()),
+                ("desired", desired.to_string()),
+            ];
+            (labels, count)
+        }),
+    )?;
+    page.gauges(
+        "underlay_mtu_bytes",
+        "Smallest MTU in bytes of the default routes, where the document has a budget over them.",
+        picture
+            .underlay
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], *mtu)),
+    )?;
+    page.gauge(
+        "stale_pods",
+        "Pods with another MTU than the document declares, on their veth or on a route over it.",
         picture.stale_pods(),
-    );
-    text.one(
-        "netkeel_conflist_rewrites_total",
-        "counter",
-        "Times that somebody else wrote a CNI configuration that was right.",
+    )?;
+    page.counter(
+        "conflist_rewrites",
+        "Changes of a correct CNI configuration by another program.",
         picture.counters.conflist_rewrites,
-    );
+    )
 }
 
-fn handshakes(picture: &Picture, text: &mut Text) {
-    let name = "netkeel_wireguard_last_handshake_timestamp_seconds";
-    text.metric(
-        name,
-        "gauge",
-        "The last handshake of each WireGuard interface of the document, since 1970; 0 when there was none.",
-    );
-    for one in &picture.handshakes {
-        text.sample(name, &[("interface", &one.interface)], one.last.unwrap_or(0));
-    }
+fn handshakes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "wireguard_last_handshake_timestamp_seconds",
+        "Last handshake of each WireGuard interface of the document in Unix seconds, 0 for none.",
+        picture
+            .handshakes
+            .iter()
+            .map(|one| ([("device", one.interface.as_str())], one.last.unwrap_or(0))),
+    )
 }
 
-/// Nothing that a packet holds is a label.
-fn replication(worker: &Status, text: &mut Text) {
-    let name = "netkeel_replication_health";
-    text.metric(name, "gauge", "Whether packets are replicated: 1 for what is so.");
-    let states = [
-        (Health::Good, "good"),
-        (Health::Partly, "partly"),
-        (Health::Dry, "dry"),
-        (Health::Bad, "bad"),
-    ];
-    for (health, word) in states {
-        text.sample(name, &[("health", word)], u8::from(worker.health == health));
-    }
-    text.one(
-        "netkeel_replication_restarts_total",
-        "counter",
-        "Times that the worker was started again.",
+/// No label comes from a packet: strangers must not be able to make series.
+fn replication(worker: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "replication_health",
+        "Health of packet replication: 1 for the current state.",
+        [
+            (Health::Ok, "ok"),
+            (Health::Degraded, "degraded"),
+            (Health::DryRun, "dry_run"),
+            (Health::Failed, "failed"),
+        ]
+        .map(|(health, word)| ([("health", word)], u32::from(worker.health == health))),
+    )?;
+    page.counter(
+        "replication_restarts",
+        "Restarts of the replication worker.",
         worker.restarts,
-    );
-    let Some(told) = &worker.statistics else { return };
-    text.one(
-        "netkeel_replication_received_total",
-        "counter",
-        "Packets that NFLOG handed over, since the worker was started.",
-        told.received,
-    );
-    text.one(
-        "netkeel_replication_replicated_total",
-        "counter",
-        "Packets that were copied to the peers.",
-        told.replicated,
-    );
-    text.one(
-        "netkeel_replication_copies_sent_total",
-        "counter",
-        "Copies that were sent.",
-        told.sent,
-    );
-    text.one(
-        "netkeel_replication_copies_failed_total",
-        "counter",
-        "Copies that the kernel did not take.",
-        told.failed,
-    );
-    let name = "netkeel_replication_refused_total";
-    text.metric(name, "counter", "Packets that were not copied, by reason.");
-    // All from the start: a series that begins with its first event has no rate of it.
-    for reason in Refusal::ALL {
-        let count = told.refused.get(&reason).copied().unwrap_or_default();
-        text.sample(name, &[("reason", reason.name())], count);
+    )?;
+    let Some(statistics) = &worker.statistics else {
+        return Ok(());
+    };
+    for (name, help, count) in [
+        (
+            "replication_received",
+            "Packets received from NFLOG since the worker started.",
+            statistics.received,
+        ),
+        (
+            "replication_replicated",
+            "Packets copied to the peers.",
+            statistics.replicated,
+        ),
+        ("replication_copies_sent", "Copies sent.", statistics.sent),
+        (
+            "replication_copies_failed",
+            "Copies that the kernel refused to send.",
+            statistics.failed,
+        ),
+        (
+            "replication_lost",
+            "Packets that the kernel logged and could not deliver.",
+            statistics.lost,
+        ),
+        (
+            "replication_overruns",
+            "NFLOG receive buffer overruns (ENOBUFS).",
+            statistics.overruns,
+        ),
+        (
+            "replication_dropped",
+            "NFLOG messages dropped because the receive buffer was full.",
+            statistics.dropped,
+        ),
+        (
+            "replication_malformed",
+            "NFLOG messages that are not a valid packet record.",
+            statistics.malformed,
+        ),
+    ] {
+        page.counter(name, help, count)?;
     }
-    text.one(
-        "netkeel_replication_lost_total",
-        "counter",
-        "Packets that the kernel logged and could not hand over.",
-        told.lost,
-    );
-    text.one(
-        "netkeel_replication_overruns_total",
-        "counter",
-        "Times that the socket said that messages were lost.",
-        told.overruns,
-    );
-    text.one(
-        "netkeel_replication_dropped_total",
-        "counter",
-        "Messages that did not fit into the socket.",
-        told.dropped,
-    );
-    text.one(
-        "netkeel_replication_malformed_total",
-        "counter",
-        "Messages that were no packets of NFLOG.",
-        told.malformed,
-    );
-    let served = told.peers.iter().filter(|peer| peer.state.is_served()).count();
-    let amiss = told.peers.iter().filter(|peer| peer.state.is_amiss()).count();
-    let name = "netkeel_replication_peers";
-    text.metric(name, "gauge", "Peers, by whether copies reach them.");
-    text.sample(name, &[("state", "served")], served);
-    text.sample(name, &[("state", "amiss")], amiss);
-    latency(&told.latency, text);
+    // All reasons from the start: a series that begins with its first event has no rate of it.
+    page.counters(
+        "replication_refused",
+        "Packets that were not copied, by reason.",
+        Refusal::ALL.iter().map(|reason| {
+            let count = statistics.refused.get(reason).copied().unwrap_or_default();
+            ([("reason", reason.name())], count)
+        }),
+    )?;
+    let reachable = statistics.peers.iter().filter(|peer| peer.state.is_served());
+    let unreachable = statistics
+        .peers
+        .iter()
+        .filter(|peer| peer.state.is_amiss() && !peer.state.is_served());
+    page.gauges(
+        "replication_peers",
+        "Peers, by whether copies reach them.",
+        [
+            ([("state", "reachable")], reachable.count()),
+            ([("state", "unreachable")], unreachable.count()),
+        ],
+    )?;
+    latency(&statistics.latency, page)
 }
 
-fn latency(latency: &Histogram, text: &mut Text) {
+fn latency(latency: &Histogram, page: &mut Page<'_>) -> Result<(), Error> {
     let seconds = BOUNDS.iter().map(|bound| f64::from(*bound) / 1e6);
-    text.histogram(
-        "netkeel_replication_latency_seconds",
-        "From when packets were read until their copies were sent.",
+    page.histogram(
+        "replication_latency_seconds",
+        "Time in seconds from reading a batch of packets to sending its copies.",
         seconds.zip(latency.counts),
-        latency.counts.iter().sum(),
-        latency.sum as f64 / 1e6,
-    );
+        (latency.counts.iter().sum(), latency.sum as f64 / 1e6),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::daemon::mtus::MtuPicture;
-    use std::time::Duration;
-
-    #[test]
-    fn every_sample_has_a_description_and_labels_are_escaped() {
-        let mut picture = Picture::new("enforce", None, 7);
-        picture.took(Duration::from_millis(2));
-        picture.took(Duration::from_secs(60));
-        let mtu = MtuPicture {
-            index: 3,
-            class: Some("veth".into()),
-            observed: 1500,
-            desired: 1460,
-        };
-        picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
-        let text = text(&picture);
-        let mut described = "";
-        for line in text.lines() {
-            if let Some(help) = line.strip_prefix("# HELP ") {
-                described = help.split(' ').next().unwrap();
-            } else if !line.starts_with('#') {
-                assert!(line.starts_with(described), "{line}");
-            }
-        }
-        for line in [
-            "netkeel_interface_mtu_bytes{interface=\"a\\\"b\\\\c\"} 1500",
-            "netkeel_interface_mtu_desired_bytes{interface=\"a\\\"b\\\\c\"} 1460",
-            "netkeel_interfaces{class=\"veth\",mtu=\"1500\",desired=\"1460\"} 1",
-            "netkeel_stale_pods 0",
-            "netkeel_pass_duration_seconds_bucket{le=\"0.0025\"} 1",
-            "netkeel_pass_duration_seconds_bucket{le=\"10\"} 1",
-            "netkeel_pass_duration_seconds_bucket{le=\"+Inf\"} 2",
-            "netkeel_drift_facts{kind=\"link\"} 0",
-            "netkeel_healthy 0",
-        ] {
-            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
-        }
-    }
-}
+mod tests;

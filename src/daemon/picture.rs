@@ -12,7 +12,8 @@ use crate::fact::{Fact, Field, Object};
 use crate::link_name::LinkName;
 use crate::plan::{Drift, Extent, Seen};
 use crate::reconcile::{Alone, Now, Why};
-use crate::replicate::{Health, Status};
+use crate::replicate::Status;
+use crate::replication::Health;
 use crate::snapshot::Link;
 
 /// The version of the format of `netkeel status --output json`.
@@ -339,7 +340,7 @@ impl Picture {
             return Err(why);
         }
         match &self.worker {
-            Some(worker) if worker.health == Health::Bad => {
+            Some(worker) if worker.health == Health::Failed => {
                 let why = worker
                     .error
                     .as_deref()

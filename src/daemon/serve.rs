@@ -261,7 +261,9 @@ fn respond(request: &[u8], way: Way, picture: &Mutex<Picture>, wake: &mut UnixSt
     let locked = || picture.lock().unwrap_or_else(PoisonError::into_inner);
     match (method, path, way) {
         ("GET" | "HEAD", "/metrics", _) => {
-            answer("200 OK", METRICS, metrics::text(&locked()).as_bytes(), body)
+            // Copied first, so that the service does not wait while the text is written.
+            let picture = locked().clone();
+            answer("200 OK", metrics::TYPE, metrics::text(picture).as_bytes(), body)
         }
         ("GET" | "HEAD", "/healthz", _) => match locked().healthy() {
             Ok(()) => answer("200 OK", TEXT, b"ok\n", body),
@@ -288,7 +290,6 @@ fn respond(request: &[u8], way: Way, picture: &Mutex<Picture>, wake: &mut UnixSt
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn answer(status: &str, kind: &str, body: &[u8], with_body: bool) -> Vec<u8> {
     let length = body.len();

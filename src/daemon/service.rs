@@ -14,7 +14,7 @@ use super::files::Files;
 use super::guard::Guard;
 use super::handshakes::Handshakes;
 use super::hearing::Hearing;
-use super::keep::{Keeper, Settle};
+use super::keep::Keeper;
 use super::load::{accepted, last_good, short};
 use super::log::{Level, Log};
 use super::notify::Notify;
@@ -49,7 +49,7 @@ pub struct Service<'a> {
     pub(super) document: Document,
     pub(super) enforces: bool,
     pub(super) dry_run: bool,
-    pub(super) keeper: Keeper<'a>,
+    pub(super) keeper: Keeper,
     pub(super) reconciler: Reconciler,
     pub(super) signals: Signals,
     pub(super) events: Events,
@@ -95,7 +95,6 @@ impl<'a> Service<'a> {
     pub fn new(
         options: &'a Options,
         source: &'a mut dyn Source,
-        settle: &'a Settle<'a>,
         store: Store,
         senses: Senses,
         picture: Arc<Mutex<Picture>>,
@@ -125,13 +124,11 @@ impl<'a> Service<'a> {
             digest,
             keeper: Keeper {
                 actor: actor(),
-                settle,
+                recovered: None,
                 guard,
                 lossy: options.lossy,
                 ledger: HeldLedger::default(),
                 withheld: BTreeMap::new(),
-                ready: None,
-                last: None,
                 store,
             },
             document,
@@ -205,7 +202,7 @@ impl<'a> Service<'a> {
                     writes,
                 }) => self.pass(live, extent, &except, writes),
                 None if !more => {
-                    self.keeper.expect(self.reconciler.expects(), &self.document);
+                    self.tell_recovered();
                     self.publish();
                     self.tidy_in_a_lull(live);
                     self.wait();
@@ -344,7 +341,9 @@ impl<'a> Service<'a> {
                 .pass(&self.document, &mut hearing, &extent, except, writes)
         };
         self.count_lost(lost);
-        self.tell(&extent, except, &passed, begun.elapsed());
+        let took = begun.elapsed();
+        self.tell_recovered();
+        self.tell(&extent, except, &passed, took);
         // What it has written may have brought nftables into the kernel.
         if passed.writes > 0 {
             self.follow_rules();
@@ -358,11 +357,11 @@ impl<'a> Service<'a> {
     }
 
     /// Rids the ledger of interfaces that are gone when many are. It looks for them among all that are
-    /// there: the more there are, the more have to have gone. One that is about to come goes first.
+    /// there: the more there are, the more have to have gone.
     fn tidy_in_a_lull(&mut self, live: &mut Live) {
         let many = self.went > TIDY_AFTER.max(self.reconciler.known.count() / 4);
         let writes = self.enforces && self.reconciler.paused().is_none();
-        let busy = self.reconciler.waits_for_its_turn(self.now()) || self.reconciler.expects();
+        let busy = self.reconciler.waits_for_its_turn(self.now());
         if many && writes && !busy {
             self.tidy(live);
         }
@@ -371,7 +370,9 @@ impl<'a> Service<'a> {
     fn tidy(&mut self, live: &mut Live) {
         self.tidied = Instant::now();
         self.went = 0;
-        if let Err(error) = self.keeper.forget_gone(&self.document, live) {
+        let forgotten = self.keeper.forget_gone(&self.document, live);
+        self.tell_recovered();
+        if let Err(error) = forgotten {
             self.log.say(Level::Warning, "ledger", &[("why", &error)]);
         }
     }

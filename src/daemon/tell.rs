@@ -153,6 +153,35 @@ impl Service<'_> {
         }
     }
 
+    /// Tells what became of an apply that was interrupted.
+    pub(super) fn tell_recovered(&mut self) {
+        let Some(undone) = self.keeper.recovered.take() else {
+            return;
+        };
+        let apply = undone.apply.unwrap_or_default();
+        if undone.remaining.is_empty() {
+            self.log.say(
+                Level::Warning,
+                "recovered",
+                &[("apply", &apply), ("undone", &undone.writes)],
+            );
+            return;
+        }
+        let left = undone.remaining.iter();
+        let left: Vec<String> = left
+            .map(|(op, error)| format!("{}: {error}", op.command()))
+            .collect();
+        self.log.say(
+            Level::Error,
+            "not-recovered",
+            &[
+                ("apply", &apply),
+                ("undone", &undone.writes),
+                ("left", &left.join("; ")),
+            ],
+        );
+    }
+
     /// Tells what became known since.
     pub(super) fn publish(&mut self) {
         let now = self.now();

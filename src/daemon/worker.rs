@@ -3,7 +3,8 @@
 
 use super::log::Level;
 use super::service::Service;
-use crate::replicate::{Health, Note, Severity};
+use crate::replicate::{Note, Severity};
+use crate::replication::Health;
 
 impl Service<'_> {
     /// Tells the worker what the document says. Who only observes, or was told to run dry, sends

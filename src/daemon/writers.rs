@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::explain::writers_of;
+use crate::explain::{WATCHED, writers_of};
 use crate::fact::{Fact, Object};
 use crate::kernel::{Host, openers};
 use crate::snapshot::Snapshot;
@@ -25,7 +25,7 @@ pub fn of(fact: &Fact) -> Vec<String> {
     if let Object::Link(name) = &fact.object {
         there.links.insert(*name, Default::default());
     }
-    writers_of(&key, &host.evidence(), &there)
+    writers_of(&key, &host.evidence(WATCHED), &there)
         .into_iter()
         .filter(|writer| !writer.evidence.is_empty())
         .map(|writer| writer.name.to_owned())

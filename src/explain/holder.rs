@@ -53,14 +53,14 @@ pub struct Held {
 /// Who holds a fact.
 pub fn held(kept: &Kept<'_>, fact: &Fact) -> Option<Held> {
     let claim = kept.ledger?.get(fact)?;
-    let written = claim.beside.as_deref().unwrap_or(fact);
+    let written = claim.caused_by.as_deref().unwrap_or(fact);
     let wrote = |act: &&Act| act.commands.iter().any(|command| writes(command, written));
     Some(Held {
         fact: fact.to_string(),
         owner: claim.owner.to_string(),
         found: shown(fact, claim.found.as_ref()),
         wrote: shown(fact, claim.wrote.as_ref()),
-        with: claim.beside.as_ref().map(ToString::to_string),
+        with: claim.caused_by.as_ref().map(ToString::to_string),
         last: kept.acts.iter().rev().find(wrote).cloned(),
     })
 }
@@ -121,10 +121,9 @@ fn writes(command: &str, fact: &Fact) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
-    use crate::ledger::{Claim, Hold, NewClaim, NewLine};
+    use crate::ledger::Claim;
     use crate::netns::Netns;
     use crate::op::{Op, Target};
 
@@ -196,14 +195,12 @@ mod tests {
 
     #[test]
     fn the_last_who_wrote_it_is_told() {
-        let claim = |fact: Fact, beside: Option<Fact>| Claim {
+        let claim = |fact: Fact, caused_by: Option<Fact>| Claim {
             fact,
-            hold: Arc::new(Hold {
-                owner: "puppet".into(),
-                found: Some(Value::Number(0)),
-                wrote: Some(Value::Number(1)),
-                beside: beside.map(Box::new),
-            }),
+            owner: "puppet".into(),
+            found: Some(Value::Number(0)),
+            wrote: Some(Value::Number(1)),
+            caused_by: caused_by.map(Box::new),
         };
         let default = Fact::sysctl(
             &Netns::CURRENT,
@@ -213,11 +210,7 @@ mod tests {
             claim(link(Field::RpFilter), Some(default.clone())),
             claim(default, None),
         ];
-        let ledger = NewLine::FIRST.text().unwrap()
-            + &NewLine::claims("1", claims.iter().map(NewClaim::from))
-                .text()
-                .unwrap();
-        let ledger = Ledger::read(&ledger).unwrap();
+        let ledger = Ledger::from_iter(claims);
         let act = |time, command: &str| Act {
             time,
             actor: "root".into(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Evidence;
 use crate::snapshot::Snapshot;
-use crate::sysctl_d::{Dialect, Entry, Place, parse};
+use crate::sysctl_d::{Dialect, Entry, Place, UDEV_RULES, parse};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
 
 /// Somebody who writes the setting.
@@ -69,11 +69,10 @@ impl Target<'_> {
     }
 }
 
-/// udev's rule, wherever a distribution puts it.
 const UDEV: &[Clue] = &[
-    Clue::Path("/etc/udev/rules.d/99-systemd.rules"),
-    Clue::Path("/usr/lib/udev/rules.d/99-systemd.rules"),
-    Clue::Path("/lib/udev/rules.d/99-systemd.rules"),
+    Clue::Path(UDEV_RULES[0]),
+    Clue::Path(UDEV_RULES[1]),
+    Clue::Path(UDEV_RULES[2]),
 ];
 
 /// ufw's own sysctl file.
@@ -210,9 +209,9 @@ const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
 
 /// The paths that [`Evidence`] is about, and whether their text is needed.
 pub const WATCHED: &[(&str, bool)] = &[
-    ("/etc/udev/rules.d/99-systemd.rules", false),
-    ("/usr/lib/udev/rules.d/99-systemd.rules", false),
-    ("/lib/udev/rules.d/99-systemd.rules", false),
+    (UDEV_RULES[0], false),
+    (UDEV_RULES[1], false),
+    (UDEV_RULES[2], false),
     ("/var/lib/calico", false),
     ("/sys/fs/bpf/calico", false),
     ("/etc/sysctl.d/99-zzz-override_cilium.conf", false),
@@ -225,14 +224,6 @@ pub const WATCHED: &[(&str, bool)] = &[
 ];
 
 /// Whether udev applies sysctl.d to new interfaces here.
-/// The files by which udev applies sysctl.d to new interfaces.
-pub fn udev_rules() -> impl Iterator<Item = &'static str> {
-    UDEV.iter().filter_map(|clue| match clue {
-        Clue::Path(path) => Some(*path),
-        _ => None,
-    })
-}
-
 pub(super) fn udev_is_there(evidence: &Evidence) -> bool {
     UDEV.iter()
         .any(|clue| matches!(clue, Clue::Path(path) if evidence.paths.contains(*path)))

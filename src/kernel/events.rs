@@ -4,46 +4,39 @@
 
 mod routes;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-use netlink_sys::Socket as RawSocket;
-use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::link::{self, Words};
-use super::message::{Attributes, Malformed, Message, Messages, u32_at};
+use super::message::{Attributes, Malformed, Message, u32_at};
+use super::netlink::{Listener, NETLINK_ROUTE, Received};
 use super::nftables::Changes;
-use super::refusal::{Refusal, error};
+use super::refusal::Refusal;
 use crate::error::Error;
 use crate::reconcile::Heard;
 
-/// Groups (`enum rtnetlink_groups`, include/uapi/linux/rtnetlink.h): interfaces, addresses of both
-/// families, and the netconf of both.
-const GROUPS: [u32; 5] = [1, 5, 9, 24, 25];
+/// Interfaces, and addresses and netconf of both families.
+const GROUPS: [u32; 5] = [
+    libc::RTNLGRP_LINK,
+    libc::RTNLGRP_IPV4_IFADDR,
+    libc::RTNLGRP_IPV6_IFADDR,
+    libc::RTNLGRP_IPV4_NETCONF,
+    libc::RTNLGRP_IPV6_NETCONF,
+];
 
 /// `struct netconfmsg`, bytes, padded.
-pub(super) const NETCONF_FIXED: usize = 4;
+const NETCONF_FIXED: usize = 4;
 
 /// Of include/uapi/linux/rtnetlink.h; libc has it for glibc alone.
 const RTM_DELNETCONF: u16 = 81;
 
 /// Attributes of netconf (include/uapi/linux/netconf.h).
-pub(super) const NETCONFA_IFINDEX: u16 = 1;
+const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
 const NETCONFA_RP_FILTER: u16 = 3;
 
-/// Longest event that is read, bytes: an interface with all of its virtual functions may have more
-/// than this, and then counts as one that was lost.
-const BUFFER: usize = 64 * 1024;
-
-/// Events that are taken in one go, so that a storm of them cannot keep a caller for ever.
-const AT_ONCE: usize = 4096;
-
 /// A socket that hears them.
 pub struct Events {
-    raw: RawSocket,
-    buffer: Vec<u8>,
+    listener: Listener,
     /// Default routes are told too.
     routes: bool,
     /// What changes in nftables, where that is told too.
@@ -54,20 +47,13 @@ pub struct Events {
 impl Events {
     /// Listens in the calling thread's namespace. The kernel may queue so many bytes.
     pub(super) fn open(queue: usize) -> Result<Self, Refusal> {
-        let mut raw = RawSocket::new(NETLINK_ROUTE)?;
-        // The limit of net.core.rmem_max is for those without privilege.
-        setsockopt(&raw, sockopt::RcvBufForce, &queue)
-            .or_else(|_| setsockopt(&raw, sockopt::RcvBuf, &queue))
-            .map_err(|errno| Refusal { errno, text: None })?;
-        raw.bind_auto()?;
-        routes::filter(&raw)?;
+        let mut listener = Listener::open(NETLINK_ROUTE, queue)?;
+        routes::filter(&listener)?;
         for group in GROUPS {
-            raw.add_membership(group)?;
+            listener.follow(group, true)?;
         }
-        raw.set_non_blocking(true)?;
         Ok(Events {
-            raw,
-            buffer: vec![0; BUFFER],
+            listener,
             routes: false,
             rules: None,
             queue,
@@ -83,11 +69,7 @@ impl Events {
             return Ok(());
         }
         for group in routes::GROUPS {
-            let done = match on {
-                true => self.raw.add_membership(group),
-                false => self.raw.drop_membership(group),
-            };
-            done.map_err(error)?;
+            self.listener.follow(group, on)?;
         }
         self.routes = on;
         Ok(())
@@ -120,44 +102,20 @@ impl Events {
         if let Some(heard) = self.rules.as_mut().map(Changes::take).filter(|heard| heard.any) {
             each(Heard::Rules { own: heard.own });
         }
-        for _ in 0..AT_ONCE {
-            match self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC) {
-                Ok(length) => match self.buffer.get(..length) {
-                    Some(received) => tell(received, &mut each),
-                    None => each(Heard::Lost),
-                },
-                Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
-                    Errno::EINTR => {}
-                    Errno::EAGAIN => return false,
-                    // ENOBUFS, told once; what is queued can still be read.
-                    Errno::ENOBUFS => each(Heard::Lost),
-                    _ => {
-                        each(Heard::Lost);
-                        return false;
-                    }
-                },
-            }
-        }
-        true
+        self.listener.take(|received| match received {
+            Received::Message(message) => match hear(&message) {
+                Ok(heard) => heard.into_iter().for_each(&mut each),
+                Err(Malformed(_)) => each(Heard::Lost),
+            },
+            // An interface with all of its virtual functions may not fit into the buffer.
+            Received::Lost | Received::Cut(_) => each(Heard::Lost),
+        })
     }
 }
 
 impl AsFd for Events {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        #[expect(unsafe_code)]
-        // SAFETY: the socket stays open as long as it is borrowed here.
-        unsafe {
-            BorrowedFd::borrow_raw(self.raw.as_raw_fd())
-        }
-    }
-}
-
-fn tell(received: &[u8], each: &mut impl FnMut(Heard)) {
-    for message in Messages(received) {
-        match message.and_then(|message| hear(&message)) {
-            Ok(heard) => heard.into_iter().for_each(&mut *each),
-            Err(_) => each(Heard::Lost),
-        }
+        self.listener.as_fd()
     }
 }
 
@@ -181,13 +139,12 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
         libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Heard::DefaultRoute),
         libc::RTM_NEWNETCONF => Some(netconf(message.payload)?),
         RTM_DELNETCONF => None,
-        kind if i32::from(kind) == libc::NLMSG_OVERRUN => Some(Heard::Lost),
         _ => None,
     })
 }
 
 /// Reads one RTM_NEWNETCONF.
-pub(super) fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
+fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
     let family = payload.first().ok_or(Malformed("event"))?;
     let (mut index, mut forwarding, mut rp_filter) = (None, None, None);
     for attribute in Attributes::after(payload, NETCONF_FIXED)? {
@@ -210,6 +167,7 @@ pub(super) fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Messages;
     use super::*;
     use proptest::prelude::*;
 
@@ -238,7 +196,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            tell(&bytes, &mut |_| {});
+            for message in Messages(&bytes).flatten() {
+                let _ = hear(&message);
+            }
             let _ = netconf(&bytes);
         }
     }

@@ -13,9 +13,9 @@ use nix::sys::stat::Mode;
 
 use super::refusal::error;
 use crate::error::Error;
-use crate::explain::{Evidence, WATCHED, udev_rules};
+use crate::explain::Evidence;
 use crate::snapshot::{Problem, SysctlD};
-use crate::sysctl_d::{self, Content, DIRECTORIES, Files};
+use crate::sysctl_d::{self, Content, DIRECTORIES, Files, UDEV_RULES};
 
 /// Longest file that is read, bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -77,15 +77,15 @@ impl Host {
         }
         SysctlD {
             files,
-            udev: udev_rules().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
+            udev: UDEV_RULES.iter().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
         }
     }
 
-    /// What shows who writes settings here.
-    pub fn evidence(&mut self) -> Evidence {
+    /// What is there of these paths, with the text of those that say `true`.
+    pub fn evidence(&mut self, watched: &[(&str, bool)]) -> Evidence {
         let mut evidence = Evidence::default();
         let mut seen = Vec::new();
-        for (path, text) in WATCHED {
+        for (path, text) in watched {
             let found = self.at(path, OFlag::O_PATH).ok();
             let Some(metadata) = found.and_then(|file| file.metadata().ok()) else {
                 continue;
@@ -294,6 +294,15 @@ mod tests {
         let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (not shown)\nc.d = 2";
         assert_eq!(shown, Some(Content::Text(text.to_owned())));
         assert_eq!(host.problems, []);
-        assert_eq!(host.evidence(), Evidence::default());
+        let watched = [
+            ("/lib/sysctl.d/README", false),
+            ("/etc/sysctl.conf", true),
+            ("/gone", true),
+        ];
+        let evidence = host.evidence(&watched);
+        let paths: Vec<&str> = evidence.paths.iter().map(String::as_str).collect();
+        assert_eq!(paths, ["/etc/sysctl.conf", "/lib/sysctl.d/README"]);
+        let texts: Vec<&str> = evidence.texts.keys().map(String::as_str).collect();
+        assert_eq!(texts, ["/etc/sysctl.conf"]);
     }
 }

@@ -1,5 +1,5 @@
 //! The questions that an ioctl answers faster than netlink, or that netlink does not answer: the name
-//! of an index, an MTU, and the driver of an interface. Any socket of the namespace will do.
+//! of an index, and the driver of an interface. Any socket of the namespace will do.
 #![expect(unsafe_code, reason = "an ioctl takes a pointer")]
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -49,16 +49,6 @@ fn bytes_of(socket: &impl AsRawFd, index: i32) -> Result<[libc::c_char; libc::IF
     let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFNAME as _, &raw mut request) };
     Errno::result(result)?;
     Ok(request.ifr_name)
-}
-
-/// The MTU of a name in bytes. Unlike netlink it does not wait for who changes interfaces.
-pub(super) fn mtu_of(socket: &impl AsRawFd, name: LinkName) -> Result<u32, Errno> {
-    let mut request = named(name);
-    // SAFETY: SIOCGIFMTU reads the name and writes the MTU, both inside of `request`.
-    let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFMTU as _, &raw mut request) };
-    Errno::result(result)?;
-    // SAFETY: the call that succeeded wrote this member; any bytes are an integer.
-    Ok(unsafe { request.ifr_ifru.ifru_mtu }.cast_unsigned())
 }
 
 /// The driver's name in bytes; none for a device that has none.

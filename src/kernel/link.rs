@@ -144,7 +144,7 @@ pub(super) fn some(
 }
 
 /// Orders by index; a dump that is torn may have one twice.
-pub(super) fn sort(rows: &mut Vec<Row>) {
+fn sort(rows: &mut Vec<Row>) {
     rows.sort_by_key(|(_, link)| link.index);
     rows.dedup_by_key(|(_, link)| link.index);
 }

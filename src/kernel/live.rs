@@ -19,15 +19,13 @@ use super::netns::inside;
 use super::nftables::Nftables;
 use super::refusal::{Refusal, error};
 use super::{
-    Events, Host, Kernel, address, cni, file, ioctl, link, modules, netconf, path, pod, private, route,
-    sysctl,
+    Events, Host, Kernel, address, cni, file, ioctl, link, modules, path, pod, private, route, sysctl,
 };
 use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
-use crate::link_name::LinkName;
 use crate::netns::Netns;
 use crate::op::Op;
-use crate::snapshot::{DefaultRoute, FORMAT, Link, Links, Problem, Scope, Snapshot, problem};
+use crate::snapshot::{DefaultRoute, FORMAT, Links, Problem, Scope, Snapshot, problem};
 use crate::sysctl_key::SysctlKey;
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
@@ -105,18 +103,11 @@ impl Live {
         }
     }
 
-    /// Reads everything that can be told of the interfaces, or what is not in the rows that are known.
-    fn read_links(
-        &mut self,
-        scope: &Scope,
-        known: Option<Vec<link::Row>>,
-        snapshot: &mut Snapshot,
-    ) -> Result<(), Error> {
-        let is_known = known.is_some();
-        let rows = match (known, &scope.links) {
-            (Some(rows), _) => Ok(rows),
-            (None, Links::All) => link::dump(&mut self.socket, &mut snapshot.problems),
-            (None, Links::These(these)) => link::some(&mut self.socket, these, &mut snapshot.problems),
+    /// Reads everything that can be told of the interfaces.
+    fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
+        let rows = match &scope.links {
+            Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
+            Links::These(these) => link::some(&mut self.socket, these, &mut snapshot.problems),
         };
         let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
         let all = || {
@@ -125,18 +116,6 @@ impl Live {
         };
         let families = scope.families_of(rows.iter().map(|(_, link)| link.as_ref()), all);
         snapshot.families = families;
-        // What is asked about them comes by index.
-        if is_known && (families.ipv4 || families.ipv6 || scope.default_routes) {
-            link::sort(&mut rows);
-        }
-        for (_, link) in &mut rows {
-            if link.pod.is_some() || !link.addresses.is_empty() || !link.secondary.is_empty() {
-                let link = Arc::make_mut(link);
-                link.addresses.clear();
-                link.secondary.clear();
-                link.pod = None;
-            }
-        }
         for (asked, family, what) in [
             (families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
             (families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
@@ -218,41 +197,12 @@ impl Live {
 
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
-        self.look(scope, None)
-    }
-
-    fn snapshot_of(
-        &mut self,
-        scope: &Scope,
-        links: BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        self.look(scope, Some(links.into_iter().collect()))
-    }
-
-    fn look_again(
-        &mut self,
-        scope: &Scope,
-        before: &BTreeMap<LinkName, Arc<Link>>,
-    ) -> Result<Snapshot, Error> {
-        let rows = netconf::reread(&mut self.socket, &scope.links, before)
-            .map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
-        self.look(scope, rows)
-    }
-
-    fn execute(&mut self, op: &Op) -> Result<(), Error> {
-        self.do_op(op)
-    }
-}
-
-impl Live {
-    /// Reads the facts of a scope, of the interfaces those that are not known.
-    fn look(&mut self, scope: &Scope, known: Option<Vec<link::Row>>) -> Result<Snapshot, Error> {
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
             ..Snapshot::empty(self.netns.clone())
         };
-        self.read_links(scope, known, &mut snapshot)?;
+        self.read_links(scope, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
         for key in scope.sysctls_of(&snapshot.links) {
             match self.sysctls.read(&key) {
@@ -312,5 +262,9 @@ impl Live {
             }
         }
         Ok(snapshot)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.do_op(op)
     }
 }

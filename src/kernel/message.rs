@@ -13,7 +13,7 @@ const ATTRIBUTE: usize = 4;
 const TYPE_FLAGS: u16 = 0xc000;
 
 /// The attribute holds attributes (NLA_F_NESTED).
-const NESTED: u16 = 0x8000;
+pub(super) const NESTED: u16 = 0x8000;
 
 /// A message whose lengths do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

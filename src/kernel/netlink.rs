@@ -1,9 +1,12 @@
-//! A blocking netlink socket: sends one request and gathers its answers, tells a whole dump from
-//! a torn one, and turns the kernel's no into a [`Refusal`] with the text it gives.
+//! Netlink sockets. A [`Socket`] sends a request, waits for its answers, tells a whole dump from a torn
+//! one, and turns an error of the kernel into a [`Refusal`] with the text it gives. A [`Listener`]
+//! receives notifications without waiting. Both receive by [`receive`].
 
 use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE};
+pub(crate) use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket as RawSocket, SocketAddr};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -13,11 +16,14 @@ use super::message::{Attributes, Malformed, Message, Messages, Request, u32_at};
 use super::refusal::Refusal;
 
 /// Receive buffer in bytes. A dump comes in parts of at most 32 KiB (`netlink_dump`,
-/// net/netlink/af_netlink.c); a single message may be longer, then the buffer grows.
+/// net/netlink/af_netlink.c); a single message may be longer, then the buffer of a [`Socket`] grows.
 const BUFFER: usize = 64 * 1024;
 
 /// Longest single message in bytes that is believed.
 const BUFFER_MAX: usize = 16 * 1024 * 1024;
+
+/// Receives that a [`Listener`] does in one go, so that a storm of events cannot keep a caller forever.
+const AT_ONCE: usize = 4096;
 
 /// Bytes the kernel may queue, whatever `net.core.rmem_default` was set to: an answer that does not
 /// fit is lost, and the change it was for is done all the same.
@@ -26,8 +32,8 @@ const QUEUE: usize = 1024 * 1024;
 /// How often a dump is taken when it is torn each time.
 pub(crate) const ATTEMPTS: u32 = 4;
 
-/// Text of a refusal: NLMSGERR_ATTR_MSG (include/uapi/linux/netlink.h).
-const ERROR_TEXT: u16 = 1;
+/// Text of an error (include/uapi/linux/netlink.h; libc has it for no target).
+const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// Whether all parts of a dump are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +67,7 @@ impl Socket {
     }
 
     /// Opens one for nfnetlink in the calling thread's namespace.
-    pub(super) fn open_netfilter() -> Result<Self, Refusal> {
+    pub(crate) fn open_netfilter() -> Result<Self, Refusal> {
         Self::of(NETLINK_NETFILTER)
     }
 
@@ -87,8 +93,8 @@ impl Socket {
         })
     }
 
-    /// The socket itself, for ioctls.
-    pub(super) fn raw(&self) -> &RawSocket {
+    /// The socket itself, for ioctls and socket options.
+    pub(crate) fn raw(&self) -> &RawSocket {
         &self.raw
     }
 
@@ -97,126 +103,214 @@ impl Socket {
         self.exchange(request, |_| Ok(())).map(|_| ())
     }
 
+    /// Sends a request without waiting for an answer. Were it lost, nobody would know.
+    pub(crate) fn post(&mut self, mut request: Request) {
+        let _ = self.raw.send(request.finish(0), libc::MSG_DONTWAIT);
+    }
+
     /// Sends a request and gives each message of the answer to `each`, until the kernel says that it
     /// was the last. One that carries neither NLM_F_DUMP nor NLM_F_ACK has a single message as its answer.
     pub(crate) fn exchange(
         &mut self,
         mut request: Request,
-        each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
+        mut each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
     ) -> Result<Dump, Refusal> {
-        if self.spoiled {
-            self.raw = connect(self.protocol)?;
-        }
-        self.spoiled = true;
-        self.sequence = self.sequence.wrapping_add(1);
-        again(|| self.raw.send(request.finish(self.sequence), 0))?;
-        match self.answer(request.has_many_answers(), each)? {
-            Answer::Refused(refusal) => {
-                self.spoiled = false;
-                Err(refusal)
+        let sequence = self.next();
+        let many = request.has_many_answers();
+        self.send(request.finish(sequence))?;
+        let mut dump = Dump::Whole;
+        let end = self.answers(sequence, |received| {
+            let Received::Message(message) = received else {
+                dump = Dump::Torn;
+                return Ok(Continue(()));
+            };
+            if message.flags & libc::NLM_F_DUMP_INTR as u16 != 0 {
+                dump = Dump::Torn;
             }
-            Answer::Done(dump) => {
-                self.spoiled = false;
-                Ok(dump)
-            }
-        }
+            Ok(match libc::c_int::from(message.kind) {
+                libc::NLMSG_NOOP => Continue(()),
+                libc::NLMSG_ERROR | libc::NLMSG_DONE => Break(refusal(&message)),
+                _ => {
+                    each(message)?;
+                    if many { Continue(()) } else { Break(None) }
+                }
+            })
+        })?;
+        self.spoiled = false;
+        end.map_or(Ok(dump), Err)
     }
 
     /// Sends requests that are done all or none, as nfnetlink does what stands between the beginning
     /// and the end of a batch. The last but one carries NLM_F_ACK.
     pub(super) fn batch(&mut self, mut requests: Vec<Request>) -> Result<(), Refusal> {
-        if self.spoiled {
-            self.raw = connect(self.protocol)?;
-        }
-        self.spoiled = true;
-        let begin = self.sequence.wrapping_add(1);
+        let begin = self.next();
         let mut bytes = Vec::new();
-        for request in &mut requests {
-            self.sequence = self.sequence.wrapping_add(1);
-            bytes.extend_from_slice(request.finish(self.sequence));
+        for (number, request) in requests.iter_mut().enumerate() {
+            let sequence = if number == 0 { begin } else { self.next() };
+            bytes.extend_from_slice(request.finish(sequence));
         }
         let last = self.sequence.wrapping_sub(1);
         if bytes.len() > QUEUE / 8 {
             setsockopt(&self.raw, sockopt::SndBufForce, &bytes.len().saturating_mul(4))?;
         }
-        again(|| self.raw.send(&bytes, 0))?;
+        self.send(&bytes)?;
         let mut refused = None;
-        loop {
-            let length = again(|| self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC))?;
-            let Some(received) = self.buffer.get(..length) else {
+        let whole = self.answers(begin, |received| {
+            let Received::Message(message) = received else {
                 return Err(Errno::EMSGSIZE.into());
             };
-            for message in Messages(received) {
-                let message = message?;
-                let answers = message.sequence.wrapping_sub(begin) <= last.wrapping_sub(begin);
-                if libc::c_int::from(message.kind) != libc::NLMSG_ERROR || !answers {
-                    continue;
-                }
-                let this = refusal(&message);
-                let of_all = message.sequence == begin && this.is_some();
-                refused = refused.or(this);
-                // What is wrong with the batch is said of its beginning, and may be all that is
-                // said (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
-                if of_all || message.sequence == last {
-                    self.spoiled = of_all;
-                    return refused.map_or(Ok(()), Err);
-                }
+            if libc::c_int::from(message.kind) != libc::NLMSG_ERROR {
+                return Ok(Continue(()));
             }
-        }
+            let this = refusal(&message);
+            let of_all = message.sequence == begin && this.is_some();
+            refused = refused.take().or(this);
+            // What is wrong with the batch is said of its beginning, and may be all that is
+            // said (`nfnetlink_rcv_batch`, net/netfilter/nfnetlink.c).
+            let ends = of_all || message.sequence == last;
+            Ok(if ends { Break(!of_all) } else { Continue(()) })
+        })?;
+        self.spoiled = !whole;
+        refused.map_or(Ok(()), Err)
     }
 
-    /// Reads until the last message of the answer; an error means that it was not reached.
-    fn answer(
+    /// The sequence number of the next request.
+    fn next(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if self.spoiled {
+            self.raw = connect(self.protocol)?;
+        }
+        self.spoiled = true;
+        again(|| self.raw.send(bytes, 0))?;
+        Ok(())
+    }
+
+    /// Gives the answers to the requests from number `first` on to `each`, until that breaks off; an
+    /// error means that the last answer was not reached.
+    fn answers<T>(
         &mut self,
-        many: bool,
-        mut each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
-    ) -> Result<Answer, Refusal> {
-        let mut dump = Dump::Whole;
+        first: u32,
+        mut each: impl FnMut(Received<'_>) -> Result<ControlFlow<T>, Refusal>,
+    ) -> Result<T, Refusal> {
+        let sent = self.sequence.wrapping_sub(first);
         loop {
-            let length = again(|| self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC))?;
-            let Some(received) = self.buffer.get(..length) else {
-                // The rest of a message that is longer than the buffer is gone.
-                let larger = length.saturating_mul(2);
-                if larger > BUFFER_MAX {
+            let mut cut = None;
+            let done = receive(&self.raw, &mut self.buffer, |received| match received {
+                Received::Message(message) if message.sequence.wrapping_sub(first) > sent => Ok(Continue(())),
+                Received::Cut(length) => {
+                    cut = Some(length);
+                    each(received)
+                }
+                _ => each(received),
+            })?;
+            if let Break(end) = done {
+                return Ok(end);
+            }
+            if let Some(length) = cut {
+                if length > BUFFER_MAX / 2 {
                     return Err(Errno::EMSGSIZE.into());
                 }
-                self.buffer.resize(larger, 0);
-                dump = Dump::Torn;
-                continue;
-            };
-            for message in Messages(received) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    continue;
-                }
-                if message.flags & libc::NLM_F_DUMP_INTR as u16 != 0 {
-                    dump = Dump::Torn;
-                }
-                match libc::c_int::from(message.kind) {
-                    libc::NLMSG_NOOP => {}
-                    libc::NLMSG_OVERRUN => dump = Dump::Torn,
-                    libc::NLMSG_ERROR | libc::NLMSG_DONE => {
-                        return Ok(match refusal(&message) {
-                            Some(refusal) => Answer::Refused(refusal),
-                            None => Answer::Done(dump),
-                        });
-                    }
-                    _ => {
-                        each(message)?;
-                        if !many {
-                            return Ok(Answer::Done(dump));
-                        }
-                    }
-                }
+                self.buffer.resize(length.saturating_mul(2), 0);
             }
         }
     }
 }
 
-/// How an exchange ended.
-enum Answer {
-    Done(Dump),
-    Refused(Refusal),
+/// A socket that receives the notifications of multicast groups.
+pub(crate) struct Listener {
+    raw: RawSocket,
+    buffer: Vec<u8>,
+}
+
+impl Listener {
+    /// Opens one for a protocol (`NETLINK_*`) in the calling thread's namespace. The kernel may queue so
+    /// many bytes.
+    pub(crate) fn open(protocol: isize, queue: usize) -> Result<Self, Refusal> {
+        let mut raw = RawSocket::new(protocol)?;
+        // The limit of net.core.rmem_max is for those without privilege.
+        setsockopt(&raw, sockopt::RcvBufForce, &queue)
+            .or_else(|_| setsockopt(&raw, sockopt::RcvBuf, &queue))?;
+        raw.bind_auto()?;
+        raw.set_non_blocking(true)?;
+        let buffer = vec![0; BUFFER];
+        Ok(Listener { raw, buffer })
+    }
+
+    /// Joins a group (`RTNLGRP_*`, `NFNLGRP_*`), or leaves it.
+    pub(crate) fn follow(&mut self, group: u32, on: bool) -> Result<(), Refusal> {
+        let done = match on {
+            true => self.raw.add_membership(group),
+            false => self.raw.drop_membership(group),
+        };
+        done.map_err(Refusal::from)
+    }
+
+    /// Gives what was received since to `each`, without waiting. More may be left when it returns true.
+    pub(crate) fn take(&mut self, mut each: impl FnMut(Received<'_>)) -> bool {
+        for _ in 0..AT_ONCE {
+            let received = receive(&self.raw, &mut self.buffer, |received| {
+                each(received);
+                Ok(Continue::<()>(()))
+            });
+            match received.map_err(|refusal| refusal.errno) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN) => return false,
+                // The queue was full. That is told once; what is queued can still be read.
+                Err(Errno::ENOBUFS) => each(Received::Lost),
+                // A message is malformed, and the rest of the datagram with it.
+                Err(Errno::EBADMSG) => each(Received::Lost),
+                Err(_) => {
+                    each(Received::Lost);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.raw.as_fd()
+    }
+}
+
+/// A part of what a socket received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Received<'a> {
+    /// A message.
+    Message(Message<'a>),
+    /// Messages were lost: the queue was full (NLMSG_OVERRUN), or what was received makes no sense.
+    Lost,
+    /// A message is longer than the buffer: its length. The rest of it is lost.
+    Cut(usize),
+}
+
+/// Receives once and gives each message to `each`, until that breaks off.
+fn receive<T>(
+    raw: &RawSocket,
+    buffer: &mut [u8],
+    mut each: impl FnMut(Received<'_>) -> Result<ControlFlow<T>, Refusal>,
+) -> Result<ControlFlow<T>, Refusal> {
+    let length = again(|| raw.recv(&mut &mut *buffer, libc::MSG_TRUNC))?;
+    let Some(received) = buffer.get(..length) else {
+        return each(Received::Cut(length));
+    };
+    for message in Messages(received) {
+        let message = message?;
+        let part = match libc::c_int::from(message.kind) {
+            libc::NLMSG_OVERRUN => Received::Lost,
+            _ => Received::Message(message),
+        };
+        if let Break(end) = each(part)? {
+            return Ok(Break(end));
+        }
+    }
+    Ok(Continue(()))
 }
 
 /// A socket of the calling thread's namespace that hears nobody but the kernel.
@@ -262,7 +356,7 @@ fn refusal(message: &Message<'_>) -> Option<Refusal> {
         .and_then(|rest| {
             Attributes(rest)
                 .flatten()
-                .find(|attribute| attribute.kind == ERROR_TEXT)
+                .find(|attribute| attribute.kind == NLMSGERR_ATTR_MSG)
         })
         .map(|attribute| String::from_utf8_lossy(attribute.string()).into_owned());
     Some(Refusal {

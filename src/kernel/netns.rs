@@ -38,10 +38,10 @@ pub fn inside<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> Result
                 Ok(work())
             })
             .map_err(error)?;
-        match inside.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        inside.join().unwrap_or_else(|_| {
+            let message = "the thread in the network namespace panicked";
+            Err(Error::new(ErrorKind::Refused, message))
+        })
     })
 }
 

@@ -5,6 +5,7 @@ mod conditions;
 mod expression;
 mod foreign;
 mod legacy;
+mod protocol;
 mod rules;
 mod ruleset;
 mod write;
@@ -27,16 +28,17 @@ use crate::snapshot::{Problem, Support};
 pub(super) use changes::Changes;
 use conditions::Conditions;
 use foreign::Place;
+use protocol::*;
 use ruleset::{Chain, Rule, Ruleset, Set};
 
 /// What it takes: nftables itself, its expression that logs, and the logger behind that.
 const MODULES: [&str; 3] = ["nf_tables", "nft_log", "nfnetlink_log"];
 
-/// Base chains of netkeel: NF_INET_PRE_ROUTING, NF_IP_PRI_RAW.
-const HOOK: (u32, i32) = (0, -300);
+/// Hook and priority of netkeel's base chains.
+const HOOK: (u32, i32) = (NF_INET_PRE_ROUTING, libc::NF_IP_PRI_RAW);
 
-/// Flags of the set in which sources are counted: NFT_SET_TIMEOUT, NFT_SET_EVAL.
-const COUNTS_SOURCES: u32 = 0x10 | 0x20;
+/// Flags of the set in which sources are counted.
+const COUNTS_SOURCES: u32 = NFT_SET_TIMEOUT | NFT_SET_EVAL;
 
 /// The nftables of a namespace, reached when it is first needed.
 #[derive(Default)]
@@ -207,7 +209,7 @@ fn entry_text(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule]
 
 /// The chain is called where it should be, and lets through what it logs.
 fn is_as_made(ruleset: &Ruleset, chain: &Chain) -> bool {
-    ruleset.table == Some(0) && hangs_right(chain) && chain.policy == Some(1)
+    ruleset.table == Some(0) && hangs_right(chain) && chain.policy == Some(NF_ACCEPT)
 }
 
 fn hangs_right(chain: &Chain) -> bool {
@@ -246,8 +248,8 @@ fn hexadecimal(bytes: &[u8]) -> Arc<str> {
 
 fn family_word(family: u8) -> &'static str {
     match family {
-        rules::IPV4 => "ip",
-        rules::IPV6 => "ip6",
+        NFPROTO_IPV4 => "ip",
+        NFPROTO_IPV6 => "ip6",
         _ => "inet",
     }
 }

@@ -180,9 +180,9 @@ fn enter<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> Result<T, Error> + S
                 work()
             })
             .map_err(error)?;
-        match inside.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        inside.join().unwrap_or_else(|_| {
+            let message = "the thread in the pod's network namespace panicked";
+            Err(Error::new(ErrorKind::Refused, message))
+        })
     })
 }

@@ -33,11 +33,6 @@ impl Buckets {
         self.0.get_mut(hash as usize % BUCKETS)
     }
 
-    /// Reads a bucket, which brings it near.
-    pub(super) fn peek(&self, hash: u64) -> u32 {
-        self.0.get(hash as usize % BUCKETS).map_or(0, |(_, at)| *at)
-    }
-
     /// Whether a token is left in a bucket.
     pub(super) fn has(&mut self, hash: u64, rate: Rate, share: Share, now: u32) -> bool {
         let Some((taken, at)) = self.bucket(hash) else {

@@ -28,12 +28,6 @@ fn packet(source: u32, destination: u32, port: u32) -> TooBig {
     packet
 }
 
-fn admit(limiter: &mut Limiter, packet: &TooBig, copies: u32, now: Duration) -> Result<(), Refusal> {
-    let marks = limiter.marks(packet);
-    limiter.fetch([marks].iter());
-    limiter.admit(marks, copies, now)
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
@@ -41,17 +35,17 @@ fn the_same_is_not_said_twice() {
     let mut limiter = limiter(Limits::default());
     let first = packet(1, 2, 3);
     let at = |milliseconds| Duration::from_millis(milliseconds);
-    assert_eq!(admit(&mut limiter, &first, 8, at(0)), Ok(()));
-    assert_eq!(admit(&mut limiter, &first, 8, at(2_999)), Err(Refusal::Duplicate));
+    assert_eq!(limiter.admit(&first, 8, at(0)), Ok(()));
+    assert_eq!(limiter.admit(&first, 8, at(2_999)), Err(Refusal::Duplicate));
     // Another router may say it first.
     assert_eq!(
-        admit(&mut limiter, &packet(9, 2, 3), 8, at(10)),
+        limiter.admit(&packet(9, 2, 3), 8, at(10)),
         Err(Refusal::Duplicate)
     );
-    assert_eq!(admit(&mut limiter, &packet(1, 2, 4), 8, at(10)), Ok(()));
-    assert_eq!(admit(&mut limiter, &packet(1, 4, 3), 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&packet(1, 2, 4), 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&packet(1, 4, 3), 8, at(10)), Ok(()));
     let smaller = TooBig { mtu: 1300, ..first };
-    assert_eq!(admit(&mut limiter, &smaller, 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&smaller, 8, at(10)), Ok(()));
     let udp = TooBig {
         quoted: crate::packet::Flow {
             protocol: 17,
@@ -59,8 +53,8 @@ fn the_same_is_not_said_twice() {
         },
         ..first
     };
-    assert_eq!(admit(&mut limiter, &udp, 8, at(10)), Ok(()));
-    assert_eq!(admit(&mut limiter, &first, 8, at(3_000)), Ok(()));
+    assert_eq!(limiter.admit(&udp, 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&first, 8, at(3_000)), Ok(()));
 }
 
 #[test]
@@ -70,7 +64,7 @@ fn an_incident_passes_at_once() {
         let passed = (0..3_000)
             .filter(|flow| {
                 let now = Duration::from_micros(u64::from(*flow) * 300);
-                admit(&mut limiter, &packet(1, flow % 50, *flow), peers, now).is_ok()
+                limiter.admit(&packet(1, flow % 50, *flow), peers, now).is_ok()
             })
             .count();
         assert_eq!(passed, 3_000, "to {peers} peers");
@@ -90,7 +84,7 @@ fn sources_destinations_and_copies_are_bounded() {
         for second in 0..10 {
             for number in 0..1_000u32 {
                 let now = Duration::from_millis(u64::from(second * 1_000 + number)) + SECOND * hour;
-                match admit(&mut limiter, &packet(second * 1_000 + number), 8, now) {
+                match limiter.admit(&packet(second * 1_000 + number), 8, now) {
                     Ok(()) => passed += 1,
                     Err(why) => assert_eq!(why, refusal),
                 }
@@ -143,10 +137,10 @@ fn more_peers_than_the_burst_is_still_some() {
         copies,
         ..Limits::default()
     });
-    assert_eq!(admit(&mut limiter, &packet(1, 1, 1), 100, Duration::ZERO), Ok(()));
-    assert_eq!(admit(&mut limiter, &packet(2, 2, 2), 100, Duration::ZERO), Ok(()));
+    assert_eq!(limiter.admit(&packet(1, 1, 1), 100, Duration::ZERO), Ok(()));
+    assert_eq!(limiter.admit(&packet(2, 2, 2), 100, Duration::ZERO), Ok(()));
     assert_eq!(
-        admit(&mut limiter, &packet(3, 3, 3), 100, Duration::ZERO),
+        limiter.admit(&packet(3, 3, 3), 100, Duration::ZERO),
         Err(Refusal::CopyRate)
     );
 }
@@ -179,12 +173,12 @@ impl Flood {
             let turn = tick.wrapping_mul(0x9e37_79b9) >> 4;
             let source = (turn % self.sources).wrapping_mul(2_654_435_761);
             let forged = packet(source, about(tick), tick);
-            flooded += u32::from(admit(&mut limiter, &forged, 8, now).is_ok());
+            flooded += u32::from(limiter.admit(&forged, 8, now).is_ok());
             if now >= next {
                 next += Duration::from_millis(100);
                 sent += 1;
                 let honest = packet(0x0a00_0001, about(0xc000_0000 | (sent % 97)), !sent);
-                got += u32::from(admit(&mut limiter, &honest, 8, now).is_ok());
+                got += u32::from(limiter.admit(&honest, 8, now).is_ok());
             }
         }
         (
@@ -272,7 +266,7 @@ fn a_steady_source_is_heard_through_a_flood_about_the_same_client() {
 #[test]
 fn one_regular_source_may_use_nearly_all_of_a_destination() {
     let mut limiter = limiter(Limits::default());
-    let passed = (0..10_000).filter(|flow| admit(&mut limiter, &packet(1, 2, *flow), 1, SECOND).is_ok());
+    let passed = (0..10_000).filter(|flow| limiter.admit(&packet(1, 2, *flow), 1, SECOND).is_ok());
     let passed = passed.count();
     assert!((3_600..=4_000).contains(&passed), "{passed} at once");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::finding::{Code, Findings};
 use crate::nflog::{Entry, EntryName, Prefilter};
-use crate::replication::{Replicating, Replication, Settings};
+use crate::replication::{Health, Replicating, Replication, Settings};
 use crate::snapshot::Snapshot;
 
 /// Holds what the document says against the worker. A host that was not asked is not judged.
@@ -107,10 +107,12 @@ fn amiss(wanted: &Replication, found: &Replicating) -> Option<(String, &'static 
         Some(error) => format!("{what}: {error}"),
         None => what.to_owned(),
     };
-    let message = match found.health.as_deref() {
-        Some("bad") => why("the worker runs as declared and does not replicate"),
-        Some("partly") => why("the worker runs as declared and does not reach all peers"),
-        _ => return None,
+    let message = match found.health {
+        Some(Health::Failed) => why("the worker runs as declared and does not replicate"),
+        Some(Health::Degraded) => why("the worker runs as declared and does not reach all peers"),
+        None => why("the worker runs as declared, and whether it replicates is unknown"),
+        // A worker that is off has no settings, and a dry run is reported above unless it is declared.
+        Some(Health::Ok | Health::DryRun | Health::Off) => return None,
     };
     Some((message, "netkeel status shows each peer"))
 }

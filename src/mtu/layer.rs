@@ -67,24 +67,6 @@ impl Layer {
         }
     }
 
-    /// Reads a layer. `family` is that of the outer header where the layer does not say.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Input`] when there is no such layer, header or parameter.
-    pub fn parse(text: &str, family: Option<Family>) -> Result<Self, Error> {
-        let mut layer = if text.contains('+') {
-            stack(text)?
-        } else {
-            let (name, parameters) = match text.split_once(':') {
-                Some((name, parameters)) => (name, Some(parameters)),
-                None => (text, None),
-            };
-            single(text, name, parameters, family)?
-        };
-        text.clone_into(&mut layer.text);
-        Ok(layer)
-    }
-
     /// The largest packet that fits by the layer's rule, bytes.
     pub fn inner(&self, outer: i64) -> i64 {
         match (self.flat, &self.wire) {
@@ -107,6 +89,26 @@ impl Layer {
         self.flat
             .or_else(|| Some(self.wire.as_ref()?.bytes()))
             .unwrap_or_default()
+    }
+}
+
+impl Layer {
+    /// Reads a layer. `family` is that of the outer header where the layer does not say.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when there is no such layer, header or parameter.
+    pub fn parse(text: &str, family: Option<Family>) -> Result<Self, Error> {
+        let mut layer = if text.contains('+') {
+            stack(text)?
+        } else {
+            let (name, parameters) = match text.split_once(':') {
+                Some((name, parameters)) => (name, Some(parameters)),
+                None => (text, None),
+            };
+            single(text, name, parameters, family)?
+        };
+        text.clone_into(&mut layer.text);
+        Ok(layer)
     }
 }
 

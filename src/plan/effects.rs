@@ -12,7 +12,6 @@ use crate::snapshot::model::IPV6_MIN_MTU;
 use crate::snapshot::{Change, Link, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot};
 use crate::tunnel_mode::TunnelMode;
-use crate::walk::Walk;
 use crate::want::Want;
 
 /// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
@@ -20,9 +19,8 @@ pub(super) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    let mut links = Walk::along(&host.links);
     for (name, field) in judged(host, wants) {
-        let Some(link) = links.get(&name) else {
+        let Some(link) = host.links.get(&name) else {
             continue;
         };
         let Some(own) = link.rp_filter.map(i64::from) else {
@@ -92,9 +90,8 @@ pub(super) fn judge_now(
     if decides_for_all(wants) {
         become_loose(host, after, (all, all_after), wants, findings);
     }
-    let (mut before, mut mended) = (Walk::along(&host.links), Walk::along(&after.links));
     for (name, _) in judged(after, wants) {
-        let (Some(link), Some(mended)) = (before.get(&name), mended.get(&name)) else {
+        let (Some(link), Some(mended)) = (host.links.get(&name), after.links.get(&name)) else {
             continue;
         };
         let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {

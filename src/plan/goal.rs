@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::holdings::{Holdings, give_back};
-use super::{Plan, finish, plan_with};
+use super::{Plan, Seen, finish, plan_with};
 use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object};
@@ -12,6 +12,19 @@ use crate::ledger::{Claim, Ledger};
 use crate::netns::Netns;
 use crate::snapshot::{Scope, Snapshot};
 use crate::want::Wants;
+
+/// What planning came to.
+#[derive(Debug)]
+pub struct Planned {
+    /// What is to be done.
+    pub plan: Plan,
+    /// What was wanted when the plan was made.
+    pub wants: Wants,
+    /// The host after the last op; none where the plan has no op.
+    pub after: Option<Snapshot>,
+    /// What was seen beside the plan, where a service keeps a document.
+    pub observation: Option<Seen>,
+}
 
 /// Something to plan for.
 pub trait Goal: Sync {
@@ -22,7 +35,15 @@ pub trait Goal: Sync {
     ///
     /// # Errors
     /// Everything that is wrong between the goal and the host.
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>>;
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>>;
+
+    /// Plans for the host after the first plan was done: what is left to do.
+    ///
+    /// # Errors
+    /// As [`Goal::plan`].
+    fn plan_again(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
+        self.plan(host)
+    }
 }
 
 /// A document alone, as if netkeel had never written anything.
@@ -31,7 +52,7 @@ impl Goal for Document {
         self.scope()
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         plan_with(self, host, &Holdings::NONE)
     }
 }
@@ -56,7 +77,7 @@ impl Goal for Declared<'_> {
         scope
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         plan_with(self.document, host, &self.holdings)
     }
 }
@@ -77,7 +98,7 @@ impl Goal for Release<'_> {
         scope_of(self.ledger.of(self.owner))
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         release(self.ledger.of(self.owner), self.owner, self.netns, host)
     }
 }
@@ -101,7 +122,7 @@ impl Goal for ReleaseFacts<'_> {
         scope_of(self.claims())
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         release(self.claims(), self.owner, self.netns, host)
     }
 }
@@ -110,7 +131,7 @@ impl ReleaseFacts<'_> {
     fn claims(&self) -> impl Iterator<Item = &Claim> {
         let held = self.ledger.of(self.owner);
         held.filter(|claim| {
-            let with = claim.beside.as_deref();
+            let with = claim.caused_by.as_deref();
             self.facts.contains(&claim.fact) || with.is_some_and(|with| self.facts.contains(with))
         })
     }
@@ -122,14 +143,19 @@ fn release<'a>(
     owner: &str,
     netns: &Netns,
     host: &Snapshot,
-) -> Result<Plan, Box<Diagnostics>> {
+) -> Result<Planned, Box<Diagnostics>> {
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
     let wants = Wants::default();
-    let mut plan = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
+    let (mut plan, after) = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
     plan.released = back.released;
     plan.released.sort();
-    Ok(plan)
+    Ok(Planned {
+        plan,
+        wants,
+        after,
+        observation: None,
+    })
 }
 
 /// The facts that an owner holds.

@@ -1,6 +1,5 @@
 //! What netkeel holds on a host, and what becomes of it when a document no longer names it.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -50,25 +49,19 @@ pub(super) fn refuse_foreign(
     holdings: &Holdings<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    // Where one owner holds all, as mostly, no fact has to be looked up; a few are looked up sooner than
-    // that is known.
-    let few = |ledger: &Ledger| wants.len() < ledger.claims().len() / 16;
-    let Some(ledger) = holdings
-        .ledger
-        .filter(|ledger| !holdings.take_over && (few(ledger) || !ledger.is_only_of(owner)))
-    else {
+    let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
         return;
     };
     let mut told = BTreeMap::new();
     for (fact, want) in wants {
         let Some(claim) = ledger
             .get(fact)
-            .filter(|claim| *claim.owner != *owner && claim.beside.is_none())
+            .filter(|claim| claim.owner != owner && claim.caused_by.is_none())
         else {
             continue;
         };
         let place = *told
-            .entry((want.origin.span, &*claim.owner))
+            .entry((want.origin.span, claim.owner.as_str()))
             .or_insert(diagnostics.list.len());
         if let Some(told) = diagnostics.list.get_mut(place) {
             told.concerns(fact);
@@ -96,29 +89,16 @@ pub(super) fn undeclared<'a>(
         .ledger
         .into_iter()
         .flat_map(move |ledger| ledger.of(owner));
-    // Both are in the order of their facts, so that one walk along both finds what is wanted.
-    let mut facts = wants.keys().peekable();
     claims.filter(move |claim| {
-        let mut is_wanted = false;
-        while let Some(fact) = facts.peek() {
-            match (*fact).cmp(&claim.fact) {
-                Ordering::Less => facts.next(),
-                Ordering::Equal => {
-                    is_wanted = true;
-                    break;
-                }
-                Ordering::Greater => break,
-            };
-        }
-        let with = claim.beside.as_deref();
-        !is_wanted && with.is_none_or(|with| !wants.contains_key(with))
+        let with = claim.caused_by.as_deref();
+        !wants.contains_key(&claim.fact) && with.is_none_or(|with| !wants.contains_key(with))
     })
 }
 
 /// Reports what is no longer declared, where it is not put back.
 pub(super) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut Findings) {
     // What the kernel changed with a fact goes with it.
-    for claim in claims.filter(|claim| claim.beside.is_none()) {
+    for claim in claims.filter(|claim| claim.caused_by.is_none()) {
         findings.add(
             Code::NK010,
             &claim.fact,
@@ -186,7 +166,7 @@ pub(super) fn give_back<'a>(
         if gone || observed == claim.found || (observed == claim.wrote && cannot_come_back(claim)) {
             continue;
         }
-        if observed != claim.wrote && claim.beside.is_some() {
+        if observed != claim.wrote && claim.caused_by.is_some() {
             continue;
         }
         if observed != claim.wrote {

@@ -2,10 +2,9 @@
 //! are left as they are for the time being.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use super::holdings::Holdings;
-use super::{Declared, Drift, Goal, Plan, drift_of, plan_wants};
+use super::{Declared, Drift, Goal, Planned, drift_of, plan_wants};
 use crate::document::Document;
 use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
@@ -60,8 +59,6 @@ pub struct Kept<'a> {
     /// Interfaces, by name and index, whose MTU is left as it is: they lead into pods that do not go with
     /// what is wanted, as far as the last look at everything saw.
     pub withheld: &'a BTreeMap<LinkName, u32>,
-    /// What the last plan saw.
-    pub seen: Mutex<Seen>,
 }
 
 impl Goal for Kept<'_> {
@@ -76,7 +73,7 @@ impl Goal for Kept<'_> {
         }
     }
 
-    fn plan(&self, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         let mut wants = self.document.wants(host);
         let made = std::mem::take(&mut wants.made);
         let within = |fact: &Fact| match (self.extent, fact.link_name()) {
@@ -134,11 +131,9 @@ impl Goal for Kept<'_> {
         let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
         let indices = host.links.iter().map(|(name, link)| (*name, link.index));
         let links: BTreeMap<LinkName, u32> = indices.collect();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Known also when there is no plan, to tell whose the facts are that stand in its way.
-        seen.links.clone_from(&links);
         let whole = (*self.extent == Extent::All).then_some(&apart);
-        let mut plan = plan_wants(self.document, host, &self.holdings, wants, whole)?;
+        let mut planned = plan_wants(self.document, host, &self.holdings, wants, whole)?;
+        let plan = &mut planned.plan;
         if *self.extent != Extent::All {
             // Of a part it is not told who is missing, and who else is there.
             plan.findings.clear();
@@ -146,7 +141,7 @@ impl Goal for Kept<'_> {
         }
         plan.problems.clear();
         drift.extend(plan.drift.iter().cloned());
-        *seen = Seen {
+        planned.observation = Some(Seen {
             links,
             mtus,
             underlay: default_routes(host).and_then(|routes| {
@@ -159,8 +154,8 @@ impl Goal for Kept<'_> {
             wanted,
             stale,
             problems,
-        };
-        Ok(plan)
+        });
+        Ok(planned)
     }
 }
 
@@ -217,11 +212,15 @@ mod tests {
             extent: &extent,
             except: &except,
             withheld,
-            seen: Mutex::default(),
         };
-        let plan = kept.plan(host).unwrap();
-        let ops = plan.steps.iter().map(|step| step.op.to_string()).collect();
-        (ops, kept.seen.into_inner().unwrap())
+        let planned = kept.plan(host).unwrap();
+        let ops = planned
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.op.to_string())
+            .collect();
+        (ops, planned.observation.unwrap())
     }
 
     #[test]
@@ -287,7 +286,6 @@ mod tests {
                 extent: &extent,
                 except,
                 withheld: &BTreeMap::new(),
-                seen: Mutex::default(),
             };
             kept.plan(&host)
         };
@@ -298,8 +296,8 @@ mod tests {
             .flat_map(|one| one.facts.iter().cloned())
             .collect();
         assert_eq!(wrong.list.len(), 1, "{wrong:?}");
-        let plan = kept(&facts, Extent::Rest).unwrap();
-        assert_eq!(plan.steps.len(), 1);
+        let planned = kept(&facts, Extent::Rest).unwrap();
+        assert_eq!(planned.plan.steps.len(), 1);
         // It is no business of another part.
         assert!(kept(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
     }

@@ -18,9 +18,6 @@ pub(super) struct Key {
     pub(super) fact: Fact,
 }
 
-/// The phase, and the rank in it.
-pub(super) type Place = (Phase, i32);
-
 /// How far above hardware each device stands.
 pub(super) struct Order {
     by_index: BTreeMap<u32, LinkName>,
@@ -36,13 +33,6 @@ impl Key {
     /// The first place of a phase.
     pub(super) fn first(phase: Phase, fact: Fact) -> Self {
         Key { phase, rank: 0, fact }
-    }
-}
-
-impl Key {
-    /// What it stands among.
-    pub(super) fn place(&self) -> Place {
-        (self.phase, self.rank)
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drift, Drifts};
+use super::Drift;
 use crate::fact::{Fact, Value};
 use crate::snapshot::Change;
 
 /// The values that facts had before the plan, of those that it has changed so far.
 pub(super) struct Originals<'a> {
-    drift: Drifts<'a>,
+    drift: BTreeMap<&'a Fact, &'a Drift>,
     others: BTreeMap<Fact, Option<Value>>,
 }
 
@@ -23,17 +23,17 @@ pub(super) enum Known {
 }
 
 impl<'a> Originals<'a> {
-    /// `drift` is in the order of the facts.
+    /// Those of a plan that changed nothing so far.
     pub(super) fn new(drift: &'a [Drift]) -> Self {
         Originals {
-            drift: Drifts::new(drift),
+            drift: drift.iter().map(|drift| (&drift.fact, drift)).collect(),
             others: BTreeMap::new(),
         }
     }
 
     /// Notes what a fact was, unless it was changed before.
     pub(super) fn note(&mut self, change: &Change) -> Known {
-        if self.drift.of(&change.fact).is_some() {
+        if self.drift.contains_key(&change.fact) {
             return Known::Drifts;
         }
         if !self.others.contains_key(&change.fact) {
@@ -44,13 +44,13 @@ impl<'a> Originals<'a> {
 
     /// What is to become of a fact that differs.
     pub(super) fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
-        self.drift.of(fact)
+        self.drift.get(fact).copied()
     }
 
     /// What a fact was; the inner none stands for one that was not there. The outer none means that
     /// the plan did not change it so far.
     pub(super) fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
-        match self.drift.of(fact) {
+        match self.drift.get(fact) {
             Some(drift) => Some(drift.observed.as_ref()),
             None => self.others.get(fact).map(Option::as_ref),
         }

@@ -1,7 +1,6 @@
 //! Places ops in order and follows on the model what each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::order::{Key, Order};
 use super::originals::{Known, Originals};
@@ -11,11 +10,10 @@ use super::{Drift, Step, Undo, effects, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Findings;
-use crate::ledger::{Claim, Hold};
+use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
 use crate::snapshot::{Change, Link, Model, Observed, Snapshot};
-use crate::walk::Walk;
 use crate::want::Want;
 
 /// Orders ops and follows what each of them changes.
@@ -77,16 +75,8 @@ impl<'a> Planner<'a> {
         match self.steps.is_empty() {
             // What differs is not right.
             true => {
-                let host = &self.model.host;
-                let mut links = Walk::along(&host.links);
                 for drift in drift {
-                    let link = drift.fact.link_name().and_then(|name| links.get(&name));
-                    let value = drift.desired.as_ref();
-                    if let Some((key, op)) =
-                        placed(&self.order, &drift.fact, value, link.map(Arc::as_ref), host)
-                    {
-                        self.queue.push(key, (op, false));
-                    }
+                    self.push(&drift.fact, drift.desired.as_ref(), false);
                 }
             }
             false => {
@@ -126,7 +116,6 @@ impl<'a> Planner<'a> {
 
     /// Places the ops that are queued, and those that become necessary by what they change.
     fn drain(&mut self, findings: &mut Findings) {
-        let mut wants = Walk::along(self.wants);
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
             // The kernel may have moved a route of a pod along with its interface, and an op says what the
@@ -143,7 +132,7 @@ impl<'a> Planner<'a> {
                     _ => {}
                 }
             }
-            let want = wants.get(&fact);
+            let want = self.wants.get(&fact);
             if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
                 self.refused.push((fact, error));
                 continue;
@@ -233,12 +222,10 @@ impl<'a> Planner<'a> {
             if !made && self.wants.contains_key(with) && is_setting(&change) {
                 beside.push(Claim {
                     fact: change.fact,
-                    hold: Arc::new(Hold {
-                        owner: owner.into(),
-                        found: change.from,
-                        wrote: change.to,
-                        beside: Some(Box::new(with.clone())),
-                    }),
+                    owner: owner.into(),
+                    found: change.from,
+                    wrote: change.to,
+                    caused_by: Some(Box::new(with.clone())),
                 });
             }
         }

@@ -1,23 +1,17 @@
-//! The ops of a plan that are still to be placed, in their order. Nearly all are known before the
-//! first one is taken: they are sorted once, which takes a quarter of what a map takes.
+//! The ops of a plan that are still to be placed, in their order.
 
 use std::collections::BTreeMap;
 
-use super::order::{Key, Place};
+use super::order::Key;
 use crate::fact::Fact;
 use crate::op::Op;
 
 /// Ops that wait. There is one for a key: the one that was added last.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// Those that were added since the last one was taken, each among those of its place.
-    new: BTreeMap<Place, Vec<(Key, Queued)>>,
-    /// The first one last.
-    sorted: Vec<(Key, Queued)>,
-    /// Those that came while others waited.
-    late: BTreeMap<Key, Queued>,
-    /// How many wait for each fact, once somebody asked: most plans never do.
-    facts: Option<BTreeMap<Fact, usize>>,
+    ops: BTreeMap<Key, Queued>,
+    /// How many wait for each fact: its keys differ where its ops are of several phases.
+    facts: BTreeMap<Fact, usize>,
 }
 
 /// An op, and whether it only puts right what another one changes.
@@ -26,74 +20,24 @@ pub(super) type Queued = (Op, bool);
 impl Queue {
     /// Adds an op.
     pub(super) fn push(&mut self, key: Key, queued: Queued) {
-        if self.sorted.is_empty() && self.late.is_empty() {
-            // What is counted is counted anew.
-            self.facts = None;
-            self.new.entry(key.place()).or_default().push((key, queued));
-            return;
-        }
-        let place = self.sorted.binary_search_by(|(other, _)| key.cmp(other));
         let fact = key.fact.clone();
-        let old = match place.ok().and_then(|at| self.sorted.get_mut(at)) {
-            Some((_, old)) => Some(std::mem::replace(old, queued)),
-            None => self.late.insert(key, queued),
-        };
-        if let (Some(facts), None) = (&mut self.facts, old) {
-            *facts.entry(fact).or_default() += 1;
+        if self.ops.insert(key, queued).is_none() {
+            *self.facts.entry(fact).or_default() += 1;
         }
     }
 
     /// Takes the first op.
     pub(super) fn pop(&mut self) -> Option<(Key, Queued)> {
-        self.sort();
-        let late = self.late.first_key_value();
-        let sorted = self.sorted.last();
-        let first = match (late, sorted) {
-            (Some((late, _)), Some((sorted, _))) if late > sorted => self.sorted.pop(),
-            (Some(_), _) => self.late.pop_first(),
-            (None, _) => self.sorted.pop(),
-        }?;
-        if let Some(facts) = &mut self.facts
-            && let Some(number) = facts.get_mut(&first.0.fact)
-        {
+        let first = self.ops.pop_first()?;
+        if let Some(number) = self.facts.get_mut(&first.0.fact) {
             *number -= 1;
         }
         Some(first)
     }
 
     /// An op for this fact waits.
-    pub(super) fn holds(&mut self, fact: &Fact) -> bool {
-        self.sort();
-        let facts = self.facts.get_or_insert_with(|| {
-            let mut facts = BTreeMap::new();
-            let sorted = self.sorted.iter().map(|(key, _)| key);
-            for key in sorted.chain(self.late.keys()) {
-                *facts.entry(key.fact.clone()).or_default() += 1;
-            }
-            facts
-        });
-        facts.get(fact).is_some_and(|number| *number > 0)
-    }
-
-    fn sort(&mut self) {
-        if self.new.is_empty() {
-            return;
-        }
-        let all = self.new.values().map(Vec::len).sum();
-        let mut sorted = Vec::with_capacity(all);
-        for (_, mut new) in std::mem::take(&mut self.new).into_iter().rev() {
-            // In their order mostly: they come in that of their facts.
-            new.sort_by(|(one, _), (two, _)| one.fact.cmp(&two.fact));
-            new.dedup_by(|later, earlier| {
-                let same = later.0 == earlier.0;
-                if same {
-                    std::mem::swap(&mut later.1, &mut earlier.1);
-                }
-                same
-            });
-            sorted.extend(new.into_iter().rev());
-        }
-        self.sorted = sorted;
+    pub(super) fn holds(&self, fact: &Fact) -> bool {
+        self.facts.get(fact).is_some_and(|number| *number > 0)
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::Undo;
 use super::originals::Originals;
 use super::write::write;
+use super::{Loss, Undo};
 use crate::fact::{Fact, Field, Value};
 use crate::nflog::CHANGED;
 use crate::op::Op;
@@ -178,64 +178,55 @@ fn was_external(changes: &[Change]) -> bool {
 }
 
 /// What undoing does not bring back.
-fn loses(op: &Op, changes: &[Change]) -> Vec<String> {
+fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
     let mut loses = Vec::new();
     if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target } = op {
         // An external tunnel has nothing of its own: undo makes it again as it was.
         loses.push(match op {
-            Op::DeleteLink { .. } if was_external(changes) => format!("the routes through {}", target.name),
-            _ => format!(
-                "the device {} as it is, with its addresses and routes",
-                target.name
-            ),
+            Op::DeleteLink { .. } if was_external(changes) => Loss::Routes { link: target.name },
+            _ => Loss::Device { link: target.name },
         });
         let others = changes
             .iter()
             .filter(|change| change.fact.field == Field::Kind && change.to.is_none())
             .filter_map(|change| change.fact.link_name())
             .filter(|name| *name != target.name);
-        loses.extend(others.map(|name| format!("the device {name}, which goes with {}", target.name)));
+        let with = target.name;
+        loses.extend(others.map(|link| Loss::DeviceWith { link, with }));
     }
     if let Op::SetRules { name, .. } | Op::RemoveRules { name, .. } = op
         && changes
             .iter()
             .any(|change| change.from == Some(Value::Text(CHANGED.into())))
     {
-        loses.push(format!("what somebody has made of netkeel's rules of {name}"));
+        loses.push(Loss::ChangedRules { entry: name.clone() });
     }
     if let (Op::SetWireguardMtu { path, .. }, Some(Some(Value::Text(_)))) =
         (op, changes.first().map(|change| &change.from))
     {
-        loses.push(format!(
-            "what {} holds, which is no private copy of its source: no key is kept for an undo",
-            path.display()
-        ));
+        loses.push(Loss::WireguardFile { path: path.clone() });
     }
     if let Op::SetUp { target, up: false } = op {
-        loses.push(format!("the routes through {}", target.name));
+        loses.push(Loss::Routes { link: target.name });
     }
     let went = |change: &&Change| change.to.is_none() || change.to == Some(Value::Switch(false));
     for change in changes.iter().filter(went) {
-        let Some(name) = change.fact.link_name() else {
+        let Some(link) = change.fact.link_name() else {
             continue;
         };
         match (op, change.fact.field) {
             (Op::SetPodMtu { .. }, Field::PodAddress(address)) => {
-                loses.push(format!("{address} of the pod's end of {name}, with its routes"));
+                loses.push(Loss::PodAddress { address, link });
             }
             (Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }, _) => {}
             (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(&change.fact) => {
-                loses.push(format!(
-                    "{address} of {name}: undo adds it again, without its lifetime and routes"
-                ));
+                loses.push(Loss::AddressLifetime { address, link });
             }
             (_, Field::Address(address @ IpNet::V6(_))) => {
-                loses.push(format!("{address} of {name}, until the kernel makes it again"));
+                loses.push(Loss::LinkLocalAddress { address, link });
             }
             (Op::SetMtu { .. }, Field::DisableIpv6) => {
-                loses.push(format!(
-                    "the settings below net.ipv6.conf.{name}, which start anew from `default`"
-                ));
+                loses.push(Loss::Ipv6Settings { link });
             }
             _ => {}
         }

@@ -13,8 +13,6 @@ pub struct Known {
     links: BTreeMap<u32, (LinkName, Arc<Link>)>,
     /// Which stands on which, both ways.
     beside: BTreeMap<u32, BTreeSet<u32>>,
-    /// Those that events told of since they were looked at.
-    told: BTreeSet<u32>,
 }
 
 impl Known {
@@ -31,39 +29,6 @@ impl Known {
         self.join(index, &link);
         self.links.insert(index, (name, link));
         true
-    }
-
-    /// Takes what an event told of an interface; whether it is news.
-    pub(super) fn hear(&mut self, name: LinkName, link: Arc<Link>) -> bool {
-        self.told.insert(link.index);
-        self.learn(name, link)
-    }
-
-    /// Something of an interface changed that was not told.
-    pub(super) fn doubt(&mut self, index: u32) {
-        self.told.remove(&index);
-    }
-
-    /// These interfaces as events told of them; none unless all were told of since they were looked at.
-    pub fn told(&self, links: &BTreeSet<u32>) -> Option<BTreeMap<LinkName, Arc<Link>>> {
-        let told = links.iter().map(|index| {
-            let known = self.links.get(index);
-            known.filter(|_| self.told.contains(index))
-        });
-        let mut told: Vec<&(LinkName, Arc<Link>)> = told.collect::<Option<_>>()?;
-        // Sorted before they are copied, not after.
-        told.sort_unstable_by_key(|(name, _)| *name);
-        Some(told.into_iter().cloned().collect())
-    }
-
-    /// Interfaces as they were looked at, or as events told of them since.
-    pub fn brought_up(&self, seen: &BTreeMap<LinkName, Arc<Link>>) -> BTreeMap<LinkName, Arc<Link>> {
-        let told = seen.iter().map(|(name, link)| {
-            let known = self.links.get(&link.index);
-            let told = known.filter(|_| self.told.contains(&link.index)).cloned();
-            told.unwrap_or_else(|| (*name, link.clone()))
-        });
-        told.collect()
     }
 
     /// Takes what was told of an interface's sysctls; whether it is news. An interface that is not
@@ -100,7 +65,6 @@ impl Known {
             }
         }
         for (name, link) in &snapshot.links {
-            self.told.remove(&link.index);
             self.learn(*name, link.clone());
         }
     }
@@ -108,7 +72,6 @@ impl Known {
     /// An interface is gone; what it was called.
     pub(super) fn forget(&mut self, index: u32) -> Option<LinkName> {
         self.unjoin(index);
-        self.told.remove(&index);
         self.links.remove(&index).map(|(name, _)| name)
     }
 
@@ -270,33 +233,6 @@ mod tests {
         known.learn("up".parse().unwrap(), link(7, Some(8), None));
         known.learn("down".parse().unwrap(), link(8, None, None));
         assert_eq!(known.stack(8), [7, 8].into());
-    }
-
-    #[test]
-    fn what_was_told_counts_until_it_is_looked_at_or_doubted() {
-        let mut known = Known::default();
-        let names: Vec<LinkName> = ["a", "b"].iter().map(|name| name.parse().unwrap()).collect();
-        let both = BTreeSet::from([1, 2]);
-        known.hear(names[0], link(1, None, None));
-        assert_eq!(known.told(&both), None);
-        known.hear(names[1], link(2, None, None));
-        assert_eq!(known.told(&both).unwrap().len(), 2);
-        known.doubt(2);
-        assert_eq!(known.told(&both), None);
-        let mut seen = Snapshot::empty(crate::netns::Netns::CURRENT);
-        for (name, index) in names.iter().zip(1..) {
-            seen.links.insert(*name, link(index, None, None));
-        }
-        known.hear(names[1], link(2, None, None));
-        known.see(&seen, false);
-        assert_eq!(known.told(&both), None);
-        assert_eq!(known.brought_up(&seen.links), seen.links);
-        // Told since: it went down below another one, and is called otherwise.
-        let other: LinkName = "c".parse().unwrap();
-        known.hear(other, link(2, Some(1), None));
-        let now = known.brought_up(&seen.links);
-        assert_eq!(now.keys().copied().collect::<Vec<_>>(), [names[0], other]);
-        assert_eq!(now[&other].lower, Some(1));
     }
 
     #[test]

@@ -182,31 +182,6 @@ fn a_lone_interface_is_looked_at_at_once_and_a_quiet_host_not_at_all() {
 }
 
 #[test]
-fn one_whose_sysctls_are_told_is_expected_for_a_moment() {
-    let mut world = World::new(1);
-    world.until(ms(1_000));
-    let sysctls = |index| Heard::Conf {
-        index: Some(index),
-        ipv6: false,
-        forwarding: Some(0),
-        rp_filter: Some(0),
-    };
-    world.reconciler.hear(sysctls(1), world.now);
-    assert!(!world.reconciler.expects(), "it is there");
-    world.until(ms(1_500));
-    world.reconciler.hear(sysctls(2), world.now);
-    assert!(world.reconciler.expects());
-    world.spoil(2, 1500);
-    assert!(!world.reconciler.expects(), "it came");
-    world.until(ms(2_000));
-    world.reconciler.hear(sysctls(3), world.now);
-    world.until(ms(2_001));
-    assert!(world.reconciler.expects());
-    world.until(ms(2_003));
-    assert!(!world.reconciler.expects(), "it never came");
-}
-
-#[test]
 fn many_that_come_at_once_wait_for_the_last_of_them_but_not_for_long() {
     let mut world = World::new(0);
     world.until(ms(1_000));

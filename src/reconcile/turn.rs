@@ -14,10 +14,6 @@ const STORM: usize = 16;
 const STORM_QUIET: Duration = Duration::from_millis(10);
 const STORM_LONGEST: Duration = Duration::from_millis(500);
 
-/// The kernel makes an interface's sysctls before it tells of the interface itself, which takes some
-/// hundred microseconds, or it gives up.
-pub(super) const COMING: Duration = Duration::from_millis(2);
-
 pub(super) fn storm() -> Lull {
     Lull::new(STORM_QUIET, STORM_LONGEST)
 }
@@ -76,7 +72,6 @@ impl Reconciler {
             self.load.then_some(Now::ZERO),
             self.touched.due(),
             self.paused,
-            self.coming,
             Some(self.next_full),
             self.alone.wakes(),
             self.unsettled.due(),
@@ -89,13 +84,6 @@ impl Reconciler {
             Some((_, until)) => wake.map(|wake| if self.load { wake } else { wake.max(until) }),
             None => wake,
         }
-    }
-
-    /// Whether an interface is about to come, and is put right then: all that can be done before is
-    /// better done now.
-    pub fn expects(&self) -> bool {
-        let writes = self.enforces && self.paused.is_none() && self.blocked.is_none();
-        writes && self.coming.is_some() && self.turn().is_none() && self.passes.opens() == Now::ZERO
     }
 
     /// Interfaces wait for the rate of passes, or for more of them: what is told meanwhile may wait with

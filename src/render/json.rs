@@ -41,7 +41,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
                 "undo": {
                     "exact": step.undo.loses.is_empty(),
                     "commands": step.undo.ops.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                    "loses": step.undo.loses,
+                    "loses": step.undo.loses.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 },
                 "permitted": step.permitted,
             })

@@ -55,12 +55,9 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
         }
     }
     for step in plan.steps.iter().filter(|step| !step.undo.loses.is_empty()) {
-        let _ = writeln!(
-            out,
-            "\n**Lossy:** `{}` loses {}",
-            step.op,
-            escaped(&step.undo.loses.join("; "))
-        );
+        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
+        let loses = escaped(&loses.join("; "));
+        let _ = writeln!(out, "\n**Lossy:** `{}` loses {loses}", step.op);
     }
     for problem in &plan.problems {
         let _ = writeln!(

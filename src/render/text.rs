@@ -276,7 +276,7 @@ fn lossy(plan: &Plan, paint: Paint) -> String {
         };
         let _ = writeln!(out, "{} {}{permitted}", paint.red(format!("{word}:")), step.op);
         for lost in &step.undo.loses {
-            let _ = writeln!(out, "  loses {}", printable(lost));
+            let _ = writeln!(out, "  loses {}", printable(&lost.to_string()));
         }
     }
     if !out.is_empty() {

@@ -3,36 +3,28 @@
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use netlink_sys::Socket as RawSocket;
-use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
-use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::pace::Pace;
 use crate::error::Error;
 use crate::kernel::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
+use crate::kernel::netlink::Socket;
 use crate::kernel::refusal::Refusal;
 
-/// NFNL_SUBSYS_ULOG with NFULNL_MSG_PACKET and NFULNL_MSG_CONFIG
-/// (include/uapi/linux/netfilter/nfnetlink_log.h).
-const PACKET: u16 = 4 << 8;
-const CONFIG: u16 = 4 << 8 | 1;
+/// The messages of NFLOG (include/uapi/linux/netfilter/nfnetlink_log.h).
+const PACKET: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_PACKET) as u16;
+const CONFIG: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_CONFIG) as u16;
 
-/// Attributes of a configuration.
-const CFG_CMD: u16 = 1;
-const CFG_MODE: u16 = 2;
-const CFG_NLBUFSIZ: u16 = 3;
-const CFG_TIMEOUT: u16 = 4;
-const CFG_QTHRESH: u16 = 5;
-const CFG_FLAGS: u16 = 6;
+/// Defines attributes of libc as numbers of the width that a message has for them.
+macro_rules! attributes {
+    ($($name:ident)*) => { $(const $name: u16 = libc::$name as u16;)* };
+}
 
-/// Attributes of a packet.
-const INDEV: u16 = 4;
-const PAYLOAD: u16 = 9;
-const SEQ: u16 = 12;
-const HWTYPE: u16 = 15;
-const HWHEADER: u16 = 16;
+attributes! {
+    NFULA_CFG_CMD NFULA_CFG_MODE NFULA_CFG_NLBUFSIZ NFULA_CFG_TIMEOUT NFULA_CFG_QTHRESH NFULA_CFG_FLAGS
+    NFULA_IFINDEX_INDEV NFULA_PAYLOAD NFULA_SEQ NFULA_HWTYPE NFULA_HWHEADER
+}
 
 /// Of each packet so much is copied, in bytes: an error that has more is none that a router sends.
 const COPY_RANGE: u32 = 1_500;
@@ -44,11 +36,8 @@ const QUEUE: usize = 8 << 20;
 /// What NFLOG gathers is sent at the latest after so many hundredths of a second.
 const TIMEOUT: u32 = 1;
 
-/// A packet number that counts per group (NFULNL_CFG_F_SEQ).
-const WITH_SEQUENCE: u16 = 1;
-
-/// The ARP hardware type of Ethernet (include/uapi/linux/if_arp.h).
-const ETHERNET: u16 = 1;
+/// A packet number that counts per group.
+const WITH_SEQUENCE: u16 = libc::NFULNL_CFG_F_SEQ as u16;
 
 /// `struct nfgenmsg`, bytes.
 const FIXED: usize = 4;
@@ -59,7 +48,7 @@ pub(super) const BUFFER: usize = 128 * 1024 + 4096;
 
 /// A bound group.
 pub(super) struct Group {
-    raw: RawSocket,
+    socket: Socket,
     number: u16,
     pace: Pace,
 }
@@ -71,25 +60,20 @@ impl Group {
     /// [`crate::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has it.
     pub(super) fn bind(number: u16) -> Result<Self, Error> {
         let refused = |refusal: Refusal| bind_error(number, refusal);
-        let mut raw = RawSocket::new(NETLINK_NETFILTER).map_err(|error| refused(error.into()))?;
-        raw.bind_auto().map_err(|error| refused(error.into()))?;
+        let mut socket = Socket::open_netfilter().map_err(refused)?;
         // Without CAP_NET_ADMIN in the first user namespace the limit is net.core.rmem_max.
-        if setsockopt(&raw, sockopt::RcvBufForce, &QUEUE).is_err() {
-            setsockopt(&raw, sockopt::RcvBuf, &QUEUE).map_err(|errno| refused(errno.into()))?;
-        }
-        let pace = Pace::default();
-        let mut request = config(number, libc::NLM_F_ACK)
-            .attribute(CFG_CMD, &[1])
-            .attribute(CFG_MODE, &mode())
-            .attribute(CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
-            .attribute(CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
-        request = paced(request, pace);
-        raw.send(request.finish(1), 0)
-            .map_err(|error| refused(error.into()))?;
-        setsockopt(&raw, sockopt::ReceiveTimeout, &TimeVal::seconds(5))
+        setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
+            .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
             .map_err(|errno| refused(errno.into()))?;
-        acknowledged(&raw).map_err(refused)?;
-        Ok(Group { raw, number, pace })
+        let pace = Pace::default();
+        let request = config(number, libc::NLM_F_ACK)
+            .attribute(NFULA_CFG_CMD, &[libc::NFULNL_CFG_CMD_BIND as u8])
+            .attribute(NFULA_CFG_MODE, &mode())
+            .attribute(NFULA_CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
+            .attribute(NFULA_CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
+        // Packets that come before the acknowledgement are of nobody's rules yet.
+        socket.change(paced(request, pace)).map_err(refused)?;
+        Ok(Group { socket, number, pace })
     }
 
     /// Its number.
@@ -100,7 +84,7 @@ impl Group {
     /// Receives a message, or tells that there is none (EAGAIN) or that some were lost (ENOBUFS).
     pub(super) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-        recv(self.raw.as_raw_fd(), buffer, flags)
+        recv(self.socket.raw().as_raw_fd(), buffer, flags)
     }
 
     /// How many packets the kernel gathers at most before it sends them.
@@ -111,21 +95,20 @@ impl Group {
     /// Takes note of packets that came and asks for larger or smaller batches when that is better.
     pub(super) fn heard(&mut self, packets: u32, now: std::time::Instant) {
         if self.pace.heard(packets, now) {
-            let mut request = paced(config(self.number, 0), self.pace);
             // Were it lost, batches would stay as they are until the next change.
-            let _ = self.raw.send(request.finish(0), libc::MSG_DONTWAIT);
+            self.socket.post(paced(config(self.number, 0), self.pace));
         }
     }
 
     /// Messages that did not fit since the socket was opened (`sk_drops`).
     pub(super) fn dropped(&self) -> u64 {
-        super::system::socket_drops(&self.raw).into()
+        super::system::socket_drops(self.socket.raw()).into()
     }
 }
 
 impl AsFd for Group {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.raw.as_fd()
+        self.socket.raw().as_fd()
     }
 }
 
@@ -152,31 +135,14 @@ fn config(group: u16, flags: libc::c_int) -> Request {
 
 fn paced(request: Request, pace: Pace) -> Request {
     request
-        .attribute(CFG_NLBUFSIZ, &pace.buffer().to_be_bytes())
-        .attribute(CFG_QTHRESH, &pace.threshold().to_be_bytes())
+        .attribute(NFULA_CFG_NLBUFSIZ, &pace.buffer().to_be_bytes())
+        .attribute(NFULA_CFG_QTHRESH, &pace.threshold().to_be_bytes())
 }
 
-/// `struct nfulnl_msg_config_mode`: the copy range, NFULNL_COPY_PACKET, padding.
+/// `struct nfulnl_msg_config_mode`: the copy range, what is copied, padding.
 fn mode() -> [u8; 6] {
     let [a, b, c, d] = COPY_RANGE.to_be_bytes();
-    [a, b, c, d, 2, 0]
-}
-
-/// Waits for the kernel's word on the first request. What it logs before is of nobody's rules yet.
-fn acknowledged(raw: &RawSocket) -> Result<(), Refusal> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = recv(raw.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-        for message in Messages(buffer.get(..length).unwrap_or_default()) {
-            let message = message?;
-            if libc::c_int::from(message.kind) == libc::NLMSG_ERROR && message.sequence == 1 {
-                return match u32_at(message.payload, 0).unwrap_or(0).cast_signed() {
-                    0 => Ok(()),
-                    code => Err(Errno::from_raw(code.saturating_neg()).into()),
-                };
-            }
-        }
-    }
+    [a, b, c, d, libc::NFULNL_COPY_PACKET as u8, 0]
 }
 
 /// A packet in a received message.
@@ -221,11 +187,13 @@ fn packet(received: &[u8], message: &Message<'_>) -> Result<Option<Logged>, Malf
         let attribute = attribute?;
         let be32 = || u32_at(attribute.value, 0).map(u32::from_be);
         match attribute.kind {
-            INDEV => logged.link = be32().unwrap_or(0),
-            SEQ => logged.sequence = be32(),
-            HWTYPE => ethernet = u16_at(attribute.value, 0).map(u16::from_be) == Some(ETHERNET),
-            HWHEADER => header = attribute.value.first_chunk::<12>(),
-            PAYLOAD => {
+            NFULA_IFINDEX_INDEV => logged.link = be32().unwrap_or(0),
+            NFULA_SEQ => logged.sequence = be32(),
+            NFULA_HWTYPE => {
+                ethernet = u16_at(attribute.value, 0).map(u16::from_be) == Some(libc::ARPHRD_ETHER)
+            }
+            NFULA_HWHEADER => header = attribute.value.first_chunk::<12>(),
+            NFULA_PAYLOAD => {
                 let start = attribute.value.as_ptr() as usize - received.as_ptr() as usize;
                 logged.payload = start..start + attribute.value.len();
             }
@@ -248,11 +216,11 @@ mod tests {
     fn message(payload: &[u8]) -> Vec<u8> {
         let frame = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
         Request::new(PACKET, 0, &[2, 0, 0, 33])
-            .attribute(HWTYPE, &1u16.to_be_bytes())
-            .attribute(HWHEADER, &frame)
-            .attribute(INDEV, &7u32.to_be_bytes())
-            .attribute(PAYLOAD, payload)
-            .attribute(SEQ, &9u32.to_be_bytes())
+            .attribute(NFULA_HWTYPE, &1u16.to_be_bytes())
+            .attribute(NFULA_HWHEADER, &frame)
+            .attribute(NFULA_IFINDEX_INDEV, &7u32.to_be_bytes())
+            .attribute(NFULA_PAYLOAD, payload)
+            .attribute(NFULA_SEQ, &9u32.to_be_bytes())
             .finish(0)
             .to_vec()
     }

@@ -1,31 +1,28 @@
-//! What the worker gives up before it reads the first packet: its user, all capabilities but two, and
-//! all system calls that it has no use for. Whoever takes it over by a packet has packets, and
-//! nothing else.
+//! Before it reads the first packet, the worker gives up its user, all capabilities except two, and all
+//! system calls that it does not need. An attacker who controls the worker can then read and send
+//! packets, and nothing else.
 
-#![expect(unsafe_code, reason = "system calls without a safe wrapper")]
+#![expect(unsafe_code, reason = "close_range and pre_exec have no safe wrapper")]
 
+use std::fmt::Display;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use caps::errors::CapsError;
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getuid, setgroups, setresgid, setresuid};
 
 use super::seccomp;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::kernel::refusal::error;
 
 /// `nobody` everywhere; it owns nothing.
 const NOBODY: u32 = 65_534;
 
 /// CAP_NET_ADMIN reads NFLOG and looks up neighbours, CAP_NET_RAW sends.
-const KEPT: u64 = 1 << 12 | 1 << 13;
-
-/// The highest capability that may exist: the sets have 64 bits.
-const HIGHEST: i32 = 63;
-
-/// `_LINUX_CAPABILITY_VERSION_3` (include/uapi/linux/capability.h).
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
+const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
 /// Gives it all up and returns the user that is left: 65534, or the one that netkeel runs as where
 /// that is not root or the user namespace has no 65534.
@@ -34,16 +31,18 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// When the kernel refuses one of the steps; the worker must not go on then.
 pub(super) fn give_up() -> Result<u32, Error> {
     let said = |doing: &'static str| move |errno: Errno| error(errno).context(doing);
+    let refused =
+        |doing: &str, cause: &dyn Display| Error::new(ErrorKind::Refused, format!("{doing}: {cause}"));
     prctl::set_no_new_privs().map_err(said("giving up new privileges"))?;
     prctl::set_keepcaps(true).map_err(said("keeping capabilities"))?;
     drop_bounding();
     if getuid().is_root() {
         change_user().map_err(said("changing the user"))?;
     }
-    keep_capabilities().map_err(said("giving up capabilities"))?;
+    keep_capabilities().map_err(|cause| refused("giving up capabilities", &cause))?;
     // Others of the same user must not attach to it.
     prctl::set_dumpable(false).map_err(said("refusing to be traced"))?;
-    seccomp::confine().map_err(said("confining system calls"))?;
+    seccomp::confine().map_err(|cause| refused("confining system calls", &cause))?;
     Ok(getuid().as_raw())
 }
 
@@ -84,51 +83,24 @@ fn change_user() -> Result<(), Errno> {
     }
 }
 
-/// Nothing that is executed later gets more; without CAP_SETPCAP that holds by no_new_privs alone.
+/// A program that the worker would execute gets no more than KEPT. Without CAP_SETPCAP the kernel refuses
+/// this, and no_new_privs alone has to hold.
 fn drop_bounding() {
-    for capability in (0..=HIGHEST).filter(|capability| KEPT & 1 << capability == 0) {
-        // SAFETY: prctl(PR_CAPBSET_DROP) takes a number.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-        if dropped != 0 {
-            // Beyond the last capability that this kernel has, or not permitted.
-            break;
+    for capability in caps::all() {
+        if !KEPT.contains(&capability) {
+            // Fails without CAP_SETPCAP, and where the kernel is older than the capability.
+            let _ = caps::drop(None, CapSet::Bounding, capability);
         }
     }
 }
 
-#[repr(C)]
-struct Header {
-    version: u32,
-    pid: i32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Sets {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-/// Keeps those two of what there is.
-fn keep_capabilities() -> Result<(), Errno> {
-    let mut header = Header {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let mut sets = [Sets::default(); 2];
-    // SAFETY: version 3 has two sets, and the kernel writes no more than these.
-    let got = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
-    Errno::result(got)?;
-    let [low, high] = &mut sets;
-    let kept = low.permitted & KEPT as u32;
-    *low = Sets {
-        effective: kept,
-        permitted: kept,
-        inheritable: 0,
-    };
-    *high = Sets::default();
-    // SAFETY: as above; the kernel only reads.
-    let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) };
-    Errno::result(set).map(|_| ())
+/// Keeps those of KEPT that the process has.
+fn keep_capabilities() -> Result<(), CapsError> {
+    let mut kept: CapsHashSet = caps::read(None, CapSet::Permitted)?;
+    kept.retain(|capability| KEPT.contains(capability));
+    caps::clear(None, CapSet::Inheritable)?;
+    // The kernel refuses a permitted set that is smaller than the effective set.
+    caps::clear(None, CapSet::Effective)?;
+    caps::set(None, CapSet::Permitted, &kept)?;
+    caps::set(None, CapSet::Effective, &kept)
 }

@@ -1,7 +1,6 @@
 //! Starts the worker, tells it what to do, listens to it, and starts it again when it ends. Nothing
 //! in here waits: whoever hosts it polls its descriptor and calls it when something is due.
 
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel;
 use crate::netns::Netns;
 use crate::replication::lifecycle::{Action, Event, Lifecycle, Phase};
-use crate::replication::{FromWorker, Replication, Settings, Statistics, ToWorker};
+use crate::replication::{FromWorker, Health, Replication, Settings, Statistics, ToWorker};
 
 /// The verb that makes netkeel the worker; not for people.
 pub(crate) const VERB: &str = "replicate-worker";
@@ -39,22 +38,6 @@ pub enum Severity {
     Information,
     /// Packets are not replicated.
     Error,
-}
-
-/// Whether packets are replicated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Health {
-    /// No document wants it.
-    Off,
-    /// They are, to all peers.
-    Good,
-    /// They are, and some peers cannot be reached, or their file cannot be read.
-    Partly,
-    /// They are judged and not sent: `dry_run`.
-    Dry,
-    /// They are not.
-    Bad,
 }
 
 /// All that is known of the worker, for `netkeel status` and for metrics.
@@ -278,17 +261,17 @@ impl Supervisor {
             return Health::Off;
         };
         let Some(statistics) = self.running.as_ref().and_then(|one| one.statistics.as_ref()) else {
-            return Health::Bad;
+            return Health::Failed;
         };
         let peers = &statistics.peers;
         if self.error.is_some() || self.nobody().is_some() {
-            Health::Bad
+            Health::Failed
         } else if settings.dry_run {
-            Health::Dry
+            Health::DryRun
         } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.is_amiss()) {
-            Health::Partly
+            Health::Degraded
         } else {
-            Health::Good
+            Health::Ok
         }
     }
 
@@ -451,16 +434,6 @@ impl Supervisor {
             text: text.clone(),
         });
         self.error = Some(text);
-    }
-
-    /// The peers that are amiss, for a log or a finding.
-    pub fn unreachable(&self) -> Vec<IpAddr> {
-        let statistics = self.running.as_ref().and_then(|one| one.statistics.as_ref());
-        let peers = statistics.map(|one| one.peers.iter()).into_iter().flatten();
-        peers
-            .filter(|peer| peer.state.is_amiss())
-            .map(|peer| peer.address)
-            .collect()
     }
 }
 

@@ -21,7 +21,7 @@ use super::privileges;
 use super::send::{Piece, Sender, Target};
 use crate::error::Error;
 use crate::kernel::refusal::error;
-use crate::limit::{Key, Limiter, Marks};
+use crate::limit::{Key, Limiter};
 use crate::packet::{Arrival, Refusal, Refused, Rules, read, replica};
 use crate::replication::{
     FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, Targets, ToWorker,
@@ -212,8 +212,6 @@ struct Worker {
     next: Option<u32>,
     buffer: Vec<u8>,
     logged: Vec<Logged>,
-    /// What limits are to be looked at for.
-    sound: Vec<(Piece, Marks)>,
     pieces: Vec<Piece>,
     refused: Refused,
     /// By the place of the peer.
@@ -239,7 +237,6 @@ impl Worker {
             next: None,
             buffer: vec![0; nflog::BUFFER],
             logged: Vec::new(),
-            sound: Vec::new(),
             pieces: Vec::new(),
             refused: Refused::default(),
             copies: Vec::new(),
@@ -350,14 +347,14 @@ impl Worker {
         self.counted.malformed += nflog::packets(received, &mut self.logged);
         let packets = self.logged.len() as u32;
         self.counted.received += u64::from(packets);
-        self.sound.clear();
+        self.pieces.clear();
+        let age = now.saturating_duration_since(self.begin);
         for number in 0..self.logged.len() {
-            match self.judge(number) {
-                Ok(sound) => self.sound.push(sound),
+            match self.judge(number, age) {
+                Ok(piece) => self.pieces.push(piece),
                 Err(refusal) => self.refused.count(refusal),
             }
         }
-        self.admit(now.saturating_duration_since(self.begin));
         let (copies, all) = (&mut self.copies, &mut self.all);
         if !self.settings.dry_run {
             self.sender.send(&self.buffer, &self.pieces, |owner, sent| {
@@ -376,8 +373,9 @@ impl Worker {
         Ok(true)
     }
 
-    /// Judges one of the packets of a message by all that can be told without memory.
-    fn judge(&mut self, number: usize) -> Result<(Piece, Marks), Refusal> {
+    /// Checks one packet of a message by the rules and the limits, at an age of this worker, and
+    /// makes it a replica in its place.
+    fn judge(&mut self, number: usize, age: Duration) -> Result<Piece, Refusal> {
         let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
         if let Some(sequence) = logged.sequence {
             let expected = self.next.unwrap_or(sequence);
@@ -395,34 +393,19 @@ impl Worker {
             replica: replica || tunnelled,
         };
         self.rules.judge(&found, arrival)?;
-        if self.sender.copies(found.ipv6) == 0 {
+        let copies = self.sender.copies(found.ipv6);
+        if copies == 0 {
             return Err(Refusal::NoPeer);
         }
+        self.limiter.admit(&found, copies, age)?;
         let start = logged.payload.start;
-        let piece = Piece {
-            place: start..start + found.length,
+        let place = start..start + found.length;
+        let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
+        replica::age(packet, self.settings.ttl);
+        Ok(Piece {
+            place,
             ipv6: found.ipv6,
-        };
-        Ok((piece, self.limiter.marks(&found)))
-    }
-
-    /// Admits what was judged sound as far as limits go at an age of this worker, in the order in
-    /// which it came, and makes replicas of it in its place.
-    fn admit(&mut self, age: Duration) {
-        self.pieces.clear();
-        self.limiter.fetch(self.sound.iter().map(|(_, marks)| marks));
-        for (piece, marks) in self.sound.drain(..) {
-            let copies = self.sender.copies(piece.ipv6);
-            match self.limiter.admit(marks, copies, age) {
-                Ok(()) => {
-                    if let Some(packet) = self.buffer.get_mut(piece.place.clone()) {
-                        replica::age(packet, self.settings.ttl);
-                        self.pieces.push(piece);
-                    }
-                }
-                Err(refusal) => self.refused.count(refusal),
-            }
-        }
+        })
     }
 
     fn statistics(&mut self) -> FromWorker {

@@ -6,8 +6,6 @@ use crate::nflog;
 use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot, SysctlKey};
-use crate::walk::Walk;
-use std::sync::Arc;
 
 /// What a snapshot knows of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +32,6 @@ impl Snapshot {
     /// What is known of a fact.
     pub fn get(&self, fact: &Fact) -> Observed {
         self.get_by(|name| self.link(*name), fact)
-    }
-
-    /// The same for facts that come in their order.
-    pub fn get_along(&self, links: &mut Walk<'_, LinkName, Arc<Link>>, fact: &Fact) -> Observed {
-        self.get_by(|name| links.get(name).map(Arc::as_ref), fact)
     }
 
     /// What is known of a field of an interface that was looked up; none is one that is not there.

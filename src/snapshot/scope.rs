@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::model::IPV6_MIN_MTU;
 use super::{Families, Link};
+use crate::fact::Field;
 use crate::link_name::LinkName;
 use crate::persist;
 use crate::sysctl_key::{Slot, SysctlKey};
@@ -198,18 +199,11 @@ impl Scope {
         self
     }
 
-    /// An event of an interface tells all that this names of it.
-    pub fn is_told_by_events(&self) -> bool {
-        let Families { ipv4, ipv6 } = self.families;
-        let addresses = ipv4 || ipv6 || self.ipv4_where_loose;
-        !addresses && !self.drivers && !self.pods && !self.default_routes
-    }
-
     /// Adds what the kernel copies a key of `all` or `default` to: `default`, and the same setting of
     /// every interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
         self.sysctls.extend(key.written_beside());
-        let copied = key.copied_to_links() && !key.is_of_every_dump();
+        let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
             .extend(key.in_slot("default").filter(|_| copied));
     }

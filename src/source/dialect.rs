@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Data, Entry, Node, Sources, Span, ansible, hiera, talos};
+use super::{Data, Entry, Node, Sources, Span, ansible, format, hiera, talos, variables};
 use crate::error::Diagnostics;
 
 /// Whose words.
@@ -49,6 +49,32 @@ impl Reading<'_> {
                 talos::layers(&configuration, sources, diagnostics)
             }
         }
+    }
+
+    /// Adds and parses a file, as [`Sources::load`] does one of netkeel's own; only Talos has several
+    /// documents in one. What is odd about values that are not netkeel's is left to those who read them.
+    pub fn load(
+        &self,
+        sources: &mut Sources,
+        name: &str,
+        bytes: Vec<u8>,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
+        let mut said = Diagnostics::default();
+        let many = self.dialect == Dialect::Talos;
+        let nodes = sources.load_with(name, bytes, None, many, &mut said);
+        if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (self.dialect, nodes.first()) {
+            variables::leave_others(node, &|key| self.concerns(key), &mut said.list);
+        }
+        if self.dialect == Dialect::Ansible && said.lost && !format::is_yaml_or_json(name) {
+            said.list
+                .iter_mut()
+                .take(1)
+                .for_each(|first| first.hints.push(ansible::FILES.to_owned()));
+        }
+        diagnostics.lost |= said.lost;
+        diagnostics.extend(said);
+        nodes
     }
 
     /// Whether an entry of a file's top level is netkeel's.

@@ -2,14 +2,13 @@
 //! on stays text as it was written, so that the check can say what is meant.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
 use super::node::without_duplicates;
 use super::{Data, Entry, FileId, Node, Path, Span, json};
 use crate::error::Diagnostics;
-use anchor::Anchored;
+use anchor::{Anchors, Exceeded};
 use offsets::Offsets;
 
 pub(in crate::source) mod anchor;
@@ -56,9 +55,7 @@ fn stream(file: FileId, text: &str, many: bool, diagnostics: &mut Diagnostics) -
         text,
         offsets: Offsets::new(text),
         diagnostics,
-        anchors: BTreeMap::new(),
-        nodes: 0,
-        copied: 0,
+        anchors: Anchors::default(),
     };
     builder.stream(many).ok()
 }
@@ -69,18 +66,19 @@ const MAX_WORD: usize = 24;
 /// The text cannot be followed further; a diagnostic says why.
 struct Stop;
 
+impl From<Exceeded> for Stop {
+    fn from(_: Exceeded) -> Self {
+        Stop
+    }
+}
+
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: FileId,
     text: &'a str,
     offsets: Offsets<'a>,
     diagnostics: &'a mut Diagnostics,
-    /// By the parser's number; `None` while the anchored node is still being read.
-    anchors: BTreeMap<usize, Option<Anchored>>,
-    /// Nodes so far, copies included.
-    nodes: usize,
-    /// Bytes of text copied for aliases so far.
-    copied: usize,
+    anchors: Anchors,
 }
 
 impl<'a> Builder<'a> {
@@ -157,22 +155,22 @@ impl<'a> Builder<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
-        self.count(1, span, path)?;
+        self.anchors.count(1, span, path, self.diagnostics)?;
         match event {
-            Event::Alias(id) => self.alias(id, span, path, depth),
+            Event::Alias(id) => Ok(self.anchors.alias(id, span, path, depth, self.diagnostics)?),
             Event::Scalar(value, style, anchor, tag) => {
                 let data = self.scalar(value, style, tag.as_deref(), span, path);
                 self.anchored(anchor, Node { span, data }, path)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.collection_tag(tag.as_deref(), "seq", "a list", span, path);
-                self.open(anchor, span, path, depth)?;
+                self.anchors.open(anchor, span, path, depth, self.diagnostics)?;
                 let node = self.list(span, path, depth)?;
                 self.anchored(anchor, node, path)
             }
             Event::MappingStart(anchor, tag) => {
                 self.collection_tag(tag.as_deref(), "map", "a map", span, path);
-                self.open(anchor, span, path, depth)?;
+                self.anchors.open(anchor, span, path, depth, self.diagnostics)?;
                 let node = self.map(span, path, depth)?;
                 self.anchored(anchor, node, path)
             }
@@ -184,12 +182,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What is due before the children of a list or a map are read.
-    fn open(&mut self, anchor: usize, span: Span, path: &Path<'_>, depth: usize) -> Result<(), Stop> {
-        if anchor > 0 {
-            self.anchors.insert(anchor, None);
-        }
-        self.nest(depth + 1, span, path)
+    /// Keeps a node that has an anchor for the aliases that name it.
+    fn anchored(&mut self, anchor: usize, node: Node, path: &Path<'_>) -> Result<Node, Stop> {
+        self.anchors.keep(anchor, &node, path, self.diagnostics)?;
+        Ok(node)
     }
 
     fn list(&mut self, start: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {

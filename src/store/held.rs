@@ -3,7 +3,7 @@
 use super::{Store, log};
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::ledger::{Ledger, NewLine};
+use crate::ledger::{self, Ledger};
 
 /// A ledger that is read on.
 #[derive(Debug, Default)]
@@ -26,7 +26,8 @@ impl HeldLedger {
         let offset = self.at.map_or(0, |(_, offset)| offset);
         let more = log::read_from(&path, offset)?;
         let read_on = match (&more, self.at) {
-            (Some((inode, text)), Some((known, _))) if *inode == known => {
+            // Where nothing was there to read, the first line is not read yet.
+            (Some((inode, text)), Some((known, _))) if *inode == known && offset > 0 => {
                 // A log only grows by whole lines; one that was torn was cut off since.
                 text.is_empty() || (text.ends_with('\n') && self.ledger.append(text)?)
             }
@@ -58,47 +59,33 @@ impl Store {
         if facts.is_empty() || log::is_empty(&self.ledger_path())? {
             return Ok(());
         }
-        let line = NewLine::released("gone", facts.iter()).text()?;
-        log::append(&self.ledger_path(), &line, false)
+        self.add_to_ledger(&ledger::commit(None, [], &facts), false)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write;
-    use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
     use crate::fact::{Field, Value};
-    use crate::ledger::{Claim, Hold, NewClaim};
+    use crate::ledger::{Claim, Line};
     use crate::netns::Netns;
 
     fn claim(name: &str) -> Claim {
         Claim {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
-            hold: Arc::new(Hold {
-                owner: "a".into(),
-                found: Some(Value::Number(1500)),
-                wrote: Some(Value::Number(1460)),
-                beside: None,
-            }),
+            owner: "a".into(),
+            found: Some(Value::Number(1500)),
+            wrote: Some(Value::Number(1460)),
+            caused_by: None,
         }
     }
 
-    fn add(path: &Path, line: &str) {
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
+    fn add(store: &Store, transaction: &str, name: &str) {
+        store
+            .add_to_ledger(&ledger::commit(Some(transaction), [claim(name)], []), false)
             .unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
-
-    fn claims_line(transaction: &str, claim: Claim) -> String {
-        let claims = [NewClaim::from(&claim)];
-        NewLine::claims(transaction, claims.into_iter()).text().unwrap()
     }
 
     #[test]
@@ -121,20 +108,42 @@ mod tests {
             whole.of("a").count()
         };
         assert_eq!(same("nothing"), 0);
-        add(&path, &NewLine::FIRST.text().unwrap());
-        add(&path, &claims_line("1", claim("eth0")));
+        fs::write(&path, "").unwrap();
+        assert_eq!(same("empty"), 0);
+        add(&store, "1", "eth0");
         assert_eq!(same("first"), 1);
-        add(&path, &claims_line("2", claim("eth1")));
+        add(&store, "2", "eth1");
         assert_eq!(same("added"), 2);
         assert_eq!(same("no more"), 2);
         store.forget(vec![claim("eth0").fact]).unwrap();
         assert_eq!(same("forgotten"), 1);
-        add(&path, &NewLine::void("2").text().unwrap());
+        let undone = Line::RolledBack {
+            transaction: "2".into(),
+        };
+        store.add_to_ledger(&[undone], false).unwrap();
         assert_eq!(same("undone"), 0);
-        add(&path, "{\"torn");
+        log::append(&path, "{\"torn", false).unwrap();
         assert_eq!(same("torn"), 0);
-        let text = NewLine::FIRST.text().unwrap() + &claims_line("3", claim("eth3"));
-        log::replace(&path, &text).unwrap();
-        assert_eq!(same("compacted"), 1);
+        add(&store, "3", "eth2");
+        assert_eq!(same("after what was torn"), 1);
+        let other = Ledger::from_iter([claim("eth3"), claim("eth4")]);
+        log::replace(&path, &other.compact().unwrap()).unwrap();
+        assert_eq!(same("compacted"), 2);
+    }
+
+    #[test]
+    fn a_ledger_whose_first_line_is_torn_begins_anew() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store {
+            run: scratch.path().into(),
+            state: scratch.path().into(),
+            boot: String::new(),
+        };
+        fs::write(store.ledger_path(), "{\"form").unwrap();
+        add(&store, "1", "eth0");
+        assert_eq!(store.ledger().unwrap().claims().count(), 1);
+        fs::write(store.ledger_path(), "{\"form").unwrap();
+        store.undone("1").unwrap();
+        assert_eq!(store.ledger().unwrap().claims().count(), 0);
     }
 }

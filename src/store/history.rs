@@ -1,16 +1,13 @@
 //! The audit trail: one line for each apply, in a file that is set aside when it is long, in place
 //! of the one that was set aside before.
 
-use std::cell::RefCell;
-use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Store, log};
 use crate::error::Error;
 use crate::journal::Header;
-use crate::ledger::Each;
 use crate::op::Op;
 
 /// From so many bytes on, a history is set aside: there are never more than twice as many, and what
@@ -37,30 +34,6 @@ pub struct Done {
     pub result: String,
 }
 
-/// A [`Done`] on its way to the history; its commands are written one by one.
-#[derive(Serialize)]
-struct Note<'a, C: Serialize> {
-    time: u64,
-    actor: &'a str,
-    owner: &'a str,
-    document: &'a str,
-    commands: C,
-    result: &'a str,
-}
-
-/// An op, written as the command, and the room for its text.
-struct Command<'a>(&'a Op, &'a RefCell<String>);
-
-impl Serialize for Command<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Not `collect_str`, which would escape each piece of the text by itself.
-        let mut command = self.1.borrow_mut();
-        command.clear();
-        let _ = write!(command, "{}", self.0);
-        serializer.serialize_str(&command)
-    }
-}
-
 impl Store {
     /// Adds a line: what came of an apply, now.
     ///
@@ -69,27 +42,20 @@ impl Store {
     pub fn note<'a>(
         &self,
         header: &Header,
-        ops: impl Iterator<Item = &'a Op> + Clone,
+        ops: impl Iterator<Item = &'a Op>,
         result: &str,
     ) -> Result<(), Error> {
-        let Header {
-            actor,
-            owner,
-            document,
-            ..
-        } = header;
-        let room = RefCell::default();
-        let note = Note {
+        let done = Done {
             time: now(),
-            actor,
-            owner,
-            document,
-            commands: Each(ops.map(|op| Command(op, &room))),
-            result,
+            actor: header.actor.clone(),
+            owner: header.owner.clone(),
+            document: header.document.clone(),
+            commands: ops.map(ToString::to_string).collect(),
+            result: result.to_owned(),
         };
         let path = self.state.join("history");
         log::set_aside(&path, &self.state.join("history.old"), LONG, MINUTE)?;
-        log::write_json(&mut log::append_to(&path)?, &note, false, &path)
+        log::write_json(&mut log::append_to(&path)?, &done, false, &path)
     }
 
     /// All lines, oldest first.
@@ -105,7 +71,7 @@ impl Store {
             .zip(old.as_ref())
             .is_some_and(|(new, old)| new.0 == old.0);
         let parts = [old.filter(|_| !same), new].into_iter().flatten();
-        // A line that does not make sense is one that a crash tore, or a newer netkeel's.
+        // A line that does not make sense is one that a crash tore.
         Ok(parts
             .flat_map(|(_, text)| {
                 let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());

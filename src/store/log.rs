@@ -12,9 +12,6 @@ use serde::Serialize;
 use super::failed;
 use crate::error::Error;
 
-/// What lines are written to.
-pub(super) type Out<'a> = BufWriter<&'a mut File>;
-
 /// The text of a log; none where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let open = OpenOptions::new()
@@ -120,6 +117,12 @@ pub(super) fn is_empty(path: &Path) -> Result<bool, Error> {
     }
 }
 
+/// Nothing stands in an open log: not even a first line, which may have been torn and cut off.
+pub(super) fn is_new(file: &File, path: &Path) -> Result<bool, Error> {
+    let metadata = file.metadata().map_err(|error| failed(&error, path))?;
+    Ok(metadata.len() == 0)
+}
+
 /// Appends a line and, when `durable`, makes it survive a power cut.
 pub(super) fn append(path: &Path, line: &str, durable: bool) -> Result<(), Error> {
     let mut file = append_to(path)?;
@@ -138,38 +141,46 @@ pub(super) fn write(file: &mut File, line: &str, durable: bool, path: &Path) -> 
     done.map_err(|error| failed(&error, path))
 }
 
-/// Writes a value as a line of JSON, piece by piece: the steps of ten thousand interfaces make a
-/// line of megabytes. A crash in between leaves a torn line.
+/// Writes a value as a line of JSON. A crash may leave a torn line.
 pub(super) fn write_json(
     file: &mut File,
     value: &impl Serialize,
     durable: bool,
     path: &Path,
 ) -> Result<(), Error> {
-    write_lines(file, durable, path, |out| json_line(out, value))
+    let line = json_line(value).map_err(|error| failed(&error, path))?;
+    write(file, &line, durable, path)
 }
 
-/// Writes several lines, in one go where they are short.
+/// Writes a first line, where there is one, and others, each as JSON. A crash may leave some of the lines,
+/// and the last of them torn.
 pub(super) fn write_lines(
     file: &mut File,
+    first: Option<&impl Serialize>,
+    lines: &[impl Serialize],
     durable: bool,
     path: &Path,
-    lines: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
 ) -> Result<(), Error> {
-    let mut out = BufWriter::with_capacity(64 * 1024, &mut *file);
-    let done = lines(&mut out).and_then(|()| out.flush());
-    drop(out);
-    let done = match durable {
-        true => done.and_then(|()| file.sync_data()),
-        false => done,
+    let mut write = || -> std::io::Result<()> {
+        let mut out = BufWriter::with_capacity(64 * 1024, &mut *file);
+        for line in first
+            .into_iter()
+            .map(json_line)
+            .chain(lines.iter().map(json_line))
+        {
+            out.write_all(line?.as_bytes())?;
+        }
+        out.flush()
     };
+    let mut done = write();
+    if durable {
+        done = done.and_then(|()| file.sync_data());
+    }
     done.map_err(|error| failed(&error, path))
 }
 
-/// A value as a line of JSON.
-pub(super) fn json_line(out: &mut Out<'_>, value: &impl Serialize) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
+fn json_line(value: &impl Serialize) -> std::io::Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
 }
 
 /// Makes what was written to an open log survive a power cut, and the log itself where it is new.

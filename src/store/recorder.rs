@@ -69,11 +69,10 @@ impl Log for Recorder {
             .map_or(Ok(()), |transaction| transaction.add(plan))
     }
 
-    fn mark(&mut self, steps: &[Step]) -> Result<(), Error> {
-        let durable = steps.iter().any(|step| step.op.is_durable());
+    fn mark(&mut self, step: &Step) -> Result<(), Error> {
         self.transaction
             .as_mut()
-            .map_or(Ok(()), |transaction| transaction.mark(steps.len(), durable))
+            .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
     }
 
     fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {

@@ -66,12 +66,21 @@ impl Store {
         log::replace(&self.rejected_path(), &text)
     }
 
+    /// A last line that a crash tore does not count. A whole line that makes no sense may have rejected any
+    /// document, so it is an error.
     fn rejections(&self) -> Result<Vec<Rejection>, Error> {
-        let text = log::read(&self.rejected_path())?.unwrap_or_default();
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        let path = self.rejected_path();
+        let text = log::read(&path)?.unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let lines = whole.lines().map(|line| {
+            serde_json::from_str(line).map_err(|error| {
+                let message = format!("the list of rejected documents is damaged: {error}");
+                Error::new(ErrorKind::Unreadable, message)
+                    .context(path.display())
+                    .hint("repair or remove the file; without it, a rejected document may be applied again")
+            })
+        });
+        lines.collect()
     }
 }
 
@@ -84,4 +93,37 @@ fn line(rejection: &Rejection) -> Result<String, Error> {
     })?;
     line.push('\n');
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_rejects_nothing_and_a_damaged_one_is_an_error() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store {
+            run: scratch.path().into(),
+            state: scratch.path().into(),
+            boot: String::new(),
+        };
+        let reasons = |store: &Store| -> Vec<String> {
+            let all = store.rejections().unwrap();
+            all.into_iter().map(|rejection| rejection.reason).collect()
+        };
+        assert!(reasons(&store).is_empty());
+        for (document, reason) in [("d1", "first"), ("d2", "second")] {
+            let rejection = Rejection {
+                document: document.into(),
+                time: 1,
+                reason: reason.into(),
+            };
+            log::append(&store.rejected_path(), &line(&rejection).unwrap(), false).unwrap();
+        }
+        log::append(&store.rejected_path(), "{\"docu", false).unwrap();
+        assert_eq!(reasons(&store), ["first", "second"]);
+        log::append(&store.rejected_path(), "{\"document\":\"d3\"}\n", false).unwrap();
+        let error = store.rejection(Some("d1")).unwrap_err();
+        assert!(error.message.contains("is damaged"), "{}", error.message);
+    }
 }

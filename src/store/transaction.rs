@@ -9,10 +9,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::{Store, log};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::fact::Fact;
-use crate::journal::{COMPLETE, Header, Journal, StepsLine, UNDOING, marks};
-use crate::ledger::{NewClaim, NewLine};
+use crate::journal::{self, Header, Journal};
+use crate::ledger::{self, Claim, Head};
 use crate::plan::Plan;
 
 /// An apply that is under way.
@@ -20,8 +20,49 @@ use crate::plan::Plan;
 pub struct Transaction {
     store: Store,
     header: Header,
-    live: File,
-    durable: Option<File>,
+    live: Steps,
+    durable: Option<Steps>,
+}
+
+/// A journal that is open to be written.
+#[derive(Debug)]
+struct Steps {
+    file: File,
+    path: PathBuf,
+    /// How many of its steps were marked.
+    begun: usize,
+}
+
+impl Steps {
+    fn new(file: File, path: PathBuf) -> Self {
+        Steps { file, path, begun: 0 }
+    }
+
+    /// One that was left behind.
+    fn resume(path: PathBuf, journal: &Journal) -> Result<Self, Error> {
+        Ok(Steps {
+            file: log::append_to(&path)?,
+            begun: journal.begun,
+            path,
+        })
+    }
+
+    /// Writes a list of steps, after the header where the journal begins with them.
+    fn list(&mut self, header: Option<&Header>, plan: &Plan, durable: bool) -> Result<(), Error> {
+        let lines = journal::steps(plan, durable);
+        log::write_lines(&mut self.file, header, &lines, durable, &self.path)
+    }
+
+    fn mark(&mut self, durable: bool) -> Result<(), Error> {
+        let step = self.begun + 1;
+        self.note(&journal::Line::Begun { step }, durable)?;
+        self.begun = step;
+        Ok(())
+    }
+
+    fn note(&mut self, line: &journal::Line, durable: bool) -> Result<(), Error> {
+        log::write_json(&mut self.file, line, durable, &self.path)
+    }
 }
 
 /// An apply that was interrupted.
@@ -43,37 +84,24 @@ impl Store {
     pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
         // Whatever is left here belongs to an apply that was resolved.
         log::remove(&self.durable_path())?;
-        let mut live = log::begin(&self.live_path())?;
+        let live = log::begin(&self.live_path())?;
         if compacts {
             // A journal whose removal a power cut would take back must not outlive what says that
             // it is over.
             log::sync_directory(&self.durable_path())?;
             self.compact()?;
         }
-        let start = |file: &mut File, path: PathBuf, steps: StepsLine<'_>, durable| {
-            log::write_lines(file, durable, &path, |out| {
-                log::json_line(out, &header)?;
-                log::json_line(out, &steps)
-            })
-        };
-        // In this order: who finds the live one finds all that was to be done.
-        let steps = StepsLine::new(plan, true);
-        let durable = match steps.is_empty() {
-            true => None,
-            false => {
-                let mut file = log::begin(&self.durable_path())?;
-                start(&mut file, self.durable_path(), steps, true)?;
-                log::sync_directory(&self.durable_path())?;
-                Some(file)
-            }
-        };
-        start(&mut live, self.live_path(), StepsLine::new(plan, false), false)?;
-        Ok(Transaction {
+        let mut transaction = Transaction {
             store: self.clone(),
             header,
-            live,
-            durable,
-        })
+            live: Steps::new(live, self.live_path()),
+            durable: None,
+        };
+        // In this order: who finds the live one finds all that was to be done.
+        transaction.list_durable(plan)?;
+        let header = Some(&transaction.header);
+        transaction.live.list(header, plan, false)?;
+        Ok(transaction)
     }
 
     /// An apply that was interrupted, or that waits to be confirmed. Reads only.
@@ -113,9 +141,9 @@ impl Store {
         Ok(Transaction {
             store: self.clone(),
             header: live.header.clone(),
-            live: log::append_to(&self.live_path())?,
+            live: Steps::resume(self.live_path(), live)?,
             durable: durable
-                .map(|_| log::append_to(&self.durable_path()))
+                .map(|journal| Steps::resume(self.durable_path(), journal))
                 .transpose()?,
         })
     }
@@ -127,7 +155,11 @@ impl Store {
     /// When the live journal cannot be written.
     pub fn undoing(&self, pending: &Pending) -> Result<(), Error> {
         match &pending.live {
-            Some(live) if !live.undoing => log::append(&self.live_path(), UNDOING, false),
+            Some(live) if !live.undoing => {
+                let path = self.live_path();
+                let mut file = log::append_to(&path)?;
+                log::write_json(&mut file, &journal::Line::Undoing {}, false, &path)
+            }
             _ => Ok(()),
         }
     }
@@ -138,9 +170,9 @@ impl Store {
     /// When the ledger or a journal cannot be written.
     pub fn undone(&self, transaction: &str) -> Result<(), Error> {
         self.make()?;
-        if log::read(&self.ledger_path())?.is_some() {
-            let void = NewLine::void(transaction).text()?;
-            log::append(&self.ledger_path(), &void, true)?;
+        if !log::is_empty(&self.ledger_path())? {
+            let transaction = transaction.to_owned();
+            self.add_to_ledger(&[ledger::Line::RolledBack { transaction }], true)?;
         }
         // In this order: without the live one the durable one would count as committed.
         log::remove(&self.durable_path())?;
@@ -154,31 +186,31 @@ impl Store {
     /// When the ledger or a journal cannot be written.
     pub fn commit<'a>(
         &self,
-        transaction: &'a str,
-        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
-        released: impl Iterator<Item = &'a Fact> + Clone,
+        transaction: &str,
+        claims: impl Iterator<Item = Claim>,
+        released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         let durable = !log::is_empty(&self.durable_path())?;
-        let path = self.ledger_path();
-        let first = log::is_empty(&path)?;
-        let mut file = log::append_to(&path)?;
-        if first {
-            log::write_json(&mut file, &NewLine::FIRST, false, &path)?;
-        }
-        // Also when there are none: the line says that the apply was committed. A crash before the
-        // live journal is gone has it undone and the line voided, whatever else was not written.
-        log::write_json(&mut file, &NewLine::claims(transaction, claims), false, &path)?;
-        if released.clone().next().is_some() {
-            log::write_json(&mut file, &NewLine::released(transaction, released), false, &path)?;
-        }
-        if durable {
-            log::sync(&file, first, &path)?;
-        }
+        // A crash before the live journal is gone has the apply undone and these lines voided, whatever
+        // else was not written.
+        self.add_to_ledger(&ledger::commit(Some(transaction), claims, released), durable)?;
         log::empty(&self.live_path())?;
         // Here it is committed: what fails from now on must not undo it. A durable journal that
         // stays is one that is over, as long as the ledger names its transaction.
         let _ = log::remove(&self.durable_path());
         Ok(())
+    }
+
+    /// Appends lines to the ledger, and its first line where it has none.
+    pub(super) fn add_to_ledger(&self, lines: &[ledger::Line], durable: bool) -> Result<(), Error> {
+        let path = self.ledger_path();
+        let mut file = log::append_to(&path)?;
+        let new = log::is_new(&file, &path)?;
+        log::write_lines(&mut file, new.then_some(&Head::NEW), lines, false, &path)?;
+        match durable {
+            true => log::sync(&file, new, &path),
+            false => Ok(()),
+        }
     }
 
     fn compact(&self) -> Result<(), Error> {
@@ -210,15 +242,19 @@ impl Pending {
 }
 
 impl Transaction {
-    /// Notes that so many ops are about to be executed, all of them on files or none.
+    /// Notes that the op of the next step is about to be executed: of the next one on files, or of the next
+    /// other one.
     ///
     /// # Errors
-    /// When the journal cannot be written: none of them must be executed then.
-    pub fn mark(&mut self, ops: usize, durable: bool) -> Result<(), Error> {
-        let line = marks(ops);
-        match (&mut self.durable, durable) {
-            (Some(file), true) => log::write(file, &line, true, &self.store.durable_path()),
-            _ => log::write(&mut self.live, &line, false, &self.store.live_path()),
+    /// When the journal cannot be written, or has no such step: the op must not be executed then.
+    pub fn mark(&mut self, durable: bool) -> Result<(), Error> {
+        match (durable, &mut self.durable) {
+            (true, Some(steps)) => steps.mark(true),
+            (true, None) => {
+                let message = "a file was to be written that is in no journal";
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+            (false, _) => self.live.mark(false),
         }
     }
 
@@ -227,7 +263,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn undoing(&mut self) -> Result<(), Error> {
-        log::write(&mut self.live, UNDOING, false, &self.store.live_path())
+        self.live.note(&journal::Line::Undoing {}, false)
     }
 
     /// Adds steps that became necessary after the others were done.
@@ -235,8 +271,24 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
-        let steps = StepsLine::new(plan, false);
-        log::write_json(&mut self.live, &steps, false, &self.store.live_path())
+        self.list_durable(plan)?;
+        self.live.list(None, plan, false)
+    }
+
+    /// Writes the steps on files down where they survive a power cut.
+    fn list_durable(&mut self, plan: &Plan) -> Result<(), Error> {
+        if !plan.steps.iter().any(|step| step.op.is_durable()) {
+            return Ok(());
+        }
+        if let Some(steps) = &mut self.durable {
+            return steps.list(None, plan, true);
+        }
+        let path = self.store.durable_path();
+        let mut steps = Steps::new(log::begin(&path)?, path);
+        steps.list(Some(&self.header), plan, true)?;
+        log::sync_directory(&steps.path)?;
+        self.durable = Some(steps);
+        Ok(())
     }
 
     /// Everything is done and holds; `confirm` is what is missing.
@@ -244,7 +296,7 @@ impl Transaction {
     /// # Errors
     /// When the journal cannot be written.
     pub fn complete(&mut self) -> Result<(), Error> {
-        log::write(&mut self.live, COMPLETE, false, &self.store.live_path())
+        self.live.note(&journal::Line::Complete {}, false)
     }
 
     /// The apply is done.
@@ -252,9 +304,9 @@ impl Transaction {
     /// # Errors
     /// When the ledger or a journal cannot be written.
     pub fn commit<'a>(
-        &'a self,
-        claims: impl Iterator<Item = NewClaim<'a>> + Clone,
-        released: impl Iterator<Item = &'a Fact> + Clone,
+        &self,
+        claims: impl Iterator<Item = Claim>,
+        released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         self.store.commit(&self.header.transaction, claims, released)
     }
@@ -265,5 +317,82 @@ impl Transaction {
     /// When the ledger or a journal cannot be written.
     pub fn undone(&self) -> Result<(), Error> {
         self.store.undone(&self.header.transaction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fact::{Field, Object};
+    use crate::netns::Netns;
+    use crate::op::{Op, Phase};
+    use crate::plan::{Step, Undo};
+
+    /// A plan that removes a file, or one that does nothing.
+    fn plan(path: Option<&str>) -> Plan {
+        let step = |path: &str| {
+            let path: std::sync::Arc<Path> = Path::new(path).into();
+            Step {
+                op: Op::RemoveFile { path: path.clone() },
+                phase: Phase::LowerLinks,
+                fact: Fact {
+                    netns: Netns::CURRENT,
+                    object: Object::File(path),
+                    field: Field::Content,
+                },
+                restores: false,
+                named: true,
+                undo: Undo::default(),
+                permitted: false,
+            }
+        };
+        Plan {
+            owner: "default".into(),
+            netns: Netns::CURRENT,
+            wanted: 1,
+            drift: Vec::new(),
+            steps: path.into_iter().map(step).collect(),
+            beside: Vec::new(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            unmatched: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_second_pass_journals_its_files_where_the_first_had_some_and_where_not() {
+        for first in [None, Some("/etc/a")] {
+            let scratch = tempfile::tempdir().unwrap();
+            let store = Store {
+                run: scratch.path().into(),
+                state: scratch.path().into(),
+                boot: "b1".into(),
+            };
+            let header = Header {
+                format: journal::FORMAT,
+                transaction: "t1".into(),
+                boot: "b1".into(),
+                netns: Netns::CURRENT,
+                owner: "default".into(),
+                document: "d1".into(),
+                actor: "root".into(),
+                confirm_by: None,
+            };
+            let mut transaction = store.begin(header, &plan(first), false).unwrap();
+            match first {
+                Some(_) => transaction.mark(true).unwrap(),
+                None => assert!(transaction.mark(true).is_err(), "it is in no journal"),
+            }
+            transaction.add(&plan(Some("/etc/b"))).unwrap();
+            transaction.mark(true).unwrap();
+            let durable = store.pending().unwrap().unwrap().durable.unwrap();
+            let steps = 1 + usize::from(first.is_some());
+            assert_eq!((durable.begun, durable.entries.len()), (steps, steps));
+            transaction.undone().unwrap();
+            assert!(store.pending().unwrap().is_none());
+        }
     }
 }

@@ -8,7 +8,6 @@ use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::Code;
 use crate::link_name::LinkName;
 use crate::snapshot::Snapshot;
-use crate::walk::Walk;
 
 /// What a document says of the other end of a veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +67,8 @@ impl Wants {
     /// Wants the other end of each veth to be as its document says, once the MTU of this end is
     /// known: by default the same.
     pub fn settle_pods(&mut self, host: &Snapshot) {
-        let mut wishes = Walk::along(&self.pods);
-        let mut links = Walk::along(&host.links);
-        let mut leave = |name: &LinkName| matches!(wishes.get(name), Some(wish) if wish.mtu == PodMtu::Leave);
-        let mut has_pod = |name: &LinkName| links.get(name).is_some_and(|link| link.peer_netns.is_some());
+        let leave = |name: &LinkName| matches!(self.pods.get(name), Some(wish) if wish.mtu == PodMtu::Leave);
+        let has_pod = |name: &LinkName| host.links.get(name).is_some_and(|link| link.peer_netns.is_some());
         let same: Vec<(Fact, Want)> = self
             .facts
             .iter()

@@ -123,10 +123,10 @@ pub fn hold(name: &str, edges: &Edges, known: &[usize]) -> Result<(), String> {
     if sizes == known {
         return Ok(());
     }
-    let grown = (0..sizes.len()).any(|at| sizes[at] > known.get(at).copied().unwrap_or(0));
-    if !grown {
+    let files = |sizes: &[usize]| sizes.iter().sum::<usize>();
+    if files(&sizes) < files(known) {
         return Err(format!(
-            "{name}: fewer circles than the list of known ones allows: set it to {sizes:?}"
+            "{name}: fewer files in circles than the list of known ones allows: set it to {sizes:?}"
         ));
     }
     let texts: Vec<String> = found.iter().map(|circle| describe(edges, circle)).collect();

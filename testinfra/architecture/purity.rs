@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 use crate::modules::Modules;
 use crate::resolve::Target;
 use crate::table::{IMPURE, PURE, PURE_DEPENDENCIES, UNSAFE};
@@ -108,14 +110,19 @@ fn clippy(one: &Crate) -> Vec<String> {
 
 /// The paths that a `clippy.toml` forbids.
 pub fn forbidden(text: &str) -> Vec<String> {
-    let table: toml::Table = text
-        .parse()
-        .unwrap_or_else(|error| panic!("clippy.toml: {error}"));
-    ["disallowed-methods", "disallowed-types"]
-        .iter()
-        .filter_map(|list| table.get(*list)?.as_array())
-        .flatten()
-        .filter_map(|entry| entry.get("path").unwrap_or(entry).as_str())
+    let table = DeTable::parse(text).unwrap_or_else(|error| panic!("clippy.toml: {error}"));
+    let is_list = |name: &str| matches!(name, "disallowed-methods" | "disallowed-types");
+    let lists = table.get_ref().iter().filter(|(name, _)| is_list(name.get_ref()));
+    lists
+        .filter_map(|(_, list)| list.get_ref().as_array())
+        .flat_map(|list| list.iter())
+        .filter_map(|entry| match entry.get_ref() {
+            DeValue::Table(entry) => entry
+                .iter()
+                .find(|(name, _)| &**name.get_ref() == "path")
+                .and_then(|(_, path)| path.get_ref().as_str()),
+            path => path.as_str(),
+        })
         .map(str::to_owned)
         .collect()
 }

@@ -9,11 +9,11 @@ use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::{Error, ErrorKind};
 use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::ledger::{Ledger, NewLine};
+use netkeel::ledger::Ledger;
 use netkeel::link_name::LinkName;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
-use netkeel::plan::{Goal, Plan, Release};
+use netkeel::plan::{Goal, Loss, Plan, Release};
 use netkeel::snapshot::{Link, Scope, Snapshot};
 
 use crate::kill::RICH;
@@ -43,14 +43,12 @@ fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(goal, session).map(|_| ())
+    apply(goal, session).outcome.map(|_| ())
 }
 
 /// What an apply of this plan claims.
 fn claims(plan: &Plan) -> Ledger {
-    let claims = NewLine::claims("1", plan.claims());
-    let text = NewLine::FIRST.text().unwrap() + &claims.text().unwrap();
-    Ledger::read(&text).unwrap()
+    plan.claims().collect()
 }
 
 /// Refuses each op of a goal with each error, and adds what was tried.
@@ -87,12 +85,10 @@ fn made(op: &Op) -> Option<LinkName> {
 }
 
 /// Aside from devices that the plan says are lost, and the index of those that were made again.
-fn without(host: &Snapshot, lost: &[String], again: &BTreeSet<LinkName>) -> Snapshot {
+fn without(host: &Snapshot, lost: &[Loss], again: &BTreeSet<LinkName>) -> Snapshot {
     let mut host = host.clone();
-    host.links.retain(|name, _| {
-        let device = format!("the device {name} as it is");
-        !lost.iter().any(|lost| lost.starts_with(&device))
-    });
+    host.links
+        .retain(|name, _| !lost.contains(&Loss::Device { link: *name }));
     for (name, link) in &mut host.links {
         if again.contains(name) {
             Arc::make_mut(link).index = 0;
@@ -165,7 +161,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
         (&logging, &logged),
         (&copied, &with_copy),
     ] {
-        let plan = Goal::plan(document, before).unwrap();
+        let plan = Goal::plan(document, before).unwrap().plan;
         let ledger = claims(&plan);
         let mut kernel = Modelled::new(before.clone());
         run(document, &mut kernel).unwrap();

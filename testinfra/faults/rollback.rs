@@ -242,7 +242,7 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<(), Failure> {
         lossy: true,
         watch: &mut Unwatched,
     };
-    apply(document, session).map(|_| ())
+    apply(document, session).outcome.map(|_| ())
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_journal_torn_at_any_byte_is_read_as_far_as_it_goes() {
         assert!(begun > 0);
     }
     // Torn before the end of its steps, nothing was begun: the file too is as it was.
-    let steps = journal.find("\n.").unwrap();
+    let steps = journal.find("\n{\"begun\"").unwrap();
     let mark = first_mark();
     for cut in [0, 1, steps / 2, steps, journal.len() - 1] {
         inside(Place::Host, DropIn::Theirs, |world| {
@@ -94,8 +94,9 @@ fn a_journal_torn_at_any_byte_is_read_as_far_as_it_goes() {
 /// The mark of the first op: the journals are whole by then, and nothing was done.
 fn first_mark() -> Point {
     let points = apply();
-    let is_mark =
-        |point: &&Point| point.call == "write" && point.line.contains(&format!("<{FILES}>, \".\\n\""));
+    let is_mark = |point: &&Point| {
+        point.call == "write" && point.line.contains(&format!(r#"<{FILES}>, "{{\"begun\":"#))
+    };
     points
         .iter()
         .find(is_mark)
@@ -110,11 +111,11 @@ fn a_damaged_or_newer_journal_is_refused_by_all_verbs() {
             let text = fs::read_to_string(path).unwrap();
             fs::write(path, text.replacen("{\"op\"", "{\"po\"", 1)).unwrap();
             all_refuse(world, VERBS, "the journal is damaged");
-            fs::write(path, text.replacen("\"format\":3", "\"format\":4", 1)).unwrap();
+            fs::write(path, text.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
             all_refuse(
                 world,
                 VERBS,
-                "the journal has format 4; this netkeel reads up to 3",
+                "the journal has format 2; this netkeel reads format 1",
             );
             // The netkeel that can read it goes on where the other one stopped.
             fs::write(path, &text).unwrap();
@@ -130,7 +131,7 @@ fn a_ledger_of_a_newer_netkeel_is_refused_and_left_as_it_is() {
         let before = world.look();
         assert_eq!(world.netkeel(APPLY).code, 0);
         let text = fs::read_to_string(LEDGER).unwrap();
-        let newer = text.replacen("{\"format\":2}", "{\"format\":3}", 1) + "{\"of-the-future\":{}}\n";
+        let newer = text.replacen("{\"format\":1}", "{\"format\":2}", 1) + "{\"of-the-future\":{}}\n";
         assert_ne!(newer.lines().next(), text.lines().next());
         fs::write(LEDGER, &newer).unwrap();
         let verbs: Vec<&[&str]> = VERBS
@@ -141,7 +142,7 @@ fn a_ledger_of_a_newer_netkeel_is_refused_and_left_as_it_is() {
         all_refuse(
             world,
             &verbs,
-            "the ledger has format 3; this netkeel reads up to 2",
+            "the ledger has format 2; this netkeel reads format 1",
         );
         assert_eq!(fs::read_to_string(LEDGER).unwrap(), newer);
         fs::write(LEDGER, &text[..text.len() - 1]).unwrap();
@@ -269,7 +270,7 @@ fn slow(delay: Duration) -> Child {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while !fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\n.")) {
+    while !fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\n{\"begun\"")) {
         assert!(
             start.elapsed() < Duration::from_secs(10),
             "the apply does not begin"

@@ -164,7 +164,7 @@ def test_a_look_waits_for_an_apply_that_is_at_work(scratch):
         for i in $(seq 150); do echo "link add v$i type veth peer name w$i"; done | ip -batch -
         slowly="strace -f -qq -o /dev/null -e trace=sendto -e inject=sendto:delay_exit=3000"
         $slowly {scratch.netkeel()} apply -f host.json >/dev/null & at_work=$!
-        until cat /run/netkeel/netns/*/journal 2>/dev/null | grep -q '^[.]'; do kill -0 $at_work || exit; done
+        until cat /run/netkeel/netns/*/journal 2>/dev/null | grep -q '^{{"begun"'; do kill -0 $at_work || exit; done
         kill -STOP $at_work
         ./netkeel check -f host.json & looks=$!
         sleep 1

@@ -3,7 +3,7 @@
 
 use netkeel::finding::Code;
 use netkeel::kernel::{Kernel, Live};
-use netkeel::ledger::{Ledger, NewLine};
+use netkeel::ledger::Ledger;
 use netkeel::nflog::{CHANGED, Writer};
 use netkeel::plan::{Goal, Plan, Release, ReleaseFacts};
 
@@ -113,13 +113,11 @@ fn release_gives_back_what_was_adopted_and_a_stop_takes_only_the_rules() {
     let before = listed(&namespace);
     let document = document(&adopting(), &namespace);
     let done = applied(&document, &namespace);
-    let claims = NewLine::claims("1", done.plan.claims());
-    let log = NewLine::FIRST.text().unwrap() + &claims.text().unwrap();
-    let ledger = Ledger::read(&log).unwrap();
+    let ledger: Ledger = done.plan.claims().collect();
     let netns = namespace.netns();
     let do_all = |goal: &dyn Goal| {
         Live::with(&netns, |kernel| {
-            let plan = goal.plan(&kernel.snapshot(&goal.scope()).unwrap()).unwrap();
+            let plan = goal.plan(&kernel.snapshot(&goal.scope()).unwrap()).unwrap().plan;
             for step in &plan.steps {
                 kernel.execute(&step.op).unwrap();
             }

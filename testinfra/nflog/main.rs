@@ -68,7 +68,7 @@ fn try_apply(document: &Document, namespace: &Namespace) -> Result<Applied, Fail
             lossy: false,
             watch: &mut Unwatched,
         };
-        apply(document, session)
+        apply(document, session).outcome
     })
     .unwrap()
 }

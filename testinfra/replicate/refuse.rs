@@ -152,5 +152,5 @@ fn a_dry_run_counts_and_sends_nothing() {
     let statistics = worker.received(1);
     assert_eq!((statistics.replicated, statistics.sent), (1, 0));
     assert!(capture.take().iter().all(|frame| !wanted(frame)));
-    assert_eq!(worker.supervisor.health(), netkeel::replicate::Health::Dry);
+    assert_eq!(worker.supervisor.health(), netkeel::replication::Health::DryRun);
 }

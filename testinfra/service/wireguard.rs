@@ -238,9 +238,9 @@ fn another_default_route_is_followed_and_no_other_route_wakes_anybody() {
     until("and the MTU of the route", || world.has(&expected(KEYS[0], 1310)));
 
     let lines = [
-        "netkeel_underlay_mtu_bytes{interface=\"eth1\"} 1390",
+        "netkeel_underlay_mtu_bytes{device=\"eth1\"} 1390",
         "netkeel_interfaces{class=\"veth\",mtu=\"1310\",desired=\"1310\"} 1",
-        "netkeel_wireguard_last_handshake_timestamp_seconds{interface=\"wg0\"} 0",
+        "netkeel_wireguard_last_handshake_timestamp_seconds{device=\"wg0\"} 0",
     ];
     until("the metrics tell it", || {
         let metrics = get(address, "/metrics");

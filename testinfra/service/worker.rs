@@ -65,7 +65,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     }
     let mut service = Daemon::start(&node, DOCUMENT, &[]);
     service.wait_for("event=whole");
-    until("it replicates", || worker(&node)["health"] == "good");
+    until("it replicates", || worker(&node)["health"] == "ok");
     let first = worker(&node)["pid"].as_u64().unwrap();
     // It is known as netkeel's own to whoever looks who reads the group, and does as declared.
     let document = service.document.display().to_string();
@@ -88,7 +88,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     assert!(killed.success());
     until("it was started again", || {
         let worker = worker(&node);
-        worker["health"] == "good" && worker["pid"] != first && worker["restarts"] == 1
+        worker["health"] == "ok" && worker["pid"] != first && worker["restarts"] == 1
     });
     let second = worker(&node)["pid"].as_u64().unwrap();
     // Another document is told to the one that runs.

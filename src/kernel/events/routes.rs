@@ -1,14 +1,14 @@
 //! Default routes among what rtnetlink tells: a filter in the kernel lets no other route through, since
 //! a host that speaks BGP may have a million, and each change of one would wake somebody.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 
 use super::super::refusal::Refusal;
 
-/// Groups of routes of IPv4 and IPv6 (`enum rtnetlink_groups`).
-pub(super) const GROUPS: [u32; 2] = [7, 11];
+/// Routes of IPv4 and IPv6.
+pub(super) const GROUPS: [u32; 2] = [libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE];
 
 /// Where the type of a message stands: after the length (`struct nlmsghdr`).
 const TYPE: u32 = 4;
@@ -49,7 +49,7 @@ fn program() -> [libc::sock_filter; 9] {
 }
 
 /// Lets no routes but default routes through to a socket.
-pub(super) fn filter(socket: &impl AsRawFd) -> Result<(), Refusal> {
+pub(super) fn filter(socket: &impl AsFd) -> Result<(), Refusal> {
     let mut program = program();
     let filter = libc::sock_fprog {
         len: program.len() as u16,
@@ -59,7 +59,7 @@ pub(super) fn filter(socket: &impl AsRawFd) -> Result<(), Refusal> {
     // SAFETY: `filter` and the program that it points to outlive the call, and the kernel copies both.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_ATTACH_FILTER,
             (&raw const filter).cast(),

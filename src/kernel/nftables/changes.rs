@@ -3,47 +3,24 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_sys::Socket as RawSocket;
-use netlink_sys::protocols::NETLINK_NETFILTER;
-use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::utsname::uname;
 
-use super::super::message::{Attributes, Malformed, Message, Messages};
+use super::super::message::{Attributes, Malformed, Message};
 use super::super::modules;
+use super::super::netlink::{Listener, NETLINK_NETFILTER, Received};
 use super::super::refusal::Refusal;
 use super::MODULES;
-use super::ruleset::SUBSYSTEM;
+use super::protocol::*;
 use crate::nflog::TABLE;
-
-/// NFNLGRP_NFTABLES (include/uapi/linux/netfilter/nfnetlink.h).
-const GROUP: u32 = 7;
 
 /// `struct nfgenmsg`, bytes.
 const FIXED: usize = 4;
 
-/// Ends what is told of a transaction (include/uapi/linux/netfilter/nf_tables.h).
-const NEW_GENERATION: u16 = 15;
-
-/// The table that a message is about has the same number in all of them: NFTA_TABLE_NAME,
-/// NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE.
-const OF_TABLE: u16 = 1;
-
-/// Elements of sets: NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM. Sets of netkeel's fill with what packets
-/// bring.
-const OF_ELEMENTS: [u16; 2] = [12, 14];
-
-/// Messages of a transaction come together, in pieces of a page or two.
-const BUFFER: usize = 64 * 1024;
-
-/// Messages that are taken in one go.
-const AT_ONCE: usize = 4096;
+/// Elements of sets: packets fill the sets of netkeel.
+const OF_ELEMENTS: [u16; 2] = [NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM];
 
 /// A socket that hears them.
-pub(in crate::kernel) struct Changes {
-    raw: RawSocket,
-    buffer: Vec<u8>,
-}
+pub(in crate::kernel) struct Changes(Listener);
 
 /// What there was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,59 +40,44 @@ impl Changes {
         if modules::would_be_loaded(nftables, &release.release().to_string_lossy()) {
             return Ok(None);
         }
-        let mut raw = RawSocket::new(NETLINK_NETFILTER)?;
-        setsockopt(&raw, sockopt::RcvBufForce, &queue)
-            .or_else(|_| setsockopt(&raw, sockopt::RcvBuf, &queue))?;
-        raw.bind_auto()?;
-        raw.add_membership(GROUP)?;
-        raw.set_non_blocking(true)?;
-        let buffer = vec![0; BUFFER];
-        Ok(Some(Changes { raw, buffer }))
+        let mut listener = Listener::open(NETLINK_NETFILTER, queue)?;
+        listener.follow(libc::NFNLGRP_NFTABLES as u32, true)?;
+        Ok(Some(Changes(listener)))
     }
 
     /// Takes what was heard since, without waiting.
     pub(in crate::kernel) fn take(&mut self) -> Heard {
         let mut heard = Heard::default();
-        for _ in 0..AT_ONCE {
-            match self.raw.recv(&mut &mut *self.buffer, libc::MSG_TRUNC) {
-                Ok(length) => hear(self.buffer.get(..length), &mut heard),
-                Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
-                    Errno::EINTR => {}
-                    Errno::EAGAIN => break,
-                    // ENOBUFS, told once; what is queued can still be read.
-                    Errno::ENOBUFS => hear(None, &mut heard),
-                    _ => {
-                        hear(None, &mut heard);
-                        break;
-                    }
-                },
-            }
-        }
+        self.0.take(|received| hear(received, &mut heard));
         heard
     }
 }
 
 impl AsFd for Changes {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.raw.as_fd()
+        self.0.as_fd()
     }
 }
 
-/// Hears what was received; nothing is what was lost.
-fn hear(received: Option<&[u8]>, heard: &mut Heard) {
-    let mut whole = |received| Messages(received).try_for_each(|message| of_message(&message?, heard));
-    if received.is_none_or(|received| whole(received).is_err()) {
+/// What was lost may have concerned anything.
+fn hear(received: Received<'_>, heard: &mut Heard) {
+    let whole = match received {
+        Received::Message(message) => of_message(&message, heard).is_ok(),
+        Received::Lost | Received::Cut(_) => false,
+    };
+    if !whole {
         *heard = Heard { any: true, own: true };
     }
 }
 
 fn of_message(message: &Message<'_>, heard: &mut Heard) -> Result<(), Malformed> {
     let verb = message.kind & 0xff;
-    if message.kind >> 8 != SUBSYSTEM || OF_ELEMENTS.contains(&verb) {
+    if message.kind >> 8 != NFNL_SUBSYS_NFTABLES || OF_ELEMENTS.contains(&verb) {
         return Ok(());
     }
     heard.any = true;
-    if verb == NEW_GENERATION {
+    // It ends a transaction.
+    if verb == NFT_MSG_NEWGEN {
         return Ok(());
     }
     for attribute in Attributes::after(message.payload, FIXED)? {
@@ -127,12 +89,12 @@ fn of_message(message: &Message<'_>, heard: &mut Heard) -> Result<(), Malformed>
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::message::Request;
+    use super::super::super::message::{Messages, Request};
     use super::*;
     use proptest::prelude::*;
 
     fn told(verb: u16, table: &str) -> Vec<u8> {
-        let request = Request::new(SUBSYSTEM << 8 | verb, 0, &[1, 0, 0, 0]);
+        let request = Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, 0, &[1, 0, 0, 0]);
         request.text(OF_TABLE, table).finish(0).to_vec()
     }
 
@@ -140,21 +102,28 @@ mod tests {
     fn only_what_concerns_the_own_table_is_its_own() {
         let of = |received: &[u8]| {
             let mut heard = Heard::default();
-            hear(Some(received), &mut heard);
+            for message in Messages(received) {
+                hear(message.map_or(Received::Lost, Received::Message), &mut heard);
+            }
             (heard.any, heard.own)
         };
-        let other = told(6, "kube-proxy");
+        let other = told(NFT_MSG_NEWRULE, "kube-proxy");
         assert_eq!(of(&other), (true, false));
-        assert_eq!(of(&told(NEW_GENERATION, "netkeel")), (true, false));
-        assert_eq!(of(&[other, told(2, "netkeel")].concat()), (true, true));
-        assert_eq!(of(&told(12, "netkeel")), (false, false));
+        assert_eq!(of(&told(NFT_MSG_NEWGEN, "netkeel")), (true, false));
+        assert_eq!(
+            of(&[other, told(NFT_MSG_DELTABLE, "netkeel")].concat()),
+            (true, true)
+        );
+        assert_eq!(of(&told(NFT_MSG_NEWSETELEM, "netkeel")), (false, false));
         assert_eq!(of(&[1]), (true, true));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            hear(Some(&bytes), &mut Heard::default());
+            for message in Messages(&bytes).flatten() {
+                hear(Received::Message(message), &mut Heard::default());
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use ipnet::IpNet;
 
-use super::expression::{Comparison, Expression, IIFNAME, L4PROTO, Log, NETWORK, NFPROTO, TRANSPORT};
-use super::rules::{self, FRAGMENTATION_NEEDED, ICMP, ICMPV6, IPV4, IPV6, PACKET_TOO_BIG};
+use super::expression::{Comparison, Expression, Log};
+use super::protocol::*;
+use super::rules::{self, FRAGMENTATION_NEEDED, ICMP, ICMPV6, PACKET_TOO_BIG};
 use crate::link_name::LinkName;
 use crate::nflog::{Interfaces, Rate};
 
@@ -87,27 +88,43 @@ impl Conditions {
         use Comparison::{AtLeast, AtMost, Equal, NotEqual};
         let byte = || bytes.first().copied();
         match (loaded, comparison, mask) {
-            (Expression::Meta(IIFNAME), Equal, None) => self.interface = Some(bytes.to_vec()),
-            (Expression::Meta(NFPROTO), Equal, None) => self.family = byte(),
-            (Expression::Meta(L4PROTO), Equal, None) => self.protocol = byte(),
-            (Expression::Payload(NETWORK, 9, 1), Equal, None) if self.family != Some(IPV6) => {
+            (Expression::Meta(NFT_META_IIFNAME), Equal, None) => self.interface = Some(bytes.to_vec()),
+            (Expression::Meta(NFT_META_NFPROTO), Equal, None) => self.family = byte(),
+            (Expression::Meta(NFT_META_L4PROTO), Equal, None) => self.protocol = byte(),
+            (Expression::Payload(NFT_PAYLOAD_NETWORK_HEADER, 9, 1), Equal, None)
+                if self.family != Some(NFPROTO_IPV6) =>
+            {
                 self.protocol = byte();
             }
-            (Expression::Payload(NETWORK, 12, _), Equal | NotEqual, _) if self.family != Some(IPV6) => {
+            (Expression::Payload(NFT_PAYLOAD_NETWORK_HEADER, 12, _), Equal | NotEqual, _)
+                if self.family != Some(NFPROTO_IPV6) =>
+            {
                 self.source(false, bytes, mask, comparison)?;
             }
-            (Expression::Payload(NETWORK, 8, _), Equal | NotEqual, _) if self.family != Some(IPV4) => {
+            (Expression::Payload(NFT_PAYLOAD_NETWORK_HEADER, 8, _), Equal | NotEqual, _)
+                if self.family != Some(NFPROTO_IPV4) =>
+            {
                 self.source(true, bytes, mask, comparison)?;
             }
-            (Expression::Payload(TRANSPORT, 0, 1), Equal, None) => self.kind = byte(),
-            (Expression::Payload(TRANSPORT, 1, 1), Equal, None) => self.code = byte(),
-            (Expression::Payload(TRANSPORT, 0, 2), Equal, None) => {
+            (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1), Equal, None) => self.kind = byte(),
+            (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 1, 1), Equal, None) => self.code = byte(),
+            (Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2), Equal, None) => {
                 (self.kind, self.code) = (byte(), bytes.get(1).copied());
             }
-            (Expression::Payload(TRANSPORT, 6, 2) | Expression::Payload(TRANSPORT, 4, 4), AtLeast, None) => {
+            (
+                Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2)
+                | Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 4, 4),
+                AtLeast,
+                None,
+            ) => {
                 self.min_mtu = Some(number(bytes)?);
             }
-            (Expression::Payload(TRANSPORT, 6, 2) | Expression::Payload(TRANSPORT, 4, 4), AtMost, None) => {
+            (
+                Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2)
+                | Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 4, 4),
+                AtMost,
+                None,
+            ) => {
                 self.max_mtu = Some(number(bytes)?);
             }
             _ => return None,
@@ -184,8 +201,8 @@ impl Conditions {
     /// It takes the message of a family that a packet was too big.
     pub(super) fn takes(&self, ipv6: bool) -> bool {
         let (family, protocol, (kind, code)) = match ipv6 {
-            false => (IPV4, ICMP, FRAGMENTATION_NEEDED),
-            true => (IPV6, ICMPV6, PACKET_TOO_BIG),
+            false => (NFPROTO_IPV4, ICMP, FRAGMENTATION_NEEDED),
+            true => (NFPROTO_IPV6, ICMPV6, PACKET_TOO_BIG),
         };
         let is = |asked: Option<u8>, value: u8| asked.is_none_or(|asked| asked == value);
         let of_family =

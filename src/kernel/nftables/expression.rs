@@ -2,26 +2,15 @@
 //! first register. Counts are left out, so that equal rules compare equal.
 
 use super::super::message::{Attribute, Attributes, Malformed, Request};
+use super::protocol::*;
 use crate::nflog::Rate;
-
-/// What a meta expression loads (include/uapi/linux/netfilter/nf_tables.h).
-pub(super) const IIFNAME: u32 = 6;
-pub(super) const NFPROTO: u32 = 15;
-pub(super) const L4PROTO: u32 = 16;
-
-/// Where a payload expression counts from.
-pub(super) const NETWORK: u32 = 1;
-pub(super) const TRANSPORT: u32 = 2;
-
-/// The register: NFT_REG_1, 16 bytes.
-const REGISTER: u32 = 1;
 
 /// One expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expression {
-    /// Loads something of the packet's circumstances.
+    /// Loads a property of the packet: NFT_META_*.
     Meta(u32),
-    /// Loads bytes of the packet: from where, at which offset, how many.
+    /// Loads bytes of the packet: from which header (NFT_PAYLOAD_*), at which offset, how many.
     Payload(u32, u32, u32),
     /// Leaves the bits of a mask.
     Mask(Vec<u8>),
@@ -54,56 +43,63 @@ pub(super) struct Log {
 /// How a comparison compares, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
-    Equal = 0,
-    NotEqual = 1,
-    AtMost = 3,
-    AtLeast = 5,
+    Equal = NFT_CMP_EQ as isize,
+    NotEqual = NFT_CMP_NEQ as isize,
+    AtMost = NFT_CMP_LTE as isize,
+    AtLeast = NFT_CMP_GTE as isize,
 }
 
 impl Expression {
     /// Adds itself to the list that a rule is.
     pub(super) fn write(&self, list: Request) -> Request {
-        const LIST_ELEM: u16 = 1;
-        list.nest(LIST_ELEM, |element| self.write_bare(element))
+        list.nest(NFTA_LIST_ELEM, |element| self.write_bare(element))
     }
 
     fn write_bare(&self, element: Request) -> Request {
-        const NAME: u16 = 1;
-        const DATA: u16 = 2;
-        // netkeel writes none of them.
-        if matches!(self, Expression::Extension(..) | Expression::Unknown(_)) {
-            return element;
-        }
-        let named = |name: &str| element.text(NAME, name);
-        match self {
-            Expression::Meta(key) => named("meta").nest(DATA, |data| data.be32(1, REGISTER).be32(2, *key)),
-            Expression::Payload(base, offset, length) => named("payload").nest(DATA, |data| {
-                let data = data.be32(1, REGISTER).be32(2, *base);
-                data.be32(3, *offset).be32(4, *length)
-            }),
-            Expression::Mask(mask) => named("bitwise").nest(DATA, |data| {
-                let data = data.be32(1, REGISTER).be32(2, REGISTER);
-                let data = data.be32(3, mask.len() as u32);
-                let data = data.nest(4, |value| value.attribute(1, mask));
-                data.nest(5, |value| value.attribute(1, &vec![0; mask.len()]))
-            }),
-            Expression::Compare(comparison, bytes) => named("cmp").nest(DATA, |data| {
-                let data = data.be32(1, REGISTER).be32(2, *comparison as u32);
-                data.nest(3, |value| value.attribute(1, bytes))
-            }),
-            Expression::SourceRate(set, rate) => named("dynset").nest(DATA, |data| {
-                const UPDATE: u32 = 1;
-                let data = data.text(1, set).be32(3, UPDATE).be32(4, REGISTER);
-                data.nest(7, |inner| limit(inner.text(NAME, "limit"), rate))
-            }),
-            Expression::Counter => named("counter").nest(DATA, |data| data),
-            Expression::Log(log) => named("log").nest(DATA, |data| {
-                let data = data.attribute(1, &log.group.to_be_bytes());
-                let data = data.be32(3, log.snaplen);
-                data.attribute(4, &log.threshold.to_be_bytes())
-            }),
-            Expression::Extension(_, name, ..) | Expression::Unknown(name) => named(name),
-        }
+        let name = match self {
+            Expression::Meta(_) => "meta",
+            Expression::Payload(..) => "payload",
+            Expression::Mask(_) => "bitwise",
+            Expression::Compare(..) => "cmp",
+            Expression::SourceRate(..) => "dynset",
+            Expression::Counter => "counter",
+            Expression::Log(_) => "log",
+            // netkeel writes none of them.
+            Expression::Extension(..) | Expression::Unknown(_) => return element,
+        };
+        let element = element.text(NFTA_EXPR_NAME, name);
+        element.nest(NFTA_EXPR_DATA, |data| match self {
+            Expression::Meta(key) => data.be32(NFTA_META_DREG, NFT_REG_1).be32(NFTA_META_KEY, *key),
+            Expression::Payload(base, offset, length) => data
+                .be32(NFTA_PAYLOAD_DREG, NFT_REG_1)
+                .be32(NFTA_PAYLOAD_BASE, *base)
+                .be32(NFTA_PAYLOAD_OFFSET, *offset)
+                .be32(NFTA_PAYLOAD_LEN, *length),
+            Expression::Mask(mask) => data
+                .be32(NFTA_BITWISE_SREG, NFT_REG_1)
+                .be32(NFTA_BITWISE_DREG, NFT_REG_1)
+                .be32(NFTA_BITWISE_LEN, mask.len() as u32)
+                .nest(NFTA_BITWISE_MASK, |bits| bits.attribute(NFTA_DATA_VALUE, mask))
+                .nest(NFTA_BITWISE_XOR, |bits| {
+                    bits.attribute(NFTA_DATA_VALUE, &vec![0; mask.len()])
+                }),
+            Expression::Compare(comparison, bytes) => data
+                .be32(NFTA_CMP_SREG, NFT_REG_1)
+                .be32(NFTA_CMP_OP, *comparison as u32)
+                .nest(NFTA_CMP_DATA, |value| value.attribute(NFTA_DATA_VALUE, bytes)),
+            Expression::SourceRate(set, rate) => data
+                .text(NFTA_DYNSET_SET_NAME, set)
+                .be32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE)
+                .be32(NFTA_DYNSET_SREG_KEY, NFT_REG_1)
+                .nest(NFTA_DYNSET_EXPR, |inner| {
+                    limit(inner.text(NFTA_EXPR_NAME, "limit"), rate)
+                }),
+            Expression::Log(log) => data
+                .attribute(NFTA_LOG_GROUP, &log.group.to_be_bytes())
+                .be32(NFTA_LOG_SNAPLEN, log.snaplen)
+                .attribute(NFTA_LOG_QTHRESHOLD, &log.threshold.to_be_bytes()),
+            Expression::Counter | Expression::Extension(..) | Expression::Unknown(_) => data,
+        })
     }
 
     /// Reads an element of the list. Every unknown attribute makes it [`Expression::Unknown`].
@@ -113,8 +109,8 @@ impl Expression {
         for attribute in element.nested() {
             let attribute = attribute?;
             match attribute.kind {
-                1 => name = attribute.text(),
-                2 => data = attribute.nested(),
+                NFTA_EXPR_NAME => name = attribute.text(),
+                NFTA_EXPR_DATA => data = attribute.nested(),
                 _ => {}
             }
         }
@@ -128,13 +124,17 @@ impl Expression {
     }
 }
 
+/// The unit of a limit, in seconds.
+const A_SECOND: u64 = 1;
+
 fn limit(inner: Request, rate: &Rate) -> Request {
-    const A_SECOND: u64 = 1;
-    inner.nest(2, |data| {
-        let data = data.attribute(1, &u64::from(rate.per_second).to_be_bytes());
-        let data = data.attribute(2, &A_SECOND.to_be_bytes());
-        // Packets, not bytes; up to the rate, not over it.
-        data.be32(3, rate.burst).be32(4, 0).be32(5, 0)
+    inner.nest(NFTA_EXPR_DATA, |data| {
+        data.attribute(NFTA_LIMIT_RATE, &u64::from(rate.per_second).to_be_bytes())
+            .attribute(NFTA_LIMIT_UNIT, &A_SECOND.to_be_bytes())
+            .be32(NFTA_LIMIT_BURST, rate.burst)
+            .be32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS)
+            // Without NFT_LIMIT_F_INV it matches up to the rate.
+            .be32(NFTA_LIMIT_FLAGS, 0)
     })
 }
 
@@ -157,81 +157,92 @@ impl<'a> Fields<'a> {
     /// The bytes of a value (NFTA_DATA_VALUE).
     fn value(&self, kind: u16) -> Option<Vec<u8>> {
         let mut inner = self.get(kind)?.nested();
-        let value = inner.find_map(|inner| inner.ok().filter(|inner| inner.kind == 1))?;
+        let value = inner.find_map(|inner| inner.ok().filter(|inner| inner.kind == NFTA_DATA_VALUE))?;
         Some(value.value.to_vec())
     }
 
     fn register(&self, kind: u16) -> Option<()> {
-        (self.be32(kind)? == REGISTER).then_some(())
+        (self.be32(kind)? == NFT_REG_1).then_some(())
     }
 
     /// The expression, when netkeel knows all that it says.
     fn expression(&self, name: &str) -> Option<Expression> {
         Some(match name {
             "meta" => {
-                self.register(1)?;
-                Expression::Meta(self.be32(2)?)
+                self.register(NFTA_META_DREG)?;
+                Expression::Meta(self.be32(NFTA_META_KEY)?)
             }
             "payload" => {
-                self.register(1)?;
-                Expression::Payload(self.be32(2)?, self.be32(3)?, self.be32(4)?)
+                self.register(NFTA_PAYLOAD_DREG)?;
+                Expression::Payload(
+                    self.be32(NFTA_PAYLOAD_BASE)?,
+                    self.be32(NFTA_PAYLOAD_OFFSET)?,
+                    self.be32(NFTA_PAYLOAD_LEN)?,
+                )
             }
             "bitwise" => {
-                self.register(1)?;
-                self.register(2)?;
-                let (mask, xor) = (self.value(4)?, self.value(5)?);
-                let other = self.be32(6).unwrap_or(0) != 0 || xor.iter().any(|byte| *byte != 0);
+                self.register(NFTA_BITWISE_SREG)?;
+                self.register(NFTA_BITWISE_DREG)?;
+                let (mask, xor) = (self.value(NFTA_BITWISE_MASK)?, self.value(NFTA_BITWISE_XOR)?);
+                let operation = self.be32(NFTA_BITWISE_OP).unwrap_or(NFT_BITWISE_MASK_XOR);
+                let other = operation != NFT_BITWISE_MASK_XOR || xor.iter().any(|byte| *byte != 0);
                 (!other).then_some(Expression::Mask(mask))?
             }
             "cmp" => {
-                self.register(1)?;
-                let comparison = match self.be32(2)? {
-                    0 => Comparison::Equal,
-                    1 => Comparison::NotEqual,
-                    3 => Comparison::AtMost,
-                    5 => Comparison::AtLeast,
+                self.register(NFTA_CMP_SREG)?;
+                let comparison = match self.be32(NFTA_CMP_OP)? {
+                    NFT_CMP_EQ => Comparison::Equal,
+                    NFT_CMP_NEQ => Comparison::NotEqual,
+                    NFT_CMP_LTE => Comparison::AtMost,
+                    NFT_CMP_GTE => Comparison::AtLeast,
                     _ => return None,
                 };
-                Expression::Compare(comparison, self.value(3)?)
+                Expression::Compare(comparison, self.value(NFTA_CMP_DATA)?)
             }
             "dynset" => return self.source_rate(),
             "counter" => Expression::Counter,
             "log" => {
                 let be16 = |kind: u16| self.get(kind)?.be16().ok();
                 Expression::Log(Log {
-                    group: be16(1)?,
-                    snaplen: self.be32(3).unwrap_or(0),
-                    threshold: be16(4).unwrap_or(0),
-                    prefix: self.get(2).map(Attribute::text).unwrap_or_default(),
+                    group: be16(NFTA_LOG_GROUP)?,
+                    snaplen: self.be32(NFTA_LOG_SNAPLEN).unwrap_or(0),
+                    threshold: be16(NFTA_LOG_QTHRESHOLD).unwrap_or(0),
+                    prefix: self.get(NFTA_LOG_PREFIX).map(Attribute::text).unwrap_or_default(),
                 })
             }
             "match" | "target" => {
-                let info = self.get(3)?.value.to_vec();
-                Expression::Extension(name == "target", self.get(1)?.text(), self.be32(2)?, info)
+                let info = self.get(NFTA_MATCH_INFO)?.value.to_vec();
+                let extension = self.get(NFTA_MATCH_NAME)?.text();
+                Expression::Extension(name == "target", extension, self.be32(NFTA_MATCH_REV)?, info)
             }
             _ => return None,
         })
     }
 
     fn source_rate(&self) -> Option<Expression> {
-        self.register(4)?;
-        let flags_inverted = self.be32(9).unwrap_or(0) & 1 != 0;
-        if self.be32(3)? != 1 || flags_inverted || self.get(5).is_some() {
+        self.register(NFTA_DYNSET_SREG_KEY)?;
+        let inverted = self.be32(NFTA_DYNSET_FLAGS).unwrap_or(0) & NFT_DYNSET_F_INV != 0;
+        let updates = self.be32(NFTA_DYNSET_OP)? == NFT_DYNSET_OP_UPDATE;
+        if !updates || inverted || self.get(NFTA_DYNSET_SREG_DATA).is_some() {
             return None;
         }
-        let inner = Fields::read(self.get(7)?.nested()).ok()?;
-        if inner.get(1)?.string() != b"limit" {
+        let inner = Fields::read(self.get(NFTA_DYNSET_EXPR)?.nested()).ok()?;
+        if inner.get(NFTA_EXPR_NAME)?.string() != b"limit" {
             return None;
         }
-        let limit = Fields::read(inner.get(2)?.nested()).ok()?;
+        let limit = Fields::read(inner.get(NFTA_EXPR_DATA)?.nested()).ok()?;
         let number = |kind: u16| limit.get(kind)?.be64().ok();
-        if number(2)? != 1 || limit.be32(4)? != 0 || limit.be32(5)? != 0 {
+        let packets = limit.be32(NFTA_LIMIT_TYPE)? == NFT_LIMIT_PKTS;
+        if number(NFTA_LIMIT_UNIT)? != A_SECOND || !packets || limit.be32(NFTA_LIMIT_FLAGS)? != 0 {
             return None;
         }
         let rate = Rate {
-            per_second: number(1)?.try_into().ok()?,
-            burst: limit.be32(3)?,
+            per_second: number(NFTA_LIMIT_RATE)?.try_into().ok()?,
+            burst: limit.be32(NFTA_LIMIT_BURST)?,
         };
-        Some(Expression::SourceRate(self.get(1)?.text(), rate))
+        Some(Expression::SourceRate(
+            self.get(NFTA_DYNSET_SET_NAME)?.text(),
+            rate,
+        ))
     }
 }

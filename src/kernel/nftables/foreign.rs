@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 
 use super::conditions::Conditions;
-use super::rules::{ICMP, ICMPV6, IPV4, IPV6};
+use super::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
+use super::rules::{ICMP, ICMPV6};
 use crate::nflog::{Content, ForeignRule, Interfaces, Writer};
 use crate::op::{Name, Quoted};
 
@@ -23,8 +24,8 @@ impl Place {
     /// The family that a table is of, if it is of one: NFPROTO.
     pub(super) fn protocol(&self) -> Option<u8> {
         match self.family {
-            "ip" => Some(IPV4),
-            "ip6" => Some(IPV6),
+            "ip" => Some(NFPROTO_IPV4),
+            "ip6" => Some(NFPROTO_IPV6),
             _ => None,
         }
     }

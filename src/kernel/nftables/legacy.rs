@@ -12,7 +12,8 @@ use super::super::message::{u16_at, u32_at};
 use super::super::refusal::error;
 use super::conditions::Conditions;
 use super::foreign::{self, Place};
-use super::rules::{self, IPV4, IPV6};
+use super::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
+use super::rules;
 use crate::nflog::ForeignRule;
 use crate::snapshot::Problem;
 
@@ -47,7 +48,7 @@ struct Layout {
 const LAYOUTS: [Layout; 2] = [
     Layout {
         family: "ip",
-        protocol: IPV4,
+        protocol: NFPROTO_IPV4,
         level: libc::IPPROTO_IP,
         names: "/proc/thread-self/net/ip_tables_names",
         address: 4,
@@ -57,7 +58,7 @@ const LAYOUTS: [Layout; 2] = [
     },
     Layout {
         family: "ip6",
-        protocol: IPV6,
+        protocol: NFPROTO_IPV6,
         level: libc::IPPROTO_IPV6,
         names: "/proc/thread-self/net/ip6_tables_names",
         address: 16,
@@ -96,7 +97,7 @@ pub(super) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
 
 /// The entries of the chain PREROUTING, less the policy at its end.
 fn read_table(layout: &Layout, table: &str) -> Result<Vec<u8>, Errno> {
-    let family = if layout.protocol == IPV4 {
+    let family = if layout.protocol == NFPROTO_IPV4 {
         AddressFamily::Inet
     } else {
         AddressFamily::Inet6
@@ -187,7 +188,7 @@ fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     let inverted = *entry.get(layout.inverted)?;
     let (source, source_mask) = (bytes(0, width)?, bytes(2 * width, width)?);
     if is_set(source_mask) {
-        match rules::network(layout.protocol == IPV6, source, Some(source_mask)) {
+        match rules::network(layout.protocol == NFPROTO_IPV6, source, Some(source_mask)) {
             Some(net) if inverted & BY_SOURCE != 0 => found.ignored.push(net),
             Some(net) => found.from.push(net),
             None => found.unknown = true,

@@ -6,20 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::conditions::Conditions;
-use super::expression::{Comparison, Expression, IIFNAME, L4PROTO, Log, NETWORK, NFPROTO, TRANSPORT};
+use super::expression::{Comparison, Expression, Log};
+use super::protocol::*;
 use crate::link_name::LinkName;
 use crate::nflog::{EntryName, Part, Rules};
 
-/// Bytes of an interface's name in a register: IFNAMSIZ.
-const NAME: usize = 16;
-
-/// NFPROTO_IPV4 and NFPROTO_IPV6.
-pub(super) const IPV4: u8 = 2;
-pub(super) const IPV6: u8 = 10;
-
-/// IPPROTO_ICMP and IPPROTO_ICMPV6.
-pub(super) const ICMP: u8 = 1;
-pub(super) const ICMPV6: u8 = 58;
+pub(super) const ICMP: u8 = libc::IPPROTO_ICMP as u8;
+pub(super) const ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
 
 /// Type and code of the message that a packet is too big.
 pub(super) const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
@@ -39,22 +32,22 @@ pub(super) fn write(rules: &Rules, name: &EntryName) -> Vec<Vec<Expression>> {
 fn one(rules: &Rules, name: &EntryName, ipv6: bool, part: &Part, interface: LinkName) -> Vec<Expression> {
     let equal = |bytes: &[u8]| Expression::Compare(Comparison::Equal, bytes.to_vec());
     let (family, protocol, (kind, code)) = match ipv6 {
-        false => (IPV4, ICMP, FRAGMENTATION_NEEDED),
-        true => (IPV6, ICMPV6, PACKET_TOO_BIG),
+        false => (NFPROTO_IPV4, ICMP, FRAGMENTATION_NEEDED),
+        true => (NFPROTO_IPV6, ICMPV6, PACKET_TOO_BIG),
     };
     let mut rule = vec![
-        Expression::Meta(IIFNAME),
+        Expression::Meta(NFT_META_IIFNAME),
         equal(&padded(interface)),
-        Expression::Meta(NFPROTO),
+        Expression::Meta(NFT_META_NFPROTO),
         equal(&[family]),
     ];
     for net in &part.ignore_sources {
         rule.extend(not_from(net));
     }
     rule.extend([
-        Expression::Meta(L4PROTO),
+        Expression::Meta(NFT_META_L4PROTO),
         equal(&[protocol]),
-        Expression::Payload(TRANSPORT, 0, 2),
+        Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2),
         equal(&[kind, code]),
     ]);
     if part.min_mtu.is_some() || part.max_mtu.is_some() {
@@ -68,7 +61,7 @@ fn one(rules: &Rules, name: &EntryName, ipv6: bool, part: &Part, interface: Link
     }
     if let Some(rate) = rules.rate {
         let (offset, length) = if ipv6 { (8, 16) } else { (12, 4) };
-        rule.push(Expression::Payload(NETWORK, offset, length));
+        rule.push(Expression::Payload(NFT_PAYLOAD_NETWORK_HEADER, offset, length));
         rule.push(Expression::SourceRate(name.set(ipv6), rate));
     }
     rule.push(Expression::Counter);
@@ -83,7 +76,7 @@ fn one(rules: &Rules, name: &EntryName, ipv6: bool, part: &Part, interface: Link
 
 fn padded(interface: LinkName) -> Vec<u8> {
     let mut bytes = interface.as_bytes().to_vec();
-    bytes.resize(NAME, 0);
+    bytes.resize(libc::IFNAMSIZ, 0);
     bytes
 }
 
@@ -107,7 +100,11 @@ fn not_from(net: &IpNet) -> Vec<Expression> {
         bytes.truncate(whole_bytes);
         mask.clear();
     }
-    rule.push(Expression::Payload(NETWORK, offset, bytes.len() as u32));
+    rule.push(Expression::Payload(
+        NFT_PAYLOAD_NETWORK_HEADER,
+        offset,
+        bytes.len() as u32,
+    ));
     if !mask.is_empty() {
         rule.push(Expression::Mask(mask));
     }
@@ -118,8 +115,8 @@ fn not_from(net: &IpNet) -> Vec<Expression> {
 /// Where the message says the MTU: 16 bits of ICMP, 32 of ICMPv6.
 fn next_hop_mtu(ipv6: bool) -> Expression {
     match ipv6 {
-        false => Expression::Payload(TRANSPORT, 6, 2),
-        true => Expression::Payload(TRANSPORT, 4, 4),
+        false => Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 6, 2),
+        true => Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 4, 4),
     }
 }
 
@@ -171,8 +168,8 @@ pub(super) fn read(name: &EntryName, found: &[Vec<Expression>]) -> Option<Rules>
         };
         let rules = rules.get_or_insert(this);
         let part = match one.family? {
-            IPV4 => rules.ipv4.get_or_insert_default(),
-            IPV6 => rules.ipv6.get_or_insert_default(),
+            NFPROTO_IPV4 => rules.ipv4.get_or_insert_default(),
+            NFPROTO_IPV6 => rules.ipv6.get_or_insert_default(),
             _ => return None,
         };
         part.interfaces.insert(one.interface()?);

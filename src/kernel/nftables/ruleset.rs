@@ -5,32 +5,8 @@ use super::super::message::{Attribute, Attributes, Malformed, Message, Request};
 use super::super::netlink::{ATTEMPTS, Dump, Socket};
 use super::super::refusal::Refusal;
 use super::expression::Expression;
+use super::protocol::*;
 use crate::nflog::{MARK, TABLE};
-
-/// The subsystem of nfnetlink (NFNL_SUBSYS_NFTABLES).
-pub(super) const SUBSYSTEM: u16 = 10;
-
-/// NFPROTO_INET, the family of netkeel's table.
-pub(super) const INET: u8 = 1;
-
-/// The requests (include/uapi/linux/netfilter/nf_tables.h); an answer is of the `NEW` kind.
-pub(super) mod verb {
-    pub(crate) const NEW_TABLE: u16 = 0;
-    pub(crate) const GET_TABLE: u16 = 1;
-    pub(crate) const DELETE_TABLE: u16 = 2;
-    pub(crate) const NEW_CHAIN: u16 = 3;
-    pub(crate) const GET_CHAIN: u16 = 4;
-    pub(crate) const DELETE_CHAIN: u16 = 5;
-    pub(crate) const NEW_RULE: u16 = 6;
-    pub(crate) const GET_RULE: u16 = 7;
-    pub(crate) const DELETE_RULE: u16 = 8;
-    pub(crate) const NEW_SET: u16 = 9;
-    pub(crate) const GET_SET: u16 = 10;
-    pub(crate) const DELETE_SET: u16 = 11;
-    pub(crate) const GET_GENERATION: u16 = 16;
-    pub(crate) const GET_OBJECT: u16 = 19;
-    pub(crate) const GET_FLOWTABLE: u16 = 23;
-}
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,7 +82,7 @@ pub(super) fn comment(text: &str) -> Vec<u8> {
 /// A request with its `struct nfgenmsg`.
 pub(super) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
     let flags = (libc::NLM_F_REQUEST | flags) as u16;
-    Request::new(SUBSYSTEM << 8 | verb, flags, &[family, 0, 0, 0])
+    Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, flags, &[family, 0, 0, 0])
 }
 
 /// Reads everything of one moment; a ruleset that keeps changing is read as it was last.
@@ -126,11 +102,11 @@ pub(super) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
 
 fn generation(socket: &mut Socket) -> Result<u32, Refusal> {
     let mut generation = 0;
-    let get = request(verb::GET_GENERATION, 0, libc::NLM_F_ACK);
+    let get = request(NFT_MSG_GETGEN, 0, libc::NLM_F_ACK);
     socket.exchange(get, |message| {
         for attribute in attributes(&message)? {
             let attribute = attribute?;
-            if attribute.kind == 1 {
+            if attribute.kind == NFTA_GEN_ID {
                 generation = attribute.be32()?;
             }
         }
@@ -144,7 +120,7 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
     let mut whole = true;
     whole &= dump(
         socket,
-        request(verb::GET_TABLE, INET, libc::NLM_F_DUMP),
+        request(NFT_MSG_GETTABLE, NFPROTO_INET, libc::NLM_F_DUMP),
         |message| {
             let (name, flags) = table(&message)?;
             if name == TABLE {
@@ -154,18 +130,22 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
         },
     )?;
     let mut chains = Vec::new();
-    whole &= dump(socket, request(verb::GET_CHAIN, 0, libc::NLM_F_DUMP), |message| {
-        chains.push(chain(&message)?);
-        Ok(())
-    })?;
+    whole &= dump(
+        socket,
+        request(NFT_MSG_GETCHAIN, 0, libc::NLM_F_DUMP),
+        |message| {
+            chains.push(chain(&message)?);
+            Ok(())
+        },
+    )?;
     for mut chain in chains {
-        let own = chain.family == INET && chain.table == TABLE;
+        let own = chain.family == NFPROTO_INET && chain.table == TABLE;
         if !own && !(sees_arrivals(&chain)) {
             continue;
         }
-        let get = request(verb::GET_RULE, chain.family, libc::NLM_F_DUMP)
-            .text(1, &chain.table)
-            .text(2, &chain.name);
+        let get = request(NFT_MSG_GETRULE, chain.family, libc::NLM_F_DUMP)
+            .text(NFTA_RULE_TABLE, &chain.table)
+            .text(NFTA_RULE_CHAIN, &chain.name);
         whole &= dump(socket, get, |message| {
             let (of, rule) = rule(&message)?;
             // A kernel that knows no filter sends all rules.
@@ -181,15 +161,15 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
         }
     }
     if ruleset.table.is_some() {
-        let of_ours = |verb| request(verb, INET, libc::NLM_F_DUMP).text(1, TABLE);
-        whole &= dump(socket, of_ours(verb::GET_SET), |message| {
+        let of_ours = |verb| request(verb, NFPROTO_INET, libc::NLM_F_DUMP).text(OF_TABLE, TABLE);
+        whole &= dump(socket, of_ours(NFT_MSG_GETSET), |message| {
             let (table, set) = set(&message)?;
             if table == TABLE {
                 ruleset.sets.push(set);
             }
             Ok(())
         })?;
-        for verb in [verb::GET_OBJECT, verb::GET_FLOWTABLE] {
+        for verb in [NFT_MSG_GETOBJ, NFT_MSG_GETFLOWTABLE] {
             whole &= dump(socket, of_ours(verb), |message| {
                 ruleset.objects += usize::from(table(&message)?.0 == TABLE);
                 Ok(())
@@ -201,10 +181,8 @@ fn attempt_to_read(socket: &mut Socket) -> Result<(Ruleset, bool), Refusal> {
 
 /// A chain of IPv4, IPv6 or both that the kernel calls for each packet that arrives.
 fn sees_arrivals(chain: &Chain) -> bool {
-    const PREROUTING: u32 = 0;
-    const IP: u8 = super::rules::IPV4;
-    const IP6: u8 = super::rules::IPV6;
-    matches!(chain.family, IP | IP6 | INET) && matches!(chain.hook, Some((PREROUTING, _)))
+    matches!(chain.family, NFPROTO_IPV4 | NFPROTO_IPV6 | NFPROTO_INET)
+        && matches!(chain.hook, Some((NF_INET_PRE_ROUTING, _)))
 }
 
 fn dump(
@@ -224,14 +202,14 @@ fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
     Attributes::after(message.payload, 4)
 }
 
-/// Name and flags.
+/// Name and flags; of an object or a flowtable the name of the table it is in.
 pub(super) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
     let (mut name, mut flags) = (String::new(), 0);
     for attribute in attributes(message)? {
         let attribute = attribute?;
         match attribute.kind {
-            1 => name = attribute.text(),
-            2 => flags = attribute.be32().unwrap_or_default(),
+            OF_TABLE => name = attribute.text(),
+            NFTA_TABLE_FLAGS => flags = attribute.be32().unwrap_or_default(),
             _ => {}
         }
     }
@@ -246,11 +224,11 @@ pub(super) fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
     for attribute in attributes(message)? {
         let attribute = attribute?;
         match attribute.kind {
-            1 => chain.table = attribute.text(),
-            3 => chain.name = attribute.text(),
-            4 => chain.hook = hook(attribute)?,
-            5 => chain.policy = Some(attribute.be32()?),
-            7 => chain.kind = attribute.text(),
+            NFTA_CHAIN_TABLE => chain.table = attribute.text(),
+            NFTA_CHAIN_NAME => chain.name = attribute.text(),
+            NFTA_CHAIN_HOOK => chain.hook = hook(attribute)?,
+            NFTA_CHAIN_POLICY => chain.policy = Some(attribute.be32()?),
+            NFTA_CHAIN_TYPE => chain.kind = attribute.text(),
             _ => {}
         }
     }
@@ -262,8 +240,8 @@ fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
     for attribute in hook.nested() {
         let attribute = attribute?;
         match attribute.kind {
-            1 => number = Some(attribute.be32()?),
-            2 => priority = Some(attribute.be32()?.cast_signed()),
+            NFTA_HOOK_HOOKNUM => number = Some(attribute.be32()?),
+            NFTA_HOOK_PRIORITY => priority = Some(attribute.be32()?.cast_signed()),
             _ => {}
         }
     }
@@ -277,14 +255,14 @@ pub(super) fn rule(message: &Message<'_>) -> Result<((u8, String, String), Rule)
     for attribute in attributes(message)? {
         let attribute = attribute?;
         match attribute.kind {
-            1 => of.1 = attribute.text(),
-            2 => of.2 = attribute.text(),
-            3 => rule.handle = attribute.be64()?,
-            4 => {
+            NFTA_RULE_TABLE => of.1 = attribute.text(),
+            NFTA_RULE_CHAIN => of.2 = attribute.text(),
+            NFTA_RULE_HANDLE => rule.handle = attribute.be64()?,
+            NFTA_RULE_EXPRESSIONS => {
                 rule.bytes = attribute.value.to_vec();
                 rule.expressions = Expression::read_all(attribute.nested())?;
             }
-            7 => rule.userdata = Some(attribute.value.to_vec()),
+            NFTA_RULE_USERDATA => rule.userdata = Some(attribute.value.to_vec()),
             _ => {}
         }
     }
@@ -298,19 +276,19 @@ pub(super) fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
     for attribute in attributes(message)? {
         let attribute = attribute?;
         match attribute.kind {
-            1 => table = attribute.text(),
-            2 => set.name = attribute.text(),
-            3 => set.flags = attribute.be32()?,
-            5 => set.key = attribute.be32()?,
-            9 => {
+            NFTA_SET_TABLE => table = attribute.text(),
+            NFTA_SET_NAME => set.name = attribute.text(),
+            NFTA_SET_FLAGS => set.flags = attribute.be32()?,
+            NFTA_SET_KEY_LEN => set.key = attribute.be32()?,
+            NFTA_SET_DESC => {
                 for inner in attribute.nested() {
                     let inner = inner?;
-                    if inner.kind == 1 {
+                    if inner.kind == NFTA_SET_DESC_SIZE {
                         set.size = inner.be32()?;
                     }
                 }
             }
-            11 => set.timeout = attribute.be64()?,
+            NFTA_SET_TIMEOUT => set.timeout = attribute.be64()?,
             _ => {}
         }
     }
@@ -337,7 +315,7 @@ mod tests {
             rule.is_ours(),
         );
         write::without_counts(&rule.bytes);
-        for family in [None, Some(rules::IPV4), Some(rules::IPV6)] {
+        for family in [None, Some(NFPROTO_IPV4), Some(NFPROTO_IPV6)] {
             let place = foreign::Place {
                 family: "ip",
                 table: "raw".into(),
@@ -386,7 +364,7 @@ mod tests {
         let mut found = Vec::new();
         for bytes in messages() {
             for message in Messages(&bytes).map(Result::unwrap) {
-                if message.kind & 0xff == verb::NEW_RULE {
+                if message.kind & 0xff == NFT_MSG_NEWRULE {
                     let (_, rule) = rule(&message).unwrap();
                     assert!(rule.is_ours());
                     found.push(rule.expressions);

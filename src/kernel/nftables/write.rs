@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::message::{Attributes, Request};
-use super::ruleset::{Chain, INET, Rule, Ruleset, SUBSYSTEM, Set, comment, request, verb};
+use super::super::message::{Attributes, NESTED, Request};
+use super::protocol::*;
+use super::ruleset::{Chain, Rule, Ruleset, Set, comment, request};
 use super::{
     COUNTS_SOURCES, HOOK, REMEMBERED, SOURCES, TABLE, content, family_word, hangs_right, is_of, rules,
 };
@@ -14,20 +15,18 @@ use crate::nflog::{EntryName, ForeignRule, MARK, Rules, Verb};
 /// Wraps requests so that the kernel does all of them or none, and nothing where the ruleset is not
 /// of this generation any more.
 pub(super) fn batch(generation: u32, requests: Vec<Request>) -> Vec<Request> {
-    const BEGIN: u16 = 16;
-    const END: u16 = 17;
-    const GENERATION: u16 = 1;
     let frame = |kind: u16| {
-        let body = [0, 0, (SUBSYSTEM >> 8) as u8, SUBSYSTEM as u8];
+        let [high, low] = NFNL_SUBSYS_NFTABLES.to_be_bytes();
+        let body = [0, 0, high, low];
         Request::new(kind, libc::NLM_F_REQUEST as u16, &body)
     };
-    let mut all = vec![frame(BEGIN).be32(GENERATION, generation)];
+    let mut all = vec![frame(NFNL_MSG_BATCH_BEGIN).be32(NFNL_BATCH_GENID, generation)];
     all.extend(requests);
     // The last one that does something is answered when all were done.
     if let Some(last) = all.last_mut() {
         last.ask_for_acknowledgement();
     }
-    all.push(frame(END));
+    all.push(frame(NFNL_MSG_BATCH_END));
     all
 }
 
@@ -51,7 +50,8 @@ pub(super) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result
     let mut requests = Vec::new();
     let create = libc::NLM_F_CREATE;
     if ruleset.table != Some(0) {
-        requests.push(request(verb::NEW_TABLE, INET, create).text(1, TABLE).be32(2, 0));
+        let new = request(NFT_MSG_NEWTABLE, NFPROTO_INET, create);
+        requests.push(new.text(NFTA_TABLE_NAME, TABLE).be32(NFTA_TABLE_FLAGS, 0));
     }
     requests.extend(without_ours(ruleset, name, old));
     let mut keep = false;
@@ -65,29 +65,35 @@ pub(super) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result
             .hint(format!("look at it: nft list chain inet {TABLE} {chain}")));
         }
         if !keep {
-            requests.push(of_chain(verb::DELETE_CHAIN, &chain, 0));
+            requests.push(of_chain(NFT_MSG_DELCHAIN, &chain, 0));
         }
     }
     if !keep {
-        let new = of_chain(verb::NEW_CHAIN, &chain, create);
+        let new = of_chain(NFT_MSG_NEWCHAIN, &chain, create);
         let (number, priority) = HOOK;
-        let new = new.nest(4, |hook| hook.be32(1, number).be32(2, priority.cast_unsigned()));
-        requests.push(new.be32(5, 1).text(7, "filter"));
-    } else if old.is_some_and(|old| old.policy != Some(1)) {
-        requests.push(of_chain(verb::NEW_CHAIN, &chain, 0).be32(5, 1));
+        let new = new.nest(NFTA_CHAIN_HOOK, |hook| {
+            hook.be32(NFTA_HOOK_HOOKNUM, number)
+                .be32(NFTA_HOOK_PRIORITY, priority.cast_unsigned())
+        });
+        requests.push(
+            new.be32(NFTA_CHAIN_POLICY, NF_ACCEPT)
+                .text(NFTA_CHAIN_TYPE, "filter"),
+        );
+    } else if old.is_some_and(|old| old.policy != Some(NF_ACCEPT)) {
+        requests.push(of_chain(NFT_MSG_NEWCHAIN, &chain, 0).be32(NFTA_CHAIN_POLICY, NF_ACCEPT));
     }
     for (number, set) in sets(name, wanted).into_iter().enumerate() {
         requests.push(new_set(&set, number as u32 + 1));
     }
     for expressions in rules::write(wanted, name) {
-        let rule = request(verb::NEW_RULE, INET, create | libc::NLM_F_APPEND);
-        let rule = rule.text(1, TABLE).text(2, &chain);
-        let rule = rule.nest(4, |list| {
+        let rule = request(NFT_MSG_NEWRULE, NFPROTO_INET, create | libc::NLM_F_APPEND);
+        let rule = rule.text(NFTA_RULE_TABLE, TABLE).text(NFTA_RULE_CHAIN, &chain);
+        let rule = rule.nest(NFTA_RULE_EXPRESSIONS, |list| {
             expressions
                 .iter()
                 .fold(list, |list, expression| expression.write(list))
         });
-        requests.push(rule.attribute(7, &comment(MARK)));
+        requests.push(rule.attribute(NFTA_RULE_USERDATA, &comment(MARK)));
     }
     Ok(requests)
 }
@@ -104,11 +110,11 @@ pub(super) fn remove(ruleset: &Ruleset, name: &EntryName) -> Vec<Request> {
     if old.rules.iter().any(|rule| !rule.is_ours()) {
         return requests;
     }
-    requests.push(of_chain(verb::DELETE_CHAIN, &chain, 0));
+    requests.push(of_chain(NFT_MSG_DELCHAIN, &chain, 0));
     let alone =
         ruleset.own.len() == 1 && ruleset.objects == 0 && ruleset.sets.iter().all(|set| is_of(set, name));
     if alone {
-        requests.push(request(verb::DELETE_TABLE, INET, 0).text(1, TABLE));
+        requests.push(request(NFT_MSG_DELTABLE, NFPROTO_INET, 0).text(NFTA_TABLE_NAME, TABLE));
     }
     requests
 }
@@ -118,7 +124,9 @@ fn own<'a>(ruleset: &'a Ruleset, chain: &str) -> Option<&'a Chain> {
 }
 
 fn of_chain(verb: u16, chain: &str, flags: libc::c_int) -> Request {
-    request(verb, INET, flags).text(1, TABLE).text(3, chain)
+    request(verb, NFPROTO_INET, flags)
+        .text(NFTA_CHAIN_TABLE, TABLE)
+        .text(NFTA_CHAIN_NAME, chain)
 }
 
 /// Deletes the rules that bear netkeel's comment, and the sets of an entry.
@@ -126,36 +134,37 @@ fn without_ours(ruleset: &Ruleset, name: &EntryName, chain: Option<&Chain>) -> V
     let mut requests = Vec::new();
     for rule in chain.into_iter().flat_map(|chain| &chain.rules) {
         if rule.is_ours() {
-            requests.push(delete_rule(INET, TABLE, &name.chain(), rule));
+            requests.push(delete_rule(NFPROTO_INET, TABLE, &name.chain(), rule));
         }
     }
     for set in ruleset.sets.iter().filter(|set| is_of(set, name)) {
         requests.push(
-            request(verb::DELETE_SET, INET, 0)
-                .text(1, TABLE)
-                .text(2, &set.name),
+            request(NFT_MSG_DELSET, NFPROTO_INET, 0)
+                .text(NFTA_SET_TABLE, TABLE)
+                .text(NFTA_SET_NAME, &set.name),
         );
     }
     requests
 }
 
 fn delete_rule(family: u8, table: &str, chain: &str, rule: &Rule) -> Request {
-    let request = request(verb::DELETE_RULE, family, 0)
-        .text(1, table)
-        .text(2, chain);
-    request.attribute(3, &rule.handle.to_be_bytes())
+    let request = request(NFT_MSG_DELRULE, family, 0)
+        .text(NFTA_RULE_TABLE, table)
+        .text(NFTA_RULE_CHAIN, chain);
+    request.attribute(NFTA_RULE_HANDLE, &rule.handle.to_be_bytes())
 }
 
 fn new_set(set: &Set, number: u32) -> Request {
-    /// nft's numbers of the types `ipv4_addr` and `ipv6_addr`, by which it prints the elements.
-    const ADDRESS: u32 = 7;
-    const ADDRESS6: u32 = 8;
-    let kind = if set.key == 4 { ADDRESS } else { ADDRESS6 };
-    let new = request(verb::NEW_SET, INET, libc::NLM_F_CREATE).text(1, TABLE);
-    let new = new.text(2, &set.name).be32(3, set.flags).be32(4, kind);
-    let new = new.be32(5, set.key).be32(10, number);
-    let new = new.nest(9, |size| size.be32(1, set.size));
-    new.attribute(11, &set.timeout.to_be_bytes())
+    let kind = if set.key == 4 { TYPE_IPADDR } else { TYPE_IP6ADDR };
+    request(NFT_MSG_NEWSET, NFPROTO_INET, libc::NLM_F_CREATE)
+        .text(NFTA_SET_TABLE, TABLE)
+        .text(NFTA_SET_NAME, &set.name)
+        .be32(NFTA_SET_FLAGS, set.flags)
+        .be32(NFTA_SET_KEY_TYPE, kind)
+        .be32(NFTA_SET_KEY_LEN, set.key)
+        .be32(NFTA_SET_ID, number)
+        .nest(NFTA_SET_DESC, |size| size.be32(NFTA_SET_DESC_SIZE, set.size))
+        .attribute(NFTA_SET_TIMEOUT, &set.timeout.to_be_bytes())
 }
 
 /// Deletes rules of others, each wherever in its chain it stands now. One that is gone already is
@@ -214,8 +223,9 @@ pub(super) fn insert(ruleset: &Ruleset, back: &[ForeignRule]) -> Result<Vec<Requ
             Some(_) => libc::NLM_F_CREATE | libc::NLM_F_APPEND,
         };
         let id = number as u32 + 1;
-        let mut new = request(verb::NEW_RULE, chain.family, flags).text(1, &chain.table);
-        new = new.text(2, &chain.name);
+        let mut new = request(NFT_MSG_NEWRULE, chain.family, flags)
+            .text(NFTA_RULE_TABLE, &chain.table)
+            .text(NFTA_RULE_CHAIN, &chain.name);
         let Some(content) = &rule.content else {
             let message = format!("it is not known how to make the rule again: {rule}");
             return Err(Error::new(ErrorKind::Refused, message));
@@ -224,19 +234,23 @@ pub(super) fn insert(ruleset: &Ruleset, back: &[ForeignRule]) -> Result<Vec<Requ
             from_hexadecimal(digits)
                 .ok_or_else(|| Error::new(ErrorKind::Unreadable, "a rule that was kept is damaged"))
         };
-        new = new.attribute(4 | NESTED, &bytes(&content.expressions)?);
+        new = new.attribute(NFTA_RULE_EXPRESSIONS | NESTED, &bytes(&content.expressions)?);
         if let Some(protocol) = content.protocol {
-            new = new.nest(5, |compat| compat.be32(1, protocol.into()).be32(2, 0));
+            new = new.nest(NFTA_RULE_COMPAT, |compat| {
+                compat
+                    .be32(NFTA_RULE_COMPAT_PROTO, protocol.into())
+                    .be32(NFTA_RULE_COMPAT_FLAGS, 0)
+            });
         }
         new = match before {
             None => new,
-            Some(Before::Handle(handle)) => new.attribute(6, &handle.to_be_bytes()),
-            Some(Before::Id(id)) => new.be32(10, id),
+            Some(Before::Handle(handle)) => new.attribute(NFTA_RULE_POSITION, &handle.to_be_bytes()),
+            Some(Before::Id(id)) => new.be32(NFTA_RULE_POSITION_ID, id),
         };
         if let Some(userdata) = &content.userdata {
-            new = new.attribute(7, &bytes(userdata)?);
+            new = new.attribute(NFTA_RULE_USERDATA, &bytes(userdata)?);
         }
-        requests.push(new.be32(9, id));
+        requests.push(new.be32(NFTA_RULE_ID, id));
         there.insert(place, Before::Id(id));
     }
     Ok(requests)
@@ -247,9 +261,6 @@ fn is_the_same(found: &Rule, kept: &ForeignRule) -> bool {
     let protocol = kept.content.as_ref().and_then(|content| content.protocol);
     content(found, protocol) == kept.content
 }
-
-/// NLA_F_NESTED.
-const NESTED: u16 = 0x8000;
 
 /// How a rule is named by the one that comes behind it.
 #[derive(Clone, Copy)]
@@ -277,7 +288,10 @@ fn no_chain(rule: &ForeignRule) -> Error {
 pub(super) fn without_counts(list: &[u8]) -> Vec<u8> {
     let mut request = Request::new(0, 0, &[]);
     for element in Attributes(list).flatten() {
-        let name = element.nested().flatten().find(|inner| inner.kind == 1);
+        let name = element
+            .nested()
+            .flatten()
+            .find(|inner| inner.kind == NFTA_EXPR_NAME);
         let counts = name.is_some_and(|name| name.string() == b"counter");
         request = match counts {
             true => super::expression::Expression::Counter.write(request),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::explain::{self, Act, Evidence, Host, Kept};
 use crate::fact::{Fact, Field, Value};
-use crate::ledger::{Claim, Hold, Ledger, NewClaim, NewLine};
+use crate::ledger::{Claim, Ledger};
 use crate::netns::Netns;
 use crate::snapshot::{Families, Link, Reading, Snapshot};
 use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
@@ -60,18 +60,12 @@ fn snapshot() -> Snapshot {
 fn kept() -> (Ledger, Vec<Act>) {
     let claim = |field, found, wrote| Claim {
         fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
-        hold: Arc::new(Hold {
-            owner: "puppet".into(),
-            found: Some(Value::Number(found)),
-            wrote: Some(Value::Number(wrote)),
-            beside: None,
-        }),
+        owner: "puppet".into(),
+        found: Some(Value::Number(found)),
+        wrote: Some(Value::Number(wrote)),
+        caused_by: None,
     };
     let claims = [claim(Field::RpFilter, 2, 1), claim(Field::Mtu, 9000, 1500)];
-    let text = NewLine::FIRST.text().unwrap()
-        + &NewLine::claims("1", claims.iter().map(NewClaim::from))
-            .text()
-            .unwrap();
     let act = Act {
         time: 1_795_197_349,
         actor: "uid 0, pid 812: netkeel apply".into(),
@@ -79,7 +73,7 @@ fn kept() -> (Ledger, Vec<Act>) {
         result: "applied".into(),
         commands: vec!["sysctl -w net.ipv4.conf.eth0.rp_filter=1".into()],
     };
-    (Ledger::read(&text).unwrap(), vec![act])
+    (Ledger::from_iter(claims), vec![act])
 }
 
 fn files() -> Files {

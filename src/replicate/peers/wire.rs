@@ -3,17 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_sys::Socket as RawSocket;
-use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv};
 
 use crate::error::Error;
-use crate::kernel::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
-use crate::kernel::netlink::{ATTEMPTS, Dump, Socket};
-use crate::kernel::refusal::{Refusal, error};
+use crate::kernel::message::{Attributes, Malformed, Message, Request, u16_at, u32_at};
+use crate::kernel::netlink::{ATTEMPTS, Dump, Listener, NETLINK_ROUTE, Received, Socket};
+use crate::kernel::refusal::Refusal;
 use crate::link_name::LinkName;
 
 /// Attributes (include/uapi/linux/rtnetlink.h, neighbour.h).
@@ -111,48 +108,33 @@ pub(super) enum Change {
 }
 
 /// A socket that is told of changes.
-pub(super) struct Events(RawSocket);
+pub(super) struct Events(Listener);
+
+/// Bytes the kernel may queue of them.
+const QUEUE: usize = 1024 * 1024;
 
 impl Events {
     /// Begins to listen in the calling thread's namespace.
     pub(super) fn open() -> Result<Self, Error> {
-        let open = || -> std::io::Result<RawSocket> {
-            let mut raw = RawSocket::new(NETLINK_ROUTE)?;
-            raw.bind_auto()?;
-            for group in GROUPS {
-                raw.add_membership(group)?;
-            }
-            Ok(raw)
-        };
-        open().map(Events).map_err(error)
+        let mut listener = Listener::open(NETLINK_ROUTE, QUEUE)?;
+        for group in GROUPS {
+            listener.follow(group, true)?;
+        }
+        Ok(Events(listener))
     }
 
-    /// Gives all that is there to `each`, and says whether something was lost.
-    pub(super) fn drain(&self, mut each: impl FnMut(Change)) -> bool {
-        let mut buffer = [0; 16 * 1024];
+    /// Gives what was received to `each`, and returns whether something was lost. What is left for
+    /// the next call can be polled.
+    pub(super) fn drain(&mut self, mut each: impl FnMut(Change)) -> bool {
         let mut lost = false;
-        loop {
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-            let length = match recv(self.0.as_raw_fd(), &mut buffer, flags) {
-                Ok(length) => length,
-                Err(Errno::EINTR) => continue,
-                Err(Errno::ENOBUFS) => {
-                    lost = true;
-                    continue;
-                }
-                Err(_) => return lost,
-            };
-            let Some(received) = buffer.get(..length) else {
-                lost = true;
-                continue;
-            };
-            for message in Messages(received) {
-                match message.and_then(|message| change(&message)) {
-                    Ok(change) => change.into_iter().for_each(&mut each),
-                    Err(Malformed(_)) => lost = true,
-                }
-            }
-        }
+        self.0.take(|received| match received {
+            Received::Message(message) => match change(&message) {
+                Ok(change) => change.into_iter().for_each(&mut each),
+                Err(Malformed(_)) => lost = true,
+            },
+            Received::Lost | Received::Cut(_) => lost = true,
+        });
+        lost
     }
 }
 

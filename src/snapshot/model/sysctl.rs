@@ -155,7 +155,7 @@ impl Model {
             let fact = Fact::sysctl(&self.host.netns, &key);
             self.set_fact(&fact, None, changes);
         }
-        for field in Field::of_family(family) {
+        for field in fields_of_family(family) {
             let fact = Fact::link(&self.host.netns, name, field);
             self.set_fact(&fact, None, changes);
         }
@@ -175,7 +175,7 @@ impl Model {
                 }
             }
         }
-        for field in Field::of_family(family) {
+        for field in fields_of_family(family) {
             let value = field.sysctl_of(name).and_then(|key| self.default_of(&key));
             if let Some(value) = value {
                 let fact = Fact::link(&self.host.netns, name, field);
@@ -211,15 +211,13 @@ impl Model {
     }
 }
 
-impl Field {
-    /// The fields of a link that are sysctls of a family.
-    fn of_family(family: &'static str) -> impl Iterator<Item = Field> {
-        let fields: &[Field] = match family {
-            "ipv4" => &[Field::RpFilter, Field::Forwarding],
-            _ => &[Field::Forwarding6, Field::DisableIpv6],
-        };
-        fields.iter().copied()
-    }
+/// The fields of a link that are sysctls of a family.
+fn fields_of_family(family: &'static str) -> impl Iterator<Item = Field> {
+    let fields: &[Field] = match family {
+        "ipv4" => &[Field::RpFilter, Field::Forwarding],
+        _ => &[Field::Forwarding6, Field::DisableIpv6],
+    };
+    fields.iter().copied()
 }
 
 #[cfg(test)]

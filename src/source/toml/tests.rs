@@ -111,11 +111,11 @@ i.j = 1
 i.j.k = 2
 m = \"x
 "), @r#"
-    error: the key `a` is given twice
+    error: not valid TOML: duplicate key
      --> input:2:1
       |
     1 | a = 1
-      | - first given here
+      | - also given here
     2 | a = 2
       | ^ a
 
@@ -133,26 +133,26 @@ m = \"x
     4 | c =
       |    ^
 
-    error: the key `f` is given twice
+    error: not valid TOML: duplicate key
      --> input:6:14
       |
     6 | e = { f = 1, f = 2 }
       |              ^ d.e.f
-      |       - first given here
+      |       - also given here
 
-    error: nothing can be added to `e` here
+    error: not valid TOML: cannot extend value of type inline table with a dotted key
      --> input:7:1
       |
     6 | e = { f = 1, f = 2 }
-      | - it is complete with this
+      | - also given here
     7 | e.g = 3
       | ^ d.e
 
-    error: the key `d` is given twice
+    error: not valid TOML: duplicate key
      --> input:8:2
       |
     5 | [d]
-      |  - first given here
+      |  - also given here
     6 | e = { f = 1, f = 2 }
     7 | e.g = 3
     8 | [d]
@@ -166,39 +166,40 @@ m = \"x
       |
       = help: TOML has `true` and `false`; other words need quotes
 
-    error: nothing can be added to `a` here
+    error: not valid TOML: cannot extend value of type integer with a dotted key
       --> input:10:2
        |
      1 | a = 1
-       | - it is complete with this
+       | - also given here
     ...
     10 | [a.x]
        |  ^ a
 
-    error: the key `d` is given twice
+    error: not valid TOML: duplicate key
       --> input:11:3
        |
-     5 | [d]
-       |  - first given here
-    ...
+     8 | [d]
+       |  - also given here
+     9 | h = yes
+    10 | [a.x]
     11 | [[d]]
        |   ^ d
 
-    error: the key `l` is given twice
+    error: not valid TOML: duplicate key
       --> input:13:2
        |
     12 | [[l]]
-       |   - first given here
+       |   - also given here
     13 | [l]
        |  ^ l
 
-    error: nothing can be added to `j` here
+    error: not valid TOML: cannot extend value of type integer with a dotted key
       --> input:15:3
        |
     14 | i.j = 1
-       |   - it is complete with this
+       |   - also given here
     15 | i.j.k = 2
-       |   ^ l.j
+       |   ^ l.i.j
 
     error: not valid TOML: invalid basic string, expected `"`
       --> input:16:7
@@ -227,9 +228,9 @@ fn tables_are_not_extended_behind_their_back() {
         "a.b = 1\na = 2\n",
         "a = { b.c = 1, b = 2 }\n",
     ] {
-        let (_, report) = read(Format::Toml, text);
+        let (node, report) = read(Format::Toml, text);
         assert!(
-            report.contains("given twice") || report.contains("nothing can be added"),
+            node.is_none() && report.contains("not valid TOML"),
             "{text}{report}"
         );
     }
@@ -277,7 +278,7 @@ fn syntax_errors_have_places() {
       |    ^
 
     = 1
-    error: not valid TOML: unquoted keys cannot be empty, expected letters or numbers or `-` or `_`
+    error: not valid TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
      --> input:1:1
       |
     1 | = 1
@@ -291,7 +292,7 @@ fn syntax_errors_have_places() {
       |   ^
 
     []
-    error: not valid TOML: unquoted keys cannot be empty, expected letters or numbers or `-` or `_`
+    error: not valid TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
      --> input:1:2
       |
     1 | []
@@ -325,14 +326,14 @@ fn syntax_errors_have_places() {
     1 | a = 1 b = 2
       |     ^^^
 
-    error: not valid TOML: unexpected key or value, expected a line end or `#`
+    error: not valid TOML: unexpected key or value, expected newline, `#`
      --> input:1:9
       |
     1 | a = 1 b = 2
       |         ^
 
     a: 1
-    error: not valid TOML: invalid unquoted key, expected letters or numbers or `-` or `_`
+    error: not valid TOML: invalid unquoted key, expected letters, numbers, `-`, `_`
      --> input:1:2
       |
     1 | a: 1
@@ -352,7 +353,7 @@ fn syntax_errors_have_places() {
       |      ^
 
     a = "\q"
-    error: not valid TOML: missing escaped value, expected `b` or `e` or `f` or `n` or `r` or `\` or `"` or `x` or `u` or `U`
+    error: not valid TOML: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\`, `"`, `x`, `u`, `U`
      --> input:1:7
       |
     1 | a = "\q"

@@ -1,83 +1,127 @@
 //! Anchors and aliases, with a budget: what a few lines of aliases expand to has no bound of its
 //! own.
 
-use super::{Builder, Stop};
+use std::collections::BTreeMap;
+
+use crate::error::Diagnostics;
 use crate::source::{Data, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Path, Span};
 
+/// The budget of a file is used up, or an alias leads nowhere; a diagnostic says which.
+pub(super) struct Exceeded;
+
+/// The anchors of one file, and what its nodes and their copies come to.
+#[derive(Default)]
+pub(super) struct Anchors {
+    /// By the parser's number; `None` while the anchored node is still being read.
+    anchored: BTreeMap<usize, Option<Anchored>>,
+    /// Nodes so far, copies included.
+    nodes: usize,
+    /// Bytes of text copied for aliases so far.
+    copied: usize,
+}
+
 /// A node that aliases can name, and what a copy of it costs.
-pub(super) struct Anchored {
+struct Anchored {
     node: Node,
     size: Size,
 }
 
-impl Builder<'_> {
-    pub(super) fn alias(
+impl Anchors {
+    /// A copy of what the alias names.
+    pub fn alias(
         &mut self,
         id: usize,
         span: Span,
         path: &Path<'_>,
         depth: usize,
-    ) -> Result<Node, Stop> {
-        let Some(Some(anchored)) = self.anchors.get(&id) else {
-            self.diagnostics
-                .add(span, path, "an alias inside of what it names");
-            return Err(Stop);
+        diagnostics: &mut Diagnostics,
+    ) -> Result<Node, Exceeded> {
+        let Some(Some(Anchored { size, .. })) = self.anchored.get(&id) else {
+            diagnostics.add(span, path, "an alias inside of what it names");
+            return Err(Exceeded);
         };
         // The cost is known before the copy is made.
-        let size = anchored.size;
-        self.nest(depth + size.depth, span, path)?;
-        self.count(size.nodes, span, path)?;
+        let size = *size;
+        nest(depth + size.depth, span, path, diagnostics)?;
+        self.count(size.nodes, span, path, diagnostics)?;
         self.copied = self.copied.saturating_add(size.bytes);
         if self.copied > MAX_BYTES {
-            self.diagnostics.add(
+            diagnostics.add(
                 span,
                 path,
                 format!("aliases expand to more than {} MiB of text", MAX_BYTES >> 20),
             );
-            return Err(Stop);
+            return Err(Exceeded);
         }
-        match self.anchors.get(&id) {
+        match self.anchored.get(&id) {
             // Below the top the spans are of the anchored text: that is where an error is put right.
             Some(Some(anchored)) => Ok(Node {
                 span,
                 data: anchored.node.data.clone(),
             }),
-            _ => Err(Stop),
+            _ => Err(Exceeded),
         }
     }
 
-    /// Keeps a node for the aliases that name it.
-    pub(super) fn anchored(&mut self, anchor: usize, node: Node, path: &Path<'_>) -> Result<Node, Stop> {
+    /// What is due before the children of a list or a map are read.
+    pub fn open(
+        &mut self,
+        anchor: usize,
+        span: Span,
+        path: &Path<'_>,
+        depth: usize,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Exceeded> {
         if anchor > 0 {
-            let size = Size::of(&node);
-            self.count(size.nodes, node.span, path)?;
+            self.anchored.insert(anchor, None);
+        }
+        nest(depth + 1, span, path, diagnostics)
+    }
+
+    /// Keeps a node for the aliases that name it, where it has an anchor.
+    pub fn keep(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        path: &Path<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Exceeded> {
+        if anchor > 0 {
+            let size = Size::of(node);
+            self.count(size.nodes, node.span, path, diagnostics)?;
             let copy = Anchored {
                 node: node.clone(),
                 size,
             };
-            self.anchors.insert(anchor, Some(copy));
+            self.anchored.insert(anchor, Some(copy));
         }
-        Ok(node)
+        Ok(())
     }
 
-    pub(super) fn count(&mut self, nodes: usize, span: Span, path: &Path<'_>) -> Result<(), Stop> {
+    /// Counts nodes that were read or copied.
+    pub fn count(
+        &mut self,
+        nodes: usize,
+        span: Span,
+        path: &Path<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Exceeded> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
         let message = format!("the document comes to more than {MAX_NODES} values, aliases expanded");
-        self.diagnostics.add(span, path, message);
-        Err(Stop)
+        diagnostics.add(span, path, message);
+        Err(Exceeded)
     }
+}
 
-    pub(super) fn nest(&mut self, depth: usize, span: Span, path: &Path<'_>) -> Result<(), Stop> {
-        if depth <= MAX_DEPTH {
-            return Ok(());
-        }
-        self.diagnostics
-            .add(span, path, format!("nested more than {MAX_DEPTH} levels deep"));
-        Err(Stop)
+fn nest(depth: usize, span: Span, path: &Path<'_>, diagnostics: &mut Diagnostics) -> Result<(), Exceeded> {
+    if depth <= MAX_DEPTH {
+        return Ok(());
     }
+    diagnostics.add(span, path, format!("nested more than {MAX_DEPTH} levels deep"));
+    Err(Exceeded)
 }
 
 /// What a copy of a node costs.

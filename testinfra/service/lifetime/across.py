@@ -35,7 +35,7 @@ def run(report, host, _soak):
 def refused(report, host):
     """The unit lets nothing out to other hosts until it is told to: that is said, and mended."""
     host.send(4, 1)
-    status = host.until("it is told that nothing gets out", lambda now: health(now) == "bad")
+    status = host.until("it is told that nothing gets out", lambda now: health(now) == "failed")
     states = {peer["state"] for peer in status["worker"]["statistics"]["peers"]} - {"itself"}
     report.check("without IPAddressAllow= the peers are refused", "refused" in states, states)
     text = host.sh("netkeel status")
@@ -44,7 +44,7 @@ def refused(report, host):
         f"mkdir -p {DROP_IN.rpartition('/')[0]} && printf '[Service]\\nIPAddressAllow=10.9.1.2 fd00:9:1::2\\n' > {DROP_IN}"
         " && systemctl daemon-reload && systemctl restart netkeel"
     )
-    host.until("both peers are served", lambda now: health(now) == "good" and len(good(now)) == 2)
+    host.until("both peers are served", lambda now: health(now) == "ok" and len(good(now)) == 2)
 
 
 def good(status):

@@ -67,7 +67,7 @@ class ServingHost:
 
     def in_order(self, what="it replicates and nothing differs"):
         """Waits until all is as the document says."""
-        return self.until(what, lambda status: health(status) == "good" and status["looked"] and not status["drift"])
+        return self.until(what, lambda status: health(status) == "ok" and status["looked"] and not status["drift"])
 
     def log(self):
         """The end of the service's log."""

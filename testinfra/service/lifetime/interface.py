@@ -22,7 +22,7 @@ def run(report, host, _soak):
     for what, (away, back) in RETURN.items():
         report.heading(f"the interface {what}")
         host.sh(away)
-        status = host.until("it does not replicate", lambda now: health(now) != "good")
+        status = host.until("it does not replicate", lambda now: health(now) != "ok")
         report.check("status says that it does not replicate", True, f"{health(status)}, {peers(status)}")
         host.sh(back)
         host.in_order("it replicates again")

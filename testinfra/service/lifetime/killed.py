@@ -26,7 +26,7 @@ def the_worker(report, host, status):
         host.sh(f"kill -KILL {before}")
         status = host.until(
             "the worker was started again",
-            lambda status, before=before: health(status) == "good" and worker(status) not in (None, before),
+            lambda status, before=before: health(status) == "ok" and worker(status) not in (None, before),
         )
     count = status["worker"]["restarts"] - restarts
     report.check("it was started again each time", count == 3, f"{count} restarts")
@@ -55,7 +55,7 @@ def the_service(report, host, rules):
         f"kill -KILL {before}; sleep 0.3; ip link set cali0 mtu 1500; nft -s list table inet netkeel; systemctl is-active netkeel || true"
     )
     report.check("the rules stay while it is gone", rules in seen and "activating" in seen, seen)
-    status = host.until("another service is in order", lambda now: now["pid"] != before and health(now) == "good" and now["looked"])
+    status = host.until("another service is in order", lambda now: now["pid"] != before and health(now) == "ok" and now["looked"])
     count = int(host.property("netkeel", "NRestarts")) - restarts
     report.check("systemd has started it again, once", count == 1, f"{count} restarts")
     mtu = host.until_mtu("cali0", 1460)

@@ -35,7 +35,7 @@ def interrupted(report, host, document):
     before = host.state()
 
     def midway():
-        marks = "grep -cs '^\\.' /run/netkeel/journal || true"
+        marks = "grep -cs '^{\"begun\"' /run/netkeel/journal || true"
         wait_until(lambda: int(host.sh(marks) or 0) >= 3, 60, lambda: "the apply never gets to its middle", 0.1)
 
     outcome = host.session(f"NO_COLOR=1 {SLOWLY} netkeel apply -f {document}", typed="\x03", after=midway)

@@ -6,7 +6,7 @@ use crate::packet::{Address, TooBig};
 
 /// The keyed hashes of a packet.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks {
+pub(super) struct FlowHash {
     /// Of what it says of which flow.
     pub(super) flow: u64,
     /// Of who says it.
@@ -33,9 +33,9 @@ impl Key {
         Key([0u64, 1, 2, 3].map(|number| secret.hash_one(number) | 1))
     }
 
-    /// Of all that a packet is known by.
-    pub(super) fn marks(&self, packet: &TooBig) -> Marks {
-        Marks {
+    /// The hashes of a packet.
+    pub(super) fn hash(&self, packet: &TooBig) -> FlowHash {
+        FlowHash {
             flow: self.flow(packet),
             source: self.address(packet.source),
             destination: self.address(packet.quoted.destination),
@@ -82,7 +82,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     /// Neighbouring addresses, and such that differ in upper bits alone, are spread evenly over
-    /// each part of the hash by which a table or a row of the sketch is indexed.
+    /// each part of the hash.
     #[test]
     fn every_part_is_spread_evenly() {
         let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());

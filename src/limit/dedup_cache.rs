@@ -9,11 +9,11 @@ const PAIRS: usize = 1 << 15;
 
 /// The table. A place has a mark, 0 for none, and when it was made, in milliseconds.
 #[derive(Debug)]
-pub(super) struct Recent(Box<[[(u32, u32); 2]]>);
+pub(super) struct DedupCache(Box<[[(u32, u32); 2]]>);
 
-impl Default for Recent {
+impl Default for DedupCache {
     fn default() -> Self {
-        Recent(vec![[(0, 0); 2]; PAIRS].into())
+        DedupCache(vec![[(0, 0); 2]; PAIRS].into())
     }
 }
 
@@ -22,14 +22,7 @@ fn mark(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }
 
-impl Recent {
-    /// Reads a pair of places, which brings it near.
-    pub(super) fn peek(&self, hash: u64) -> u32 {
-        self.0
-            .get(hash as usize % PAIRS)
-            .map_or(0, |[(made, _), _]| *made)
-    }
-
+impl DedupCache {
     /// Whether a flow was remembered within a time.
     pub(super) fn holds(&self, hash: u64, now: u32, within: Duration) -> bool {
         let recent = |at: u32| u128::from(now.wrapping_sub(at)) < within.as_millis();

@@ -1,0 +1,104 @@
+//! What the undo of an op does not bring back.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::link_name::LinkName;
+use crate::nflog::EntryName;
+
+/// Something that an undo does not bring back. Shown, it is a part of a sentence after "loses".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// A device that netkeel cannot make again as it was.
+    Device {
+        /// The device.
+        link: LinkName,
+    },
+    /// A device that the kernel deletes with another one.
+    DeviceWith {
+        /// The device.
+        link: LinkName,
+        /// The device that is deleted.
+        with: LinkName,
+    },
+    /// The routes through an interface.
+    Routes {
+        /// The interface.
+        link: LinkName,
+    },
+    /// The lifetime and the routes of an IPv6 address. The undo adds the address itself again.
+    AddressLifetime {
+        /// The address with its prefix length.
+        address: IpNet,
+        /// The interface.
+        link: LinkName,
+    },
+    /// A link-local IPv6 address, until the kernel makes one again.
+    LinkLocalAddress {
+        /// The address with its prefix length.
+        address: IpNet,
+        /// The interface.
+        link: LinkName,
+    },
+    /// An address of the pod's end of a veth.
+    PodAddress {
+        /// The address with its prefix length.
+        address: IpNet,
+        /// The host's end of the veth.
+        link: LinkName,
+    },
+    /// The settings below `net.ipv6.conf` of an interface.
+    Ipv6Settings {
+        /// The interface.
+        link: LinkName,
+    },
+    /// What another program changed in the rules of an entry of `nflog`.
+    ChangedRules {
+        /// The entry.
+        entry: EntryName,
+    },
+    /// The text of a file that is no private copy of its WireGuard configuration.
+    WireguardFile {
+        /// The file.
+        path: Arc<Path>,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Device { link } => {
+                write!(f, "the device {link} as it is, with its addresses and routes")
+            }
+            Loss::DeviceWith { link, with } => write!(f, "the device {link}, which goes with {with}"),
+            Loss::Routes { link } => write!(f, "the routes through {link}"),
+            Loss::AddressLifetime { address, link } => write!(
+                f,
+                "{address} of {link}: undo adds it again, without its lifetime and routes"
+            ),
+            Loss::LinkLocalAddress { address, link } => {
+                write!(f, "{address} of {link}, until the kernel makes it again")
+            }
+            Loss::PodAddress { address, link } => {
+                write!(f, "{address} of the pod's end of {link}, with its routes")
+            }
+            Loss::Ipv6Settings { link } => write!(
+                f,
+                "the settings below net.ipv6.conf.{link}, which start anew from `default`"
+            ),
+            Loss::ChangedRules { entry } => {
+                write!(f, "what somebody has made of netkeel's rules of {entry}")
+            }
+            Loss::WireguardFile { path } => write!(
+                f,
+                "what {} holds, which is no private copy of its source: no key is kept for an undo",
+                path.display()
+            ),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! For an error about a key: the path of the key, and the earlier key with the same name.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::source::Path;
+
+/// Stands for the key in question. No document has it.
+const RENAMED: &str = "netkeel-renamed-key";
+
+/// The path of the key at a place, and the place of another key with the same name in the same
+/// table; `None` when no key is there, or no other key has its name.
+///
+/// The library says neither, so the key is renamed: then it has a place in the tree, beside the
+/// other one.
+pub(super) fn find(text: &str, place: &Range<usize>) -> Option<(String, Range<usize>)> {
+    let (before, key) = (text.get(..place.start)?, text.get(place.clone())?);
+    let assignment = format!("{key} = 0");
+    let alone = DeTable::parse(&assignment).ok()?;
+    let (key, value) = alone.get_ref().iter().next()?;
+    // Anything but a single key: that assigns to a table.
+    value.get_ref().as_integer()?;
+    let renamed = [before, RENAMED, text.get(place.end..)?].concat();
+    let (table, _) = DeTable::parse_recoverable(&renamed);
+    in_table(table.get_ref(), &Path::ROOT, place.start, key.get_ref())
+}
+
+/// Searches a table and those in it. The other key comes before the renamed one, so that its place
+/// is the same in the original text.
+fn in_table(table: &DeTable<'_>, path: &Path<'_>, start: usize, key: &str) -> Option<(String, Range<usize>)> {
+    let renamed = table.get_key_value(RENAMED);
+    if renamed.is_some_and(|(renamed, _)| renamed.span().start == start) {
+        let (other, _) = table.get_key_value(key)?;
+        let before = other.span().end <= start;
+        return before.then(|| (path.key(key).to_string(), other.span()));
+    }
+    table
+        .iter()
+        .find_map(|(name, value)| in_value(value.get_ref(), &path.key(name.get_ref()), start, key))
+}
+
+fn in_value(value: &DeValue<'_>, path: &Path<'_>, start: usize, key: &str) -> Option<(String, Range<usize>)> {
+    match value {
+        DeValue::Table(table) => in_table(table, path, start, key),
+        DeValue::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| in_value(item.get_ref(), &path.index(index), start, key))
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
+    }
+}
