@@ -181,3 +181,65 @@ pub fn inject_all(world: &World, what: &[&str], paths: &[&str], arguments: &[&st
     }
     world.run(command.arg(NETKEEL).args(arguments))
 }
+
+/// Calls as strace shows them.
+fn sample(lines: &[(&'static str, &str)]) -> Vec<Point> {
+    let point = |(number, (call, line)): (usize, &(&'static str, &str))| Point {
+        call,
+        number: number + 1,
+        line: (*line).to_owned(),
+    };
+    lines.iter().enumerate().map(point).collect()
+}
+
+#[test]
+#[should_panic(expected = "nothing takes the lock")]
+fn a_trace_without_a_lock_is_found() {
+    interesting(sample(&[("write", "write(3</run/netkeel/journal>, ...)")]), true);
+}
+
+#[test]
+#[should_panic(expected = "nothing touches the journal")]
+fn a_trace_without_a_journal_is_found() {
+    interesting(sample(&[("flock", "flock(3</run/netkeel/lock>, LOCK_EX)")]), true);
+}
+
+#[test]
+#[should_panic(expected = "1 calls change an interface, and number 2 is wanted")]
+fn a_write_that_is_not_there_is_found() {
+    let points = sample(&[
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_GETLINK}])"),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_SETLINK}])"),
+    ]);
+    let first = nth(&points, 1, "change an interface", Point::changes_a_link);
+    assert_eq!(first.number, 2);
+    nth(&points, 2, "change an interface", Point::changes_a_link);
+}
+
+#[test]
+fn calls_that_only_read_are_told_from_those_that_write() {
+    for (call, line, writes) in [
+        (
+            "openat",
+            "openat(AT_FDCWD, \"/proc/x\", O_RDONLY|O_CLOEXEC) = 3",
+            false,
+        ),
+        (
+            "openat",
+            "openat(AT_FDCWD, \"/run/x\", O_WRONLY|O_CREAT, 0600) = 3",
+            true,
+        ),
+        ("ioctl", "ioctl(5, SIOCGIFNAME, {ifr_ifindex=8})", false),
+        ("ioctl", "ioctl(5, SIOCSIFTXQLEN, {ifr_name=\"eth0\"})", true),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_GETLINK}])", false),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_NEWADDR}])", true),
+        (
+            "sendto",
+            "sendto(8, [[{nlmsg_type=NFNL_MSG_BATCH_BEGIN}], [NFT_MSG_GETGEN]])",
+            true,
+        ),
+        ("fsync", "fsync(3)", true),
+    ] {
+        assert_eq!(sample(&[(call, line)])[0].writes(), writes, "{line}");
+    }
+}
