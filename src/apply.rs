@@ -9,7 +9,7 @@ use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
 use crate::op::Op;
-use crate::plan::{Goal, Loss, Plan, Seen, Step};
+use crate::plan::{Goal, Loss, Plan, Planned, Seen, Step};
 use crate::snapshot::{Problem, Scope, Snapshot};
 
 /// What an apply works with.
@@ -131,8 +131,8 @@ impl Log for Unlogged {
 pub struct Applied {
     /// The host as it was before anything was written.
     pub before: Snapshot,
-    /// The plan for it.
-    pub plan: Plan,
+    /// What was planned for it.
+    pub planned: Planned,
     /// Ops done, those of a second pass for newcomers included.
     pub done: usize,
     /// Interfaces that a match had found and that went away meanwhile.
@@ -195,28 +195,25 @@ fn attempt(
         .kernel
         .snapshot(&goal.scope())
         .map_err(Failure::NotBegun)?;
-    let planned = goal.plan(&before).map_err(Failure::Invalid)?;
-    *observation = planned.observation;
-    let first = planned.plan;
+    let mut planned = goal.plan(&before).map_err(Failure::Invalid)?;
+    *observation = planned.observation.take();
+    let first = &planned.plan;
     if !first.problems.is_empty() {
-        return Err(Failure::Unread(first.problems));
+        return Err(Failure::Unread(planned.plan.problems));
     }
     if !session.lossy && first.lossy().next().is_some() {
-        return Err(Failure::Lossy(Box::new(first)));
+        return Err(Failure::Lossy(Box::new(planned.plan)));
     }
     if first.is_empty() {
         return Ok(Applied {
             before,
-            plan: first,
+            planned,
             done: 0,
             vanished: Vec::new(),
         });
     }
-    session
-        .watch
-        .permits(&first, &before)
-        .map_err(Failure::NotBegun)?;
-    session.log.begin(&first).map_err(Failure::NotBegun)?;
+    session.watch.permits(first, &before).map_err(Failure::NotBegun)?;
+    session.log.begin(first).map_err(Failure::NotBegun)?;
     let second = OnceCell::new();
     let mut run = Run {
         session,
@@ -226,18 +223,18 @@ fn attempt(
         unsettled: Vec::new(),
         vanished: BTreeSet::new(),
     };
-    match run.whole(goal, &before, &first, &second) {
+    match run.whole(goal, &before, first, &second) {
         Ok(()) => {
             let (done, vanished) = (run.done.len(), run.vanished.into_iter().collect());
             Ok(Applied {
                 before,
-                plan: first,
+                planned,
                 done,
                 vanished,
             })
         }
         Err(cause) => {
-            let plans: Vec<&Plan> = [&first].into_iter().chain(second.get()).collect();
+            let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
             Err(run.roll_back(cause, goal, &before, &plans))
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Value;
@@ -43,7 +44,7 @@ pub fn elsewhere(plugin: &str) -> Option<&'static str> {
 }
 
 /// What is known of the CNI configurations of a host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cni {
     /// Who loads them, from where; none when that was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,8 @@ pub struct Cni {
 }
 
 /// One file, without its text: it may hold a token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CniConfiguration")]
 pub struct Configuration {
     /// SHA-256 of the text, in hexadecimal, when it was read.
     pub sha256: String,
@@ -81,7 +83,7 @@ pub struct Configuration {
 }
 
 /// What can be made of the text of a configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reading {
     /// It can be loaded.
@@ -95,7 +97,8 @@ pub enum Reading {
 }
 
 /// A plugin of a configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CniPlugin")]
 pub struct Plugin {
     /// Its `type`.
     #[serde(rename = "type")]

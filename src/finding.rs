@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
@@ -23,7 +24,7 @@ pub struct Finding {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// It is refused as a whole, or cannot work.
@@ -279,6 +280,16 @@ impl Findings {
             .entry((code, message.into(), remedy.into()))
             .or_default()
             .insert(subject.to_string());
+    }
+
+    /// Adds findings that were sorted before.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.0
+                .entry((finding.code, finding.message, finding.remedy))
+                .or_default()
+                .extend(finding.subjects);
+        }
     }
 
     /// All, sorted by code.

@@ -35,6 +35,26 @@ where
     deserializer.deserialize_str(Text(read, PhantomData))
 }
 
+/// For schemars: a type that is written as text.
+macro_rules! schema_as_text {
+    ($type:ty, $name:literal) => {
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
+            }
+        }
+    };
+}
+pub(crate) use schema_as_text;
+
 struct Text<F, T>(F, PhantomData<T>);
 
 impl<F: FnOnce(&str) -> Result<T, Error>, T> Visitor<'_> for Text<F, T> {

@@ -283,6 +283,7 @@ mod tests {
             name: name.parse().unwrap(),
         };
         Step {
+            changes: Vec::new(),
             op: Op::SetMtu {
                 target: target.clone(),
                 mtu: to,

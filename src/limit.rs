@@ -9,6 +9,7 @@ mod known_sources;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::packet::{Refusal, TooBig};
@@ -19,7 +20,7 @@ pub use flow_hash::Key;
 use known_sources::KnownSources;
 
 /// A rate: so many in a second, and so many at once after a rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// In a second.
     pub per_second: u32,
@@ -28,7 +29,7 @@ pub struct Rate {
 }
 
 /// The limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Packets of one source, which is a router: Linux sends at most 1,000 errors a second unless
     /// it is told otherwise (`icmp_msgs_per_sec`).

@@ -148,6 +148,8 @@ impl Serialize for LinkName {
     }
 }
 
+from_text::schema_as_text!(LinkName, "LinkName");
+
 impl<'de> Deserialize<'de> for LinkName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text::deserialize_by(deserializer, LinkName::from_stored)

@@ -2,8 +2,10 @@
 //! findings.
 
 pub(crate) mod cni;
+mod effects;
 mod encapsulation;
 mod mtu;
+pub mod plan;
 mod pmtud;
 pub mod replication;
 mod rp_filter;

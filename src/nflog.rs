@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, ErrorKind};
@@ -70,6 +71,8 @@ impl EntryName {
     }
 }
 
+from_text::schema_as_text!(EntryName, "EntryName");
+
 impl<'de> Deserialize<'de> for EntryName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text::deserialize(deserializer)
@@ -119,7 +122,7 @@ pub struct Prefilter {
 }
 
 /// A rate for each source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// Packets a second.
     pub per_second: u32,

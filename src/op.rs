@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Value;
@@ -19,7 +20,7 @@ use crate::tunnel_mode::TunnelMode;
 pub(crate) use command::{Name, Quoted};
 
 /// The interface an op is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// The namespace.
     #[serde(default, skip_serializing_if = "Netns::is_current")]
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// The other end of a veth that an op is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct PodTarget {
     /// Its namespace.
     pub sandbox: Sandbox,
@@ -43,7 +44,7 @@ pub struct PodTarget {
 }
 
 /// One write.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {
     /// Puts a file in place: temporary file in the same directory, fsync, rename.
@@ -109,6 +110,7 @@ pub enum Op {
         /// The interface.
         target: Target,
         /// Address with prefix length.
+        #[schemars(with = "String")]
         address: IpNet,
     },
     /// Takes an address away.
@@ -116,6 +118,7 @@ pub enum Op {
         /// The interface.
         target: Target,
         /// Address with prefix length.
+        #[schemars(with = "String")]
         address: IpNet,
     },
     /// Sets the MTU.
@@ -219,7 +222,7 @@ pub enum Op {
 }
 
 /// When an op is done. The order is the declaration's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Files first: what they say is applied by udev to devices that are made next.

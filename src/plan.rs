@@ -1,7 +1,6 @@
 //! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
 //! plan leaves no choice to make.
 
-mod effects;
 mod felt;
 mod goal;
 mod holdings;
@@ -31,12 +30,9 @@ use crate::error::Diagnostics;
 use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Finding, Findings};
 use crate::ledger::Claim;
-use crate::link_name::LinkName;
-use crate::lint;
 use crate::netns::Netns;
 use crate::op::{Op, Phase};
-use crate::persist;
-use crate::snapshot::{Observed, Problem, Snapshot};
+use crate::snapshot::{Change, Observed, Problem, Snapshot};
 use crate::want::{Origin, Want, Wants};
 use planner::Planner;
 
@@ -96,6 +92,8 @@ pub struct Step {
     /// The interface is named in the document: an op on one that is gone fails. One that was
     /// matched may have gone meanwhile.
     pub named: bool,
+    /// All facts that the op changes, its own first.
+    pub changes: Vec<Change>,
     /// How to undo it.
     pub undo: Undo,
     /// The document permits what is lost.
@@ -155,15 +153,6 @@ impl Plan {
     }
 }
 
-/// Plans for a document on a host of which nothing else is known.
-///
-/// # Errors
-/// Everything that is wrong between the document and the host: conflicts, values that a device
-/// cannot take, tunnels that cannot be.
-pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
-    plan_with(document, host, &Holdings::NONE).map(|planned| planned.plan)
-}
-
 /// Plans for a document on a host on which netkeel has written before.
 fn plan_with(
     document: &Document,
@@ -197,12 +186,6 @@ fn plan_wants(
     let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
-    let own = document.drop_in.as_deref();
-    let own = own.map(|text| (persist::path(&document.owner), text));
-    let own = own.as_ref().map(|(path, text)| (path.as_path(), *text));
-    lint::sysctl_d::document(own, &wants.facts, host, &mut findings);
-    lint::replication::document(document.replicate.as_ref(), host, &mut findings);
-    lint::replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);
     let whole = apart.is_some();
     let prunes = whole && (holdings.prune || document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())
@@ -283,8 +266,7 @@ fn drift_of(
     (drift, wanted)
 }
 
-/// Orders the ops for a drift, and judges what comes of them, also for interfaces that are left as
-/// they are. The host after the last op comes with the plan, where there is something to do.
+/// Orders the ops for a drift. The host after the last op comes with the plan, where there is something to do.
 fn finish(
     owner: &str,
     netns: &Netns,
@@ -292,14 +274,14 @@ fn finish(
     all: &Wants,
     drift: Vec<Drift>,
     wanted: usize,
-    mut findings: Findings,
+    findings: Findings,
 ) -> Result<(Plan, Option<Snapshot>), Box<Diagnostics>> {
     let wants = &all.facts;
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
     } else {
         let mut planner = Planner::new(wants, &drift, host);
-        planner.run(&mut findings);
+        planner.run();
         let impossible = impossible(wants, &planner);
         if !impossible.is_empty() {
             return Err(Box::new(impossible));
@@ -307,15 +289,6 @@ fn finish(
         let beside = planner.beside(owner);
         (planner.steps, beside, Some(planner.model.host))
     };
-    if let Some(after) = &after {
-        effects::judge_now(host, after, wants, &mut findings);
-        effects::felix(host, after, &mut findings);
-    }
-    let last = after.as_ref().unwrap_or(host);
-    effects::judge(last, wants, &mut findings);
-    let wanted_links = wants.keys().filter_map(Fact::link_name);
-    let concerned: BTreeSet<LinkName> = wanted_links.chain(all.left_alone.keys().copied()).collect();
-    lint::links(last, &|name| concerned.contains(&name), &mut findings);
     let plan = Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),

@@ -7,6 +7,7 @@ pub mod markdown;
 pub mod mtu;
 pub mod paint;
 pub mod pods;
+pub mod schema;
 pub mod talos;
 pub mod text;
 mod unified;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::Limits;
@@ -18,7 +19,7 @@ pub use histogram::{BOUNDS, Histogram};
 pub use message::{FromWorker, ToWorker, VERSION, decode, encode};
 
 /// What the worker does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// The NFLOG group it reads.
     pub group: u16,
@@ -34,8 +35,10 @@ pub struct Settings {
     /// The least next-hop MTUs that are believed.
     pub floor: Floor,
     /// Networks in which quoted sources must be; empty means that any may be.
+    #[schemars(with = "Vec<String>")]
     pub vips: Vec<IpNet>,
     /// Networks of sources that are not replicated.
+    #[schemars(with = "Vec<String>")]
     pub ignore_sources: Vec<IpNet>,
     /// How much is replicated.
     pub limits: Limits,
@@ -53,7 +56,7 @@ pub struct Replication {
 }
 
 /// Whether packets are replicated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// No document declares replication.
@@ -69,7 +72,7 @@ pub enum Health {
 }
 
 /// What the service of a host says of its worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replicating {
     /// A service runs.
     pub service: bool,
@@ -88,7 +91,7 @@ pub struct Replicating {
 }
 
 /// How copies reach the peers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// A frame to each peer's own link-layer address: its kernel forwards it to the pod.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use lookup::Observed;
@@ -37,46 +38,49 @@ use crate::wireguard::copy::Copied;
 /// The version of the snapshot's format; a newer one is refused.
 pub const FORMAT: u32 = 1;
 
-/// The facts of one namespace of one host at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The state of one network namespace of one host at one moment: what `netkeel observe` prints and
+/// `netkeel plan --snapshot` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "netkeel snapshot")]
 pub struct Snapshot {
-    /// [`FORMAT`].
+    /// The version of the format.
+    #[schemars(extend("const" = FORMAT))]
     pub format: u32,
-    /// The namespace.
+    /// The network namespace; null for the one in which netkeel was started.
     pub netns: Netns,
-    /// `uname -r`.
+    /// The release of the kernel (`uname -r`).
     pub kernel: String,
-    /// The interfaces, all of them.
+    /// All interfaces, by name.
     pub links: BTreeMap<LinkName, Arc<Link>>,
-    /// Which families of addresses [`Link::addresses`] holds.
+    /// The address families that were read.
     pub families: Families,
-    /// The sysctls that were asked for.
+    /// The sysctls that were read, by path below /proc/sys.
     pub sysctls: BTreeMap<SysctlKey, Reading>,
-    /// The files that were asked for.
+    /// The files that were read; null for one that does not exist.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, Option<File>>,
-    /// The default routes of the main table; none when they were not asked for.
+    /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
-    /// The MTU of the paths to the hosts that were asked for, bytes.
+    /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
-    /// The CNI configurations, when they were asked for.
+    /// The CNI configurations; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cni: Option<Cni>,
-    /// The copies of WireGuard configurations that were asked for.
+    /// The copies of WireGuard configurations that were read, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub wireguard: BTreeMap<PathBuf, Copied>,
-    /// Whether the kernel can make a tunnel of a mode, for the modes that were asked for.
+    /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelMode, Support>,
-    /// The files of sysctl.d, where they are applied to this namespace and were asked for.
+    /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
-    /// What is handed to NFLOG groups; none where nobody asked, or it could not be read.
+    /// The rules that log packets to NFLOG groups; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nflog: Option<nflog::Observed>,
-    /// What the service says of its worker; none where nobody asked, or it may not be asked.
+    /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,
     /// What could not be read.
@@ -85,7 +89,7 @@ pub struct Snapshot {
 }
 
 /// What is applied at boot and, by udev, to interfaces that appear later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SysctlD {
     /// The files.
     #[serde(flatten)]
@@ -95,7 +99,7 @@ pub struct SysctlD {
 }
 
 /// Which addresses were read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Families {
     /// IPv4 addresses.
     pub ipv4: bool,
@@ -104,7 +108,7 @@ pub struct Families {
 }
 
 /// One interface.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Link {
     /// Its index; 0 for one that the model made and the kernel has not.
@@ -155,17 +159,19 @@ pub struct Link {
     /// Index of the bridge or bond it is a port of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<u32>,
-    /// Addresses of the families in [`Snapshot::families`].
+    /// Addresses with prefix length, of the families that were read.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub addresses: BTreeSet<IpNet>,
     /// The IPv4 addresses among them that go when the first of their subnet goes
     /// (IFA_F_SECONDARY).
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub secondary: BTreeSet<IpNet>,
 }
 
 /// Where a default route leads out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct DefaultRoute {
     /// The interface.
     pub link: LinkName,
@@ -175,7 +181,8 @@ pub struct DefaultRoute {
 }
 
 /// What reading a sysctl gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Sysctl")]
 #[serde(untagged)]
 pub enum Reading {
     /// Its value, blanks and tabs folded to single blanks.
@@ -200,7 +207,7 @@ impl Reading {
 }
 
 /// A file that was asked for and exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct File {
     /// Its text.
     pub content: Arc<str>,
@@ -209,7 +216,7 @@ pub struct File {
 }
 
 /// Whether the kernel can make a kind of tunnel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Support {
     /// It has the module.

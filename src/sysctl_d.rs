@@ -29,6 +29,7 @@ mod rules;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Answers, How, Outcome, answer};
@@ -56,7 +57,7 @@ pub enum Dialect {
 }
 
 /// The files of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Files {
     /// Those of the [`DIRECTORIES`] whose names end in `.conf`.
     pub dropins: Vec<File>,
@@ -66,7 +67,8 @@ pub struct Files {
 }
 
 /// A file as it was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SysctlFile")]
 pub struct File {
     /// Position of its directory in [`DIRECTORIES`].
     pub directory: usize,
@@ -79,7 +81,8 @@ pub struct File {
 }
 
 /// What a file holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SysctlFileContent")]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Text; bytes that are no UTF-8 are replaced, since no key has any.

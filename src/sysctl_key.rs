@@ -314,6 +314,8 @@ impl Serialize for SysctlKey {
     }
 }
 
+from_text::schema_as_text!(SysctlKey, "SysctlKey");
+
 impl<'de> Deserialize<'de> for SysctlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A control character is refused in what people write, and an interface may bear one.

@@ -14,8 +14,8 @@ use netkeel::apply::{Session, Unlogged, Unwatched, apply};
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::kernel::{Kernel, Live, Modelled};
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
-use netkeel::plan::plan;
 use netkeel::snapshot::{Scope, Snapshot};
 use netkeel::source::{Sources, report};
 

@@ -18,8 +18,9 @@ use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::kernel::{Kernel, Live, Modelled};
 use netkeel::link_name::LinkName;
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
-use netkeel::plan::{Loss, Plan, plan};
+use netkeel::plan::{Loss, Plan};
 use netkeel::render::text::{self, Style};
 use netkeel::snapshot::{Families, Scope, Snapshot, Support};
 use netkeel::source::{Sources, report};
@@ -162,13 +163,13 @@ fn hold(case: &Case, kernel: &mut dyn Kernel, scope: &Scope) -> Result<(), Strin
     if second.done > 0 {
         return Err(format!("applied again, it wrote {} times", second.done));
     }
-    let steps = applied.plan.steps.iter().rev();
+    let steps = applied.planned.plan.steps.iter().rev();
     let (_, remaining) = undo(kernel, steps.map(|step| &*step.undo.ops));
     if !remaining.is_empty() {
         return Err(format!("this is not undone: {remaining:#?}"));
     }
     let after = kernel.snapshot(scope).unwrap();
-    same(&before, &after, &applied.plan)
+    same(&before, &after, &applied.planned.plan)
 }
 
 /// A document that is refused on a host changes nothing there.

@@ -10,6 +10,8 @@ mod namespace;
 mod output;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/schemas.rs"]
+mod schemas;
 #[path = "cli/trace.rs"]
 mod trace;
 

@@ -21,10 +21,11 @@ use netkeel::error::{Diagnostics, Error, ErrorKind};
 use netkeel::fact::{Fact, Field, Object};
 use netkeel::kernel::Modelled;
 use netkeel::link_name::LinkName;
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
 use netkeel::nflog::ForeignRule;
-use netkeel::plan::{Loss, Plan, Step, plan};
-use netkeel::render::json;
+use netkeel::plan::{Loss, Plan, Step};
+use netkeel::render::{json, schema};
 use netkeel::snapshot::{Model, Observed, Snapshot};
 use netkeel::source::{Sources, report};
 use proptest::strategy::Strategy;
@@ -194,7 +195,7 @@ fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
         let mut kernel = Modelled::new(host.clone());
         let done = run(&document, &mut kernel).map_err(because)?;
         prop_assert!(done >= plan.steps.len());
-        let again = netkeel::plan::plan(&document, &kernel.model.host).map_err(because)?;
+        let again = netkeel::lint::plan::plan(&document, &kernel.model.host).map_err(because)?;
         prop_assert!(again.in_sync(), "{again:#?}");
         let second = run(&document, &mut kernel).map_err(because)?;
         prop_assert_eq!(second, 0, "applied again, it writes");
@@ -313,9 +314,8 @@ fn planning_is_deterministic() {
 
 #[test]
 fn plans_and_snapshots_are_as_their_schemas_say() {
-    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
-    let of_plan = schema(include_str!("../src/render/plan.schema.json"));
-    let of_snapshot = schema(include_str!("../src/snapshot/snapshot.schema.json"));
+    let of_plan = jsonschema::validator_for(&schema::plan()).unwrap();
+    let of_snapshot = jsonschema::validator_for(&schema::snapshot()).unwrap();
     let check = |validator: &jsonschema::Validator, json: &Value| {
         let wrong: Vec<String> = validator
             .iter_errors(json)

@@ -8,8 +8,8 @@ use std::path::Path;
 use netkeel::document::{self, Document};
 use netkeel::error::Diagnostics;
 use netkeel::fact::{Fact, Value};
+use netkeel::lint::plan::plan;
 use netkeel::op::Op;
-use netkeel::plan::plan;
 use netkeel::snapshot::Snapshot;
 use netkeel::source::{Dialect, Reading, Sources, report};
 

@@ -14,9 +14,10 @@ use netkeel::error::Diagnostics;
 use netkeel::fact::{Fact, Value as FactValue};
 use netkeel::finding::{Code, Finding};
 use netkeel::lint;
+use netkeel::lint::plan::plan;
 use netkeel::netns::Netns;
 use netkeel::op::Op;
-use netkeel::plan::{Plan, plan};
+use netkeel::plan::Plan;
 use netkeel::render::paint::Paint;
 use netkeel::render::{talos, text, yaml};
 use netkeel::snapshot::Snapshot;
@@ -66,7 +67,8 @@ fn merge(files: &[(String, String)]) -> Merged {
 }
 
 fn shown(nodes: &[Node]) -> String {
-    nodes.iter().map(yaml::document).collect::<Vec<_>>().join("---\n")
+    let texts: Vec<_> = nodes.iter().map(|node| yaml::document(node).unwrap()).collect();
+    texts.join("---\n")
 }
 
 /// Its own cases always; Talos's where they are.
@@ -202,7 +204,7 @@ fn every_document_is_rendered_for_each_version() {
             tunnel_interface: None,
         };
         for version in VERSIONS {
-            let patches = talos::patches(&document, version.parse().unwrap(), &machine);
+            let patches = talos::patches(&document, version.parse().unwrap(), &machine).unwrap();
             golden(path, archive, version, &patches)?;
             let patches = ("patches.yaml".to_owned(), patches);
             let applied = (!native).then(|| [files.as_slice(), std::slice::from_ref(&patches)].concat());
@@ -241,7 +243,7 @@ fn every_document_is_rendered_for_each_version() {
             }
         }
         let rest = talos::daemonset(&document, "1.14".parse().unwrap(), "registry.example/netkeel:1");
-        let rest = rest.unwrap_or_default();
+        let rest = rest.unwrap().unwrap_or_default();
         let objects = merge(&[("daemonset.yaml".to_owned(), rest.clone())]);
         assert!(objects.diagnostics.is_empty() && objects.configuration.documents().is_empty());
         let kinds: Vec<&str> = objects.configuration.manifests().iter().map(kind).collect();
@@ -451,13 +453,13 @@ fn the_extension_is_packed_by_one_command() {
             "version: 1\ntunnel: { ipip0: { mode: ipip } }\n".to_owned(),
         )],
     );
-    let patches = talos::patches(&document, "1.9".parse().unwrap(), &talos::Machine::default());
+    let patches = talos::patches(&document, "1.9".parse().unwrap(), &talos::Machine::default()).unwrap();
     let place = patches
         .lines()
         .find_map(|line| line.trim().strip_prefix("mountPath: "));
     has(place.unwrap());
     let name = service.get("name").unwrap().text().unwrap();
-    assert!(patches.contains(&format!("name: \"{name}\"\n")), "{patches}");
+    assert!(patches.contains(&format!("name: {name}\n")), "{patches}");
 }
 
 /// Talos refuses a KubeNodeConfig beside other settings of the node in the older form: annotations
@@ -472,8 +474,8 @@ fn annotations_stand_where_talos_takes_them() {
         configuration: Some(&merged.configuration),
         tunnel_interface: Some("eth0"),
     };
-    let patches = talos::patches(&document, "1.14".parse().unwrap(), &machine);
-    let annotations = "one: \"1\"\n    ovn.kubernetes.io/tunnel_interface: \"eth0\"\n    two: \"\"\n";
+    let patches = talos::patches(&document, "1.14".parse().unwrap(), &machine).unwrap();
+    let annotations = "one: \"1\"\n    ovn.kubernetes.io/tunnel_interface: eth0\n    two: \"\"\n";
     let expected = format!("machine:\n  nodeAnnotations:\n    {annotations}");
     assert!(patches.ends_with(&expected), "{patches}");
 }
@@ -487,11 +489,14 @@ fn what_is_for_wg_quick_has_no_place_on_a_machine() {
     for (more, left) in [("", false), ("tunnel: { ipip0: { mode: ipip } }\n", true)] {
         let text = format!("version: 1\n{wireguard}{more}");
         let (document, ..) = read(Dialect::Native, &[("d.yaml".to_owned(), text)]);
-        let daemonset = talos::daemonset(&document, version, "registry.example/netkeel:1");
+        let daemonset = talos::daemonset(&document, version, "registry.example/netkeel:1").unwrap();
         assert_eq!(daemonset.is_some(), left);
-        for rendered in [Some(talos::patches(&document, version, &machine)), daemonset]
-            .into_iter()
-            .flatten()
+        for rendered in [
+            Some(talos::patches(&document, version, &machine).unwrap()),
+            daemonset,
+        ]
+        .into_iter()
+        .flatten()
         {
             assert!(rendered.contains("can carry: wireguard."), "{rendered}");
             assert!(!rendered.contains("wg0"), "{rendered}");

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use netkeel::document::Document;
 use netkeel::error::Diagnostics;
-use netkeel::plan::plan;
+use netkeel::lint::plan::plan;
 use netkeel::render::{diff, json, markdown, text};
 use netkeel::snapshot::{Model, Snapshot};
 use netkeel::source::Sources;

@@ -176,7 +176,13 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
     let ops = |kernel: &mut Turning| {
         let document = "version: 1\npersist: no\nlink: { cali1: { rp_filter: loose, mtu: 1400 } }\n";
         let applied = run(document, kernel).unwrap();
-        let undo = applied.plan.steps.into_iter().rev().map(|step| step.undo.ops);
+        let undo = applied
+            .planned
+            .plan
+            .steps
+            .into_iter()
+            .rev()
+            .map(|step| step.undo.ops);
         undo.collect::<Vec<Vec<Op>>>()
     };
     for (goes, left) in [(false, 1), (true, 0)] {
@@ -190,7 +196,7 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
     let mut kernel = kernel(99, "tcp_ecn=0", false);
     let document = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     let applied = run(document, &mut kernel).unwrap();
-    let steps = &applied.plan.steps;
+    let steps = &applied.planned.plan.steps;
     let (_, remaining) = undo(&mut kernel, steps.iter().map(|step| &*step.undo.ops));
     assert_eq!(
         remaining.len(),

@@ -14,6 +14,7 @@ use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Live;
 use crate::kernel::reach::Target;
+use crate::lint;
 use crate::plan::{Declared, Goal, Plan};
 use crate::render::{applied_line, count, json, markdown};
 use crate::saved_plan::{Exactly, SavedPlan};
@@ -158,6 +159,10 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
         )
         .outcome
     })?;
+    let outcome = outcome.map(|mut applied| {
+        lint::plan::add(Some(&document), &mut applied.planned, &applied.before);
+        applied
+    });
     let noted = match &outcome {
         Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
         Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off"),
@@ -205,8 +210,12 @@ fn result(text: &str) {
 
 fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     let Applied {
-        plan, done, vanished, ..
+        planned,
+        done,
+        vanished,
+        ..
     } = applied;
+    let plan = &planned.plan;
     let of = output::here();
     match arguments.output {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),

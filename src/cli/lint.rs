@@ -12,7 +12,6 @@ use crate::error::{Diagnostics, Error};
 use crate::finding::{Finding, Severity};
 use crate::kernel::{Kernel, Live};
 use crate::lint;
-use crate::plan::Goal;
 use crate::render::count;
 use crate::render::paint::Paint;
 use crate::render::text;
@@ -84,8 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let mut findings = lint::host(&host);
     if let Some(loaded) = &loaded {
-        match Goal::plan(&loaded.document, &host) {
-            Ok(planned) => findings.extend(planned.plan.findings),
+        match lint::plan::plan(&loaded.document, &host) {
+            Ok(plan) => findings.extend(plan.findings),
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
                 return Ok(exit::ERROR);

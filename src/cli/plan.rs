@@ -12,7 +12,8 @@ use crate::daemon::client;
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::kernel::{Kernel, Live};
-use crate::plan::{Declared, Goal, Plan, plan};
+use crate::lint;
+use crate::plan::{Declared, Goal, Plan};
 use crate::recover::refuse_pending;
 use crate::render::text::Of;
 use crate::saved_plan::SavedPlan;
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let planned = match saved {
         // A review has no ledger: it plans for a host as the snapshot shows it.
-        Some(host) => plan(&document, &host),
+        Some(host) => lint::plan::plan(&document, &host),
         None => {
             let (host, planned) = live(&document, &arguments.ownership)?;
             if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
@@ -106,7 +107,10 @@ pub fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Pla
     if document.replicate.is_some() {
         host.replication = client::replicating(&store);
     }
-    let planned = goal.plan(&host).map(|planned| planned.plan);
+    let planned = goal.plan(&host).map(|mut planned| {
+        lint::plan::add(Some(document), &mut planned, &host);
+        planned.plan
+    });
     Ok((host, planned))
 }
 

@@ -9,6 +9,7 @@ use super::{exit, output, recover};
 use crate::apply::{Session, apply};
 use crate::error::Error;
 use crate::kernel::{Kernel, Live};
+use crate::lint;
 use crate::plan::{Goal, Release};
 use crate::recover::refuse_pending;
 use crate::render::count;
@@ -60,7 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
-            Ok(planned) => output::plan(&planned.plan, &sources, Output::Text, true, output::here())?,
+            Ok(mut planned) => {
+                lint::plan::add(None, &mut planned, &host);
+                output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
+            }
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
@@ -84,9 +88,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     watch.clear();
     match outcome {
         Ok(released) => {
-            output::plan(&released.plan, &sources, Output::Text, false, output::here())?;
+            output::plan(&released.planned.plan, &sources, Output::Text, false, output::here())?;
             let (facts, writes) = (
-                count(released.plan.released.len(), "fact"),
+                count(released.planned.plan.released.len(), "fact"),
                 count(released.done, "write"),
             );
             output::print(&format!(

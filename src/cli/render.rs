@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
                 configuration: configuration.as_ref(),
                 tunnel_interface: arguments.tunnel_interface.as_deref(),
             };
-            talos::patches(&document, version, &machine)
+            talos::patches(&document, version, &machine)?
         }
         COZYSTACK => {
             let file = arguments.configmap.clone();
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Error> {
             };
             talos::cozystack::render(&document, &manifests.configuration)?
         }
-        _ => talos::daemonset(&document, version, &arguments.image).ok_or_else(|| {
+        _ => talos::daemonset(&document, version, &arguments.image)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
                 "nothing of the document is left for a DaemonSet",

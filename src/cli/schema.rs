@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::{exit, output};
 use crate::document::{SHAPE, schema};
 use crate::error::Error;
+use crate::render;
 
 /// Prints the JSON Schema of a document, of a plan (`plan --output json`), of what an apply came to
 /// (`apply --output json`) or of a snapshot.
@@ -28,9 +29,9 @@ enum Of {
 pub fn run(arguments: &Arguments) -> Result<u8, Error> {
     output::print(&match arguments.of {
         Of::Document => output::pretty(&schema::json_schema(&SHAPE, "netkeel document")),
-        Of::Plan => include_str!("../render/plan.schema.json").to_owned(),
-        Of::Applied => include_str!("../render/applied.schema.json").to_owned(),
-        Of::Snapshot => include_str!("../snapshot/snapshot.schema.json").to_owned(),
+        Of::Plan => output::pretty(&render::schema::plan()),
+        Of::Applied => output::pretty(&render::schema::applied()),
+        Of::Snapshot => output::pretty(&render::schema::snapshot()),
     })?;
     Ok(exit::OK)
 }

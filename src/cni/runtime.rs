@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Configuration, Reading};
@@ -17,7 +18,7 @@ pub const DEFAULT_DIRECTORY: &str = "/etc/cni/net.d";
 const CRI_TABLES: &[&str] = &["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"];
 
 /// A container runtime, as far as CNI goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Runtime {
     /// Which one; none when neither was found and the defaults are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +34,8 @@ pub struct Runtime {
 }
 
 /// The runtimes that are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RuntimeName")]
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     /// containerd.

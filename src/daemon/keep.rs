@@ -12,6 +12,7 @@ use crate::error::{Diagnostic, Diagnostics, Error, ErrorKind};
 use crate::fact::Fact;
 use crate::kernel::Kernel;
 use crate::link_name::LinkName;
+use crate::lint;
 use crate::netns::Netns;
 use crate::plan::{Extent, Goal, Holdings, Kept, Plan, ReleaseFacts, Seen};
 use crate::reconcile::{Blamed, Outcome};
@@ -129,14 +130,19 @@ impl Keeper {
             Err(error) => return Passed::failed(Outcome::Blocked, error.message),
         };
         match goal.plan(&snapshot) {
-            Ok(planned) => Passed {
-                outcome: Outcome::Looked,
-                seen: planned.observation,
-                plan: Some(planned.plan),
-                writes: 0,
-                failure: None,
-                rollback: None,
-            },
+            Ok(mut planned) => {
+                if *extent == Extent::All {
+                    lint::plan::add(Some(document), &mut planned, &snapshot);
+                }
+                Passed {
+                    outcome: Outcome::Looked,
+                    seen: planned.observation,
+                    plan: Some(planned.plan),
+                    writes: 0,
+                    failure: None,
+                    rollback: None,
+                }
+            }
             Err(diagnostics) => Passed::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics)),
         }
     }
@@ -191,14 +197,23 @@ impl Keeper {
             Outcome::Blamed(facts.collect())
         };
         match outcome {
-            Ok(applied) => {
-                let facts: BTreeSet<Fact> = applied.plan.steps.iter().map(|step| step.fact.clone()).collect();
+            Ok(mut applied) => {
+                if *extent == Extent::All {
+                    lint::plan::add(Some(document), &mut applied.planned, &applied.before);
+                }
+                let facts: BTreeSet<Fact> = applied
+                    .planned
+                    .plan
+                    .steps
+                    .iter()
+                    .map(|step| step.fact.clone())
+                    .collect();
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
                 Passed {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
                     seen,
                     writes: applied.done,
-                    plan: Some(applied.plan),
+                    plan: Some(applied.planned.plan),
                     failure: None,
                     rollback: None,
                 }

@@ -171,8 +171,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn conf(family: u8, index: i32, attribute: (u16, i32)) -> Heard {
-        let mut bytes = vec![family, 0, 0, 0, 8, 0, 1, 0];
+    fn conf(family: libc::c_int, index: i32, attribute: (u16, i32)) -> Heard {
+        let mut bytes = vec![family as u8, 0, 0, 0, 8, 0, 1, 0];
         bytes.extend(index.to_ne_bytes());
         bytes.extend([8, 0]);
         bytes.extend(attribute.0.to_ne_bytes());
@@ -188,9 +188,18 @@ mod tests {
             forwarding,
             rp_filter,
         };
-        assert_eq!(conf(2, 7, (3, 1)), of(Some(7), None, Some(1), false));
-        assert_eq!(conf(2, -1, (3, 2)), of(None, None, Some(2), false));
-        assert_eq!(conf(10, 7, (2, 1)), of(Some(7), Some(1), None, true));
+        assert_eq!(
+            conf(libc::AF_INET, 7, (NETCONFA_RP_FILTER, 1)),
+            of(Some(7), None, Some(1), false)
+        );
+        assert_eq!(
+            conf(libc::AF_INET, -1, (NETCONFA_RP_FILTER, 2)),
+            of(None, None, Some(2), false)
+        );
+        assert_eq!(
+            conf(libc::AF_INET6, 7, (NETCONFA_FORWARDING, 1)),
+            of(Some(7), Some(1), None, true)
+        );
     }
 
     proptest! {

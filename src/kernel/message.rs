@@ -1,7 +1,12 @@
-//! The bytes of netlink: requests are built and answers are walked here. Nothing that arrives is
-//! trusted: every length is checked, and what does not fit is [`Malformed`], never a panic.
+//! The bytes of netlink. The messages of rtnetlink are types of `netlink-packet-route`; those that it
+//! lacks, or reads too slowly, are built and walked here, attribute by attribute. Every length that
+//! arrives is checked: what does not fit is [`Malformed`], never a panic.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use netlink_packet_core::{Emitable, Parseable};
+use netlink_packet_route::AddressFamily;
 
 /// `struct nlmsghdr`, bytes (include/uapi/linux/netlink.h).
 const HEADER: usize = 16;
@@ -44,6 +49,13 @@ impl Request {
         let mut request = Request { bytes };
         request.append(body);
         request
+    }
+
+    /// A request of a type (`RTM_*`) with flags (`NLM_F_*`) and a typed message.
+    pub(crate) fn of(kind: u16, flags: libc::c_int, message: &impl Emitable) -> Self {
+        let mut body = vec![0; message.buffer_len()];
+        message.emit(&mut body);
+        Request::new(kind, (libc::NLM_F_REQUEST | flags) as u16, &body)
     }
 
     /// Adds an attribute. Values are short (an alias has at most 255 bytes), so that the length
@@ -126,6 +138,13 @@ pub(crate) struct Message<'a> {
     pub(crate) sequence: u32,
     /// What follows the header.
     pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The payload as a typed message.
+    pub(crate) fn parse<M: Parseable<[u8]>>(&self) -> Result<M, Malformed> {
+        M::parse(self.payload).map_err(|_| Malformed("message"))
+    }
 }
 
 /// The messages of what one receive gave.
@@ -250,6 +269,14 @@ impl<'a> Iterator for Attributes<'a> {
                 Some(Err(Malformed("attribute")))
             }
         }
+    }
+}
+
+/// The family of an address.
+pub(crate) fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
     }
 }
 

@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
+use netlink_packet_core::Emitable;
+
 use super::message::{Attributes, Malformed, Message, Messages, Request, u32_at};
 use super::refusal::Refusal;
 
@@ -30,7 +32,7 @@ const AT_ONCE: usize = 4096;
 const QUEUE: usize = 1024 * 1024;
 
 /// How often a dump is taken when it is torn each time.
-pub(crate) const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 
 /// Text of an error (include/uapi/linux/netlink.h; libc has it for no target).
 const NLMSGERR_ATTR_MSG: u16 = 1;
@@ -103,6 +105,24 @@ impl Socket {
         self.exchange(request, |_| Ok(())).map(|_| ())
     }
 
+    /// Takes a dump of what a GET message (`RTM_GET*`) is about, again while it is torn. What a torn one
+    /// gave is kept: it was so a moment ago, and a later look finds it gone; one that was skipped would
+    /// be lost.
+    pub(crate) fn dump(
+        &mut self,
+        kind: u16,
+        message: &impl Emitable,
+        mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Refusal> {
+        for _ in 0..ATTEMPTS {
+            let request = Request::of(kind, libc::NLM_F_DUMP, message);
+            if self.exchange(request, |message| each(&message))? == Dump::Whole {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a request without waiting for an answer. Were it lost, nobody would know.
     pub(crate) fn post(&mut self, mut request: Request) {
         let _ = self.raw.send(request.finish(0), libc::MSG_DONTWAIT);
@@ -115,7 +135,7 @@ impl Socket {
         mut request: Request,
         mut each: impl FnMut(Message<'_>) -> Result<(), Malformed>,
     ) -> Result<Dump, Refusal> {
-        let sequence = self.next();
+        let sequence = self.begin()?;
         let many = request.has_many_answers();
         self.send(request.finish(sequence))?;
         let mut dump = Dump::Whole;
@@ -143,7 +163,7 @@ impl Socket {
     /// Sends requests that are done all or none, as nfnetlink does what stands between the beginning
     /// and the end of a batch. The last but one carries NLM_F_ACK.
     pub(super) fn batch(&mut self, mut requests: Vec<Request>) -> Result<(), Refusal> {
-        let begin = self.next();
+        let begin = self.begin()?;
         let mut bytes = Vec::new();
         for (number, request) in requests.iter_mut().enumerate() {
             let sequence = if number == 0 { begin } else { self.next() };
@@ -174,16 +194,21 @@ impl Socket {
         refused.map_or(Ok(()), Err)
     }
 
-    /// The sequence number of the next request.
+    /// Makes the socket ready for a request, and returns the request's number.
+    fn begin(&mut self) -> Result<u32, Refusal> {
+        if self.spoiled {
+            self.raw = connect(self.protocol)?;
+            self.spoiled = false;
+        }
+        Ok(self.next())
+    }
+
     fn next(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        if self.spoiled {
-            self.raw = connect(self.protocol)?;
-        }
         self.spoiled = true;
         again(|| self.raw.send(bytes, 0))?;
         Ok(())
@@ -259,10 +284,9 @@ impl Listener {
             match received.map_err(|refusal| refusal.errno) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN) => return false,
-                // The queue was full. That is told once; what is queued can still be read.
-                Err(Errno::ENOBUFS) => each(Received::Lost),
-                // A message is malformed, and the rest of the datagram with it.
-                Err(Errno::EBADMSG) => each(Received::Lost),
+                // The queue was full, which is reported once, or the rest of a datagram makes no sense.
+                // More can be received in either case.
+                Err(Errno::ENOBUFS | Errno::EBADMSG) => each(Received::Lost),
                 Err(_) => {
                     each(Received::Lost);
                     return false;

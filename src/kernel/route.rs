@@ -1,18 +1,13 @@
 //! The default routes over rtnetlink: by which interfaces packets leave for everywhere else.
 
-use super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
-use super::netlink::{ATTEMPTS, Dump, Socket};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
+};
+
+use super::message::{Malformed, Message};
+use super::netlink::Socket;
 use super::refusal::Refusal;
-
-/// `struct rtmsg`, bytes: family, destination and source length, TOS, table, protocol, scope, type,
-/// flags.
-pub(super) const FIXED: usize = 12;
-
-/// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
-pub(super) const RTAX_MTU: u16 = 2;
-
-/// `struct rtnexthop`, bytes: length, flags, hops, index.
-pub(super) const NEXT_HOP: usize = 8;
 
 /// A default route by one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,50 +31,39 @@ pub(super) fn dump(
     socket: &mut Socket,
     mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
 ) -> Result<(), Refusal> {
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        for _ in 0..ATTEMPTS {
-            let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-            let mut fixed = [0; FIXED];
-            if let Some(first) = fixed.first_mut() {
-                *first = family as u8;
-            }
-            let request = Request::new(libc::RTM_GETROUTE, flags, &fixed);
-            // As with addresses, what a torn dump gave is kept.
-            if socket.exchange(request, |message| each(&message))? == Dump::Whole {
-                break;
-            }
-        }
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        socket.dump(libc::RTM_GETROUTE, &message, &mut each)?;
     }
     Ok(())
 }
 
-fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed> {
-    const WHAT: Malformed = Malformed("route");
+/// The fixed part of a route that is configured and leads somewhere. A host may have a million routes:
+/// the attributes of those that nobody wants are not read.
+pub(super) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
     if message.kind != libc::RTM_NEWROUTE {
-        return Ok(());
+        return Ok(None);
     }
-    let [_, destination, _, _, table, _, _, kind, ..] =
-        *message.payload.first_chunk::<FIXED>().ok_or(WHAT)?;
-    let flags = u32_at(message.payload, 8).ok_or(WHAT)?;
+    let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
     // What is cached is no configured route.
-    let cached = flags & libc::RTM_F_CLONED != 0;
-    if destination != 0 || kind != libc::RTN_UNICAST || table != libc::RT_TABLE_MAIN || cached {
+    let configured = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
+    Ok(configured.then_some(header))
+}
+
+fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed> {
+    let wanted = |header: &RouteHeader| {
+        header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN
+    };
+    if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
     }
     let (mut indices, mut mtu) = (Vec::new(), None);
-    for attribute in Attributes::after(message.payload, FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            libc::RTA_OIF => indices.push(attribute.u32()?),
-            libc::RTA_MULTIPATH => next_hops(attribute, |index, _| indices.push(index))?,
-            libc::RTA_METRICS => {
-                for metric in attribute.nested() {
-                    let metric = metric?;
-                    if metric.kind == RTAX_MTU {
-                        mtu = Some(metric.u32()?);
-                    }
-                }
-            }
+    for attribute in message.parse::<RouteMessage>()?.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => indices.push(index),
+            RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
+            RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics),
             _ => {}
         }
     }
@@ -87,27 +71,22 @@ fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed
     Ok(())
 }
 
-/// A list of `struct rtnexthop`, each followed by attributes of its own: gives the interface's index and
-/// the bytes of each.
-pub(super) fn next_hops(attribute: Attribute<'_>, mut each: impl FnMut(u32, &[u8])) -> Result<(), Malformed> {
-    const WHAT: Malformed = Malformed("next hop");
-    let mut rest = attribute.value;
-    while rest.len() >= NEXT_HOP {
-        let [low, high, ..] = *rest.first_chunk::<NEXT_HOP>().ok_or(WHAT)?;
-        let length = usize::from(u16::from_ne_bytes([low, high]));
-        if length < NEXT_HOP {
-            return Err(WHAT);
-        }
-        each(u32_at(rest, 4).ok_or(WHAT)?, rest.get(..length).ok_or(WHAT)?);
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(())
+/// The MTU among the metrics of a route, in bytes.
+pub(super) fn mtu_of(metrics: &[RouteMetric]) -> Option<u32> {
+    metrics.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Request;
     use super::*;
     use proptest::prelude::*;
+
+    /// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
+    const RTAX_MTU: u16 = 2;
 
     fn routes(payload: &[u8]) -> Result<Vec<Default>, Malformed> {
         let mut found = Vec::new();
@@ -123,12 +102,12 @@ mod tests {
     fn payload(destination: u8, table: u8, kind: u8) -> Vec<u8> {
         let fixed = [2, destination, 0, 0, table, 3, 0, kind, 0, 0, 0, 0];
         let hop = |index: u8| [8, 0, 0, 0, index, 0, 0, 0];
-        let mut request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
+        let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
             .attribute(libc::RTA_MULTIPATH, &[hop(3), hop(4)].concat())
             .nest(libc::RTA_METRICS, |metrics| {
                 metrics.attribute(RTAX_MTU, &1400_u32.to_ne_bytes())
             });
-        request.finish(1)[16..].to_vec()
+        request.body().to_vec()
     }
 
     #[test]

@@ -14,12 +14,6 @@ use crate::link_name::LinkName;
 /// `struct genlmsghdr`, bytes: command, version and two of padding (include/uapi/linux/genetlink.h).
 const FIXED: usize = 4;
 
-/// The family that names the others, its command and attributes (include/uapi/linux/genetlink.h).
-const GENL_ID_CTRL: u16 = 16;
-const CTRL_CMD_GETFAMILY: u8 = 3;
-const CTRL_ATTR_FAMILY_ID: u16 = 1;
-const CTRL_ATTR_FAMILY_NAME: u16 = 2;
-
 /// WireGuard's (include/uapi/linux/wireguard.h).
 const WG_CMD_GET_DEVICE: u8 = 0;
 const WGDEVICE_A_IFNAME: u16 = 2;
@@ -79,13 +73,17 @@ fn ask(socket: &mut Socket, name: LinkName) -> Result<Option<u64>, Refusal> {
 /// The number that the family has on this kernel.
 fn family(socket: &mut Socket) -> Result<u16, Refusal> {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let request = Request::new(GENL_ID_CTRL, flags, &[CTRL_CMD_GETFAMILY, 1, 0, 0])
-        .text(CTRL_ATTR_FAMILY_NAME, "wireguard");
+    let request = Request::new(
+        libc::GENL_ID_CTRL as u16,
+        flags,
+        &[libc::CTRL_CMD_GETFAMILY as u8, 1, 0, 0],
+    )
+    .text(libc::CTRL_ATTR_FAMILY_NAME as u16, "wireguard");
     let mut found = None;
     socket.exchange(request, |message| {
         for attribute in Attributes::after(message.payload, FIXED)? {
             let attribute = attribute?;
-            if attribute.kind == CTRL_ATTR_FAMILY_ID {
+            if attribute.kind == libc::CTRL_ATTR_FAMILY_ID as u16 {
                 found = attribute.value.first_chunk().copied().map(u16::from_ne_bytes);
             }
         }
@@ -123,6 +121,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const WGDEVICE_A_PRIVATE_KEY: u16 = 3;
+    const WGPEER_A_PUBLIC_KEY: u16 = 1;
+
     fn read(payload: &[u8]) -> Result<Option<u64>, Malformed> {
         latest(&Message {
             kind: 30,
@@ -136,17 +137,16 @@ mod tests {
     fn the_latest_of_all_peers_counts() {
         let time = |seconds: i64| [seconds.to_ne_bytes(), [0; 8]].concat();
         let device = |peers: &[i64]| {
-            let mut request =
-                Request::new(30, 0, &[0, 1, 0, 0])
-                    .attribute(3, &[7; 32])
-                    .nest(WGDEVICE_A_PEERS, |all| {
-                        peers.iter().fold(all, |all, seconds| {
-                            all.nest(0, |peer| {
-                                peer.attribute(1, &[9; 32])
-                                    .attribute(WGPEER_A_LAST_HANDSHAKE_TIME, &time(*seconds))
-                            })
+            let mut request = Request::new(30, 0, &[0, 1, 0, 0])
+                .attribute(WGDEVICE_A_PRIVATE_KEY, &[7; 32])
+                .nest(WGDEVICE_A_PEERS, |all| {
+                    peers.iter().fold(all, |all, seconds| {
+                        all.nest(0, |peer| {
+                            peer.attribute(WGPEER_A_PUBLIC_KEY, &[9; 32])
+                                .attribute(WGPEER_A_LAST_HANDSHAKE_TIME, &time(*seconds))
                         })
-                    });
+                    })
+                });
             request.finish(1)[16..].to_vec()
         };
         assert_eq!(read(&device(&[5, 1_800_000_000, 0])), Ok(Some(1_800_000_000)));

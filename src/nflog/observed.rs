@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EntryName;
@@ -12,7 +13,8 @@ use crate::op::Quoted;
 use crate::snapshot::Support;
 
 /// What was seen in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Nflog")]
 pub struct Observed {
     /// Whether the kernel has nftables.
     pub support: Support,
@@ -38,7 +40,7 @@ pub const CHANGED: &str = "changed by somebody else";
 pub const NONE: &str = "none";
 
 /// A rule of somebody else.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ForeignRule {
     /// Which program's.
     pub writer: Writer,
@@ -68,7 +70,8 @@ pub struct ForeignRule {
 }
 
 /// A rule in the kernel's bytes, as hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ForeignRuleContent")]
 pub struct Content {
     /// Its expressions (NFTA_RULE_EXPRESSIONS), counters without their counts.
     pub expressions: Arc<str>,
@@ -81,7 +84,7 @@ pub struct Content {
 }
 
 /// By what a rule was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Writer {
     /// iptables-nft or ip6tables-nft.
@@ -93,7 +96,7 @@ pub enum Writer {
 }
 
 /// Which interfaces a rule is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interfaces {
     /// All.
@@ -105,7 +108,7 @@ pub enum Interfaces {
 }
 
 /// Who reads a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listener {
     /// Its netlink port; the id of the process, for the first socket of most.
     pub port: u32,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rate;
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::link_name::LinkName;
 
 /// The rules of an entry: one for each family and interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rules {
     /// The NFLOG group.
     pub group: u16,
@@ -32,12 +33,13 @@ pub struct Rules {
 }
 
 /// The rules of one family.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// By which the packets come in; not empty.
     pub interfaces: BTreeSet<LinkName>,
     /// Whose packets are left out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub ignore_sources: BTreeSet<IpNet>,
     /// Smallest next-hop MTU in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,25 +1,12 @@
 //! The Internet checksum (RFC 1071): summing, and mending it after one word changed (RFC 1624).
 
-/// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: the sum
-/// does not depend on it. Eight bytes are added at once, and four times eight in a step: what is
-/// carried out of any number of words counts as one in each of them.
+/// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: RFC 1071
+/// shows that the sum does not depend on it.
 pub fn sum(bytes: &[u8]) -> u64 {
-    let word = |word: &[u8; 8]| u128::from(u64::from_ne_bytes(*word));
-    let (words, rest) = bytes.as_chunks::<8>();
-    let (steps, words) = words.as_chunks::<4>();
-    let sum_of_four = |[a, b, c, d]: &[[u8; 8]; 4]| word(a) + word(b) + word(c) + word(d);
-    let sum = steps.iter().map(sum_of_four).sum::<u128>() + words.iter().map(word).sum::<u128>();
-    let (halves, rest) = rest.as_chunks::<4>();
-    let halves = halves.iter().map(|half| u64::from(u32::from_ne_bytes(*half)));
-    let last = match *rest {
-        [a] => [a, 0, 0, 0],
-        [a, b] => [a, b, 0, 0],
-        [a, b, c] => [a, b, c, 0],
-        _ => [0; 4],
-    };
-    let (high, low) = ((sum >> 64) as u64, sum as u64);
-    let rest = halves.sum::<u64>() + u64::from(u32::from_ne_bytes(last));
-    high + (low >> 32) + (low & 0xffff_ffff) + rest
+    let (words, rest) = bytes.as_chunks::<2>();
+    let word = |word: [u8; 2]| u64::from(u16::from_ne_bytes(word));
+    let last = rest.first().map_or(0, |last| word([*last, 0]));
+    words.iter().map(|pair| word(*pair)).sum::<u64>() + last
 }
 
 /// Folds a sum to 16 bits.

@@ -1,5 +1,6 @@
 //! Which sound packets may go on to the peers: everything that can be told without memory.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addresses;
@@ -19,7 +20,7 @@ pub struct Rules {
 }
 
 /// The least next-hop MTUs, bytes. Whoever can make hosts believe a tiny MTU slows them down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
     /// Of IPv4. By default 576, which every host takes (RFC 791).
     pub ipv4: u16,

@@ -101,7 +101,7 @@ mod tests {
     use crate::document::Document;
     use crate::error::Diagnostics;
     use crate::netns::Netns;
-    use crate::plan::plan;
+    use crate::plan::Goal;
     use crate::source::Sources;
 
     const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
@@ -131,7 +131,7 @@ mod tests {
         let text = format!("version: 1\npersist: no\n{document}\n");
         let layers = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
         let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
-        let plan = plan(&document, &host).unwrap();
+        let plan = Goal::plan(&document, &host).unwrap().plan;
         let links = [watched.parse().unwrap()].into();
         let felt = plan.first_felt_by(&links, &host);
         felt.map_or_else(

@@ -34,7 +34,8 @@ pub trait Goal: Sync {
     /// Plans.
     ///
     /// # Errors
-    /// Everything that is wrong between the goal and the host.
+    /// Everything that is wrong between the goal and the host: conflicts, values that a device cannot take,
+    /// tunnels that cannot be.
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>>;
 
     /// Plans for the host after the first plan was done: what is left to do.

@@ -6,10 +6,9 @@ use super::order::{Key, Order};
 use super::originals::{Known, Originals};
 use super::queue::Queue;
 use super::write::{mode, write, write_on};
-use super::{Drift, Step, Undo, effects, undo};
+use super::{Drift, Step, Undo, undo};
 use crate::error::Error;
 use crate::fact::{Fact, Field, Object, Value};
-use crate::finding::Findings;
 use crate::ledger::Claim;
 use crate::link_name::LinkName;
 use crate::op::Op;
@@ -59,7 +58,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn run(&mut self, findings: &mut Findings) {
+    pub(super) fn run(&mut self) {
         let drift = self.drift;
         // Files and devices first: what is still to do on a new device shows once it is there.
         let comes = |drift: &&Drift| {
@@ -71,7 +70,7 @@ impl<'a> Planner<'a> {
             }
             self.push(&drift.fact, drift.desired.as_ref(), false);
         }
-        self.drain(findings);
+        self.drain();
         match self.steps.is_empty() {
             // What differs is not right.
             true => {
@@ -93,7 +92,7 @@ impl<'a> Planner<'a> {
                 self.push_unless_right(fact, Some(&want.value), false);
             }
         }
-        self.drain(findings);
+        self.drain();
     }
 
     fn push_unless_right(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
@@ -115,7 +114,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Places the ops that are queued, and those that become necessary by what they change.
-    fn drain(&mut self, findings: &mut Findings) {
+    fn drain(&mut self) {
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
             // The kernel may have moved a route of a pod along with its interface, and an op says what the
@@ -166,11 +165,7 @@ impl<'a> Planner<'a> {
                         | Op::RemoveRules { .. }
                         | Op::SetWireguardMtu { .. }
                 );
-            // What giving back changes beside its fact is put right.
             let wanted = want.is_some();
-            if wanted {
-                effects::told(&op, permitted, &changes, self.wants, findings);
-            }
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             // What is wanted of a device that is made is written anyway.
             if !makes {
@@ -180,6 +175,7 @@ impl<'a> Planner<'a> {
                 self.put_right(&fact, want, &changes);
             }
             self.steps.push(Step {
+                changes,
                 phase,
                 restores,
                 named: want.is_none_or(|want| want.origin.named),

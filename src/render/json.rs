@@ -1,100 +1,48 @@
-//! A plan as JSON: format `netkeel/plan`, published by `netkeel schema plan`.
+//! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
-use serde_json::{Value as Json, json};
+pub mod output;
 
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use self::output::Outcome;
 use crate::apply::{Applied, Rollback};
 use crate::error::Error;
-use crate::fact::{Fact, Field, Object, Value};
+use crate::fact::{Fact, Field, Object};
 use crate::finding::Finding;
 use crate::op::Op;
-use crate::plan::{FORMAT, Plan};
+use crate::plan::{Drift, FORMAT, Plan, Step};
 use crate::source::{Locator, Sources};
 
 /// The plan; the same for the same document and host.
 pub fn plan(plan: &Plan, sources: &Sources) -> Json {
-    let mut locator = Locator::new(sources);
-    let drift: Vec<Json> = plan
-        .drift
-        .iter()
-        .map(|drift| {
-            let place = locator.locate(drift.origin.span);
-            json!({
-                "fact": fact(&drift.fact),
-                "observed": drift.observed.as_ref().map(value),
-                "desired": drift.desired.as_ref().map(value),
-                "path": &*drift.origin.path,
-                "derivation": drift.origin.derivation.as_deref(),
-                "source": { "file": &*place.file, "line": place.line, "column": place.column },
-            })
-        })
-        .collect();
-    let steps: Vec<Json> = plan
-        .steps
-        .iter()
-        .map(|step| {
-            json!({
-                "phase": step.phase,
-                "fact": fact(&step.fact),
-                "command": step.op.to_string(),
-                "op": step.op,
-                "restores": step.restores,
-                "undo": {
-                    "exact": step.undo.loses.is_empty(),
-                    "commands": step.undo.ops.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                    "loses": step.undo.loses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                },
-                "permitted": step.permitted,
-            })
-        })
-        .collect();
-    json!({
-        "format": "netkeel/plan",
-        "version": FORMAT,
-        "owner": plan.owner,
-        "netns": plan.netns.name(),
-        "in_sync": plan.in_sync(),
-        "wanted": plan.wanted,
-        "drift": drift,
-        "steps": steps,
-        "released": plan.released.iter().map(fact).collect::<Vec<_>>(),
-        "findings": findings(&plan.findings),
-        "unmatched": plan.unmatched,
-        "problems": plan.problems,
-    })
+    json(&planned(plan, sources))
 }
 
 /// Findings, as a plan has them.
 pub fn findings(findings: &[Finding]) -> Json {
-    let one = |finding: &Finding| {
-        json!({
-            "code": finding.code,
-            "severity": finding.code.severity(),
-            "subjects": finding.subjects,
-            "message": finding.message,
-            "remedy": finding.remedy,
-        })
-    };
-    findings.iter().map(one).collect()
+    json(&findings.iter().map(finding).collect::<Vec<_>>())
 }
 
-/// What an apply did: format `netkeel/applied`, published by `netkeel schema applied`.
+/// What an apply did.
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     let Applied {
         before: _,
-        plan: done,
+        planned,
         done: writes,
         vanished,
     } = applied;
-    let mut out = ended("applied", &[]);
-    out["writes"] = json!(writes);
-    out["vanished"] = json!(vanished);
-    out["plan"] = plan(done, sources);
-    out
+    json(&output::Applied {
+        writes: *writes,
+        vanished,
+        plan: Some(self::planned(&planned.plan, sources)),
+        ..ended(Outcome::Applied, &[])
+    })
 }
 
 /// Why an apply did nothing.
 pub fn refused(errors: &[Error]) -> Json {
-    ended("refused", errors)
+    json(&ended(Outcome::Refused, errors))
 }
 
 /// How an apply that failed was undone.
@@ -107,48 +55,131 @@ pub fn rolled_back(rollback: &Rollback) -> Json {
         blamed,
     } = rollback;
     let result = if remaining.is_empty() {
-        "rolled-back"
+        Outcome::RolledBack
     } else {
-        "not-rolled-back"
+        Outcome::NotRolledBack
     };
-    let mut out = ended(result, std::slice::from_ref(cause));
-    out["undone"] = undone.iter().map(Op::command).collect();
-    let left = |(op, error): &(Op, Error)| json!({ "command": op.command(), "why": error.message });
-    out["remaining"] = remaining.iter().map(left).collect();
-    out["lost"] = json!(lost);
-    out["blamed"] = blamed.iter().map(fact).collect();
-    out
-}
-
-/// What is said of every apply, however it ended.
-fn ended(result: &str, errors: &[Error]) -> Json {
-    let error = |error: &Error| json!({ "message": error.message, "hints": error.hints });
-    json!({
-        "format": "netkeel/applied",
-        "version": FORMAT,
-        "result": result,
-        "errors": errors.iter().map(error).collect::<Vec<_>>(),
-        "writes": 0,
-        "vanished": [],
-        "undone": [],
-        "remaining": [],
-        "lost": [],
-        "blamed": [],
-        "plan": null,
+    json(&output::Applied {
+        undone: undone.iter().map(Op::command).collect(),
+        remaining: remaining.iter().map(left).collect(),
+        lost: lost.iter().map(ToString::to_string).collect(),
+        blamed: blamed.iter().map(fact).collect(),
+        ..ended(result, std::slice::from_ref(cause))
     })
 }
 
-fn fact(fact: &Fact) -> Json {
+/// Types without maps whose keys are not text always have a JSON form.
+fn json(output: &impl Serialize) -> Json {
+    serde_json::to_value(output).unwrap_or_default()
+}
+
+fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
+    let mut locator = Locator::new(sources);
+    output::Plan {
+        format: output::PLAN,
+        version: FORMAT,
+        owner: &plan.owner,
+        netns: plan.netns.name(),
+        in_sync: plan.in_sync(),
+        wanted: plan.wanted,
+        drift: plan.drift.iter().map(|one| drift(one, &mut locator)).collect(),
+        steps: plan.steps.iter().map(step).collect(),
+        released: plan.released.iter().map(fact).collect(),
+        findings: plan.findings.iter().map(finding).collect(),
+        unmatched: plan.unmatched.iter().map(|path| &**path).collect(),
+        problems: &plan.problems,
+    }
+}
+
+fn drift<'a>(drift: &'a Drift, locator: &mut Locator<'_>) -> output::Drift<'a> {
+    let place = locator.locate(drift.origin.span);
+    output::Drift {
+        fact: fact(&drift.fact),
+        observed: drift.observed.as_ref(),
+        desired: drift.desired.as_ref(),
+        path: &drift.origin.path,
+        derivation: drift.origin.derivation.as_deref(),
+        source: output::Place {
+            file: place.file.to_string(),
+            line: place.line,
+            column: place.column,
+        },
+    }
+}
+
+fn step(step: &Step) -> output::Step<'_> {
+    output::Step {
+        phase: step.phase,
+        fact: fact(&step.fact),
+        command: step.op.to_string(),
+        op: &step.op,
+        restores: step.restores,
+        undo: output::Undo {
+            exact: step.undo.loses.is_empty(),
+            commands: step.undo.ops.iter().map(ToString::to_string).collect(),
+            loses: step.undo.loses.iter().map(ToString::to_string).collect(),
+        },
+        permitted: step.permitted,
+    }
+}
+
+fn finding(finding: &Finding) -> output::Finding<'_> {
+    output::Finding {
+        code: finding.code,
+        severity: finding.code.severity(),
+        subjects: &finding.subjects,
+        message: &finding.message,
+        remedy: &finding.remedy,
+    }
+}
+
+/// What every apply prints, however it ended.
+fn ended(result: Outcome, errors: &[Error]) -> output::Applied<'_> {
+    output::Applied {
+        format: output::APPLIED,
+        version: FORMAT,
+        result,
+        errors: errors.iter().map(reason).collect(),
+        writes: 0,
+        vanished: &[],
+        undone: Vec::new(),
+        remaining: Vec::new(),
+        lost: Vec::new(),
+        blamed: Vec::new(),
+        plan: None,
+    }
+}
+
+fn reason(error: &Error) -> output::Reason<'_> {
+    output::Reason {
+        message: &error.message,
+        hints: &error.hints,
+    }
+}
+
+fn left((op, error): &(Op, Error)) -> output::Remaining<'_> {
+    output::Remaining {
+        command: op.command(),
+        why: &error.message,
+    }
+}
+
+fn fact(fact: &Fact) -> output::Fact {
+    use output::Object as Kind;
     let (object, name) = match &fact.object {
-        Object::File(path) => ("file", path.display().to_string()),
-        Object::Plugin(plugin) => ("cni", format!("{} {}", plugin.file.display(), plugin.kind)),
-        Object::Wireguard(wireguard) => ("wireguard", wireguard.copy.display().to_string()),
-        Object::Sysctl(key) => ("sysctl", key.path().to_owned()),
-        Object::Link(name) => ("link", name.stored().into_owned()),
-        Object::Nflog(name) => ("nflog", name.to_string()),
-        Object::LogGroup(group) => ("nflog-group", group.to_string()),
+        Object::File(path) => (Kind::File, path.display().to_string()),
+        Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),
+        Object::Wireguard(wireguard) => (Kind::Wireguard, wireguard.copy.display().to_string()),
+        Object::Sysctl(key) => (Kind::Sysctl, key.path().to_owned()),
+        Object::Link(name) => (Kind::Link, name.stored().into_owned()),
+        Object::Nflog(name) => (Kind::Nflog, name.to_string()),
+        Object::LogGroup(group) => (Kind::NflogGroup, group.to_string()),
     };
-    json!({ "object": object, "name": name, "field": field(fact.field) })
+    output::Fact {
+        object,
+        name,
+        field: field(fact.field),
+    }
 }
 
 fn field(field: Field) -> String {
@@ -156,13 +187,5 @@ fn field(field: Field) -> String {
         Field::Up => "up".into(),
         Field::Address(address) => format!("address {address}"),
         other => other.to_string(),
-    }
-}
-
-fn value(value: &Value) -> Json {
-    match value {
-        Value::Switch(on) => json!(on),
-        Value::Number(number) => json!(number),
-        Value::Text(text) => json!(&**text),
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::yaml;
 use crate::document::Document;
+use crate::error::Error;
 use crate::resource::sysctl::value;
 use crate::source::talos::version::{self, Version};
 use crate::source::talos::{DIRECTORY, KUBESPAN, KUBESPAN_KIND, SERVICE};
@@ -16,7 +17,7 @@ use crate::source::{Data, Entry, Node};
 use crate::sysctl_key::SysctlKey;
 pub use machine::Machine;
 use machine::{NODE, deleted};
-use node::{list, map, of, of_canonical, quoted, word};
+use node::{list, map, of, of_canonical, string};
 
 /// A document, divided.
 #[derive(Debug, Default)]
@@ -49,7 +50,10 @@ const GENERAL: [&str; 4] = ["owner", "prune", "limits", "allow"];
 
 /// The patches, as one stream of YAML with a comment that says what they are. What is known of the
 /// machine stays as it is there.
-pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> String {
+///
+/// # Errors
+/// When values cannot be written as YAML.
+pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> Result<String, Error> {
     let divided = Divided::of(document, version);
     let mut out = format!(
         "# Patches for Talos Linux {version}, of netkeel's document: talosctl patch machineconfig --patch @FILE\n"
@@ -57,7 +61,7 @@ pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> 
     for line in divided.notes(version, machine) {
         let _ = writeln!(out, "# {line}");
     }
-    let documents = divided.documents(version, machine);
+    let documents = divided.documents(version, machine)?;
     if documents.is_empty() && divided.nowhere.is_empty() {
         out.push_str("# The document wants nothing of a machine.\n");
     }
@@ -65,28 +69,36 @@ pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> 
         if index > 0 {
             out.push_str("---\n");
         }
-        out.push_str(&yaml::document(node));
+        out.push_str(&yaml::document(node)?);
     }
-    out
+    Ok(out)
 }
 
 /// What Talos cannot carry, as manifests for Kubernetes; nothing when there is nothing.
-pub fn daemonset(document: &Document, version: Version, image: &str) -> Option<String> {
+///
+/// # Errors
+/// When values cannot be written as YAML.
+pub fn daemonset(document: &Document, version: Version, image: &str) -> Result<Option<String>, Error> {
     let divided = Divided::of(document, version);
-    let rest = divided.rest.as_ref()?;
-    let data = map(vec![("talos.yaml", quoted(&yaml::document(rest)))]);
+    let Some(rest) = divided.rest.as_ref() else {
+        return Ok(None);
+    };
+    let data = map(vec![("talos.yaml", string(&yaml::document(rest)?))]);
     let config = map(vec![
-        ("apiVersion", word("v1")),
-        ("kind", word("ConfigMap")),
+        ("apiVersion", string("v1")),
+        ("kind", string("ConfigMap")),
         (
             "metadata",
-            map(vec![("name", word("netkeel")), ("namespace", word("netkeel"))]),
+            map(vec![
+                ("name", string("netkeel")),
+                ("namespace", string("netkeel")),
+            ]),
         ),
         ("data", data),
     ]);
     let manifests = include_str!("../../templates/talos-daemonset.yaml");
-    let image = quoted(image);
-    let image = yaml::document(&image);
+    // A string of JSON is one of YAML, and stays on its line whatever is in it.
+    let image = serde_json::Value::from(image).to_string();
     let mut out = String::new();
     if let Some(line) = divided.without_place() {
         let _ = writeln!(out, "# {line}");
@@ -94,10 +106,10 @@ pub fn daemonset(document: &Document, version: Version, image: &str) -> Option<S
     let _ = write!(
         out,
         "{}---\n{}",
-        manifests.replace("IMAGE", image.trim_end()),
-        yaml::document(&config)
+        manifests.replace("IMAGE", &image),
+        yaml::document(&config)?
     );
-    Some(out)
+    Ok(Some(out))
 }
 
 impl Divided {
@@ -193,7 +205,7 @@ impl Divided {
         (!left.is_empty()).then(|| with(link, left))
     }
 
-    fn documents(&self, version: Version, machine: &Machine<'_>) -> Vec<Node> {
+    fn documents(&self, version: Version, machine: &Machine<'_>) -> Result<Vec<Node>, Error> {
         let mut documents = Vec::new();
         documents.extend(self.legacy(version, machine));
         if version >= version::SYSCTLS && !self.sysctls.is_empty() {
@@ -216,8 +228,8 @@ impl Divided {
         }
         if let Some(rest) = &self.rest {
             let file = map(vec![
-                ("content", quoted(&yaml::document(rest))),
-                ("mountPath", word(&format!("{DIRECTORY}{FILE}"))),
+                ("content", string(&yaml::document(rest)?)),
+                ("mountPath", string(&format!("{DIRECTORY}{FILE}"))),
             ]);
             documents.push(of_kind(
                 "ExtensionServiceConfig",
@@ -225,7 +237,7 @@ impl Divided {
                 vec![("configFiles", list(vec![file]))],
             ));
         }
-        documents
+        Ok(documents)
     }
 
     /// The document without a kind, with what this version has there, and what must go from there.
@@ -343,7 +355,7 @@ fn sysctl(entry: &Entry) -> Entry {
     let value = key.ok().and_then(|key| value(&key, &entry.value));
     let value = value.unwrap_or_default();
     Entry {
-        value: quoted(&value),
+        value: string(&value),
         ..entry.clone()
     }
 }
@@ -363,7 +375,7 @@ fn entries(entries: &[Entry]) -> Node {
 }
 
 fn of_kind(kind: &str, name: Option<&str>, more: Vec<(&str, Node)>) -> Node {
-    let head = [("apiVersion", word("v1alpha1")), ("kind", word(kind))].into_iter();
-    let name = name.map(|name| ("name", quoted(name)));
+    let head = [("apiVersion", string("v1alpha1")), ("kind", string(kind))].into_iter();
+    let name = name.map(|name| ("name", string(name)));
     map(head.chain(name).chain(more).collect())
 }

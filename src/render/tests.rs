@@ -15,7 +15,7 @@ fn shown(text: &str, host: &Snapshot) -> [String; 3] {
     let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
     let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    let plan = crate::plan::plan(&document, host).unwrap();
+    let plan = crate::lint::plan::plan(&document, host).unwrap();
     let style = Style {
         colour: false,
         commands: true,

@@ -1,126 +1,53 @@
-//! A tree as YAML: in lines, two blanks a level, with quotes where a reader could take a text for
+//! A tree as YAML, by `serde-saphyr`: it quotes each text that a reader of YAML 1.1 or 1.2 takes for
 //! something else.
 
-use std::fmt::Write as _;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_saphyr::{ser_options, to_string_with_options};
 
-use crate::source::node::boolean_word;
-use crate::source::{Data, Entry, Node, number};
+use crate::error::{Error, ErrorKind};
+use crate::source::{Data, Node};
 
 /// The tree as the text of one document.
-pub fn document(node: &Node) -> String {
-    let mut out = String::new();
-    match &node.data {
-        Data::Map(entries) if !entries.is_empty() => map(entries, 0, &mut out),
-        Data::List(items) if !items.is_empty() => list(items, 0, &mut out),
-        _ => {
-            value(node, 0, &mut out);
-            out.push('\n');
-        }
-    }
-    out
+///
+/// # Errors
+/// When the library refuses a value; no tree is known for which it does.
+pub fn document(node: &Node) -> Result<String, Error> {
+    // Long texts stay on one line: people search for them, and a fold is easy to misread.
+    let options = ser_options! { compact_list_indent: false, folded_wrap_chars: usize::MAX };
+    to_string_with_options(&Tree(node), options).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("the values cannot be written as YAML: {error}"),
+        )
+    })
 }
 
-fn map(entries: &[Entry], level: usize, out: &mut String) {
-    for (index, entry) in entries.iter().enumerate() {
-        // The first one stands behind the dash of its list.
-        if index > 0 || !out.ends_with("- ") {
-            indent(level, out);
-        }
-        scalar(&entry.key, true, out);
-        out.push(':');
-        below(&entry.value, level, out);
-    }
-}
+/// A tree as a value of serde.
+struct Tree<'a>(&'a Node);
 
-fn list(items: &[Node], level: usize, out: &mut String) {
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 || !out.ends_with("- ") {
-            indent(level, out);
-        }
-        out.push_str("- ");
-        match &item.data {
-            Data::Map(entries) if !entries.is_empty() => map(entries, level + 1, out),
-            Data::List(items) if !items.is_empty() => list(items, level + 1, out),
-            _ => {
-                value(item, level + 1, out);
-                out.push('\n');
+impl Serialize for Tree<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0.data {
+            Data::Null => serializer.serialize_unit(),
+            Data::Bool(value) => serializer.serialize_bool(*value),
+            Data::Integer(value) => serializer.serialize_i64(*value),
+            Data::Text { value, .. } => serializer.serialize_str(value),
+            Data::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                items
+                    .iter()
+                    .try_for_each(|item| list.serialize_element(&Tree(item)))?;
+                list.end()
             }
-        }
-    }
-}
-
-/// What follows a key.
-fn below(node: &Node, level: usize, out: &mut String) {
-    match &node.data {
-        Data::Map(entries) if !entries.is_empty() => {
-            out.push('\n');
-            map(entries, level + 1, out);
-        }
-        Data::List(items) if !items.is_empty() => {
-            out.push('\n');
-            list(items, level + 1, out);
-        }
-        _ => {
-            out.push(' ');
-            value(node, level + 1, out);
-            out.push('\n');
-        }
-    }
-}
-
-/// A value on one line, or a text of several lines as a block.
-fn value(node: &Node, level: usize, out: &mut String) {
-    match &node.data {
-        Data::Null => out.push('~'),
-        Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Data::Integer(value) => drop(write!(out, "{value}")),
-        Data::Text { value, .. } if is_block(value) => {
-            out.push('|');
-            for line in value.lines() {
-                out.push('\n');
-                if !line.is_empty() {
-                    indent(level, out);
-                    out.push_str(line);
+            Data::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for entry in entries {
+                    map.serialize_entry(&entry.key, &Tree(&entry.value))?;
                 }
+                map.end()
             }
         }
-        Data::Text { value, plain } => scalar(value, *plain, out),
-        Data::List(_) => out.push_str("[]"),
-        Data::Map(_) => out.push_str("{}"),
     }
-}
-
-fn indent(level: usize, out: &mut String) {
-    out.extend(std::iter::repeat_n("  ", level));
-}
-
-/// Lines that a literal block gives back as they are.
-fn is_block(text: &str) -> bool {
-    let printable = |char: char| char == '\n' || char == ' ' || !char.is_control() && !char.is_whitespace();
-    let begins = text.starts_with(|char: char| char.is_ascii_graphic());
-    begins && text.ends_with('\n') && !text.ends_with("\n\n") && text.chars().all(printable)
-}
-
-fn scalar(text: &str, plain: bool, out: &mut String) {
-    if plain && is_plain(text) {
-        out.push_str(text);
-    } else {
-        // A string of JSON is one of YAML.
-        let _ = write!(out, "{}", serde_json::Value::from(text));
-    }
-}
-
-/// What every reader takes for this text.
-fn is_plain(text: &str) -> bool {
-    let inside = |char: char| char.is_ascii_alphanumeric() || "._/-:".contains(char);
-    text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '/')
-        && !text.ends_with(':')
-        && text.chars().all(inside)
-        && boolean_word(text).is_none()
-        && number::form(text).is_none()
-        && !["y", "n", "null", "inf", "nan"]
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]
@@ -135,18 +62,18 @@ mod tests {
         let tree = yaml(
             "a: {b: [1, {c: d, e: ['f', [g, []]]}, {}], 'on': 'on', n: ~, t: \"x\\ny\\n\", net.x/y: ''}",
         );
-        insta::assert_snapshot!(document(&tree), @r#"
+        insta::assert_snapshot!(document(&tree).unwrap(), @r#"
         a:
           b:
             - 1
             - c: d
               e:
-                - "f"
+                - f
                 - - g
                   - []
             - {}
           "on": "on"
-          "n": ~
+          "n": null
           t: |
             x
             y
@@ -154,12 +81,77 @@ mod tests {
         "#);
     }
 
+    #[test]
+    fn texts_that_yaml_1_1_takes_for_something_else_are_quoted() {
+        for text in [
+            "yes",
+            "No",
+            "ON",
+            "off",
+            "y",
+            "N",
+            "true",
+            "~",
+            "null",
+            "",
+            "017",
+            "0x1F",
+            "1_000",
+            "1e3",
+            "1:30",
+            "2026-11-28",
+            ".inf",
+            "=",
+            "<<",
+            "- a",
+            "a: b",
+            "a #b",
+            "*a",
+            "&a",
+            "!a",
+            " a",
+            "a ",
+            "10.0.0.1: x",
+        ] {
+            let tree = expected(&serde_json::json!({ text: text }));
+            let written = document(&tree).unwrap();
+            let quote = |text: &str| text.starts_with(['"', '\'']);
+            let (_, value) = written.trim_end().rsplit_once(": ").unwrap();
+            assert!(
+                quote(&written) && (quote(value) || value.ends_with(['"', '\''])),
+                "{written}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn reads_back_as_the_same_tree(value in json_map()) {
             let tree = expected(&value);
-            let text = document(&tree);
-            prop_assert_eq!(outline(&bare(yaml(&text))), outline(&tree), "{}", text);
+            let text = document(&tree).unwrap();
+            prop_assert_eq!(texts(&yaml(&text)), texts(&tree), "{}", text);
         }
+
+        #[test]
+        fn long_texts_read_back(text in "([a-z \\n]{0,9}|[ -~]{0,9}|  \\n?|\\t){0,30}") {
+            let tree = expected(&serde_json::json!({ "a": { "b": [text] } }));
+            let written = document(&tree).unwrap();
+            prop_assert_eq!(texts(&yaml(&written)), texts(&tree), "{}", written);
+        }
+    }
+
+    /// The tree, without regard to whether a text is quoted: netkeel takes a plain `inf` for a text.
+    fn texts(node: &Node) -> String {
+        fn unquote(node: &mut Node) {
+            match &mut node.data {
+                Data::Text { plain, .. } => *plain = false,
+                Data::List(items) => items.iter_mut().for_each(unquote),
+                Data::Map(entries) => entries.iter_mut().for_each(|entry| unquote(&mut entry.value)),
+                Data::Null | Data::Bool(_) | Data::Integer(_) => {}
+            }
+        }
+        let mut node = bare(node.clone());
+        unquote(&mut node);
+        outline(&node)
     }
 }

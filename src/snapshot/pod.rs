@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::Ipv6Net;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RouteKey;
 use crate::link_name::LinkName;
 
 /// A pod's end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodEnd {
     /// How its namespace is reached; none where nothing that can be seen keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,7 @@ pub struct PodEnd {
     pub routes: BTreeMap<RouteKey, PodRoute>,
     /// The IPv6 addresses that nobody gives it again: those that are not link-local.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
     pub ipv6: BTreeSet<Ipv6Net>,
     /// Why netkeel does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +36,7 @@ pub struct PodEnd {
 }
 
 /// A route of a pod that has an MTU of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodRoute {
     /// Bytes.
     pub mtu: u32,
@@ -50,7 +52,7 @@ pub struct PodRoute {
 }
 
 /// A network namespace that is not the one a plan is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Sandbox {
     /// A file that leads into it: below /run/netns, or /proc/PID/ns/net.
     pub path: Arc<Path>,
@@ -59,7 +61,7 @@ pub struct Sandbox {
 }
 
 /// Who sets the MTU of a pod's end, so that another write would be lost or do harm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keeper {
     /// Cilium's agent; it gives the MTU to the route and not to the device.

@@ -79,6 +79,8 @@ impl Serialize for RouteKey {
     }
 }
 
+crate::from_text::schema_as_text!(RouteKey, "RouteKey");
+
 impl<'de> Deserialize<'de> for RouteKey {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;

@@ -335,6 +335,7 @@ mod tests {
         let step = |path: &str| {
             let path: std::sync::Arc<Path> = Path::new(path).into();
             Step {
+                changes: Vec::new(),
                 op: Op::RemoveFile { path: path.clone() },
                 phase: Phase::LowerLinks,
                 fact: Fact {

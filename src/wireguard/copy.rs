@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{mtu_of, set_mtu};
@@ -15,7 +16,7 @@ pub const MODE: u32 = 0o600;
 pub const NONE: i64 = 0;
 
 /// What was seen of a copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Copied {
     /// What it is a copy of.
     pub source: PathBuf,

@@ -16,8 +16,9 @@ use netkeel::document::Document;
 use netkeel::error::Diagnostics;
 use netkeel::finding::Code;
 use netkeel::kernel::{Kernel, Live, inside};
+use netkeel::lint::plan::plan;
 use netkeel::nflog::Observed;
-use netkeel::plan::{Plan, plan};
+use netkeel::plan::Plan;
 use netkeel::snapshot::Scope;
 use netkeel::source::Sources;
 use traffic::{Message, Reader};
@@ -74,7 +75,7 @@ fn try_apply(document: &Document, namespace: &Namespace) -> Result<Applied, Fail
 }
 
 fn undone(applied: &Applied, namespace: &Namespace) {
-    let steps = applied.plan.steps.iter().rev();
+    let steps = applied.planned.plan.steps.iter().rev();
     let ops: Vec<_> = steps.map(|step| step.undo.ops.as_slice()).collect();
     let (_, remaining) = Live::with(&namespace.netns(), |kernel| undo(kernel, ops.into_iter())).unwrap();
     assert!(remaining.is_empty(), "{remaining:#?}");

@@ -1,9 +1,13 @@
 //! The requests that change an interface over rtnetlink.
 
+use netlink_packet_core::DefaultNla;
+use netlink_packet_route::link::{
+    InfoData, InfoIpTunnel, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+
 use super::super::message::Request;
 use super::super::netlink::Socket;
 use super::super::refusal::Refusal;
-use super::{FIXED, IFLA_IPTUN_COLLECT_METADATA, fixed};
 use crate::op::Target;
 use crate::tunnel_mode::TunnelMode;
 
@@ -19,22 +23,27 @@ pub(in crate::kernel) enum Setting<'a> {
 /// Sets one thing. By index and without the name: with both, the kernel would rename. RTM_SETLINK
 /// creates nothing, whatever became of the interface.
 pub(in crate::kernel) fn set(socket: &mut Socket, index: i32, setting: &Setting<'_>) -> Result<(), Refusal> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let request = |fixed: [u8; FIXED]| Request::new(libc::RTM_SETLINK, flags, &fixed);
-    let plain = || request(fixed(index, 0, 0));
-    let up = libc::IFF_UP.cast_unsigned();
-    socket.change(match setting {
-        Setting::Mtu(mtu) => plain().attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
-        Setting::Up(on) => request(fixed(index, if *on { up } else { 0 }, up)),
-        Setting::TxQueueLength(packets) => plain().attribute(libc::IFLA_TXQLEN, &packets.to_ne_bytes()),
-        Setting::Alias(alias) => plain().attribute(libc::IFLA_IFALIAS, alias.as_bytes()),
-    })
+    let mut message = about(index);
+    match *setting {
+        Setting::Mtu(mtu) => message.attributes.push(LinkAttribute::Mtu(mtu)),
+        Setting::TxQueueLength(packets) => message.attributes.push(LinkAttribute::TxQueueLen(packets)),
+        Setting::Up(on) => {
+            message.header.change_mask = LinkFlags::Up;
+            message.header.flags.set(LinkFlags::Up, on);
+        }
+        // The typed alias has a zero at its end, which the kernel counts: one of 255 bytes, the most
+        // there can be, would be refused.
+        Setting::Alias(alias) => message.attributes.push(LinkAttribute::Other(DefaultNla::new(
+            libc::IFLA_IFALIAS,
+            alias.as_bytes().to_vec(),
+        ))),
+    }
+    socket.change(Request::of(libc::RTM_SETLINK, libc::NLM_F_ACK, &message))
 }
 
 /// Deletes an interface.
 pub(in crate::kernel) fn delete(socket: &mut Socket, index: i32) -> Result<(), Refusal> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    socket.change(Request::new(libc::RTM_DELLINK, flags, &fixed(index, 0, 0)))
+    socket.change(Request::of(libc::RTM_DELLINK, libc::NLM_F_ACK, &about(index)))
 }
 
 /// Makes a tunnel in collect-metadata mode.
@@ -43,16 +52,24 @@ pub(in crate::kernel) fn create(
     target: &Target,
     mode: TunnelMode,
 ) -> Result<(), Refusal> {
-    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-    let mut name = target.name.as_bytes().to_vec();
-    name.push(0);
-    let request = Request::new(libc::RTM_NEWLINK, flags as u16, &fixed(0, 0, 0))
-        .attribute(libc::IFLA_IFNAME, &name)
-        .nest(libc::IFLA_LINKINFO, |info| {
-            info.attribute(libc::IFLA_INFO_KIND, mode.kind().as_bytes())
-                .nest(libc::IFLA_INFO_DATA, |data| {
-                    data.attribute(IFLA_IPTUN_COLLECT_METADATA, &[])
-                })
-        });
-    socket.change(request)
+    let kind = match mode {
+        TunnelMode::Ipip => InfoKind::IpIp,
+        TunnelMode::Ip6tnl => InfoKind::Ip6Tnl,
+    };
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(target.name.to_string()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(kind),
+            LinkInfo::Data(InfoData::IpTunnel(vec![InfoIpTunnel::CollectMetadata])),
+        ]),
+    ];
+    let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    socket.change(Request::of(libc::RTM_NEWLINK, flags, &message))
+}
+
+fn about(index: i32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index.cast_unsigned();
+    message
 }

@@ -4,12 +4,21 @@ use super::*;
 use crate::kernel::message::Messages;
 use proptest::prelude::*;
 
+/// A message about the interface with index 7.
+fn link(flags: u8) -> Request {
+    Request::new(
+        libc::RTM_NEWLINK,
+        0,
+        &[0, 0, 0, 0, 7, 0, 0, 0, flags, 0, 0, 0, 0, 0, 0, 0],
+    )
+}
+
 fn message() -> Vec<u8> {
     let mut inet = vec![0u8; 33 * 4];
     inet[INET_RP_FILTER * 4] = 2;
     let mut inet6 = vec![0u8; 40 * 4];
     inet6[INET6_DISABLE_IPV6 * 4] = 1;
-    Request::new(libc::RTM_NEWLINK, 0, &fixed(7, libc::IFF_UP.cast_unsigned(), 0))
+    link(libc::IFF_UP as u8)
         .attribute(libc::IFLA_IFNAME, b"ipip0\0")
         .attribute(libc::IFLA_MTU, &1480u32.to_ne_bytes())
         .attribute(libc::IFLA_LINK, &0u32.to_ne_bytes())
@@ -66,10 +75,7 @@ fn an_external_tunnel_is_read() {
 
 #[test]
 fn an_interface_with_an_impossible_name_is_a_problem_and_not_nothing() {
-    let bytes = Request::new(libc::RTM_NEWLINK, 0, &fixed(7, 0, 0))
-        .attribute(libc::IFLA_IFNAME, b"a/b\0")
-        .finish(1)
-        .to_vec();
+    let bytes = link(0).attribute(libc::IFLA_IFNAME, b"a/b\0").finish(1).to_vec();
     let payload = Messages(&bytes).next().unwrap().unwrap().payload;
     assert_eq!(rows(payload), Ok(Vec::new()));
 }

@@ -6,24 +6,29 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags,
+    RouteProtocol, RouteScope,
+};
 
-use super::super::ioctl;
 use super::super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
 use super::super::netlink::Socket;
 use super::super::refusal::Refusal;
-use super::super::route::{self, FIXED, NEXT_HOP, RTAX_MTU, next_hops};
+use super::super::{ioctl, route};
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{PodRoute, RouteKey};
 
-/// In the flags: the gateway counts as reachable.
-const ONLINK: u32 = 4;
+/// `struct rtmsg` and `struct rtnexthop`, bytes (include/uapi/linux/rtnetlink.h).
+const FIXED: usize = 12;
+const NEXT_HOP: usize = 8;
 
-/// include/uapi/linux/rtnetlink.h; RTAX_LOCK is a mask of the other metrics.
+/// Attributes of a route and its metrics (include/uapi/linux/rtnetlink.h); libc has them for glibc alone.
 const RTA_VIA: u16 = 18;
 const RTA_ENCAP_TYPE: u16 = 21;
 const RTA_ENCAP: u16 = 22;
 const RTA_NH_ID: u16 = 30;
-const RTAX_LOCK: u16 = 1;
+const RTAX_MTU: u16 = 2;
 
 /// A route as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub(super) struct Row {
     pub(super) key: RouteKey,
     /// The MTU, and how `ip` would say the rest.
     pub(super) route: PodRoute,
-    /// The message, to send again.
+    /// The message, to send again. In bytes: a typed one would lose what its types do not hold.
     payload: Vec<u8>,
 }
 
@@ -91,7 +96,7 @@ fn replacement(payload: &[u8], mtu: u32) -> Result<Request, Malformed> {
     const WHAT: Malformed = Malformed("route");
     let mut fixed = *payload.first_chunk::<FIXED>().ok_or(WHAT)?;
     // The other flags are the state of the next hop, which nobody sets.
-    let flags = u32_at(payload, 8).ok_or(WHAT)? & ONLINK;
+    let flags = u32_at(payload, 8).ok_or(WHAT)? & RouteFlags::Onlink.bits();
     if let Some(place) = fixed.get_mut(8..) {
         place.copy_from_slice(&flags.to_ne_bytes());
     }
@@ -138,7 +143,7 @@ fn settable(hops: &[u8]) -> Vec<u8> {
     let mut hops = hops.to_vec();
     let mut at = 0;
     while let Some([low, high, flags]) = hops.get_mut(at..at + 3) {
-        *flags &= ONLINK as u8;
+        *flags &= RouteNextHopFlags::Onlink.bits();
         let length = usize::from(u16::from_ne_bytes([*low, *high]));
         at += length.max(NEXT_HOP).next_multiple_of(4);
     }
@@ -146,75 +151,61 @@ fn settable(hops: &[u8]) -> Vec<u8> {
 }
 
 fn read(message: &Message<'_>, name: &dyn Fn(u32) -> String) -> Result<Option<Row>, Malformed> {
-    const WHAT: Malformed = Malformed("route");
-    if message.kind != libc::RTM_NEWROUTE {
+    let Some(header) = route::header(message)? else {
         return Ok(None);
-    }
-    let [family, length, _, _, table, protocol, scope, kind, ..] =
-        *message.payload.first_chunk::<FIXED>().ok_or(WHAT)?;
-    let flags = u32_at(message.payload, 8).ok_or(WHAT)?;
-    // What is cached is no configured route.
-    if kind != libc::RTN_UNICAST || flags & libc::RTM_F_CLONED != 0 {
-        return Ok(None);
-    }
-    let ipv6 = libc::c_int::from(family) == libc::AF_INET6;
+    };
+    let route: RouteMessage = message.parse()?;
     let (mut destination, mut via, mut source) = (None, None, None);
     let (mut indices, mut mtu, mut metric, mut locked) = (Vec::new(), None, 0, false);
-    let (mut table, mut hops, mut object) = (u32::from(table), None, None);
-    for attribute in Attributes::after(message.payload, FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            libc::RTA_DST => destination = ip(attribute),
-            libc::RTA_GATEWAY => via = ip(attribute),
-            libc::RTA_PREFSRC => source = ip(attribute),
-            libc::RTA_OIF => indices.push(attribute.u32()?),
-            libc::RTA_MULTIPATH => hops = Some(attribute),
-            libc::RTA_TABLE => table = attribute.u32()?,
-            libc::RTA_PRIORITY => metric = attribute.u32()?,
-            RTA_NH_ID => object = Some(attribute.u32()?),
-            libc::RTA_METRICS => {
-                for inner in attribute.nested() {
-                    let inner = inner?;
-                    match inner.kind {
-                        RTAX_MTU => mtu = Some(inner.u32()?),
-                        RTAX_LOCK => locked = inner.u32()? & (1 << RTAX_MTU) != 0,
-                        _ => {}
-                    }
-                }
+    let (mut table, mut hops, mut object) = (u32::from(header.table), None, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => destination = ip(address),
+            RouteAttribute::Gateway(address) => via = ip(address),
+            RouteAttribute::PrefSource(address) => source = ip(address),
+            RouteAttribute::Oif(index) => indices.push(*index),
+            RouteAttribute::MultiPath(several) => hops = Some(several),
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::NhId(id) => object = Some(*id),
+            RouteAttribute::Metrics(metrics) => {
+                mtu = route::mtu_of(metrics);
+                locked = metrics
+                    .iter()
+                    .any(|metric| matches!(metric, RouteMetric::Lock(mask) if mask & (1 << RTAX_MTU) != 0));
             }
             _ => {}
         }
     }
-    let any = if ipv6 {
-        IpAddr::from([0_u8; 16])
-    } else {
-        IpAddr::from([0_u8; 4])
-    };
-    let destination = IpNet::new(destination.unwrap_or(any), length).map_err(|_| WHAT)?;
     let Some(mtu) = mtu else { return Ok(None) };
+    let ipv6 = header.address_family == AddressFamily::Inet6;
+    let any = match ipv6 {
+        true => IpAddr::from([0_u8; 16]),
+        false => IpAddr::from([0_u8; 4]),
+    };
+    let destination = IpNet::new(destination.unwrap_or(any), header.destination_prefix_length)
+        .map_err(|_| Malformed("route"))?;
     let mut rest = String::new();
     if let (Some(via), None) = (via, object) {
         let _ = write!(rest, " via {via}");
     }
-    if protocol != libc::RTPROT_BOOT {
-        let _ = write!(rest, " proto {protocol}");
+    if header.protocol != RouteProtocol::Boot {
+        let _ = write!(rest, " proto {}", u8::from(header.protocol));
     }
-    if !ipv6 && scope != libc::RT_SCOPE_UNIVERSE {
-        let _ = write!(rest, " scope {scope}");
+    if !ipv6 && header.scope != RouteScope::Universe {
+        let _ = write!(rest, " scope {}", u8::from(header.scope));
     }
     if let Some(source) = source {
         let _ = write!(rest, " src {source}");
     }
-    if flags & ONLINK != 0 && hops.is_none() {
+    if header.flags.contains(RouteFlags::Onlink) && hops.is_none() {
         rest.push_str(" onlink");
     }
-    if let Some(hops) = hops {
-        next_hops(hops, |index, hop| {
-            indices.push(index);
-            if object.is_none() {
-                rest.push_str(&next_hop(hop, &name(index)));
-            }
-        })?;
+    for hop in hops.into_iter().flatten() {
+        indices.push(hop.interface_index);
+        if object.is_none() {
+            rest.push_str(&next_hop(hop, &name(hop.interface_index)));
+        }
     }
     if let Some(object) = object {
         let _ = write!(rest, " nhid {object}");
@@ -236,30 +227,30 @@ fn read(message: &Message<'_>, name: &dyn Fn(u32) -> String) -> Result<Option<Ro
     }))
 }
 
-/// One of several, as `ip` takes it; `hop` is a `struct rtnexthop` with its attributes.
-fn next_hop(hop: &[u8], name: &str) -> String {
+/// One of several, as `ip` takes it.
+fn next_hop(hop: &RouteNextHop, name: &str) -> String {
     let mut text = " nexthop".to_owned();
-    let attributes = Attributes::after(hop, NEXT_HOP).into_iter().flatten().flatten();
-    for attribute in attributes.filter(|attribute| attribute.kind == libc::RTA_GATEWAY) {
-        if let Some(via) = ip(attribute) {
+    for attribute in &hop.attributes {
+        if let RouteAttribute::Gateway(address) = attribute
+            && let Some(via) = ip(address)
+        {
             let _ = write!(text, " via {via}");
         }
     }
     let _ = write!(text, " dev {name}");
-    let [_, _, flags, hops] = *hop.first_chunk().unwrap_or(&[0; 4]);
-    if hops != 0 {
-        let _ = write!(text, " weight {}", u32::from(hops) + 1);
+    if hop.hops != 0 {
+        let _ = write!(text, " weight {}", u32::from(hop.hops) + 1);
     }
-    if u32::from(flags) & ONLINK != 0 {
+    if hop.flags.contains(RouteNextHopFlags::Onlink) {
         text.push_str(" onlink");
     }
     text
 }
 
-fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
-    match attribute.value.len() {
-        4 => Some(IpAddr::from(*attribute.value.first_chunk::<4>()?)),
-        16 => Some(IpAddr::from(*attribute.value.first_chunk::<16>()?)),
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
         _ => None,
     }
 }
@@ -268,6 +259,9 @@ fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const RTAX_LOCK: u16 = 1;
+    const RTAX_CWND: u16 = 7;
 
     fn message(payload: &[u8]) -> Message<'_> {
         Message {
@@ -294,23 +288,23 @@ mod tests {
             0,
             0,
         ];
-        let mut request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
+        let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
             .attribute(libc::RTA_GATEWAY, &[169, 254, 1, 1])
             .attribute(libc::RTA_OIF, &3_u32.to_ne_bytes())
             .nest(libc::RTA_METRICS, |metrics| {
                 metrics
                     .attribute(RTAX_MTU, &1500_u32.to_ne_bytes())
-                    .attribute(7, &10_u32.to_ne_bytes())
+                    .attribute(RTAX_CWND, &10_u32.to_ne_bytes())
             })
             .attribute(libc::RTA_CACHEINFO, &[0; 32]);
-        let payload = request.finish(1)[16..].to_vec();
+        let payload = request.body().to_vec();
         let row = read(&message(&payload), &|_| "eth0".into()).unwrap().unwrap();
         assert_eq!(row.key.to_string(), "0.0.0.0/0");
         assert_eq!(
             (row.route.mtu, &*row.route.rest),
             (1500, "via 169.254.1.1 proto 4 onlink")
         );
-        let sent = replacement(&payload, 1460).unwrap().finish(2)[16..].to_vec();
+        let sent = replacement(&payload, 1460).unwrap().body().to_vec();
         let again = read(&message(&sent), &|_| "eth0".into()).unwrap().unwrap();
         assert_eq!((again.route.mtu, &*again.indices), (1460, &[3][..]));
         assert_eq!(again.route.rest, row.route.rest);
@@ -331,7 +325,7 @@ mod tests {
         };
         let hops = [hop(3, 16 | 4, [10, 0, 0, 1]), hop(4, 0, [10, 0, 1, 1])].concat();
         let fixed = [2, 0, 0, 0, 252, 3, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
-        let mut request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
+        let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
             .attribute(libc::RTA_TABLE, &1000_u32.to_ne_bytes())
             .attribute(libc::RTA_PRIORITY, &7_u32.to_ne_bytes())
             .attribute(libc::RTA_MULTIPATH, &hops)
@@ -340,7 +334,7 @@ mod tests {
                     .attribute(RTAX_LOCK, &4_u32.to_ne_bytes())
                     .attribute(RTAX_MTU, &1500_u32.to_ne_bytes())
             });
-        let payload = request.finish(1)[16..].to_vec();
+        let payload = request.body().to_vec();
         let named = |payload: &[u8]| {
             read(&message(payload), &|index| format!("eth{index}"))
                 .unwrap()
@@ -351,7 +345,7 @@ mod tests {
         assert_eq!((&*row.indices, row.route.locked), (&[3, 4][..], true));
         let rest = "nexthop via 10.0.0.1 dev eth3 onlink nexthop via 10.0.1.1 dev eth4";
         assert_eq!(&*row.route.rest, rest);
-        let sent = replacement(&payload, 1460).unwrap().finish(2)[16..].to_vec();
+        let sent = replacement(&payload, 1460).unwrap().body().to_vec();
         let again = named(&sent);
         assert_eq!(
             (again.route.mtu, again.key, &*again.route.rest),
@@ -366,6 +360,21 @@ mod tests {
         fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..96)) {
             let _ = read(&message(&payload), &|_| "eth0".into());
             let _ = replacement(&payload, 1460);
+        }
+
+        #[test]
+        fn no_attributes_make_it_panic(
+            encap in 0u8..12,
+            kinds in proptest::collection::vec((0u16..32, any::<bool>(), proptest::collection::vec(0u8..32, 0..40)), 0..6),
+        ) {
+            let fixed = [10, 0, 0, 0, 254, 3, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
+            let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed).attribute(RTA_ENCAP_TYPE, &[encap, 0]);
+            let request = kinds.into_iter().fold(request, |request, (kind, nested, value)| match nested {
+                true => request.nest(kind, |inner| inner.attribute(u16::from(encap), &value)),
+                false => request.attribute(kind, &value),
+            });
+            let _ = read(&message(request.body()), &|_| "eth0".into());
+            let _ = replacement(request.body(), 1460);
         }
     }
 }

@@ -7,19 +7,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::super::message::{Attributes, Malformed, Message, Request};
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+
+use super::super::message::Request;
 use super::super::netlink::Socket;
 use crate::snapshot::Sandbox;
 
 /// Where CNI runtimes and `ip netns` bind namespaces, one of the two mostly a link to the other.
 const NAMED: &[&str] = &["/run/netns", "/var/run/netns"];
-
-/// `struct rtgenmsg`, bytes, padded.
-const FIXED: usize = 4;
-
-/// include/uapi/linux/net_namespace.h.
-const NETNSA_NSID: u16 = 1;
-const NETNSA_FD: u16 = 3;
 
 /// A namespace that was found.
 #[derive(Clone, Debug)]
@@ -76,31 +71,23 @@ fn is_gvisor(process: &Path) -> bool {
 
 /// The id of a namespace; none where it has none, since no interface leads there.
 pub(super) fn id(socket: &mut Socket, file: &File) -> Option<i32> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let request = Request::new(libc::RTM_GETNSID, flags, &[0; FIXED])
-        .attribute(NETNSA_FD, &file.as_raw_fd().to_ne_bytes());
+    let mut message = NsidMessage::default();
+    message.attributes = vec![NsidAttribute::Fd(file.as_raw_fd().cast_unsigned())];
+    let request = Request::of(libc::RTM_GETNSID, libc::NLM_F_ACK, &message);
     let mut id = None;
     socket
         .exchange(request, |message| {
-            id = read(&message)?.or(id);
+            if message.kind == libc::RTM_NEWNSID {
+                for attribute in message.parse::<NsidMessage>()?.attributes {
+                    if let NsidAttribute::Id(found) = attribute {
+                        id = Some(found);
+                    }
+                }
+            }
             Ok(())
         })
         .ok()?;
     id.filter(|id| *id >= 0)
-}
-
-fn read(message: &Message<'_>) -> Result<Option<i32>, Malformed> {
-    if message.kind != libc::RTM_NEWNSID {
-        return Ok(None);
-    }
-    let mut id = None;
-    for attribute in Attributes::after(message.payload, FIXED)? {
-        let attribute = attribute?;
-        if attribute.kind == NETNSA_NSID {
-            id = Some(attribute.i32()?);
-        }
-    }
-    Ok(id)
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::node::{of, of_canonical, quoted, set, take};
+use super::node::{of, of_canonical, set, string, take};
 use crate::document::Document;
 use crate::error::{Diagnostics, Error, ErrorKind};
 use crate::render::yaml;
@@ -52,7 +52,7 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
         .get("data")
         .and_then(|data| data.get(VALUES)?.text())
         .unwrap_or_default();
-    set(&mut manifest, &["data", VALUES], quoted(&with_mtu(text, mtu)?));
+    set(&mut manifest, &["data", VALUES], string(&with_mtu(text, mtu)?));
     let mut out =
         format!("# Pods of kube-ovn get {mtu} bytes when they are made. For that, once this is applied:\n");
     for line in [
@@ -73,7 +73,7 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
     if mtu < IPV6 {
         let _ = writeln!(out, "# Below {IPV6} pods have no IPv6.");
     }
-    out.push_str(&yaml::document(&manifest));
+    out.push_str(&yaml::document(&manifest)?);
     Ok(out)
 }
 
@@ -112,5 +112,5 @@ fn with_mtu(text: &str, mtu: i64) -> Result<String, Error> {
         }
     }
     set(&mut values, &["kube-ovn", "mtu"], of(Data::Integer(mtu)));
-    Ok(yaml::document(&values))
+    yaml::document(&values)
 }

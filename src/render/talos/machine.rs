@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{list, map, of, quoted, word};
+use super::node::{list, map, of, string};
 use super::of_kind;
 use crate::source::talos::version::{self, Version, since};
 use crate::source::talos::{Configuration, KUBESPAN_KIND, Link, TUNNEL_INTERFACE};
@@ -75,7 +75,7 @@ impl<'a> Machine<'a> {
                 Some(Made::Document(made)) if since(made.kind).is_none_or(|since| since <= version) => {
                     let name = made.document.get("name").and_then(Node::text);
                     let own = if made.peer {
-                        let peer = std::iter::once(("name", quoted(&link.key))).chain(own);
+                        let peer = std::iter::once(("name", string(&link.key))).chain(own);
                         vec![("peer", map(peer.collect()))]
                     } else {
                         own
@@ -83,7 +83,7 @@ impl<'a> Machine<'a> {
                     (made.kind, name.unwrap_or(&link.key), own)
                 }
                 Some(Made::Vlan(parent, id)) => {
-                    let vlan = [("parent", quoted(parent)), ("vlanID", of(Data::Integer(id)))];
+                    let vlan = [("parent", string(parent)), ("vlanID", of(Data::Integer(id)))];
                     (
                         "VLANConfig",
                         link.key.as_str(),
@@ -138,7 +138,7 @@ impl<'a> Machine<'a> {
         }
         let interface = |(name, own, vlans): (String, Settings<'_>, Vec<Node>)| {
             let vlans = (!vlans.is_empty()).then(|| ("vlans", list(vlans)));
-            let name = std::iter::once(("interface", quoted(&name)));
+            let name = std::iter::once(("interface", string(&name)));
             map(name.chain(own).chain(vlans).collect())
         };
         list(interfaces.into_iter().map(interface).collect())
@@ -157,7 +157,7 @@ impl<'a> Machine<'a> {
         if let Some(interface) = self.tunnel_interface {
             texts.insert(TUNNEL_INTERFACE, interface.to_owned());
         }
-        let annotations = texts.iter().map(|(key, value)| (*key, quoted(value)));
+        let annotations = texts.iter().map(|(key, value)| (*key, string(value)));
         (!texts.is_empty()).then(|| map(annotations.collect()))
     }
 
@@ -197,7 +197,7 @@ impl<'a> Machine<'a> {
 
 /// What takes a value away.
 pub(super) fn deleted() -> Node {
-    map(vec![("$patch", word("delete"))])
+    map(vec![("$patch", string("delete"))])
 }
 
 /// What Talos calls a VLAN of an interface in the older form.

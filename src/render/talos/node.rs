@@ -18,16 +18,8 @@ pub(super) fn list(items: Vec<Node>) -> Node {
     of(Data::List(items))
 }
 
-/// A word that needs no quotes.
-pub(super) fn word(text: &str) -> Node {
-    of(Data::Text {
-        value: text.to_owned(),
-        plain: true,
-    })
-}
-
-/// A text that stays one.
-pub(super) fn quoted(text: &str) -> Node {
+/// A text.
+pub(super) fn string(text: &str) -> Node {
     of(Data::Text {
         value: text.to_owned(),
         plain: false,

@@ -5,26 +5,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
 use nix::errno::Errno;
 
 use crate::error::Error;
-use crate::kernel::message::{Attributes, Malformed, Message, Request, u16_at, u32_at};
-use crate::kernel::netlink::{ATTEMPTS, Dump, Listener, NETLINK_ROUTE, Received, Socket};
+use crate::kernel::message::{Attributes, Malformed, Message, Request, family, u32_at};
+use crate::kernel::netlink::{Listener, NETLINK_ROUTE, Received, Socket};
 use crate::kernel::refusal::Refusal;
 use crate::link_name::LinkName;
 
-/// Attributes (include/uapi/linux/rtnetlink.h, neighbour.h).
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-const RTA_VIA: u16 = 18;
-const NDA_DST: u16 = 1;
-const NDA_LLADDR: u16 = 2;
-
-/// `struct ifinfomsg`, `struct rtmsg`, `struct ndmsg`, bytes.
+/// `struct ifinfomsg`, bytes.
 const LINK_FIXED: usize = 16;
-const ROUTE_FIXED: usize = 12;
-const NEIGHBOUR_FIXED: usize = 12;
 
 /// States in which the kernel has an address it believes in, and those of them that are fresh.
 const STALE: u16 = libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE;
@@ -32,9 +28,6 @@ const FRESH: u16 = libc::NUD_REACHABLE | libc::NUD_PERMANENT | libc::NUD_NOARP;
 
 /// Flags of an interface that sends: it is up, and its carrier is there or not told of.
 const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
-
-/// In the flags of a neighbour: look it up as if it were used (NTF_USE).
-const USE: u8 = 1;
 
 /// Multicast groups: interfaces, neighbours, addresses of both families.
 const GROUPS: [u32; 4] = [
@@ -157,7 +150,7 @@ fn change(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
 /// All interfaces, by index.
 pub(super) fn links(socket: &mut Socket) -> Result<BTreeMap<u32, Link>, Error> {
     let mut links = BTreeMap::new();
-    dump(socket, libc::RTM_GETLINK, &[0; LINK_FIXED], |message| {
+    socket.dump(libc::RTM_GETLINK, &LinkMessage::default(), |message| {
         if let (libc::RTM_NEWLINK, Some((index, link))) = (message.kind, link(message)?) {
             links.insert(index, link);
         }
@@ -187,16 +180,15 @@ fn link(message: &Message<'_>) -> Result<Option<(u32, Link)>, Malformed> {
 
 /// The route that the kernel would take to an address.
 pub(super) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error> {
-    let (family, length) = family(address);
-    let mut fixed = [0; ROUTE_FIXED];
-    fixed[0] = family;
-    fixed[1] = length;
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let request = with_address(Request::new(libc::RTM_GETROUTE, flags, &fixed), RTA_DST, address);
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+    message.attributes = vec![RouteAttribute::Destination(address.into())];
+    let request = Request::of(libc::RTM_GETROUTE, libc::NLM_F_ACK, &message);
     let mut route = Route::None;
     let asked = socket.exchange(request, |message| {
         if message.kind == libc::RTM_NEWROUTE {
-            route = read_route(&message)?;
+            route = read_route(message.parse()?);
         }
         Ok(())
     });
@@ -210,25 +202,25 @@ pub(super) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error
     }
 }
 
-fn read_route(message: &Message<'_>) -> Result<Route, Malformed> {
-    let kind = *message.payload.get(7).ok_or(Malformed("route"))?;
+fn read_route(message: RouteMessage) -> Route {
     let (mut link, mut gateway) = (None, None);
-    for attribute in Attributes::after(message.payload, ROUTE_FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            RTA_OIF => link = Some(attribute.u32()?),
-            RTA_GATEWAY => gateway = Some(ip(attribute.value)),
-            // `struct rtvia`: a family before the address.
-            RTA_VIA => gateway = Some(attribute.value.get(2..).and_then(ip)),
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => link = Some(index),
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => gateway = Some(Some(ip.into())),
+            RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => gateway = Some(Some(ip.into())),
+            RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(Some(ip.into())),
+            RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(Some(ip.into())),
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => gateway = Some(None),
             _ => {}
         }
     }
-    Ok(match (kind, link, gateway) {
-        (libc::RTN_LOCAL, ..) => Route::Local,
-        (libc::RTN_UNICAST, Some(link), Some(router)) => Route::Gateway(link, router),
-        (libc::RTN_UNICAST, Some(link), None) => Route::OnLink(link),
+    match (message.header.kind, link, gateway) {
+        (RouteType::Local, ..) => Route::Local,
+        (RouteType::Unicast, Some(link), Some(router)) => Route::Gateway(link, router),
+        (RouteType::Unicast, Some(link), None) => Route::OnLink(link),
         _ => Route::None,
-    })
+    }
 }
 
 /// Gives all that the neighbour tables say to `each`: interface, address, what is known.
@@ -236,10 +228,10 @@ pub(super) fn neighbours(
     socket: &mut Socket,
     mut each: impl FnMut(u32, IpAddr, Neighbour),
 ) -> Result<(), Error> {
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        let mut fixed = [0; NEIGHBOUR_FIXED];
-        fixed[0] = family as u8;
-        dump(socket, libc::RTM_GETNEIGH, &fixed, |message| {
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family;
+        socket.dump(libc::RTM_GETNEIGH, &message, |message| {
             if let Some(Change::Neighbour {
                 link,
                 address,
@@ -255,18 +247,19 @@ pub(super) fn neighbours(
 }
 
 fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
-    const WHAT: Malformed = Malformed("neighbour");
-    let link = u32_at(message.payload, 4).ok_or(WHAT)?;
-    let state = u16_at(message.payload, 8).ok_or(WHAT)?;
+    let NeighbourMessage {
+        header, attributes, ..
+    } = message.parse()?;
     let (mut address, mut station) = (None, None);
-    for attribute in Attributes::after(message.payload, NEIGHBOUR_FIXED)? {
-        let attribute = attribute?;
-        match attribute.kind {
-            NDA_DST => address = ip(attribute.value),
-            NDA_LLADDR => station = <[u8; 6]>::try_from(attribute.value).ok(),
+    for attribute in attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some(ip.into()),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => address = Some(ip.into()),
+            NeighbourAttribute::LinkLayerAddress(bytes) => station = bytes.try_into().ok(),
             _ => {}
         }
     }
+    let state = u16::from(header.state);
     let neighbour = match station {
         _ if message.kind == libc::RTM_DELNEIGH => Neighbour::Absent,
         _ if state & libc::NUD_FAILED != 0 => Neighbour::Failed,
@@ -275,7 +268,7 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
         _ => Neighbour::Absent,
     };
     Ok(address.map(|address| Change::Neighbour {
-        link,
+        link: header.ifindex,
         address,
         neighbour,
     }))
@@ -283,50 +276,13 @@ fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malformed> {
 
 /// Has the kernel look up a neighbour, as if it had a packet for it.
 pub(super) fn ask(socket: &mut Socket, link: u32, address: IpAddr) -> Result<(), Refusal> {
-    let mut fixed = [0; NEIGHBOUR_FIXED];
-    fixed[0] = family(address).0;
-    fixed[4..8].copy_from_slice(&link.to_ne_bytes());
-    fixed[10] = USE;
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE) as u16;
-    let request = Request::new(libc::RTM_NEWNEIGH, flags, &fixed);
-    socket.change(with_address(request, NDA_DST, address))
-}
-
-/// Takes a dump, again when it was torn. What a torn one gave is kept: all of it was so a moment ago.
-fn dump(
-    socket: &mut Socket,
-    kind: u16,
-    fixed: &[u8],
-    mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
-) -> Result<(), Error> {
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    for _ in 0..ATTEMPTS {
-        let request = Request::new(kind, flags, fixed);
-        if socket.exchange(request, |message| each(&message))? == Dump::Whole {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// The family of an address and its bits.
-fn family(address: IpAddr) -> (u8, u8) {
-    match address {
-        IpAddr::V4(_) => (libc::AF_INET as u8, 32),
-        IpAddr::V6(_) => (libc::AF_INET6 as u8, 128),
-    }
-}
-
-fn with_address(request: Request, kind: u16, address: IpAddr) -> Request {
-    match address {
-        IpAddr::V4(address) => request.attribute(kind, &address.octets()),
-        IpAddr::V6(address) => request.attribute(kind, &address.octets()),
-    }
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
-    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(address);
+    message.header.ifindex = link;
+    message.header.flags = NeighbourFlags::Use;
+    message.attributes = vec![NeighbourAttribute::Destination(address.into())];
+    let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE;
+    socket.change(Request::of(libc::RTM_NEWNEIGH, flags, &message))
 }
 
 #[cfg(test)]
@@ -339,7 +295,7 @@ mod tests {
         fn no_bytes_make_it_panic(kind in 16u16..30, payload in proptest::collection::vec(any::<u8>(), 0..64)) {
             let message = Message { kind, flags: 0, sequence: 0, payload: &payload };
             let _ = change(&message);
-            let _ = read_route(&message);
+            let _ = message.parse().map(read_route);
         }
     }
 }

@@ -33,6 +33,34 @@ fn a_table_that_is_only_implied_can_be_added_to() {
         tree("[a.b.c]\nz = 9\n[a]\nb.d = 1\n[a.b.e]\n"),
         "{a: {b: {c: {z: 9}, d: 1, e: {}}}}"
     );
+    // Its place is where it is first mentioned.
+    assert_eq!(
+        tree("[l.a.m]\nx = 1\n[l.b]\n[l.a]\ny = 2\n"),
+        "{l: {a: {m: {x: 1}, y: 2}, b: {}}}"
+    );
+}
+
+/// The library allows dotted keys of 80 steps in each of 80 inline tables.
+#[test]
+fn nesting_by_dots_and_braces_is_bounded() {
+    let key = ["a"; 79].join(".");
+    let text = format!("{key} = {}1{}", format!("{{{key} = ").repeat(78), "}".repeat(78));
+    let (node, report) = read(Format::Toml, &text);
+    assert!(
+        node.is_none() && report.contains("nested more than 64 levels deep"),
+        "{report}"
+    );
+}
+
+#[test]
+fn many_errors_are_reported_as_they_are_few() {
+    let text = "[t]\nkey = 1\n".to_owned() + &"key = 1\nx = off\n".repeat(20_000);
+    let (node, report) = read(Format::Toml, &text);
+    assert!(
+        node.is_none() && report.contains("59999 errors"),
+        "{}",
+        report.len()
+    );
 }
 
 #[test]

@@ -7,9 +7,10 @@ use crate::fact::{Fact, Field, Object, Value};
 use crate::finding::{Code, Findings};
 use crate::link_name::LinkName;
 use crate::op::Op;
+use crate::plan::Step;
 use crate::rpfilter::{Decider, Effective, RpFilter, Verdict, effective};
 use crate::snapshot::model::IPV6_MIN_MTU;
-use crate::snapshot::{Change, Link, Snapshot};
+use crate::snapshot::{Link, Snapshot};
 use crate::sysctl_key::{PerInterface, Slot};
 use crate::tunnel_mode::TunnelMode;
 use crate::want::Want;
@@ -203,14 +204,13 @@ fn word(number: i64) -> String {
 }
 
 /// Tells what an op changes beside its own fact and that nobody asked for.
-pub(super) fn told(
-    op: &Op,
-    permitted: bool,
-    changes: &[Change],
-    wants: &BTreeMap<Fact, Want>,
-    findings: &mut Findings,
-) {
-    match op {
+pub(super) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    // What giving back changes beside its fact is put right.
+    if !wants.contains_key(&step.fact) {
+        return;
+    }
+    let changes = &step.changes;
+    match &step.op {
         Op::WriteSysctl { key, .. } if changes.len() > 1 => {
             let default = matches!(
                 key.per_interface(),
@@ -236,7 +236,7 @@ pub(super) fn told(
                 );
             }
         }
-        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !permitted => {
+        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !step.permitted => {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
             // The other kinds that have an MTU have no such key.
             let may_permit = changes

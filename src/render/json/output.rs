@@ -1,0 +1,219 @@
+//! What `--output json` prints, as types: their serde form is the output, and `netkeel schema` derives
+//! the published schemas from them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::fact::Value;
+use crate::finding::{Code, Severity};
+use crate::link_name::LinkName;
+use crate::op::{Op, Phase};
+use crate::plan::FORMAT;
+use crate::snapshot::Problem;
+
+/// The format's name in a plan.
+pub const PLAN: &str = "netkeel/plan";
+
+/// The format's name in the result of an apply.
+pub const APPLIED: &str = "netkeel/applied";
+
+/// What `netkeel plan --output json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "netkeel plan")]
+pub struct Plan<'a> {
+    /// The name of the format.
+    #[schemars(extend("const" = PLAN))]
+    pub format: &'static str,
+    /// The version of the format.
+    #[schemars(extend("const" = FORMAT))]
+    pub version: u32,
+    /// The owner of the document.
+    pub owner: &'a str,
+    /// The network namespace; null for the one in which netkeel was started.
+    pub netns: Option<&'a str>,
+    /// Every declared fact could be read and has its declared value, and there is no other problem.
+    pub in_sync: bool,
+    /// Facts that the document declares, without those of interfaces that do not exist.
+    pub wanted: usize,
+    /// Facts that differ from the document.
+    pub drift: Vec<Drift<'a>>,
+    /// Writes, in their order.
+    pub steps: Vec<Step<'a>>,
+    /// Facts that the owner no longer holds after this plan.
+    pub released: Vec<Fact>,
+    /// What netkeel found beside the drift.
+    pub findings: Vec<Finding<'a>>,
+    /// Matches of the document that no interface meets, each by its path.
+    pub unmatched: Vec<&'a str>,
+    /// What could not be read.
+    pub problems: &'a [Problem],
+}
+
+/// A fact that differs from the document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Drift<'a> {
+    /// The fact.
+    pub fact: Fact,
+    /// The value on the host; null where there is none.
+    pub observed: Option<&'a Value>,
+    /// The value in the document; null where the plan removes it.
+    pub desired: Option<&'a Value>,
+    /// The path in the document.
+    pub path: &'a str,
+    /// How netkeel calculated the value, where the document gives a budget.
+    pub derivation: Option<&'a str>,
+    /// The place in the document.
+    pub source: Place,
+}
+
+/// A place in a file of the document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    #[schemars(range(min = 1))]
+    pub line: usize,
+    /// The column in characters, from 1.
+    #[schemars(range(min = 1))]
+    pub column: usize,
+}
+
+/// One write of a plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Step<'a> {
+    /// When the write is done.
+    pub phase: Phase,
+    /// The declared fact that the write is for.
+    pub fact: Fact,
+    /// The command that an operator would type.
+    pub command: String,
+    /// The write itself.
+    pub op: &'a Op,
+    /// An earlier write of the plan changes this fact, which is right now.
+    pub restores: bool,
+    /// How the write is undone.
+    pub undo: Undo,
+    /// The document permits what the undo loses.
+    pub permitted: bool,
+}
+
+/// How a write is undone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Undo {
+    /// The undo loses nothing.
+    pub exact: bool,
+    /// The commands of the undo, in their order.
+    pub commands: Vec<String>,
+    /// What the undo does not bring back.
+    pub loses: Vec<String>,
+}
+
+/// A fact: a field of an object.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Fact {
+    /// The kind of the object.
+    pub object: Object,
+    /// The name of the object.
+    pub name: String,
+    /// The field of the object.
+    pub field: String,
+}
+
+/// The kinds of objects.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// A file; the name is its path.
+    File,
+    /// The plugins of a type in a CNI configuration; the name is the path and the type.
+    Cni,
+    /// A copy of a WireGuard configuration; the name is its path.
+    Wireguard,
+    /// A sysctl; the name is its path below /proc/sys.
+    Sysctl,
+    /// A network interface.
+    Link,
+    /// netkeel's rules of an entry of `nflog`.
+    Nflog,
+    /// The rules of other programs for an NFLOG group; the name is its number.
+    NflogGroup,
+}
+
+/// A misconfiguration, or an effect of the document that its author should know.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Finding<'a> {
+    /// The code, which the documentation explains.
+    #[schemars(with = "String", regex(pattern = r"^NK[0-9]{3}$"))]
+    pub code: Code,
+    /// How bad the finding is.
+    pub severity: Severity,
+    /// The interfaces, keys or files that it is about.
+    pub subjects: &'a [String],
+    /// What was found.
+    pub message: &'a str,
+    /// What to do about it.
+    pub remedy: &'a str,
+}
+
+/// What `netkeel apply --output json` prints, however the apply ended.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "netkeel applied")]
+pub struct Applied<'a> {
+    /// The name of the format.
+    #[schemars(extend("const" = APPLIED))]
+    pub format: &'static str,
+    /// The version of the format.
+    #[schemars(extend("const" = FORMAT))]
+    pub version: u32,
+    /// How the apply ended.
+    pub result: Outcome,
+    /// Why nothing was applied.
+    pub errors: Vec<Reason<'a>>,
+    /// Writes that were done and hold.
+    pub writes: usize,
+    /// Interfaces that a match had found and that disappeared during the apply.
+    pub vanished: &'a [LinkName],
+    /// The commands that undid what had been done, in their order.
+    pub undone: Vec<String>,
+    /// The commands that would undo what is left, in their order.
+    pub remaining: Vec<Remaining<'a>>,
+    /// What the undo did not bring back.
+    pub lost: Vec<String>,
+    /// The facts at which the apply failed.
+    pub blamed: Vec<Fact>,
+    /// The plan before anything was written; null unless it was applied.
+    pub plan: Option<Plan<'a>>,
+}
+
+/// How an apply ended.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The host is as the document declares. Exit status 0 or 2.
+    Applied,
+    /// Nothing was written. Exit status 1.
+    Refused,
+    /// The apply failed, and all its writes were undone. Exit status 3.
+    RolledBack,
+    /// The apply failed, and so did its undo. Exit status 4.
+    NotRolledBack,
+}
+
+/// An error.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Reason<'a> {
+    /// What failed, and why.
+    pub message: &'a str,
+    /// What to do about it.
+    pub hints: &'a [String],
+}
+
+/// A command of an undo that was not done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Remaining<'a> {
+    /// The command.
+    pub command: String,
+    /// Why it was not done.
+    pub why: &'a str,
+}

@@ -1,0 +1,65 @@
+//! JSON Schemas of what netkeel prints, derived from the types that it prints. The schema of the
+//! document is not among them: it comes from the shape that the check uses.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+use super::json::output;
+use crate::snapshot::Snapshot;
+
+/// The schema of a plan.
+pub fn plan() -> Value {
+    schema::<output::Plan<'_>>()
+}
+
+/// The schema of the result of an apply.
+pub fn applied() -> Value {
+    schema::<output::Applied<'_>>()
+}
+
+/// The schema of a snapshot.
+pub fn snapshot() -> Value {
+    schema::<Snapshot>()
+}
+
+/// As serde writes the type: a field that is always written is required.
+fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with_transform(Closed);
+    settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+/// Refuses properties that a schema does not name, so that a misspelled one is found.
+#[derive(Clone, Debug)]
+struct Closed;
+
+impl Transform for Closed {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if !schema
+            .as_object()
+            .is_some_and(|object| object.contains_key("properties"))
+        {
+            return;
+        }
+        // The branches of a flattened enum name further properties of the same object.
+        let mut keyword = "additionalProperties";
+        for combination in ["oneOf", "anyOf", "allOf"] {
+            for branch in schema
+                .get_mut(combination)
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                keyword = "unevaluatedProperties";
+                if let Some(branch) = branch.as_object_mut() {
+                    branch.remove("additionalProperties");
+                }
+            }
+        }
+        schema.insert(keyword.to_owned(), Value::Bool(false));
+    }
+}
