@@ -12,6 +12,8 @@ mod errors;
 mod kill;
 #[path = "faults/kinds.rs"]
 mod kinds;
+#[path = "support/kinds.rs"]
+mod names;
 #[path = "faults/observed.rs"]
 mod observed;
 #[path = "conformance/random.rs"]

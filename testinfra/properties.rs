@@ -1,12 +1,17 @@
 //! What is true of every document and every host, on the model kernel. The hosts and documents are
 //! the same in each run; NETKEEL_SEED makes others, PROPTEST_CASES more of them.
+//!
+//! Each property counts how many pairs were planned, refused and applied, and fails where there were too few of
+//! any: a generator whose documents are all refused would show nothing.
 
 #[path = "support/generate.rs"]
 mod generate;
 #[path = "support/generate_rules.rs"]
 mod generate_rules;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -31,8 +36,73 @@ use serde_json::{Map, Value};
 use generate::{documents, hosts};
 use generate_rules::{CONFIGURATIONS, ENTRIES, PLUGINS};
 
+/// How far a generated pair came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    /// There can be no plan.
+    Refused,
+    /// There is nothing to do.
+    InSync,
+    /// There is a plan with steps.
+    Planned,
+    /// The steps, or some of them, were done.
+    Applied,
+}
+
+/// How many of 100 pairs must come how far, at the least. One that was applied was planned too.
+#[derive(Clone, Copy, Debug, Default)]
+struct Least {
+    refused: usize,
+    planned: usize,
+    applied: usize,
+}
+
+/// Of pairs that are only planned.
+const PLANNED: Least = Least {
+    refused: 5,
+    planned: 25,
+    applied: 0,
+};
+
+/// Of pairs that are also applied.
+const APPLIED: Least = Least {
+    applied: 25,
+    ..PLANNED
+};
+
+/// Of an empty document.
+const NOTHING: Least = Least {
+    refused: 0,
+    planned: 0,
+    applied: 0,
+};
+
+impl Least {
+    /// Holds the pairs of a test to it.
+    fn check(self, test: &str, reached: &[Reached]) {
+        let count = |is: &dyn Fn(Reached) -> bool| reached.iter().filter(|one| is(**one)).count();
+        let refused = count(&|one| one == Reached::Refused);
+        let planned = count(&|one| one >= Reached::Planned);
+        let applied = count(&|one| one == Reached::Applied);
+        let all = reached.len();
+        let line = format!("{test}: {all} pairs, {refused} refused, {planned} planned, {applied} applied\n");
+        // Past the harness, which hides what a test that passes prints.
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        for (is, least) in [
+            (refused, self.refused),
+            (planned, self.planned),
+            (applied, self.applied),
+        ] {
+            assert!(
+                is * 100 >= least * all,
+                "too few of some, {self:?} of 100: {line}"
+            );
+        }
+    }
+}
+
 /// Runs a property on as many pairs as are asked for.
-fn hold(cases: u32, property: impl Fn(&Value, &Snapshot) -> Result<(), TestCaseError>) {
+fn hold(cases: u32, least: Least, property: impl Fn(&Value, &Snapshot) -> Result<Reached, TestCaseError>) {
     let seed = std::env::var("NETKEEL_SEED").map_or(20_261_120, |seed| seed.parse().unwrap());
     let mut config = Config {
         failure_persistence: None,
@@ -49,9 +119,16 @@ fn hold(cases: u32, property: impl Fn(&Value, &Snapshot) -> Result<(), TestCaseE
         }
         (document, host)
     });
-    let result = TestRunner::new(config).run(&pairs, |(document, host)| property(&document, &host));
+    let reached = RefCell::new(Vec::new());
+    let result = TestRunner::new(config).run(&pairs, |(document, host)| {
+        reached.borrow_mut().push(property(&document, &host)?);
+        Ok(())
+    });
     match result {
-        Ok(()) => {}
+        Ok(()) => {
+            let thread = std::thread::current();
+            least.check(thread.name().unwrap_or_default(), &reached.borrow());
+        }
         Err(TestError::Fail(why, (document, host))) => {
             let steps = planned(&document, &host).ok().flatten();
             let steps = steps.map_or(Vec::new(), |(_, plan)| plan.steps);
@@ -111,9 +188,9 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
 
 #[test]
 fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
-    hold(500, |document, host| {
+    hold(500, APPLIED, |document, host| {
         let Some((document, plan)) = planned(document, host)? else {
-            return Ok(());
+            return Ok(Reached::Refused);
         };
         let mut kernel = Modelled::new(host.clone());
         let done = run(&document, &mut kernel).map_err(because)?;
@@ -122,15 +199,15 @@ fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
         prop_assert!(again.in_sync(), "{again:#?}");
         let second = run(&document, &mut kernel).map_err(because)?;
         prop_assert_eq!(second, 0, "applied again, it writes");
-        Ok(())
+        Ok(reached(&plan, Reached::Applied))
     });
 }
 
 #[test]
 fn what_the_document_does_not_mention_survives() {
-    hold(500, |document, host| {
+    hold(500, APPLIED, |document, host| {
         let Some((document, plan)) = planned(document, host)? else {
-            return Ok(());
+            return Ok(Reached::Refused);
         };
         let wants = document.wants(host);
         let mut model = Model::new(host.clone());
@@ -149,15 +226,15 @@ fn what_the_document_does_not_mention_survives() {
                 );
             }
         }
-        Ok(())
+        Ok(reached(&plan, Reached::Applied))
     });
 }
 
 #[test]
 fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
-    hold(200, |document, host| {
+    hold(200, APPLIED, |document, host| {
         let Some((_, plan)) = planned(document, host)? else {
-            return Ok(());
+            return Ok(Reached::Refused);
         };
         for end in 0..=plan.steps.len() {
             let (done, _) = plan.steps.split_at(end);
@@ -170,15 +247,15 @@ fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
             prop_assert!(remaining.is_empty(), "{remaining:?}");
             same(host, &kernel.model.host, done)?;
         }
-        Ok(())
+        Ok(reached(&plan, Reached::Applied))
     });
 }
 
 #[test]
 fn an_apply_that_fails_anywhere_leaves_the_host_as_it_was() {
-    hold(200, |document, host| {
+    hold(200, APPLIED, |document, host| {
         let Some((document, plan)) = planned(document, host)? else {
-            return Ok(());
+            return Ok(Reached::Refused);
         };
         for at in 0..plan.steps.len() {
             let refused = Error::new(ErrorKind::Refused, "no");
@@ -190,22 +267,22 @@ fn an_apply_that_fails_anywhere_leaves_the_host_as_it_was() {
             let (done, _) = plan.steps.split_at(at);
             same(host, &kernel.model.host, done)?;
         }
-        Ok(())
+        Ok(reached(&plan, Reached::Applied))
     });
 }
 
 #[test]
 fn a_document_that_says_nothing_plans_nothing() {
-    hold(100, |_, host| {
+    hold(100, NOTHING, |_, host| {
         let (_, plan) = planned(&serde_json::json!({ "version": 1 }), host)?.unwrap();
         prop_assert!(plan.in_sync() && plan.findings.is_empty(), "{plan:#?}");
-        Ok(())
+        Ok(reached(&plan, Reached::Planned))
     });
 }
 
 #[test]
 fn a_plan_does_not_depend_on_the_order_of_keys_and_files() {
-    hold(200, |document, host| {
+    hold(200, PLANNED, |document, host| {
         let (straight, _) = read(&[document], &host.netns);
         let turned = backwards(document);
         let (turned, _) = read(&[&turned], &host.netns);
@@ -216,22 +293,22 @@ fn a_plan_does_not_depend_on_the_order_of_keys_and_files() {
         for document in [turned, layered, swapped] {
             prop_assert_eq!(&essence(&plan(&document, host)), &expected);
         }
-        Ok(())
+        Ok(outcome(&plan(&straight, host)))
     });
 }
 
 #[test]
 fn planning_is_deterministic() {
-    hold(100, |document, host| {
+    hold(100, PLANNED, |document, host| {
         let (first, sources) = read(&[document], &host.netns);
         let (second, _) = read(&[document], &host.netns);
         let (first, second) = (plan(&first, host), plan(&second, host));
         prop_assert_eq!(&first, &second);
-        if let (Ok(first), Ok(second)) = (first, second) {
+        if let (Ok(first), Ok(second)) = (&first, &second) {
             let text = |plan: &Plan| json::plan(plan, &sources).to_string();
-            prop_assert_eq!(text(&first), text(&second));
+            prop_assert_eq!(text(first), text(second));
         }
-        Ok(())
+        Ok(outcome(&first))
     });
 }
 
@@ -247,16 +324,53 @@ fn plans_and_snapshots_are_as_their_schemas_say() {
         prop_assert!(wrong.is_empty(), "{wrong:#?}\n{json:#}");
         Ok(())
     };
-    hold(200, |document, host| {
+    hold(200, PLANNED, |document, host| {
         let json = serde_json::to_value(host).unwrap();
         check(&of_snapshot, &json)?;
         prop_assert_eq!(&Snapshot::from_json(&json.to_string()).unwrap(), host);
         let (document, sources) = read(&[document], &host.netns);
-        if let Ok(plan) = plan(&document, host) {
-            check(&of_plan, &json::plan(&plan, &sources))?;
+        let planned = plan(&document, host);
+        if let Ok(plan) = &planned {
+            check(&of_plan, &json::plan(plan, &sources))?;
         }
-        Ok(())
+        Ok(outcome(&planned))
     });
+}
+
+/// A pair that was planned and came so far, unless there was nothing to do.
+fn reached(plan: &Plan, far: Reached) -> Reached {
+    if plan.steps.is_empty() {
+        Reached::InSync
+    } else {
+        far
+    }
+}
+
+/// How far a pair came that is only planned.
+fn outcome(plan: &Result<Plan, Box<Diagnostics>>) -> Reached {
+    match plan {
+        Ok(plan) => reached(plan, Reached::Planned),
+        Err(_) => Reached::Refused,
+    }
+}
+
+#[test]
+#[should_panic(expected = "too few")]
+fn a_generator_whose_documents_are_all_refused_is_found() {
+    PLANNED.check("refused", &[Reached::Refused; 100]);
+}
+
+#[test]
+#[should_panic(expected = "too few")]
+fn a_generator_without_anything_to_refuse_is_found() {
+    APPLIED.check("applied", &[Reached::Applied; 100]);
+}
+
+#[test]
+#[should_panic(expected = "too few")]
+fn a_property_that_applies_nothing_is_found() {
+    let refused = [Reached::Refused; 50];
+    APPLIED.check("planned", &[refused, [Reached::Planned; 50]].concat());
 }
 
 fn because(failure: impl std::fmt::Debug) -> TestCaseError {

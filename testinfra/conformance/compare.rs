@@ -49,6 +49,10 @@ pub fn snapshots(model: &Snapshot, real: &Snapshot) -> Result<(), String> {
         let (ours, theirs) = (&model.nflog, &real.nflog);
         differences.push(format!("nflog\n  the model: {ours:?}\n  the kernel: {theirs:?}"));
     }
+    if model.files != real.files {
+        let (ours, theirs) = (&model.files, &real.files);
+        differences.push(format!("files\n  the model: {ours:?}\n  the kernel: {theirs:?}"));
+    }
     differences.dedup();
     if differences.is_empty() {
         Ok(())
@@ -149,6 +153,9 @@ fn facts(host: &Snapshot) -> BTreeMap<Fact, Value> {
     }
     for key in host.sysctls.keys() {
         take(Fact::sysctl(&host.netns, key));
+    }
+    for path in host.files.keys() {
+        take(Fact::file(path));
     }
     for name in ["one", "two"] {
         take(Fact::nflog(&host.netns, &name.parse().unwrap()));

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use netkeel::netns::Netns;
 use netkeel::snapshot::{Families, Scope};
 use netkeel::sysctl_key::SysctlKey;
+use tempfile::TempDir;
 
 use super::namespace::Namespace;
 use super::random::Random;
@@ -41,6 +42,8 @@ pub struct Host {
     pub script: String,
     /// All that is compared.
     pub scope: Scope,
+    /// Where its files lie, while it is there.
+    _files: TempDir,
 }
 
 impl Host {
@@ -79,9 +82,13 @@ impl Host {
         }
         line("addr add 127.0.0.42/32 dev va2".into());
         namespace.ip(&script);
+        let files = tempfile::tempdir().unwrap();
+        let mut scope = scope();
+        scope.files = ["a.conf", "b.conf"].map(|name| files.path().join(name)).into();
         Host {
             script,
-            scope: scope(),
+            scope,
+            _files: files,
         }
     }
 }

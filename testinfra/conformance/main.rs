@@ -1,17 +1,23 @@
 //! Holds the model kernel to the real one: random ops are done on both, and after each op a full
 //! snapshot of the real kernel must be what the model says. Needs root and iproute2.
 //!
+//! Each kind of op is compared, or it is on the list of those that are compared elsewhere: it says where.
+//!
 //! `NETKEEL_SEED` repeats a run, `NETKEEL_ROUNDS` makes it longer.
 
 mod churn;
 mod compare;
 mod facts;
 mod host;
+#[path = "../support/kinds.rs"]
+mod kinds;
 mod namespace;
 mod ops;
 mod random;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use netkeel::error::Error;
@@ -26,8 +32,36 @@ use random::Random;
 /// Namespaces, each with a host of its own.
 const ROUNDS: u64 = 20;
 
-/// No namespace is begun after this time, unless a number of them was asked for.
+/// After this time no namespace is begun beyond those that are [`ENOUGH`], unless a number of them was asked
+/// for.
 const LONGEST: Duration = Duration::from_secs(40);
+
+/// Kinds of op that are not compared here, and why, with the tests that do them.
+const COMPARED_ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "CreateTunnel",
+        "needs the module ipip: testinfra/conformance/facts.rs where the kernel has it, else testinfra/faults/kinds.rs",
+    ),
+    (
+        "RecreateTunnel",
+        "needs the module ipip: testinfra/faults/kinds.rs on the model",
+    ),
+    ("SetPluginMtu", "edits a file of its own format: testinfra/cni.rs"),
+    (
+        "SetWireguardMtu",
+        "copies a file that holds keys: testinfra/faults/errors.rs",
+    ),
+    (
+        "RemoveForeignRules",
+        "needs rules of iptables: testinfra/nflog/foreign.rs",
+    ),
+    (
+        "RestoreForeignRules",
+        "needs rules of iptables: testinfra/nflog/foreign.rs",
+    ),
+    ("SetPodMtu", "needs a pod: testinfra/pods.rs"),
+    ("SetPodRouteMtu", "needs a pod: testinfra/pods.rs"),
+];
 
 /// Ops in a namespace.
 const OPS: usize = 200;
@@ -42,7 +76,7 @@ fn the_model_does_what_the_kernel_does() {
     let mut done = Tally::default();
     let mut rounds = 0;
     for round in 0..asked.unwrap_or(ROUNDS) {
-        if asked.is_none() && start.elapsed() > LONGEST {
+        if asked.is_none() && round >= ENOUGH && start.elapsed() > LONGEST {
             break;
         }
         rounds += 1;
@@ -63,28 +97,70 @@ fn the_model_does_what_the_kernel_does() {
             Err(error) => panic!("{error} {:?}", error.hints),
         }
     }
+    let by_kind: Vec<String> = done
+        .kinds
+        .iter()
+        .map(|(kind, number)| format!("{kind} {number}"))
+        .collect();
     // Past the harness, which hides what a test that passes prints.
     writeln!(
         std::io::stderr(),
-        "compared {} ops, {} of them refused by both, from NETKEEL_SEED={seed} in {rounds} namespaces",
+        "compared {} ops, {} of them refused by both, from NETKEEL_SEED={seed} in {rounds} namespaces: {}",
         done.ops,
-        done.refused
+        done.refused,
+        by_kind.join(", ")
     )
     .unwrap();
-    assert!(done.refused > 0 || rounds < 5, "no refusal was compared");
+    assert!(done.refused > 0 || rounds < ENOUGH, "no refusal was compared");
+    let elsewhere = |kind: &&str| COMPARED_ELSEWHERE.iter().any(|(other, _)| other == kind);
+    let expected: BTreeSet<&str> = kinds::ALL
+        .iter()
+        .filter(|kind| !elsewhere(kind))
+        .copied()
+        .collect();
+    let compared: BTreeSet<&str> = done.kinds.keys().copied().collect();
+    // A few ops that were asked for need not have all kinds.
+    if rounds >= ENOUGH {
+        assert_eq!(compared, expected, "ops that both took, by kind");
+    }
 }
+
+#[test]
+fn what_is_compared_elsewhere_is_a_kind_and_names_its_test() {
+    for (kind, why) in COMPARED_ELSEWHERE {
+        assert!(kinds::ALL.contains(kind), "{kind}");
+        let named = why
+            .split([' ', ','])
+            .filter(|word| word.starts_with("testinfra/"));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let there = |file: &str| root.ancestors().any(|root| root.join(file).exists());
+        let files: Vec<&str> = named.collect();
+        assert!(
+            !files.is_empty() && files.iter().all(|file| there(file)),
+            "{kind}: {why}"
+        );
+    }
+}
+
+/// Namespaces in which every kind of op was certainly chosen.
+const ENOUGH: u64 = 5;
 
 /// How many ops were compared.
 #[derive(Default)]
 struct Tally {
     ops: usize,
     refused: usize,
+    /// Those that were not refused, by kind.
+    kinds: BTreeMap<&'static str, usize>,
 }
 
 impl Tally {
     fn add(&mut self, other: &Tally) {
         self.ops += other.ops;
         self.refused += other.refused;
+        for (kind, number) in &other.kinds {
+            *self.kinds.entry(kind).or_default() += number;
+        }
     }
 }
 
@@ -116,6 +192,8 @@ fn compare_round(
         tally.ops += 1;
         if said.is_err() {
             tally.refused += 1;
+        } else {
+            *tally.kinds.entry(kinds::name(&op)).or_default() += 1;
         }
         let before = model.host.clone();
         let changes = if said.is_ok() {

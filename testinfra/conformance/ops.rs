@@ -53,7 +53,28 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
         },
         14 if random.once_in(8) && !lo => Op::DeleteLink { target },
         15 => rules(model, random),
+        16 => file(model, random),
         _ => sysctl(model, target, random),
+    }
+}
+
+/// A file with another text than it has, or one that goes.
+fn file(model: &Model, random: &mut Random) -> Op {
+    let files: Vec<_> = model.host.files.iter().collect();
+    let (path, there) = *random.of(&files);
+    let path = path.as_path().into();
+    let before = there.as_ref().map(|file| &*file.content);
+    if before.is_some() && random.once_in(3) {
+        return Op::RemoveFile { path };
+    }
+    let texts: Vec<String> = (0..9)
+        .map(|number| format!("# number {number}\n"))
+        .filter(|text| before != Some(text))
+        .collect();
+    Op::WriteFile {
+        path,
+        content: random.of(&texts).as_str().into(),
+        mode: *random.of(&[0o644, 0o600]),
     }
 }
 

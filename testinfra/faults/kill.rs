@@ -1,6 +1,8 @@
 //! SIGKILL at every point of an apply, of a release, of a recovery and of a resumption.
 
-use std::sync::atomic::Ordering;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use crate::observed::{COMPARISONS, FACTS, Observed};
@@ -39,8 +41,17 @@ const RELEASE: &[&str] = &["release", "--allow-lossy"];
 const RECOVER: &[&str] = &["recover"];
 const RESUME: &[&str] = &["recover", "--resume"];
 
-/// Points of each command that a run without NETKEEL_FULL tries.
+/// Points of a command that a run without NETKEEL_FULL tries.
 const SAMPLE: usize = 4;
+
+/// Which points of a command are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Points {
+    /// A sample.
+    Sample,
+    /// All that write. With NETKEEL_FULL, all that read too.
+    All,
+}
 
 /// A command that is killed.
 struct Case {
@@ -56,6 +67,7 @@ struct Case {
     resumed: Option<State>,
     /// Where the command leads to.
     done: State,
+    points: Points,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,23 +114,41 @@ impl Reference {
     }
 }
 
-/// Leaves an apply that was killed after some writes: thirteen requests read the host, the next one
-/// writes rules, and this is the second to an interface.
+/// Leaves an apply that was killed after some writes.
 pub fn killed_halfway(world: &World) {
-    let point = Point {
-        call: "sendto",
-        number: 16,
-        line: "the sixteenth request".into(),
-    };
-    trace::kill(world, &point, APPLY);
+    let before = world.look();
+    trace::kill(world, halfway(), APPLY);
+    let killed = world.look();
+    assert!(killed.difference(&before).is_some(), "nothing was written yet");
+    let check = world.netkeel(&["check", "-f", DOCUMENT]);
+    assert_eq!(check.code, 1, "the interruption is not reported: {check:?}");
+}
+
+/// The second write to an interface: files and rules are written by then, sysctls are not.
+pub fn halfway() -> &'static Point {
+    static HALFWAY: OnceLock<Point> = OnceLock::new();
+    HALFWAY.get_or_init(|| trace::nth(apply(), 2, "change an interface", Point::changes_a_link))
+}
+
+/// The points of an apply of [`RICH`] that nobody disturbs, where a file lies in the drop-in's place.
+pub fn apply() -> &'static [Point] {
+    static APPLIED: OnceLock<Vec<Point>> = OnceLock::new();
+    APPLIED.get_or_init(|| {
+        inside(Place::Host, DropIn::Theirs, |world| {
+            world.document(RICH);
+            let (points, ran) = trace::points(world, APPLY);
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            points
+        })
+    })
 }
 
 #[test]
 fn an_apply_killed_anywhere_is_undone_finished_or_done_again() {
-    for (place, drop_in) in [
-        (Place::Host, DropIn::None),
-        (Place::Host, DropIn::Theirs),
-        (Place::Other, DropIn::Theirs),
+    for (place, drop_in, points) in [
+        (Place::Host, DropIn::None, Points::Sample),
+        (Place::Host, DropIn::Theirs, Points::All),
+        (Place::Other, DropIn::Theirs, Points::Sample),
     ] {
         run(&Case {
             name: "apply",
@@ -129,6 +159,7 @@ fn an_apply_killed_anywhere_is_undone_finished_or_done_again() {
             undone: State::Before,
             resumed: Some(State::Wanted),
             done: State::Wanted,
+            points,
         });
     }
 }
@@ -145,6 +176,7 @@ fn a_release_killed_anywhere_is_undone_finished_or_done_again() {
             undone: State::Wanted,
             resumed: Some(State::Before),
             done: State::Before,
+            points: Points::Sample,
         });
     }
 }
@@ -160,6 +192,7 @@ fn a_recovery_killed_anywhere_is_recovered() {
         undone: State::Before,
         resumed: None,
         done: State::Before,
+        points: Points::Sample,
     });
 }
 
@@ -174,6 +207,7 @@ fn a_resumption_killed_anywhere_is_undone_or_resumed() {
         undone: State::Before,
         resumed: Some(State::Wanted),
         done: State::Wanted,
+        points: Points::Sample,
     });
 }
 
@@ -182,27 +216,33 @@ fn run(case: &Case) {
     let reference = Reference::of(case.place, case.drop_in);
     let (points, ran) = case.world(|world| trace::points(world, case.command));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let mut points = trace::interesting(points, full());
+    let whole = full() || case.points == Points::All;
+    let mut points = trace::interesting(points, whole);
+    points.retain(|point| full() || point.writes());
     let all = points.len();
-    if !full() {
+    if !whole {
         let mut random = Random::new(seed());
+        // The middle stays: something is written by then, and something is not.
+        let mut middle = points.len() / 2;
         while points.len() > SAMPLE {
-            points.remove(random.below(points.len()));
-        }
-    }
-    let mut mismatches = Vec::new();
-    let mut interrupted = 0;
-    for point in &points {
-        for then in [Then::Undo, Then::Resume, Then::Again] {
-            match case.world(|world| one(case, &reference, point, then, world)) {
-                Ok(pending) => interrupted += usize::from(pending),
-                Err(difference) => mismatches.push(format!(
-                    "killed before {}, then {then:?}: {difference}",
-                    point.line
-                )),
+            let at = random.below(points.len());
+            if at != middle {
+                points.remove(at);
+                middle -= usize::from(at < middle);
             }
         }
     }
+    assert!(!points.is_empty(), "there is no point to kill {} at", case.name);
+    let tries: Vec<(&Point, Then)> = points
+        .iter()
+        .flat_map(|point| [Then::Undo, Then::Resume, Then::Again].map(|then| (point, then)))
+        .collect();
+    let outcomes = in_parallel(&tries, |(point, then)| {
+        case.world(|world| one(case, &reference, point, *then, world))
+            .map_err(|difference| format!("killed before {}, then {then:?}: {difference}", point.line))
+    });
+    let interrupted = outcomes.iter().filter(|outcome| **outcome == Ok(true)).count();
+    let mismatches = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     tell(&format!(
         "{} ({:?}, drop-in {:?}): killed at {} of {all} points (NETKEEL_SEED={}), each then undone, resumed and done again; {interrupted} of {} left a journal; {} mismatches; {} s; so far {} comparisons of {} facts",
         case.name,
@@ -210,18 +250,80 @@ fn run(case: &Case) {
         case.drop_in,
         points.len(),
         seed(),
-        points.len() * 3,
-        mismatches.len(),
+        tries.len(),
+        mismatches,
         start.elapsed().as_secs(),
         COMPARISONS.load(Ordering::Relaxed),
         FACTS.load(Ordering::Relaxed),
     ));
-    assert!(
-        mismatches.is_empty(),
-        "{} mismatches:\n{}",
-        mismatches.len(),
-        mismatches.join("\n")
-    );
+    judge(&outcomes, whole).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+}
+
+/// What is wrong with the kills of a case: each says whether it left a journal, or how the host differed.
+fn judge(outcomes: &[Result<bool, String>], whole: bool) -> Result<(), String> {
+    let mismatches: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().err())
+        .map(String::as_str)
+        .collect();
+    if !mismatches.is_empty() {
+        return Err(format!(
+            "{} mismatches:\n{}",
+            mismatches.len(),
+            mismatches.join("\n")
+        ));
+    }
+    let interrupted = outcomes.iter().filter(|outcome| **outcome == Ok(true)).count();
+    // When all points are tried, most writes lie between the journal's first line and its end.
+    let least = if whole { outcomes.len() / 4 } else { 0 };
+    if interrupted <= least {
+        return Err(format!(
+            "only {interrupted} of {} kills left a journal",
+            outcomes.len()
+        ));
+    }
+    Ok(())
+}
+
+#[test]
+fn kills_that_show_nothing_are_found() {
+    let difference = || Err("link eth0.mtu".to_owned());
+    assert!(judge(&[], false).is_err(), "no kill");
+    assert!(judge(&[], true).is_err(), "no kill");
+    assert!(judge(&[Ok(false), Ok(false)], false).is_err(), "no interruption");
+    assert!(judge(&[Ok(true), difference()], false).is_err(), "a mismatch");
+    assert_eq!(judge(&[Ok(true), Ok(false)], false), Ok(()));
+    let few: Vec<_> = (0..100).map(|number| Ok(number < 25)).collect();
+    assert!(judge(&few, true).is_err(), "few interruptions");
+    assert_eq!(judge(&few, false), Ok(()));
+    assert_eq!(judge(&few[..50], true), Ok(()));
+}
+
+/// Does some work for each, on as many threads as there are processors. Each has a world of its own.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+        let worker = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(at) else {
+                    return done;
+                };
+                done.push((at, work(item)));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<(usize, R)>>| {
+            worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().flat_map(join).collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What is done after the kill.

@@ -17,6 +17,7 @@ use netkeel::plan::{Goal, Loss, Plan, Release};
 use netkeel::snapshot::{Link, Scope, Snapshot};
 
 use crate::kill::RICH;
+use crate::names;
 use crate::rollback::{TUNNELS, document, host, same};
 use crate::tell;
 use crate::world::{DropIn, Place, inside};
@@ -29,60 +30,11 @@ const ERRORS: &[(&str, ErrorKind)] = &[
     ("Invalid argument (EINVAL)", ErrorKind::Refused),
 ];
 
-/// The names of [`kind`]: whoever adds an op is stopped there, and adds its name here.
-const KINDS: &[&str] = &[
-    "WriteFile",
-    "RemoveFile",
-    "CreateTunnel",
-    "RecreateTunnel",
-    "DeleteLink",
-    "AddAddress",
-    "RemoveAddress",
-    "SetMtu",
-    "SetUp",
-    "SetTxQueueLength",
-    "SetAlias",
-    "WriteSysctl",
-    "SetPluginMtu",
-    "SetWireguardMtu",
-    "SetRules",
-    "RemoveRules",
-    "RemoveForeignRules",
-    "RestoreForeignRules",
-    "SetPodMtu",
-    "SetPodRouteMtu",
-];
-
 /// A rule of iptables-nft that logs.
 const LOGGED: &str = r#"{"support":"yes","others":[{"writer":"iptables-nft","family":"ip","table":"raw",
     "chain":"PREROUTING","position":1,"group":33,"interfaces":{"named":"eth0"},"ipv4":true,"ipv6":false,
     "whole":true,"text":"-i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33",
     "content":{"expressions":"00"}}]}"#;
-
-fn kind(op: &Op) -> &'static str {
-    match op {
-        Op::WriteFile { .. } => "WriteFile",
-        Op::RemoveFile { .. } => "RemoveFile",
-        Op::CreateTunnel { .. } => "CreateTunnel",
-        Op::RecreateTunnel { .. } => "RecreateTunnel",
-        Op::DeleteLink { .. } => "DeleteLink",
-        Op::AddAddress { .. } => "AddAddress",
-        Op::RemoveAddress { .. } => "RemoveAddress",
-        Op::SetMtu { .. } => "SetMtu",
-        Op::SetUp { .. } => "SetUp",
-        Op::SetTxQueueLength { .. } => "SetTxQueueLength",
-        Op::SetAlias { .. } => "SetAlias",
-        Op::WriteSysctl { .. } => "WriteSysctl",
-        Op::SetPluginMtu { .. } => "SetPluginMtu",
-        Op::SetWireguardMtu { .. } => "SetWireguardMtu",
-        Op::SetRules { .. } => "SetRules",
-        Op::RemoveRules { .. } => "RemoveRules",
-        Op::RemoveForeignRules { .. } => "RemoveForeignRules",
-        Op::RestoreForeignRules { .. } => "RestoreForeignRules",
-        Op::SetPodMtu { .. } => "SetPodMtu",
-        Op::SetPodRouteMtu { .. } => "SetPodRouteMtu",
-    }
-}
 
 fn run(goal: &dyn Goal, kernel: &mut dyn Kernel) -> Result<(), Failure> {
     let session = Session {
@@ -120,7 +72,7 @@ fn refuse_each(goal: &dyn Goal, host: &Snapshot, tried: &mut BTreeSet<(&'static 
                 &without(host, &rollback.lost, &again),
                 &format!("{op}: {message}"),
             );
-            tried.insert((kind(op), *message));
+            tried.insert((names::name(op), *message));
         }
     }
 }
@@ -220,7 +172,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
         };
         refuse_each(&release, &kernel.model.host, &mut tried);
     }
-    let missing: Vec<String> = KINDS
+    let missing: Vec<String> = names::ALL
         .iter()
         .flat_map(|kind| ERRORS.iter().map(move |(error, _)| (*kind, *error)))
         .filter(|pair| !tried.contains(pair))
@@ -229,7 +181,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     assert!(missing.is_empty(), "never refused: {missing:#?}");
     tell(&format!(
         "on the model: {} kinds of op refused with {} errors each, all rolled back",
-        KINDS.len(),
+        names::ALL.len(),
         ERRORS.len()
     ));
 }

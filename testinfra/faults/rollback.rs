@@ -13,12 +13,18 @@ use netkeel::source::Sources;
 
 use crate::kill::RICH;
 use crate::tell;
-use crate::trace;
+use crate::trace::{self, Point};
 use crate::world::{DOCUMENT, DropIn, Place, Ran, inside};
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
 
 const RELEASE: &[&str] = &["release", "--allow-lossy"];
+
+/// The drop-in.
+const FILE: &str = "/etc/sysctl.d/90-netkeel.conf";
+
+/// What the new text of the CNI configuration is written to first.
+const CONFIGURATION: &str = "/var/lib/cni/.10-ptp.conf.netkeel.tmp";
 
 /// The sysctls of the document.
 const SYSCTLS: &[&str] = &[
@@ -30,24 +36,91 @@ const SYSCTLS: &[&str] = &[
     "/proc/sys/net/ipv4/conf/eth0/rp_filter",
 ];
 
-/// What fails from a point on, for good: each of them lets some ops through and then stops both
-/// the apply and its undoing.
-const BROKEN: &[(&[&str], &[&str])] = &[
-    (&["sendto:error=EPERM:when=18+"], &[]),
-    (&["sendto:error=EBUSY:when=25+"], &[]),
-    (&["write:error=EINVAL:when=4+"], SYSCTLS),
-    (
-        &["sendto:error=EBUSY:when=20", "rename:error=ENOSPC:when=2+"],
-        &[],
-    ),
-    (&["sendto:error=EBUSY:when=20", "unlink:error=EPERM:when=3+"], &[]),
+/// A call that fails, once or from a point on for good.
+struct Fault {
+    error: &'static str,
+    /// The first call that fails, by what it writes in an apply that nobody disturbs.
+    from: From,
+    lasting: bool,
+}
+
+/// A call by what it writes.
+enum From {
+    /// The n-th change of an interface.
+    Link(usize),
+    /// The n-th write to one of [`SYSCTLS`].
+    Sysctl(usize),
+    /// Each rename after the one that put the drop-in in place: undoing needs another one.
+    RenameAfterDropIn,
+    /// Each removal after those that clear the way for the file of a CNI configuration.
+    UnlinkAfterConfiguration,
+}
+
+const fn fault(error: &'static str, from: From, lasting: bool) -> Fault {
+    Fault { error, from, lasting }
+}
+
+/// What fails: each of them lets some ops through and then stops both the apply and its undoing.
+const BROKEN: &[&[Fault]] = &[
+    &[fault("EPERM", From::Link(4), true)],
+    &[fault("EBUSY", From::Link(11), true)],
+    &[fault("EINVAL", From::Sysctl(4), true)],
+    &[
+        fault("EBUSY", From::Link(6), false),
+        fault("ENOSPC", From::RenameAfterDropIn, true),
+    ],
+    &[
+        fault("EBUSY", From::Link(6), false),
+        fault("EPERM", From::UnlinkAfterConfiguration, true),
+    ],
 ];
+
+impl Fault {
+    /// What strace injects for it, and on which paths.
+    fn injection(&self, points: &[Point]) -> (String, &'static [&'static str]) {
+        let (call, number, paths): (_, _, &[&str]) = match self.from {
+            From::Link(number) => {
+                let point = trace::nth(points, number, "change an interface", Point::changes_a_link);
+                (point.call, point.number, &[])
+            }
+            // strace counts the calls on these paths only.
+            From::Sysctl(number) => ("write", number, SYSCTLS),
+            From::RenameAfterDropIn => {
+                let point = trace::nth(points, 1, "put the drop-in in place", |point| {
+                    point.replaces(FILE)
+                });
+                (point.call, point.number + 1, &[])
+            }
+            From::UnlinkAfterConfiguration => {
+                let point = trace::nth(points, 1, "clear the way for a configuration", |point| {
+                    point.removes(CONFIGURATION)
+                });
+                (point.call, point.number, &[])
+            }
+        };
+        let lasting = if self.lasting { "+" } else { "" };
+        (
+            format!("{call}:error={}:when={number}{lasting}", self.error),
+            paths,
+        )
+    }
+}
 
 #[test]
 fn what_a_rollback_leaves_is_printed_as_commands_that_do_it() {
     let mut remained = 0;
     for drop_in in [DropIn::None, DropIn::Theirs] {
-        for (what, paths) in BROKEN {
+        let points = inside(Place::Host, drop_in, |world| {
+            world.document(RICH);
+            let (points, ran) = trace::points(world, APPLY);
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            points
+        });
+        for faults in BROKEN {
+            let injections = faults.iter().map(|fault| fault.injection(&points));
+            let (what, paths): (Vec<String>, Vec<_>) = injections.unzip();
+            let what: Vec<&str> = what.iter().map(String::as_str).collect();
+            let (what, paths) = (&*what, &*paths.concat());
             for by_hand in [true, false] {
                 remained += inside(Place::Host, drop_in, |world| {
                     world.document(RICH);

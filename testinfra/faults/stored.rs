@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use netkeel::journal::Journal;
 use netkeel::ledger::Ledger;
 
-use crate::kill::{RICH, killed_halfway};
+use crate::kill::{RICH, apply, halfway, killed_halfway};
 use crate::tell;
 use crate::trace::{self, Point};
 use crate::world::{DOCUMENT, DropIn, NETKEEL, Place, World, inside};
@@ -93,10 +93,7 @@ fn a_journal_torn_at_any_byte_is_read_as_far_as_it_goes() {
 
 /// The mark of the first op: the journals are whole by then, and nothing was done.
 fn first_mark() -> Point {
-    let (points, _) = inside(Place::Host, DropIn::Theirs, |world| {
-        world.document(RICH);
-        trace::points(world, APPLY)
-    });
+    let points = apply();
     let is_mark = |point: &&Point| {
         point.call == "write" && point.line.contains(&format!(r#"<{FILES}>, "{{\"begun\":"#))
     };
@@ -201,10 +198,7 @@ fn after_a_reboot_only_files_are_undone() {
 
 #[test]
 fn a_power_cut_after_the_commit_undoes_nothing() {
-    let (points, _) = inside(Place::Host, DropIn::Theirs, |world| {
-        world.document(RICH);
-        trace::points(world, APPLY)
-    });
+    let points = apply();
     // From the ledger's line on it is committed; what is lost is the end of either journal.
     let is = |point: &&Point, call: &str, path: &str| point.call == call && point.line.contains(path);
     let cuts = [
@@ -259,11 +253,15 @@ fn a_directory_that_somebody_else_can_write_is_refused() {
     }
 }
 
-/// Starts an apply that holds the lock for a while.
+/// Starts an apply that holds the lock for a while: before the second write to an interface.
 fn slow(delay: Duration) -> Child {
+    let Point { call, number, .. } = halfway();
     let started = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("inject=sendto:delay_enter={}:when=17", delay.as_micros()))
+        .arg(format!(
+            "inject={call}:delay_enter={}:when={number}",
+            delay.as_micros()
+        ))
         .arg(NETKEEL)
         .args(APPLY)
         .stdin(Stdio::null())
@@ -284,7 +282,7 @@ fn slow(delay: Duration) -> Child {
 
 #[test]
 fn a_second_apply_is_told_who_holds_the_lock_or_waits_for_it() {
-    inside(Place::Host, DropIn::None, |world| {
+    inside(Place::Host, DropIn::Theirs, |world| {
         world.document(RICH);
         let mut first = slow(Duration::from_secs(2));
         let start = Instant::now();

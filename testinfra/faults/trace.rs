@@ -45,7 +45,54 @@ pub struct Point {
     pub line: String,
 }
 
-/// Runs netkeel once and lists the points that it passes, with how it ended.
+impl Point {
+    /// The call asks rtnetlink to change an interface.
+    pub fn changes_a_link(&self) -> bool {
+        ["nlmsg_type=RTM_SETLINK", "nlmsg_type=RTM_NEWLINK"]
+            .iter()
+            .any(|request| self.line.contains(request))
+    }
+
+    /// The call can change something outside of the process. Killed before one that only reads, netkeel leaves
+    /// what it leaves when it is killed before the next one that writes.
+    pub fn writes(&self) -> bool {
+        let has = |words: &[&str]| words.iter().any(|word| self.line.contains(word));
+        match self.call {
+            "openat" | "openat2" => has(&["O_CREAT", "O_WRONLY", "O_RDWR", "O_TRUNC"]),
+            "ioctl" => !has(&["TCGETS", "SIOCGIF"]),
+            // rtnetlink, and nftables where no batch begins.
+            "sendto" | "sendmsg" => !has(&["RTM_GET", "NFT_MSG_GET"]) || has(&["BATCH_BEGIN"]),
+            _ => true,
+        }
+    }
+
+    /// The call puts a file in the place of another one.
+    pub fn replaces(&self, path: &str) -> bool {
+        self.call.starts_with("rename") && self.line.contains(&format!(", \"{path}\""))
+    }
+
+    /// The call removes a file.
+    pub fn removes(&self, path: &str) -> bool {
+        self.call.starts_with("unlink") && self.line.contains(&format!("\"{path}\""))
+    }
+}
+
+/// The n-th point, from 1, that is of a kind.
+///
+/// # Panics
+///
+/// When the trace has fewer of them.
+pub fn nth(points: &[Point], number: usize, what: &str, is: impl Fn(&Point) -> bool) -> Point {
+    let mut found = points.iter().filter(|point| is(point));
+    let there = points.iter().filter(|point| is(point)).count();
+    found
+        .nth(number - 1)
+        .unwrap_or_else(|| panic!("{there} calls {what}, and number {number} is wanted: {points:#?}"))
+        .clone()
+}
+
+/// Runs netkeel once and lists the points that it passes, with how it ended. There is at least the end of
+/// the program: a trace without it is none.
 pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
     let log = "/run/trace";
     let ran = world.run(
@@ -73,15 +120,25 @@ pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
         });
     }
     fs::remove_file(log).unwrap();
+    assert!(
+        points.iter().any(|point| point.call == "exit_group"),
+        "strace shows no calls: {ran:?}\n{text}"
+    );
     (points, ran)
 }
 
 /// The points at which there is something to lose: from the lock on, and for a sample from the
 /// journal on, since nothing is written before. Loading the program is not interesting.
+///
+/// # Panics
+///
+/// When the trace has no lock, or no journal.
 pub fn interesting(points: Vec<Point>, all: bool) -> Vec<Point> {
-    let lock = points.iter().position(|point| point.call == "flock").unwrap_or(0);
     let is_journal = |point: &Point| point.line.contains("/journal");
-    let journal = points.iter().skip(lock).position(is_journal).unwrap_or(0);
+    let lock = points.iter().position(|point| point.call == "flock");
+    let lock = lock.unwrap_or_else(|| panic!("nothing takes the lock: {points:#?}"));
+    let journal = points.iter().skip(lock).position(is_journal);
+    let journal = journal.unwrap_or_else(|| panic!("nothing touches the journal: {points:#?}"));
     points
         .into_iter()
         .skip(if all { lock } else { lock + journal })
@@ -123,4 +180,66 @@ pub fn inject_all(world: &World, what: &[&str], paths: &[&str], arguments: &[&st
         command.args(["-P", path]);
     }
     world.run(command.arg(NETKEEL).args(arguments))
+}
+
+/// Calls as strace shows them.
+fn sample(lines: &[(&'static str, &str)]) -> Vec<Point> {
+    let point = |(number, (call, line)): (usize, &(&'static str, &str))| Point {
+        call,
+        number: number + 1,
+        line: (*line).to_owned(),
+    };
+    lines.iter().enumerate().map(point).collect()
+}
+
+#[test]
+#[should_panic(expected = "nothing takes the lock")]
+fn a_trace_without_a_lock_is_found() {
+    interesting(sample(&[("write", "write(3</run/netkeel/journal>, ...)")]), true);
+}
+
+#[test]
+#[should_panic(expected = "nothing touches the journal")]
+fn a_trace_without_a_journal_is_found() {
+    interesting(sample(&[("flock", "flock(3</run/netkeel/lock>, LOCK_EX)")]), true);
+}
+
+#[test]
+#[should_panic(expected = "1 calls change an interface, and number 2 is wanted")]
+fn a_write_that_is_not_there_is_found() {
+    let points = sample(&[
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_GETLINK}])"),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_SETLINK}])"),
+    ]);
+    let first = nth(&points, 1, "change an interface", Point::changes_a_link);
+    assert_eq!(first.number, 2);
+    nth(&points, 2, "change an interface", Point::changes_a_link);
+}
+
+#[test]
+fn calls_that_only_read_are_told_from_those_that_write() {
+    for (call, line, writes) in [
+        (
+            "openat",
+            "openat(AT_FDCWD, \"/proc/x\", O_RDONLY|O_CLOEXEC) = 3",
+            false,
+        ),
+        (
+            "openat",
+            "openat(AT_FDCWD, \"/run/x\", O_WRONLY|O_CREAT, 0600) = 3",
+            true,
+        ),
+        ("ioctl", "ioctl(5, SIOCGIFNAME, {ifr_ifindex=8})", false),
+        ("ioctl", "ioctl(5, SIOCSIFTXQLEN, {ifr_name=\"eth0\"})", true),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_GETLINK}])", false),
+        ("sendto", "sendto(5, [{nlmsg_type=RTM_NEWADDR}])", true),
+        (
+            "sendto",
+            "sendto(8, [[{nlmsg_type=NFNL_MSG_BATCH_BEGIN}], [NFT_MSG_GETGEN]])",
+            true,
+        ),
+        ("fsync", "fsync(3)", true),
+    ] {
+        assert_eq!(sample(&[(call, line)])[0].writes(), writes, "{line}");
+    }
 }

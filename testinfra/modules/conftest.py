@@ -27,7 +27,18 @@ def netkeel_binary():
 def pytest_terminal_summary(terminalreporter):
     """Says at the end what testinfra/test counts."""
     passed, failed, broken = (len(terminalreporter.stats.get(key, [])) for key in ("passed", "failed", "error"))
-    terminalreporter.write_line(f"\n{passed} passed, {failed + broken} failed")
+    terminalreporter.write_line("")
+    for key in ("skipped", "xfailed", "deselected"):
+        for report in terminalreporter.stats.get(key, []):
+            terminalreporter.write_line(f"SKIPPED {report.nodeid}: {reason(report)}")
+    terminalreporter.write_line(f"{passed} passed, {failed + broken} failed")
+
+
+def reason(report):
+    """Why a test was left out, on one line."""
+    text = getattr(report, "wasxfail", "") or getattr(report, "longrepr", "") or "left out"
+    text = text[-1] if isinstance(text, tuple) else str(text)
+    return " ".join(text.split())
 
 
 class Run:
