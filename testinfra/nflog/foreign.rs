@@ -36,7 +36,7 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     namespace.sh("ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-threshold 5 --nflog-size 200");
     let document = document(ENTRY, &namespace);
     let done = applied(&document, &namespace);
-    assert_eq!(codes(&done.plan), [Code::NK030, Code::NK030]);
+    assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK030]);
     let text: Vec<String> = done
         .plan
         .findings
@@ -84,7 +84,7 @@ fn adopt_takes_the_place_of_rules_and_gives_them_back_where_they_stood() {
     let before = (rules(), listed(&namespace), observe(&namespace));
     let document = document(&adopting(), &namespace);
     let done = applied(&document, &namespace);
-    assert_eq!(codes(&done.plan), []);
+    assert_eq!(codes(&done.planned.plan), []);
     assert_eq!(
         rules(),
         "-P PREROUTING ACCEPT\n-A PREROUTING -i eth7 -j ACCEPT\n-A PREROUTING -i eth9 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33\n-A PREROUTING -i eth8 -j ACCEPT\n"
@@ -98,7 +98,7 @@ fn adopt_takes_the_place_of_rules_and_gives_them_back_where_they_stood() {
     let again = applied(&document, &namespace);
     let ours = (rules(), listed(&namespace));
     Live::with(&namespace.netns(), |kernel| {
-        for step in &again.plan.steps {
+        for step in &again.planned.plan.steps {
             kernel.execute(&step.op).unwrap();
         }
     })
@@ -113,7 +113,7 @@ fn release_gives_back_what_was_adopted_and_a_stop_takes_only_the_rules() {
     let before = listed(&namespace);
     let document = document(&adopting(), &namespace);
     let done = applied(&document, &namespace);
-    let ledger: Ledger = done.plan.claims().collect();
+    let ledger: Ledger = done.planned.plan.claims().collect();
     let netns = namespace.netns();
     let do_all = |goal: &dyn Goal| {
         Live::with(&netns, |kernel| {
@@ -171,7 +171,7 @@ fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
     );
     assert_eq!((others[0].position, others[1].position), (2, 1));
     let done = applied(&document(ENTRY, &namespace), &namespace);
-    assert_eq!(codes(&done.plan), [Code::NK030, Code::NK030]);
+    assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK030]);
     let ours = namespace.sh("nft -s list table inet netkeel");
     assert_eq!(ours.matches("log group 33").count(), 2, "{ours}");
     // netkeel does not change such tables, and says what does.
@@ -202,7 +202,7 @@ table ip other {
 END");
     let document = document(ENTRY, &namespace);
     let done = applied(&document, &namespace);
-    assert_eq!(codes(&done.plan), [Code::NK031]);
+    assert_eq!(codes(&done.planned.plan), [Code::NK031]);
     assert_eq!(observe(&namespace).entries.len(), 1);
     namespace.sh("nft add rule ip other first iifname eth0 icmp type 3 icmp code 4 log group 33");
     let plan = planned(&document, &namespace).unwrap();

@@ -108,7 +108,7 @@ fn what_is_made_is_what_nft_makes_of_the_command_and_goes_without_a_trace() {
     }
     // nft makes the same of the commands that are shown.
     let by_nft = Namespace::new();
-    for step in &done.plan.steps {
+    for step in &done.planned.plan.steps {
         let command = step.op.to_string();
         let (_, shown) = command.split_once(&by_netkeel.name).unwrap();
         by_nft.sh(shown);
