@@ -38,6 +38,7 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     let done = applied(&document, &namespace);
     assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK030]);
     let text: Vec<String> = done
+        .planned
         .plan
         .findings
         .iter()
