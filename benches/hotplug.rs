@@ -16,21 +16,22 @@ mod rtnetlink;
 #[path = "hotplug/subject.rs"]
 mod subject;
 
+use measure::run;
+use observer::Observer;
+use subject::{Kind, Subject};
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::inside;
-use netkeel::netns::Netns;
-
-use measure::run;
-use observer::Observer;
-use subject::{Kind, Subject};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
 
 /// Where the binary is, when it is not where cargo puts it.
 const BINARY: &str = "NETKEEL_BIN";
@@ -40,10 +41,12 @@ pub const MTU: u32 = 1460;
 
 /// How many lone interfaces in a round, and how many in a burst.
 const LONE: usize = 20;
+
 const BURST: usize = 1000;
 
 /// Rounds of lone interfaces for each subject, and bursts, both taken in turns.
 const LONE_ROUNDS: usize = 5;
+
 const ROUNDS: usize = 5;
 
 /// How often all values of a burst are written after each: it takes a twentieth of a second, in which a

@@ -12,18 +12,19 @@ mod measure;
 #[path = "reconcile/report.rs"]
 mod report;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::inside;
-
 use dump::Counters;
 use fleet::{Fleet, Ipv6, Values};
 use measure::{Cost, Series, run};
 use report::Row;
+
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_kernel::namespace::enter::inside;
 
 /// Where the binary is, when it is not where cargo puts it.
 const BINARY: &str = "NETKEEL_BIN";

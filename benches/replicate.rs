@@ -20,13 +20,14 @@ mod wire;
 #[path = "replicate/world.rs"]
 mod world;
 
-use std::io::{self, Write};
-use std::process::ExitCode;
-
 use measure::{Costs, Latency, Many};
 use rate::Highest;
 use subject::Subject;
 use world::World;
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
 
 /// Copies, and the events a second at which their cost is measured.
 const LOADS: [(u32, u32); 4] = [(1, 20_000), (8, 20_000), (32, 5_000), (100, 2_000)];

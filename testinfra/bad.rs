@@ -6,21 +6,26 @@ mod namespace;
 #[path = "support/txtar.rs"]
 mod txtar;
 
+use namespace::Namespace;
+use txtar::{Archive, difference, golden, run_all};
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netkeel::apply::{Session, Unlogged, Unwatched, apply};
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::lint::plan::plan;
-use netkeel::netns::Netns;
-use netkeel::snapshot::{Scope, Snapshot};
-use netkeel::source::{Sources, report};
-
-use namespace::Namespace;
-use txtar::{Archive, difference, golden, run_all};
+use netkeel_apply::engine::apply::apply;
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::name::netns::Netns;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// The documents of a case: name and bytes. `-- NAME escaped --` holds what no text can: `\xff`,
 /// `\n`, `\\`, and `\{3:ab}` for ababab.
@@ -82,7 +87,7 @@ fn message(archive: &Archive) -> Result<String, String> {
     }
     let document = Document::read(layers, netns, &mut diagnostics);
     if !diagnostics.is_empty() {
-        return Ok(report::render(&diagnostics, &sources, false));
+        return Ok(render::render(&diagnostics, &sources, false));
     }
     let host = host.ok_or("it is not refused")?;
     let Err(diagnostics) = plan(&document, &host) else {
@@ -98,7 +103,7 @@ fn message(archive: &Archive) -> Result<String, String> {
     if apply(&document, session).outcome.is_ok() || !kernel.done.is_empty() {
         return Err("plan refuses it and apply does not".into());
     }
-    Ok(report::render(&diagnostics, &sources, false))
+    Ok(render::render(&diagnostics, &sources, false))
 }
 
 #[test]

@@ -7,26 +7,37 @@ mod namespace;
 #[path = "support/txtar.rs"]
 mod txtar;
 
+use namespace::Namespace;
+use txtar::{Archive, difference, golden, run_all};
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use netkeel::apply::{Applied, Session, Unlogged, Unwatched, apply, undo};
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::link_name::LinkName;
-use netkeel::lint::plan::plan;
-use netkeel::netns::Netns;
-use netkeel::plan::{Loss, Plan};
-use netkeel::render::text::{self, Style};
-use netkeel::snapshot::{Families, Scope, Snapshot, Support};
-use netkeel::source::{Sources, report};
 
-use namespace::Namespace;
-use txtar::{Archive, difference, golden, run_all};
+use netkeel_apply::engine::apply::{apply, undo};
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Families;
+use netkeel_host::snapshot::reading::Support;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_plan::loss::Loss;
+use netkeel_plan::outcome::Applied;
+use netkeel_plan::plan::Plan;
+use netkeel_render::text;
+use netkeel_render::text::Style;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// The name that namespaces have in the files.
 const PLACE: &str = "host";
@@ -53,7 +64,7 @@ impl Case {
         if diagnostics.is_empty() {
             Ok(Case { document, sources })
         } else {
-            Err(report::render(&diagnostics, &sources, false))
+            Err(render::render(&diagnostics, &sources, false))
         }
     }
 
@@ -61,7 +72,7 @@ impl Case {
     fn show(&self, plan: &Result<Plan, Box<Diagnostics>>) -> String {
         let plan = match plan {
             Ok(plan) => plan,
-            Err(diagnostics) => return report::render(diagnostics, &self.sources, false),
+            Err(diagnostics) => return render::render(diagnostics, &self.sources, false),
         };
         let style = Style {
             colour: false,

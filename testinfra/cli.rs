@@ -15,12 +15,12 @@ mod schemas;
 #[path = "cli/trace.rs"]
 mod trace;
 
+use namespace::Namespace;
+use run::{Scratch, netkeel};
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-
-use namespace::Namespace;
-use run::{Scratch, netkeel};
 
 /// What the pods of a node should be.
 const PODS: &str =

@@ -2,23 +2,24 @@
 //! and the program on a host with a runtime's directory.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::{fs, thread};
 
-use netkeel::cni::conflist::{edit, read};
-use netkeel::fact::Value;
-use netkeel::kernel::{Kernel, Live};
-use netkeel::netns::Netns;
-use netkeel::op::Op;
 use similar::{ChangeTag, TextDiff};
 
+use netkeel_core::fact::Value;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::op::Op;
+use netkeel_host::cni::conflist::{edit, read};
+use netkeel_host::kernel::Kernel;
+use netkeel_kernel::live::snapshot::Live;
+
 fn corpus() -> Vec<(PathBuf, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/conflists");
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("testinfra/conflists");
     let mut files: Vec<PathBuf> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -186,7 +187,7 @@ fn on_a_host(script: &str) -> String {
         .env("PATH", path)
         .env(
             "CONFLISTS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/conflists"),
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("testinfra/conflists"),
         )
         .env_remove("SSH_CONNECTION")
         .output()

@@ -1,13 +1,6 @@
 //! Replays the committed corpus of each fuzz target on a stable toolchain: what a fuzzer once
 //! found stays found. The targets' own code runs, with a macro in the place of libFuzzer's.
 
-extern crate self as libfuzzer_sys;
-
-use std::collections::BTreeSet;
-use std::fs;
-use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
-
 #[expect(
     unused_attributes,
     reason = "a fuzz target is a crate of its own, without main"
@@ -29,6 +22,13 @@ mod source;
 #[expect(unused_attributes, reason = "as above")]
 #[path = "../fuzz/fuzz_targets/stored.rs"]
 mod stored;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+extern crate self as libfuzzer_sys;
 
 /// Makes a function of a fuzz target. It stands behind them, so that they have to import it.
 #[macro_export]
@@ -53,7 +53,7 @@ const TARGETS: &[Target] = &[
 ];
 
 fn names(directory: &str) -> BTreeSet<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(directory);
     fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.unwrap().path())

@@ -7,15 +7,16 @@ mod run;
 #[path = "mtu/wireguard.rs"]
 mod wireguard;
 
+use run::{Scratch, netkeel};
+
 use std::fs;
 use std::path::Path;
 
-use run::{Scratch, netkeel};
 use serde_json::Value;
 
 /// The fields of a line, by the names in the first one.
 fn vectors() -> Vec<Vec<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/mtu/vectors.csv");
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("testinfra/mtu/vectors.csv");
     let text = fs::read_to_string(path).unwrap();
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     assert_eq!(

@@ -6,12 +6,12 @@ mod apart;
 #[path = "support/namespace.rs"]
 mod namespace;
 
+use namespace::Namespace;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-
-use namespace::Namespace;
 
 /// The address of the host that pods speak to.
 const SERVER: &str = "10.99.0.1";
@@ -316,7 +316,7 @@ fn a_pod_below_1280_loses_ipv6_only_when_that_is_allowed() {
 
 /// What the connections of a node went through while `work` was done.
 fn traffic(node: &Node, seconds: u32, work: impl FnOnce()) -> serde_json::Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testinfra/pods/traffic.py");
+    let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("testinfra/pods/traffic.py");
     let mut child = Command::new("python3")
         .arg(script)
         .args([&seconds.to_string(), "7000", SERVER, &node.host.name])

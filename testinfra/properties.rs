@@ -9,32 +9,40 @@ mod generate;
 #[path = "support/generate_rules.rs"]
 mod generate_rules;
 
+use generate::{documents, hosts};
+use generate_rules::{CONFIGURATIONS, ENTRIES, PLUGINS};
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
 use ipnet::IpNet;
-use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
-use netkeel::document::Document;
-use netkeel::error::{Diagnostics, Error, ErrorKind};
-use netkeel::fact::{Fact, Field, Object};
-use netkeel::kernel::Modelled;
-use netkeel::link_name::LinkName;
-use netkeel::lint::plan::plan;
-use netkeel::netns::Netns;
-use netkeel::nflog::ForeignRule;
-use netkeel::plan::{Loss, Plan, Step};
-use netkeel::render::{json, schema};
-use netkeel::snapshot::{Model, Observed, Snapshot};
-use netkeel::source::{Sources, report};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use proptest::{prop_assert, prop_assert_eq};
 use serde_json::{Map, Value};
 
-use generate::{documents, hosts};
-use generate_rules::{CONFIGURATIONS, ENTRIES, PLUGINS};
+use netkeel_apply::engine::apply::apply;
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::nflog::foreign::ForeignRule;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_document::document::Document;
+use netkeel_host::model::Model;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Observed;
+use netkeel_plan::loss::Loss;
+use netkeel_plan::outcome::Failure;
+use netkeel_plan::plan::{Plan, Step};
+use netkeel_render::{json, schema};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// How far a generated pair came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +168,7 @@ fn read(files: &[&Value], netns: &Netns) -> (Document, Sources) {
     assert!(
         diagnostics.is_empty(),
         "{}",
-        report::render(&diagnostics, &sources, false)
+        render::render(&diagnostics, &sources, false)
     );
     (document, sources)
 }
@@ -195,7 +203,7 @@ fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
         let mut kernel = Modelled::new(host.clone());
         let done = run(&document, &mut kernel).map_err(because)?;
         prop_assert!(done >= plan.steps.len());
-        let again = netkeel::lint::plan::plan(&document, &kernel.model.host).map_err(because)?;
+        let again = netkeel_diagnose::lint::plan::plan(&document, &kernel.model.host).map_err(because)?;
         prop_assert!(again.in_sync(), "{again:#?}");
         let second = run(&document, &mut kernel).map_err(because)?;
         prop_assert_eq!(second, 0, "applied again, it writes");
@@ -243,7 +251,7 @@ fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
                 kernel.model.apply(&step.op);
             }
             let ops = done.iter().rev().map(|step| &*step.undo.ops);
-            let (_, remaining) = netkeel::apply::undo(&mut kernel, ops);
+            let (_, remaining) = netkeel_apply::engine::apply::undo(&mut kernel, ops);
             prop_assert!(remaining.is_empty(), "{remaining:?}");
             same(host, &kernel.model.host, done)?;
         }
@@ -426,7 +434,7 @@ fn placeless(observed: Observed) -> Observed {
                 return Observed::Value(value);
             }
             rules.iter_mut().for_each(|rule| rule.position = 0);
-            Observed::Value(netkeel::fact::Value::Text(
+            Observed::Value(netkeel_core::fact::Value::Text(
                 serde_json::to_string(&rules).unwrap().into(),
             ))
         }

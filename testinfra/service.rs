@@ -18,12 +18,13 @@ mod wireguard;
 #[path = "service/worker.rs"]
 mod worker;
 
+use daemon::{Daemon, PODS};
+use namespace::Namespace;
+
 use std::fs;
 use std::time::{Duration, Instant};
 
-use daemon::{Daemon, PODS};
-use namespace::Namespace;
-use netkeel::store::Store;
+use netkeel_apply::store::Store;
 
 /// What a test waits for comes sooner than this, also on a busy machine.
 const SOON: Duration = Duration::from_secs(10);

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use netkeel::document::{self, Document};
-use netkeel::error::Diagnostics;
-use netkeel::fact::{Fact, Value};
-use netkeel::lint::plan::plan;
-use netkeel::op::Op;
-use netkeel::snapshot::Snapshot;
-use netkeel::source::{Dialect, Reading, Sources, report};
+use netkeel_core::fact::{Fact, Value};
+use netkeel_core::op::Op;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_dialects::dialect::{Dialect, Reading};
+use netkeel_document::document;
+use netkeel_document::document::Document;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// The files of examples/sources that say the same, in the order in which they are layered.
 const SAME: &[(Dialect, &[&str])] = &[
@@ -22,7 +25,9 @@ const SAME: &[(Dialect, &[&str])] = &[
 ];
 
 fn example(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .join("examples")
+        .join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -45,7 +50,7 @@ fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Doc
     if diagnostics.is_empty() {
         Ok(document)
     } else {
-        Err(report::render(&diagnostics, &sources, false))
+        Err(render::render(&diagnostics, &sources, false))
     }
 }
 

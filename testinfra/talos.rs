@@ -5,27 +5,34 @@
 #[path = "support/txtar.rs"]
 mod txtar;
 
+use txtar::{golden, run_all};
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::fact::{Fact, Value as FactValue};
-use netkeel::finding::{Code, Finding};
-use netkeel::lint;
-use netkeel::lint::plan::plan;
-use netkeel::netns::Netns;
-use netkeel::op::Op;
-use netkeel::plan::Plan;
-use netkeel::render::paint::Paint;
-use netkeel::render::{talos, text, yaml};
-use netkeel::snapshot::Snapshot;
-use netkeel::source::talos::{Configuration, kind, layers};
-use netkeel::source::{Data, Dialect, Node, Reading, Sources, report};
-
 use serde_json::Value;
-use txtar::{golden, run_all};
+
+use netkeel_core::fact::{Fact, Value as FactValue};
+use netkeel_core::finding::{Code, Finding};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::op::Op;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_dialects::dialect::{Dialect, Reading};
+use netkeel_dialects::talos::configuration::Configuration;
+use netkeel_dialects::talos::desired::layers;
+use netkeel_dialects::talos::keys::kind;
+use netkeel_dialects::talos::lint;
+use netkeel_dialects::talos::write::{cozystack, machine, patches, yaml};
+use netkeel_document::document::Document;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_plan::plan::Plan;
+use netkeel_render::paint::Paint;
+use netkeel_render::text;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::{Data, Node};
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// Files as they were read and merged.
 struct Merged {
@@ -82,7 +89,7 @@ fn every_case_merges_and_reads_as_it_says() {
         files.retain(|(name, _)| name.contains('.'));
         let mut merged = merge(&files);
         if !merged.diagnostics.is_empty() {
-            let refused = report::render(&merged.diagnostics, &merged.sources, false);
+            let refused = render::render(&merged.diagnostics, &merged.sources, false);
             return golden(path, archive, "refused", &refused);
         }
         golden(path, archive, "merged", &shown(merged.configuration.documents()))?;
@@ -93,7 +100,7 @@ fn every_case_merges_and_reads_as_it_says() {
         if diagnostics.is_empty() {
             golden(path, archive, "desired", &desired)
         } else {
-            let refused = report::render(diagnostics, sources, false);
+            let refused = render::render(diagnostics, sources, false);
             golden(path, archive, "refused", &refused)
         }
     });
@@ -138,11 +145,11 @@ fn every_configuration_is_linted_as_it_says() {
         let mut merged = merge(&files);
         let version = archive.get("version").map(|text| text.trim().parse().unwrap());
         let (sources, diagnostics) = (&mut merged.sources, &mut merged.diagnostics);
-        let findings = lint::talos::look(&merged.configuration, version, sources, diagnostics);
+        let findings = lint::look(&merged.configuration, version, sources, diagnostics);
         assert!(
             diagnostics.is_empty(),
             "{}",
-            report::render(diagnostics, sources, false)
+            render::render(diagnostics, sources, false)
         );
         golden(
             path,
@@ -172,7 +179,7 @@ fn read(dialect: Dialect, files: &[(String, String)]) -> (Document, Snapshot, So
     }
     let layers = reading.layers(nodes, &mut sources, &mut diagnostics);
     let document = Document::read(layers, host.netns.clone(), &mut diagnostics);
-    let wrong = || report::render(&diagnostics, &sources, false);
+    let wrong = || render::render(&diagnostics, &sources, false);
     assert!(diagnostics.is_empty(), "{}", wrong());
     (document, host, sources)
 }
@@ -191,7 +198,7 @@ fn every_document_is_rendered_for_each_version() {
         let dialect = if native { Dialect::Native } else { Dialect::Talos };
         let (document, host, sources) = read(dialect, &files);
         let wanted =
-            plan(&document, &host).map_err(|diagnostics| report::render(&diagnostics, &sources, false))?;
+            plan(&document, &host).map_err(|diagnostics| render::render(&diagnostics, &sources, false))?;
         let style = text::Style {
             colour: false,
             commands: false,
@@ -199,27 +206,25 @@ fn every_document_is_rendered_for_each_version() {
         };
         golden(path, archive, "plan", &text::plan(&wanted, &sources, style))?;
         let mut source = merge(&files);
-        let machine = talos::Machine {
+        let machine = machine::Machine {
             configuration: (!native).then_some(&source.configuration),
             tunnel_interface: None,
         };
         for version in VERSIONS {
-            let patches = talos::patches(&document, version.parse().unwrap(), &machine).unwrap();
+            let patches = patches::patches(&document, version.parse().unwrap(), &machine).unwrap();
             golden(path, archive, version, &patches)?;
             let patches = ("patches.yaml".to_owned(), patches);
             let applied = (!native).then(|| [files.as_slice(), std::slice::from_ref(&patches)].concat());
             validate(version, &patches.1, applied.as_deref(), &schemas)?;
             let (sources, diagnostics) = (&mut source.sources, &mut source.diagnostics);
-            let findings =
-                lint::talos::look(&source.configuration, version.parse().ok(), sources, diagnostics);
+            let findings = lint::look(&source.configuration, version.parse().ok(), sources, diagnostics);
             // A version that would take the configuration takes it with the patches too.
             let takes =
                 |findings: &[Finding]| findings.iter().all(|finding| !REFUSED.contains(&finding.code));
             if let Some(applied) = applied.filter(|_| takes(&findings)) {
                 let mut merged = merge(&applied);
                 let (sources, diagnostics) = (&mut merged.sources, &mut merged.diagnostics);
-                let findings =
-                    lint::talos::look(&merged.configuration, version.parse().ok(), sources, diagnostics);
+                let findings = lint::look(&merged.configuration, version.parse().ok(), sources, diagnostics);
                 if !merged.diagnostics.is_empty() || !takes(&findings) {
                     return Err(format!("Talos {version} refuses the patches: {findings:#?}"));
                 }
@@ -242,7 +247,7 @@ fn every_document_is_rendered_for_each_version() {
                 ));
             }
         }
-        let rest = talos::daemonset(&document, "1.14".parse().unwrap(), "registry.example/netkeel:1");
+        let rest = patches::daemonset(&document, "1.14".parse().unwrap(), "registry.example/netkeel:1");
         let rest = rest.unwrap().unwrap_or_default();
         let objects = merge(&[("daemonset.yaml".to_owned(), rest.clone())]);
         assert!(objects.diagnostics.is_empty() && objects.configuration.documents().is_empty());
@@ -272,7 +277,7 @@ fn every_config_map_keeps_what_stands_beside() {
         let section = |name: &str| archive.get(name).map(|text| (name.to_owned(), text.to_owned()));
         let (document, ..) = read(Dialect::Native, &[section("document.yaml").unwrap()]);
         let there = merge(&[section("configmap.yaml").unwrap()]);
-        let rendered = match talos::cozystack::render(&document, &there.configuration) {
+        let rendered = match cozystack::render(&document, &there.configuration) {
             Ok(rendered) => rendered,
             Err(error) => format!("{error}\n{}\n", error.hints.join("\n")),
         };
@@ -332,7 +337,7 @@ fn json(node: &Node) -> Value {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 fn vectors(directory: &Path) {
@@ -350,7 +355,7 @@ fn vectors(directory: &Path) {
         assert!(
             merged.diagnostics.is_empty(),
             "{}",
-            report::render(&merged.diagnostics, &merged.sources, false)
+            render::render(&merged.diagnostics, &merged.sources, false)
         );
         let expected = merge(&[read(&Path::new(case).join(expected))]);
         assert_eq!(
@@ -453,7 +458,7 @@ fn the_extension_is_packed_by_one_command() {
             "version: 1\ntunnel: { ipip0: { mode: ipip } }\n".to_owned(),
         )],
     );
-    let patches = talos::patches(&document, "1.9".parse().unwrap(), &talos::Machine::default()).unwrap();
+    let patches = patches::patches(&document, "1.9".parse().unwrap(), &machine::Machine::default()).unwrap();
     let place = patches
         .lines()
         .find_map(|line| line.trim().strip_prefix("mountPath: "));
@@ -470,11 +475,11 @@ fn annotations_stand_where_talos_takes_them() {
     let files = [("config.yaml".to_owned(), source.to_owned())];
     let (document, ..) = read(Dialect::Talos, &files);
     let merged = merge(&files);
-    let machine = talos::Machine {
+    let machine = machine::Machine {
         configuration: Some(&merged.configuration),
         tunnel_interface: Some("eth0"),
     };
-    let patches = talos::patches(&document, "1.14".parse().unwrap(), &machine).unwrap();
+    let patches = patches::patches(&document, "1.14".parse().unwrap(), &machine).unwrap();
     let annotations = "one: \"1\"\n    ovn.kubernetes.io/tunnel_interface: eth0\n    two: \"\"\n";
     let expected = format!("machine:\n  nodeAnnotations:\n    {annotations}");
     assert!(patches.ends_with(&expected), "{patches}");
@@ -485,14 +490,14 @@ fn annotations_stand_where_talos_takes_them() {
 fn what_is_for_wg_quick_has_no_place_on_a_machine() {
     let wireguard =
         "wireguard: { wg0: { source: /etc/wireguard/wg0.conf, target: /run/wg/wg0.conf, mtu: 1420 } }\n";
-    let (version, machine) = ("1.14".parse().unwrap(), talos::Machine::default());
+    let (version, machine) = ("1.14".parse().unwrap(), machine::Machine::default());
     for (more, left) in [("", false), ("tunnel: { ipip0: { mode: ipip } }\n", true)] {
         let text = format!("version: 1\n{wireguard}{more}");
         let (document, ..) = read(Dialect::Native, &[("d.yaml".to_owned(), text)]);
-        let daemonset = talos::daemonset(&document, version, "registry.example/netkeel:1").unwrap();
+        let daemonset = patches::daemonset(&document, version, "registry.example/netkeel:1").unwrap();
         assert_eq!(daemonset.is_some(), left);
         for rendered in [
-            Some(talos::patches(&document, version, &machine).unwrap()),
+            Some(patches::patches(&document, version, &machine).unwrap()),
             daemonset,
         ]
         .into_iter()

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use netkeel::error::{Error, ErrorKind};
-
 use crate::MTU;
 use crate::rtnetlink::{LINK, listen as hear, read, set_mtu};
+use netkeel_core::error::{Error, ErrorKind};
 
 /// Listens in the calling namespace until it is killed.
 pub fn listen() -> Result<(), Error> {

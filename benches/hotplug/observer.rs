@@ -8,9 +8,6 @@ use std::sync::mpsc::channel;
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::inside;
-use netkeel::netns::Netns;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use nix::unistd::gettid;
@@ -18,6 +15,9 @@ use nix::unistd::gettid;
 use crate::MTU;
 use crate::measure::run;
 use crate::rtnetlink::{LINK, NETCONF, listen, read};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
 
 /// One interface.
 #[derive(Clone, Copy, Debug)]

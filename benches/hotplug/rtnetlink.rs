@@ -1,12 +1,14 @@
 //! As much of rtnetlink as the bare listener and the observer need.
 
-use netkeel::error::{Error, ErrorKind};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::sys::socket::{setsockopt, sockopt};
 
+use netkeel_core::error::{Error, ErrorKind};
+
 /// RTNLGRP_LINK and RTNLGRP_IPV4_NETCONF.
 pub const LINK: u32 = 1;
+
 pub const NETCONF: u32 = 24;
 
 /// A message, as far as it matters here.

@@ -1,17 +1,15 @@
 //! What is measured: the service, or the bare listener, as a process in the namespace.
 
-use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::inside;
-use netkeel::netns::Netns;
+use std::{fmt, fs};
 
 use crate::BARE;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

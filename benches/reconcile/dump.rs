@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use netkeel::error::{Error, ErrorKind};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+
+use netkeel_core::error::{Error, ErrorKind};
 
 /// What is asked of the counters of each interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

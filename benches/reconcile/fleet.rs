@@ -2,19 +2,17 @@
 //! their other ends, as a node has for its pods, in a second one.
 
 use std::ffi::OsStr;
-use std::fmt::{self, Write};
-use std::fs;
-use std::io;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::inside;
-use netkeel::kernel::namespace::{Identity, identify};
-use netkeel::netns::Netns;
+use std::{fmt, fs, io};
 
 use crate::measure::{output, run};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
+use netkeel_kernel::namespace::identity::{Identity, identify};
 
 /// What the names of the namespaces begin with; the id of this process follows.
 const PREFIX: &str = "netkeel-bench-";

@@ -10,7 +10,7 @@ use std::mem::zeroed;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use netkeel::error::{Error, ErrorKind};
+use netkeel_core::error::{Error, ErrorKind};
 
 /// What one or several processes cost.
 #[derive(Clone, Copy, Debug, PartialEq)]

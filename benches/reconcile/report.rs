@@ -8,6 +8,7 @@ use crate::measure::Series;
 
 /// The size that the goals are set for, and the one that shows how cost grows.
 const GOAL: usize = 1_000;
+
 const LARGE: usize = 10_000;
 
 /// All that was measured with so many interfaces.

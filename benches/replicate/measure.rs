@@ -3,7 +3,6 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use netkeel::kernel::inside;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
 };
@@ -14,6 +13,7 @@ use super::sample::Sample;
 use super::subject::{Running, pin};
 use super::wire::{Batch, name, packet_socket};
 use super::world::World;
+use netkeel_kernel::namespace::enter::inside;
 
 /// How long events come.
 const LENGTH: Duration = Duration::from_secs(2);
@@ -112,6 +112,7 @@ pub fn costs(world: &World, running: &Running, rate: u32, copies: u32) -> Costs 
 
 /// How many events the goals of memory and descriptors are about, and how long they may take.
 const MANY: u64 = 1_000_000;
+
 const LONG: Duration = Duration::from_secs(60);
 
 /// What many events came to.

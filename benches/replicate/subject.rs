@@ -1,23 +1,21 @@
 //! What is measured: a program that replicates, running in the node's namespace on a processor of its
 //! own.
 
-use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
-use netkeel::kernel::inside;
-use netkeel::limit::{Limits, Rate};
-use netkeel::packet::Floor;
-use netkeel::replicate::Supervisor;
-use netkeel::replication::Health;
-use netkeel::replication::{Mode, Replication, Settings};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::world::{GROUP, World, peer};
 use super::{floor, say};
+use netkeel_core::replication::limits::{Floor, Limits, Rate};
+use netkeel_core::replication::settings::{Mode, Replication, Settings};
+use netkeel_core::replication::worker::Health;
+use netkeel_kernel::namespace::enter::inside;
+use netkeel_replicate::supervisor::Supervisor;
 
 /// A kind of program.
 pub enum Subject {

@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use netkeel::kernel::inside;
-use netkeel::netns::Netns;
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
 
 /// Most copies.
 pub const PEERS: u32 = 100;

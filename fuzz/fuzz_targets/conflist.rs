@@ -4,8 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::cni::conflist::{edit, read};
-use netkeel::fact::Value;
+
+use netkeel_core::fact::Value;
+use netkeel_host::cni::conflist::{edit, read};
 
 fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());

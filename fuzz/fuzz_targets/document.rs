@@ -4,10 +4,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::netns::Netns;
-use netkeel::source::{Format, Sources, merge, render, withdraw};
+
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::merge::{merge, withdraw};
+use netkeel_source::report::render::render;
+use netkeel_source::sources::Sources;
+use netkeel_source::text::format::Format;
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, bytes)) = input.split_first() else {

@@ -7,8 +7,13 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::limit::{Key, Limiter, Limits};
-use netkeel::packet::{Arrival, Rules, read, replica};
+
+use netkeel_core::replication::limits::Limits;
+use netkeel_packet::copy;
+use netkeel_packet::filter::{Arrival, Rules};
+use netkeel_packet::limit::flow_hash::Key;
+use netkeel_packet::limit::limiter::Limiter;
+use netkeel_packet::read::read;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(packet) = read(input) else {
@@ -27,6 +32,6 @@ fuzz_target!(|input: &[u8]| {
         "its duplicate"
     );
     let mut copy = input[..packet.length].to_vec();
-    replica::age(&mut copy, None);
+    copy::age(&mut copy, None);
     assert_eq!(read(&copy), Ok(packet));
 });

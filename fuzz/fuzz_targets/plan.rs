@@ -4,12 +4,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::lint::plan::plan;
-use netkeel::render::{diff, json, markdown, text};
-use netkeel::snapshot::{Model, Snapshot};
-use netkeel::source::Sources;
+
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_document::document::Document;
+use netkeel_host::model::Model;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_render::{diff, json, markdown, text};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 fuzz_target!(|input: &[u8]| {
     let Some(end) = input.iter().position(|byte| *byte == 0) else {

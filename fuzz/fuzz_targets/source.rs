@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::document::{Document, keys};
-use netkeel::error::Diagnostics;
-use netkeel::netns::Netns;
-use netkeel::source::dialect::{Dialect, Reading};
-use netkeel::source::{Sources, render};
+
+use netkeel_core::name::netns::Netns;
+use netkeel_dialects::dialect::{Dialect, Reading};
+use netkeel_document::document::{Document, keys};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render::render;
+use netkeel_source::sources::Sources;
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, bytes)) = input.split_first() else {

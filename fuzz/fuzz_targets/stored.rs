@@ -4,10 +4,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netkeel::journal::Journal;
-use netkeel::ledger::Ledger;
-use netkeel::saved_plan::SavedPlan;
-use netkeel::snapshot::Snapshot;
+
+use netkeel_apply::journal::Journal;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_plan::goal::saved::SavedPlan;
+use netkeel_plan::ledger::Ledger;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else {

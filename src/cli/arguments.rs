@@ -5,34 +5,34 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::duration;
-use crate::error::{Error, ErrorKind};
-use crate::ledger::Ledger;
-use crate::mtu::Family;
-use crate::netns::Netns;
-use crate::plan::Holdings;
-use crate::source::Dialect;
-use crate::source::talos::version::Version;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::text::duration;
+use netkeel_dialects::dialect::Dialect;
+use netkeel_dialects::talos::version::Version;
+use netkeel_mtu::layer::Family;
+use netkeel_plan::ledger::Ledger;
+use netkeel_plan::ownership::Holdings;
 
 /// Where documents are looked for when none is named.
-pub const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
+pub(crate) const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
 
 /// Which documents, and for which namespace.
 #[derive(Clone, Debug, Args)]
-pub struct Documents {
+pub(crate) struct Documents {
     /// A document (YAML, JSON or TOML), a directory of documents, or - for standard input.
     /// May be given several times: later ones are layered over earlier ones.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     #[command(flatten)]
     pub place: Place,
 }
 
 /// Whose words the files speak.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// What the files are: documents of netkeel's own, or the data that others keep.
     #[arg(long, value_enum, default_value_t)]
     from: From,
@@ -48,7 +48,7 @@ pub struct Origin {
 
 /// Whose words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum From {
+pub(crate) enum From {
     /// Documents.
     #[default]
     Native,
@@ -72,17 +72,17 @@ impl Origin {
     }
 
     /// The facts that are given one by one.
-    pub fn single_facts(&self) -> &[(String, String)] {
+    pub(crate) fn single_facts(&self) -> &[(String, String)] {
         &self.facts
     }
 
     /// A file of facts.
-    pub fn facts_file(&self) -> Option<&Path> {
+    pub(crate) fn facts_file(&self) -> Option<&Path> {
         self.facts_file.as_deref()
     }
 }
 
-fn parse_fact(text: &str) -> Result<(String, String), Error> {
+pub(crate) fn parse_fact(text: &str) -> Result<(String, String), Error> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Error::new(ErrorKind::Input, "write NAME=VALUE")),
@@ -91,7 +91,7 @@ fn parse_fact(text: &str) -> Result<(String, String), Error> {
 
 /// Which namespace.
 #[derive(Clone, Debug, Args)]
-pub struct Place {
+pub(crate) struct Place {
     /// The network namespace to work on, as `ip netns` names it. Nothing outside it is written.
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
@@ -106,7 +106,7 @@ impl Place {
 
 /// How to show what is no plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For a person.
     #[default]
     Text,
@@ -116,7 +116,7 @@ pub enum Format {
 
 /// How to show a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For a person.
     #[default]
     Text,
@@ -131,7 +131,7 @@ pub enum Output {
 
 /// The family of outer headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OuterFamily {
+pub(crate) enum OuterFamily {
     /// 20 bytes.
     Ipv4,
     /// 40 bytes.
@@ -150,7 +150,7 @@ impl OuterFamily {
 
 /// What to do about facts that netkeel wrote before.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Ownership {
+pub(crate) struct Ownership {
     /// Put back what netkeel wrote and the documents no longer declare.
     #[arg(long)]
     prune: bool,
@@ -161,7 +161,7 @@ pub struct Ownership {
 
 impl Ownership {
     /// The same for the planner.
-    pub fn holdings<'a>(&self, ledger: &'a Ledger) -> Holdings<'a> {
+    pub(crate) fn holdings<'a>(&self, ledger: &'a Ledger) -> Holdings<'a> {
         Holdings {
             ledger: Some(ledger),
             prune: self.prune,
@@ -172,14 +172,14 @@ impl Ownership {
 
 /// How long to wait for another netkeel.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct LockOptions {
+pub(crate) struct LockOptions {
     /// How long to wait while another netkeel writes, as 30s or 2m.
     #[arg(long = "lock-timeout", value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// A duration with its unit.
-pub fn parse_duration(text: &str) -> Result<Duration, Error> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
     duration::parse(text).map_err(in_one)
 }
 
@@ -192,6 +192,6 @@ fn in_one(mut error: Error) -> Error {
 }
 
 /// A version of Talos Linux.
-pub fn parse_talos_version(text: &str) -> Result<Version, Error> {
+pub(crate) fn parse_talos_version(text: &str) -> Result<Version, Error> {
     text.parse().map_err(in_one)
 }

@@ -1,24 +1,27 @@
 //! Standard output and error: a closed pipe ends quietly, colours are for terminals.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io;
+use std::io::{ErrorKind, IsTerminal, Write};
 
-use super::arguments::Output;
-use crate::error::{Diagnostics, Error};
-use crate::kernel::namespace;
-use crate::plan::Plan;
-use crate::render::paint::Paint;
-use crate::render::text::Of;
-use crate::render::{diff, json, markdown, text};
-use crate::snapshot::Problem;
-use crate::source::text::printable;
-use crate::source::{Sources, report};
+use crate::arguments::Output;
+use netkeel_core::error::Error;
+use netkeel_core::text::escape::printable;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_kernel::namespace::identity;
+use netkeel_plan::plan::Plan;
+use netkeel_render::paint::Paint;
+use netkeel_render::text::Of;
+use netkeel_render::{diff, json, markdown, text};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
 
 /// Prints a result. Nobody listening any more is no error.
-pub fn print(result: &str) -> Result<(), Error> {
+pub(crate) fn print(result: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
-            crate::error::ErrorKind::Refused,
+            netkeel_core::error::ErrorKind::Refused,
             format!("cannot write the result: {error}"),
         )),
         _ => Ok(()),
@@ -26,13 +29,13 @@ pub fn print(result: &str) -> Result<(), Error> {
 }
 
 /// Says something that is not a result.
-pub fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     // When stderr is gone there is nobody left to tell.
     let _ = io::stderr().lock().write_all(message.as_bytes());
 }
 
 /// Reports an error with its hints.
-pub fn error(error: &Error) {
+pub(crate) fn error(error: &Error) {
     let paint = Paint(stderr_colour());
     let shown = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
     let mut message = format!("{} {}\n", paint.red("error:"), shown(&error.message));
@@ -43,23 +46,23 @@ pub fn error(error: &Error) {
 }
 
 /// Reports all that is wrong in documents.
-pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
-    say(&report::render(diagnostics, sources, stderr_colour()));
+pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
+    say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
 /// Reports what could not be read.
-pub fn problems(problems: &[Problem]) {
+pub(crate) fn problems(problems: &[Problem]) {
     for problem in problems {
         error(&Error::new(
-            crate::error::ErrorKind::Unreadable,
+            netkeel_core::error::ErrorKind::Unreadable,
             format!("{}: {}", problem.what, problem.why),
         ));
     }
 }
 
 /// Which host a plan is for that was made here.
-pub fn here() -> Of {
-    if namespace::is_of_a_host() {
+pub(crate) fn here() -> Of {
+    if identity::is_of_a_host() {
         Of::Here
     } else {
         Of::Namespace
@@ -67,12 +70,18 @@ pub fn here() -> Of {
 }
 
 /// Prints a plan.
-pub fn plan(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> Result<(), Error> {
+pub(crate) fn plan(
+    plan: &Plan,
+    sources: &Sources,
+    output: Output,
+    commands: bool,
+    of: Of,
+) -> Result<(), Error> {
     print(&shown(plan, sources, output, commands, of))
 }
 
 /// A plan as it is printed.
-pub fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> String {
+pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> String {
     match output {
         Output::Text => text::plan(
             plan,
@@ -90,17 +99,17 @@ pub fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of:
 }
 
 /// JSON as people read it.
-pub fn pretty(json: &serde_json::Value) -> String {
+pub(crate) fn pretty(json: &serde_json::Value) -> String {
     format!("{json:#}\n")
 }
 
 /// Standard output takes colours.
-pub fn stdout_colour() -> bool {
+pub(crate) fn stdout_colour() -> bool {
     colour(io::stdout().is_terminal())
 }
 
 /// Standard error takes colours.
-pub fn stderr_colour() -> bool {
+fn stderr_colour() -> bool {
     colour(io::stderr().is_terminal())
 }
 

@@ -1,23 +1,24 @@
 //! Validates a tree against its shape and reports all that is wrong, in the user's words.
 
-use crate::error::{Diagnostics, Error};
-use crate::source::number::{Form, form};
-use crate::source::text::quoted;
-use crate::source::{Data, Entry, Node, Path, Span};
-
-use super::shape::{Field, Shape};
-use super::suggestion::{listed, nearest, suggest};
-pub use required::check_required;
-use required::missing;
-use wording::{due, range, takes, takes_text};
-
-mod required;
+pub(crate) mod required;
 #[cfg(test)]
 mod tests;
 mod wording;
 
+use crate::check::required::missing;
+use crate::check::wording::{due, range, takes, takes_text};
+use crate::shape::{Field, Shape};
+use netkeel_core::error::Error;
+use netkeel_core::text::escape::quoted;
+use netkeel_core::text::number::{Form, form};
+use netkeel_core::text::suggest::{listed, nearest, suggest};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Data, Entry, Node};
+use netkeel_source::span::Span;
+
 /// Checks a whole document: all values, and that what is required is there.
-pub fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: true,
         diagnostics,
@@ -26,7 +27,7 @@ pub fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diag
 }
 
 /// Checks one layer of a document: all values, but what is required may stand in another layer.
-pub fn check_layer(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_layer(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: false,
         diagnostics,
@@ -241,7 +242,12 @@ impl Checker<'_> {
         }
     }
 
-    fn mismatch(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) -> &mut crate::error::Diagnostic {
+    fn mismatch(
+        &mut self,
+        node: &Node,
+        shape: &Shape,
+        path: &Path<'_>,
+    ) -> &mut netkeel_source::diagnostic::Diagnostic {
         let written = node.scalar().filter(|text| takes_text(shape, text));
         let written = written.filter(|_| matches!(node.data, Data::Bool(_) | Data::Integer(_)));
         let diagnostic = self.expected(&due(shape), node, path);
@@ -258,7 +264,12 @@ impl Checker<'_> {
         diagnostic
     }
 
-    fn expected(&mut self, due: &str, node: &Node, path: &Path<'_>) -> &mut crate::error::Diagnostic {
+    fn expected(
+        &mut self,
+        due: &str,
+        node: &Node,
+        path: &Path<'_>,
+    ) -> &mut netkeel_source::diagnostic::Diagnostic {
         let message = format!("expected {due}, found {}", node.describe());
         self.diagnostics.add(node.span, path, message)
     }

@@ -1,9 +1,15 @@
 //! A shape with everything in it, for the tests of the check and of the schema.
 
-use super::check::check;
-use super::shape::{Field, Shape};
-use crate::error::{Diagnostics, Error, ErrorKind};
-use crate::source::{Format, Node, Path, Sources, parse, render};
+use crate::check::check;
+use crate::shape::{Field, Shape};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::Node;
+use netkeel_source::node::path::Path;
+use netkeel_source::parse::parse;
+use netkeel_source::report::render::render;
+use netkeel_source::sources::Sources;
+use netkeel_source::text::format::Format;
 
 const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
     Field {
@@ -88,7 +94,7 @@ const LINK: Shape = Shape::Map(&[
 ]);
 
 /// The shape.
-pub(super) const DOCUMENT: Shape = Shape::Map(&[
+pub(crate) const DOCUMENT: Shape = Shape::Map(&[
     Field {
         name: "version",
         shape: Shape::Integer {
@@ -128,7 +134,7 @@ pub(super) const DOCUMENT: Shape = Shape::Map(&[
 ]);
 
 /// Parses YAML and checks it against the sample shape.
-pub(super) fn checked(text: &str) -> (Option<Node>, String) {
+pub(crate) fn checked(text: &str) -> (Option<Node>, String) {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let file = sources.add("desired.yaml", text);

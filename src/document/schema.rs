@@ -1,17 +1,18 @@
 //! JSON Schema from the same shape that the check reads, so that editors know what netkeel knows.
 
-use serde_json::{Map, Value, json};
-
-use super::shape::{Field, Shape};
-
 #[cfg(test)]
 mod tests;
+
+use serde_json::{Map, Value, json};
+
+use crate::shape::{Field, Shape};
 
 /// Decimal digits without leading zeros: the one form in which text is taken for a number.
 const DECIMAL: &str = "^-?(0|[1-9][0-9]*)$";
 
 /// The words of YAML 1.1 for booleans, in any case.
 const YES: &str = "^([tT][rR][uU][eE]|[yY][eE][sS]|[oO][nN])$";
+
 const NO: &str = "^([fF][aA][lL][sS][eE]|[nN][oO]|[oO][fF][fF])$";
 
 /// The JSON Schema (2020-12) of documents of a shape. What only a check of its own knows, such as
@@ -93,7 +94,7 @@ fn choice(words: &[(&str, i64)]) -> Vec<Value> {
     patterns
 }
 
-fn map(fields: &[Field]) -> Value {
+pub(crate) fn map(fields: &[Field]) -> Value {
     let mut properties = Object::new();
     for field in fields {
         let mut property = Object::new();

@@ -9,7 +9,7 @@ pub enum Shape {
     /// A map whose keys the user chooses.
     Table {
         /// Checks a key: an error message and hints, or nothing.
-        key: fn(&str) -> Result<(), crate::error::Error>,
+        key: fn(&str) -> Result<(), netkeel_core::error::Error>,
         /// What the key is, for the schema.
         key_doc: &'static str,
         /// The shape of each value.
@@ -35,7 +35,7 @@ pub enum Shape {
     /// Text with a check of its own.
     Text {
         /// Checks the text.
-        check: fn(&str) -> Result<(), crate::error::Error>,
+        check: fn(&str) -> Result<(), netkeel_core::error::Error>,
         /// What the text is, for messages and the schema: `an address with a prefix length`.
         what: &'static str,
     },

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Diagnostics;
-use crate::source::{Data, Entry, Node, Path};
-use crate::sysctl_key::SysctlKey;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Data, Entry, Node};
 
 const SECTION: &str = "sysctl";
 
 /// Takes out of each layer what a layer above it replaces or withdraws by another spelling. One
 /// layer that sets a key by one spelling and withdraws it by the other contradicts itself.
-pub(super) fn unite(layers: &mut [Node], diagnostics: &mut Diagnostics) {
+pub(crate) fn unite(layers: &mut [Node], diagnostics: &mut Diagnostics) {
     let mut above: BTreeMap<SysctlKey, String> = BTreeMap::new();
     for layer in layers.iter_mut().rev() {
         let Some(entries) = entries_of(layer) else {

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
 
-use crate::link_name::LinkName;
+use netkeel_core::name::link::LinkName;
 
 /// ETHTOOL_GDRVINFO (include/uapi/linux/ethtool.h).
 const ETHTOOL_GDRVINFO: u32 = 3;
@@ -20,7 +20,7 @@ struct DriverInfo {
 }
 
 /// The index of a name.
-pub(super) fn index_of(socket: &impl AsRawFd, name: LinkName) -> Result<i32, Errno> {
+pub(crate) fn index_of(socket: &impl AsRawFd, name: LinkName) -> Result<i32, Errno> {
     let mut request = named(name);
     // SAFETY: SIOCGIFINDEX reads the name and writes the index, both inside of `request`.
     let result = unsafe { libc::ioctl(fd(socket), libc::SIOCGIFINDEX as _, &raw mut request) };
@@ -30,14 +30,14 @@ pub(super) fn index_of(socket: &impl AsRawFd, name: LinkName) -> Result<i32, Err
 }
 
 /// The name of an index.
-pub(super) fn name_of(socket: &impl AsRawFd, index: i32) -> Result<LinkName, Errno> {
+pub(crate) fn name_of(socket: &impl AsRawFd, index: i32) -> Result<LinkName, Errno> {
     let name = bytes_of(socket, index)?.map(|byte| byte as u8);
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     LinkName::new(name.get(..end).unwrap_or_default()).map_err(|_| Errno::EILSEQ)
 }
 
 /// Whether an index has this name: what is asked of each interface before each write.
-pub(super) fn is_named(socket: &impl AsRawFd, index: i32, name: LinkName) -> Result<bool, Errno> {
+pub(crate) fn is_named(socket: &impl AsRawFd, index: i32, name: LinkName) -> Result<bool, Errno> {
     Ok(bytes_of(socket, index)? == named(name).ifr_name)
 }
 
@@ -52,7 +52,7 @@ fn bytes_of(socket: &impl AsRawFd, index: i32) -> Result<[libc::c_char; libc::IF
 }
 
 /// The driver's name in bytes; none for a device that has none.
-pub(super) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<Vec<u8>>, Errno> {
+pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<Vec<u8>>, Errno> {
     let mut info = DriverInfo {
         command: ETHTOOL_GDRVINFO,
         driver: [0; 32],

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
 
-use crate::link_name::LinkName;
+use netkeel_core::name::link::LinkName;
 
 /// No shell stands below more processes than this.
 const DEEPEST: usize = 64;

@@ -6,13 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::exists;
-use crate::link_name::LinkName;
-use crate::snapshot::{Link, Support};
-use crate::tunnel_mode::TunnelMode;
+use crate::files::file::exists;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::reading::Support;
 
 /// Tells it for a mode. The answer is sought where it costs least first.
-pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
+pub(crate) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
     });
@@ -23,7 +24,7 @@ pub(super) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Arc<Link>>, r
 }
 
 /// Whether the kernel has all of these modules, as far as can be told without using them.
-pub(super) fn all_of(modules: &[&str], release: &str) -> Support {
+pub(crate) fn all_of(modules: &[&str], release: &str) -> Support {
     let mut answer = Support::Yes;
     for module in modules {
         if is_loaded(module) {
@@ -39,7 +40,7 @@ pub(super) fn all_of(modules: &[&str], release: &str) -> Support {
 }
 
 /// The module is not in the kernel and on disk, so that asking for what it does would load it.
-pub(super) fn would_be_loaded(module: &str, release: &str) -> bool {
+pub(crate) fn would_be_loaded(module: &str, release: &str) -> bool {
     let directory = Path::new("/lib/modules").join(release);
     !is_loaded(module) && !is_builtin(module, &directory) && on_disk(module, &directory) == Support::Yes
 }

@@ -1,7 +1,8 @@
 //! The MTU of the path to a host, measured with datagrams that may not be fragmented: as large as the
 //! interface sends them, and then as large as routers on the way say that they take.
 
-use std::io::{self, IoSliceMut};
+use std::io;
+use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt};
 
-use super::refusal::error;
-use crate::error::Error;
+use crate::netlink::refusal::error;
+use netkeel_core::error::Error;
 
 /// Where datagrams go: traceroute's first port, at which nobody listens. A host that answers says that
 /// the port is closed, and so that the datagram came.
@@ -21,6 +22,7 @@ const PORT: u16 = 33_434;
 
 /// Longest wait for an answer to a datagram, and how often one is sent: routers limit what they say.
 const PATIENCE: Duration = Duration::from_millis(500);
+
 const TRIES: usize = 2;
 
 /// Routers on the way that each take less than the one before.
@@ -28,10 +30,12 @@ const NARROWER: usize = 8;
 
 /// What a datagram has beside its payload, bytes: IPv4 or IPv6, and UDP.
 const HEADERS_IPV4: u32 = 20 + 8;
+
 const HEADERS_IPV6: u32 = 40 + 8;
 
 /// The least and the most that is believed, bytes.
 const LEAST: u32 = 68;
+
 const MOST: u32 = 65_535;
 
 /// Origin of an error that this host found by itself (include/uapi/linux/errqueue.h).

@@ -12,7 +12,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::error::{Error, ErrorKind};
+use netkeel_core::error::{Error, ErrorKind};
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{file, netns};
+use crate::files::file;
+use crate::namespace::enter;
 
 /// udevd listens here while it runs.
 const CONTROL: &str = "/run/udev/control";
@@ -25,8 +26,8 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Waits until udev is done with a new device, where there is a udev that sees it: it listens to
 /// the initial namespace only.
-pub(super) fn settle(index: i32) {
-    let watched = file::exists(CONTROL).unwrap_or(false) && netns::is_initial().unwrap_or(true);
+pub(crate) fn settle(index: i32) {
+    let watched = file::exists(CONTROL).unwrap_or(false) && enter::is_initial().unwrap_or(true);
     if !watched {
         return;
     }

@@ -3,33 +3,26 @@
 
 use nix::errno::Errno;
 
-use super::ioctl;
-use super::live::Live;
-use super::message::{Attributes, Malformed, Message, Request};
-use super::netlink::Socket;
-use super::refusal::Refusal;
-use crate::error::Error;
-use crate::link_name::LinkName;
+use crate::ioctl;
+use crate::live::snapshot::Live;
+use crate::netlink::message::{Attributes, Malformed, Message, Request};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use netkeel_core::error::Error;
+use netkeel_core::name::link::LinkName;
+use netkeel_host::wireguard::handshake::Handshake;
 
 /// `struct genlmsghdr`, bytes: command, version and two of padding (include/uapi/linux/genetlink.h).
 const FIXED: usize = 4;
 
 /// WireGuard's (include/uapi/linux/wireguard.h).
 const WG_CMD_GET_DEVICE: u8 = 0;
-const WGDEVICE_A_IFNAME: u16 = 2;
-const WGDEVICE_A_PEERS: u16 = 8;
-const WGPEER_A_LAST_HANDSHAKE_TIME: u16 = 6;
 
-/// The last handshake of an interface, or why it is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Handshake {
-    /// When it was, seconds since 1970; none when there was none.
-    Last(Option<u64>),
-    /// There is no such interface.
-    NoLink,
-    /// It is not the kernel's WireGuard, which alone can be asked.
-    NotWireguard,
-}
+const WGDEVICE_A_IFNAME: u16 = 2;
+
+const WGDEVICE_A_PEERS: u16 = 8;
+
+const WGPEER_A_LAST_HANDSHAKE_TIME: u16 = 6;
 
 impl Live {
     /// Asks for the latest handshake of an interface with any of its peers.
@@ -122,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     const WGDEVICE_A_PRIVATE_KEY: u16 = 3;
+
     const WGPEER_A_PUBLIC_KEY: u16 = 1;
 
     fn read(payload: &[u8]) -> Result<Option<u64>, Malformed> {

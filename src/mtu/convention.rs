@@ -1,10 +1,10 @@
 //! What CNIs and platforms take off for their encapsulation, which is not always what their headers
 //! need: constants and rules as their sources and documentation have them.
 
-use super::header::Wire;
-use super::known::{Given, Known};
-use super::layer::{Family, Layer, Place};
-use crate::error::Error;
+use crate::encapsulation::{Given, Known};
+use crate::header::Wire;
+use crate::layer::{Family, Layer, Place};
+use netkeel_core::error::Error;
 
 /// The conventions, in the order in which they are documented.
 pub const CONVENTIONS: &[Known] = &[
@@ -120,13 +120,17 @@ pub const COMPARED: &[&str] = &[
 ];
 
 const FAMILY: &[&str] = &["ipv4", "ipv6"];
+
 const VXLAN: &[&str] = &["udp", "vxlan", "eth"];
+
 const GENEVE: &[&str] = &["udp", "geneve", "eth"];
+
 const OVN: &[&str] = &["udp", "geneve", "ovnopt", "eth"];
+
 const WIREGUARD: &[&str] = &["udp", "wg"];
 
 /// The convention of a name; `ovn-kubernetes` is OpenShift's under its own name.
-pub(super) fn find(name: &str) -> Option<&'static Known> {
+pub(crate) fn find(name: &str) -> Option<&'static Known> {
     let name = if name == "ovn-kubernetes" {
         "openshift"
     } else {
@@ -136,7 +140,7 @@ pub(super) fn find(name: &str) -> Option<&'static Known> {
 }
 
 /// All names.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     CONVENTIONS.iter().map(|known| known.name)
 }
 

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Answer, Budget, Family, Layer};
-use crate::error::Error;
-use crate::fact::Value;
-use crate::finding::{Code, Findings};
-use crate::snapshot::{Link, Snapshot};
+use crate::budget::{Answer, Budget};
+use crate::layer::{Family, Layer};
+use netkeel_core::error::Error;
+use netkeel_core::fact::Value;
+use netkeel_core::finding::{Code, Findings};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
 
 /// What was found out about a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -286,10 +288,10 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::sync::Arc;
 
-    use super::*;
-    use crate::netns::Netns;
+    use netkeel_core::name::netns::Netns;
 
     fn host(devices: &[&str], configuration: &str) -> Snapshot {
         let mut host = Snapshot::empty(Netns::CURRENT);

@@ -65,7 +65,7 @@ const KNOWN: &[Known] = &[
 ];
 
 /// The header of a word.
-pub fn header(word: &str) -> Option<Header> {
+pub(crate) fn header(word: &str) -> Option<Header> {
     let known = KNOWN.iter().find(|known| known.word == word)?;
     Some(Header {
         name: known.name.to_owned(),
@@ -74,7 +74,7 @@ pub fn header(word: &str) -> Option<Header> {
 }
 
 /// The header that must stand before a word in a stack.
-pub fn stands_on(word: &str) -> Option<&'static str> {
+pub(crate) fn stands_on(word: &str) -> Option<&'static str> {
     KNOWN.iter().find(|known| known.word == word)?.on
 }
 
@@ -87,20 +87,20 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
     /// Outer to inner.
-    pub headers: Vec<Header>,
+    pub(crate) headers: Vec<Header>,
     /// How the payload is padded.
-    pub padding: Option<Padding>,
+    pub(crate) padding: Option<Padding>,
 }
 
 /// A payload is padded to a multiple, so that not every size fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Padding {
     /// The multiple in bytes.
-    pub multiple: i64,
+    pub(crate) multiple: i64,
     /// Bytes of the packet that stay before the padded part.
     pub before: i64,
     /// Bytes at the end of the padded part that are no payload.
-    pub trailer: i64,
+    pub(crate) trailer: i64,
 }
 
 impl Wire {

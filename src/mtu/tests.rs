@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::budget::{Budget, LEAST, MOST};
+use crate::layer::{Family, Layer};
+use crate::{convention, encapsulation};
+use netkeel_core::error::Error;
 
 fn layers(texts: &[&str]) -> Result<Vec<Layer>, Error> {
     texts.iter().map(|text| Layer::parse(text, None)).collect()
@@ -196,7 +199,7 @@ proptest! {
     fn an_mtu_grows_with_its_underlay(
         underlay in LEAST..MOST,
         texts in proptest::collection::vec(
-            proptest::sample::select(known::names().chain(convention::names()).collect::<Vec<_>>()), 0..4),
+            proptest::sample::select(encapsulation::names().chain(convention::names()).collect::<Vec<_>>()), 0..4),
         align in 1_i64..17,
     ) {
         let budget = Budget { align: Some(align), ..budget(&texts) };

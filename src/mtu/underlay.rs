@@ -4,15 +4,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{LEAST, MOST};
-use crate::error::{Error, ErrorKind};
-use crate::link_name::LinkName;
-use crate::snapshot::Snapshot;
-use crate::source::number::decimal;
-use crate::source::text::quoted;
+use crate::budget::{LEAST, MOST};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::text::escape::quoted;
+use netkeel_core::text::number::decimal;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::routes::default_routes;
 
 /// The word for the default routes.
-pub const DEFAULT_ROUTE: &str = "default-route";
+const DEFAULT_ROUTE: &str = "default-route";
 
 /// An underlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,25 +94,6 @@ impl fmt::Display for Underlay {
             Underlay::Path(target) => write!(f, "the path to {target}"),
         }
     }
-}
-
-/// The interfaces of the default routes that are up, each once with its least MTU.
-pub fn default_routes(host: &Snapshot) -> Option<Vec<(LinkName, i64, bool)>> {
-    let mut found: Vec<(LinkName, i64, bool)> = Vec::new();
-    for route in host.default_routes.as_ref()? {
-        let Some(link) = host.links.get(&route.link).filter(|link| link.up) else {
-            continue;
-        };
-        // A route's own MTU counts where it is the smaller one.
-        let own = route.mtu.filter(|mtu| *mtu > 0 && *mtu < link.mtu);
-        let mtu = own.unwrap_or(link.mtu).into();
-        match found.iter_mut().find(|(name, ..)| *name == route.link) {
-            Some(known) if known.1 <= mtu => {}
-            Some(known) => *known = (route.link, mtu, own.is_some()),
-            None => found.push((route.link, mtu, own.is_some())),
-        }
-    }
-    Some(found)
 }
 
 fn default_route(host: &Snapshot) -> Result<(i64, String), Error> {

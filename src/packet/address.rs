@@ -14,12 +14,12 @@ const MAPPED: u128 = 0xffff << 32;
 
 impl Address {
     /// Of four bytes in network order.
-    pub fn v4(bytes: [u8; 4]) -> Self {
+    pub(crate) fn v4(bytes: [u8; 4]) -> Self {
         Address(MAPPED | u128::from(u32::from_be_bytes(bytes)))
     }
 
     /// Of sixteen bytes in network order.
-    pub fn v6(bytes: [u8; 16]) -> Self {
+    pub(crate) fn v6(bytes: [u8; 16]) -> Self {
         Address(u128::from_be_bytes(bytes))
     }
 
@@ -103,7 +103,7 @@ impl Networks {
     }
 
     /// Whether an address is in one of them.
-    pub fn contain(&self, address: Address) -> bool {
+    pub(crate) fn contain(&self, address: Address) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
@@ -123,7 +123,7 @@ impl FromIterator<IpAddr> for Addresses {
 
 impl Addresses {
     /// Whether an address is one of them.
-    pub fn contain(&self, address: Address) -> bool {
+    pub(crate) fn contain(&self, address: Address) -> bool {
         self.0.binary_search(&address).is_ok()
     }
 }

@@ -2,7 +2,7 @@
 
 /// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: RFC 1071
 /// shows that the sum does not depend on it.
-pub fn sum(bytes: &[u8]) -> u64 {
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<2>();
     let word = |word: [u8; 2]| u64::from(u16::from_ne_bytes(word));
     let last = rest.first().map_or(0, |last| word([*last, 0]));
@@ -10,7 +10,7 @@ pub fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// Folds a sum to 16 bits.
-pub fn fold(mut sum: u64) -> u16 {
+fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -18,13 +18,13 @@ pub fn fold(mut sum: u64) -> u16 {
 }
 
 /// Whether bytes that hold their checksum are right: the sum is all ones.
-pub fn holds(sum: u64) -> bool {
+pub(crate) fn holds(sum: u64) -> bool {
     fold(sum) == 0xffff
 }
 
 /// The checksum after a 16-bit word that it covers changed (RFC 1624, equation 3); all in network
 /// order.
-pub fn mend(checksum: u16, old: u16, new: u16) -> u16 {
+pub(crate) fn mend(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
 }
 

@@ -1,7 +1,10 @@
 //! IPv4: an ICMP error of type 3 code 4, with options in either header, and the packet it quotes.
 
-use super::checksum::{holds, sum};
-use super::{Address, Flow, Refusal, TooBig, u16_at, u32_at};
+use crate::address::Address;
+use crate::bytes::{u16_at, u32_at};
+use crate::checksum::{holds, sum};
+use crate::too_big::{Flow, TooBig};
+use netkeel_core::replication::refusal::Refusal;
 
 /// An IPv4 header without options, bytes.
 const HEADER: usize = 20;
@@ -22,7 +25,7 @@ const PROTOCOL_ICMP: u8 = 1;
 const TOO_BIG: [u8; 2] = [3, 4];
 
 /// Reads a packet whose version is 4.
-pub(super) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
+pub(crate) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     let fixed = bytes.first_chunk::<HEADER>().ok_or(Refusal::Truncated)?;
     let header = usize::from(fixed[0] & 0x0f) * 4;
     let length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));

@@ -1,7 +1,10 @@
 //! IPv6: an ICMPv6 error of type 2 code 0 behind any extension headers, and the packet it quotes.
 
-use super::checksum::{holds, sum};
-use super::{Address, Flow, Refusal, TooBig, u16_at, u32_at};
+use crate::address::Address;
+use crate::bytes::{u16_at, u32_at};
+use crate::checksum::{holds, sum};
+use crate::too_big::{Flow, TooBig};
+use netkeel_core::replication::refusal::Refusal;
 
 /// An IPv6 header, bytes.
 const HEADER: usize = 40;
@@ -20,7 +23,7 @@ const TOO_BIG: [u8; 2] = [2, 0];
 const MOST_HEADERS: usize = 8;
 
 /// Reads a packet whose version is 6.
-pub(super) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
+pub(crate) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     let fixed = bytes.first_chunk::<HEADER>().ok_or(Refusal::Truncated)?;
     let length = HEADER + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     let packet = bytes.get(..length).ok_or(Refusal::Truncated)?;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What an error says.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The router.
     pub source: IpAddr,
     /// Whose packet was too big, and who is told.
@@ -92,7 +92,7 @@ impl Sample {
     }
 }
 
-fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, ttl: u8, payload: usize) -> Vec<u8> {
+pub(crate) fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, ttl: u8, payload: usize) -> Vec<u8> {
     let mut header = vec![0x45, 0];
     header.extend((20 + payload as u16).to_be_bytes());
     header.extend([0x12, 0x34, 0x40, 0, ttl, protocol, 0, 0]);
@@ -103,7 +103,7 @@ fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, ttl: u8, payload: usize) -> 
     header
 }
 
-fn ipv6(from: Ipv6Addr, to: Ipv6Addr, next: u8, limit: u8, payload: usize) -> Vec<u8> {
+pub(crate) fn ipv6(from: Ipv6Addr, to: Ipv6Addr, next: u8, limit: u8, payload: usize) -> Vec<u8> {
     let mut header = vec![0x60, 0, 0, 0];
     header.extend((payload as u16).to_be_bytes());
     header.extend([next, limit]);
@@ -113,7 +113,7 @@ fn ipv6(from: Ipv6Addr, to: Ipv6Addr, next: u8, limit: u8, payload: usize) -> Ve
 }
 
 /// The Internet checksum, word by word (RFC 1071).
-pub fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let mut sum = 0u32;
     for pair in bytes.chunks(2) {
         sum += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));

@@ -1,13 +1,18 @@
 //! The reader and the rules against packets made by the book, against etherparse as an oracle, and
 //! against any bytes.
 
+use proptest::prelude::*;
+
 use std::net::IpAddr;
 
 use etherparse::{Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, NetSlice, SlicedPacket, TransportSlice};
-use proptest::prelude::*;
 
-use super::sample::{Sample, checksum};
-use super::{Address, Arrival, Refusal, Rules, read, replica};
+use crate::address::Address;
+use crate::copy;
+use crate::filter::{Arrival, Rules};
+use crate::read::read;
+use crate::sample::{Sample, checksum};
+use netkeel_core::replication::refusal::Refusal;
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -268,7 +273,7 @@ fn a_replica_differs_in_ttl_and_checksum_alone() {
                 ..sample.clone()
             };
             let mut replica = sample.bytes();
-            replica::age(&mut replica, set);
+            copy::age(&mut replica, set);
             let expected = Sample {
                 ttl: becomes,
                 ..sample
@@ -337,7 +342,7 @@ fn exercise(bytes: &[u8]) {
         assert!(packet.length <= bytes.len());
         let _ = Rules::default().judge(&packet, Arrival::default());
         let mut replica = bytes[..packet.length].to_vec();
-        replica::age(&mut replica, None);
+        copy::age(&mut replica, None);
         assert_eq!(read(&replica).map(|replica| replica.quoted), Ok(packet.quoted));
     }
 }

@@ -1,30 +1,23 @@
 //! What a plan is to reach: what a document declares, or that an owner holds nothing any more.
 
+pub mod part;
+pub mod planned;
+pub mod saved;
+
 use std::collections::BTreeSet;
 
-use super::holdings::{Holdings, give_back};
-use super::{Plan, Seen, finish, plan_with};
-use crate::document::Document;
-use crate::error::Diagnostics;
-use crate::fact::{Fact, Field, Object};
-use crate::finding::Findings;
+use crate::goal::planned::Planned;
 use crate::ledger::{Claim, Ledger};
-use crate::netns::Netns;
-use crate::snapshot::{Scope, Snapshot};
-use crate::want::Wants;
-
-/// What planning came to.
-#[derive(Debug)]
-pub struct Planned {
-    /// What is to be done.
-    pub plan: Plan,
-    /// What was wanted when the plan was made.
-    pub wants: Wants,
-    /// The host after the last op; none where the plan has no op.
-    pub after: Option<Snapshot>,
-    /// What was seen beside the plan, where a service keeps a document.
-    pub observation: Option<Seen>,
-}
+use crate::make::{finish, plan_with};
+use crate::ownership::{Holdings, give_back};
+use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::finding::Findings;
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_document::want::wants::Wants;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::diagnostic::Diagnostics;
 
 /// Something to plan for.
 pub trait Goal: Sync {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::link_name::LinkName;
-use crate::nflog::EntryName;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::nflog::entry_name::EntryName;
 
 /// Something that an undo does not bring back. Shown, it is a part of a sentence after "loses".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

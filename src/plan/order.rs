@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Fact, Object};
-use crate::link_name::LinkName;
-use crate::op::{Op, Phase};
-use crate::snapshot::{Link, Observed, Snapshot};
-use crate::sysctl_key::SysctlKey;
+use netkeel_core::fact::{Fact, Object};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::op::{Op, Phase};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::lookup::Observed;
 
 /// Where an op stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The phase.
-    pub(super) phase: Phase,
+    pub phase: Phase,
     rank: i32,
     /// The fact that the op is for.
-    pub(super) fact: Fact,
+    pub fact: Fact,
 }
 
 /// How far above hardware each device stands.
-pub(super) struct Order {
+pub(crate) struct Order {
     by_index: BTreeMap<u32, LinkName>,
     /// One port of each bridge or bond, by the master's index.
     port: BTreeMap<u32, LinkName>,
@@ -31,13 +33,13 @@ const DEEPEST: i32 = 16;
 #[cfg(test)]
 impl Key {
     /// The first place of a phase.
-    pub(super) fn first(phase: Phase, fact: Fact) -> Self {
+    pub fn first(phase: Phase, fact: Fact) -> Self {
         Key { phase, rank: 0, fact }
     }
 }
 
 impl Order {
-    pub(super) fn new(host: &Snapshot) -> Self {
+    pub fn new(host: &Snapshot) -> Self {
         let by_index = host
             .links
             .iter()
@@ -52,7 +54,7 @@ impl Order {
     }
 
     /// `link` is the interface of the fact, where it is there.
-    pub(super) fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> Key {
+    pub fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> Key {
         let mut phase = phase(op, link);
         // IPv6 and its sysctls come to an interface when its MTU rises.
         let is_absent = || match &fact.object {
@@ -100,7 +102,7 @@ impl Order {
     }
 }
 
-fn phase(op: &Op, link: Option<&Link>) -> Phase {
+pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
     match op {
         Op::SetWireguardMtu { mtu: None, .. } => Phase::Delete,
         Op::WriteFile { .. } | Op::SetPluginMtu { .. } | Op::SetWireguardMtu { .. } => Phase::Files,

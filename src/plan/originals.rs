@@ -3,19 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use super::Drift;
-use crate::fact::{Fact, Value};
-use crate::snapshot::Change;
+use crate::plan::Drift;
+use netkeel_core::fact::{Fact, Value};
+use netkeel_host::model::Change;
 
 /// The values that facts had before the plan, of those that it has changed so far.
-pub(super) struct Originals<'a> {
+pub(crate) struct Originals<'a> {
     drift: BTreeMap<&'a Fact, &'a Drift>,
     others: BTreeMap<Fact, Option<Value>>,
 }
 
 /// Where the value of a changed fact before the plan is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// It is a fact that differs from what is wanted.
     Drifts,
     /// It was as it should be, or nobody wants it.
@@ -24,7 +24,7 @@ pub(super) enum Known {
 
 impl<'a> Originals<'a> {
     /// Those of a plan that changed nothing so far.
-    pub(super) fn new(drift: &'a [Drift]) -> Self {
+    pub fn new(drift: &'a [Drift]) -> Self {
         Originals {
             drift: drift.iter().map(|drift| (&drift.fact, drift)).collect(),
             others: BTreeMap::new(),
@@ -32,7 +32,7 @@ impl<'a> Originals<'a> {
     }
 
     /// Notes what a fact was, unless it was changed before.
-    pub(super) fn note(&mut self, change: &Change) -> Known {
+    pub fn note(&mut self, change: &Change) -> Known {
         if self.drift.contains_key(&change.fact) {
             return Known::Drifts;
         }
@@ -43,13 +43,13 @@ impl<'a> Originals<'a> {
     }
 
     /// What is to become of a fact that differs.
-    pub(super) fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
+    pub(crate) fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
         self.drift.get(fact).copied()
     }
 
     /// What a fact was; the inner none stands for one that was not there. The outer none means that
     /// the plan did not change it so far.
-    pub(super) fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
+    pub fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
         match self.drift.get(fact) {
             Some(drift) => Some(drift.observed.as_ref()),
             None => self.others.get(fact).map(Option::as_ref),

@@ -2,25 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::order::{Key, Order};
-use super::originals::{Known, Originals};
-use super::queue::Queue;
-use super::write::{mode, write, write_on};
-use super::{Drift, Step, Undo, undo};
-use crate::error::Error;
-use crate::fact::{Fact, Field, Object, Value};
 use crate::ledger::Claim;
-use crate::link_name::LinkName;
-use crate::op::Op;
-use crate::snapshot::{Change, Link, Model, Observed, Snapshot};
-use crate::want::Want;
+use crate::order::{Key, Order};
+use crate::originals::{Known, Originals};
+use crate::plan::{Drift, Step, Undo};
+use crate::queue::Queue;
+use crate::undo;
+use crate::write::{mode, write, write_on};
+use netkeel_core::error::Error;
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::op::Op;
+use netkeel_document::want::Want;
+use netkeel_host::model::{Change, Model};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::lookup::Observed;
 
 /// Orders ops and follows what each of them changes.
-pub(super) struct Planner<'a> {
+pub(crate) struct Planner<'a> {
     wants: &'a BTreeMap<Fact, Want>,
     /// What is to become of each fact that differs, in the order of the facts.
     drift: &'a [Drift],
-    pub(super) model: Model,
+    pub model: Model,
     order: Order,
     /// The ops still to be placed.
     queue: Queue,
@@ -35,13 +39,13 @@ pub(super) struct Planner<'a> {
     /// For which fact the op was that first changed a fact that is neither wanted nor drifted.
     causes: BTreeMap<Fact, Fact>,
     /// Wanted facts that the kernel would refuse to write, and why.
-    pub(super) refused: Vec<(Fact, Error)>,
-    pub(super) steps: Vec<Step>,
+    pub refused: Vec<(Fact, Error)>,
+    pub steps: Vec<Step>,
 }
 
 impl<'a> Planner<'a> {
     /// `drift` is in the order of the facts.
-    pub(super) fn new(wants: &'a BTreeMap<Fact, Want>, drift: &'a [Drift], host: &Snapshot) -> Self {
+    pub fn new(wants: &'a BTreeMap<Fact, Want>, drift: &'a [Drift], host: &Snapshot) -> Self {
         Planner {
             wants,
             drift,
@@ -58,7 +62,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn run(&mut self) {
+    pub fn run(&mut self) {
         let drift = self.drift;
         // Files and devices first: what is still to do on a new device shows once it is there.
         let comes = |drift: &&Drift| {
@@ -206,7 +210,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Settings that nobody wants and that changed with those that somebody does.
-    pub(super) fn beside(&self, owner: &str) -> Vec<Claim> {
+    pub fn beside(&self, owner: &str) -> Vec<Claim> {
         let mut beside = Vec::new();
         for (fact, with) in &self.causes {
             let change = Change {

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::order::Key;
-use crate::fact::Fact;
-use crate::op::Op;
+use crate::order::Key;
+use netkeel_core::fact::Fact;
+use netkeel_core::op::Op;
 
 /// Ops that wait. There is one for a key: the one that was added last.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     ops: BTreeMap<Key, Queued>,
     /// How many wait for each fact: its keys differ where its ops are of several phases.
     facts: BTreeMap<Fact, usize>,
 }
 
 /// An op, and whether it only puts right what another one changes.
-pub(super) type Queued = (Op, bool);
+pub(crate) type Queued = (Op, bool);
 
 impl Queue {
     /// Adds an op.
-    pub(super) fn push(&mut self, key: Key, queued: Queued) {
+    pub fn push(&mut self, key: Key, queued: Queued) {
         let fact = key.fact.clone();
         if self.ops.insert(key, queued).is_none() {
             *self.facts.entry(fact).or_default() += 1;
@@ -27,7 +27,7 @@ impl Queue {
     }
 
     /// Takes the first op.
-    pub(super) fn pop(&mut self) -> Option<(Key, Queued)> {
+    pub fn pop(&mut self) -> Option<(Key, Queued)> {
         let first = self.ops.pop_first()?;
         if let Some(number) = self.facts.get_mut(&first.0.fact) {
             *number -= 1;
@@ -36,7 +36,7 @@ impl Queue {
     }
 
     /// An op for this fact waits.
-    pub(super) fn holds(&self, fact: &Fact) -> bool {
+    pub(crate) fn holds(&self, fact: &Fact) -> bool {
         self.facts.get(fact).is_some_and(|number| *number > 0)
     }
 }
@@ -44,9 +44,9 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::Field;
-    use crate::netns::Netns;
-    use crate::op::{Phase, Target};
+    use netkeel_core::fact::Field;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_core::op::{Phase, Target};
 
     fn entry(name: &str, mtu: u32) -> (Key, Queued) {
         let name = name.parse().unwrap();

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::originals::Originals;
-use super::write::write;
-use super::{Loss, Undo};
-use crate::fact::{Fact, Field, Value};
-use crate::nflog::CHANGED;
-use crate::op::Op;
-use crate::snapshot::{Change, Model, Observed};
+use crate::loss::Loss;
+use crate::originals::Originals;
+use crate::plan::Undo;
+use crate::write::write;
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::nflog::foreign::CHANGED;
+use netkeel_core::op::Op;
+use netkeel_host::model::{Change, Model};
+use netkeel_host::snapshot::lookup::Observed;
 
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
 /// `mode` is that of the file before, where the op is for one.
@@ -20,7 +22,7 @@ use crate::snapshot::{Change, Model, Observed};
 /// The op's own fact gets back what it was before the plan, and not what an op before this one may
 /// have made it: that op's undo could not put it right any more, because an interface that was
 /// written once does not follow `default` again.
-pub(super) fn undo(
+pub(crate) fn undo(
     model: &mut Model,
     op: &Op,
     own: &Fact,
@@ -36,7 +38,7 @@ pub(super) fn undo(
     let back = match op {
         // What was deleted cannot be made again from what is known of it; the new one goes.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
-            target: crate::op::Target {
+            target: netkeel_core::op::Target {
                 index: 0,
                 ..target.clone()
             },

@@ -2,22 +2,24 @@
 
 use std::path::Path;
 
-use crate::fact::{Fact, Field, Object, Value};
-use crate::link_name::LinkName;
-use crate::nflog::{self, ForeignRule};
-use crate::op::{Op, PodTarget, Target};
-use crate::snapshot::{Link, Snapshot};
-use crate::sysctl_key::SysctlKey;
-use crate::tunnel_mode::TunnelMode;
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::nflog::foreign;
+use netkeel_core::nflog::foreign::ForeignRule;
+use netkeel_core::op::{Op, PodTarget, Target};
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
 
 /// The op that gives a fact a value, or that takes the fact away.
-pub(super) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
+pub(crate) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
     let link = fact.link_name().and_then(|name| host.link(name));
     write_on(fact, value, link, host)
 }
 
 /// The same, where the fact's interface was looked up already.
-pub(super) fn write_on(
+pub(crate) fn write_on(
     fact: &Fact,
     value: Option<&Value>,
     link: Option<&Link>,
@@ -65,7 +67,7 @@ pub(super) fn write_on(
             let text = value.map(Value::to_string).unwrap_or_default();
             return match text.parse().map(Box::new) {
                 Ok(rules) => Some(Op::SetRules { netns, name, rules }),
-                Err(_) if text == nflog::NONE => Some(Op::RemoveRules { netns, name }),
+                Err(_) if text == foreign::NONE => Some(Op::RemoveRules { netns, name }),
                 // What somebody has changed is not known well enough to be made again.
                 Err(_) => None,
             };
@@ -151,9 +153,9 @@ fn pod(link: Option<&Link>) -> Option<PodTarget> {
 }
 
 /// The permissions of a file as it is, or of one that is not there yet.
-pub(super) fn mode(host: &Snapshot, path: &Path) -> u32 {
+pub(crate) fn mode(host: &Snapshot, path: &Path) -> u32 {
     let file = host.files.get(path).and_then(Option::as_ref);
-    file.map_or(crate::persist::MODE, |file| file.mode)
+    file.map_or(netkeel_host::sysctl_d::drop_in::MODE, |file| file.mode)
 }
 
 fn target(fact: &Fact, name: LinkName, link: Option<&Link>) -> Target {

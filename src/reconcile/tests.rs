@@ -3,10 +3,17 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::fact::Field;
-use crate::netns::Netns;
-use crate::snapshot::Link;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::event::{Action, Blamed, Event, Interest, Now, Outcome};
+use crate::reconciler::Reconciler;
+use crate::suspended::{Report, Why};
+use netkeel_core::fact::{Fact, Field};
+use netkeel_core::name::netns::Netns;
+use netkeel_host::event::Heard;
+use netkeel_host::snapshot::link::Link;
+use netkeel_plan::goal::part::Extent;
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -324,7 +331,8 @@ fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
         }
         now = reconciler.wakes().unwrap().max(now + ms(1));
     }
-    use Extent::{All, Rest};
+    use Extent::All;
+    use Extent::Rest;
     assert_eq!(tries, [All, Rest, Rest, Rest, Rest, All]);
 
     let mut world = World::new(1);

@@ -1,25 +1,17 @@
 //! Which part of the host is looked at next, and when.
 
-use std::time::Duration;
-
-use super::lull::Lull;
-use super::{Now, Reconciler};
-use crate::plan::Extent;
+use crate::event::Now;
+use crate::reconciler::Reconciler;
+use netkeel_plan::goal::part::Extent;
 
 /// When more interfaces than these wait for a look, many are being made or changed. Whoever does that
 /// holds the kernel's lock (rtnl), and writing meanwhile means to wait for it at every write, spinning:
 /// it takes four times the CPU time. So they are looked at when no more came for so long, and no later
 /// than the second.
 const STORM: usize = 16;
-const STORM_QUIET: Duration = Duration::from_millis(10);
-const STORM_LONGEST: Duration = Duration::from_millis(500);
-
-pub(super) fn storm() -> Lull {
-    Lull::new(STORM_QUIET, STORM_LONGEST)
-}
 
 impl Reconciler {
-    pub(super) fn next_extent(&mut self, now: Now) -> Option<Extent> {
+    pub(crate) fn next_extent(&mut self, now: Now) -> Option<Extent> {
         if !self.passes.ready(now) {
             return None;
         }
@@ -56,7 +48,7 @@ impl Reconciler {
     }
 
     /// What failed, and when it is tried again: the whole when its parts hold.
-    pub(super) fn tried_again(&self) -> impl Iterator<Item = (&Extent, Now)> {
+    pub(crate) fn tried_again(&self) -> impl Iterator<Item = (&Extent, Now)> {
         let parts = self.failing.keys().any(|extent| *extent != Extent::All) || !self.suspects.is_empty();
         let waits = move |extent: &Extent| parts && *extent == Extent::All;
         let failing = self.failing.iter().filter(move |(extent, _)| !waits(extent));

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{by_object, file_text, unified};
-use crate::fact::{Field, Object, Value};
-use crate::plan::{Drift, Plan};
-use crate::source::text::printable;
+use crate::unified::unified;
+use crate::wording::{by_object, file_text};
+use netkeel_core::fact::{Field, Object, Value};
+use netkeel_core::text::escape::printable;
+use netkeel_plan::plan::{Drift, Plan};
 
 /// The diff; empty when nothing differs and there is no problem.
 pub fn plan(plan: &Plan) -> String {

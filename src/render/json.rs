@@ -1,18 +1,20 @@
 //! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
-pub mod output;
+pub(crate) mod output;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use self::output::Outcome;
-use crate::apply::{Applied, Rollback};
-use crate::error::Error;
-use crate::fact::{Fact, Field, Object};
-use crate::finding::Finding;
-use crate::op::Op;
-use crate::plan::{Drift, FORMAT, Plan, Step};
-use crate::source::{Locator, Sources};
+use crate::json::output::Outcome;
+use netkeel_core::error::Error;
+use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::finding::Finding;
+use netkeel_core::op::Op;
+use netkeel_plan::make::FORMAT;
+use netkeel_plan::outcome::{Applied, Rollback};
+use netkeel_plan::plan::{Drift, Plan, Step};
+use netkeel_source::report::location::Locator;
+use netkeel_source::sources::Sources;
 
 /// The plan; the same for the same document and host.
 pub fn plan(plan: &Plan, sources: &Sources) -> Json {
@@ -165,7 +167,7 @@ fn left((op, error): &(Op, Error)) -> output::Remaining<'_> {
 }
 
 fn fact(fact: &Fact) -> output::Fact {
-    use output::Object as Kind;
+    use crate::json::output::Object as Kind;
     let (object, name) = match &fact.object {
         Object::File(path) => (Kind::File, path.display().to_string()),
         Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),

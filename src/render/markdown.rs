@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::text::{Of, subjects, summary, unmatched};
-use super::{applied_line, diff};
-use crate::plan::{Drift, Plan};
-use crate::source::text::printable;
-use crate::source::{Locator, Sources};
+use crate::diff;
+use crate::text::{Of, subjects, summary, unmatched};
+use crate::wording::applied_line;
+use netkeel_core::text::escape::printable;
+use netkeel_plan::plan::{Drift, Plan};
+use netkeel_source::report::location::Locator;
+use netkeel_source::sources::Sources;
 
 /// Rows beyond this are counted, not shown: reviews cut long comments off.
 const ROWS: usize = 200;
@@ -31,7 +33,7 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
     if !plan.drift.is_empty() {
         out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
         let mut locator = Locator::new(sources);
-        let is_row = |drift: &&Drift| drift.fact.field != crate::fact::Field::Content;
+        let is_row = |drift: &&Drift| drift.fact.field != netkeel_core::fact::Field::Content;
         let rows = plan.drift.iter().filter(is_row);
         for drift in rows.take(ROWS) {
             let (observed, desired) = (

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::paint::Paint;
-use crate::mtu::Answer;
-use crate::mtu::detect::{Detected, Verdict};
-use crate::mtu::known::Known;
+use crate::paint::Paint;
+use netkeel_mtu::budget::Answer;
+use netkeel_mtu::detect::{Detected, Verdict};
+use netkeel_mtu::encapsulation::Known;
 
 /// A budget with its derivation.
 pub fn answer(answer: &Answer, paint: Paint) -> String {

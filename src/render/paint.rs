@@ -16,7 +16,7 @@ impl Paint {
     }
 
     /// What comes.
-    pub fn green(self, text: impl Display) -> String {
+    pub(crate) fn green(self, text: impl Display) -> String {
         self.wrap("32", text)
     }
 
@@ -26,17 +26,17 @@ impl Paint {
     }
 
     /// What changes, and warnings.
-    pub fn yellow(self, text: impl Display) -> String {
+    pub(crate) fn yellow(self, text: impl Display) -> String {
         self.wrap("33", text)
     }
 
     /// Headings.
-    pub fn bold(self, text: impl Display) -> String {
+    pub(crate) fn bold(self, text: impl Display) -> String {
         self.wrap("1", text)
     }
 
     /// What matters less.
-    pub fn dim(self, text: impl Display) -> String {
+    pub(crate) fn dim(self, text: impl Display) -> String {
         self.wrap("2", text)
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::count;
-use super::paint::Paint;
-use crate::pods::{Apart, Namespace, Pod};
-use crate::source::text::printable;
+use crate::paint::Paint;
+use crate::wording::count;
+use netkeel_core::text::escape::printable;
+use netkeel_diagnose::pods::Pod;
+use netkeel_host::pods::{Apart, Namespace};
 
 /// A line for each pod, and one that counts them; then what is apart, where that is known.
 pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {

@@ -6,8 +6,8 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::json::output;
-use crate::snapshot::Snapshot;
+use crate::json::output;
+use netkeel_host::snapshot::Snapshot;
 
 /// The schema of a plan.
 pub fn plan() -> Value {

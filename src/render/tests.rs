@@ -1,13 +1,16 @@
 //! What holds of every way to show a plan.
 
-use super::text::{Of, Style};
-use super::*;
-use crate::document::Document;
-use crate::error::Diagnostics;
-use crate::netns::Netns;
-use crate::persist;
-use crate::snapshot::{File, Link, Problem, Snapshot};
-use crate::source::Sources;
+use crate::text::{Of, Style};
+use crate::{diff, markdown, text};
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::reading::File;
+use netkeel_host::sysctl_d::drop_in;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 /// A plan in each of the ways that people read.
 fn shown(text: &str, host: &Snapshot) -> [String; 3] {
@@ -15,7 +18,7 @@ fn shown(text: &str, host: &Snapshot) -> [String; 3] {
     let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
     let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    let plan = crate::lint::plan::plan(&document, host).unwrap();
+    let plan = netkeel_diagnose::lint::plan::plan(&document, host).unwrap();
     let style = Style {
         colour: false,
         commands: true,
@@ -51,20 +54,21 @@ fn what_was_observed_cannot_write_to_the_terminal_or_forge_a_line() {
         content: "# \u{1b}]0;t\u{7}\ttab\r\nlast".into(),
         mode: 0o644,
     };
-    host.files.insert(persist::path("default"), Some(file));
+    host.files.insert(drop_in::path("default"), Some(file));
     host.sysctls.insert(
         "net.ipv4.tcp_ecn".parse().unwrap(),
-        crate::snapshot::Reading::Absent,
+        netkeel_host::snapshot::reading::Reading::Absent,
     );
     let text = "version: 1\nlink: { all: { match: { name: \"e*\" }, mtu: 1400, alias: ours, rp_filter: strict } }\nsysctl: { net.ipv4.conf.all.rp_filter: 0 }\n";
     let key = "net.ipv4.conf.all.rp_filter".parse().unwrap();
-    let reading = crate::snapshot::Reading::Value {
+    let reading = netkeel_host::snapshot::reading::Reading::Value {
         value: "1\u{1b}c".into(),
         writable: true,
     };
     host.sysctls.insert(key, reading);
     for shown in shown(text, &host) {
-        let harmless = |char: char| matches!(char, '\n' | '\t') || !crate::source::text::is_deceptive(char);
+        let harmless =
+            |char: char| matches!(char, '\n' | '\t') || !netkeel_core::text::escape::is_deceptive(char);
         assert!(shown.chars().all(harmless), "{shown:?}");
         assert!(!shown.lines().any(|line| line.trim() == "link lo"), "{shown}");
         assert!(
@@ -83,7 +87,7 @@ fn what_could_not_be_read_is_not_in_sync() {
     });
     host.sysctls.insert(
         "net.ipv4.tcp_ecn".parse().unwrap(),
-        crate::snapshot::Reading::Value {
+        netkeel_host::snapshot::reading::Reading::Value {
             value: "1".into(),
             writable: true,
         },

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::paint::Paint;
-use super::{by_object, count, file_text, unified};
-use crate::fact::{Field, Object, Value};
-use crate::finding::{Code, Finding, Severity};
-use crate::netns::Netns;
-use crate::nflog::NONE;
-use crate::plan::{Drift, Plan, Step};
-use crate::source::text::printable;
-use crate::source::{Locator, Sources, Span};
+use crate::paint::Paint;
+use crate::unified::unified;
+use crate::wording::{by_object, count, file_text};
+use netkeel_core::fact::{Field, Object, Value};
+use netkeel_core::finding::{Code, Finding, Severity};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::nflog::foreign::NONE;
+use netkeel_core::text::escape::printable;
+use netkeel_plan::plan::{Drift, Plan, Step};
+use netkeel_source::report::location::Locator;
+use netkeel_source::sources::Sources;
+use netkeel_source::span::Span;
 
 /// How to show a plan.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +195,7 @@ pub fn summary(plan: &Plan, of: Of) -> String {
 }
 
 /// What is said of a match that meets nothing.
-pub(super) fn unmatched(path: &str) -> String {
+pub(crate) fn unmatched(path: &str) -> String {
     format!("the match of {} meets no interface", printable(path))
 }
 
@@ -266,7 +269,9 @@ fn lossy(plan: &Plan, paint: Paint) -> String {
     let mut out = String::new();
     for step in plan.steps.iter().filter(|step| !step.undo.loses.is_empty()) {
         let word = match step.op {
-            crate::op::Op::RecreateTunnel { .. } | crate::op::Op::DeleteLink { .. } => "destructive",
+            netkeel_core::op::Op::RecreateTunnel { .. } | netkeel_core::op::Op::DeleteLink { .. } => {
+                "destructive"
+            }
             _ => "lossy",
         };
         let permitted = if step.permitted {
@@ -307,7 +312,7 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
 }
 
 /// The first few of what can be a thousand interfaces.
-pub(super) fn subjects(subjects: &[String]) -> String {
+pub(crate) fn subjects(subjects: &[String]) -> String {
     const SHOWN: usize = 4;
     let first = subjects
         .iter()

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use crate::source::text::printable;
+use netkeel_core::text::escape::printable;
 
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 3;
 
 /// The diff; `none` stands for a file that is not there. Nothing for two texts that are the same.
-pub(super) fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
+pub(crate) fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
     let (before, after) = (lines(old), lines(new));
     let diff = TextDiff::from_slices(&before, &after);
     let mut hunks = diff.unified_diff();

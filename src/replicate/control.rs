@@ -1,21 +1,22 @@
 //! The line to the other side: messages a line each over a socket, without ever waiting for it.
 
-use std::io::{self, Read, Write};
+use std::io;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, ErrorKind};
-use crate::replication::{decode, encode};
+use crate::message::{decode, encode};
+use netkeel_core::error::{Error, ErrorKind};
 
 /// Longest line in bytes that is believed: a hundred thousand peers fit.
 const LONGEST: usize = 8 << 20;
 
 /// One end.
 #[derive(Debug)]
-pub(super) struct Control {
+pub struct Control {
     stream: UnixStream,
     received: Vec<u8>,
     unsent: Vec<u8>,
@@ -23,11 +24,11 @@ pub(super) struct Control {
 
 /// What there was to read.
 #[derive(Debug)]
-pub(super) struct Heard<T> {
+pub struct Heard<T> {
     /// The messages, in order.
-    pub(super) messages: Vec<T>,
+    pub messages: Vec<T>,
     /// The other side is gone.
-    pub(super) ended: bool,
+    pub ended: bool,
 }
 
 impl Control {
@@ -35,7 +36,7 @@ impl Control {
     ///
     /// # Errors
     /// When it cannot be made not to wait.
-    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Control {
             stream,
@@ -48,7 +49,7 @@ impl Control {
     ///
     /// # Errors
     /// When it makes no sense: the other side is of another version, or no netkeel.
-    pub(super) fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>, Error> {
+    pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>, Error> {
         let mut chunk = [0; 16 * 1024];
         let ended = loop {
             match self.stream.read(&mut chunk) {
@@ -77,18 +78,18 @@ impl Control {
     }
 
     /// Queues a message and sends what can be sent now.
-    pub(super) fn tell(&mut self, message: &impl Serialize) {
+    pub fn tell(&mut self, message: &impl Serialize) {
         self.unsent.extend(encode(message).into_bytes());
         self.flush();
     }
 
     /// Something waits to be sent.
-    pub(super) fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         !self.unsent.is_empty()
     }
 
     /// Sends what can be sent now. That the other side is gone shows when it is read from.
-    pub(super) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(length) => drop(self.unsent.drain(..length)),
@@ -109,7 +110,7 @@ impl AsFd for Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::FromWorker;
+    use crate::message::FromWorker;
 
     #[test]
     fn messages_arrive_whole_and_in_order_whatever_fits() {

@@ -14,9 +14,9 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getuid, setgroups, setresgid, setresuid};
 
-use super::seccomp;
-use crate::error::{Error, ErrorKind};
-use crate::kernel::refusal::error;
+use crate::seccomp;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_kernel::netlink::refusal::error;
 
 /// `nobody` everywhere; it owns nothing.
 const NOBODY: u32 = 65_534;
@@ -29,7 +29,7 @@ const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RA
 ///
 /// # Errors
 /// When the kernel refuses one of the steps; the worker must not go on then.
-pub(super) fn give_up() -> Result<u32, Error> {
+pub(crate) fn give_up() -> Result<u32, Error> {
     let said = |doing: &'static str| move |errno: Errno| error(errno).context(doing);
     let refused =
         |doing: &str, cause: &dyn Display| Error::new(ErrorKind::Refused, format!("{doing}: {cause}"));
@@ -48,7 +48,7 @@ pub(super) fn give_up() -> Result<u32, Error> {
 
 /// A program is started without what netkeel has from whoever started it: all that it gets are
 /// standard input, output and error.
-pub(super) fn inherits_nothing(command: &mut Command) {
+pub(crate) fn inherits_nothing(command: &mut Command) {
     /// What is no descriptor by number yet is closed too when it is one.
     const ALL: libc::c_uint = libc::c_uint::MAX;
     let close = || {

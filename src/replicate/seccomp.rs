@@ -61,7 +61,7 @@ fn program(architecture: TargetArch) -> Result<BpfProgram, BackendError> {
 ///
 /// # Errors
 /// On an architecture without a filter, and when the kernel refuses the filter.
-pub(super) fn confine() -> Result<(), seccompiler::Error> {
+pub(crate) fn confine() -> Result<(), seccompiler::Error> {
     let architecture = std::env::consts::ARCH.try_into()?;
     seccompiler::apply_filter(&program(architecture)?)
 }
@@ -72,15 +72,20 @@ mod tests {
 
     /// AUDIT_ARCH_* (include/uapi/linux/audit.h).
     const X86_64: u32 = 0xc000_003e;
+
     const AARCH64: u32 = 0xc000_00b7;
+
     const I386: u32 = 0x4000_0003;
 
     /// Offset of the architecture in `struct seccomp_data`, bytes; the number is at 0.
     const ARCHITECTURE: u32 = 4;
 
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+
     const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+
     const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
     /// Runs the filter for one call as the kernel's BPF interpreter does.

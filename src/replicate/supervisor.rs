@@ -1,26 +1,31 @@
 //! Starts the worker, tells it what to do, listens to it, and starts it again when it ends. Nothing
 //! in here waits: whoever hosts it polls its descriptor and calls it when something is due.
 
+pub mod child_reaper;
+pub mod lifecycle;
+pub mod peers_file;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use super::control::Control;
-use super::ending::{END, Endings};
-use super::peers_file::PeersFile;
-use super::privileges;
-use crate::error::{Error, ErrorKind};
-use crate::kernel;
-use crate::netns::Netns;
-use crate::replication::lifecycle::{Action, Event, Lifecycle, Phase};
-use crate::replication::{FromWorker, Health, Replication, Settings, Statistics, ToWorker};
+use crate::control::Control;
+use crate::message::{FromWorker, ToWorker};
+use crate::privileges;
+use crate::supervisor::child_reaper::{END, Endings};
+use crate::supervisor::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::supervisor::peers_file::PeersFile;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::replication::settings::{Replication, Settings};
+use netkeel_core::replication::statistics::Statistics;
+use netkeel_core::replication::worker::{Health, Status};
+use netkeel_kernel::namespace::enter;
 
 /// The verb that makes netkeel the worker; not for people.
-pub(crate) const VERB: &str = "replicate-worker";
+const VERB: &str = "replicate-worker";
 
 /// What is worth a line in the log. Nothing in it comes from a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,26 +45,7 @@ pub enum Severity {
     Error,
 }
 
-/// All that is known of the worker, for `netkeel status` and for metrics.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
-    /// Whether packets are replicated.
-    pub health: Health,
-    /// Its process.
-    pub pid: Option<u32>,
-    /// The user that it runs as.
-    pub uid: Option<u32>,
-    /// How often it was started again.
-    pub restarts: u64,
-    /// The last thing that went wrong, until it works again.
-    pub error: Option<String>,
-    /// What it was told: the document, and its file of peers.
-    pub settings: Option<Settings>,
-    /// What it has done since it was started.
-    pub statistics: Option<Statistics>,
-}
-
-struct Running {
+pub(crate) struct Running {
     child: Child,
     control: Control,
     uid: Option<u32>,
@@ -93,6 +79,7 @@ const ENDED: &str = "the replication worker ended";
 
 /// The first pause before a worker is told again what it did not take, and the longest.
 const AGAIN: Duration = Duration::from_secs(1);
+
 const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 
 /// The supervisor looks this often whether a worker that ended has gone.
@@ -349,7 +336,7 @@ impl Supervisor {
             .stdout(Stdio::null());
         privileges::inherits_nothing(&mut command);
         // A process is born in the namespace of the thread that makes it.
-        let child = kernel::inside(&self.netns, || command.spawn())?.map_err(failed)?;
+        let child = enter::inside(&self.netns, || command.spawn())?.map_err(failed)?;
         if let Some(settings) = &self.settings {
             control.tell(&ToWorker::Configure(Box::new(settings.clone())));
         }

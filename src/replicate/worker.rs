@@ -1,6 +1,14 @@
 //! The worker: reads an NFLOG group, judges, and sends copies. It is a process of its own, told what
 //! to do by netkeel on its standard input, and ends when that ends.
 
+mod neighbours;
+mod nflog;
+mod pace;
+mod peers;
+pub(crate) mod peers_of;
+mod send;
+mod system;
+
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::hash::RandomState;
@@ -14,18 +22,23 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 
-use super::control::Control;
-use super::nflog::{self, Group, Logged};
-use super::peers::Peers;
-use super::privileges;
-use super::send::{Piece, Sender, Target};
-use crate::error::Error;
-use crate::kernel::refusal::error;
-use crate::limit::{Key, Limiter};
-use crate::packet::{Arrival, Refusal, Refused, Rules, read, replica};
-use crate::replication::{
-    FromWorker, Mode, PeerState, PeerStatistics, Settings, Statistics, Targets, ToWorker,
-};
+use crate::control::Control;
+use crate::message::{FromWorker, ToWorker};
+use crate::privileges;
+use crate::worker::nflog::{Group, Logged};
+use crate::worker::peers::Peers;
+use crate::worker::send::{Piece, Sender, Target};
+use netkeel_core::error::Error;
+use netkeel_core::replication::refusal::Refusal;
+use netkeel_core::replication::settings::{Mode, Settings};
+use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics, Targets};
+use netkeel_kernel::netlink::refusal::error;
+use netkeel_packet::copy;
+use netkeel_packet::filter::{Arrival, Rules};
+use netkeel_packet::limit::flow_hash::Key;
+use netkeel_packet::limit::limiter::Limiter;
+use netkeel_packet::read::read;
+use netkeel_packet::refused::Refused;
 
 /// What the process is called.
 const NAME: &CStr = c"netkeel-worker";
@@ -401,7 +414,7 @@ impl Worker {
         let start = logged.payload.start;
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
-        replica::age(packet, self.settings.ttl);
+        copy::age(packet, self.settings.ttl);
         Ok(Piece {
             place,
             ipv6: found.ipv6,

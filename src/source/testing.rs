@@ -2,8 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::{Data, Format, Node, Sources, parse, render};
-use crate::error::Diagnostics;
+use crate::diagnostic::Diagnostics;
+use crate::node::{Data, Node};
+use crate::parse::parse;
+use crate::report::render::render;
+use crate::sources::Sources;
+use crate::text::format::Format;
 
 /// Parses a text; the second is what was reported, as a user sees it.
 pub(crate) fn read(format: Format, text: &str) -> (Option<Node>, String) {
@@ -20,14 +24,14 @@ pub(crate) fn read(format: Format, text: &str) -> (Option<Node>, String) {
 }
 
 /// Parses YAML in which nothing is wrong.
-pub(crate) fn yaml(text: &str) -> Node {
+pub fn yaml(text: &str) -> Node {
     let (node, report) = read(Format::Yaml, text);
     assert_eq!(report, "");
     node.unwrap()
 }
 
 /// The tree on one line: plain text as it is, quoted text in quotes.
-pub(crate) fn outline(node: &Node) -> String {
+pub fn outline(node: &Node) -> String {
     match &node.data {
         Data::Null => "null".to_owned(),
         Data::Bool(value) => value.to_string(),
@@ -49,8 +53,9 @@ pub(crate) fn outline(node: &Node) -> String {
 }
 
 /// Each key and value with the text that its span covers, a line each.
+#[cfg(test)]
 pub(crate) fn spans(node: &Node, text: &str, out: &mut String) {
-    let cut = |span: super::Span| text.get(span.start as usize..span.end as usize).unwrap_or("?");
+    let cut = |span: crate::span::Span| text.get(span.start as usize..span.end as usize).unwrap_or("?");
     out.push_str(&format!("{} = {:?}\n", outline(node), cut(node.span)));
     node.entries().iter().for_each(|entry| {
         out.push_str(&format!("{}: {:?}\n", entry.key, cut(entry.key_span)));
@@ -62,17 +67,17 @@ pub(crate) fn spans(node: &Node, text: &str, out: &mut String) {
 }
 
 /// The tree without its spans.
-pub(crate) fn bare(mut node: Node) -> Node {
+pub fn bare(mut node: Node) -> Node {
     strip(&mut node);
     node
 }
 
 fn strip(node: &mut Node) {
-    node.span = super::Span::default();
+    node.span = crate::span::Span::default();
     match &mut node.data {
         Data::List(items) => items.iter_mut().for_each(strip),
         Data::Map(entries) => entries.iter_mut().for_each(|entry| {
-            entry.key_span = super::Span::default();
+            entry.key_span = crate::span::Span::default();
             strip(&mut entry.value);
         }),
         _ => {}
@@ -80,7 +85,7 @@ fn strip(node: &mut Node) {
 }
 
 /// Any tree that JSON can say, as JSON, with unique keys and printable text.
-pub(crate) fn json_map() -> impl Strategy<Value = serde_json::Value> {
+pub fn json_map() -> impl Strategy<Value = serde_json::Value> {
     let key = || {
         prop_oneof![
             "[a-z_]{1,4}",
@@ -108,9 +113,9 @@ pub(crate) fn json_map() -> impl Strategy<Value = serde_json::Value> {
 }
 
 /// The tree that a JSON value stands for.
-pub(crate) fn expected(value: &serde_json::Value) -> Node {
+pub fn expected(value: &serde_json::Value) -> Node {
     use serde_json::Value;
-    let span = super::Span::default();
+    let span = crate::span::Span::default();
     let data = match value {
         Value::Null => Data::Null,
         Value::Bool(value) => Data::Bool(*value),
@@ -121,7 +126,7 @@ pub(crate) fn expected(value: &serde_json::Value) -> Node {
         },
         Value::Array(items) => Data::List(items.iter().map(expected).collect()),
         Value::Object(map) => {
-            let entry = |(key, value): (&String, &Value)| super::Entry {
+            let entry = |(key, value): (&String, &Value)| crate::node::Entry {
                 key: key.clone(),
                 key_span: span,
                 value: expected(value),

@@ -1,10 +1,15 @@
 //! What holds for all formats alike.
 
 use proptest::prelude::*;
+
 use serde_json::Value;
 
-use super::testing::{bare, expected, json_map, outline, read};
-use super::{Data, Format, MAX_BYTES, Node, Span, merge, withdraw};
+use crate::node::merge::{merge, withdraw};
+use crate::node::{Data, Node};
+use crate::span::Span;
+use crate::testing::{bare, expected, json_map, outline, read};
+use crate::text::format::Format;
+use crate::text::limits::MAX_BYTES;
 
 const FORMATS: [Format; 3] = [Format::Yaml, Format::Json, Format::Toml];
 
@@ -97,7 +102,7 @@ proptest! {
             let (node, report) = read(format, &text);
             prop_assert_eq!(&report, "", "{}", text);
             let node = node.unwrap();
-            let whole = Span::new(super::FileId(0), 0, text.len());
+            let whole = Span::new(crate::span::FileId(0), 0, text.len());
             well_placed(&node, whole, &text)?;
             prop_assert_eq!(outline(&bare(node)), outline(&tree), "{}", text);
         }

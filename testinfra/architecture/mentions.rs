@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
-use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, Ident, Item, Lit, Meta, UseTree, Visibility};
+use syn::visit::Visit;
+use syn::{Attribute, Expr, Ident, Item, Lit, Meta, UseTree, Visibility, visit};
 
 use crate::modules::{Form, Meaning, Mention, Module, is_test, item_attributes};
 

@@ -8,13 +8,14 @@ use tempfile::TempDir;
 
 use crate::modules::Modules;
 use crate::planted_circles::{modules, plant};
-use crate::purity::{self, REQUIRED, forbidden};
+use crate::purity::{REQUIRED, forbidden};
 use crate::workspace::{Crate, crates};
-use crate::{direction, shape};
+use crate::{direction, purity, shape};
 
 /// The configurations of clippy as the repository has them.
-const PURE: &str = include_str!("clippy/pure.toml");
-const LOWER: &str = include_str!("clippy/lower.toml");
+const PURE: &str = include_str!("../../clippy.toml");
+
+const LOWER: &str = include_str!("../../src/kernel/clippy.toml");
 
 /// A workspace with a package for each name, its manifest's end and the text of its library.
 fn workspace(packages: &[(&str, &str, &str)], more: &[(&str, &str)]) -> (TempDir, Vec<Crate>) {

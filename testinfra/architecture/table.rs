@@ -10,7 +10,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("document", &["core", "source", "host", "mtu"]),
     ("dialects", &["core", "source", "document"]),
     ("plan", &["core", "source", "host", "document"]),
-    ("diagnose", &["core", "host", "mtu", "document", "plan"]),
+    ("diagnose", &["core", "source", "host", "mtu", "document", "plan"]),
     ("reconcile", &["core", "host", "plan"]),
     (
         "render",
@@ -101,6 +101,7 @@ pub const PURE_DEPENDENCIES: &[&str] = &[
     "schemars",
     "serde",
     "serde_json",
+    "serde-saphyr",
     "sha2",
     "similar",
     "strsim",

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use netkeel::snapshot::Snapshot;
 use serde_json::{Map, Value};
 
 use crate::pods;
 use crate::run::{Scratch, netkeel};
+use netkeel_host::snapshot::Snapshot;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).to_owned()
 }
 
 fn schema() -> Value {

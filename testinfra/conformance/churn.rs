@@ -5,10 +5,11 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use netkeel::kernel::{Kernel, Live};
-use netkeel::snapshot::{Families, Scope};
-
 use super::namespace::Namespace;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::link::Families;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
 
 /// Veths that stay: enough for a dump to need several parts.
 const STAY: usize = 200;

@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use netkeel::fact::{Fact, Field, Value};
-use netkeel::snapshot::{Change, Link, Reading, Snapshot};
+
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_host::model::Change;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::reading::Reading;
 
 /// The fields that are compared, without what the kernel does by itself: it gives an interface its
 /// link-local IPv6 address when IPv6 comes to it, and the loopback device ::1.
@@ -62,7 +66,7 @@ pub fn snapshots(model: &Snapshot, real: &Snapshot) -> Result<(), String> {
 }
 
 /// A sysctl that is a fact of a link has two names, and the model keeps it as the link's.
-fn seen(model: &Snapshot, key: &netkeel::sysctl_key::SysctlKey) -> Option<Reading> {
+fn seen(model: &Snapshot, key: &netkeel_core::name::sysctl::SysctlKey) -> Option<Reading> {
     let fact = Fact::sysctl(&model.netns, key);
     let value = model.get(&fact).value();
     match (model.sysctls.get(key)?, fact.field, value) {
@@ -75,10 +79,10 @@ fn seen(model: &Snapshot, key: &netkeel::sysctl_key::SysctlKey) -> Option<Readin
     }
 }
 
-fn by_its_own_name(model: &Snapshot, key: &netkeel::sysctl_key::SysctlKey) -> Fact {
+fn by_its_own_name(model: &Snapshot, key: &netkeel_core::name::sysctl::SysctlKey) -> Fact {
     Fact {
         netns: model.netns.clone(),
-        object: netkeel::fact::Object::Sysctl(key.clone()),
+        object: netkeel_core::fact::Object::Sysctl(key.clone()),
         field: Field::Value,
     }
 }
@@ -107,7 +111,7 @@ pub fn changes(before: &Snapshot, after: &Snapshot, told: &[Change]) -> Result<(
     made.retain(|fact, to| {
         said.contains_key(fact)
             || to.is_none()
-            || !matches!(before.get(fact), netkeel::snapshot::Observed::Absent)
+            || !matches!(before.get(fact), netkeel_host::snapshot::lookup::Observed::Absent)
     });
     let absent = |to: &Option<Value>| match to {
         Some(Value::Switch(false)) => None,

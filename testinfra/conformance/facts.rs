@@ -2,14 +2,18 @@
 
 use std::io::Write;
 
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::{Kernel, Live, inside};
-use netkeel::netns::Netns;
-use netkeel::op::{Op, Target};
-use netkeel::snapshot::{Families, Link, Reading, Scope, Snapshot};
-use netkeel::tunnel_mode::TunnelMode;
-
 use super::namespace::Namespace;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::{Op, Target};
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::{Families, Link};
+use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::namespace::enter::inside;
 
 const VETH: &str = "link add va type veth peer name vb\n";
 

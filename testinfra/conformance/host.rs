@@ -3,13 +3,14 @@
 
 use std::fmt::Write;
 
-use netkeel::netns::Netns;
-use netkeel::snapshot::{Families, Scope};
-use netkeel::sysctl_key::SysctlKey;
 use tempfile::TempDir;
 
 use super::namespace::Namespace;
 use super::random::Random;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_host::snapshot::link::Families;
+use netkeel_host::snapshot::scope::Scope;
 
 /// The leaves of `net.ipv4.conf` that ops write.
 pub const LEAVES: &[&str] = &[
@@ -146,6 +147,6 @@ pub fn key(path: &str) -> SysctlKey {
 }
 
 /// Where the ops of a model go.
-pub fn netns(model: &netkeel::snapshot::Model) -> Netns {
+pub fn netns(model: &netkeel_host::model::Model) -> Netns {
     model.host.netns.clone()
 }

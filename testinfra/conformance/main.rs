@@ -15,19 +15,21 @@ mod namespace;
 mod ops;
 mod random;
 
+use host::Host;
+use namespace::Namespace;
+use random::Random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use netkeel::error::Error;
-use netkeel::kernel::{Kernel, Live};
-use netkeel::op::Op;
-use netkeel::snapshot::{Model, Snapshot};
-
-use host::Host;
-use namespace::Namespace;
-use random::Random;
+use netkeel_core::error::Error;
+use netkeel_core::op::Op;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::Model;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_kernel::live::snapshot::Live;
 
 /// Namespaces, each with a host of its own.
 const ROUNDS: u64 = 20;
@@ -132,7 +134,7 @@ fn what_is_compared_elsewhere_is_a_kind_and_names_its_test() {
         let named = why
             .split([' ', ','])
             .filter(|word| word.starts_with("testinfra/"));
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let there = |file: &str| root.ancestors().any(|root| root.join(file).exists());
         let files: Vec<&str> = named.collect();
         assert!(

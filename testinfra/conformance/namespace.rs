@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use netkeel::netns::Netns;
+use netkeel_core::name::netns::Netns;
 
 pub struct Namespace {
     pub name: String,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use netkeel::link_name::LinkName;
-use netkeel::nflog::{Part, Rate, Rules};
-use netkeel::op::{Op, Target};
-use netkeel::snapshot::{Model, Reading};
-
 use super::host::{LEAVES, LEAVES6, key, netns};
 use super::random::Random;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::nflog::entry_name::Rate;
+use netkeel_core::nflog::rules::{Part, Rules};
+use netkeel_core::op::{Op, Target};
+use netkeel_host::model::Model;
+use netkeel_host::snapshot::reading::Reading;
 
 /// MTUs around every limit: those of IPv4 and IPv6, of Ethernet, of a vxlan, of the devices.
 const MTUS: &[u32] = &[

@@ -5,15 +5,21 @@ mod console;
 mod pages;
 mod reference;
 
+use pages::{page, pages, root};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use netkeel::document::{Document, SHAPE, schema};
-use netkeel::error::Diagnostics;
-use netkeel::netns::Netns;
-use netkeel::source::{Data, Format, Node, Sources, report};
-use pages::{page, pages, root};
 use serde_json::{Value, json};
+
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::{Document, SHAPE};
+use netkeel_document::schema;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::{Data, Node};
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
+use netkeel_source::text::format::Format;
 
 /// What is wrong with a document of one or more files; empty when nothing is.
 fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
@@ -31,7 +37,7 @@ fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
     match (diagnostics.is_empty(), by_schema) {
         (true, true) => String::new(),
         (true, false) => format!("{}: the check finds nothing, the JSON Schema does", files[0].0),
-        (false, _) => report::render(&diagnostics, &sources, false),
+        (false, _) => render::render(&diagnostics, &sources, false),
     }
 }
 

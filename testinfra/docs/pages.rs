@@ -26,7 +26,7 @@ pub struct Block<'a> {
 
 /// The top of the tree.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// All pages: those at the top, and all below docs and testinfra.

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use netkeel::document::shape::{Field, Shape};
-
 use super::pages::Page;
+use netkeel_document::shape::{Field, Shape};
 
 /// The table of each map of the shape, by the path to it.
 pub fn tables(shape: &Shape) -> BTreeMap<String, String> {

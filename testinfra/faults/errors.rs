@@ -7,9 +7,9 @@ use std::time::Instant;
 use crate::kill::{RICH, apply};
 use crate::observed::Observed;
 use crate::random::Random;
-use crate::trace::{self, Point};
+use crate::trace::Point;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
-use crate::{full, seed, tell};
+use crate::{full, seed, tell, trace};
 
 const ERRORS: &[&str] = &["EBUSY", "EPERM", "ENOSPC", "EINVAL"];
 

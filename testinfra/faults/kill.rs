@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::observed::{COMPARISONS, FACTS, Observed};
 use crate::random::Random;
-use crate::trace::{self, Point};
+use crate::trace::Point;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
-use crate::{full, seed, tell};
+use crate::{full, seed, tell, trace};
 
 /// More than 12 ops of all kinds that need no tunnel.
 pub const RICH: &str = "\
@@ -37,8 +37,11 @@ wireguard:
 ";
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
+
 const RELEASE: &[&str] = &["release", "--allow-lossy"];
+
 const RECOVER: &[&str] = &["recover"];
+
 const RESUME: &[&str] = &["recover", "--resume"];
 
 /// Points of a command that a run without NETKEEL_FULL tries.
@@ -423,7 +426,7 @@ fn one(case: &Case, reference: &Reference, point: &Point, then: Then, world: &Wo
 /// What the ledger holds, a line a fact.
 fn claims(world: &World) -> Vec<String> {
     let find = "cat $(find /var/lib/netkeel /run/netkeel -name ledger.json 2>/dev/null)";
-    let ledger = netkeel::ledger::Ledger::read(&world.sh(find)).unwrap();
+    let ledger = netkeel_plan::ledger::Ledger::read(&world.sh(find)).unwrap();
     ledger
         .of("default")
         .map(|claim| format!("{}: found {:?}, wrote {:?}", claim.fact, claim.found, claim.wrote))

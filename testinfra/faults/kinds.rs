@@ -5,22 +5,28 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use netkeel::apply::{Failure, Rollback, Session, Unlogged, Unwatched, apply};
-use netkeel::document::Document;
-use netkeel::error::{Error, ErrorKind};
-use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::ledger::Ledger;
-use netkeel::link_name::LinkName;
-use netkeel::netns::Netns;
-use netkeel::op::Op;
-use netkeel::plan::{Goal, Loss, Plan, Release};
-use netkeel::snapshot::{Link, Scope, Snapshot};
-
 use crate::kill::RICH;
-use crate::names;
 use crate::rollback::{TUNNELS, document, host, same};
-use crate::tell;
 use crate::world::{DropIn, Place, inside};
+use crate::{names, tell};
+use netkeel_apply::engine::apply::apply;
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::op::Op;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_plan::goal::{Goal, Release};
+use netkeel_plan::ledger::Ledger;
+use netkeel_plan::loss::Loss;
+use netkeel_plan::outcome::{Failure, Rollback};
+use netkeel_plan::plan::Plan;
 
 /// What the kernel may say, and what netkeel makes of it.
 const ERRORS: &[(&str, ErrorKind)] = &[

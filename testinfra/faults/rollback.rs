@@ -3,18 +3,23 @@
 
 use std::sync::Arc;
 
-use netkeel::apply::{Failure, Session, Unlogged, Unwatched, apply};
-use netkeel::document::Document;
-use netkeel::error::{Diagnostics, Error, ErrorKind};
-use netkeel::kernel::{Kernel, Live, Modelled};
-use netkeel::netns::Netns;
-use netkeel::snapshot::{Scope, Snapshot};
-use netkeel::source::Sources;
-
 use crate::kill::RICH;
-use crate::tell;
-use crate::trace::{self, Point};
+use crate::trace::Point;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, inside};
+use crate::{tell, trace};
+use netkeel_apply::engine::apply::apply;
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_plan::outcome::Failure;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
 

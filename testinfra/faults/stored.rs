@@ -7,18 +7,19 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use netkeel::journal::Journal;
-use netkeel::ledger::Ledger;
-
 use crate::kill::{RICH, apply, halfway, killed_halfway};
-use crate::tell;
-use crate::trace::{self, Point};
+use crate::trace::Point;
 use crate::world::{DOCUMENT, DropIn, NETKEEL, Place, World, inside};
+use crate::{tell, trace};
+use netkeel_apply::journal::Journal;
+use netkeel_plan::ledger::Ledger;
 
 const APPLY: &[&str] = &["apply", "-f", DOCUMENT];
 
 const JOURNAL: &str = "/run/netkeel/journal";
+
 const FILES: &str = "/var/lib/netkeel/journal-files";
+
 const LEDGER: &str = "/var/lib/netkeel/ledger.json";
 
 /// Verbs that write, and verbs that do not.

@@ -1,18 +1,18 @@
 //! A host of a test's own: a thread in a network namespace and a mount namespace, with empty
 //! directories where netkeel keeps things. All of it ends with the thread.
 
-use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::thread;
+use std::{fs, thread};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::observed::{self, Observed};
+use crate::observed;
+use crate::observed::Observed;
 
 /// The program under test.
 pub const NETKEEL: &str = env!("CARGO_BIN_EXE_netkeel");

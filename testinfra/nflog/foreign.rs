@@ -1,14 +1,15 @@
 //! Rules that others wrote: recognised, stayed away from, replaced where the document says so, and
 //! otherwise left alone.
 
-use netkeel::finding::Code;
-use netkeel::kernel::{Kernel, Live};
-use netkeel::ledger::Ledger;
-use netkeel::nflog::{CHANGED, Writer};
-use netkeel::plan::{Goal, Plan, Release, ReleaseFacts};
-
 use super::namespace::Namespace;
 use super::{applied, document, listed, observe, planned, undone};
+use netkeel_core::finding::Code;
+use netkeel_core::nflog::foreign::{CHANGED, Writer};
+use netkeel_host::kernel::Kernel;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_plan::goal::{Goal, Release, ReleaseFacts};
+use netkeel_plan::ledger::Ledger;
+use netkeel_plan::plan::Plan;
 
 /// As the init container of go-pmtud makes it.
 const OF_GO_PMTUD: &str = "iptables-nft -t raw -A PREROUTING -i eth0 ! -s 192.168.100.0/24 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
@@ -57,7 +58,7 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     assert!(ours.contains("iifname \"eth1\" ip saddr"), "{ours}");
     // The rule as it is told is the one that iptables finds.
     for rule in observe(&namespace).others {
-        namespace.sh(&rule.command(netkeel::nflog::Verb::Delete));
+        namespace.sh(&rule.command(netkeel_core::nflog::foreign::Verb::Delete));
     }
     assert_eq!(observe(&namespace).others, []);
     applied(&document, &namespace);
@@ -180,7 +181,7 @@ fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
     let delete = "iptables-legacy -t raw -D PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
     assert_eq!(refused.list[0].hints[0], format!("take it away first: {delete}"));
     for rule in others {
-        namespace.sh(&rule.command(netkeel::nflog::Verb::Delete));
+        namespace.sh(&rule.command(netkeel_core::nflog::foreign::Verb::Delete));
     }
     assert!(planned(&document(&adopting(), &namespace), &namespace).is_ok());
 }

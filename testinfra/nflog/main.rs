@@ -7,21 +7,26 @@ mod foreign;
 mod namespace;
 mod traffic;
 
+use namespace::Namespace;
+use traffic::{Message, Reader};
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use namespace::Namespace;
-use netkeel::apply::{Applied, Failure, Session, Unlogged, Unwatched, apply, undo};
-use netkeel::document::Document;
-use netkeel::error::Diagnostics;
-use netkeel::finding::Code;
-use netkeel::kernel::{Kernel, Live, inside};
-use netkeel::lint::plan::plan;
-use netkeel::nflog::Observed;
-use netkeel::plan::Plan;
-use netkeel::snapshot::Scope;
-use netkeel::source::Sources;
-use traffic::{Message, Reader};
+use netkeel_apply::engine::apply::{apply, undo};
+use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::finding::Code;
+use netkeel_diagnose::lint::plan::plan;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::nflog::Observed;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::namespace::enter::inside;
+use netkeel_plan::outcome::{Applied, Failure};
+use netkeel_plan::plan::Plan;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
 
 /// Everything that an entry can say.
 const WHOLE: &str = r#"{"version":1,"persist":false,"nflog":{

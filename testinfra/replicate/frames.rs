@@ -1,9 +1,10 @@
 //! Changed frames by the million: whatever a packet holds, reading, judging and aging it does not
 //! panic.
 
-use netkeel::packet::{Arrival, Rules, read, replica};
-
 use super::sample::{Sample, checksum};
+use netkeel_packet::copy;
+use netkeel_packet::filter::{Arrival, Rules};
+use netkeel_packet::read::read;
 
 /// Makes the checksums of an IPv4 packet right, where its header's length lies within it.
 fn mend(bytes: &mut [u8]) {
@@ -25,7 +26,7 @@ fn exercise(bytes: &[u8]) -> bool {
     };
     let _ = Rules::default().judge(&packet, Arrival::default());
     let mut copy = bytes[..packet.length].to_vec();
-    replica::age(&mut copy, None);
+    copy::age(&mut copy, None);
     assert_eq!(read(&copy), Ok(packet));
     true
 }

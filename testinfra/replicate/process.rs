@@ -5,14 +5,13 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use netkeel::packet::Refusal;
-use netkeel::replicate::Status;
-use netkeel::replication::Health;
-use netkeel::replication::{Mode, PeerState};
-
 use super::sample::Sample;
 use super::wire::Sender;
 use super::world::{VIP, Worker, World, wanted};
+use netkeel_core::replication::refusal::Refusal;
+use netkeel_core::replication::settings::Mode;
+use netkeel_core::replication::statistics::PeerState;
+use netkeel_core::replication::worker::{Health, Status};
 
 fn sample(number: u16) -> Sample {
     Sample {
@@ -120,7 +119,7 @@ fn a_group_that_another_program_reads_is_an_error_that_says_so() {
     let _first = Worker::start(node, world.settings());
     let program = env!("CARGO_BIN_EXE_netkeel").into();
     let mut second = Worker {
-        supervisor: netkeel::replicate::Supervisor::new(node.host.netns(), Some(program)),
+        supervisor: netkeel_replicate::supervisor::Supervisor::new(node.host.netns(), Some(program)),
         said: Vec::new(),
     };
     second.supervisor.want(Some(wanted(world.settings())));

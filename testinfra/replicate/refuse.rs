@@ -1,11 +1,10 @@
 //! Hostile packets on the wire: each is refused with its reason, none is sent on, and what is sound
 //! passes after them.
 
-use netkeel::packet::Refusal;
-
 use super::sample::{Sample, checksum};
 use super::wire::Sender;
 use super::world::{VIP, VIP6, Worker, World};
+use netkeel_core::replication::refusal::Refusal;
 
 fn sound() -> Sample {
     Sample {
@@ -99,7 +98,7 @@ fn hostile_packets_are_refused_and_counted() {
             },
         );
         let after = worker.received(before.received + 1);
-        let count = |statistics: &netkeel::replication::Statistics| {
+        let count = |statistics: &netkeel_core::replication::statistics::Statistics| {
             statistics.refused.get(refusal).copied().unwrap_or(0)
         };
         assert_eq!(
@@ -142,7 +141,7 @@ fn a_dry_run_counts_and_sends_nothing() {
     let (node, peers) = world.nodes.split_first().unwrap();
     node.log("");
     let router = Sender::new(&world.router.netns());
-    let settings = netkeel::replication::Settings {
+    let settings = netkeel_core::replication::settings::Settings {
         dry_run: true,
         ..world.settings()
     };
@@ -152,5 +151,8 @@ fn a_dry_run_counts_and_sends_nothing() {
     let statistics = worker.received(1);
     assert_eq!((statistics.replicated, statistics.sent), (1, 0));
     assert!(capture.take().iter().all(|frame| !wanted(frame)));
-    assert_eq!(worker.supervisor.health(), netkeel::replication::Health::DryRun);
+    assert_eq!(
+        worker.supervisor.health(),
+        netkeel_core::replication::worker::Health::DryRun
+    );
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netkeel::replication::Mode;
-
 use super::sample::Sample;
 use super::wire::{Capture, Frame, Sender, Wanted};
 use super::world::{Node, VIP, VIP6, Worker, World};
+use netkeel_core::replication::settings::Mode;
 
 /// A packet with a quoted tuple of its own.
 fn numbered(number: u32, ipv6: bool) -> Sample {
@@ -30,7 +29,7 @@ fn numbered(number: u32, ipv6: bool) -> Sample {
 /// A pod has a socket for the errors to belong to.
 fn listen(node: &Node) -> Vec<std::net::UdpSocket> {
     let bind = |address: &str| std::net::UdpSocket::bind((address.parse::<IpAddr>().unwrap(), 443)).unwrap();
-    netkeel::kernel::inside(&node.pod.netns(), || [VIP, VIP6].map(bind).into()).unwrap()
+    netkeel_kernel::namespace::enter::inside(&node.pod.netns(), || [VIP, VIP6].map(bind).into()).unwrap()
 }
 
 /// Sends packets in batches that the captures have time for, and returns what each peer got.
@@ -199,7 +198,9 @@ fn a_replica_is_not_replicated_again() {
     for worker in &mut workers[1..] {
         let statistics = worker.received(200);
         assert_eq!((statistics.received, statistics.sent), (200, 0));
-        let replicas = statistics.refused.get(&netkeel::packet::Refusal::Replica);
+        let replicas = statistics
+            .refused
+            .get(&netkeel_core::replication::refusal::Refusal::Replica);
         assert_eq!(replicas, Some(&200));
     }
 }

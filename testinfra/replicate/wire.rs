@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use netkeel::kernel::inside;
-use netkeel::netns::Netns;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recvfrom, sendto,
     setsockopt, socket, sockopt,
 };
+
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::enter::inside;
 
 /// Sends whole IP packets from a namespace.
 pub struct Sender {

@@ -4,16 +4,17 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use netkeel::limit::{Limits, Rate};
-use netkeel::packet::Floor;
-use netkeel::replicate::{Status, Supervisor};
-use netkeel::replication::{Mode, PeerState, Replication, Settings};
-
 use super::namespace::Namespace;
 use super::wire::{Capture, Frame, Wanted};
+use netkeel_core::replication::limits::{Floor, Limits, Rate};
+use netkeel_core::replication::settings::{Mode, Replication, Settings};
+use netkeel_core::replication::statistics::PeerState;
+use netkeel_core::replication::worker::Status;
+use netkeel_replicate::supervisor::Supervisor;
 
 /// The address that is served, and networks that clients and routers are in.
 pub const VIP: &str = "192.0.2.10";
+
 pub const VIP6: &str = "2001:db8:1::10";
 
 /// A namespace whose interfaces have link-local addresses at once: neighbours are not found without.
@@ -238,7 +239,7 @@ impl Worker {
     }
 
     /// The statistics once so many packets were received.
-    pub fn received(&mut self, packets: u64) -> netkeel::replication::Statistics {
+    pub fn received(&mut self, packets: u64) -> netkeel_core::replication::statistics::Statistics {
         let status = self.until(&format!("{packets} packets are received"), |status| {
             let statistics = status.statistics.as_ref();
             statistics.is_some_and(|statistics| statistics.received >= packets)

@@ -2,9 +2,8 @@
 
 use std::process::Command;
 
-use netkeel::templates::TEMPLATES;
-
 use super::daemon::netkeel;
+use netkeel_render::templates::TEMPLATES;
 
 fn check(program: &str, arguments: &[&str], directory: &std::path::Path) -> String {
     let done = Command::new(program)

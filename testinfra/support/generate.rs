@@ -1,17 +1,21 @@
 //! Hosts as the kernel could have them, and documents for them.
 
+use proptest::prelude::*;
+
 use std::collections::BTreeSet;
 
-use netkeel::netns::Netns;
-use netkeel::persist;
-use netkeel::snapshot::{DefaultRoute, Families, Link, Reading, Snapshot, Support};
-use netkeel::tunnel_mode::TunnelMode;
 use proptest::collection::vec;
-use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
 use super::generate_rules::{cni, configured, logged, nflog};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::default_route::DefaultRoute;
+use netkeel_host::snapshot::link::{Families, Link};
+use netkeel_host::snapshot::reading::{Reading, Support};
+use netkeel_host::sysctl_d::drop_in;
 
 /// Sysctls of a namespace, each with values it can have.
 const GLOBAL: &[(&str, &[&str])] = &[
@@ -145,8 +149,8 @@ pub fn hosts() -> impl Strategy<Value = Snapshot> {
                 .iter()
                 .map(|mode| (*mode, support.clone()))
                 .collect();
-            host.files.insert(persist::path("default"), None);
-            let mut logged: netkeel::nflog::Observed = serde_json::from_value(logged).unwrap();
+            host.files.insert(drop_in::path("default"), None);
+            let mut logged: netkeel_host::snapshot::nflog::Observed = serde_json::from_value(logged).unwrap();
             logged.sort();
             host.nflog = Some(logged);
             host.cni = configured.map(|configured| serde_json::from_value(configured).unwrap());

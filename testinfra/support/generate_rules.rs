@@ -1,8 +1,9 @@
 //! What hosts could have of NFLOG rules and of CNI configurations, and what documents could want of
 //! them.
 
-use proptest::collection::vec;
 use proptest::prelude::*;
+
+use proptest::collection::vec;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
@@ -54,7 +55,7 @@ pub fn logged() -> impl Strategy<Value = Value> {
         None,
         Some("group 33 snaplen 1500 queue-threshold 64, icmp on eth0, icmpv6 on eth0"),
         Some("group 34 snaplen 200 queue-threshold 1, icmp on br0"),
-        Some(netkeel::nflog::CHANGED),
+        Some(netkeel_core::nflog::foreign::CHANGED),
     ]);
     (vec(own, ENTRIES.len()), others()).prop_map(|(own, others)| {
         let entries = ENTRIES.iter().zip(own);

@@ -1,6 +1,6 @@
 //! The kinds of op by name. Whoever adds an op is stopped in [`name`], and adds its name here.
 
-use netkeel::op::Op;
+use netkeel_core::op::Op;
 
 /// All names of [`name`].
 pub const ALL: &[&str] = &[

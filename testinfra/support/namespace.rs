@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use netkeel::netns::Netns;
+use netkeel_core::name::netns::Netns;
 
 /// A fresh namespace, gone when this is.
 pub struct Namespace {

@@ -1,9 +1,8 @@
 //! Several small texts in one file that reads from top to bottom: a comment, then sections, each
 //! below a line `-- name --`.
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 /// A file of sections.
 pub struct Archive {
@@ -63,7 +62,7 @@ impl fmt::Display for Archive {
 /// The files of a directory below `testinfra`, sorted; with NETKEEL_CASE only those whose name
 /// holds that text.
 pub fn files(directory: &str) -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .join("testinfra")
         .join(directory);
     let wanted = std::env::var("NETKEEL_CASE").unwrap_or_default();

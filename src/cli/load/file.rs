@@ -1,15 +1,15 @@
-//! Reads one file, and no more of it than a document may have.
+//! Reads a file of a document.
 
-use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
+use std::{fs, io};
 
-use crate::cli::arguments::DEFAULT_DOCUMENTS;
-use crate::error::{Error, ErrorKind};
-use crate::source;
+use crate::arguments::DEFAULT_DOCUMENTS;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_source::text::limits;
 
 /// Reads a file; of the default place it tells how to name another.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let open = fs::File::open(path).map_err(|error| {
         let error = io_error(&error).context(path.display());
         if path == Path::new(DEFAULT_DOCUMENTS) {
@@ -22,10 +22,10 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// Reads no more than a document may have, whatever a file claims to be.
-pub fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     // With room for a byte order mark, and one more to tell that it is too much.
-    let limit = source::MAX_BYTES as u64 + 4;
+    let limit = limits::MAX_BYTES as u64 + 4;
     from.take(limit)
         .read_to_end(&mut bytes)
         .map_err(|error| io_error(&error).context(name.display()))?;
@@ -33,7 +33,7 @@ pub fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// An error of reading, with what kind it is for an exit code.
-pub fn io_error(error: &io::Error) -> Error {
+pub(crate) fn io_error(error: &io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorKind::Permission,
         io::ErrorKind::NotFound => ErrorKind::Missing,

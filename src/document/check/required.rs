@@ -1,13 +1,14 @@
 //! What must be there: looked at when all layers are known, since any of them may give it.
 
-use super::wording::takes;
-use crate::document::shape::{Field, Shape};
-use crate::error::Diagnostics;
-use crate::source::{Data, Node, Path};
+use crate::check::wording::takes;
+use crate::shape::{Field, Shape};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Data, Node};
 
-/// Checks merged layers, each of which has passed [`super::check_layer`]: only that what is required is
+/// Checks merged layers, each of which has passed [`crate::check::check_layer`]: only that what is required is
 /// there.
-pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
     match (shape, &node.data) {
         (Shape::Map(fields), Data::Map(entries)) => {
             missing(node, fields, path, diagnostics);
@@ -37,7 +38,7 @@ pub fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: 
 }
 
 /// Reports the keys of a map that must be there and are not.
-pub(super) fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
     for field in fields.iter().filter(|field| field.required) {
         if node.get(field.name).is_none() {
             diagnostics

@@ -1,9 +1,14 @@
 //! The check as its users meet it: what a document gets wrong, and what is said of it.
 
-use super::*;
-use crate::document::sample::{DOCUMENT, checked};
-use crate::source::testing::yaml;
-use crate::source::{merge, withdraw};
+use crate::check::required::check_required;
+use crate::check::{check, check_layer};
+use crate::sample::{DOCUMENT, checked};
+use crate::shape::Shape;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::Node;
+use netkeel_source::node::merge::{merge, withdraw};
+use netkeel_source::node::path::Path;
+use netkeel_source::testing::yaml;
 
 #[test]
 fn all_spellings_that_are_right() {
@@ -381,8 +386,9 @@ fn layers_may_leave_to_each_other_what_is_required() {
     let told = |node: &Node, check: fn(&Node, &Shape, &Path<'_>, &mut Diagnostics)| {
         let mut diagnostics = Diagnostics::default();
         check(node, &DOCUMENT, &Path::ROOT, &mut diagnostics);
-        let line =
-            |diagnostic: &crate::error::Diagnostic| format!("{}: {}", diagnostic.path, diagnostic.message);
+        let line = |diagnostic: &netkeel_source::diagnostic::Diagnostic| {
+            format!("{}: {}", diagnostic.path, diagnostic.message)
+        };
         diagnostics.list.iter().map(line).collect::<Vec<_>>().join("\n")
     };
     let base = yaml("version: 1\nlink: {a: {mtu: {layers: [ipip]}}, b: {mtu: {layers: [x]}}}");

@@ -1,11 +1,11 @@
 //! Shapes in the words of a message.
 
-use crate::document::shape::Shape;
-use crate::document::suggestion::listed;
-use crate::source::{Data, Node};
+use crate::shape::Shape;
+use netkeel_core::text::suggest::listed;
+use netkeel_source::node::{Data, Node};
 
 /// Whether a shape is for this kind of value at all.
-pub(super) fn takes(shape: &Shape, node: &Node) -> bool {
+pub(crate) fn takes(shape: &Shape, node: &Node) -> bool {
     match (shape, &node.data) {
         (Shape::Either(shapes), _) => shapes.iter().any(|shape| takes(shape, node)),
         (_, Data::Null) => false,
@@ -17,7 +17,7 @@ pub(super) fn takes(shape: &Shape, node: &Node) -> bool {
 }
 
 /// Whether this would be right as text.
-pub(super) fn takes_text(shape: &Shape, text: &str) -> bool {
+pub(crate) fn takes_text(shape: &Shape, text: &str) -> bool {
     match shape {
         Shape::Text { check, .. } => check(text).is_ok(),
         Shape::Either(shapes) => shapes.iter().any(|shape| takes_text(shape, text)),
@@ -26,7 +26,7 @@ pub(super) fn takes_text(shape: &Shape, text: &str) -> bool {
 }
 
 /// What a shape wants, in the words of a message.
-pub(super) fn due(shape: &Shape) -> String {
+pub(crate) fn due(shape: &Shape) -> String {
     match shape {
         Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
         Shape::List(_) => "a list".to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn due(shape: &Shape) -> String {
 }
 
 /// A range in words.
-pub(super) fn range(min: i64, max: i64) -> String {
+pub(crate) fn range(min: i64, max: i64) -> String {
     match (min, max) {
         (i64::MIN, max) => format!("at most {max}"),
         (min, i64::MAX) => format!("{min} up"),

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::document::sample::{DOCUMENT, checked};
+use serde_json::{Value, json};
+
+use crate::sample::{DOCUMENT, checked};
+use crate::schema::json_schema;
 
 #[test]
 fn is_a_valid_schema_and_the_same_every_time() {

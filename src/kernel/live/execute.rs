@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use nix::errno::Errno;
 
-use super::super::link::Setting;
-use super::super::refusal::{Refusal, error};
-use super::super::{address, cni, file, ioctl, link, modules, pod, private, udev};
-use super::Live;
-use crate::error::{Error, ErrorKind};
-use crate::netns::Netns;
-use crate::op::{Op, Target};
-use crate::snapshot::Support;
-use crate::tunnel_mode::TunnelMode;
+use crate::files::{cni, file, private};
+use crate::live::snapshot::Live;
+use crate::netlink::refusal::{Refusal, error};
+use crate::pod::ends;
+use crate::rtnetlink::link_change::Setting;
+use crate::rtnetlink::{address, link, link_change};
+use crate::{ioctl, modules, udev};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::{Op, Target};
+use netkeel_host::snapshot::reading::Support;
 
 impl Live {
-    pub(super) fn do_op(&mut self, op: &Op) -> Result<(), Error> {
+    pub(crate) fn do_op(&mut self, op: &Op) -> Result<(), Error> {
         if let Some(netns) = op.netns()
             && *netns != self.netns
         {
@@ -52,13 +55,13 @@ impl Live {
                 if let Support::Missing { .. } = support {
                     return Err(unsupported(*mode));
                 }
-                link::delete(&mut self.socket, index)?;
+                link_change::delete(&mut self.socket, index)?;
                 self.create(target, *mode)
                     .map_err(|error| error.hint(format!("the old {} was deleted before that", target.name)))
             }
             Op::DeleteLink { target } => {
                 let index = self.index(target)?;
-                Ok(link::delete(&mut self.socket, index)?)
+                Ok(link_change::delete(&mut self.socket, index)?)
             }
             Op::AddAddress { target, address } => self.add_address(target, *address),
             Op::RemoveAddress { target, address } => {
@@ -68,7 +71,7 @@ impl Live {
             Op::SetMtu { target, mtu } => self.set(target, &Setting::Mtu(*mtu)),
             Op::SetPodMtu { target, pod, mtu } => {
                 self.index(target)?;
-                pod::set_mtu(pod, *mtu)
+                ends::set_mtu(pod, *mtu)
             }
             Op::SetPodRouteMtu {
                 target,
@@ -79,7 +82,7 @@ impl Live {
                 ..
             } => {
                 self.index(target)?;
-                pod::set_route_mtu(pod, *destination, *was, *mtu)
+                ends::set_route_mtu(pod, *destination, *was, *mtu)
             }
             Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
             Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),
@@ -126,7 +129,7 @@ impl Live {
     }
 
     fn create(&mut self, target: &Target, mode: TunnelMode) -> Result<(), Error> {
-        link::create(&mut self.socket, target, mode)
+        link_change::create(&mut self.socket, target, mode)
             .map_err(|refusal| self.explain_create(refusal, target, mode))?;
         if let Ok(index) = ioctl::index_of(self.socket.raw(), target.name) {
             udev::settle(index);
@@ -193,7 +196,7 @@ impl Live {
 
     fn set(&mut self, target: &Target, setting: &Setting<'_>) -> Result<(), Error> {
         let index = self.index(target)?;
-        Ok(link::set(&mut self.socket, index, setting)?)
+        Ok(link_change::set(&mut self.socket, index, setting)?)
     }
 }
 

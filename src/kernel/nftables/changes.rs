@@ -1,17 +1,19 @@
 //! Notifications of changes to the nftables of a namespace, by any program: rules that another program
 //! flushes are noticed at once. iptables-legacy has no notifications.
 
+use crate::nftables::protocol::*;
+
 use std::os::fd::{AsFd, BorrowedFd};
 
+use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::sys::utsname::uname;
 
-use super::super::message::{Attributes, Malformed, Message};
-use super::super::modules;
-use super::super::netlink::{Listener, NETLINK_NETFILTER, Received};
-use super::super::refusal::Refusal;
-use super::MODULES;
-use super::protocol::*;
-use crate::nflog::TABLE;
+use crate::modules;
+use crate::netlink::message::{Attributes, Malformed, Message};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::{Listener, Received};
+use crate::nftables::client::MODULES;
+use netkeel_core::nflog::entry_name::TABLE;
 
 /// `struct nfgenmsg`, bytes.
 const FIXED: usize = 4;
@@ -20,21 +22,21 @@ const FIXED: usize = 4;
 const OF_ELEMENTS: [u16; 2] = [NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM];
 
 /// A socket that receives them.
-pub(in crate::kernel) struct Changes(Listener);
+pub struct Changes(Listener);
 
 /// The changes of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::kernel) struct Heard {
+pub struct Heard {
     /// Something changed.
-    pub(in crate::kernel) any: bool,
+    pub any: bool,
     /// netkeel's own table changed, or the message does not say which.
-    pub(in crate::kernel) own: bool,
+    pub own: bool,
 }
 
 impl Changes {
     /// Listens in the calling thread's namespace; the kernel may queue so many bytes. None while that
     /// would load nftables into the kernel: then there is nothing to hear.
-    pub(in crate::kernel) fn open(queue: usize) -> Result<Option<Self>, Refusal> {
+    pub fn open(queue: usize) -> Result<Option<Self>, Refusal> {
         let [nftables, ..] = MODULES;
         let release = uname()?;
         if modules::would_be_loaded(nftables, &release.release().to_string_lossy()) {
@@ -46,7 +48,7 @@ impl Changes {
     }
 
     /// Takes the changes received since, without waiting.
-    pub(in crate::kernel) fn take(&mut self) -> Heard {
+    pub fn take(&mut self) -> Heard {
         let mut heard = Heard::default();
         self.0.take(|received| hear(received, &mut heard));
         heard
@@ -89,8 +91,8 @@ fn of_message(message: &Message<'_>, heard: &mut Heard) -> Result<(), Malformed>
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::message::{Messages, Request};
     use super::*;
+    use crate::netlink::message::{Messages, Request};
     use proptest::prelude::*;
 
     fn told(verb: u16, table: &str) -> Vec<u8> {

@@ -1,50 +1,55 @@
 //! The conditions that a rule has for a packet, as far as they concern path MTU messages.
 
+use crate::nftables::protocol::*;
+
 use ipnet::IpNet;
 
-use super::expression::{Comparison, Expression, Log};
-use super::protocol::*;
-use super::rules::{self, FRAGMENTATION_NEEDED, ICMP, ICMPV6, PACKET_TOO_BIG};
-use crate::link_name::LinkName;
-use crate::nflog::{Interfaces, Rate};
+use crate::nftables::expression::{Comparison, Expression, Log};
+use crate::nftables::protocol;
+use crate::nftables::protocol::{
+    FRAGMENTATION_NEEDED, ICMP, ICMPV6, NFPROTO_IPV4, NFPROTO_IPV6, PACKET_TOO_BIG,
+};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::nflog::entry_name::Rate;
+use netkeel_core::nflog::foreign::Interfaces;
 
 /// The conditions of a rule. A condition that it does not have is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     /// The interface's name, with a zero at its end unless it is the beginning of one.
-    pub(super) interface: Option<Vec<u8>>,
+    pub interface: Option<Vec<u8>>,
     /// NFPROTO of the packet.
-    pub(super) family: Option<u8>,
+    pub family: Option<u8>,
     /// IPPROTO.
-    pub(super) protocol: Option<u8>,
+    pub protocol: Option<u8>,
     /// From none of these.
-    pub(super) ignored: Vec<IpNet>,
+    pub ignored: Vec<IpNet>,
     /// From one of these.
-    pub(super) from: Vec<IpNet>,
+    pub from: Vec<IpNet>,
     /// Type of the ICMP message.
-    pub(super) kind: Option<u8>,
+    pub kind: Option<u8>,
     /// Code of the ICMP message.
-    pub(super) code: Option<u8>,
+    pub code: Option<u8>,
     /// Next-hop MTU.
-    pub(super) min_mtu: Option<u32>,
+    pub min_mtu: Option<u32>,
     /// Next-hop MTU.
-    pub(super) max_mtu: Option<u32>,
+    pub max_mtu: Option<u32>,
     /// For each source.
-    pub(super) rate: Option<Rate>,
+    pub rate: Option<Rate>,
     /// Its comment, in an extension of iptables.
-    pub(super) comment: Option<String>,
+    pub comment: Option<String>,
     /// Extensions that it names for ICMP.
-    pub(super) extension: bool,
+    pub extension: bool,
     /// Something else.
-    pub(super) unknown: bool,
+    pub unknown: bool,
     /// How it logs the packet.
-    pub(super) log: Option<Log>,
+    pub log: Option<Log>,
 }
 
 impl Conditions {
     /// Walks the expressions up to the first that logs; `family` is that of the table, if it is of
     /// one.
-    pub(super) fn of(expressions: &[Expression], family: Option<u8>) -> Self {
+    pub fn of(expressions: &[Expression], family: Option<u8>) -> Self {
         let mut found = Conditions {
             family,
             ..Conditions::default()
@@ -85,7 +90,10 @@ impl Conditions {
         comparison: Comparison,
         bytes: &[u8],
     ) -> Option<()> {
-        use Comparison::{AtLeast, AtMost, Equal, NotEqual};
+        use Comparison::AtLeast;
+        use Comparison::AtMost;
+        use Comparison::Equal;
+        use Comparison::NotEqual;
         let byte = || bytes.first().copied();
         match (loaded, comparison, mask) {
             (Expression::Meta(NFT_META_IIFNAME), Equal, None) => self.interface = Some(bytes.to_vec()),
@@ -133,7 +141,7 @@ impl Conditions {
     }
 
     fn source(&mut self, ipv6: bool, bytes: &[u8], mask: Option<&[u8]>, how: Comparison) -> Option<()> {
-        let net = rules::network(ipv6, bytes, mask)?;
+        let net = protocol::network(ipv6, bytes, mask)?;
         match how {
             Comparison::NotEqual => self.ignored.push(net),
             _ => self.from.push(net),
@@ -143,7 +151,7 @@ impl Conditions {
 
     /// Extensions of iptables: `struct ipt_icmp`, `struct ip6t_icmp`, `struct xt_comment_info` and
     /// `struct xt_nflog_info` (include/uapi/linux/netfilter).
-    pub(super) fn extension(&mut self, target: bool, name: &str, revision: u32, info: &[u8]) -> Option<()> {
+    pub fn extension(&mut self, target: bool, name: &str, revision: u32, info: &[u8]) -> Option<()> {
         match (target, name, revision) {
             (false, "icmp" | "icmp6", 0) => {
                 let [kind, from, to, inverted] = *info.first_chunk()?;
@@ -160,8 +168,8 @@ impl Conditions {
             }
             (false, "comment", 0) => self.comment = Some(text(info)),
             (true, "NFLOG", 0) => {
-                let word = |at: usize| super::super::message::u16_at(info, at);
-                let snaplen = super::super::message::u32_at(info, 0)?;
+                let word = |at: usize| crate::netlink::message::u16_at(info, at);
+                let snaplen = crate::netlink::message::u32_at(info, 0)?;
                 // The length counts only where this flag is set.
                 const XT_NFLOG_F_COPY_LEN: u16 = 1;
                 let counts = word(8)? & XT_NFLOG_F_COPY_LEN != 0;
@@ -178,7 +186,7 @@ impl Conditions {
     }
 
     /// The interface, when it is one.
-    pub(super) fn interface(&self) -> Option<LinkName> {
+    pub fn interface(&self) -> Option<LinkName> {
         match self.interfaces() {
             Interfaces::Named(name) => Some(name),
             _ => None,
@@ -186,7 +194,7 @@ impl Conditions {
     }
 
     /// Which interfaces it is for.
-    pub(super) fn interfaces(&self) -> Interfaces {
+    pub fn interfaces(&self) -> Interfaces {
         let Some(bytes) = &self.interface else {
             return Interfaces::All;
         };
@@ -200,7 +208,7 @@ impl Conditions {
     }
 
     /// It takes the message of a family that a packet was too big.
-    pub(super) fn takes(&self, ipv6: bool) -> bool {
+    pub fn takes(&self, ipv6: bool) -> bool {
         let (family, protocol, (kind, code)) = match ipv6 {
             false => (NFPROTO_IPV4, ICMP, FRAGMENTATION_NEEDED),
             true => (NFPROTO_IPV6, ICMPV6, PACKET_TOO_BIG),
@@ -217,7 +225,7 @@ impl Conditions {
     }
 
     /// It takes all of them, but for those of sources that it leaves out.
-    pub(super) fn takes_all(&self) -> bool {
+    pub(crate) fn takes_all(&self) -> bool {
         !self.unknown
             && self.from.is_empty()
             && self.min_mtu.is_none()

@@ -1,13 +1,15 @@
 //! The expressions of a rule, as far as netkeel writes or understands them: all compute in the
 //! first register. Counts are left out, so that equal rules compare equal.
 
-use super::super::message::{Attribute, Attributes, Malformed, Request};
-use super::protocol::*;
-use crate::nflog::Rate;
+use crate::nftables::protocol::*;
+
+use crate::netlink::message::{Attribute, Attributes, Malformed, Request};
+use crate::nftables::protocol::NFT_BITWISE_MASK_XOR;
+use netkeel_core::nflog::entry_name::Rate;
 
 /// One expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
     /// Loads a property of the packet: NFT_META_*.
     Meta(u32),
     /// Loads bytes of the packet: from which header (NFT_PAYLOAD_*), at which offset, how many.
@@ -30,19 +32,19 @@ pub(super) enum Expression {
 
 /// How packets are handed to a group; 0 where nothing is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Log {
-    pub(super) group: u16,
+pub(crate) struct Log {
+    pub group: u16,
     /// Bytes of a packet at most.
-    pub(super) snaplen: u32,
+    pub snaplen: u32,
     /// Packets that are gathered.
-    pub(super) threshold: u16,
+    pub threshold: u16,
     /// Text that the reader receives with each packet.
-    pub(super) prefix: String,
+    pub prefix: String,
 }
 
 /// How a comparison compares, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(crate) enum Comparison {
     Equal = NFT_CMP_EQ as isize,
     NotEqual = NFT_CMP_NEQ as isize,
     AtMost = NFT_CMP_LTE as isize,
@@ -51,7 +53,7 @@ pub(super) enum Comparison {
 
 impl Expression {
     /// Adds itself to the list that a rule is.
-    pub(super) fn write(&self, list: Request) -> Request {
+    pub fn write(&self, list: Request) -> Request {
         list.nest(NFTA_LIST_ELEM, |element| self.write_bare(element))
     }
 
@@ -103,7 +105,7 @@ impl Expression {
     }
 
     /// Reads an element of the list. Every unknown attribute makes it [`Expression::Unknown`].
-    pub(super) fn read(element: &Attribute<'_>) -> Result<Expression, Malformed> {
+    pub fn read(element: &Attribute<'_>) -> Result<Expression, Malformed> {
         let mut name = String::new();
         let mut data = Attributes(&[]);
         for attribute in element.nested() {
@@ -119,7 +121,7 @@ impl Expression {
     }
 
     /// Reads all of a list.
-    pub(super) fn read_all(list: Attributes<'_>) -> Result<Vec<Expression>, Malformed> {
+    pub fn read_all(list: Attributes<'_>) -> Result<Vec<Expression>, Malformed> {
         list.map(|element| Expression::read(&element?)).collect()
     }
 }

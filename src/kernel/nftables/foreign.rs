@@ -4,25 +4,25 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
-use super::conditions::Conditions;
-use super::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
-use super::rules::{ICMP, ICMPV6};
-use crate::nflog::{Content, ForeignRule, Interfaces, Writer};
-use crate::op::{Name, Quoted};
+use crate::nftables::conditions::Conditions;
+use crate::nftables::protocol::{ICMP, ICMPV6, NFPROTO_IPV4, NFPROTO_IPV6};
+use netkeel_core::nflog::foreign::{Content, ForeignRule, Interfaces, Writer};
+use netkeel_core::op::command::Name;
+use netkeel_core::text::shell::Quoted;
 
 /// Where a rule stands.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) family: &'static str,
-    pub(super) table: String,
-    pub(super) chain: String,
+pub(crate) struct Place {
+    pub family: &'static str,
+    pub table: String,
+    pub chain: String,
     /// Counted from 1.
-    pub(super) position: u32,
+    pub position: u32,
 }
 
 impl Place {
     /// The family that a table is of, if it is of one: NFPROTO.
-    pub(super) fn protocol(&self) -> Option<u8> {
+    pub fn protocol(&self) -> Option<u8> {
         match self.family {
             "ip" => Some(NFPROTO_IPV4),
             "ip6" => Some(NFPROTO_IPV6),
@@ -37,7 +37,7 @@ impl Place {
 }
 
 /// The rule, when it hands path MTU messages to a group.
-pub(super) fn judge(
+pub(crate) fn judge(
     place: &Place,
     legacy: bool,
     conditions: &Conditions,
@@ -74,7 +74,7 @@ pub(super) fn judge(
 
 /// Text that somebody else wrote, without what moves a terminal. A rule that is shown otherwise than
 /// it is has another name than the kernel's, and is not found to be changed.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() {
             char::REPLACEMENT_CHARACTER
@@ -86,7 +86,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// As iptables-save(8) prints it, in its order, or as nft does.
-fn text(writer: Writer, conditions: &Conditions) -> String {
+pub(crate) fn text(writer: Writer, conditions: &Conditions) -> String {
     let Some(log) = &conditions.log else {
         return String::new();
     };

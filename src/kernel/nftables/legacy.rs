@@ -8,22 +8,24 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-use super::super::message::{u16_at, u32_at};
-use super::super::refusal::error;
-use super::conditions::Conditions;
-use super::foreign::{self, Place};
-use super::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
-use super::rules;
-use crate::nflog::ForeignRule;
-use crate::snapshot::Problem;
+use crate::netlink::message::{u16_at, u32_at};
+use crate::netlink::refusal::error;
+use crate::nftables::conditions::Conditions;
+use crate::nftables::foreign::Place;
+use crate::nftables::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
+use crate::nftables::{foreign, protocol};
+use netkeel_core::nflog::foreign::ForeignRule;
+use netkeel_host::snapshot::problem::Problem;
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; those of IPv6 have the same numbers.
 const GET_INFO: libc::c_int = 64;
+
 const GET_ENTRIES: libc::c_int = 65;
 
 /// `struct ipt_getinfo`, and what stands before the entries in `struct ipt_get_entries`, bytes
 /// (include/uapi/linux/netfilter_ipv4/ip_tables.h).
 const INFO: usize = 84;
+
 const BEFORE_ENTRIES: usize = 40;
 
 /// Largest table in bytes that is believed.
@@ -72,7 +74,7 @@ const LAYOUTS: [Layout; 2] = [
 const TABLES: [&str; 2] = ["raw", "mangle"];
 
 /// Adds the rules of the tables that there are.
-pub(super) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
+pub(crate) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
     for layout in &LAYOUTS {
         let names = match fs::read_to_string(layout.names) {
             Ok(names) => names,
@@ -188,7 +190,7 @@ fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     let inverted = *entry.get(layout.inverted)?;
     let (source, source_mask) = (bytes(0, width)?, bytes(2 * width, width)?);
     if is_set(source_mask) {
-        match rules::network(layout.protocol == NFPROTO_IPV6, source, Some(source_mask)) {
+        match protocol::network(layout.protocol == NFPROTO_IPV6, source, Some(source_mask)) {
             Some(net) if inverted & BY_SOURCE != 0 => found.ignored.push(net),
             Some(net) => found.from.push(net),
             None => found.unknown = true,

@@ -1,10 +1,15 @@
-//! Numbers of nftables messages, by the kernel's names (include/uapi/linux/netfilter/nf_tables.h and
-//! nfnetlink.h). libc has the values of enums; it has no attributes.
+//! Numbers of IP and ICMP that rules match.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// Families of tables, and of the packets that a rule sees.
-pub(super) const NFPROTO_INET: u8 = libc::NFPROTO_INET as u8;
-pub(super) const NFPROTO_IPV4: u8 = libc::NFPROTO_IPV4 as u8;
-pub(super) const NFPROTO_IPV6: u8 = libc::NFPROTO_IPV6 as u8;
+pub(crate) const NFPROTO_INET: u8 = libc::NFPROTO_INET as u8;
+
+pub(crate) const NFPROTO_IPV4: u8 = libc::NFPROTO_IPV4 as u8;
+
+pub(crate) const NFPROTO_IPV6: u8 = libc::NFPROTO_IPV6 as u8;
 
 /// Defines message types of libc as numbers of the width that a message has for them.
 macro_rules! messages {
@@ -21,7 +26,8 @@ messages! {
     NFT_MSG_NEWSETELEM NFT_MSG_DELSETELEM
     NFT_MSG_NEWGEN NFT_MSG_GETGEN NFT_MSG_GETOBJ
 }
-pub(super) const NFT_MSG_GETFLOWTABLE: u16 = 23;
+
+pub(crate) const NFT_MSG_GETFLOWTABLE: u16 = 23;
 
 /// Defines values of libc as the unsigned numbers that attributes hold.
 macro_rules! values {
@@ -37,12 +43,14 @@ values! {
     NFT_SET_TIMEOUT NFT_SET_EVAL
     NFT_DYNSET_OP_UPDATE NFT_DYNSET_F_INV NFT_LIMIT_PKTS
 }
+
 /// The Boolean operation of a bitwise expression: mask, then exclusive or.
-pub(super) const NFT_BITWISE_MASK_XOR: u32 = 0;
+pub(crate) const NFT_BITWISE_MASK_XOR: u32 = 0;
 
 /// Numbers that nft gives the types of addresses, for its listings (libnftables, datatype.h).
-pub(super) const TYPE_IPADDR: u32 = 7;
-pub(super) const TYPE_IP6ADDR: u32 = 8;
+pub(crate) const TYPE_IPADDR: u32 = 7;
+
+pub(crate) const TYPE_IP6ADDR: u32 = 8;
 
 /// Defines attributes, in groups of those that stand in one attribute or message.
 macro_rules! attributes {
@@ -85,4 +93,39 @@ attributes! {
     NFTA_LOG_GROUP = 1, NFTA_LOG_PREFIX = 2, NFTA_LOG_SNAPLEN = 3, NFTA_LOG_QTHRESHOLD = 4,
     // Those of a match and of a target are the same.
     NFTA_MATCH_NAME = 1, NFTA_MATCH_REV = 2, NFTA_MATCH_INFO = 3,
+}
+
+pub(crate) const ICMP: u8 = libc::IPPROTO_ICMP as u8;
+
+pub(crate) const ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
+
+/// Type and code of the message that a packet is too big.
+pub(crate) const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
+
+pub(crate) const PACKET_TOO_BIG: (u8, u8) = (2, 0);
+
+/// Reads a source: the bytes that are compared, and the mask before that.
+pub(crate) fn network(ipv6: bool, bytes: &[u8], mask: Option<&[u8]>) -> Option<IpNet> {
+    let width = if ipv6 { 16 } else { 4 };
+    let prefix = match mask {
+        None if bytes.len() <= width => bytes.len() * 8,
+        Some(mask) if mask.len() == width && bytes.len() == width => {
+            let ones: u32 = mask.iter().map(|byte| byte.leading_ones()).sum();
+            let set: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
+            // The ones of a prefix come first.
+            let leading = mask
+                .iter()
+                .position(|byte| *byte != 0xff)
+                .is_none_or(|at| mask[at + 1..].iter().all(|byte| *byte == 0));
+            (ones == set && leading).then_some(ones as usize)?
+        }
+        _ => return None,
+    };
+    let mut whole = [0; 16];
+    whole.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    let address: IpAddr = match ipv6 {
+        true => Ipv6Addr::from(whole).into(),
+        false => Ipv4Addr::from(*whole.first_chunk()?).into(),
+    };
+    IpNet::new(address, prefix.try_into().ok()?).ok()
 }

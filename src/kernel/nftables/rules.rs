@@ -1,25 +1,21 @@
 //! An entry's rules as expressions, and back: what is read is netkeel's only if writing it again
 //! gives the same expressions.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::nftables::protocol::*;
 
 use ipnet::IpNet;
 
-use super::conditions::Conditions;
-use super::expression::{Comparison, Expression, Log};
-use super::protocol::*;
-use crate::link_name::LinkName;
-use crate::nflog::{EntryName, Part, Rules};
-
-pub(super) const ICMP: u8 = libc::IPPROTO_ICMP as u8;
-pub(super) const ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
-
-/// Type and code of the message that a packet is too big.
-pub(super) const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
-pub(super) const PACKET_TOO_BIG: (u8, u8) = (2, 0);
+use crate::nftables::conditions::Conditions;
+use crate::nftables::expression::{Comparison, Expression, Log};
+use crate::nftables::protocol::{
+    FRAGMENTATION_NEEDED, ICMP, ICMPV6, NFPROTO_IPV4, NFPROTO_IPV6, PACKET_TOO_BIG,
+};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::nflog::rules::{Part, Rules};
 
 /// The rules, each as its expressions.
-pub(super) fn write(rules: &Rules, name: &EntryName) -> Vec<Vec<Expression>> {
+pub(crate) fn write(rules: &Rules, name: &EntryName) -> Vec<Vec<Expression>> {
     let mut all = Vec::new();
     for (ipv6, part) in rules.parts() {
         for interface in &part.interfaces {
@@ -126,34 +122,8 @@ fn mtu_bytes(ipv6: bool, mtu: u32) -> Vec<u8> {
     bytes.get(if ipv6 { 0 } else { 2 }..).unwrap_or_default().to_vec()
 }
 
-/// Reads a source: the bytes that are compared, and the mask before that.
-pub(super) fn network(ipv6: bool, bytes: &[u8], mask: Option<&[u8]>) -> Option<IpNet> {
-    let width = if ipv6 { 16 } else { 4 };
-    let prefix = match mask {
-        None if bytes.len() <= width => bytes.len() * 8,
-        Some(mask) if mask.len() == width && bytes.len() == width => {
-            let ones: u32 = mask.iter().map(|byte| byte.leading_ones()).sum();
-            let set: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
-            // The ones of a prefix come first.
-            let leading = mask
-                .iter()
-                .position(|byte| *byte != 0xff)
-                .is_none_or(|at| mask[at + 1..].iter().all(|byte| *byte == 0));
-            (ones == set && leading).then_some(ones as usize)?
-        }
-        _ => return None,
-    };
-    let mut whole = [0; 16];
-    whole.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    let address: IpAddr = match ipv6 {
-        true => Ipv6Addr::from(whole).into(),
-        false => Ipv4Addr::from(*whole.first_chunk()?).into(),
-    };
-    IpNet::new(address, prefix.try_into().ok()?).ok()
-}
-
 /// The rules of an entry, when these expressions are what netkeel writes for them.
-pub(super) fn read(name: &EntryName, found: &[Vec<Expression>]) -> Option<Rules> {
+pub(crate) fn read(name: &EntryName, found: &[Vec<Expression>]) -> Option<Rules> {
     let mut rules: Option<Rules> = None;
     for expressions in found {
         let one = Conditions::of(expressions, None);

@@ -1,78 +1,80 @@
 //! Reads what there is: netkeel's own table whole, and of the others the chains that see packets
 //! before they are routed.
 
-use super::super::message::{Attribute, Attributes, Malformed, Message, Request};
-use super::super::netlink::{ATTEMPTS, Dump, Socket};
-use super::super::refusal::Refusal;
-use super::expression::Expression;
-use super::protocol::*;
-use crate::nflog::{MARK, TABLE};
+use crate::nftables::protocol::*;
+
+use crate::netlink::message::{Attribute, Attributes, Malformed, Message, Request};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
+use crate::nftables::expression::Expression;
+use crate::nftables::protocol::{NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFT_MSG_GETFLOWTABLE};
+use netkeel_core::nflog::entry_name::{MARK, TABLE};
 
 /// The rules of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Ruleset {
+pub(crate) struct Ruleset {
     /// The generation it is of.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
     /// Whether netkeel's table is there, and its flags.
-    pub(super) table: Option<u32>,
+    pub table: Option<u32>,
     /// netkeel's chains by name.
-    pub(super) own: Vec<Chain>,
+    pub own: Vec<Chain>,
     /// netkeel's sets.
-    pub(super) sets: Vec<Set>,
+    pub(crate) sets: Vec<Set>,
     /// Named objects and flowtables in netkeel's table: somebody else's.
-    pub(super) objects: usize,
+    pub objects: usize,
     /// The chains of others that see packets before they are routed.
-    pub(super) others: Vec<Chain>,
+    pub others: Vec<Chain>,
 }
 
 /// A chain.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Chain {
-    pub(super) family: u8,
-    pub(super) table: String,
-    pub(super) name: String,
+pub(crate) struct Chain {
+    pub family: u8,
+    pub table: String,
+    pub name: String,
     /// Hook and priority, of one that is called by the kernel.
-    pub(super) hook: Option<(u32, i32)>,
+    pub(crate) hook: Option<(u32, i32)>,
     /// NF_ACCEPT is 1.
-    pub(super) policy: Option<u32>,
+    pub(crate) policy: Option<u32>,
     /// `filter`.
-    pub(super) kind: String,
-    pub(super) rules: Vec<Rule>,
+    pub kind: String,
+    pub rules: Vec<Rule>,
 }
 
 /// A rule.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Rule {
-    pub(super) handle: u64,
-    pub(super) expressions: Vec<Expression>,
+pub(crate) struct Rule {
+    pub handle: u64,
+    pub(crate) expressions: Vec<Expression>,
     /// The bytes of the expressions, as they came.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// The notes of its writer.
-    pub(super) userdata: Option<Vec<u8>>,
+    pub(crate) userdata: Option<Vec<u8>>,
 }
 
 /// A set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Set {
-    pub(super) name: String,
-    pub(super) flags: u32,
+pub(crate) struct Set {
+    pub name: String,
+    pub flags: u32,
     /// Bytes of a key.
-    pub(super) key: u32,
+    pub key: u32,
     /// Elements at most.
-    pub(super) size: u32,
+    pub size: u32,
     /// Milliseconds that an element stays.
-    pub(super) timeout: u64,
+    pub timeout: u64,
 }
 
 impl Rule {
     /// It bears netkeel's comment.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.userdata.as_deref() == Some(&comment(MARK))
     }
 }
 
 /// A comment as nft notes it: type 0, length, text with its zero (libnftnl, udata.h).
-pub(super) fn comment(text: &str) -> Vec<u8> {
+pub(crate) fn comment(text: &str) -> Vec<u8> {
     let mut bytes = vec![0, text.len() as u8 + 1];
     bytes.extend_from_slice(text.as_bytes());
     bytes.push(0);
@@ -80,13 +82,13 @@ pub(super) fn comment(text: &str) -> Vec<u8> {
 }
 
 /// A request with its `struct nfgenmsg`.
-pub(super) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
+pub(crate) fn request(verb: u16, family: u8, flags: libc::c_int) -> Request {
     let flags = (libc::NLM_F_REQUEST | flags) as u16;
     Request::new(NFNL_SUBSYS_NFTABLES << 8 | verb, flags, &[family, 0, 0, 0])
 }
 
 /// Reads everything of one moment; a ruleset that keeps changing is read as it was last.
-pub(super) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
+pub(crate) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
     let mut attempt = 1;
     loop {
         let generation = generation(socket)?;
@@ -100,7 +102,7 @@ pub(super) fn read(socket: &mut Socket) -> Result<Ruleset, Refusal> {
     }
 }
 
-fn generation(socket: &mut Socket) -> Result<u32, Refusal> {
+pub(crate) fn generation(socket: &mut Socket) -> Result<u32, Refusal> {
     let mut generation = 0;
     let get = request(NFT_MSG_GETGEN, 0, libc::NLM_F_ACK);
     socket.exchange(get, |message| {
@@ -203,7 +205,7 @@ fn attributes<'a>(message: &Message<'a>) -> Result<Attributes<'a>, Malformed> {
 }
 
 /// Name and flags; of an object or a flowtable the name of the table it is in.
-pub(super) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
+pub(crate) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
     let (mut name, mut flags) = (String::new(), 0);
     for attribute in attributes(message)? {
         let attribute = attribute?;
@@ -216,7 +218,7 @@ pub(super) fn table(message: &Message<'_>) -> Result<(String, u32), Malformed> {
     Ok((name, flags))
 }
 
-pub(super) fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
+fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
     let mut chain = Chain {
         family: message_family(message),
         ..Chain::default()
@@ -235,7 +237,7 @@ pub(super) fn chain(message: &Message<'_>) -> Result<Chain, Malformed> {
     Ok(chain)
 }
 
-fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
+pub(crate) fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
     let (mut number, mut priority) = (None, None);
     for attribute in hook.nested() {
         let attribute = attribute?;
@@ -249,7 +251,7 @@ fn hook(hook: Attribute<'_>) -> Result<Option<(u32, i32)>, Malformed> {
 }
 
 /// The rule, and of which chain: family, table, name.
-pub(super) fn rule(message: &Message<'_>) -> Result<((u8, String, String), Rule), Malformed> {
+fn rule(message: &Message<'_>) -> Result<((u8, String, String), Rule), Malformed> {
     let mut of = (message_family(message), String::new(), String::new());
     let mut rule = Rule::default();
     for attribute in attributes(message)? {
@@ -270,7 +272,7 @@ pub(super) fn rule(message: &Message<'_>) -> Result<((u8, String, String), Rule)
 }
 
 /// The set, and of which table.
-pub(super) fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
+fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
     let mut table = String::new();
     let mut set = Set::default();
     for attribute in attributes(message)? {
@@ -297,10 +299,13 @@ pub(super) fn set(message: &Message<'_>) -> Result<(String, Set), Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::message::Messages;
-    use super::super::{conditions::Conditions, foreign, rules, write};
     use super::*;
-    use crate::nflog::{Entry, EntryName, Prefilter, Rate, Rules};
+    use crate::netlink::message::Messages;
+    use crate::nftables::conditions::Conditions;
+    use crate::nftables::{foreign, rules, table, write};
+    use netkeel_core::nflog::entry_name::{EntryName, Rate};
+    use netkeel_core::nflog::rules::Rules;
+    use netkeel_document::kinds::nflog::entry::{Entry, Prefilter};
     use proptest::prelude::*;
 
     /// Reads a message as everything that it could be, and goes on with what was read.
@@ -314,7 +319,7 @@ mod tests {
             rules::read(&name, std::slice::from_ref(&rule.expressions)),
             rule.is_ours(),
         );
-        write::without_counts(&rule.bytes);
+        table::without_counts(&rule.bytes);
         for family in [None, Some(NFPROTO_IPV4), Some(NFPROTO_IPV6)] {
             let place = foreign::Place {
                 family: "ip",

@@ -1,20 +1,24 @@
 //! The requests that make a ruleset as it is wanted. They replace netkeel's rules and keep those of
 //! others in the same table.
 
+use crate::nftables::protocol::*;
+
 use std::collections::BTreeMap;
 
-use super::super::message::{Attributes, NESTED, Request};
-use super::protocol::*;
-use super::ruleset::{Chain, Rule, Ruleset, Set, comment, request};
-use super::{
-    COUNTS_SOURCES, HOOK, REMEMBERED, SOURCES, TABLE, content, family_word, hangs_right, is_of, rules,
-};
-use crate::error::{Error, ErrorKind};
-use crate::nflog::{EntryName, ForeignRule, MARK, Rules, Verb};
+use crate::netlink::message::{NESTED, Request};
+use crate::nftables::protocol::{NFPROTO_INET, TYPE_IP6ADDR, TYPE_IPADDR};
+use crate::nftables::rules;
+use crate::nftables::ruleset::{Chain, Rule, Ruleset, Set, comment, request};
+use crate::nftables::table::{COUNTS_SOURCES, HOOK, content, family_word, hangs_right, is_of};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::nflog::entry_name::{EntryName, MARK, TABLE};
+use netkeel_core::nflog::foreign::{ForeignRule, Verb};
+use netkeel_core::nflog::nft::{REMEMBERED, SOURCES};
+use netkeel_core::nflog::rules::Rules;
 
 /// Wraps requests so that the kernel does all of them or none, and nothing where the ruleset is not
 /// of this generation any more.
-pub(super) fn batch(generation: u32, requests: Vec<Request>) -> Vec<Request> {
+pub(crate) fn batch(generation: u32, requests: Vec<Request>) -> Vec<Request> {
     let frame = |kind: u16| {
         let [high, low] = NFNL_SUBSYS_NFTABLES.to_be_bytes();
         let body = [0, 0, high, low];
@@ -31,7 +35,7 @@ pub(super) fn batch(generation: u32, requests: Vec<Request>) -> Vec<Request> {
 }
 
 /// The sets that rules of an entry count sources in.
-pub(super) fn sets(name: &EntryName, rules: &Rules) -> Vec<Set> {
+pub(crate) fn sets(name: &EntryName, rules: &Rules) -> Vec<Set> {
     let counted = rules.parts().filter(|_| rules.rate.is_some());
     let set = |ipv6: bool| Set {
         name: name.set(ipv6),
@@ -44,7 +48,7 @@ pub(super) fn sets(name: &EntryName, rules: &Rules) -> Vec<Set> {
 }
 
 /// Gives an entry its rules in place of those it has.
-pub(super) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result<Vec<Request>, Error> {
+pub(crate) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result<Vec<Request>, Error> {
     let chain = name.chain();
     let old = own(ruleset, &chain);
     let mut requests = Vec::new();
@@ -100,7 +104,7 @@ pub(super) fn set(ruleset: &Ruleset, name: &EntryName, wanted: &Rules) -> Result
 
 /// Takes an entry's rules away, and with the last of them the chain and the table, unless somebody
 /// else has put something there.
-pub(super) fn remove(ruleset: &Ruleset, name: &EntryName) -> Vec<Request> {
+pub(crate) fn remove(ruleset: &Ruleset, name: &EntryName) -> Vec<Request> {
     let chain = name.chain();
     let old = own(ruleset, &chain);
     let mut requests = without_ours(ruleset, name, old);
@@ -169,7 +173,7 @@ fn new_set(set: &Set, number: u32) -> Request {
 
 /// Deletes rules of others, each wherever in its chain it stands now. One that is gone already is
 /// what was wanted.
-pub(super) fn delete(ruleset: &Ruleset, gone: &[ForeignRule]) -> Vec<Request> {
+pub(crate) fn delete(ruleset: &Ruleset, gone: &[ForeignRule]) -> Vec<Request> {
     let there = present(ruleset, gone).into_iter().flatten();
     there
         .map(|(chain, rule)| delete_rule(chain.family, &chain.table, &chain.name, rule))
@@ -195,7 +199,7 @@ fn present<'a>(ruleset: &'a Ruleset, rules: &[ForeignRule]) -> Vec<Option<(&'a C
 
 /// Puts rules of others back, each where it stood: behind the rule that stands before that place.
 /// One that is there was never taken away.
-pub(super) fn insert(ruleset: &Ruleset, back: &[ForeignRule]) -> Result<Vec<Request>, Error> {
+pub(crate) fn insert(ruleset: &Ruleset, back: &[ForeignRule]) -> Result<Vec<Request>, Error> {
     /// Numbers that rules of this batch have, to be named by those after them.
     type Ids = BTreeMap<(u8, String, String), Vec<Before>>;
     let mut order: Ids = Ids::new();
@@ -281,23 +285,6 @@ fn no_chain(rule: &ForeignRule) -> Error {
     } = rule;
     let message = format!("there is no chain {chain} in the table {family} {table} any more");
     Error::new(ErrorKind::Missing, message).hint(format!("the rule was: {}", rule.command(Verb::Insert)))
-}
-
-/// The list of expressions with empty counters, so that it is the same whatever passed.
-pub(super) fn without_counts(list: &[u8]) -> Vec<u8> {
-    let mut request = Request::new(0, 0, &[]);
-    for element in Attributes(list).flatten() {
-        let name = element
-            .nested()
-            .flatten()
-            .find(|inner| inner.kind == NFTA_EXPR_NAME);
-        let counts = name.is_some_and(|name| name.string() == b"counter");
-        request = match counts {
-            true => super::expression::Expression::Counter.write(request),
-            false => request.attribute(element.kind | NESTED, element.value),
-        };
-    }
-    request.body().to_vec()
 }
 
 fn from_hexadecimal(digits: &str) -> Option<Vec<u8>> {

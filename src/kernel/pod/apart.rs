@@ -2,19 +2,24 @@
 //! in, and pods whose processes are in this very one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::super::link::{self, Row};
-use super::super::netlink::Socket;
-use super::super::netns::{inside, is_initial};
-use super::super::refusal::error;
-use super::{enter, sandbox};
-use crate::error::{Error, ErrorKind};
-use crate::netns::Netns;
-use crate::pods::{Apart, HostPod, Namespace, pod_uid};
-use crate::snapshot::{Sandbox, Snapshot};
+use crate::namespace::enter::{inside, is_initial};
+use crate::netlink::refusal::error;
+use crate::netlink::socket::Socket;
+use crate::pod::cgroup::pod_uid;
+use crate::pod::ends::enter;
+use crate::pod::sandbox;
+use crate::rtnetlink::link;
+use crate::rtnetlink::link::Row;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sandbox::Sandbox;
+use netkeel_host::pods::{Apart, HostPod, Namespace};
+use netkeel_host::snapshot::Snapshot;
 
 /// Where the kubelet keeps logs, each pod's in NAMESPACE_NAME_UID (pkg/kubelet/kuberuntime).
 const LOGS: &str = "/var/log/pods";

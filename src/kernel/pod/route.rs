@@ -12,39 +12,46 @@ use netlink_packet_route::route::{
     RouteProtocol, RouteScope,
 };
 
-use super::super::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
-use super::super::netlink::Socket;
-use super::super::refusal::Refusal;
-use super::super::{ioctl, route};
-use crate::error::{Error, ErrorKind};
-use crate::snapshot::{PodRoute, RouteKey};
+use crate::ioctl;
+use crate::netlink::message::{Attribute, Attributes, Malformed, Message, Request, u32_at};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use crate::rtnetlink::route;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::route::RouteKey;
+use netkeel_host::snapshot::pod::PodRoute;
 
 /// `struct rtmsg` and `struct rtnexthop`, bytes (include/uapi/linux/rtnetlink.h).
 const FIXED: usize = 12;
+
 const NEXT_HOP: usize = 8;
 
 /// Attributes of a route and its metrics (include/uapi/linux/rtnetlink.h); libc has them for glibc alone.
 const RTA_VIA: u16 = 18;
+
 const RTA_ENCAP_TYPE: u16 = 21;
+
 const RTA_ENCAP: u16 = 22;
+
 const RTA_NH_ID: u16 = 30;
+
 const RTAX_MTU: u16 = 2;
 
 /// A route as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// The indices of the interfaces that it leads by.
-    pub(super) indices: Vec<u32>,
+    pub indices: Vec<u32>,
     /// Which it is.
-    pub(super) key: RouteKey,
+    pub key: RouteKey,
     /// The MTU, and how `ip` would say the rest.
-    pub(super) route: PodRoute,
+    pub route: PodRoute,
     /// The message, to send again. In bytes: a typed one would lose what its types do not hold.
     payload: Vec<u8>,
 }
 
 /// Reads the routes that have an MTU, of all tables.
-pub(super) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
+pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
     let mut found = Vec::new();
     let descriptor = socket.raw().as_raw_fd();
     let name = |index: u32| match ioctl::name_of(&descriptor, index.cast_signed()) {
@@ -60,7 +67,7 @@ pub(super) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
 }
 
 /// Gives a route another MTU.
-pub(super) fn set_mtu(
+pub(crate) fn set_mtu(
     socket: &mut Socket,
     index: u32,
     key: RouteKey,
@@ -261,6 +268,7 @@ mod tests {
     use proptest::prelude::*;
 
     const RTAX_LOCK: u16 = 1;
+
     const RTAX_CWND: u16 = 7;
 
     fn message(payload: &[u8]) -> Message<'_> {

@@ -2,30 +2,31 @@
 //! this namespace's kernel speaks of it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
-use super::super::message::Request;
-use super::super::netlink::Socket;
-use crate::snapshot::Sandbox;
+use crate::netlink::message::Request;
+use crate::netlink::socket::Socket;
+use netkeel_core::name::sandbox::Sandbox;
 
 /// Where CNI runtimes and `ip netns` bind namespaces, one of the two mostly a link to the other.
 const NAMED: &[&str] = &["/run/netns", "/var/run/netns"];
 
 /// A namespace that was found.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) sandbox: Sandbox,
+pub(crate) struct Found {
+    pub sandbox: Sandbox,
     /// gVisor's kernel runs in it.
-    pub(super) gvisor: bool,
+    pub(crate) gvisor: bool,
 }
 
 /// The namespaces that have an id here. What cannot be looked at is left out.
-pub(super) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
+pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
     all()
         .into_values()
         .filter_map(|found| Some((id(socket, &File::open(&found.sandbox.path).ok()?)?, found)))
@@ -33,7 +34,7 @@ pub(super) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
 }
 
 /// All namespaces by their inodes. What cannot be looked at is left out.
-pub(super) fn all() -> BTreeMap<u64, Found> {
+pub(crate) fn all() -> BTreeMap<u64, Found> {
     let mut by_inode: BTreeMap<u64, Found> = BTreeMap::new();
     let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
     for path in names {
@@ -46,7 +47,7 @@ pub(super) fn all() -> BTreeMap<u64, Found> {
 }
 
 /// The directories of processes.
-pub(super) fn processes() -> impl Iterator<Item = PathBuf> {
+pub(crate) fn processes() -> impl Iterator<Item = PathBuf> {
     let is_number = |path: &PathBuf| {
         path.file_name()
             .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
@@ -70,7 +71,7 @@ fn is_gvisor(process: &Path) -> bool {
 }
 
 /// The id of a namespace; none where it has none, since no interface leads there.
-pub(super) fn id(socket: &mut Socket, file: &File) -> Option<i32> {
+pub(crate) fn id(socket: &mut Socket, file: &File) -> Option<i32> {
     let mut message = NsidMessage::default();
     message.attributes = vec![NsidAttribute::Fd(file.as_raw_fd().cast_unsigned())];
     let request = Request::of(libc::RTM_GETNSID, libc::NLM_F_ACK, &message);

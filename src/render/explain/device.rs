@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::row;
-use crate::explain::Device;
+use crate::explain::row::row;
+use netkeel_diagnose::explain::link::Device;
 
 /// The rows.
-pub(super) fn device(out: &mut String, device: &Device) {
+pub(crate) fn device(out: &mut String, device: &Device) {
     let mut kind = device.kind.clone();
     if device.external {
         kind.push_str(", external");

@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use super::*;
-use crate::explain::{self, Act, Evidence, Host, Kept};
-use crate::fact::{Fact, Field, Value};
-use crate::ledger::{Claim, Ledger};
-use crate::netns::Netns;
-use crate::snapshot::{Families, Link, Reading, Snapshot};
-use crate::sysctl_d::{Content, DIRECTORIES, File, Files};
+use crate::explain::key::{key, link};
+use crate::paint::Paint;
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::name::netns::Netns;
+use netkeel_diagnose::explain::holder::{Act, Kept};
+use netkeel_diagnose::explain::inputs::Host;
+use netkeel_diagnose::explain::{key, link};
+use netkeel_host::evidence::Evidence;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::{Families, Link};
+use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::sysctl_d::file::{Content, File, Files};
+use netkeel_host::sysctl_d::order::DIRECTORIES;
+use netkeel_plan::ledger::{Claim, Ledger};
 
 /// A Kubernetes worker whose cali0 is as systemd's file has it.
 fn snapshot() -> Snapshot {
@@ -126,9 +133,9 @@ fn told(what: &str) -> String {
         },
         initial: Some(true),
     };
-    match explain::link(&host, what.parse().unwrap_or_else(|_| "no-link".parse().unwrap())) {
+    match link::link(&host, what.parse().unwrap_or_else(|_| "no-link".parse().unwrap())) {
         Some(explained) => link(&explained, Paint(false)),
-        None => key(&explain::key(&host, &what.parse().unwrap()), Paint(false)),
+        None => key(&key::key(&host, &what.parse().unwrap()), Paint(false)),
     }
 }
 

@@ -4,23 +4,23 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::fact::Value;
-use crate::finding::{Code, Severity};
-use crate::link_name::LinkName;
-use crate::op::{Op, Phase};
-use crate::plan::FORMAT;
-use crate::snapshot::Problem;
+use netkeel_core::fact::Value;
+use netkeel_core::finding::{Code, Severity};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::op::{Op, Phase};
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_plan::make::FORMAT;
 
 /// The format's name in a plan.
-pub const PLAN: &str = "netkeel/plan";
+pub(crate) const PLAN: &str = "netkeel/plan";
 
 /// The format's name in the result of an apply.
-pub const APPLIED: &str = "netkeel/applied";
+pub(crate) const APPLIED: &str = "netkeel/applied";
 
 /// What `netkeel plan --output json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "netkeel plan")]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// The name of the format.
     #[schemars(extend("const" = PLAN))]
     pub format: &'static str,
@@ -44,14 +44,14 @@ pub struct Plan<'a> {
     /// What netkeel found beside the drift.
     pub findings: Vec<Finding<'a>>,
     /// Matches of the document that no interface meets, each by its path.
-    pub unmatched: Vec<&'a str>,
+    pub(crate) unmatched: Vec<&'a str>,
     /// What could not be read.
     pub problems: &'a [Problem],
 }
 
 /// A fact that differs from the document.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Drift<'a> {
+pub(crate) struct Drift<'a> {
     /// The fact.
     pub fact: Fact,
     /// The value on the host; null where there is none.
@@ -61,14 +61,14 @@ pub struct Drift<'a> {
     /// The path in the document.
     pub path: &'a str,
     /// How netkeel calculated the value, where the document gives a budget.
-    pub derivation: Option<&'a str>,
+    pub(crate) derivation: Option<&'a str>,
     /// The place in the document.
     pub source: Place,
 }
 
 /// A place in a file of the document.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Place {
+pub(crate) struct Place {
     /// The file.
     pub file: String,
     /// The line, from 1.
@@ -81,9 +81,9 @@ pub struct Place {
 
 /// One write of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Step<'a> {
+pub(crate) struct Step<'a> {
     /// When the write is done.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// The declared fact that the write is for.
     pub fact: Fact,
     /// The command that an operator would type.
@@ -91,16 +91,16 @@ pub struct Step<'a> {
     /// The write itself.
     pub op: &'a Op,
     /// An earlier write of the plan changes this fact, which is right now.
-    pub restores: bool,
+    pub(crate) restores: bool,
     /// How the write is undone.
     pub undo: Undo,
     /// The document permits what the undo loses.
-    pub permitted: bool,
+    pub(crate) permitted: bool,
 }
 
 /// How a write is undone.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Undo {
+pub(crate) struct Undo {
     /// The undo loses nothing.
     pub exact: bool,
     /// The commands of the undo, in their order.
@@ -111,7 +111,7 @@ pub struct Undo {
 
 /// A fact: a field of an object.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// The kind of the object.
     pub object: Object,
     /// The name of the object.
@@ -123,7 +123,7 @@ pub struct Fact {
 /// The kinds of objects.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Object {
+pub(crate) enum Object {
     /// A file; the name is its path.
     File,
     /// The plugins of a type in a CNI configuration; the name is the path and the type.
@@ -142,7 +142,7 @@ pub enum Object {
 
 /// A misconfiguration, or an effect of the document that its author should know.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Finding<'a> {
+pub(crate) struct Finding<'a> {
     /// The code, which the documentation explains.
     #[schemars(with = "String", regex(pattern = r"^NK[0-9]{3}$"))]
     pub code: Code,
@@ -153,13 +153,13 @@ pub struct Finding<'a> {
     /// What was found.
     pub message: &'a str,
     /// What to do about it.
-    pub remedy: &'a str,
+    pub(crate) remedy: &'a str,
 }
 
 /// What `netkeel apply --output json` prints, however the apply ended.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "netkeel applied")]
-pub struct Applied<'a> {
+pub(crate) struct Applied<'a> {
     /// The name of the format.
     #[schemars(extend("const" = APPLIED))]
     pub format: &'static str,
@@ -189,7 +189,7 @@ pub struct Applied<'a> {
 /// How an apply ended.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The host is as the document declares. Exit status 0 or 2.
     Applied,
     /// Nothing was written. Exit status 1.
@@ -202,7 +202,7 @@ pub enum Outcome {
 
 /// An error.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Reason<'a> {
+pub(crate) struct Reason<'a> {
     /// What failed, and why.
     pub message: &'a str,
     /// What to do about it.
@@ -211,7 +211,7 @@ pub struct Reason<'a> {
 
 /// A command of an undo that was not done.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Remaining<'a> {
+pub(crate) struct Remaining<'a> {
     /// The command.
     pub command: String,
     /// Why it was not done.

@@ -2,13 +2,13 @@
 //! tokens of a relaxed reading.
 
 use jsonc_parser::tokens::{Token, TokenAndRange};
+use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
 
-use super::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
-use crate::error::Diagnostics;
-use crate::source::{FileId, Span};
+use crate::diagnostic::Diagnostics;
+use crate::span::{FileId, Span};
 
 /// Reports each relaxed thing; `false` when there is none, or not even a relaxed reading succeeds.
-pub(super) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
+pub(crate) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     let collect = CollectOptions {
         comments: CommentCollectionStrategy::AsTokens,
         tokens: true,

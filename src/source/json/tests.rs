@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::source::Format;
-use crate::source::testing::{outline, read, spans};
+use crate::testing::{outline, read, spans};
+use crate::text::format::Format;
 
 fn report(text: &str) -> String {
     read(Format::Json, text).1

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use super::paint::Paint;
-use crate::source::location::{Line, Location, Locator};
-use crate::source::text::{is_deceptive, printable};
-use crate::source::{FileId, Span};
+use crate::report::location::{Line, Location, Locator};
+use crate::report::paint::Paint;
+use crate::span::{FileId, Span};
+use netkeel_core::text::escape::{is_deceptive, printable};
 
 /// Of a line longer than this only a part is shown.
 const LONG: usize = 160;
@@ -24,21 +24,21 @@ const REST: usize = 80;
 const NEAR: usize = 3;
 
 /// Some lines of a file.
-pub(super) struct Excerpt<'a> {
+pub(crate) struct Excerpt<'a> {
     file: FileId,
     at: Location,
     rows: Vec<Row<'a>>,
 }
 
 /// A line, or a part of it, with its marks.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     line: Line<'a>,
     shown: Range<usize>,
     marks: Vec<Mark>,
 }
 
 /// What is marked of a line, by what character, and what is said of it.
-struct Mark {
+pub(crate) struct Mark {
     bytes: Range<usize>,
     sign: char,
     label: String,
@@ -55,7 +55,7 @@ impl<'a> Excerpt<'a> {
     }
 
     /// The number of the last line.
-    pub fn last_line(&self) -> usize {
+    pub(crate) fn last_line(&self) -> usize {
         self.rows.last().map_or(0, |row| row.line.number)
     }
 
@@ -161,7 +161,7 @@ impl Row<'_> {
 }
 
 /// The line numbers and the bar beside them.
-pub(super) struct Gutter<'p> {
+pub(crate) struct Gutter<'p> {
     width: usize,
     paint: &'p Paint,
 }
@@ -199,7 +199,7 @@ impl<'p> Gutter<'p> {
 }
 
 /// The part of a line to show: all of it, or some of it around a byte.
-fn part(line: &str, at: usize) -> Range<usize> {
+pub(crate) fn part(line: &str, at: usize) -> Range<usize> {
     if line.len() <= LONG {
         return 0..line.len();
     }
@@ -224,7 +224,7 @@ fn harmless(line: &str) -> String {
 }
 
 /// The columns of a part of a line, as [`harmless`] shows it.
-fn width(part: &str) -> usize {
+pub(crate) fn width(part: &str) -> usize {
     let columns = |char: char| match char {
         '\t' => 4,
         char if is_deceptive(char) => 1,

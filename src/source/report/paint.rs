@@ -3,12 +3,12 @@
 use std::fmt;
 
 /// Puts text into colours, or leaves it alone.
-pub(super) struct Paint {
+pub(crate) struct Paint {
     colour: bool,
 }
 
 /// A text with the escape sequences of its style.
-pub(super) struct Painted<'a> {
+pub(crate) struct Painted<'a> {
     text: &'a str,
     style: Option<&'static str>,
 }
@@ -22,7 +22,7 @@ impl Paint {
         self.styled(text, "\u{1b}[1;31m")
     }
 
-    pub fn strong<'a>(&self, text: &'a str) -> Painted<'a> {
+    pub(crate) fn strong<'a>(&self, text: &'a str) -> Painted<'a> {
         self.styled(text, "\u{1b}[1m")
     }
 

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::source::FileId;
+use crate::diagnostic::Diagnostics;
+use crate::report::render::render;
+use crate::sources::Sources;
+use crate::span::{FileId, Span};
 
 fn sources(text: &str) -> Sources {
     let mut sources = Sources::default();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::source::Path;
+use crate::node::path::Path;
 
 /// Stands for the key in question. No document has it.
 const RENAMED: &str = "netkeel-renamed-key";
@@ -14,7 +14,7 @@ const RENAMED: &str = "netkeel-renamed-key";
 ///
 /// The library says neither, so the key is renamed: then it has a place in the tree, beside the
 /// other one.
-pub(super) fn find(text: &str, place: &Range<usize>) -> Option<(String, Range<usize>)> {
+pub(crate) fn find(text: &str, place: &Range<usize>) -> Option<(String, Range<usize>)> {
     let (before, key) = (text.get(..place.start)?, text.get(place.clone())?);
     let assignment = format!("{key} = 0");
     let alone = DeTable::parse(&assignment).ok()?;

@@ -1,7 +1,7 @@
 //! TOML: what is read, what is refused, and where.
 
-use crate::source::Format;
-use crate::source::testing::{outline, read, spans};
+use crate::testing::{outline, read, spans};
+use crate::text::format::Format;
 
 fn report(text: &str) -> String {
     read(Format::Toml, text).1

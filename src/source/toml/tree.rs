@@ -6,12 +6,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::Diagnostics;
-use crate::source::node::boolean_word;
-use crate::source::{Data, Entry, FileId, MAX_DEPTH, MAX_NODES, Node, Span, number};
+use crate::diagnostic::Diagnostics;
+use crate::node::read::boolean_word;
+use crate::node::{Data, Entry, Node};
+use crate::span::{FileId, Span};
+use crate::text::limits::{MAX_DEPTH, MAX_NODES};
+use netkeel_core::text::number;
 
 /// Reads values, and reports those that the library made up for want of better.
-pub(super) struct Reader<'a, 'd> {
+pub(crate) struct Reader<'a, 'd> {
     text: &'a str,
     file: FileId,
     /// Scalars about which nothing more needs to be said.
@@ -19,7 +22,7 @@ pub(super) struct Reader<'a, 'd> {
     /// Values so far; those beyond [`MAX_NODES`] are not read.
     pub nodes: usize,
     /// The first map or list that is nested too deep; what is in it is not read.
-    pub too_deep: Option<Span>,
+    pub(crate) too_deep: Option<Span>,
     /// A value is none.
     pub broken: bool,
     diagnostics: &'d mut Diagnostics,
@@ -27,11 +30,11 @@ pub(super) struct Reader<'a, 'd> {
 
 /// Ranges of the text that do not overlap: their starts and ends.
 #[derive(Default)]
-pub(super) struct Explained(BTreeMap<usize, usize>);
+pub(crate) struct Explained(BTreeMap<usize, usize>);
 
 impl Explained {
     /// Whether a range lies in one of these.
-    pub fn covers(&self, range: &Range<usize>) -> bool {
+    pub(crate) fn covers(&self, range: &Range<usize>) -> bool {
         let before = self.0.range(..=range.start).next_back();
         before.is_some_and(|(_, end)| range.end <= *end)
     }

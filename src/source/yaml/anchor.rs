@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Diagnostics;
-use crate::source::{Data, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Path, Span};
+use crate::diagnostic::Diagnostics;
+use crate::node::Node;
+use crate::node::path::Path;
+use crate::node::size::Size;
+use crate::span::Span;
+use crate::text::limits::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
 
 /// The budget of a file is used up, or an alias leads nowhere; a diagnostic says which.
-pub(super) struct Exceeded;
+pub(crate) struct Exceeded;
 
 /// The anchors of one file, and what its nodes and their copies come to.
 #[derive(Default)]
-pub(super) struct Anchors {
+pub(crate) struct Anchors {
     /// By the parser's number; `None` while the anchored node is still being read.
     anchored: BTreeMap<usize, Option<Anchored>>,
     /// Nodes so far, copies included.
@@ -21,7 +25,7 @@ pub(super) struct Anchors {
 }
 
 /// A node that aliases can name, and what a copy of it costs.
-struct Anchored {
+pub(crate) struct Anchored {
     node: Node,
     size: Size,
 }
@@ -122,44 +126,4 @@ fn nest(depth: usize, span: Span, path: &Path<'_>, diagnostics: &mut Diagnostics
     }
     diagnostics.add(span, path, format!("nested more than {MAX_DEPTH} levels deep"));
     Err(Exceeded)
-}
-
-/// What a copy of a node costs.
-#[derive(Clone, Copy, Default)]
-pub(in crate::source) struct Size {
-    /// Values.
-    pub nodes: usize,
-    /// Text.
-    pub bytes: usize,
-    /// Levels.
-    pub depth: usize,
-}
-
-impl Size {
-    /// The cost of this one.
-    pub fn of(node: &Node) -> Size {
-        let mut size = Size {
-            nodes: 1,
-            ..Size::default()
-        };
-        match &node.data {
-            Data::Text { value, .. } => size.bytes = value.len(),
-            Data::List(items) => items.iter().for_each(|item| size.holds(Size::of(item))),
-            Data::Map(entries) => entries.iter().for_each(|entry| {
-                size.bytes += entry.key.len();
-                size.holds(Size::of(&entry.value));
-            }),
-            Data::Null | Data::Bool(_) | Data::Integer(_) => {}
-        }
-        if matches!(node.data, Data::List(_) | Data::Map(_)) {
-            size.depth += 1;
-        }
-        size
-    }
-
-    fn holds(&mut self, child: Size) {
-        self.nodes += child.nodes;
-        self.bytes += child.bytes;
-        self.depth = self.depth.max(child.depth);
-    }
 }

@@ -2,7 +2,7 @@
 //! one of a few causes.
 
 /// An error of the parser, explained.
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     /// The byte to point at.
     pub at: usize,
     pub message: String,
@@ -10,7 +10,7 @@ pub(super) struct Trouble {
 }
 
 /// Explains an error that the parser has at a byte of a text.
-pub(super) fn explain(info: &str, text: &str, at: usize) -> Trouble {
+pub(crate) fn explain(info: &str, text: &str, at: usize) -> Trouble {
     if let Some(tab) = indenting_tab(info, text, at) {
         return Trouble {
             at: tab,

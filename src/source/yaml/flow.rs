@@ -2,10 +2,10 @@
 //! before it tells of its first token.
 
 /// How many bytes one may have.
-pub(super) const MAX_FLOW: usize = 1 << 20;
+pub(crate) const MAX_FLOW: usize = 1 << 20;
 
 /// Where a map in braces or a list in brackets starts that is larger than [`MAX_FLOW`].
-pub(super) fn too_large(text: &str) -> Option<usize> {
+pub(crate) fn too_large(text: &str) -> Option<usize> {
     if text.len() <= MAX_FLOW {
         return None;
     }

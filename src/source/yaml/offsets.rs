@@ -1,7 +1,7 @@
 //! From characters, which the parser counts, to bytes, which spans count.
 
 /// Where the characters of a text stand.
-pub(super) struct Offsets<'a> {
+pub(crate) struct Offsets<'a> {
     text: &'a str,
     /// The byte of every 64th character; empty for ASCII, where the two are the same.
     known: Vec<u32>,
@@ -10,7 +10,7 @@ pub(super) struct Offsets<'a> {
 impl<'a> Offsets<'a> {
     const STEP: usize = 64;
 
-    pub(super) fn new(text: &'a str) -> Self {
+    pub fn new(text: &'a str) -> Self {
         let bytes = text.char_indices().step_by(Self::STEP).map(|(at, _)| at);
         let known = if text.is_ascii() {
             Vec::new()
@@ -21,7 +21,7 @@ impl<'a> Offsets<'a> {
     }
 
     /// The byte where a character starts; the text's end for those past it.
-    pub(super) fn byte(&self, char: usize) -> usize {
+    pub fn byte(&self, char: usize) -> usize {
         if self.known.is_empty() {
             return char.min(self.text.len());
         }

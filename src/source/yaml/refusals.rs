@@ -1,7 +1,7 @@
 //! YAML: what is refused, and how that is said.
 
-use crate::source::Format;
-use crate::source::testing::read;
+use crate::testing::read;
+use crate::text::format::Format;
 
 fn report(text: &str) -> String {
     read(Format::Yaml, text).1

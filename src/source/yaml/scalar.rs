@@ -4,12 +4,16 @@ use std::borrow::Cow;
 
 use saphyr_parser::{ScalarStyle, Tag};
 
-use super::Builder;
-use crate::source::text::quoted;
-use crate::source::{Data, Path, Span, number, secret};
+use crate::node::Data;
+use crate::node::path::Path;
+use crate::span::Span;
+use crate::text::secret;
+use crate::yaml::builder::Builder;
+use netkeel_core::text::escape::quoted;
+use netkeel_core::text::number;
 
 impl<'a> Builder<'a> {
-    pub(super) fn scalar(
+    pub fn scalar(
         &mut self,
         value: Cow<'a, str>,
         style: ScalarStyle,
@@ -42,7 +46,7 @@ impl<'a> Builder<'a> {
         data
     }
 
-    pub(super) fn collection_tag(
+    pub(crate) fn collection_tag(
         &mut self,
         tag: Option<&Tag>,
         due: &str,

@@ -1,7 +1,7 @@
 //! YAML: what is read, what is refused, and where.
 
-use crate::source::Format;
-use crate::source::testing::{outline, read, spans, yaml};
+use crate::testing::{outline, read, spans, yaml};
+use crate::text::format::Format;
 
 fn tree(text: &str) -> String {
     outline(&yaml(text))

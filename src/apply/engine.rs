@@ -1,0 +1,8 @@
+//! Executes a plan and verifies it.
+
+pub mod apply;
+pub mod guard;
+pub mod recorder;
+pub mod session;
+#[cfg(test)]
+mod tests;

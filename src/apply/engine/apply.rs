@@ -1,0 +1,313 @@
+//! Apply: plan, execute, look again. An op that fails stops it, and what was done is undone in
+//! reverse; what is left over is then said exactly.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+
+use crate::engine::session::Session;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::op::Op;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_plan::goal::Goal;
+use netkeel_plan::goal::planned::Seen;
+use netkeel_plan::outcome::{AGAIN, Applied, Failure, Rollback};
+use netkeel_plan::plan::{Plan, Step};
+use netkeel_source::diagnostic::Diagnostics;
+
+/// How an apply ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was done, or why nothing was.
+    pub outcome: Result<Applied, Failure>,
+    /// What the last plan came with, where its goal observes ([`Planned::observation`](netkeel_plan::goal::planned::Planned)).
+    pub observation: Option<Seen>,
+}
+
+/// Makes the host as the document says, or leaves it as it was.
+pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Ended {
+    let mut observation = None;
+    let outcome = attempt(goal, session, &mut observation);
+    Ended { outcome, observation }
+}
+
+fn attempt(
+    goal: &dyn Goal,
+    session: Session<'_>,
+    observation: &mut Option<Seen>,
+) -> Result<Applied, Failure> {
+    let before = session
+        .kernel
+        .snapshot(&goal.scope())
+        .map_err(Failure::NotBegun)?;
+    let mut planned = goal.plan(&before).map_err(Failure::Invalid)?;
+    *observation = planned.observation.take();
+    let first = &planned.plan;
+    if !first.problems.is_empty() {
+        return Err(Failure::Unread(planned.plan.problems));
+    }
+    if !session.lossy && first.lossy().next().is_some() {
+        return Err(Failure::Lossy(Box::new(planned.plan)));
+    }
+    if first.is_empty() {
+        return Ok(Applied {
+            before,
+            planned,
+            done: 0,
+            vanished: Vec::new(),
+        });
+    }
+    session.watch.permits(first, &before).map_err(Failure::NotBegun)?;
+    session.log.begin(first).map_err(Failure::NotBegun)?;
+    let second = OnceCell::new();
+    let mut run = Run {
+        session,
+        observation,
+        done: Vec::new(),
+        failed: None,
+        unsettled: Vec::new(),
+        vanished: BTreeSet::new(),
+    };
+    match run.whole(goal, &before, first, &second) {
+        Ok(()) => {
+            let (done, vanished) = (run.done.len(), run.vanished.into_iter().collect());
+            Ok(Applied {
+                before,
+                planned,
+                done,
+                vanished,
+            })
+        }
+        Err(cause) => {
+            let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
+            Err(run.roll_back(cause, goal, &before, &plans))
+        }
+    }
+}
+
+/// The ops of one apply as they are done.
+struct Run<'a, 'o, 'p> {
+    session: Session<'a>,
+    observation: &'o mut Option<Seen>,
+    done: Vec<&'p Step>,
+    /// The step that failed: some of it may be done.
+    failed: Option<&'p Step>,
+    /// The facts that were not as they had been written.
+    unsettled: Vec<Fact>,
+    vanished: BTreeSet<LinkName>,
+}
+
+impl<'p> Run<'_, '_, 'p> {
+    /// `second` takes the plan of the second pass, whose steps may have to be undone.
+    fn whole(
+        &mut self,
+        goal: &dyn Goal,
+        before: &Snapshot,
+        first: &'p Plan,
+        second: &'p OnceCell<Plan>,
+    ) -> Result<(), Error> {
+        self.steps(&first.steps)?;
+        let rest = self.look_again(goal, before, &[first])?;
+        if !rest.steps.is_empty() {
+            let rest = second.get_or_init(|| rest);
+            self.session.log.add(rest)?;
+            self.steps(&rest.steps)?;
+            self.look_again(goal, before, &[rest, first])?;
+        }
+        self.session.watch.accepts()?;
+        let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();
+        self.session.log.commit(&plans)
+    }
+
+    fn steps(&mut self, steps: &'p [Step]) -> Result<(), Error> {
+        for (number, step) in steps.iter().enumerate() {
+            self.session.watch.progress(number, steps.len());
+            if self.session.watch.stops() {
+                return Err(Error::new(ErrorKind::Refused, "it was interrupted"));
+            }
+            self.session.log.mark(step)?;
+            match self.session.kernel.execute(&step.op) {
+                Ok(()) => self.done.push(step),
+                Err(error) if !step.named && went_with_its_device(self.session.kernel, &step.op, &error) => {
+                    self.vanished.extend(step.fact.link_name());
+                }
+                Err(error) => {
+                    self.failed = Some(step);
+                    return Err(error.context(&step.op));
+                }
+            }
+        }
+        self.session.watch.progress(steps.len(), steps.len());
+        Ok(())
+    }
+
+    /// Looks again. What is left may only be on interfaces that came meanwhile, or of facts that are as
+    /// they were left while something else is wanted of them by now, as what a budget stands on has
+    /// changed: they get one more pass, whose steps are returned.
+    fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
+        let now = self.session.kernel.snapshot(&goal.scope())?;
+        let planned = goal
+            .plan_again(&now)
+            .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
+        *self.observation = planned.observation;
+        let rest = planned.plan;
+        // What cannot be seen is not known to hold.
+        if let Some(problem) = rest.problems.first() {
+            let message = format!(
+                "after everything was written, {} could not be read: {}",
+                problem.what, problem.why
+            );
+            return Err(Error::new(ErrorKind::Unreadable, message));
+        }
+        let newcomer = |step: &Step| match step.fact.link_name() {
+            Some(name) => {
+                let index = |host: &Snapshot| host.links.get(&name).map(|link| link.index);
+                !step.named && index(before) != index(&now)
+            }
+            None => false,
+        };
+        let drift =
+            |plan: &'_ Plan, fact: &Fact| plan.drift.iter().find(|drift| drift.fact == *fact).cloned();
+        let moved = |step: &Step| {
+            let written = plans.iter().find_map(|plan| drift(plan, &step.fact));
+            let left = written.map_or_else(|| before.get(&step.fact).value(), |drift| drift.desired);
+            drift(&rest, &step.fact)
+                .is_some_and(|drift| drift.origin.derivation.is_some() && drift.observed == left)
+        };
+        let may_be = |step: &Step| newcomer(step) || moved(step);
+        if rest.steps.iter().all(may_be) {
+            Ok(rest)
+        } else {
+            let others = rest.steps.iter().filter(|step| !may_be(step));
+            self.unsettled = others.map(|step| step.fact.clone()).collect();
+            Err(not_converged(&rest))
+        }
+    }
+
+    /// The step that failed did something all the same: a file was renamed and its directory not
+    /// synced, a device deleted and not made again, an answer lost.
+    fn failed_halfway(&mut self, goal: &dyn Goal, before: &Snapshot) -> Option<&'p Step> {
+        let failed = self.failed.take()?;
+        let now = self.session.kernel.snapshot(&goal.scope());
+        let same = now.is_ok_and(|now| now.get(&failed.fact) == before.get(&failed.fact));
+        (!same).then_some(failed)
+    }
+
+    fn roll_back(mut self, cause: Error, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Failure {
+        let blamed = self.failed.map(|step| step.fact.clone());
+        let halfway = self.failed_halfway(goal, before);
+        let Run {
+            session,
+            mut done,
+            unsettled,
+            ..
+        } = self;
+        done.extend(halfway);
+        // What cannot be noted is no reason to leave the host as it is.
+        let _ = session.log.undoing();
+        let lost = done
+            .iter()
+            .flat_map(|step| step.undo.loses.iter().cloned())
+            .collect();
+        let steps = done.into_iter().rev().map(|step| step.undo.ops.as_slice());
+        let (undone, remaining) = undo(session.kernel, steps);
+        let mut rollback = Rollback {
+            cause,
+            undone,
+            remaining,
+            lost,
+            blamed: blamed.into_iter().chain(unsettled).collect(),
+        };
+        if !rollback.remaining.is_empty() {
+            let left = rollback.remaining.len();
+            session.log.remains(plans, &rollback.cause, left);
+        } else if let Err(error) = session.log.undone(plans, &rollback.cause) {
+            rollback.cause = rollback
+                .cause
+                .hint(format!("the journal could not be closed: {error}"));
+        }
+        Failure::Failed(Box::new(rollback))
+    }
+}
+
+/// Undoes steps, each by its ops, whatever becomes of each: what was undone, and what remains. The
+/// ops of a step put right what its first ones change beside their own fact, so that after one of
+/// them that remains the later ones of that step are to be done again.
+pub fn undo<'a>(
+    kernel: &mut dyn Kernel,
+    steps: impl Iterator<Item = &'a [Op]>,
+) -> (Vec<Op>, Vec<(Op, Error)>) {
+    let mut undone = Vec::new();
+    let mut remaining = Vec::new();
+    for ops in steps {
+        let before = remaining.len();
+        for op in ops {
+            match kernel.execute(op) {
+                Ok(()) => {
+                    undone.push(op.clone());
+                    if remaining.len() > before {
+                        remaining.push((op.clone(), Error::new(ErrorKind::Refused, AGAIN)));
+                    }
+                }
+                // It is gone already: the write was not done, or the kernel took it away.
+                Err(error) if error.kind == ErrorKind::Missing && matches!(op, Op::RemoveAddress { .. }) => {}
+                Err(error) if went_with_its_device(kernel, op, &error) => {}
+                Err(error) => remaining.push((op.clone(), error)),
+            }
+        }
+    }
+    (undone, remaining)
+}
+
+/// A device that went away took with it what was to be written. What is missing may also be a
+/// sysctl or a directory: then the device is there, or there never was one.
+fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool {
+    let Some(target) = op.target().filter(|_| error.kind == ErrorKind::Missing) else {
+        return false;
+    };
+    kernel.snapshot(&Scope::default()).is_ok_and(|now| {
+        let found = now.links.get(&target.name);
+        found.is_none_or(|link| target.index != 0 && link.index != target.index)
+    })
+}
+
+fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {
+    let first = diagnostics
+        .list
+        .first()
+        .map(|diagnostic| diagnostic.message.as_str())
+        .unwrap_or_default();
+    Error::new(
+        ErrorKind::Refused,
+        format!("the host changed while the document was applied: {first}"),
+    )
+}
+
+fn not_converged(rest: &Plan) -> Error {
+    let fields: Vec<String> = rest
+        .drift
+        .iter()
+        .take(5)
+        .map(|drift| {
+            let (is, should) = (
+                drift.fact.show(drift.observed.as_ref()),
+                drift.fact.show(drift.desired.as_ref()),
+            );
+            format!("{} is {is} and should be {should}", drift.fact)
+        })
+        .collect();
+    let more = rest.drift.len().saturating_sub(fields.len());
+    let more = if more > 0 {
+        format!(" (and {more} more)")
+    } else {
+        String::new()
+    };
+    Error::new(
+        ErrorKind::Refused,
+        format!("after everything was written, {}{more}", fields.join("; ")),
+    )
+    .hint("another program writes it too, or the kernel keeps another value than it is given")
+}

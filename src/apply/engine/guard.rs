@@ -1,0 +1,80 @@
+//! What an apply by hand is asked for and a service cannot be: changes of the interface that the
+//! host is managed through, and more writes than the document allows, are not done but reported.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::engine::session::Watch;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_kernel::management;
+use netkeel_plan::plan::Plan;
+
+/// A default route is looked for no more often than this.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Looks at each plan of the service.
+#[derive(Debug)]
+pub struct Guard {
+    /// The host is managed through its interfaces; another namespace is not.
+    pub host: bool,
+    /// Changes of them are allowed.
+    pub allowed: bool,
+    /// Writes that may be done yet; none for no limit.
+    pub budget: Option<usize>,
+    management: Option<(Instant, BTreeMap<LinkName, &'static str>)>,
+    /// The facts of the last plan that were refused.
+    pub refused: Vec<Fact>,
+}
+
+impl Guard {
+    /// A guard of a host, or of another namespace.
+    pub fn new(host: bool, allowed: bool) -> Self {
+        Guard {
+            host,
+            allowed,
+            budget: None,
+            management: None,
+            refused: Vec::new(),
+        }
+    }
+
+    fn management(&mut self) -> &BTreeMap<LinkName, &'static str> {
+        let fresh = |at: &Instant| at.elapsed() < FRESH;
+        if !self.management.as_ref().is_some_and(|(at, _)| fresh(at)) {
+            self.management = None;
+        }
+        let (_, links) = self
+            .management
+            .get_or_insert_with(|| (Instant::now(), management::links(None)));
+        links
+    }
+}
+
+impl Watch for Guard {
+    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
+        self.refused.clear();
+        if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
+            let message = format!(
+                "{} writes are more than limits.changes_per_minute allows now: {budget}",
+                plan.steps.len()
+            );
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        if self.allowed || !self.host {
+            return Ok(());
+        }
+        let management = self.management();
+        let Some(felt) = plan.first_felt_by(&management.keys().copied().collect(), host) else {
+            return Ok(());
+        };
+        let (name, what) = (felt.link, felt.what);
+        let refused = plan.steps.iter().filter(|step| step.op == *felt.op);
+        self.refused = refused.map(|step| step.fact.clone()).collect();
+        let message = format!("{name} is what this host is managed through, and the plan changes {what}");
+        Err(Error::new(ErrorKind::Refused, message)
+            .hint("netkeel apply --confirm-within 60s does it once; run --allow-management always"))
+    }
+}

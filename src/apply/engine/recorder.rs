@@ -1,0 +1,132 @@
+//! The log of a real apply: journal, ledger and history in the store.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::engine::session::Log;
+use crate::journal::Header;
+use crate::store::Store;
+use crate::store::transaction::Transaction;
+use crate::{clock, journal, watchdog};
+use netkeel_core::error::Error;
+use netkeel_core::name::netns::Netns;
+use netkeel_plan::plan::{Plan, Step};
+
+/// Writes down one apply.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    header: Header,
+    transaction: Option<Transaction>,
+    /// The apply is undone unless it is confirmed in this time.
+    pub confirm_within: Option<Duration>,
+    /// The ledger is written anew before anything is added to it.
+    pub compacts: bool,
+}
+
+impl Recorder {
+    /// A recorder for an apply of a document.
+    pub fn new(store: Store, netns: Netns, owner: &str, document: &str, actor: &str) -> Self {
+        let header = Header {
+            format: journal::FORMAT,
+            transaction: name(),
+            boot: store.boot.clone(),
+            netns,
+            owner: owner.to_owned(),
+            document: document.to_owned(),
+            actor: actor.to_owned(),
+            confirm_by: None,
+        };
+        Recorder {
+            store,
+            header,
+            transaction: None,
+            confirm_within: None,
+            compacts: false,
+        }
+    }
+
+    fn note(&self, plans: &[&Plan], result: &str) -> Result<(), Error> {
+        let commands = plans.iter().flat_map(|plan| &plan.steps).map(|step| &step.op);
+        self.store.note(&self.header, commands, result)
+    }
+}
+
+impl Log for Recorder {
+    fn begin(&mut self, plan: &Plan) -> Result<(), Error> {
+        if let Some(within) = self.confirm_within {
+            self.header.confirm_by = Some(clock::now() + within.as_secs());
+            // Armed first: whatever happens from here on, somebody undoes it.
+            watchdog::arm(&self.header, within)?;
+        }
+        self.transaction = Some(self.store.begin(self.header.clone(), plan, self.compacts)?);
+        Ok(())
+    }
+
+    fn add(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.transaction
+            .as_mut()
+            .map_or(Ok(()), |transaction| transaction.add(plan))
+    }
+
+    fn mark(&mut self, step: &Step) -> Result<(), Error> {
+        self.transaction
+            .as_mut()
+            .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
+    }
+
+    fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
+        if self.confirm_within.is_some() {
+            // The journal stays: `confirm` commits it, or the watchdog undoes it.
+            if let Some(transaction) = &mut self.transaction {
+                transaction.complete()?;
+            }
+            let _ = self.note(plans, "applied, to be confirmed");
+            return Ok(());
+        }
+        if let Some(transaction) = &self.transaction {
+            let claims = plans.iter().flat_map(|plan| plan.claims());
+            let released = plans.iter().flat_map(|plan| &plan.released);
+            transaction.commit(claims, released)?;
+        }
+        self.transaction = None;
+        // What holds is not undone because its history cannot be written.
+        let _ = self.note(plans, "applied");
+        Ok(())
+    }
+
+    fn undoing(&mut self) -> Result<(), Error> {
+        self.transaction.as_mut().map_or(Ok(()), Transaction::undoing)
+    }
+
+    fn undone(&mut self, plans: &[&Plan], cause: &Error) -> Result<(), Error> {
+        if let Some(transaction) = &self.transaction {
+            transaction.undone()?;
+        }
+        self.transaction = None;
+        self.note(plans, &format!("rolled back: {}", cause.message))
+    }
+
+    fn remains(&mut self, plans: &[&Plan], cause: &Error, left: usize) {
+        let result = format!("NOT rolled back, {left} writes left: {}", cause.message);
+        // Whoever ran it is told in any case.
+        let _ = self.note(plans, &result);
+    }
+}
+
+/// A name that no other apply has: the moment and 64 random bits.
+fn name() -> String {
+    let mut bytes = [0; 8];
+    // Kept open: a service names an apply for each interface that comes.
+    static RANDOM: OnceLock<Option<File>> = OnceLock::new();
+    let random = RANDOM.get_or_init(|| File::open("/dev/urandom").ok());
+    let read = random.as_ref().map(|mut file| file.read_exact(&mut bytes));
+    let random = if matches!(read, Some(Ok(()))) {
+        u64::from_ne_bytes(bytes)
+    } else {
+        u64::from(std::process::id())
+    };
+    format!("{}-{random:016x}", clock::now())
+}

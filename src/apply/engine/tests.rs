@@ -1,0 +1,215 @@
+//! What an apply makes of a kernel that says that something is missing, or that cannot be read the
+//! second time.
+
+use crate::engine::apply::{apply, undo};
+use crate::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::op::Op;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::model::kernel::Modelled;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_plan::outcome::{Applied, Failure, Rollback};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
+
+/// The model kernel, with a turn.
+struct Turning {
+    model: Modelled,
+    looks: usize,
+    /// From this look on a sysctl cannot be read.
+    blind_from: usize,
+    /// Ops whose text holds this are refused: something is missing.
+    missing: &'static str,
+    /// The interface goes away with the first op that is refused.
+    goes: bool,
+}
+
+impl Kernel for Turning {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.looks += 1;
+        let mut seen = self.model.snapshot(scope)?;
+        if self.looks >= self.blind_from {
+            for key in std::mem::take(&mut seen.sysctls).into_keys() {
+                seen.problems.push(Problem {
+                    what: format!("sysctl {key}"),
+                    why: "Input/output error (EIO)".into(),
+                });
+            }
+        }
+        Ok(seen)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        if op.to_string().contains(self.missing) {
+            if let (true, Some(target)) = (self.goes, op.target()) {
+                self.model.model.host.links.remove(&target.name);
+            }
+            return Err(Error::new(
+                ErrorKind::Missing,
+                "No such file or directory (ENOENT)",
+            ));
+        }
+        self.model.execute(op)
+    }
+}
+
+fn kernel(blind_from: usize, missing: &'static str, goes: bool) -> Turning {
+    let mut host = Snapshot::empty(Netns::CURRENT);
+    for (index, name) in [(2, "cali1"), (3, "cali2")] {
+        let link = Link {
+            index,
+            mtu: 1500,
+            min_mtu: 68,
+            max_mtu: 9000,
+            rp_filter: Some(0),
+            forwarding: Some(0),
+            ..Link::default()
+        };
+        host.links.insert(name.parse().unwrap(), link.into());
+    }
+    for key in ["net/ipv4/conf/all/rp_filter", "net/ipv4/tcp_ecn"] {
+        let reading = Reading::Value {
+            value: "0".into(),
+            writable: true,
+        };
+        host.sysctls.insert(key.parse().unwrap(), reading);
+    }
+    Turning {
+        model: Modelled::new(host),
+        looks: 0,
+        blind_from,
+        missing,
+        goes,
+    }
+}
+
+fn document(text: &str) -> Document {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let layers = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+    let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    document
+}
+
+fn run(text: &str, kernel: &mut Turning) -> Result<Applied, Failure> {
+    let document = document(text);
+    let session = Session {
+        kernel,
+        log: &mut Unlogged,
+        lossy: false,
+        watch: &mut Unwatched,
+    };
+    apply(&document, session).outcome
+}
+
+const SYSCTL: &str = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\nlink: { pods: { match: { name: 'cali*' }, mtu: 1400, rp_filter: strict } }\n";
+
+fn failed(text: &str, kernel: &mut Turning) -> Rollback {
+    match run(text, kernel) {
+        Err(Failure::Failed(rollback)) => *rollback,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_read_after_writing_is_not_taken_to_hold() {
+    let mut kernel = kernel(2, "nothing", false);
+    let before = kernel.model.model.host.clone();
+    let rollback = failed(SYSCTL, &mut kernel);
+    assert_eq!(
+        rollback.cause.message,
+        "after everything was written, sysctl net.ipv4.conf.all.rp_filter could not be read: Input/output error (EIO)"
+    );
+    assert!(rollback.remaining.is_empty());
+    assert_eq!(kernel.model.model.host, before);
+}
+
+/// The model kernel, below which what a budget stands on changes with each look.
+struct Moving(Modelled, Vec<u32>);
+
+impl Kernel for Moving {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        if let (Some(mtu), Some(link)) = (self.1.pop(), self.0.model.host.link_mut("cali1".parse().unwrap()))
+        {
+            link.mtu = mtu;
+        }
+        self.0.snapshot(scope)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.0.execute(op)
+    }
+}
+
+#[test]
+fn an_underlay_that_changes_meanwhile_is_followed_and_no_failure() {
+    let document = document(
+        "version: 1\npersist: no\nlink: { cali2: { mtu: { underlay: cali1, layers: [wireguard] } } }\n",
+    );
+    for (mtus, then) in [(vec![1400, 1450], 1320), (vec![1380, 1400, 1450], 1320)] {
+        let mut kernel = Moving(kernel(99, "nothing", false).model, mtus);
+        let session = Session {
+            kernel: &mut kernel,
+            log: &mut Unlogged,
+            lossy: true,
+            watch: &mut Unwatched,
+        };
+        let applied = apply(&document, session).outcome.unwrap();
+        assert_eq!(applied.done, 2);
+        let is = kernel.0.model.host.links[&"cali2".parse().unwrap()].mtu;
+        assert_eq!(is, then);
+    }
+}
+
+#[test]
+fn a_missing_sysctl_of_an_interface_that_is_there_is_no_vanished_interface() {
+    let mut there = kernel(99, "cali2.rp_filter=1", false);
+    let rollback = failed(SYSCTL, &mut there);
+    assert_eq!(
+        rollback.cause.message,
+        "sysctl -w net.ipv4.conf.cali2.rp_filter=1: No such file or directory (ENOENT)"
+    );
+    let mut gone = kernel(99, "cali2.rp_filter=1", true);
+    let applied = run(SYSCTL, &mut gone).unwrap();
+    assert_eq!(applied.vanished, ["cali2".parse().unwrap()]);
+}
+
+#[test]
+fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
+    let ops = |kernel: &mut Turning| {
+        let document = "version: 1\npersist: no\nlink: { cali1: { rp_filter: loose, mtu: 1400 } }\n";
+        let applied = run(document, kernel).unwrap();
+        let undo = applied
+            .planned
+            .plan
+            .steps
+            .into_iter()
+            .rev()
+            .map(|step| step.undo.ops);
+        undo.collect::<Vec<Vec<Op>>>()
+    };
+    for (goes, left) in [(false, 1), (true, 0)] {
+        let mut kernel = kernel(99, "cali1.rp_filter=0", goes);
+        let ops = ops(&mut kernel);
+        let (undone, remaining) = undo(&mut kernel, ops.iter().map(Vec::as_slice));
+        let remaining: Vec<String> = remaining.iter().map(|(op, _)| op.to_string()).collect();
+        assert_eq!(remaining.len(), left, "{remaining:?}");
+        assert_eq!(undone.len(), usize::from(!goes), "{undone:?}");
+    }
+    let mut kernel = kernel(99, "tcp_ecn=0", false);
+    let document = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
+    let applied = run(document, &mut kernel).unwrap();
+    let steps = &applied.planned.plan.steps;
+    let (_, remaining) = undo(&mut kernel, steps.iter().map(|step| &*step.undo.ops));
+    assert_eq!(
+        remaining.len(),
+        1,
+        "a sysctl of no interface is missing, and nothing took it away"
+    );
+}

@@ -1,0 +1,157 @@
+//! What netkeel keeps between runs: journals of unfinished applies, the ledger of what it wrote,
+//! the history, and the documents that were rolled back.
+//!
+//! For the host the part that describes kernel state lives in /run/netkeel and dies with it; the
+//! rest lives in /var/lib/netkeel. For any other namespace all of it is below
+//! /run/netkeel/netns, so that nothing of it outlives the boot.
+
+pub mod actor;
+mod error;
+pub mod history;
+mod last_good;
+pub mod ledger;
+pub mod lock;
+mod log;
+pub mod pause;
+pub mod rejected;
+mod socket;
+pub mod transaction;
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::store::error::failed;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_kernel::namespace::identity;
+use netkeel_plan::ledger::Ledger;
+
+/// Where state that dies with the boot lives.
+const RUN: &str = "/run/netkeel";
+
+/// Where state that survives a boot lives.
+const STATE: &str = "/var/lib/netkeel";
+
+/// The state of one namespace.
+#[derive(Clone, Debug)]
+pub struct Store {
+    run: PathBuf,
+    state: PathBuf,
+    /// The id of this boot (/proc/sys/kernel/random/boot_id).
+    pub boot: String,
+}
+
+impl Store {
+    /// Finds the state of a namespace. Nothing is made.
+    ///
+    /// # Errors
+    /// When the namespace is not there or /proc is not mounted.
+    pub fn open(netns: &Netns) -> Result<Self, Error> {
+        Self::of(identity::identify(netns)?)
+    }
+
+    /// The same for who only reads: on a kernel that cannot tell namespaces apart nothing was kept.
+    ///
+    /// # Errors
+    /// When the namespace is not there or /proc is not mounted.
+    pub fn open_to_read(netns: &Netns) -> Result<Self, Error> {
+        match identity::identify(netns) {
+            // No namespace has this number.
+            Err(error) if error.kind == ErrorKind::Unsupported => Self::of(identity::Identity::Other(0)),
+            identity => Self::of(identity?),
+        }
+    }
+
+    fn of(identity: identity::Identity) -> Result<Self, Error> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|error| failed(&error, Path::new("/proc/sys/kernel/random/boot_id")))?;
+        let (run, state) = match identity {
+            identity::Identity::Host => (PathBuf::from(RUN), PathBuf::from(STATE)),
+            // By cookie: a namespace that is made again under the same name is another one.
+            identity::Identity::Other(cookie) => {
+                let own = Path::new(RUN).join("netns").join(cookie.to_string());
+                (own.clone(), own)
+            }
+        };
+        Ok(Store {
+            run,
+            state,
+            boot: boot.trim().to_owned(),
+        })
+    }
+
+    /// It is that of the host, not of another namespace.
+    pub fn is_host(&self) -> bool {
+        self.run == Path::new(RUN)
+    }
+
+    /// Who holds what.
+    ///
+    /// # Errors
+    /// When the ledger is there and cannot be read.
+    pub fn ledger(&self) -> Result<Ledger, Error> {
+        let path = self.ledger_path();
+        match log::read(&path)? {
+            Some(text) => Ledger::read(&text).map_err(|error| error.context(path.display())),
+            None => Ok(Ledger::default()),
+        }
+    }
+
+    /// Who holds what, as far as it may be seen: without privilege nothing is known of it.
+    ///
+    /// # Errors
+    /// When the ledger can be read and makes no sense.
+    pub fn readable_ledger(&self) -> Result<Ledger, Error> {
+        match self.ledger() {
+            Err(error) if error.kind == ErrorKind::Permission => Ok(Ledger::default()),
+            other => other,
+        }
+    }
+
+    fn ledger_path(&self) -> PathBuf {
+        self.state.join("ledger.json")
+    }
+
+    fn live_path(&self) -> PathBuf {
+        self.run.join("journal")
+    }
+
+    /// Beside the live one where both lie in one directory.
+    fn durable_path(&self) -> PathBuf {
+        self.state.join("journal-files")
+    }
+
+    /// Makes the directories.
+    fn make(&self) -> Result<(), Error> {
+        let state = Some(&self.state).filter(|state| **state != self.run);
+        for directory in [Some(&self.run), state].into_iter().flatten() {
+            let mut found = fs::symlink_metadata(directory);
+            if found
+                .as_ref()
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            {
+                let made = fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(directory);
+                made.map_err(|error| failed(&error, directory))?;
+                log::sync_directory(directory)?;
+                found = fs::symlink_metadata(directory);
+            }
+            let metadata = found.map_err(|error| failed(&error, directory))?;
+            // What lies here is executed as root after a crash.
+            if metadata.uid() != nix::unistd::geteuid().as_raw()
+                || metadata.mode() & 0o022 != 0
+                || !metadata.is_dir()
+            {
+                let message = format!(
+                    "{} must be a directory of the user that runs netkeel, and only its to write",
+                    directory.display()
+                );
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! The audit trail: one line for each apply, in a file that is set aside when it is long, in place
+//! of the one that was set aside before.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::now;
+use crate::journal::Header;
+use crate::store::{Store, log};
+use netkeel_core::error::Error;
+use netkeel_core::op::Op;
+
+/// From so many bytes on, a history is set aside: there are never more than twice as many, and what
+/// a minute adds.
+const LONG: u64 = 2 << 20;
+
+/// What limits are counted over, and what is therefore never dropped.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What an apply was and came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Seconds since 1970.
+    pub time: u64,
+    /// Who, with pid and command.
+    pub actor: String,
+    /// The owner of the document.
+    pub owner: String,
+    /// The document, by hash.
+    pub document: String,
+    /// The commands an operator would have typed.
+    pub commands: Vec<String>,
+    /// `applied`, `rolled back: why`, `confirmed`.
+    pub result: String,
+}
+
+impl Store {
+    /// Adds a line: what came of an apply, now.
+    ///
+    /// # Errors
+    /// When the history cannot be written.
+    pub fn note<'a>(
+        &self,
+        header: &Header,
+        ops: impl Iterator<Item = &'a Op>,
+        result: &str,
+    ) -> Result<(), Error> {
+        let done = Done {
+            time: now(),
+            actor: header.actor.clone(),
+            owner: header.owner.clone(),
+            document: header.document.clone(),
+            commands: ops.map(ToString::to_string).collect(),
+            result: result.to_owned(),
+        };
+        let path = self.state.join("history");
+        log::set_aside(&path, &self.state.join("history.old"), LONG, MINUTE)?;
+        log::write_json(&mut log::append_to(&path)?, &done, false, &path)
+    }
+
+    /// All lines, oldest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn history(&self) -> Result<Vec<Done>, Error> {
+        // The new one first: when it is set aside meanwhile, it is both, and counts once.
+        let [new, old] = ["history", "history.old"].map(|name| log::read_from(&self.state.join(name), 0));
+        let (new, old) = (new?, old?);
+        let same = new
+            .as_ref()
+            .zip(old.as_ref())
+            .is_some_and(|(new, old)| new.0 == old.0);
+        let parts = [old.filter(|_| !same), new].into_iter().flatten();
+        // A line that does not make sense is one that a crash tore.
+        Ok(parts
+            .flat_map(|(_, text)| {
+                let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+                lines.collect::<Vec<_>>()
+            })
+            .collect())
+    }
+
+    /// How many writes a limit of so many a minute leaves; none where there is no limit.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn writes_left(&self, a_minute: Option<usize>) -> Result<Option<usize>, Error> {
+        let Some(limit) = a_minute else {
+            return Ok(None);
+        };
+        let since = now().saturating_sub(MINUTE.as_secs());
+        let history = self.history()?;
+        let lately = history.iter().filter(|done| done.time > since);
+        let writes: usize = lately.map(|done| done.commands.len()).sum();
+        Ok(Some(limit.saturating_sub(writes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    fn header(document: usize) -> Header {
+        Header {
+            format: crate::journal::FORMAT,
+            transaction: "t1".into(),
+            boot: "b1".into(),
+            netns: netkeel_core::name::netns::Netns::CURRENT,
+            owner: "default".into(),
+            document: document.to_string(),
+            actor: "somebody".repeat(1000),
+            confirm_by: None,
+        }
+    }
+
+    fn at(scratch: &tempfile::TempDir) -> Store {
+        Store {
+            run: scratch.path().into(),
+            state: scratch.path().into(),
+            boot: "b1".into(),
+        }
+    }
+
+    fn documents(store: &Store) -> Vec<usize> {
+        let history = store.history().unwrap();
+        history
+            .iter()
+            .map(|done| done.document.parse().unwrap())
+            .collect()
+    }
+
+    /// Makes what was set aside look as old as this.
+    fn age(store: &Store, seconds: u64) {
+        let file = File::options()
+            .write(true)
+            .open(store.state.join("history.old"))
+            .unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds))
+            .unwrap();
+    }
+
+    fn size(store: &Store, name: &str) -> u64 {
+        fs::metadata(store.state.join(name)).map_or(0, |metadata| metadata.len())
+    }
+
+    #[test]
+    fn it_does_not_grow_without_bound_and_keeps_the_newest() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = at(&scratch);
+        for number in 0..1000 {
+            store
+                .note(&header(number), std::iter::empty(), "applied")
+                .unwrap();
+            if size(&store, "history.old") > 0 {
+                age(&store, 61);
+            }
+        }
+        assert!(size(&store, "history") < LONG + 10_000);
+        assert!(size(&store, "history.old") < LONG + 10_000);
+        let documents = documents(&store);
+        let first = documents[0];
+        assert!((1..750).contains(&first), "{first}");
+        assert_eq!(documents, (first..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_last_minute_is_not_dropped() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = at(&scratch);
+        for number in 0..1000 {
+            store
+                .note(&header(number), std::iter::empty(), "applied")
+                .unwrap();
+        }
+        assert_eq!(documents(&store).len(), 1000);
+    }
+
+    #[test]
+    fn a_torn_line_does_not_count_wherever_it_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = at(&scratch);
+        store.note(&header(1), std::iter::empty(), "applied").unwrap();
+        // A crash in the middle of a long line, the last before the file is set aside.
+        log::append(&store.state.join("history"), &"{".repeat(LONG as usize), false).unwrap();
+        store.note(&header(2), std::iter::empty(), "applied").unwrap();
+        assert_eq!(documents(&store), [1, 2]);
+        assert!(size(&store, "history") < 20_000);
+    }
+
+    #[test]
+    fn one_that_is_set_aside_while_it_is_read_counts_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = at(&scratch);
+        store.note(&header(1), std::iter::empty(), "applied").unwrap();
+        fs::hard_link(store.state.join("history"), store.state.join("history.old")).unwrap();
+        assert_eq!(documents(&store), [1]);
+    }
+}

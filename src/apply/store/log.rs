@@ -1,0 +1,288 @@
+//! Files of lines that are only appended to. A line that a crash tore has no newline at its end
+//! and is cut off before the next one is written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::store::error::failed;
+use netkeel_core::error::Error;
+
+/// The text of a log; none where there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    let mut text = String::new();
+    match open.and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// What follows so many bytes of a log, and which file it is: the same log as before has the same
+/// number. None where there is none.
+pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    let read = |mut file: File| -> std::io::Result<(u64, String)> {
+        let mut text = String::new();
+        let inode = file.metadata()?.ino();
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_to_string(&mut text)?;
+        Ok((inode, text))
+    };
+    match open.and_then(read) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Which file a log is, as [`read_from`] has it, and how long. None where there is none.
+pub(crate) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
+    match path.symlink_metadata() {
+        Ok(found) => Ok(Some((found.ino(), found.len()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Opens a log to append to it: mode 0600, made when it is not there.
+pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
+    let open = || -> std::io::Result<File> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)?;
+        let length = file.metadata()?.len();
+        let whole = whole_lines(&mut file, length)?;
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        file.seek(SeekFrom::Start(whole))?;
+        Ok(file)
+    };
+    open().map_err(|error| failed(&error, path))
+}
+
+/// Opens a log that begins anew: mode 0600, made when it is not there.
+pub(crate) fn begin(path: &Path) -> Result<File, Error> {
+    let open = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    open.map_err(|error| failed(&error, path))
+}
+
+/// Up to which byte a log has whole lines. It is read from its end, since a history grows long.
+fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
+    const STEP: u64 = 4096;
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        // With room for all of it, it is read at once.
+        let mut bytes = Vec::with_capacity(STEP as usize + 1);
+        file.seek(SeekFrom::Start(start))?;
+        (&mut *file).take(end - start).read_to_end(&mut bytes)?;
+        if let Some(at) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// There is no log, or nothing in it.
+pub(crate) fn is_empty(path: &Path) -> Result<bool, Error> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Nothing stands in an open log: not even a first line, which may have been torn and cut off.
+pub(crate) fn is_new(file: &File, path: &Path) -> Result<bool, Error> {
+    let metadata = file.metadata().map_err(|error| failed(&error, path))?;
+    Ok(metadata.len() == 0)
+}
+
+/// Appends a line and, when `durable`, makes it survive a power cut.
+pub(crate) fn append(path: &Path, line: &str, durable: bool) -> Result<(), Error> {
+    let mut file = append_to(path)?;
+    // Its own entry is as old as the file.
+    let new = durable && file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+    write(&mut file, line, durable, path)?;
+    if new { sync_directory(path) } else { Ok(()) }
+}
+
+/// Writes a whole line to an open log.
+fn write(file: &mut File, line: &str, durable: bool, path: &Path) -> Result<(), Error> {
+    let mut done = file.write_all(line.as_bytes());
+    if durable {
+        done = done.and_then(|()| file.sync_data());
+    }
+    done.map_err(|error| failed(&error, path))
+}
+
+/// Writes a value as a line of JSON. A crash may leave a torn line.
+pub(crate) fn write_json(
+    file: &mut File,
+    value: &impl Serialize,
+    durable: bool,
+    path: &Path,
+) -> Result<(), Error> {
+    let line = json_line(value).map_err(|error| failed(&error, path))?;
+    write(file, &line, durable, path)
+}
+
+/// Writes a first line, where there is one, and others, each as JSON. A crash may leave some of the lines,
+/// and the last of them torn.
+pub(crate) fn write_lines(
+    file: &mut File,
+    first: Option<&impl Serialize>,
+    lines: &[impl Serialize],
+    durable: bool,
+    path: &Path,
+) -> Result<(), Error> {
+    let mut write = || -> std::io::Result<()> {
+        let mut out = BufWriter::with_capacity(64 * 1024, &mut *file);
+        for line in first
+            .into_iter()
+            .map(json_line)
+            .chain(lines.iter().map(json_line))
+        {
+            out.write_all(line?.as_bytes())?;
+        }
+        out.flush()
+    };
+    let mut done = write();
+    if durable {
+        done = done.and_then(|()| file.sync_data());
+    }
+    done.map_err(|error| failed(&error, path))
+}
+
+fn json_line(value: &impl Serialize) -> std::io::Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
+}
+
+/// Makes what was written to an open log survive a power cut, and the log itself where it is new.
+pub(crate) fn sync(file: &File, new: bool, path: &Path) -> Result<(), Error> {
+    file.sync_data().map_err(|error| failed(&error, path))?;
+    if new { sync_directory(path) } else { Ok(()) }
+}
+
+/// Removes a log, and makes that survive a power cut. One that is not there was removed so before.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    if unlink(path)? {
+        sync_directory(path)?;
+    }
+    Ok(())
+}
+
+/// Removes a log of which nothing survives a power cut anyway; whether it was there.
+pub(crate) fn unlink(path: &Path) -> Result<bool, Error> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(&error, path)),
+    }
+}
+
+/// Takes everything out of a log of which nothing survives a power cut anyway. The file stays: making
+/// one takes longer than all that is written to it.
+pub(crate) fn empty(path: &Path) -> Result<(), Error> {
+    let open = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path);
+    match open.and_then(|file| file.set_len(0)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a log that has so many bytes, over the one that was set aside before, unless that was
+/// written to in the time that is to be kept. A crash leaves both names or one, and nothing torn.
+pub(crate) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) -> Result<(), Error> {
+    let is_long = |metadata: std::fs::Metadata| metadata.len() >= long;
+    // One that cannot be looked at cannot be written to either, and that is said then.
+    if !std::fs::symlink_metadata(path).is_ok_and(is_long) {
+        return Ok(());
+    }
+    let written = std::fs::symlink_metadata(aside).and_then(|metadata| metadata.modified());
+    // A time in the future is that of another clock.
+    let kept = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < keep));
+    if kept {
+        return Ok(());
+    }
+    std::fs::rename(path, aside).map_err(|error| failed(&error, path))
+}
+
+/// Replaces a log by another text: a temporary file beside it, synced, renamed.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> std::io::Result<()> {
+        // Always the same name: a crash leaves one at most, and the next one takes its place.
+        let temporary = directory.join(".netkeel.tmp");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| failed(&error, path))?;
+    sync_directory(path)
+}
+
+/// Makes the directory entry of a file survive a power cut.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| failed(&error, directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_cut_off_before_the_next() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("log");
+        append(&path, "one\n", true).unwrap();
+        append(&path, "tor", false).unwrap();
+        append(&path, "two\n", true).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one\ntwo\n"));
+        append(&path, &"torn".repeat(5000), false).unwrap();
+        append(&path, "three\n", true).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one\ntwo\nthree\n"));
+        replace(&path, "three\n").unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("three\n"));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Verbs that change the host.
+
+pub(crate) mod ansible_module;
+pub(crate) mod apply;
+pub(crate) mod confirm;
+pub(crate) mod recover;
+pub(crate) mod release;
+mod watcher;
+pub(crate) mod wireguard_mtu;

@@ -1,0 +1,288 @@
+//! `netkeel ansible-module`: the program as an Ansible binary module. Given a file of a task's arguments,
+//! it answers with the task's result as JSON, made of what its own verbs say.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::{exit, output};
+use netkeel_core::error::Error;
+
+/// What Ansible calls it by.
+pub(crate) const VERB: &str = "ansible-module";
+
+/// Ansible copies a module to the host under its own name with this before it, and calls it there with
+/// nothing but the file of arguments (lib/ansible/plugins/action/__init__.py).
+const MODULE: &str = "AnsiballZ_";
+
+/// Longest file of arguments that is read, bytes: documents have the same limit.
+const LONGEST: u64 = 10 * 1024 * 1024;
+
+/// What Ansible adds to the arguments of each task begins so.
+const INTERNAL: &str = "_ansible_";
+
+/// Arguments that are options of the verbs, for the plan as for the apply.
+const OF_BOTH: &[&str] = &["prune", "take_over"];
+
+/// And for the apply alone.
+const OF_APPLY: &[&str] = &["allow_lossy", "allow_management"];
+
+/// The others.
+const OTHERS: &[&str] = &["document", "src", "netns", "verify_reach", "lock_timeout"];
+
+/// What a task that failed tells beside `failed`.
+type Failure = Box<Map<String, Value>>;
+
+/// Does a task of Ansible's: reads its arguments from a file, and answers with its result as JSON.
+///
+/// Exit status: 0; 1 when the task failed.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The arguments, as JSON.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let result = arguments_in(&arguments.file).and_then(|arguments| converge(&arguments));
+    let (result, code) = match result {
+        Ok(result) => (result, exit::OK),
+        Err(mut failure) => {
+            failure.insert("failed".to_owned(), true.into());
+            (Value::Object(*failure), exit::ERROR)
+        }
+    };
+    output::print(&format!("{result}\n"))?;
+    Ok(code)
+}
+
+/// The command line with the verb, where Ansible has called this program as one of its modules.
+pub(crate) fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
+    let [program, _] = line.as_slice() else {
+        return line;
+    };
+    let name = Path::new(program).file_name();
+    if name.is_some_and(|name| name.as_encoded_bytes().starts_with(MODULE.as_bytes())) {
+        line.insert(1, VERB.into());
+    }
+    line
+}
+
+/// The arguments of a task.
+fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let wrong = |why: &dyn Display| said(format!("the arguments in {}: {why}", path.display()));
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+        .map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
+}
+
+/// Plans, and applies unless the task only checks.
+fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
+    refuse_unknown(arguments)?;
+    let document = document(arguments)?;
+    let mut common = vec!["-f".to_owned(), document.path];
+    if let Some(netns) = text(arguments, "netns")? {
+        common.extend(["--netns".to_owned(), netns]);
+    }
+    common.extend(switches(arguments, OF_BOTH)?);
+    let run = |verb: &str, more: &[String], expected: &[i32]| {
+        let words: Vec<&str> = std::iter::once(verb)
+            .chain(common.iter().map(String::as_str))
+            .chain(more.iter().map(String::as_str))
+            .collect();
+        netkeel(&words, document.text.as_deref(), expected)
+    };
+    let drift = exit::CHANGES.into();
+    let (status, shown) = run("plan", &["--detailed-exitcode".to_owned()], &[0, drift])?;
+    let (_, plan) = run("plan", &["--output".to_owned(), "json".to_owned()], &[0])?;
+    let plan: Value = serde_json::from_str(&plan).map_err(|error| said(format!("netkeel plan: {error}")))?;
+    if status == drift && !switch(arguments, "_ansible_check_mode")? {
+        run("apply", &of_apply(arguments)?, &[0])?;
+    }
+    let commands = plan["steps"].as_array().into_iter().flatten();
+    let commands: Vec<Value> = commands.map(|step| step["command"].clone()).collect();
+    Ok(json!({
+        "changed": status == drift,
+        "diff": if status == drift { vec![json!({ "prepared": shown })] } else { Vec::new() },
+        "summary": shown.trim_end().lines().last().unwrap_or_default(),
+        "commands": commands,
+        "plan": plan,
+    }))
+}
+
+/// Where the document is, and its text where that is to be told.
+struct Document {
+    path: String,
+    text: Option<String>,
+}
+
+fn document(arguments: &Map<String, Value>) -> Result<Document, Failure> {
+    match (arguments.get("document"), text(arguments, "src")?) {
+        (Some(Value::Object(document)), None) => {
+            let mut document = document.clone();
+            document.entry("version").or_insert_with(|| 1.into());
+            Ok(Document {
+                path: "-".to_owned(),
+                text: Some(output::pretty(&Value::Object(document))),
+            })
+        }
+        (None | Some(Value::Null), Some(src)) => Ok(Document {
+            path: src,
+            text: None,
+        }),
+        (Some(Value::Object(_)), Some(_)) => Err(said("document, src: one of them, not both".to_owned())),
+        (Some(document), _) if !document.is_null() => Err(said("document: it is no mapping".to_owned())),
+        _ => Err(said("document: it is missing, and so is src".to_owned())),
+    }
+}
+
+fn of_apply(arguments: &Map<String, Value>) -> Result<Vec<String>, Failure> {
+    let mut words = switches(arguments, OF_APPLY)?;
+    if let Some(seconds) = text(arguments, "lock_timeout")? {
+        words.extend(["--lock-timeout".to_owned(), format!("{seconds}s")]);
+    }
+    let targets = match arguments.get("verify_reach") {
+        Some(Value::Array(targets)) => targets.as_slice(),
+        Some(Value::Null) | None => &[],
+        Some(target) => std::slice::from_ref(target),
+    };
+    for target in targets {
+        let target = target
+            .as_str()
+            .ok_or_else(|| said(format!("verify_reach: {target} is no text")))?;
+        words.extend(["--verify-reach".to_owned(), target.to_owned()]);
+    }
+    Ok(words)
+}
+
+/// The options that are switched on.
+fn switches(arguments: &Map<String, Value>, names: &[&str]) -> Result<Vec<String>, Failure> {
+    let mut on = Vec::new();
+    for name in names {
+        if switch(arguments, name)? {
+            on.push(format!("--{}", name.replace('_', "-")));
+        }
+    }
+    Ok(on)
+}
+
+/// A boolean, also in the words that Ansible knows: `key=value` arguments are text.
+fn switch(arguments: &Map<String, Value>, name: &str) -> Result<bool, Failure> {
+    match arguments.get(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(*value),
+        Some(Value::String(word)) if ["yes", "true", "on", "1"].contains(&word.to_lowercase().as_str()) => {
+            Ok(true)
+        }
+        Some(Value::String(word)) if ["no", "false", "off", "0"].contains(&word.to_lowercase().as_str()) => {
+            Ok(false)
+        }
+        Some(other) => Err(said(format!("{name}: {other} is neither true nor false"))),
+    }
+}
+
+/// A text or a number.
+fn text(arguments: &Map<String, Value>, name: &str) -> Result<Option<String>, Failure> {
+    match arguments.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(other) => Err(said(format!("{name}: {other} is no text"))),
+    }
+}
+
+fn refuse_unknown(arguments: &Map<String, Value>) -> Result<(), Failure> {
+    let known: Vec<&str> = [OTHERS, OF_BOTH, OF_APPLY].concat();
+    let unknown = |key: &&String| !key.starts_with(INTERNAL) && !known.contains(&key.as_str());
+    let unknown: Vec<&str> = arguments.keys().filter(unknown).map(String::as_str).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(said(format!(
+        "{}: no such argument; there are {}",
+        unknown.join(", "),
+        known.join(", ")
+    )))
+}
+
+/// Runs one of its own verbs, as a process so that it says and exits as it always does.
+fn netkeel(words: &[&str], stdin: Option<&str>, expected: &[i32]) -> Result<(i32, String), Failure> {
+    let doing = |error: std::io::Error| said(format!("netkeel {}: {error}", words.join(" ")));
+    let mut child = Command::new("/proc/self/exe")
+        .args(words)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(doing)?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // It reads all of its input before it says anything, or none; what it says of that is told below.
+        let _ = pipe.write_all(stdin.unwrap_or_default().as_bytes());
+    }
+    let ended = child.wait_with_output().map_err(doing)?;
+    let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let status = ended.status.code().unwrap_or(-1);
+    if expected.contains(&status) {
+        return Ok((status, shown));
+    }
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let verb = words.first().copied().unwrap_or_default();
+    let mut failure = said(format!("netkeel {verb}: {}: {}{shown}", ended.status, errors));
+    failure.insert("rc".to_owned(), status.into());
+    failure.insert("stdout".to_owned(), shown.into());
+    failure.insert("stderr".to_owned(), errors.into());
+    Err(failure)
+}
+
+fn said(message: String) -> Failure {
+    let mut failure = Map::new();
+    failure.insert("msg".to_owned(), message.into());
+    Box::new(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Vec<OsString> {
+        with_verb(line.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn only_ansible_gives_no_verb() {
+        let called = read(&[
+            "/root/.ansible/tmp/a/AnsiballZ_netkeel_host",
+            "/root/.ansible/tmp/a/args",
+        ]);
+        assert_eq!(called[1..], ["ansible-module", "/root/.ansible/tmp/a/args"]);
+        assert_eq!(read(&["/usr/bin/netkeel", "/tmp/args"])[1..], ["/tmp/args"]);
+        assert_eq!(read(&["AnsiballZ_netkeel"]), ["AnsiballZ_netkeel"]);
+        let more = read(&["AnsiballZ_netkeel", "plan", "--help"]);
+        assert_eq!(more[1..], ["plan", "--help"]);
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_read_fail_the_task() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("args");
+        let why = |file: &Path| match arguments_in(file) {
+            Ok(arguments) => panic!("{arguments:?}"),
+            Err(failure) => failure["msg"].to_string(),
+        };
+        assert!(why(&file).contains("No such file"), "{}", why(&file));
+        std::fs::write(&file, "[]").unwrap();
+        assert!(why(&file).contains("invalid type"), "{}", why(&file));
+        std::fs::write(&file, "{\"src\": \"/etc\", \"_ansible_check_mode\": true}").unwrap();
+        assert_eq!(arguments_in(&file).unwrap().len(), 2);
+    }
+}

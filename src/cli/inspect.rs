@@ -1,0 +1,10 @@
+//! Verbs that only read.
+
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod history;
+pub(crate) mod lint;
+pub(crate) mod mtu;
+pub(crate) mod observe;
+pub(crate) mod plan;
+pub(crate) mod pods;

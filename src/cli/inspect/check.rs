@@ -1,0 +1,49 @@
+//! `netkeel check`: the plan in a line, for `unless`.
+
+use clap::Args;
+
+use crate::arguments::{Documents, Ownership};
+use crate::inspect::plan::live;
+use crate::load::documents::{Loaded, load};
+use crate::{exit, output};
+use netkeel_core::error::Error;
+use netkeel_render::text;
+
+/// Says in a line whether the host is as the document says. Writes nothing. Pods that are not as
+/// declared and that netkeel leaves alone (NK045) are counted in the line and are no drift.
+///
+/// Exit status: 0 in sync; 2 drift; 1 when it could not be told.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    #[command(flatten)]
+    ownership: Ownership,
+    /// Print nothing; the exit status tells.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.documents.place.netns();
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+        return Ok(exit::ERROR);
+    };
+    let plan = match live(&document, &arguments.ownership)?.1 {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            return Ok(exit::ERROR);
+        }
+    };
+    if !arguments.quiet {
+        output::print(&format!("{}\n", text::summary(&plan, output::here())))?;
+    }
+    output::problems(&plan.problems);
+    Ok(match (plan.problems.is_empty(), plan.in_sync()) {
+        (false, _) => exit::ERROR,
+        (true, true) => exit::OK,
+        (true, false) => exit::CHANGES,
+    })
+}

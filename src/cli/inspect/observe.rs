@@ -1,0 +1,50 @@
+//! `netkeel observe`: the snapshot, as JSON.
+
+use clap::Args;
+
+use crate::arguments::Documents;
+use crate::load::documents::{Found, load_if_any};
+use crate::{exit, output};
+use netkeel_apply::recover::refuse_pending;
+use netkeel_apply::store::Store;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+
+/// Prints what netkeel sees of the host: every interface, the sysctls that matter to network
+/// paths, and whatever the documents name. `netkeel plan --snapshot` reads it.
+///
+/// Exit status: 0; 1 when something could not be read.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let netns = arguments.documents.place.netns();
+    let mut scope = Scope::wide();
+    match load_if_any(&arguments.documents, netns.clone())? {
+        // Without documents there is still something to see.
+        Found::Nothing => {}
+        Found::Document(loaded) => scope.extend(loaded.document.scope()),
+        Found::Wrong => return Ok(exit::ERROR),
+    }
+    refuse_pending(&Store::open_to_read(&netns)?)?;
+    let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+    let json = serde_json::to_value(&snapshot).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("the snapshot cannot be written as JSON: {error}"),
+        )
+    })?;
+    output::print(&output::pretty(&json))?;
+    output::problems(&snapshot.problems);
+    Ok(if snapshot.problems.is_empty() {
+        exit::OK
+    } else {
+        exit::ERROR
+    })
+}

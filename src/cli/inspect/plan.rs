@@ -1,0 +1,131 @@
+//! `netkeel plan`: the diff, live or offline.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::arguments::{Documents, Output, Ownership};
+use crate::load::documents::{Loaded, load};
+use crate::load::snapshot::read_snapshot;
+use crate::{exit, output};
+use netkeel_apply::recover::refuse_pending;
+use netkeel_apply::store::Store;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_diagnose::lint::plan;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_plan::goal::saved::SavedPlan;
+use netkeel_plan::goal::{Declared, Goal};
+use netkeel_plan::plan::Plan;
+use netkeel_render::text::Of;
+use netkeel_service::client;
+use netkeel_source::diagnostic::Diagnostics;
+
+/// Shows what differs from the document and what would be written. Writes nothing.
+///
+/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when something differs.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    #[command(flatten)]
+    ownership: Ownership,
+    /// Plan against a saved snapshot (`netkeel observe`) instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    snapshot: Option<PathBuf>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// With the text, show the commands an operator would type.
+    #[arg(long)]
+    commands: bool,
+    /// Keep the plan in a file, for `netkeel apply --plan` to do exactly that or nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
+    save: Option<PathBuf>,
+    /// Exit with 2 when something differs.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// A plan, or everything that stands in its way.
+pub(crate) type Planned = Result<Plan, Box<Diagnostics>>;
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let saved = arguments
+        .snapshot
+        .as_ref()
+        .map(|path| read_snapshot(path))
+        .transpose()?;
+    let netns = saved
+        .as_ref()
+        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+        return Ok(exit::ERROR);
+    };
+    let of = match saved {
+        Some(_) => Of::Snapshot,
+        None => output::here(),
+    };
+    let planned = match saved {
+        // A review has no ledger: it plans for a host as the snapshot shows it.
+        Some(host) => plan::plan(&document, &host),
+        None => {
+            let (host, planned) = live(&document, &arguments.ownership)?;
+            if let (Some(path), Ok(plan)) = (&arguments.save, &planned) {
+                save(path, &document, &host, plan)?;
+            }
+            planned
+        }
+    };
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            output::diagnostics(&diagnostics, &sources);
+            return Ok(exit::ERROR);
+        }
+    };
+    output::plan(&plan, &sources, arguments.output, arguments.commands, of)?;
+    output::problems(&plan.problems);
+    Ok(match (plan.problems.is_empty(), plan.in_sync()) {
+        (false, _) => exit::ERROR,
+        (true, false) if arguments.detailed_exitcode => exit::CHANGES,
+        (true, _) => exit::OK,
+    })
+}
+
+/// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
+/// plan on.
+pub(crate) fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
+    let store = Store::open_to_read(&document.netns)?;
+    refuse_pending(&store)?;
+    let ledger = store.readable_ledger()?;
+    let goal = Declared {
+        document,
+        holdings: ownership.holdings(&ledger),
+    };
+    let mut host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    if document.replicate.is_some() {
+        host.replication = client::replicating(&store);
+    }
+    let planned = goal.plan(&host).map(|mut planned| {
+        plan::add(Some(document), &mut planned, &host);
+        planned.plan
+    });
+    Ok((host, planned))
+}
+
+pub(crate) fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Result<(), Error> {
+    let store = Store::open_to_read(&document.netns)?;
+    let saved = SavedPlan::new(document, host, plan, &store.boot)?;
+    let json = serde_json::to_value(&saved).map_err(|error| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("the plan cannot be saved: {error}"),
+        )
+    })?;
+    std::fs::write(path, output::pretty(&json))
+        .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
+}

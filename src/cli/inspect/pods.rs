@@ -1,0 +1,101 @@
+//! `netkeel pods`: both ends of every veth that leads into a pod, what they should be, and the
+//! sandboxes without a veth.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::arguments::Documents;
+use crate::load::documents::{Found, load_if_any};
+use crate::load::snapshot::read_snapshot;
+use crate::{exit, output};
+use netkeel_core::error::Error;
+use netkeel_diagnose::pods::pods;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::pod::apart::apart;
+use netkeel_kernel::pod::name::pod_names;
+use netkeel_render::paint::Paint;
+use netkeel_render::pods::table;
+
+/// Lists the veths that lead into other namespaces: the MTU of both ends and of the routes in the
+/// pod, what documents want of them, and why one is left alone. One that is not as it should be is
+/// stale; without documents, one whose ends do not go together. Network namespaces that no veth
+/// leads into and pods on the host's network are left alone, and told after them. Writes nothing.
+///
+/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when one is stale.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    documents: Documents,
+    /// Look at a saved snapshot instead of this host.
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    snapshot: Option<PathBuf>,
+    /// Exit with 2 when a pod is stale.
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
+    let netns = saved
+        .as_ref()
+        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
+    let loaded = match load_if_any(&arguments.documents, netns.clone())? {
+        Found::Nothing => None,
+        Found::Document(loaded) => Some(loaded),
+        Found::Wrong => return Ok(exit::ERROR),
+    };
+    let mut scope = Scope {
+        pods: true,
+        ..Scope::default()
+    };
+    if let Some(loaded) = &loaded {
+        scope.extend(loaded.document.scope());
+    }
+    // A snapshot has links, and with them nothing of a sandbox without a veth.
+    let (host, names, apart) = match saved {
+        Some(saved) => (saved, BTreeMap::new(), None),
+        None => {
+            let host = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+            let names = pod_names();
+            let apart = apart(&netns, &host, &names)?;
+            (host, names, Some(apart))
+        }
+    };
+    let wants = loaded.as_ref().map(|loaded| loaded.document.wants(&host));
+    if let (Some(wants), Some(loaded)) = (&wants, &loaded)
+        && !wants.diagnostics.is_empty()
+    {
+        output::diagnostics(&wants.diagnostics, &loaded.sources);
+        return Ok(exit::ERROR);
+    }
+    let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
+    if arguments.json {
+        let json = serde_json::json!({
+            "pods": found,
+            "namespaces": apart.as_ref().map(|apart| &apart.namespaces),
+            "on_the_host": apart.as_ref().map(|apart| &apart.on_the_host),
+        });
+        output::print(&output::pretty(&json))?;
+    } else {
+        let table = table(&found, apart.as_ref(), Paint(output::stdout_colour()));
+        output::print(&table)?;
+    }
+    output::problems(&host.problems);
+    if !host.problems.is_empty() {
+        return Ok(exit::ERROR);
+    }
+    let stale = found.iter().any(|pod| pod.stale);
+    Ok(if stale && arguments.detailed_exitcode {
+        exit::CHANGES
+    } else {
+        exit::OK
+    })
+}

@@ -1,0 +1,13 @@
+//! The command line of netkeel.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod change;
+pub mod command_line;
+mod exit;
+mod inspect;
+mod load;
+mod output;
+mod print;
+mod serve;

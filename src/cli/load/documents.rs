@@ -1,0 +1,277 @@
+//! From the `-f` options to one document.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::arguments::{DEFAULT_DOCUMENTS, Documents};
+use crate::load::file::{io_error, read, read_file};
+use crate::load::hierarchy;
+use crate::output;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_dialects::dialect::{Dialect, Reading};
+use netkeel_dialects::hiera::facts::Facts;
+use netkeel_dialects::talos::configuration::Configuration;
+use netkeel_document::document;
+use netkeel_document::document::Document;
+use netkeel_kernel::namespace::identity;
+use netkeel_plan::goal::saved::SavedPlan;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::Node;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
+
+/// Names that a directory's documents end in.
+const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
+
+/// A document with the texts it came from.
+pub(crate) struct Loaded {
+    pub document: Document,
+    pub sources: Sources,
+}
+
+/// Reads all files and reports everything that is wrong in them; none when something is.
+pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
+    let facts = hierarchy::facts(&documents.origin)?;
+    let texts = read_files(documents, &facts)?;
+    Ok(told(parse(texts, documents.origin.dialect(), &facts, netns)))
+}
+
+/// What [`load_if_any`] found.
+pub(crate) enum Found {
+    /// Nothing was named, and the default place is not there.
+    Nothing,
+    /// Documents.
+    Document(Box<Loaded>),
+    /// Something is wrong in them, and was told.
+    Wrong,
+}
+
+/// Reads the documents of a verb that has a use without any.
+pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<Found, Error> {
+    let mut files = documents.files.iter();
+    if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
+        return Ok(Found::Nothing);
+    }
+    Ok(match load(documents, netns)? {
+        Some(loaded) => Found::Document(Box::new(loaded)),
+        None => Found::Wrong,
+    })
+}
+
+/// Takes a document that a saved plan holds.
+pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
+    let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
+    let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
+    told(parse(vec![text], Dialect::Native, &Facts::new(), netns))
+}
+
+/// Reads all files; what is wrong is text for people.
+pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
+    let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
+    let texts = read_files(documents, &facts).map_err(|error| error.message)?;
+    match parse(texts, documents.origin.dialect(), &facts, netns) {
+        Ok(loaded) => Ok(loaded.document),
+        Err(wrong) => Err(render::render(&wrong.0, &wrong.1, false)),
+    }
+}
+
+/// What tells the files, or why they cannot be read, from what they were before.
+pub(crate) fn digest(documents: &Documents) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let facts = hierarchy::facts(&documents.origin);
+    let read = facts.and_then(|facts| Ok((read_files(documents, &facts)?, facts)));
+    match read {
+        Ok((texts, facts)) => (texts, format!("{facts:?}")).hash(&mut hasher),
+        Err(error) => error.message.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// What was parsed, or nothing when something is wrong, which is told.
+fn told(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
+    match parsed {
+        Ok(loaded) => Some(loaded),
+        Err(wrong) => {
+            output::diagnostics(&wrong.0, &wrong.1);
+            None
+        }
+    }
+}
+
+fn parse(
+    texts: Vec<(String, Vec<u8>)>,
+    dialect: Dialect,
+    facts: &Facts,
+    netns: Netns,
+) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let keys = document::keys();
+    let reading = Reading {
+        dialect,
+        keys: &keys,
+        facts,
+    };
+    let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
+    let layers = reading.layers(files, &mut sources, &mut diagnostics);
+    let mut document = Document::read(layers, netns, &mut diagnostics);
+    if document.netns.is_current() && !identity::is_of_a_host() {
+        document.is_not_the_hosts(&mut diagnostics);
+    }
+    if diagnostics.is_empty() {
+        return Ok(Loaded { document, sources });
+    }
+    Err(Box::new((diagnostics, sources)))
+}
+
+/// A document, with the machine configuration of Talos that it was read from, if it was: that says more.
+pub(crate) fn load_with_configuration(
+    documents: &Documents,
+    netns: Netns,
+) -> Result<Option<(Document, Option<Configuration>)>, Error> {
+    let facts = hierarchy::facts(&documents.origin)?;
+    let texts = read_files(documents, &facts)?;
+    let dialect = documents.origin.dialect();
+    let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
+    let Some(Loaded { document, .. }) = told(parse(texts, dialect, &facts, netns)) else {
+        return Ok(None);
+    };
+    let configuration = of_talos.and_then(configuration);
+    Ok(Some((document, configuration.map(|loaded| loaded.configuration))))
+}
+
+/// A machine configuration of Talos with the texts it came from.
+pub(crate) struct LoadedConfiguration {
+    pub configuration: Configuration,
+    pub sources: Sources,
+}
+
+/// Reads and merges machine configurations of Talos; none when something is wrong in them, which is
+/// told.
+pub(crate) fn load_configuration(files: &[PathBuf]) -> Result<Option<LoadedConfiguration>, Error> {
+    Ok(configuration(read_all(files)?))
+}
+
+pub(crate) fn configuration(texts: Vec<(String, Vec<u8>)>) -> Option<LoadedConfiguration> {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let reading = Reading {
+        dialect: Dialect::Talos,
+        keys: &[],
+        facts: &Facts::new(),
+    };
+    let nodes = nodes(texts, &reading, &mut sources, &mut diagnostics);
+    let configuration = Configuration::merged(nodes, &mut diagnostics);
+    if diagnostics.is_empty() {
+        return Some(LoadedConfiguration {
+            configuration,
+            sources,
+        });
+    }
+    output::diagnostics(&diagnostics, &sources);
+    None
+}
+
+fn nodes(
+    texts: Vec<(String, Vec<u8>)>,
+    reading: &Reading<'_>,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for (name, bytes) in texts {
+        nodes.extend(reading.load(sources, &name, bytes, diagnostics));
+    }
+    nodes
+}
+
+/// The files of `-f`; of Hiera also those that a hiera.yaml leads to.
+fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    if documents.origin.dialect() != Dialect::Hiera {
+        return read_all(&documents.files);
+    }
+    let mut files = Vec::new();
+    for file in &documents.files {
+        if file.file_name().is_some_and(|name| name == "hiera.yaml") {
+            files.extend(hierarchy::files(file, facts)?);
+        } else {
+            files.push(file.clone());
+        }
+    }
+    read_all(&files)
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut texts = Vec::new();
+    let mut stdin_read = false;
+    for path in files {
+        if path.as_os_str() == "-" {
+            if std::mem::replace(&mut stdin_read, true) {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    "standard input can be read once only: `-f -` stands twice",
+                ));
+            }
+            texts.push((
+                "<stdin>".to_owned(),
+                read(&mut io::stdin().lock(), Path::new("<stdin>"))?,
+            ));
+        } else if path.is_dir() {
+            for path in documents_in(path)? {
+                texts.push((path.display().to_string(), read_file(&path)?));
+            }
+        } else {
+            texts.push((path.display().to_string(), read_file(path)?));
+        }
+    }
+    Ok(texts)
+}
+
+/// The documents of a directory, sorted by name.
+fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| io_error(&error).context(directory.display()))?
+            .path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let known = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)));
+        if known && !hidden && is_layer(&path)? {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} holds no documents", directory.display()),
+        )
+        .hint(format!("a document's name ends in .{}", EXTENSIONS.join(", ."))));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether something with the name of a document is one; a directory is none. A layer that is not
+/// there would be left out without a word, so that whatever else stands there is an error.
+fn is_layer(path: &Path) -> Result<bool, Error> {
+    let found = fs::metadata(path).map_err(|error| {
+        let error = io_error(&error).context(path.display());
+        if path.is_symlink() {
+            error.hint("it is a symbolic link: mend it, or remove it")
+        } else {
+            error
+        }
+    })?;
+    if found.is_file() || found.is_dir() {
+        return Ok(found.is_file());
+    }
+    let message = format!("{} has the name of a document and is no file", path.display());
+    Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
+}

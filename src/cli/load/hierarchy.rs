@@ -1,0 +1,105 @@
+//! What Hiera's data need besides themselves: the facts of a host, and the files that a hiera.yaml
+//! leads to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::arguments::Origin;
+use crate::load::file::{io_error, read_file};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::glob::Glob;
+use netkeel_dialects::hiera::facts;
+use netkeel_dialects::hiera::facts::Facts;
+use netkeel_dialects::hiera::hierarchy::{Place, places};
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::Node;
+use netkeel_source::report::render;
+use netkeel_source::sources::Sources;
+
+/// The facts that are given, one by one over those of a file.
+pub(crate) fn facts(origin: &Origin) -> Result<Facts, Error> {
+    let mut facts = match origin.facts_file() {
+        Some(file) => read_as(file, "the facts cannot be read", &mut |node, _| {
+            facts::named(node)
+        })?,
+        None => Facts::new(),
+    };
+    facts.extend(origin.single_facts().iter().cloned());
+    Ok(facts)
+}
+
+/// The files of data that are there, the most general first.
+pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<PathBuf>, Error> {
+    let places = read_as(config, "it cannot be followed", &mut |node, diagnostics| {
+        places(node, facts, diagnostics)
+    })?;
+    let directory = config.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    for place in places {
+        match place {
+            Place::File(path) => found.push(directory.join(path)),
+            Place::Glob(pattern) => found.extend(fitting(directory, &pattern)?),
+        }
+    }
+    found.retain(|path| path.is_file());
+    if found.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("{} leads to no file that is there", config.display()),
+        )
+        .hint("give the facts of the host with --fact NAME=VALUE or --facts FILE"));
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// What is made of a file, when nothing is wrong in it.
+fn read_as<T>(
+    file: &Path,
+    otherwise: &str,
+    make: &mut dyn FnMut(&Node, &mut Diagnostics) -> T,
+) -> Result<T, Error> {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let name = file.display().to_string();
+    let node = sources.load(&name, read_file(file)?, None, &mut diagnostics);
+    let made = node.map(|node| make(&node, &mut diagnostics));
+    match made {
+        Some(made) if diagnostics.is_empty() => Ok(made),
+        _ => {
+            // The service reads it again and again, and tells what is wrong by itself.
+            let why = render::render(&diagnostics, &sources, false);
+            let message = format!("{name}: {otherwise}\n{}", why.trim_end());
+            Err(Error::new(ErrorKind::Input, message))
+        }
+    }
+}
+
+/// The paths below a directory that a pattern fits, sorted. What is hidden is meant only by a
+/// pattern that says so.
+fn fitting(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut found = vec![directory.to_owned()];
+    for part in pattern.split('/') {
+        if !part.contains(['*', '?']) {
+            found.iter_mut().for_each(|path| path.push(part));
+            continue;
+        }
+        let glob = Glob::new(part)?;
+        let mut deeper = Vec::new();
+        for path in found.into_iter().filter(|path| path.is_dir()) {
+            let mut names = Vec::new();
+            let entries = fs::read_dir(&path).map_err(|error| io_error(&error).context(path.display()))?;
+            for entry in entries {
+                let entry = entry.map_err(|error| io_error(&error).context(path.display()))?;
+                names.push(entry.file_name());
+            }
+            names.retain(|name| {
+                let name = name.as_encoded_bytes();
+                glob.matches(name) && (part.starts_with('.') || !name.starts_with(b"."))
+            });
+            names.sort();
+            deeper.extend(names.into_iter().map(|name| path.join(name)));
+        }
+        found = deeper;
+    }
+    Ok(found)
+}

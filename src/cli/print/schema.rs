@@ -1,0 +1,37 @@
+//! `netkeel schema`: JSON Schema of what netkeel reads and prints.
+
+use clap::{Args, ValueEnum};
+
+use crate::{exit, output};
+use netkeel_core::error::Error;
+use netkeel_document::document::SHAPE;
+use netkeel_document::schema;
+
+/// Prints the JSON Schema of a document, of a plan (`plan --output json`), of what an apply came to
+/// (`apply --output json`) or of a snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Of what.
+    #[arg(value_enum, default_value_t)]
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Of {
+    #[default]
+    Document,
+    Plan,
+    Applied,
+    Snapshot,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    output::print(&match arguments.of {
+        Of::Document => output::pretty(&schema::json_schema(&SHAPE, "netkeel document")),
+        Of::Plan => output::pretty(&netkeel_render::schema::plan()),
+        Of::Applied => output::pretty(&netkeel_render::schema::applied()),
+        Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),
+    })?;
+    Ok(exit::OK)
+}

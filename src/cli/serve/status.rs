@@ -1,0 +1,198 @@
+//! `netkeel status`: what the service says of itself.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::arguments::{Format, Place};
+use crate::{exit, output};
+use netkeel_apply::store::Store;
+use netkeel_core::error::Error;
+use netkeel_render::utc::utc;
+use netkeel_render::wording::count;
+use netkeel_service::client;
+
+/// Shows what the service says of itself: the document in force, whether it is paused, what differs,
+/// and what is left alone and why.
+///
+/// Exit status: 0; 1 when no service runs.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let store = Store::open_to_read(&arguments.place.netns())?;
+    let status = client::status(&store)?;
+    output::print(&match arguments.output {
+        Format::Json => output::pretty(&status),
+        Format::Text => text(&status),
+    })?;
+    Ok(exit::OK)
+}
+
+/// The status for a person.
+fn text(status: &Value) -> String {
+    let word = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let list = |key: &str| {
+        status
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let hash = word("/document/hash");
+    let mut out = format!(
+        "netkeel {}, pid {}, since {}: {}s\n",
+        word("/version"),
+        number("/pid"),
+        utc(number("/since")),
+        word("/mode")
+    );
+    out.push_str(&format!(
+        "document {}, owner {}, read {}\n",
+        hash.get(..12).unwrap_or(hash),
+        word("/document/owner"),
+        utc(number("/document/loaded"))
+    ));
+    if let Some(why) = status.pointer("/document/rejected").and_then(Value::as_str) {
+        out.push_str("NOT TAKEN is a newer one, and this one stays in force:\n");
+        out.extend(why.lines().map(|line| format!("    {line}\n")));
+    }
+    if let Some(pause) = status.get("paused").filter(|pause| !pause.is_null()) {
+        let of = |key: &str| pause.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let by = pause.get("by").and_then(Value::as_str).unwrap_or_default();
+        out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
+    }
+    if let Some(why) = status.get("failure").and_then(Value::as_str) {
+        out.push_str(&format!("FAILED: {why}\n"));
+    }
+    let drift = list("drift");
+    let wanted = number("/wanted") as usize;
+    out.push_str(
+        &match (status.get("looked").and_then(Value::as_bool), drift.len()) {
+            (Some(false), _) => "the host was not looked at yet\n".to_owned(),
+            (_, 0) => format!("in sync: {}\n", count(wanted, "declared fact")),
+            // What is given back is not declared any more.
+            (_, differ) if differ > wanted => format!("{} differ:\n", count(differ, "fact")),
+            (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
+        },
+    );
+    let of = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    for one in &drift {
+        out.push_str(&format!(
+            "    {}: {} -> {}    {}\n",
+            of(one, "fact"),
+            of(one, "observed"),
+            of(one, "desired"),
+            of(one, "path")
+        ));
+    }
+    for one in &list("left_alone") {
+        let times = one.get("times").and_then(Value::as_u64).unwrap_or_default();
+        let again = one.get("again_in").and_then(Value::as_u64).unwrap_or_default();
+        let why = match of(one, "why").as_str() {
+            "flaps" => {
+                let writers = one
+                    .get("writers")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
+                let writers: Vec<&str> = writers.iter().filter_map(Value::as_str).collect();
+                let who = if writers.is_empty() {
+                    "another program".to_owned()
+                } else {
+                    format!("another program ({}?)", writers.join(", "))
+                };
+                format!("{who} writes it too, put right {times} times")
+            }
+            _ => of(one, "reason"),
+        };
+        out.push_str(&format!(
+            "left alone: {}: {why}; again in {again} s\n",
+            of(one, "fact")
+        ));
+    }
+    for problem in &list("problems") {
+        out.push_str(&format!(
+            "could not be read: {}\n",
+            problem.as_str().unwrap_or_default()
+        ));
+    }
+    /// More findings than these are for `netkeel plan`.
+    const FINDINGS: usize = 20;
+    let findings = list("findings");
+    for one in findings.iter().take(FINDINGS) {
+        let (code, subject, message) = (of(one, "code"), of(one, "subject"), of(one, "message"));
+        out.push_str(&format!("{code} {subject}: {message}\n"));
+    }
+    if findings.len() > FINDINGS {
+        out.push_str(&format!(
+            "{} more: netkeel plan\n",
+            count(findings.len() - FINDINGS, "finding")
+        ));
+    }
+    let counter = |key: &str| number(&format!("/counters/{key}"));
+    out.push_str(&format!(
+        "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",
+        counter("passes"),
+        counter("applies"),
+        counter("writes"),
+        counter("failures"),
+        counter("rollbacks"),
+        counter("flaps")
+    ));
+    if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
+        out.push_str(&replication(worker));
+    }
+    out
+}
+
+/// The worker that replicates, for a person.
+fn replication(worker: &Value) -> String {
+    let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let mut out = format!(
+        "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} failed, {} lost\n",
+        worker.get("health").and_then(Value::as_str).unwrap_or_default(),
+        number("/pid"),
+        number("/restarts"),
+        number("/statistics/received"),
+        number("/statistics/replicated"),
+        number("/statistics/sent"),
+        number("/statistics/failed"),
+        number("/statistics/lost"),
+    );
+    if let Some(why) = worker.get("error").and_then(Value::as_str) {
+        out.push_str(&format!("    {why}\n"));
+    }
+    let refused = worker.pointer("/statistics/refused").and_then(Value::as_object);
+    for (reason, count) in refused.into_iter().flatten() {
+        out.push_str(&format!("    refused {count}: {reason}\n"));
+    }
+    let peers = worker.pointer("/statistics/peers").and_then(Value::as_array);
+    for peer in peers.into_iter().flatten() {
+        let of = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
+        let hint = match of("state") {
+            "refused" => {
+                "; a packet filter of this host, or its unit: with mode ipip it needs IPAddressAllow="
+            }
+            "router" => {
+                "; its link-layer address is the router's: what comes by it passes for its copies and is not replicated"
+            }
+            _ => "",
+        };
+        out.push_str(&format!("    peer {}: {}{hint}\n", of("address"), of("state")));
+    }
+    out
+}

@@ -1,0 +1,431 @@
+//! One fact space: whatever kind a wish comes from, it lowers to wants on facts, and two wants on
+//! one fact that differ are the conflict.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::de::{Error as DeserializeError, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::name::link::LinkName;
+use crate::name::netns::Netns;
+use crate::name::route::RouteKey;
+use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
+use crate::nflog::entry_name::EntryName;
+use crate::nflog::foreign::ForeignRule;
+use crate::rp_filter::RpFilter;
+use crate::text::escape::printable;
+
+/// One thing that can be read and, mostly, written: a field of an object in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fact {
+    /// The namespace it lives in.
+    #[serde(default, skip_serializing_if = "crate::name::netns::Netns::is_current")]
+    pub netns: Netns,
+    /// The object.
+    pub object: Object,
+    /// The field of the object.
+    pub field: Field,
+}
+
+/// What has fields.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// A file; of no namespace.
+    File(Arc<Path>),
+    /// The plugins of a type in a CNI configuration; of no namespace.
+    Plugin(Arc<Plugin>),
+    /// A private copy of a WireGuard configuration; of no namespace.
+    Wireguard(Arc<WireguardCopy>),
+    /// A sysctl that is not one of an interface's own facts.
+    Sysctl(SysctlKey),
+    /// A network interface.
+    Link(LinkName),
+    /// netkeel's rules of an entry of `nflog`.
+    Nflog(EntryName),
+    /// The rules of others that hand path MTU messages to an NFLOG group.
+    LogGroup(u16),
+}
+
+/// The plugins of a type in a CNI configuration. It stands behind a pointer, as the copy below, so that
+/// the facts of interfaces, of which there are thousands, are no larger than they need be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Plugin {
+    /// The configuration.
+    pub file: Arc<Path>,
+    /// The `type`.
+    pub kind: Arc<str>,
+}
+
+/// A private copy of a WireGuard configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WireguardCopy {
+    /// The copy.
+    pub copy: Arc<Path>,
+    /// What it is a copy of: without it, it could not be made again.
+    pub source: Arc<Path>,
+}
+
+/// A field of an object. Which fields an object has follows from its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Of a file: its bytes.
+    Content,
+    /// Of a sysctl: its value.
+    Value,
+    /// Of a link: that it exists, and as what (`ipip external`).
+    Kind,
+    /// Of a link: that it bears this address.
+    Address(IpNet),
+    /// Of a link: `net.ipv4.conf.LINK.rp_filter`.
+    RpFilter,
+    /// Of a link: `net.ipv4.conf.LINK.forwarding`.
+    Forwarding,
+    /// Of a link: `net.ipv6.conf.LINK.forwarding`.
+    Forwarding6,
+    /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 takes its IPv6 addresses away.
+    DisableIpv6,
+    /// Of a link, a CNI plugin or a WireGuard configuration: MTU in bytes.
+    Mtu,
+    /// Of a veth whose other end is in another namespace: that end's MTU in bytes.
+    PodMtu,
+    /// Of the same: the MTU in bytes of a route by that end, which has one of its own.
+    PodRouteMtu(RouteKey),
+    /// Of the same: that end bears this IPv6 address, which no small MTU leaves it.
+    PodAddress(IpNet),
+    /// Of a link: administratively up.
+    Up,
+    /// Of a link: transmit queue length in packets.
+    TxQueueLength,
+    /// Of a link: its alias, up to 255 bytes.
+    Alias,
+    /// Of an entry of `nflog`, or of a group: its rules.
+    Rules,
+}
+
+/// A value in the kernel's own words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Value {
+    /// Yes or no: up, an address being there.
+    Switch(bool),
+    /// A number: an MTU, an `rp_filter` (which the kernel lets be negative).
+    Number(i64),
+    /// Text: a sysctl's value with single blanks, a kind, an alias, a file.
+    Text(Arc<str>),
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+/// Takes a value by what it is. Derived, `untagged` would not say in its error what a value can be.
+struct ValueVisitor;
+
+impl Visitor<'_> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, a whole number or a string")
+    }
+
+    fn visit_bool<E>(self, on: bool) -> Result<Value, E> {
+        Ok(Value::Switch(on))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_u64<E: DeserializeError>(self, number: u64) -> Result<Value, E> {
+        let number = i64::try_from(number);
+        number
+            .map(Value::Number)
+            .map_err(|_| E::custom("the number is too large"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.into()))
+    }
+}
+
+impl Fact {
+    /// A fact of an interface.
+    pub fn link(netns: &Netns, name: LinkName, field: Field) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::Link(name),
+            field,
+        }
+    }
+
+    /// The fact that a sysctl key means. Some have two names: an interface's `rp_filter` and
+    /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
+    /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
+    pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
+        Fact::of_parts(netns, key, key.per_interface())
+    }
+
+    /// The same for a key that was taken apart already.
+    pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
+        if let Some(PerInterface {
+            family,
+            table: "conf",
+            slot,
+            leaf,
+        }) = parts
+        {
+            match (slot, Field::of_sysctl(family, leaf)) {
+                (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
+                (Slot::All, _) if (family, leaf) == ("ipv4", "forwarding") => {
+                    return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
+                }
+                _ => {}
+            }
+        }
+        Fact {
+            netns: netns.clone(),
+            object: Object::Sysctl(key.clone()),
+            field: Field::Value,
+        }
+    }
+
+    /// netkeel's rules of an entry of `nflog`.
+    pub fn nflog(netns: &Netns, name: &EntryName) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::Nflog(name.clone()),
+            field: Field::Rules,
+        }
+    }
+
+    /// The rules of others that hand path MTU messages to a group.
+    pub fn log_group(netns: &Netns, group: u16) -> Self {
+        Fact {
+            netns: netns.clone(),
+            object: Object::LogGroup(group),
+            field: Field::Rules,
+        }
+    }
+
+    /// A file's content.
+    pub fn file(path: &Path) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::File(path.into()),
+            field: Field::Content,
+        }
+    }
+
+    /// The `mtu` of the plugins of a type in a CNI configuration.
+    pub fn plugin(file: &Path, kind: &str) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::Plugin(Arc::new(Plugin {
+                file: file.into(),
+                kind: kind.into(),
+            })),
+            field: Field::Mtu,
+        }
+    }
+
+    /// The `MTU` of a copy of a WireGuard configuration.
+    pub fn wireguard(copy: &Path, source: &Path) -> Self {
+        Fact {
+            netns: Netns::CURRENT,
+            object: Object::Wireguard(Arc::new(WireguardCopy {
+                copy: copy.into(),
+                source: source.into(),
+            })),
+            field: Field::Mtu,
+        }
+    }
+
+    /// The interface this is a fact of.
+    pub fn link_name(&self) -> Option<LinkName> {
+        match &self.object {
+            Object::Link(name) => Some(*name),
+            Object::Sysctl(key) => key.link(),
+            // Rules go by name, and stand also while there is no such interface.
+            Object::File(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(..) => None,
+        }
+    }
+
+    /// The value as people say it: `1 (strict)` for an rp_filter, else as it is, with what a terminal
+    /// would act on spelled out.
+    pub fn show(&self, value: Option<&Value>) -> String {
+        match value {
+            None => "absent".into(),
+            Some(value) => match printable(&self.in_words(value)) {
+                Cow::Borrowed(words) => words.to_owned(),
+                Cow::Owned(words) => words,
+            },
+        }
+    }
+
+    fn in_words(&self, value: &Value) -> String {
+        let rp_filter = match &self.object {
+            Object::Link(_) => self.field == Field::RpFilter,
+            Object::Sysctl(key) => matches!(
+                key.per_interface(),
+                Some(PerInterface {
+                    family: "ipv4",
+                    leaf: "rp_filter",
+                    ..
+                })
+            ),
+            Object::File(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(..) => false,
+        };
+        match (self.field, value) {
+            (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
+            (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
+                if *present { "present" } else { "absent" }.into()
+            }
+            (Field::Mtu, Value::Number(NONE)) if matches!(self.object, Object::Wireguard(_)) => "none".into(),
+            (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
+            (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
+            (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
+                let rules = ForeignRule::read_all(text);
+                let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+                if rules.is_empty() {
+                    "none".into()
+                } else {
+                    rules.join("; ")
+                }
+            }
+            _ if rp_filter => {
+                let number = value.to_string();
+                match number.parse().ok().and_then(RpFilter::from_number) {
+                    Some(mode) => format!("{number} ({mode})"),
+                    None => number,
+                }
+            }
+            _ => value.to_string(),
+        }
+    }
+}
+
+impl Field {
+    /// The fields that are sysctls below `net/<family>/conf/LINK`: one dump of the interfaces
+    /// carries them, so they are facts of the link.
+    const SYSCTLS: &[(Field, &str, &str)] = &[
+        (Field::RpFilter, "ipv4", "rp_filter"),
+        (Field::Forwarding, "ipv4", "forwarding"),
+        (Field::Forwarding6, "ipv6", "forwarding"),
+        (Field::DisableIpv6, "ipv6", "disable_ipv6"),
+    ];
+
+    /// The field that `net/<family>/conf/LINK/<leaf>` is.
+    pub fn of_sysctl(family: &str, leaf: &str) -> Option<Field> {
+        let mut fields = Field::SYSCTLS.iter();
+        fields.find_map(|(field, of, name)| (*of == family && *name == leaf).then_some(*field))
+    }
+
+    /// The field that a key of an interface, of `all` or of `default` is: every dump of interfaces has it.
+    pub fn of_key(key: &SysctlKey) -> Option<Field> {
+        let parts = key.per_interface().filter(|parts| parts.table == "conf")?;
+        Field::of_sysctl(parts.family, parts.leaf)
+    }
+
+    /// The sysctl that the field of an interface is.
+    pub fn sysctl_of(self, link: LinkName) -> Option<SysctlKey> {
+        let (_, family, leaf) = Field::SYSCTLS.iter().find(|(field, _, _)| *field == self)?;
+        Some(SysctlKey::conf(family, link, leaf))
+    }
+}
+
+/// A path as it is safe to print.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Object::File(path) => write!(f, "file {}", shown(path)),
+            Object::Sysctl(key) => write!(f, "sysctl {key}"),
+            Object::Plugin(_) => write!(f, "{} {}", self.object, self.field),
+            Object::Link(name) => write!(f, "link {name} {}", self.field),
+            Object::Wireguard(_) | Object::Nflog(_) | Object::LogGroup(..) => {
+                write!(f, "{} {}", self.object, self.field)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Object::File(path) => write!(f, "file {}", shown(path)),
+            Object::Plugin(plugin) => write!(f, "cni {} {}", shown(&plugin.file), printable(&plugin.kind)),
+            Object::Wireguard(wireguard) => write!(f, "wireguard {}", shown(&wireguard.copy)),
+            Object::Sysctl(key) => write!(f, "sysctl {key}"),
+            Object::Link(name) => write!(f, "link {name}"),
+            Object::Nflog(name) => write!(f, "nflog {name}"),
+            Object::LogGroup(group) => write!(f, "nflog group {group}"),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Content => f.write_str("content"),
+            Field::Value => f.write_str("value"),
+            Field::Kind => f.write_str("kind"),
+            Field::Address(address) => write!(f, "address {address}"),
+            Field::RpFilter => f.write_str("rp_filter"),
+            Field::Forwarding => f.write_str("forwarding"),
+            Field::Forwarding6 => f.write_str("ipv6 forwarding"),
+            Field::DisableIpv6 => f.write_str("disable_ipv6"),
+            Field::Mtu => f.write_str("mtu"),
+            Field::PodMtu => f.write_str("pod mtu"),
+            Field::PodRouteMtu(route) => write!(f, "pod route {route} mtu"),
+            Field::PodAddress(address) => write!(f, "pod address {address}"),
+            Field::Up => f.write_str("state"),
+            Field::TxQueueLength => f.write_str("txqueuelen"),
+            Field::Alias => f.write_str("alias"),
+            Field::Rules => f.write_str("rules"),
+        }
+    }
+}
+
+impl Value {
+    /// The value as it is written to a sysctl or a file.
+    pub fn to_text(&self) -> Arc<str> {
+        match self {
+            Value::Text(text) => text.clone(),
+            Value::Number(number) => number.to_string().into(),
+            Value::Switch(on) => on.to_string().into(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Switch(on) => write!(f, "{on}"),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What an MTU says that stands for none: wg-quick then finds one by itself.
+pub const NONE: i64 = 0;

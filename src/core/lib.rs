@@ -1,0 +1,12 @@
+//! The nouns of netkeel: facts, ops, names, findings and errors. No I/O, no clock, no file format.
+
+pub mod error;
+pub mod fact;
+pub mod finding;
+pub mod mtu;
+pub mod name;
+pub mod nflog;
+pub mod op;
+pub mod replication;
+pub mod rp_filter;
+pub mod text;

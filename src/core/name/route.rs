@@ -1,0 +1,119 @@
+//! A route of a pod, by what tells it from all others of its namespace.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// RT_TABLE_MAIN (include/uapi/linux/rtnetlink.h).
+const MAIN: u32 = 254;
+
+/// IP6_RT_PRIO_USER (include/uapi/linux/ipv6_route.h): what an IPv6 route has that names no metric.
+const USUAL_IPV6: u32 = 1024;
+
+/// Which route: written as `ip route` takes it, what is usual left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// Where it leads.
+    pub destination: IpNet,
+    /// Which of several to one destination: the least is taken.
+    pub metric: u32,
+    /// Its table.
+    pub table: u32,
+}
+
+impl RouteKey {
+    /// The route of the main table that names no metric.
+    pub fn new(destination: IpNet) -> Self {
+        let metric = match destination {
+            IpNet::V4(_) => 0,
+            IpNet::V6(_) => USUAL_IPV6,
+        };
+        RouteKey {
+            destination,
+            metric,
+            table: MAIN,
+        }
+    }
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = RouteKey::new(self.destination);
+        write!(f, "{}", self.destination)?;
+        if self.metric != usual.metric {
+            write!(f, " metric {}", self.metric)?;
+        }
+        if self.table != usual.table {
+            write!(f, " table {}", self.table)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for RouteKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "not a destination with `metric` and `table` after it";
+        let mut words = text.split(' ');
+        let destination = words.next().and_then(|word| word.parse().ok()).ok_or(WRONG)?;
+        let mut key = RouteKey::new(destination);
+        while let Some(word) = words.next() {
+            let number = words.next().and_then(|number| number.parse().ok()).ok_or(WRONG)?;
+            match word {
+                "metric" => key.metric = number,
+                "table" => key.table = number,
+                _ => return Err(WRONG),
+            }
+        }
+        Ok(key)
+    }
+}
+
+impl Serialize for RouteKey {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+crate::text::from_str::schema_as_text!(RouteKey, "RouteKey");
+
+impl<'de> Deserialize<'de> for RouteKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_written_as_short_as_it_can_be_and_read_again() {
+        for text in [
+            "0.0.0.0/0",
+            "::/0",
+            "::/0 metric 100",
+            "10.0.0.0/8 metric 7 table 5",
+            "0.0.0.0/0 table 100",
+        ] {
+            let key: RouteKey = text.parse().unwrap();
+            assert_eq!(key.to_string(), text);
+            let json = serde_json::to_string(&key).unwrap();
+            assert_eq!(serde_json::from_str::<RouteKey>(&json).unwrap(), key);
+        }
+        for wrong in [
+            "",
+            "default",
+            "0.0.0.0/0 metric",
+            "0.0.0.0/0 via 1",
+            "0.0.0.0/0 metric x",
+        ] {
+            assert!(wrong.parse::<RouteKey>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The key of a sysctl: a path below /proc/sys, read as procps reads it, with what is known of
+//! the interface it belongs to and of the order in which keys must be written.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, ErrorKind};
+use crate::name::link::LinkName;
+use crate::text::escape::printable;
+use crate::text::from_str;
+
+/// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, also
+/// when its value stays (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
+/// `addrconf_disable_ipv6` and `addrconf_sysctl_addr_gen_mode`, net/ipv6/addrconf.c).
+const COPIED_FROM_ALL: &[&str] = &[
+    "forwarding",
+    "disable_ipv6",
+    "ignore_routes_with_linkdown",
+    "addr_gen_mode",
+];
+
+/// The leaves of `net.ipv4.conf` whose `default` nobody follows: they are not written through
+/// `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
+pub const NOT_FOLLOWED: &[&str] = &[
+    "disable_policy",
+    "disable_xfrm",
+    "drop_unicast_in_l2_multicast",
+    "forwarding",
+    "mc_forwarding",
+    "promote_secondaries",
+    "route_localnet",
+];
+
+/// A path below /proc/sys with `/` between its components: `net/ipv4/conf/eth0.100/rp_filter`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SysctlKey(Arc<str>);
+
+/// Whose setting a key below `net/<family>/conf` or `net/<family>/neigh` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// `all`: combined with each interface's own value, or copied to it.
+    All,
+    /// `default`: what a new interface starts with.
+    Default,
+    /// One interface.
+    Link(LinkName),
+}
+
+/// A key of `net/<family>/<table>/<slot>/<leaf>` taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerInterface<'a> {
+    /// `ipv4` or `ipv6`.
+    pub family: &'a str,
+    /// `conf` or `neigh`.
+    pub table: &'a str,
+    /// Whose.
+    pub slot: Slot,
+    /// The setting: `rp_filter`.
+    pub leaf: &'a str,
+}
+
+impl SysctlKey {
+    /// The key of an interface's own setting, as `net/ipv4/conf/eth0/rp_filter`.
+    pub fn conf(family: &str, link: LinkName, leaf: &str) -> Self {
+        match family {
+            "ipv4" => SysctlKey::below("net/ipv4/conf/", link, leaf),
+            "ipv6" => SysctlKey::below("net/ipv6/conf/", link, leaf),
+            other => SysctlKey::of_interface(other, "conf", link, leaf),
+        }
+    }
+
+    /// The key of an interface in a table, `conf` or `neigh`.
+    pub fn of_interface(family: &str, table: &str, link: LinkName, leaf: &str) -> Self {
+        SysctlKey::below(&["net/", family, "/", table, "/"].concat(), link, leaf)
+    }
+
+    /// Every interface's rp_filter comes by here several times, and `format!` takes five times as long.
+    fn below(directory: &str, link: LinkName, leaf: &str) -> Self {
+        SysctlKey([directory, &link.as_text(), "/", leaf].concat().into())
+    }
+
+    /// The same setting of another slot, `all` or `default`; none for a key that has no slot.
+    pub fn in_slot(&self, slot: &'static str) -> Option<Self> {
+        let PerInterface {
+            family, table, leaf, ..
+        } = self.per_interface()?;
+        Some(SysctlKey(format!("net/{family}/{table}/{slot}/{leaf}").into()))
+    }
+
+    /// A key that the program itself names; `path` is in slash form.
+    pub fn known(path: &'static str) -> Self {
+        SysctlKey(path.into())
+    }
+
+    /// The path below /proc/sys.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// Dotted, as people write it, unless a component holds a dot.
+    pub fn dotted(&self) -> Cow<'_, str> {
+        if self.0.contains('.') {
+            Cow::Borrowed(&self.0)
+        } else {
+            Cow::Owned(self.0.replace('/', "."))
+        }
+    }
+
+    /// Takes a per-interface key apart.
+    pub fn per_interface(&self) -> Option<PerInterface<'_>> {
+        let rest = self.0.strip_prefix("net/ipv")?;
+        let (family, rest) = match rest.as_bytes().first() {
+            Some(b'4') => ("ipv4", rest.strip_prefix("4/")?),
+            _ => ("ipv6", rest.strip_prefix("6/")?),
+        };
+        let (table, rest) = match rest.strip_prefix("conf/") {
+            Some(rest) => ("conf", rest),
+            None => ("neigh", rest.strip_prefix("neigh/")?),
+        };
+        // Byte by byte: for so few, a search that is made for long texts takes thrice the time.
+        let (slot, leaf) = rest.split_at_checked(rest.bytes().position(|byte| byte == b'/')?)?;
+        let leaf = leaf.strip_prefix('/')?;
+        if leaf.bytes().any(|byte| byte == b'/') {
+            return None;
+        }
+        let slot = match slot {
+            "all" => Slot::All,
+            "default" => Slot::Default,
+            name => Slot::Link(name.parse().ok()?),
+        };
+        Some(PerInterface {
+            family,
+            table,
+            slot,
+            leaf,
+        })
+    }
+
+    /// The interface whose own setting this is.
+    pub fn link(&self) -> Option<LinkName> {
+        match self.per_interface()?.slot {
+            Slot::Link(name) => Some(name),
+            Slot::All | Slot::Default => None,
+        }
+    }
+
+    /// The [`SysctlKey::rank`] of an interface's own key.
+    pub const RANK_OF_LINK: u8 = 3;
+
+    /// Position among keys that are written together. Switching forwarding rewrites
+    /// `accept_redirects` and every interface's `forwarding` (`inet_forward_change`,
+    /// net/ipv4/devinet.c), so it goes first; `all` and `default` may be copied to interfaces, so
+    /// they go before them.
+    pub fn rank(&self) -> u8 {
+        match (self.path(), self.per_interface()) {
+            ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 0,
+            (
+                _,
+                Some(PerInterface {
+                    slot: Slot::Default, ..
+                }),
+            ) => 2,
+            (
+                _,
+                Some(PerInterface {
+                    slot: Slot::Link(_), ..
+                }),
+            ) => Self::RANK_OF_LINK,
+            _ => 1,
+        }
+    }
+
+    /// The keys that the kernel writes when this one is written; an undo needs what they were.
+    pub fn written_beside(&self) -> Vec<SysctlKey> {
+        let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
+        match self.path() {
+            "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => known(&[
+                "net/ipv4/conf/all/accept_redirects",
+                "net/ipv4/conf/default/forwarding",
+            ]),
+            "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
+            "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
+            "net/ipv6/conf/all/ignore_routes_with_linkdown" => {
+                known(&["net/ipv6/conf/default/ignore_routes_with_linkdown"])
+            }
+            "net/ipv6/conf/all/addr_gen_mode" => known(&["net/ipv6/conf/default/addr_gen_mode"]),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Writing it may change the same setting of interfaces: `all` of four settings of IPv6 is
+    /// copied to each (net/ipv6/addrconf.c), and `default` of those of IPv4 to interfaces that
+    /// nobody touched (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
+    pub fn copied_to_links(&self) -> bool {
+        let Some(parts) = self.per_interface().filter(|parts| parts.table == "conf") else {
+            return false;
+        };
+        match (parts.family, parts.slot) {
+            ("ipv6", Slot::All) => COPIED_FROM_ALL.contains(&parts.leaf),
+            ("ipv4", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
+            _ => false,
+        }
+    }
+}
+
+/// It is compared as its path is.
+impl Borrow<str> for SysctlKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SysctlKey {
+    type Err = Error;
+
+    /// Reads dotted and slash form: where the first separator is a dot, dots separate and a slash
+    /// stands for a dot (sysctl.d(5), procps' `sysctl(8)`).
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refuse = |why: String| Error::new(ErrorKind::Input, why);
+        let path: Cow<str> = match text.find(['.', '/']) {
+            Some(at) if text.as_bytes()[at] == b'.' => text
+                .chars()
+                .map(|c| match c {
+                    '.' => '/',
+                    '/' => '.',
+                    other => other,
+                })
+                .collect::<String>()
+                .into(),
+            Some(_) => text.into(),
+            None => {
+                return Err(refuse(format!("`{text}` is not a sysctl key"))
+                    .hint("a key has components, as net.core.rmem_max"));
+            }
+        };
+        if let Some(part) = path.split('/').find(|part| matches!(*part, "" | "." | "..")) {
+            let why = match part {
+                "" => "has an empty component".to_owned(),
+                dots => format!("has a component `{dots}`, which names no setting"),
+            };
+            let error = refuse(format!("the key `{text}` {why}"));
+            let below = text.strip_prefix("/proc/sys/").or(text.strip_prefix('/'));
+            return Err(match below {
+                Some(below) => error.hint(format!("a key begins below /proc/sys: {below}")),
+                None => error,
+            });
+        }
+        if let Some(bad) = path.chars().find(|c| c.is_control() || c.is_whitespace()) {
+            return Err(refuse(format!(
+                "the key `{}` holds `{}`",
+                text.escape_debug(),
+                bad.escape_debug()
+            )));
+        }
+        if path.contains(['*', '?']) {
+            let error = refuse(format!(
+                "the key `{text}` holds a pattern, and a sysctl is named exactly"
+            ));
+            return Err(
+                if path.starts_with("net/ipv4/conf/") && path.ends_with("/rp_filter") {
+                    error.hint("for several interfaces: link: { NAME: { match: { name: \"cali*\" }, rp_filter: strict } }")
+                } else {
+                    error.hint("write one line for each key")
+                },
+            );
+        }
+        let parts: Vec<&str> = path.split('/').collect();
+        if let [
+            "net",
+            family @ ("ipv4" | "ipv6"),
+            table @ ("conf" | "neigh"),
+            name @ ..,
+            leaf,
+        ] = parts.as_slice()
+            && name.len() > 1
+        {
+            let name = name.join(".");
+            return Err(
+                refuse(format!("`{text}` has too many components for one interface")).hint(format!(
+                    "for the interface {name} write net/{family}/{table}/{name}/{leaf}"
+                )),
+            );
+        }
+        let key = SysctlKey(path.as_ref().into());
+        match parts.as_slice() {
+            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _] if !matches!(*name, "all" | "default") => {
+                name.parse::<LinkName>()?;
+            }
+            _ => {}
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Display for SysctlKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.dotted()))
+    }
+}
+
+impl fmt::Debug for SysctlKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for SysctlKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+from_str::schema_as_text!(SysctlKey, "SysctlKey");
+
+impl<'de> Deserialize<'de> for SysctlKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A control character is refused in what people write, and an interface may bear one.
+        from_str::deserialize_by(deserializer, |text| match text.contains(char::is_control) {
+            true => {
+                text.replace(char::is_control, "_").parse::<SysctlKey>()?;
+                Ok(SysctlKey(text.into()))
+            }
+            false => text.parse(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> String {
+        match text.parse::<SysctlKey>() {
+            Ok(key) => key.path().to_owned(),
+            Err(error) => format!("{error}; {}", error.hints.join("; ")),
+        }
+    }
+
+    #[test]
+    fn the_first_separator_decides() {
+        assert_eq!(
+            path("net.ipv4.conf.eth0/100.rp_filter"),
+            "net/ipv4/conf/eth0.100/rp_filter"
+        );
+        assert_eq!(
+            path("net/ipv4/conf/eth0.100/rp_filter"),
+            "net/ipv4/conf/eth0.100/rp_filter"
+        );
+        assert_eq!(path("net.core.rmem_max"), "net/core/rmem_max");
+    }
+
+    #[test]
+    fn refuses_what_names_no_setting() {
+        let messages: Vec<String> = [
+            "rmem_max",
+            "net..core",
+            "net/../kernel/panic",
+            "net.ipv4.conf.*.rp_filter",
+            "net.core.*",
+            "net.ipv4.conf.eth0.100.rp_filter",
+            "net/ipv4/conf/an-interface-too-long/rp_filter",
+            "net.core.rmem max",
+        ]
+        .iter()
+        .map(|text| path(text))
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        `rmem_max` is not a sysctl key; a key has components, as net.core.rmem_max
+        the key `net..core` has an empty component; 
+        the key `net/../kernel/panic` has a component `..`, which names no setting; 
+        the key `net.ipv4.conf.*.rp_filter` holds a pattern, and a sysctl is named exactly; for several interfaces: link: { NAME: { match: { name: "cali*" }, rp_filter: strict } }
+        the key `net.core.*` holds a pattern, and a sysctl is named exactly; write one line for each key
+        `net.ipv4.conf.eth0.100.rp_filter` has too many components for one interface; for the interface eth0.100 write net/ipv4/conf/eth0.100/rp_filter
+        `an-interface-too-long` has 21 bytes; an interface name has at most 15; 
+        the key `net.core.rmem max` holds ` `;
+        "#);
+    }
+
+    #[test]
+    fn forwarding_goes_first_and_interfaces_last() {
+        let mut keys: Vec<SysctlKey> = [
+            "net.ipv4.conf.eth0.rp_filter",
+            "net.ipv4.conf.default.rp_filter",
+            "net.ipv4.conf.all.accept_redirects",
+            "net.ipv4.ip_forward",
+        ]
+        .iter()
+        .map(|k| k.parse().unwrap())
+        .collect();
+        keys.sort_by_key(|key| (key.rank(), key.clone()));
+        let order: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            order,
+            [
+                "net.ipv4.ip_forward",
+                "net.ipv4.conf.all.accept_redirects",
+                "net.ipv4.conf.default.rp_filter",
+                "net.ipv4.conf.eth0.rp_filter"
+            ]
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! NFLOG entries: their names, their rules, and rules of other programs that log the same packets.
+
+pub mod entry_name;
+pub mod foreign;
+pub mod nft;
+pub mod rules;

@@ -1,0 +1,8 @@
+//! Replication of ICMP "packet too big": settings, limits, and what the worker reports.
+
+pub mod histogram;
+pub mod limits;
+pub mod refusal;
+pub mod settings;
+pub mod statistics;
+pub mod worker;

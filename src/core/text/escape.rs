@@ -1,0 +1,46 @@
+//! Escaping of untrusted text for a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a terminal would act on the character, or show it in a misleading place.
+pub fn is_deceptive(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text as it is safe to print: what a terminal would act on is spelled out.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(plain) || !text.chars().any(is_deceptive) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if is_deceptive(char) {
+            out.extend(char.escape_default());
+        } else {
+            out.push(char);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A user's text in a message: between backticks, on one line, shortened when it is long.
+pub fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut out = String::from("`");
+    for (index, char) in text.chars().enumerate() {
+        if index == LONGEST {
+            out.push_str("...");
+            break;
+        }
+        if is_deceptive(char) {
+            let _ = write!(out, "{}", char.escape_default());
+        } else {
+            out.push(char);
+        }
+    }
+    out.push('`');
+    out
+}

@@ -1,0 +1,197 @@
+//! How a setting of `all` and an interface's own make what counts (the macros of
+//! include/linux/inetdevice.h, Linux 6.12; net/ipv6 for the few of IPv6).
+
+use serde::Serialize;
+
+use crate::explain::inputs::{Host, live};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::rp_filter;
+use netkeel_core::rp_filter::{Decider, RpFilter, Verdict};
+
+/// How the two values combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The larger one counts.
+    Max,
+    /// On if either is.
+    Or,
+    /// On if both are.
+    And,
+    /// `accept_redirects`: on if both are where the interface forwards, else if either is.
+    AndWhereForwarding,
+    /// The interface's own counts; writing `all` writes every interface's.
+    Copied,
+    /// The interface's own counts, whatever `all` is.
+    Own,
+    /// Not known to netkeel.
+    Unknown,
+}
+
+/// What counts on an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Combined {
+    /// How.
+    pub rule: Rule,
+    /// Kernels differ in it: this is Linux 6.12's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub varies: bool,
+    /// The value of `all`.
+    pub all: Option<i64>,
+    /// The interface's.
+    pub own: Option<i64>,
+    /// What counts; none when it cannot be told.
+    pub effective: Option<i64>,
+    /// The key that makes it so.
+    pub decided_by: Option<SysctlKey>,
+    /// For `rp_filter`: what becomes of a packet whose way back is another interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<&'static str>,
+}
+
+/// The rule of a setting below `net.ipv4.conf`, and whether kernels differ in it.
+const IPV4: &[(&str, Rule, bool)] = &[
+    ("rp_filter", Rule::Max, false),
+    ("arp_announce", Rule::Max, false),
+    ("arp_ignore", Rule::Max, false),
+    ("arp_notify", Rule::Max, false),
+    ("arp_accept", Rule::Max, true),
+    ("src_valid_mark", Rule::Or, false),
+    ("accept_local", Rule::Or, false),
+    ("log_martians", Rule::Or, false),
+    ("proxy_arp", Rule::Or, false),
+    ("proxy_arp_pvlan", Rule::Or, true),
+    ("shared_media", Rule::Or, false),
+    ("send_redirects", Rule::Or, false),
+    ("secure_redirects", Rule::Or, false),
+    ("promote_secondaries", Rule::Or, false),
+    ("route_localnet", Rule::Or, false),
+    ("ignore_routes_with_linkdown", Rule::Or, true),
+    ("arp_filter", Rule::Or, false),
+    ("disable_policy", Rule::Or, true),
+    ("accept_source_route", Rule::And, false),
+    ("mc_forwarding", Rule::And, false),
+    ("bc_forwarding", Rule::And, false),
+    ("bootp_relay", Rule::And, false),
+    ("arp_evict_nocarrier", Rule::And, false),
+    ("accept_redirects", Rule::AndWhereForwarding, false),
+    ("forwarding", Rule::Copied, false),
+    ("tag", Rule::Own, false),
+    ("medium_id", Rule::Own, false),
+];
+
+/// The same below `net.ipv6.conf`, where `all` mostly means nothing.
+const IPV6: &[(&str, Rule, bool)] = &[
+    ("forwarding", Rule::Copied, false),
+    ("disable_ipv6", Rule::Copied, false),
+    ("ignore_routes_with_linkdown", Rule::Copied, false),
+    ("addr_gen_mode", Rule::Copied, false),
+    ("proxy_ndp", Rule::Or, false),
+    ("accept_ra", Rule::Own, false),
+    ("accept_redirects", Rule::Own, false),
+    ("autoconf", Rule::Own, false),
+    ("mtu", Rule::Own, false),
+    ("hop_limit", Rule::Own, false),
+    ("use_tempaddr", Rule::Own, false),
+];
+
+/// The rule of a key; none for one that no interface has.
+pub fn rule(key: &SysctlKey) -> Option<(Rule, bool)> {
+    let parts = key.per_interface()?;
+    let table = match (parts.family, parts.table) {
+        (_, "neigh") => return Some((Rule::Own, false)),
+        ("ipv4", _) => IPV4,
+        _ => IPV6,
+    };
+    let found = table.iter().find(|(leaf, _, _)| *leaf == parts.leaf);
+    Some(found.map_or((Rule::Unknown, false), |(_, rule, varies)| (*rule, *varies)))
+}
+
+/// What counts of an interface's key.
+pub(crate) fn combined(host: &Host<'_>, key: &SysctlKey) -> Option<Combined> {
+    let PerInterface {
+        family,
+        table: "conf",
+        slot: Slot::Link(name),
+        leaf,
+    } = key.per_interface()?
+    else {
+        return None;
+    };
+    let (rule, varies) = rule(key)?;
+    let all_key = key.in_slot("all")?;
+    let all = live(host.snapshot, &all_key).number();
+    let own = live(host.snapshot, key).number();
+    let mut combined = Combined {
+        rule,
+        varies,
+        all,
+        own,
+        effective: None,
+        decided_by: None,
+        verdict: None,
+    };
+    let by_all = |decides: bool| if decides { all_key.clone() } else { key.clone() };
+    let link = host.snapshot.links.get(&name);
+    let (value, decider) = match (rule, all, own) {
+        (Rule::Copied | Rule::Own, _, Some(own)) => (own, key.clone()),
+        (Rule::Max, Some(all), Some(own)) if (family, leaf) == ("ipv4", "rp_filter") => {
+            let address = link.is_some_and(|link| link.has_ipv4());
+            let effective = rp_filter::effective(all, own, address);
+            combined.verdict = Some(match effective.verdict {
+                Verdict::Accept => "passes",
+                Verdict::Drop => "is dropped",
+                Verdict::DropNoAddress => {
+                    "is dropped, loose as the mode is: the interface has no IPv4 address"
+                }
+            });
+            (effective.value, by_all(effective.decided_by == Decider::All))
+        }
+        (Rule::Max, Some(all), Some(own)) => (all.max(own), by_all(all > own)),
+        (Rule::Or, Some(all), Some(own)) => (or(all, own), by_all(all != 0 && own == 0)),
+        (Rule::And, Some(all), Some(own)) => (and(all, own), by_all(all == 0 && own != 0)),
+        (Rule::AndWhereForwarding, Some(all), Some(own)) => match link.and_then(|link| link.forwarding) {
+            None => return Some(combined),
+            Some(0) => (or(all, own), by_all(all != 0 && own == 0)),
+            Some(_) => (and(all, own), by_all(all == 0 && own != 0)),
+        },
+        _ => return Some(combined),
+    };
+    combined.effective = Some(value);
+    combined.decided_by = Some(decider);
+    Some(combined)
+}
+
+fn or(all: i64, own: i64) -> i64 {
+    i64::from(all != 0 || own != 0)
+}
+
+fn and(all: i64, own: i64) -> i64 {
+    i64::from(all != 0 && own != 0)
+}
+
+/// The interfaces on which `all`'s rp_filter decides.
+pub(crate) fn outvoted(host: &Host<'_>, key: &SysctlKey) -> Vec<LinkName> {
+    let is_all = key.path() == "net/ipv4/conf/all/rp_filter";
+    let Some(all) = live(host.snapshot, key).number().filter(|_| is_all) else {
+        return Vec::new();
+    };
+    let smaller = |own: i32| i64::from(own) < all;
+    host.snapshot
+        .links
+        .iter()
+        .filter(|(_, link)| link.rp_filter.is_some_and(smaller))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// `1 (strict)` for an rp_filter, else the value.
+pub(crate) fn shown(key: &SysctlKey, value: &str) -> String {
+    let is_rp_filter = key.path().starts_with("net/ipv4/") && key.path().ends_with("/rp_filter");
+    let mode = value.parse().ok().and_then(RpFilter::from_number);
+    match mode.filter(|_| is_rp_filter) {
+        Some(mode) => format!("{value} ({mode})"),
+        None => value.to_owned(),
+    }
+}

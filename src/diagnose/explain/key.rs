@@ -1,0 +1,142 @@
+//! One key explained.
+
+use serde::Serialize;
+
+use crate::explain::combine::{Combined, Rule};
+use crate::explain::holder::{Held, held};
+use crate::explain::inputs::{Host, Live, live};
+use crate::explain::writer::Writer;
+use crate::explain::{combine, writer};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_host::sysctl_d::answer::{Answers, How, answer};
+use netkeel_host::sysctl_d::mention::{Fate, Mention};
+
+/// What there is to know of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyExplained {
+    /// The key, in slash form.
+    pub key: SysctlKey,
+    /// Its value now.
+    pub live: Live,
+    /// What counts on its interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combined: Option<Combined>,
+    /// For a key of `all` or `default`: how it meets those of interfaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// For `all.rp_filter`: the interfaces whose own value is smaller.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decides_on: Vec<LinkName>,
+    /// The owner that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// What sysctl.d says.
+    pub sysctl_d: Answers,
+    /// Who else writes it.
+    pub writers: Vec<Writer>,
+    /// What else to know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl KeyExplained {
+    /// A value as people say it: `1 (strict)`.
+    pub fn shown(&self, value: &str) -> String {
+        combine::shown(&self.key, value)
+    }
+
+    /// No file and no kernel knows the key.
+    pub fn is_unheard_of(&self) -> bool {
+        self.live == Live::Absent && self.sysctl_d.lines.is_empty()
+    }
+}
+
+/// Explains a key.
+pub fn key(host: &Host<'_>, key: &SysctlKey) -> KeyExplained {
+    let live = live(host.snapshot, key);
+    // What reads as an integer is one: no key of net/ that takes words holds a number.
+    let integer = key.path().starts_with("net/") && live.number().is_some();
+    let sysctl_d = answer(host.files, key, integer);
+    let of_slot = key
+        .per_interface()
+        .filter(|parts| !matches!(parts.slot, Slot::Link(_)));
+    KeyExplained {
+        combined: combine::combined(host, key),
+        rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
+        decides_on: combine::outvoted(host, key),
+        held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
+        writers: writer::writers(key, host.evidence, host.snapshot),
+        notes: notes(host, key, &live, &sysctl_d),
+        key: key.clone(),
+        live,
+        sysctl_d,
+    }
+}
+
+pub(crate) fn notes(host: &Host<'_>, key: &SysctlKey, live: &Live, answers: &Answers) -> Vec<String> {
+    let mut notes = Vec::new();
+    let parts = key.per_interface();
+    let boot = &answers.systemd.boot;
+    if host.initial == Some(false) && key.path().starts_with("net/") {
+        notes.push(
+            "this is not the host's own network namespace: neither boot nor udev applies sysctl.d here"
+                .into(),
+        );
+    }
+    if let Some(PerInterface {
+        slot: Slot::Link(name),
+        ..
+    }) = parts
+        && *live == Live::Absent
+    {
+        notes.push(match host.snapshot.links.contains_key(&name) {
+            true => format!("{name} has no such setting now"),
+            false => format!("there is no interface {name} now"),
+        });
+    }
+    if answers.systemd.later.is_some() && !writer::udev_is_there(host.evidence) {
+        notes.push(
+            "udev's 99-systemd.rules is not on this host: a new interface keeps the value of default".into(),
+        );
+    }
+    if let Some(PerInterface {
+        family: "ipv4",
+        table: "conf",
+        slot: Slot::Link(_),
+        leaf,
+    }) = parts
+        && boot.how == How::Unset
+        && leaf != "forwarding"
+    {
+        notes.push(format!(
+            "no file names it: writing {} changes it too, as long as nobody has written it and the interface never had an IPv4 address",
+            in_default(key)
+        ));
+    }
+    if let (Live::Value { value }, Some(wanted)) = (live, &boot.value)
+        && host.initial != Some(false)
+    {
+        let folded: Vec<&str> = wanted.split_ascii_whitespace().collect();
+        if folded.join(" ") != *value {
+            notes.push(format!(
+                "{key} is {value} now: what sysctl.d says was changed since, or never applied"
+            ));
+        }
+    }
+    if answers.lines.iter().any(names_another) {
+        notes.push(
+            "a line that looks like it means another key: where the first separator is a dot, every dot separates".into(),
+        );
+    }
+    notes
+}
+
+fn names_another(mention: &Mention) -> bool {
+    mention.systemd == Fate::AnotherKey
+}
+
+fn in_default(key: &SysctlKey) -> String {
+    key.in_slot("default")
+        .map_or_else(String::new, |default| default.to_string())
+}

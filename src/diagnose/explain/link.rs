@@ -1,0 +1,186 @@
+//! One interface explained: what it is, and every setting netkeel knows of it.
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::explain::holder::{Held, held};
+use crate::explain::inputs::Host;
+use crate::explain::key::{KeyExplained, key};
+use netkeel_core::fact::Object;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_host::device_owner;
+use netkeel_host::snapshot::link::Link;
+use netkeel_plan::ledger::Ledger;
+
+/// What there is to know of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkExplained {
+    /// Its name.
+    pub link: LinkName,
+    /// What it is.
+    pub device: Device,
+    /// What an owner holds of it, beside its settings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
+    /// Its settings that are sysctls.
+    pub settings: Vec<KeyExplained>,
+    /// What else to know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What an interface is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its index.
+    pub index: u32,
+    /// The rtnetlink kind; `physical` for hardware.
+    pub kind: String,
+    /// A tunnel in collect-metadata mode.
+    pub external: bool,
+    /// The driver, by ethtool's word.
+    pub driver: Option<String>,
+    /// Administratively up.
+    pub up: bool,
+    /// Bytes.
+    pub mtu: u32,
+    /// The smallest MTU that the device takes; 0 for any.
+    pub min_mtu: u32,
+    /// The largest; 0 for any.
+    pub max_mtu: u32,
+    /// Packets.
+    pub txqueuelen: u32,
+    /// The alias.
+    pub alias: Option<String>,
+    /// The device below it.
+    pub lower: Option<Other>,
+    /// Its other end, or the device below it, is in another namespace.
+    pub peer_elsewhere: bool,
+    /// The bridge or bond it is a port of.
+    pub master: Option<Other>,
+    /// The devices above it.
+    pub upper: Vec<Other>,
+    /// Its addresses; none when they could not be read.
+    pub addresses: Option<Vec<IpNet>>,
+}
+
+/// Another interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// Its name.
+    pub link: LinkName,
+    /// Its kind.
+    pub kind: String,
+    /// Its MTU, bytes.
+    pub mtu: u32,
+}
+
+/// The sysctls that are explained of an interface.
+pub fn keys_of(name: LinkName) -> Vec<SysctlKey> {
+    let keys = [
+        ("ipv4", "rp_filter"),
+        ("ipv4", "forwarding"),
+        ("ipv6", "forwarding"),
+        ("ipv6", "disable_ipv6"),
+    ];
+    keys.map(|(family, leaf)| SysctlKey::conf(family, name, leaf))
+        .into()
+}
+
+/// Explains an interface; none when there is none of that name.
+pub fn link(host: &Host<'_>, name: LinkName) -> Option<LinkExplained> {
+    let link = host.snapshot.links.get(&name)?;
+    let device = device(host, link);
+    let settings = keys_of(name).iter().map(|of| key(host, of)).collect();
+    Some(LinkExplained {
+        notes: notes(name, &device),
+        held: of_device(host, name),
+        link: name,
+        device,
+        settings,
+    })
+}
+
+/// What is held of an interface and is no sysctl.
+fn of_device(host: &Host<'_>, name: LinkName) -> Vec<Held> {
+    let claims = host.kept.ledger.into_iter().flat_map(Ledger::claims);
+    let of_it = claims.filter(|claim| matches!(claim.fact.object, Object::Link(link) if link == name));
+    of_it
+        .filter(|claim| claim.fact.field.sysctl_of(name).is_none())
+        .filter_map(|claim| held(&host.kept, &claim.fact))
+        .collect()
+}
+
+pub(crate) fn device(host: &Host<'_>, link: &Link) -> Device {
+    let snapshot = host.snapshot;
+    let other = |name: LinkName, link: &Link| Other {
+        link: name,
+        kind: link.kind_name().to_owned(),
+        mtu: link.mtu,
+    };
+    let by_index = |index: u32| snapshot.by_index(index).map(|(name, link)| other(name, link));
+    let above = |upper: &Link| upper.peer_netns.is_none() && upper.lower == Some(link.index);
+    // The ends of a veth name each other as the device below.
+    let is_veth = link.kind_name() == "veth";
+    let read = snapshot.families.ipv4 && snapshot.families.ipv6;
+    Device {
+        index: link.index,
+        kind: link.kind_name().to_owned(),
+        external: link.external,
+        driver: link.driver.as_deref().map(str::to_owned),
+        up: link.up,
+        mtu: link.mtu,
+        min_mtu: link.min_mtu,
+        max_mtu: link.max_mtu,
+        txqueuelen: link.txqueuelen,
+        alias: link.alias.as_deref().map(str::to_owned),
+        lower: link
+            .lower
+            .filter(|_| link.peer_netns.is_none())
+            .and_then(by_index),
+        peer_elsewhere: link.peer_netns.is_some(),
+        master: link.master.and_then(by_index),
+        upper: snapshot
+            .links
+            .iter()
+            .filter(|(_, upper)| !is_veth && above(upper))
+            .map(|(name, link)| other(*name, link))
+            .collect(),
+        addresses: read.then(|| link.addresses.iter().copied().collect()),
+    }
+}
+
+pub(crate) fn notes(name: LinkName, device: &Device) -> Vec<String> {
+    let mut notes = Vec::new();
+    let text = name.to_string();
+    if let Some(why) = device_owner::refusal(&text) {
+        notes.push(why.to_owned());
+    }
+    if let Some(keeper) = device_owner::keeper(&text) {
+        notes.push(format!(
+            "{keeper} makes and keeps it: no pattern of a document reaches it"
+        ));
+    }
+    if let Some(lower) = &device.lower
+        && lower.mtu < device.mtu
+        && device.kind != "veth"
+    {
+        let below = lower.link;
+        notes.push(format!(
+            "its MTU {} is above that of {below} below it, {}",
+            device.mtu, lower.mtu
+        ));
+    }
+    if let Some(peer) = device.lower.as_ref().filter(|_| device.kind == "veth")
+        && peer.mtu != device.mtu
+    {
+        notes.push(format!(
+            "the other end {} has MTU {}, this one {}: what is larger than the smaller of both is lost without a word",
+            peer.link, peer.mtu, device.mtu
+        ));
+    }
+    if device.mtu < 1280 {
+        notes.push("an MTU below 1280 takes IPv6 off it".into());
+    }
+    notes
+}

@@ -1,0 +1,298 @@
+//! Who else is known to write a setting, and what shows that they are at work here.
+
+use serde::Serialize;
+
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_host::evidence::Evidence;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::sysctl_d::file::{Dialect, Place, UDEV_RULES};
+use netkeel_host::sysctl_d::parse::{Entry, parse};
+
+/// Somebody who writes the setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Writer {
+    /// Who.
+    pub name: &'static str,
+    /// What they write, and when.
+    pub does: String,
+    /// What shows that they are at work here; empty when nothing does.
+    pub evidence: Vec<String>,
+}
+
+/// What shows that somebody is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clue {
+    /// A path exists.
+    Path(&'static str),
+    /// An interface's name starts so.
+    Link(&'static str),
+    /// A file holds a text.
+    Holds(&'static str, &'static str),
+}
+
+/// One row of what is known.
+struct Known {
+    name: &'static str,
+    does: &'static str,
+    /// They write this key.
+    writes: fn(&Target<'_>) -> bool,
+    clues: &'static [Clue],
+    /// They can write any key at all: told only where a clue shows them.
+    anything: bool,
+}
+
+/// A key as the rows see it.
+struct Target<'a> {
+    path: &'a str,
+    parts: Option<PerInterface<'a>>,
+}
+
+impl Target<'_> {
+    fn is(&self, leaves: &[&str]) -> bool {
+        self.parts.is_some_and(|parts| leaves.contains(&parts.leaf))
+    }
+
+    fn family(&self, family: &str) -> bool {
+        self.parts.is_some_and(|parts| parts.family == family)
+    }
+
+    fn link(&self, prefixes: &[&str]) -> bool {
+        match self.parts.map(|parts| parts.slot) {
+            Some(Slot::Link(name)) => prefixes
+                .iter()
+                .any(|prefix| name.as_bytes().starts_with(prefix.as_bytes())),
+            _ => false,
+        }
+    }
+
+    fn slot(&self, wanted: Slot) -> bool {
+        self.parts.is_some_and(|parts| parts.slot == wanted)
+    }
+}
+
+const UDEV: &[Clue] = &[
+    Clue::Path(UDEV_RULES[0]),
+    Clue::Path(UDEV_RULES[1]),
+    Clue::Path(UDEV_RULES[2]),
+];
+
+/// ufw's own sysctl file.
+const UFW: &str = "/etc/ufw/sysctl.conf";
+
+const KNOWN: &[Known] = &[
+    Known {
+        name: "udev",
+        does: "runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before",
+        writes: |key| {
+            key.parts
+                .is_some_and(|parts| matches!(parts.slot, Slot::Link(name) if name.as_bytes() != b"lo"))
+        },
+        clues: UDEV,
+        anything: false,
+    },
+    Known {
+        name: "Felix (Calico)",
+        does: "writes it for each workload's interface; rp_filter gets the value that conf.default had when Felix started",
+        writes: |key| {
+            key.link(&["cali", "tap"])
+                && key.is(&[
+                    "rp_filter",
+                    "route_localnet",
+                    "proxy_arp",
+                    "proxy_delay",
+                    "forwarding",
+                    "accept_ra",
+                    "proxy_ndp",
+                ])
+        },
+        clues: CALICO,
+        anything: false,
+    },
+    Known {
+        name: "Felix (Calico, eBPF)",
+        does: "in eBPF mode sets all.rp_filter to 0 and that of host interfaces to 2",
+        writes: |key| {
+            key.family("ipv4")
+                && key.is(&["rp_filter"])
+                && !key.link(&["cali", "tap"])
+                && !key.slot(Slot::Default)
+        },
+        clues: &[Clue::Link("bpfin.cali"), Clue::Path("/sys/fs/bpf/calico")],
+        anything: false,
+    },
+    Known {
+        name: "Cilium",
+        does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent: all files are applied anew",
+        writes: |key| {
+            key.family("ipv4")
+                && key.is(&["rp_filter", "forwarding"])
+                && (key.slot(Slot::All) || key.link(&["lxc", "cilium_"]))
+        },
+        clues: &[
+            Clue::Path("/etc/sysctl.d/99-zzz-override_cilium.conf"),
+            Clue::Link("cilium_"),
+        ],
+        anything: false,
+    },
+    Known {
+        name: "systemd-networkd",
+        does: "writes it for interfaces it configures (IPv4ReversePathFilter=, IPv4Forwarding=, IPv6AcceptRA= and their like in *.network)",
+        writes: |key| {
+            key.path == "net/ipv4/ip_forward"
+                || key.is(&[
+                    "rp_filter",
+                    "forwarding",
+                    "proxy_arp",
+                    "proxy_arp_pvlan",
+                    "route_localnet",
+                    "accept_local",
+                    "promote_secondaries",
+                    "send_redirects",
+                    "disable_ipv6",
+                    "accept_ra",
+                    "use_tempaddr",
+                    "proxy_ndp",
+                    "hop_limit",
+                    "mtu",
+                ])
+        },
+        clues: &[Clue::Path("/run/systemd/netif/links")],
+        anything: false,
+    },
+    Known {
+        name: "NetworkManager",
+        does: "writes it for interfaces it manages, and forwarding where a connection is shared",
+        writes: |key| {
+            key.path == "net/ipv4/ip_forward"
+                || key.is(&["forwarding"])
+                || (key.family("ipv6")
+                    && key.is(&[
+                        "accept_ra",
+                        "disable_ipv6",
+                        "addr_gen_mode",
+                        "use_tempaddr",
+                        "hop_limit",
+                        "mtu",
+                    ]))
+        },
+        clues: &[Clue::Path("/run/NetworkManager")],
+        anything: false,
+    },
+    Known {
+        name: "kube-proxy",
+        does: "writes it at its start: route_localnet for node ports on localhost, arp_ignore and arp_announce in ipvs mode",
+        writes: |key| {
+            key.slot(Slot::All)
+                && key.family("ipv4")
+                && key.is(&["route_localnet", "arp_ignore", "arp_announce"])
+                || key.path == "net/ipv4/ip_forward"
+        },
+        clues: &[Clue::Link("kube-ipvs0"), Clue::Path("/var/lib/kube-proxy")],
+        anything: false,
+    },
+    Known {
+        name: "TuneD",
+        does: "writes what its active profile says, then by default applies /etc/sysctl.d again (reapply_sysctl)",
+        writes: |_| true,
+        clues: &[Clue::Path("/etc/tuned/active_profile")],
+        anything: true,
+    },
+    Known {
+        name: "Talos",
+        does: "writes what machine.sysctls and SysctlConfig documents say, and puts the old value back when a key leaves them",
+        writes: |_| true,
+        clues: &[Clue::Holds("/etc/os-release", "ID=talos")],
+        anything: true,
+    },
+];
+
+const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
+
+/// The paths that [`Evidence`] is about, and whether their text is needed.
+pub const WATCHED: &[(&str, bool)] = &[
+    (UDEV_RULES[0], false),
+    (UDEV_RULES[1], false),
+    (UDEV_RULES[2], false),
+    ("/var/lib/calico", false),
+    ("/sys/fs/bpf/calico", false),
+    ("/etc/sysctl.d/99-zzz-override_cilium.conf", false),
+    ("/run/systemd/netif/links", false),
+    ("/run/NetworkManager", false),
+    ("/var/lib/kube-proxy", false),
+    ("/etc/tuned/active_profile", false),
+    ("/etc/os-release", true),
+    (UFW, true),
+];
+
+/// Whether udev applies sysctl.d to new interfaces here.
+pub(crate) fn udev_is_there(evidence: &Evidence) -> bool {
+    UDEV.iter()
+        .any(|clue| matches!(clue, Clue::Path(path) if evidence.paths.contains(*path)))
+}
+
+/// Who writes a key: first those who show themselves, each part in the order of the list.
+pub fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
+    let target = Target {
+        path: key.path(),
+        parts: key.per_interface(),
+    };
+    let mut writers: Vec<Writer> = KNOWN
+        .iter()
+        .filter(|known| (known.writes)(&target))
+        .map(|known| Writer {
+            name: known.name,
+            does: known.does.to_owned(),
+            evidence: shown_by(known.clues, evidence, snapshot),
+        })
+        .chain(ufw(key, evidence))
+        .collect();
+    let anything = |writer: &Writer| {
+        KNOWN
+            .iter()
+            .any(|known| known.name == writer.name && known.anything)
+    };
+    writers.retain(|writer| !writer.evidence.is_empty() || !anything(writer));
+    writers.sort_by_key(|writer| writer.evidence.is_empty());
+    writers
+}
+
+fn shown_by(clues: &[Clue], evidence: &Evidence, snapshot: &Snapshot) -> Vec<String> {
+    let shown = |clue: &Clue| match clue {
+        Clue::Path(path) => evidence.paths.contains(*path).then(|| (*path).to_owned()),
+        Clue::Holds(path, text) => {
+            let lines = evidence.texts.get(*path)?.lines();
+            let held = lines.map(str::trim).any(|line| line == *text);
+            held.then(|| format!("{path} has {text}"))
+        }
+        Clue::Link(prefix) => {
+            let named = |name: &String| name.starts_with(prefix);
+            let found = snapshot.links.keys().map(ToString::to_string).find(named);
+            found.map(|name| format!("the interface {name}"))
+        }
+    };
+    clues.iter().filter_map(shown).collect()
+}
+
+/// ufw, if its file is there and names the key: it is read by `sysctl -p` when ufw starts, after
+/// all of sysctl.d.
+fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
+    let text = evidence.texts.get(UFW)?;
+    let mut last = None;
+    for line in parse(Dialect::Procps, text) {
+        match line.entry {
+            Entry::Assign { key: of, value } if of == key.path() => last = Some((line.number, value)),
+            _ => {}
+        }
+    }
+    let (line, value) = last?;
+    let place = Place {
+        file: UFW.to_owned(),
+        target: None,
+        line,
+    };
+    Some(Writer {
+        name: "ufw",
+        does: format!("writes {value} when it starts, after all of sysctl.d"),
+        evidence: vec![place.to_string()],
+    })
+}

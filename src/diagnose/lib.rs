@@ -1,0 +1,5 @@
+//! Findings on a host, a document or a plan; explanations; the report on pods.
+
+pub mod explain;
+pub mod lint;
+pub mod pods;

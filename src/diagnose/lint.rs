@@ -1,0 +1,12 @@
+//! Findings.
+
+pub mod cni;
+mod encapsulation;
+pub mod host;
+mod mtu;
+pub mod plan;
+mod pmtud;
+mod replication;
+mod rp_effect;
+mod rp_filter;
+mod sysctl_d;

@@ -1,0 +1,146 @@
+//! What is amiss with the CNI configurations of a host.
+
+use std::path::Path;
+
+use netkeel_core::fact::Value;
+use netkeel_core::finding::{Code, Findings};
+use netkeel_host::cni::configuration::elsewhere;
+use netkeel_host::cni::runtime::{Loaded, stopped};
+use netkeel_host::cni::state::Cni;
+use netkeel_host::snapshot::Snapshot;
+
+/// Looks at the directory that the container runtime loads from.
+pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
+    let Some(cni) = &host.cni else { return };
+    let Some(runtime) = &cni.runtime else { return };
+    let loaded = match runtime.loads(&cni.files) {
+        Loaded::Stopped(path, why) => {
+            stopped(runtime, path, why, findings);
+            runtime.intends(&cni.files)
+        }
+        Loaded::File(path) => Some(path),
+        Loaded::Nothing => None,
+    };
+    let Some(loaded) = loaded else { return };
+    let Some(Some(configuration)) = cni.file(loaded) else {
+        return;
+    };
+    for plugin in configuration.plugins() {
+        match &*plugin.kind {
+            "tuning" if plugin.mtu.is_some() => findings.add(
+                Code::NK043,
+                loaded.display(),
+                "the plugin tuning sets the MTU of the pod's end only: what is larger is dropped between the two ends",
+                "set the MTU in the plugin that makes the interface",
+            ),
+            "kube-ovn" | "ovn-k8s-cni-overlay" => findings.add(
+                Code::NK044,
+                loaded.display(),
+                format!("its plugin {} reads no mtu there: what new pods get is decided elsewhere", plugin.kind),
+                elsewhere(&plugin.kind).unwrap_or_default(),
+            ),
+            "calico" => calico(cni, plugin.mtu.as_ref(), &loaded.display(), findings),
+            _ => {}
+        }
+    }
+    no_number(host, findings);
+    copies(cni, loaded, findings);
+}
+
+/// An `mtu` that is text stops the plugin, whose program reads a number (Go's encoding/json).
+pub fn no_number(host: &Snapshot, findings: &mut Findings) {
+    let loaded = host.cni.as_ref().and_then(|cni| {
+        let path = cni.runtime.as_ref()?.intends(&cni.files)?;
+        Some((path, cni.file(path)??))
+    });
+    let Some((path, configuration)) = loaded else {
+        return;
+    };
+    for plugin in configuration.plugins() {
+        let Some(Value::Text(text)) = &plugin.mtu else {
+            continue;
+        };
+        if matches!(&**text, "null" | "-0") || elsewhere(&plugin.kind).is_some() {
+            continue;
+        }
+        let message = format!(
+            "its {} has the mtu {text}, which is no whole number: the plugin cannot read it, and no pod starts",
+            plugin.kind
+        );
+        let remedy = "write it as a number; a `cni` entry of the document does";
+        findings.add(Code::NK049, path.display(), message, remedy);
+    }
+}
+
+/// Without an MTU, or with 0, Calico's plugin takes what Felix found (libcalico-go
+/// `/var/lib/calico/mtu`).
+fn calico(cni: &Cni, mtu: Option<&Value>, file: &dyn std::fmt::Display, findings: &mut Findings) {
+    let automatic = matches!(mtu, None | Some(Value::Number(0)));
+    if let (true, Some(found)) = (automatic, cni.calico_mtu) {
+        let message =
+            format!("it gives Calico no MTU: new pods get {found}, which Felix wrote to /var/lib/calico/mtu");
+        let remedy = "it follows the host's interfaces; a `cni` entry of the document fixes it";
+        findings.add(Code::NK044, file, message, remedy);
+    }
+}
+
+/// Multus loads its own file, with a copy of what it delegates to: the original does nothing then.
+fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
+    let Some(Some(configuration)) = cni.file(loaded) else {
+        return;
+    };
+    let others = cni.files.iter().filter(|(path, _)| path.as_path() != loaded);
+    for (path, other) in others {
+        for plugin in other.iter().flat_map(|other| other.plugins()) {
+            let (here, there) = (configuration.mtu(&plugin.kind), &plugin.mtu);
+            let known = configuration.of(&plugin.kind).next().is_some();
+            if known && here != *there {
+                let show = |mtu: &Option<Value>| mtu.as_ref().map_or("none".to_owned(), ToString::to_string);
+                let message = format!(
+                    "its {} has the MTU {}, and that of {}, which is loaded, has {}",
+                    plugin.kind,
+                    show(there),
+                    loaded.display(),
+                    show(&here)
+                );
+                let remedy = "set both: whoever makes one from the other (Multus, when it starts) brings the other value";
+                findings.add(Code::NK042, path.display(), message, remedy);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netkeel_core::name::netns::Netns;
+    use netkeel_host::snapshot::Snapshot;
+
+    fn look(plugins: &str) -> String {
+        let text = format!(
+            r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{plugins}]}}}}}}"#
+        );
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        host.cni = Some(serde_json::from_str(&text).unwrap());
+        let found = crate::lint::host::host(&host);
+        let lines = found.iter().map(|one| format!("{} {}", one.code, one.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn an_mtu_that_is_text_stops_the_plugin() {
+        insta::assert_snapshot!(look(
+            r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "\"1460\""}, {"type": "portmap", "at": "plugins[1].mtu", "mtu": "\"1\""}"#
+        ), @r#"NK049 its calico has the mtu "1460", which is no whole number: the plugin cannot read it, and no pod starts"#);
+        assert_eq!(
+            look(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_plugin_that_reads_no_mtu_is_told_with_who_decides() {
+        insta::assert_snapshot!(look(
+            r#"{"type": "kube-ovn", "at": "plugins[0].mtu"}, {"type": "portmap", "at": "plugins[1].mtu"}"#
+        ), @"NK044 its plugin kube-ovn reads no mtu there: what new pods get is decided elsewhere");
+    }
+}

@@ -1,0 +1,223 @@
+//! MTUs that do not go together.
+
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::device_owner;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+
+/// What a vxlan device needs below it, bytes: IPv4 20, UDP 8, VXLAN 8, Ethernet 14
+/// (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c); over IPv6 20 more.
+const VXLAN_OVER_IPV4: u32 = 50;
+
+pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    // Made when the first interface asks for what is below it: the other ends of pods' veths, which
+    // are the most, are in other namespaces.
+    let by_index: LazyCell<BTreeMap<u32, LinkName>, _> = LazyCell::new(|| {
+        let indexes = host.links.iter().map(|(name, link)| (link.index, *name));
+        indexes.collect()
+    });
+    let ports = LazyCell::new(|| least_port(host));
+    for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
+        let below = link
+            .lower
+            .filter(|_| link.peer_netns.is_none())
+            .and_then(|index| by_index.get(&index));
+        let below = below.and_then(|name| Some((*name, host.link(*name)?)));
+        match link.kind_name() {
+            "veth" => {
+                one_end(*name, link, below, findings);
+                end_in_a_pod(*name, link, findings);
+            }
+            "vlan" | "macvlan" | "macvtap" | "ipvlan" => above_parent(*name, link, below, findings),
+            "vxlan" => stale_vxlan(*name, link, below, findings),
+            "bridge" => pinned(*name, link, ports.get(&link.index), findings),
+            _ => {}
+        }
+        if device_owner::is_ovs_tunnel(name.as_bytes()) {
+            let message = format!(
+                "Open vSwitch gave it its MTU of {}, and that is as it should be",
+                link.mtu
+            );
+            findings.add(
+                Code::NK017,
+                name,
+                message,
+                "leave it; what limits packets is the MTU of the pods",
+            );
+        }
+        if link.mtu < netkeel_core::mtu::IPV6_MIN_MTU && link.lasting_ipv6().next().is_some() {
+            let message = format!(
+                "its MTU of {} is below 1280 and it bears IPv6 addresses",
+                link.mtu
+            );
+            findings.add(
+                Code::NK004,
+                name,
+                message,
+                "give it 1280 or more: the kernel takes IPv6 off a smaller one",
+            );
+        }
+    }
+}
+
+/// Both ends in one namespace, each with its own MTU: what one end takes the other drops without a
+/// word (`__is_skb_forwardable`, net/core/dev.c).
+fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, findings: &mut Findings) {
+    if let Some((_, peer)) = peer
+        && link.mtu < peer.mtu
+    {
+        let message = format!(
+            "its MTU is {} and that of its other end is {}: what is larger than {} is dropped on the way to it, without an ICMP",
+            link.mtu,
+            peer.mtu,
+            link.mtu + 4
+        );
+        findings.add(Code::NK013, name, message, "give both ends of the veth one MTU");
+    }
+}
+
+/// The same, where the other end is in a pod, whose routes say what leaves by it: Cilium gives them the
+/// smaller MTU, and the device the larger one.
+fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
+    let Some(pod) = &link.pod else { return };
+    if pod.goes_with(link.mtu.into()) {
+        return;
+    }
+    let route = pod.largest_route().filter(|route| *route > pod.mtu);
+    if let Some(route) = route.filter(|_| pod.mtu == link.mtu) {
+        let message = format!(
+            "a route by its other end, {} in a pod, allows {route}, and the end itself has {}: what is larger than {} is dropped on the way from the pod, without an ICMP",
+            pod.name,
+            pod.mtu,
+            link.mtu + 4
+        );
+        findings.add(
+            Code::NK013,
+            name,
+            message,
+            "give the route no MTU of its own, or that of the veth",
+        );
+        return;
+    }
+    let (small, way) = if pod.mtu < link.mtu {
+        (pod.mtu, "to the pod")
+    } else {
+        (link.mtu, "from the pod")
+    };
+    let message = format!(
+        "its MTU is {} and that of its other end, {} in a pod, is {}: what is larger than {} is dropped on the way {way}, without an ICMP",
+        link.mtu,
+        pod.name,
+        pod.mtu,
+        small + 4
+    );
+    findings.add(Code::NK013, name, message, "give both ends of the veth one MTU");
+}
+
+fn above_parent(name: LinkName, link: &Link, parent: Option<(LinkName, &Link)>, findings: &mut Findings) {
+    if let Some((below, parent)) = parent
+        && link.mtu > parent.mtu
+    {
+        let message = format!("its MTU is {} and {below} below it has {}", link.mtu, parent.mtu);
+        findings.add(Code::NK014, name, message, "lower it, or raise what is below it");
+    }
+}
+
+/// The kernel sets the MTU of a vxlan when it is made and leaves it when the device below shrinks.
+fn stale_vxlan(name: LinkName, link: &Link, lower: Option<(LinkName, &Link)>, findings: &mut Findings) {
+    if let Some((below, lower)) = lower
+        && link.mtu + VXLAN_OVER_IPV4 > lower.mtu
+    {
+        let message = format!(
+            "its MTU of {} and its {VXLAN_OVER_IPV4} bytes of headers do not fit {below}, which has {}: full packets are fragmented or dropped",
+            link.mtu, lower.mtu
+        );
+        let fits = lower.mtu.saturating_sub(VXLAN_OVER_IPV4);
+        findings.add(
+            Code::NK016,
+            name,
+            message,
+            format!("set {fits} (20 less over IPv6), or raise {below}"),
+        );
+    }
+}
+
+/// The least MTU among the ports of each bridge, by the bridge's index.
+fn least_port(host: &Snapshot) -> BTreeMap<u32, u32> {
+    let mut least = BTreeMap::new();
+    for link in host.links.values() {
+        if let Some(master) = link.master {
+            let mtu = least.entry(master).or_insert(link.mtu);
+            *mtu = link.mtu.min(*mtu);
+        }
+    }
+    least
+}
+
+/// A bridge follows the least MTU of its ports until somebody sets one (`br_mtu_auto_adjust`).
+fn pinned(name: LinkName, link: &Link, least: Option<&u32>, findings: &mut Findings) {
+    if let Some(least) = least
+        && *least != link.mtu
+    {
+        let message = format!(
+            "its MTU of {} was set by hand: its ports allow {least}, and it follows them no more",
+            link.mtu
+        );
+        findings.add(
+            Code::NK015,
+            name,
+            message,
+            format!("declare its MTU, {least}, or make the bridge anew"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netkeel_host::snapshot::Snapshot;
+
+    fn look(links: &str) -> String {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
+        );
+        let host = Snapshot::from_json(&text).unwrap();
+        let findings = crate::lint::host::host(&host);
+        let lines = findings
+            .iter()
+            .map(|f| format!("{} {}: {}", f.code, f.subjects.join(","), f.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_veth_with_two_mtus_is_a_black_hole() {
+        insta::assert_snapshot!(look(
+            r#"{"cali0":{"index":2,"kind":"veth","mtu":1460,"lower":3},"p0":{"index":3,"kind":"veth","mtu":1500,"lower":2}}"#
+        ), @"NK013 cali0: its MTU is 1460 and that of its other end is 1500: what is larger than 1464 is dropped on the way to it, without an ICMP");
+    }
+
+    #[test]
+    fn what_stands_on_a_device_fits_it() {
+        insta::assert_snapshot!(look(
+            r#"{"eth0":{"index":2,"mtu":1400},"vx0":{"index":3,"kind":"vxlan","mtu":1450,"lower":2},
+                "eth0.5":{"index":4,"kind":"vlan","mtu":1500,"lower":2},"vx1":{"index":5,"kind":"vxlan","mtu":1350,"lower":2}}"#
+        ), @r"
+        NK014 eth0.5: its MTU is 1500 and eth0 below it has 1400
+        NK016 vx0: its MTU of 1450 and its 50 bytes of headers do not fit eth0, which has 1400: full packets are fragmented or dropped
+        ");
+    }
+
+    #[test]
+    fn a_bridge_that_was_set_by_hand_is_told() {
+        insta::assert_snapshot!(look(
+            r#"{"br0":{"index":2,"kind":"bridge","mtu":1450},"a":{"index":3,"kind":"dummy","mtu":1300,"master":2},
+                "br1":{"index":4,"kind":"bridge","mtu":1500},"genev_sys_6081":{"index":5,"kind":"geneve","mtu":65000}}"#
+        ), @r"
+        NK015 br0: its MTU of 1450 was set by hand: its ports allow 1300, and it follows them no more
+        NK017 genev_sys_6081: Open vSwitch gave it its MTU of 65000, and that is as it should be
+        ");
+    }
+}

@@ -1,0 +1,274 @@
+//! What a plan comes to that its document does not say: values without effect, and facts that
+//! change beside those that were named.
+
+use std::collections::BTreeMap;
+
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::mtu::IPV6_MIN_MTU;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{PerInterface, Slot};
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::Op;
+use netkeel_core::rp_filter::{Decider, Effective, RpFilter, Verdict, effective};
+use netkeel_document::want::Want;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_plan::plan::Step;
+
+/// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
+pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
+        return;
+    };
+    for (name, field) in judged(host, wants) {
+        let Some(link) = host.links.get(&name) else {
+            continue;
+        };
+        let Some(own) = link.rp_filter.map(i64::from) else {
+            continue;
+        };
+        let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        match field {
+            Field::RpFilter => judge_wanted(name, all, own, effective, findings),
+            Field::Kind if effective.verdict != Verdict::Accept => {
+                let decider = match effective.decided_by {
+                    Decider::All => "net.ipv4.conf.all.rp_filter".to_owned(),
+                    Decider::Interface => format!("net.ipv4.conf.{name}.rp_filter"),
+                };
+                let message = format!(
+                    "its effective rp_filter is {} (decided by {decider}), which drops the IPv4 packets that come out of it: their way back is another interface",
+                    word(effective.value)
+                );
+                findings.add(Code::NK009, name, message, "rp_filter: off on the tunnel and 0 on net.ipv4.conf.all; or loose, with an address on the tunnel");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What reverse path filtering is judged for: what is wanted, and where the document has `all` or
+/// `default` in its hands, every tunnel that takes packets of any sender.
+fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item = (LinkName, Field)> {
+    let is_judged = |field: &Field| matches!(field, Field::RpFilter | Field::Kind);
+    let wanted = wants.keys().filter(move |fact| is_judged(&fact.field));
+    let wanted = wanted.filter_map(|fact| Some((fact.link_name()?, fact.field)));
+    let links = decides_for_all(wants).then_some(&host.links);
+    let tunnels = links.into_iter().flatten().filter(move |(name, link)| {
+        link.external
+            && TunnelMode::from_word(link.kind_name()).is_some()
+            && !wants.contains_key(&Fact::link(&host.netns, **name, Field::Kind))
+    });
+    wanted.chain(tunnels.map(|(name, _)| (*name, Field::Kind)))
+}
+
+/// Whether rp_filter of `all` or of `default` is wanted.
+fn decides_for_all(wants: &BTreeMap<Fact, Want>) -> bool {
+    // In the order of facts sysctls stand before interfaces, of which there may be thousands.
+    let mut before = wants
+        .keys()
+        .take_while(|fact| !matches!(fact.object, Object::Link(_)));
+    before.any(|fact| match &fact.object {
+        Object::Sysctl(key) => matches!(
+            key.path(),
+            "net/ipv4/conf/all/rp_filter" | "net/ipv4/conf/default/rp_filter"
+        ),
+        _ => false,
+    })
+}
+
+/// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
+/// what somebody who looks at a plan wants to know.
+pub(crate) fn judge_now(
+    host: &Snapshot,
+    after: &Snapshot,
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
+    let all_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Some(all), Some(all_after)) = (all_of(host), all_of(after)) else {
+        return;
+    };
+    if decides_for_all(wants) {
+        become_loose(host, after, (all, all_after), wants, findings);
+    }
+    for (name, _) in judged(after, wants) {
+        let (Some(link), Some(mended)) = (host.links.get(&name), after.links.get(&name)) else {
+            continue;
+        };
+        let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {
+            continue;
+        };
+        let now = effective(all, own.into(), link.has_ipv4() || !host.families.ipv4);
+        let then = effective(
+            all_after,
+            own_after.into(),
+            mended.has_ipv4() || !after.families.ipv4,
+        );
+        // Where the interface's own value changes, the diff says it already.
+        if own == own_after && now.decided_by == Decider::All && now != then {
+            let message = format!(
+                "now net.ipv4.conf.all.rp_filter, {}, decides over its own {}: packets whose way back is another interface are {}",
+                word(all),
+                word(own.into()),
+                if now.verdict == Verdict::Accept {
+                    "let in"
+                } else {
+                    "dropped"
+                }
+            );
+            findings.add(Code::NK012, name, message, "this plan mends it");
+        }
+    }
+}
+
+/// Tells of interfaces that nobody named, and on which the plan makes reverse path filtering loose while
+/// they have no address. One that is down, or a port, receives no packets of its own.
+fn become_loose(
+    host: &Snapshot,
+    after: &Snapshot,
+    (all, all_after): (i64, i64),
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
+    let verdict = |all: i64, link: &Link, host: &Snapshot| {
+        let own = link.rp_filter?.into();
+        Some(effective(all, own, link.has_ipv4() || !host.families.ipv4).verdict)
+    };
+    for (name, link) in after
+        .links
+        .iter()
+        .filter(|(_, link)| link.up && link.master.is_none())
+    {
+        let wanted = wants.contains_key(&Fact::link(&after.netns, *name, Field::RpFilter));
+        let before = host.links.get(name).and_then(|link| verdict(all, link, host));
+        let then = verdict(all_after, link, after);
+        if !wanted
+            && then == Some(Verdict::DropNoAddress)
+            && before.is_some_and(|before| Some(before) != then)
+        {
+            loose_without_address(*name, findings);
+        }
+    }
+}
+
+fn loose_without_address(name: LinkName, findings: &mut Findings) {
+    findings.add(
+        Code::NK002,
+        name,
+        "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
+        "give it an address (127.0.0.42/32 will do), or use off or strict",
+    );
+}
+
+/// Felix reads `default` once, when it starts, and writes it to each pod's interface from then on
+/// (felix/dataplane/linux/endpoint_mgr.go).
+pub(crate) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
+    let default_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/default/rp_filter");
+    let (now, then) = (default_of(host), default_of(after));
+    let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
+    if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
+        let message = format!(
+            "it changes from {} to {}: where Calico makes the interfaces cali*, Felix read it when it started, and goes on to write {now} to those of new pods",
+            word(now),
+            word(then)
+        );
+        let remedy = "restart calico-node afterwards, or match cali* in a link of the document";
+        findings.add(Code::NK019, "net.ipv4.conf.default.rp_filter", message, remedy);
+    }
+}
+
+fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findings: &mut Findings) {
+    if effective.decided_by == Decider::All {
+        let message = format!(
+            "its rp_filter {} has no effect: net.ipv4.conf.all.rp_filter is {} and the larger of the two counts",
+            word(own),
+            word(all)
+        );
+        let or_less = if own > 0 { " or less" } else { "" };
+        let remedy = format!(
+            "set net.ipv4.conf.all.rp_filter to {}{or_less}, and each interface as it should be",
+            own.max(0)
+        );
+        findings.add(Code::NK001, name, message, remedy);
+    }
+    if effective.verdict == Verdict::DropNoAddress {
+        loose_without_address(name, findings);
+    }
+}
+
+fn word(number: i64) -> String {
+    match RpFilter::from_number(number) {
+        Some(mode) => format!("{number} ({mode})"),
+        None => number.to_string(),
+    }
+}
+
+/// Tells what an op changes beside its own fact and that nobody asked for.
+pub(crate) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    // What giving back changes beside its fact is put right.
+    if !wants.contains_key(&step.fact) {
+        return;
+    }
+    let changes = &step.changes;
+    match &step.op {
+        Op::WriteSysctl { key, .. } if changes.len() > 1 => {
+            let default = matches!(
+                key.per_interface(),
+                Some(PerInterface {
+                    family: "ipv4",
+                    slot: Slot::Default,
+                    ..
+                })
+            );
+            for change in changes
+                .iter()
+                .skip(1)
+                .filter(|change| !wants.contains_key(&change.fact))
+            {
+                let Some(name) = change.fact.link_name().filter(|_| default) else {
+                    continue;
+                };
+                findings.add(
+                    Code::NK003,
+                    name,
+                    format!("writing {key} changes it too, unless its own value was ever written: it has no IPv4 address"),
+                    "name it in the document to keep its value",
+                );
+            }
+        }
+        Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !step.permitted => {
+            let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
+            // The other kinds that have an MTU have no such key.
+            let may_permit = changes
+                .first()
+                .and_then(|change| wants.get(&change.fact))
+                .is_some_and(|want| want.origin.path.starts_with("link."));
+            for change in changes {
+                let Some(name) = change.fact.link_name() else {
+                    continue;
+                };
+                match (change.fact.field, &change.to) {
+                    (Field::Address(address) | Field::PodAddress(address), Some(Value::Switch(false))) => {
+                        lost.entry(name).or_default().push(address.to_string());
+                    }
+                    (Field::DisableIpv6, None) => drop(lost.entry(name).or_default()),
+                    _ => {}
+                }
+            }
+            for (name, addresses) in lost {
+                let mut message = format!("an MTU below {IPV6_MIN_MTU} takes IPv6 off it");
+                if !addresses.is_empty() {
+                    message = format!("{message}, and with it {}", addresses.join(", "));
+                }
+                let remedy = if may_permit {
+                    "stay at 1280 or above, or say allow_ipv6_loss: true"
+                } else {
+                    "stay at 1280 or above, or apply it with --allow-lossy"
+                };
+                findings.add(Code::NK004, name, message, remedy);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,85 @@
+//! Reverse path filtering that does not do what it looks like.
+
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::rp_filter::{Verdict, effective};
+use netkeel_host::snapshot::Snapshot;
+
+pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    if host.sysctl_number("net/ipv4/conf/all/rp_filter") == Some(2) {
+        for (name, link) in &host.links {
+            // Felix wants its pods' interfaces strict; loose on an addressless one drops, and one
+            // that is addressed lets pods spoof.
+            let loosened = link.rp_filter == Some(1);
+            if loosened && name.as_bytes().starts_with(b"cali") && wanted(*name) {
+                let message = "Calico set its rp_filter to 1 (strict) and it is effectively 2 (loose): net.ipv4.conf.all.rp_filter is 2 and the larger counts";
+                findings.add(
+                    Code::NK018,
+                    name,
+                    message,
+                    "set net.ipv4.conf.all.rp_filter to 0 or 1",
+                );
+            }
+        }
+    }
+    let fallback = TunnelMode::Ipip
+        .fallback_device()
+        .parse()
+        .ok()
+        .and_then(|name: LinkName| host.links.get(&name));
+    if fallback.is_some_and(|link| link.up) {
+        let external = host
+            .links
+            .iter()
+            .filter(|(name, link)| wanted(**name) && link.external && link.kind_name() == "ipip");
+        for (name, _) in external {
+            let message = "it stands beside tunl0, which is up as it is where Calico runs IPIP: of two tunnels for any sender the newer one gets every packet";
+            findings.add(
+                Code::NK020,
+                name,
+                message,
+                "switch Calico to VXLAN or no encapsulation, or do without the tunnel",
+            );
+        }
+    }
+}
+
+/// Tunnels that drop what comes out of them. A plan judges those that it wants by itself.
+pub(crate) fn tunnels(host: &Snapshot, findings: &mut Findings) {
+    let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
+        return;
+    };
+    for (name, link) in host.links.iter().filter(|(_, link)| link.external) {
+        let Some(own) = link.rp_filter.map(i64::from) else {
+            continue;
+        };
+        let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        if effective.verdict != Verdict::Accept {
+            let message = format!(
+                "its effective rp_filter is {}: what comes out of it is dropped",
+                effective.value
+            );
+            findings.add(Code::NK009, name, message, "set 0 on it and on net.ipv4.conf.all");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netkeel_host::snapshot::Snapshot;
+
+    #[test]
+    fn tunnels_and_pods_are_judged_by_the_effect() {
+        let text = r#"{"format":1,"netns":null,"kernel":"6.1","families":{"ipv4":true,"ipv6":true},
+            "sysctls":{"net/ipv4/conf/all/rp_filter":{"value":"2","writable":true}},
+            "links":{"cali0":{"index":2,"kind":"veth","rp_filter":1},"tunl0":{"index":3,"kind":"ipip","up":true,"rp_filter":0},
+                     "ipip0":{"index":4,"kind":"ipip","external":true,"rp_filter":0}}}"#;
+        let findings = crate::lint::host::host(&Snapshot::from_json(text).unwrap());
+        let lines: Vec<String> = findings
+            .iter()
+            .map(|f| format!("{} {}", f.code, f.subjects.join(",")))
+            .collect();
+        assert_eq!(lines, ["NK009 ipip0", "NK018 cali0", "NK020 ipip0"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! What the files of sysctl.d make of netkeel's: a drop-in that loses against another file, and
+//! patterns that write another value to interfaces that appear later.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use netkeel_core::fact::Fact;
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::sysctl::{Slot, SysctlKey};
+use netkeel_document::want::Want;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::sysctl_d::answer::{How, Outcome};
+use netkeel_host::sysctl_d::file::{Content, Dialect, File, Files};
+use netkeel_host::sysctl_d::mention::Fate;
+use netkeel_host::sysctl_d::parse::{Entry, parse};
+use netkeel_host::sysctl_d::reader::Judge;
+
+/// Where drop-ins lie: the strongest of [`netkeel_host::sysctl_d::order::DIRECTORIES`].
+const ETC: usize = 0;
+
+/// The first words of the names that [`netkeel_host::sysctl_d::drop_in::path`] gives.
+const OURS: &str = "90-netkeel";
+
+/// Looks at a host as it is.
+pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
+    let Some(found) = &host.sysctl_d else {
+        return;
+    };
+    unreadable(&found.files, findings);
+    let mut judge = Judge::new(&found.files);
+    let ours = |file: &&File| file.directory == ETC && file.name.starts_with(OURS);
+    for file in found.files.dropins.iter().filter(ours) {
+        if let Content::Text(text) = &file.content {
+            drop_in(&file.name, text, found.udev, &mut judge, findings);
+        }
+    }
+    let default = SysctlKey::known("net/ipv4/conf/default/rp_filter");
+    if let Some(value) = host.sysctl_number("net/ipv4/conf/default/rp_filter") {
+        rearmed(
+            &default,
+            &default,
+            &value.to_string(),
+            found.udev,
+            &mut judge,
+            findings,
+        );
+    }
+}
+
+/// Looks at the files as they are with the drop-in of a document, and at what is wanted of
+/// interfaces. `own` is the path and the text of the drop-in.
+pub(crate) fn document(
+    own: Option<(&Path, &str)>,
+    wants: &BTreeMap<Fact, Want>,
+    host: &Snapshot,
+    findings: &mut Findings,
+) {
+    let Some(found) = &host.sysctl_d else {
+        return;
+    };
+    unreadable(&found.files, findings);
+    let own = own.and_then(|(path, text)| Some((path.file_name()?.to_str()?, text)));
+    let mut files = found.files.clone();
+    if let Some((name, text)) = own {
+        files
+            .dropins
+            .retain(|file| file.directory != ETC || file.name != name);
+        files.dropins.push(File {
+            directory: ETC,
+            name: name.to_owned(),
+            target: format!("/etc/sysctl.d/{name}"),
+            content: Content::Text(text.to_owned()),
+        });
+    }
+    let mut judge = Judge::new(&files);
+    if let Some((name, text)) = own {
+        drop_in(name, text, found.udev, &mut judge, findings);
+    }
+    for (fact, want) in wants {
+        let key = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
+        if let (Some(key), Some(name)) = (key, fact.link_name()) {
+            let value = want.value.to_string();
+            rearmed(&key, &name, &value, found.udev, &mut judge, findings);
+        }
+    }
+}
+
+/// Each line of a drop-in against what the files come to.
+fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: &mut Findings) {
+    for line in parse(Dialect::Systemd, text) {
+        let Entry::Assign { key, value } = line.entry else {
+            continue;
+        };
+        let Ok(key) = key.parse::<SysctlKey>() else {
+            continue;
+        };
+        let mut lost = |dialect| {
+            let boot = judge.answer(dialect, &key, is_number(&value)).boot;
+            (boot.value.as_deref().map(folded) != Some(folded(&value)))
+                .then(|| (winner(name, dialect, &key, &boot, judge), boot))
+        };
+        let (systemd, procps) = (lost(Dialect::Systemd), lost(Dialect::Procps));
+        let message = match (systemd, procps) {
+            (None, None) => {
+                if key
+                    .per_interface()
+                    .is_some_and(|parts| parts.slot == Slot::Default)
+                {
+                    rearmed(&key, &key, &value, udev, judge, findings);
+                }
+                continue;
+            }
+            (Some((systemd, one)), Some((_, other))) if is_same(&one, &other) => format!("at boot {systemd}"),
+            (Some((systemd, _)), Some((procps, _))) => {
+                format!("at boot {systemd}, by systemd's rules; by those of `sysctl --system` {procps}")
+            }
+            (Some((systemd, _)), None) => format!("at boot {systemd}, by systemd's rules"),
+            (None, Some((procps, _))) => format!("where `sysctl --system` applies the files, {procps}"),
+        };
+        let remedy = format!("take the line out, or make its file sort before {name}");
+        findings.add(Code::NK024, &key, message, remedy);
+    }
+}
+
+/// The same line decides, by whatever name its file is read.
+fn is_same(one: &Outcome, other: &Outcome) -> bool {
+    let places = match (&one.place, &other.place) {
+        (Some(one), Some(other)) => one.is_same(other),
+        (one, other) => one == other,
+    };
+    places && one.value == other.value
+}
+
+/// What becomes of a line that loses, as a part of a sentence.
+fn winner(name: &str, dialect: Dialect, key: &SysctlKey, boot: &Outcome, judge: &Judge<'_>) -> String {
+    if let (Some(place), Some(value)) = (&boot.place, &boot.value) {
+        let place = match &place.target {
+            Some(target) => format!("{place} ({target})"),
+            None => place.to_string(),
+        };
+        return format!("{place} writes {value} over what {name} says");
+    }
+    let own = format!("/etc/sysctl.d/{name}");
+    let line = judge.lines(key).into_iter().find(|line| line.place.file == own);
+    let fate = line.map(|line| match dialect {
+        Dialect::Systemd => line.systemd,
+        Dialect::Procps => line.procps,
+    });
+    match fate {
+        Some(Fate::Replaced { by } | Fate::Overridden { by } | Fate::Exempt { by }) => {
+            format!("{by} keeps what {name} says from being written")
+        }
+        _ => format!("what {name} says is not written"),
+    }
+}
+
+/// A pattern that an interface gets when it appears, instead of what is wanted of it.
+fn rearmed(
+    key: &SysctlKey,
+    subject: &dyn std::fmt::Display,
+    wanted: &str,
+    udev: bool,
+    judge: &mut Judge<'_>,
+    findings: &mut Findings,
+) {
+    if !udev {
+        return;
+    }
+    let Some(Outcome {
+        how: How::Pattern { pattern },
+        place: Some(place),
+        value: Some(value),
+    }) = judge.answer(Dialect::Systemd, key, true).later
+    else {
+        return;
+    };
+    if folded(&value) == folded(wanted) {
+        return;
+    }
+    let whose = match key.per_interface().map(|parts| parts.slot) {
+        Some(Slot::Link(_)) => "when it appears anew",
+        _ => "on an interface that appears later",
+    };
+    let message =
+        format!("{whose}, udev applies {pattern} = {value} of {place} over the {wanted} that it should have");
+    let remedy = "take the pattern out, hide its file by a link of its name in /etc/sysctl.d to /dev/null, or name the interface exactly: a line for a key keeps patterns off it";
+    findings.add(Code::NK025, subject, message, remedy);
+}
+
+fn unreadable(files: &Files, findings: &mut Findings) {
+    for file in files.dropins.iter().chain(&files.sysctl_conf) {
+        if let Content::Unreadable(why) = &file.content {
+            let message = format!("it could not be read: {why}");
+            let remedy = "what it says of sysctls is not known here; look at it as root";
+            findings.add(Code::NK027, &file.target, message, remedy);
+        }
+    }
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<i64>().is_ok()
+}
+
+fn folded(value: &str) -> Vec<String> {
+    value.split_ascii_whitespace().map(str::to_owned).collect()
+}

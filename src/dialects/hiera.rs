@@ -1,0 +1,5 @@
+//! Hiera data.
+
+pub(crate) mod data;
+pub mod facts;
+pub mod hierarchy;

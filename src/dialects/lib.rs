@@ -1,0 +1,9 @@
+//! Hiera, Ansible, Talos and CozyStack: read, merged, checked and written back.
+
+mod ansible;
+pub mod dialect;
+mod dispatch;
+pub mod hiera;
+pub mod talos;
+mod variables;
+mod version;

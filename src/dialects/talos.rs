@@ -1,0 +1,15 @@
+//! Talos machine configurations.
+
+pub mod configuration;
+pub mod conflict;
+mod cozystack;
+mod delete;
+pub mod desired;
+mod identity;
+mod json_patch;
+pub mod keys;
+pub mod links;
+pub mod lint;
+mod merge;
+pub mod version;
+pub mod write;

@@ -1,0 +1,99 @@
+//! What Talos refuses to have beside each other in one configuration, once its patches are merged.
+
+use crate::talos::configuration::Configuration;
+use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND};
+use netkeel_source::node::Node;
+use netkeel_source::span::Span;
+
+/// Documents that Talos refuses beside older forms of what they say, which stand at these paths of
+/// the document without a kind.
+const OLDER: [(&str, &[&[&str]]); 3] = [
+    (
+        "KubeNodeConfig",
+        &[
+            &["machine", "nodeLabels"],
+            &["machine", "nodeAnnotations"],
+            &["machine", "nodeTaints"],
+            &["machine", "kubelet", "nodeIP"],
+            &["machine", "kubelet", "registerWithFQDN"],
+            &["machine", "kubelet", "skipNodeRegistration"],
+            &["cluster", "allowSchedulingOnControlPlanes"],
+            &["cluster", "allowSchedulingOnMasters"],
+        ],
+    ),
+    ("KubeFlannelCNIConfig", &[&["cluster", "network"]]),
+    (KUBESPAN_KIND, &[&["machine", "network", KUBESPAN]]),
+];
+
+/// Two that Talos refuses beside each other.
+#[derive(Debug)]
+pub struct Conflict {
+    /// The one that is in the way, as `LinkConfig eth0`, and where it is.
+    pub what: String,
+    /// Its place.
+    pub span: Span,
+    /// The one that it is in the way of.
+    pub other: String,
+    pub(crate) other_span: Span,
+    /// It is about an interface, or KubeSpan.
+    pub about: About,
+}
+
+/// What a conflict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// An interface that two documents configure.
+    Link,
+    /// KubeSpan, in both of its forms.
+    KubeSpan,
+    /// A document and an older form of it.
+    Older,
+}
+
+impl Configuration {
+    /// All that Talos refuses beside each other.
+    pub(crate) fn conflicts(&self) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        let links = self.links();
+        for (at, link) in links.iter().enumerate() {
+            let before = links.iter().take(at);
+            let mut before = before.filter(|before| !link.name.is_empty() && before.name == link.name);
+            if let Some(before) = before.next() {
+                conflicts.push(Conflict {
+                    what: format!("{} {}", link.place(), link.name),
+                    span: link.span,
+                    other: format!("{} {}", before.place(), before.name),
+                    other_span: before.span,
+                    about: About::Link,
+                });
+            }
+        }
+        for (kind, _) in OLDER {
+            let Some(document) = self.of_kind(kind).next() else {
+                continue;
+            };
+            conflicts.extend(self.older(kind).map(|(path, older)| Conflict {
+                what: path.join("."),
+                span: older.span,
+                other: kind.to_owned(),
+                other_span: document.span,
+                about: if kind == KUBESPAN_KIND {
+                    About::KubeSpan
+                } else {
+                    About::Older
+                },
+            }));
+        }
+        conflicts
+    }
+
+    /// The older forms of a document that are set, each with its path.
+    pub(crate) fn older(&self, kind: &str) -> impl Iterator<Item = (&'static [&'static str], &Node)> {
+        let paths = OLDER.iter().find(|(known, _)| *known == kind);
+        let paths = paths.map_or(&[][..], |(_, paths)| *paths).iter();
+        paths.filter_map(|path| {
+            let node = self.legacy_at(path)?;
+            (!node.is_null()).then_some((*path, node))
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! Names that several parts of the Talos dialect share.
+
+use netkeel_source::node::Node;
+
+/// The annotation of a node that names the interface through which kube-ovn tunnels.
+pub(crate) const TUNNEL_INTERFACE: &str = "ovn.kubernetes.io/tunnel_interface";
+
+/// The kind of a document; empty for the one that has none.
+pub fn kind(document: &Node) -> &str {
+    document.get("kind").and_then(Node::text).unwrap_or_default()
+}
+
+/// The document of KubeSpan.
+pub(crate) const KUBESPAN_KIND: &str = "KubeSpanConfig";
+
+/// The extension service's name, and where its documents lie.
+pub(crate) const SERVICE: &str = "netkeel";
+
+/// Files below this directory are documents.
+pub(crate) const DIRECTORY: &str = "/etc/netkeel/";
+
+/// The interface that KubeSpan makes.
+pub(crate) const KUBESPAN: &str = "kubespan";

@@ -1,0 +1,96 @@
+//! The links of a machine configuration's documents: what configures them, and what is only another
+//! name for one.
+
+use crate::talos::configuration::Configuration;
+use crate::talos::keys::kind;
+use netkeel_source::node::Node;
+use netkeel_source::span::Span;
+
+/// Documents of Talos that are an interface with an MTU.
+const LINKS: [&str; 8] = [
+    LINK,
+    "BondConfig",
+    "BridgeConfig",
+    "DummyLinkConfig",
+    "VLANConfig",
+    "VRFConfig",
+    VETH,
+    "WireguardConfig",
+];
+
+/// The document of an interface that is there anyway: its name may be an alias.
+const LINK: &str = "LinkConfig";
+
+/// The document with two of them.
+const VETH: &str = "VethConfig";
+
+/// An interface that a document configures.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    /// The document's kind.
+    pub kind: &'static str,
+    /// It is the other end of the document's veth.
+    pub peer: bool,
+    /// Empty where none is given.
+    pub name: &'a str,
+    /// Where the name stands, or else the document.
+    pub span: Span,
+    /// What holds its settings.
+    pub settings: &'a Node,
+    /// The document.
+    pub document: &'a Node,
+}
+
+impl<'a> Link<'a> {
+    fn of(kind: &'static str, document: &'a Node, settings: &'a Node) -> Link<'a> {
+        let name = settings.get("name");
+        Link {
+            kind,
+            peer: !std::ptr::eq(document, settings),
+            name: name.and_then(Node::text).unwrap_or_default(),
+            span: name.map_or(document.span, |name| name.span),
+            settings,
+            document,
+        }
+    }
+
+    /// The document's kind, and where in it its settings stand.
+    pub fn place(&self) -> &'static str {
+        if self.peer { "VethConfig.peer" } else { self.kind }
+    }
+
+    /// Whether the interface is there without the document.
+    pub fn found(&self) -> bool {
+        self.kind == LINK
+    }
+}
+
+impl Configuration {
+    /// The interfaces that documents configure, in order.
+    pub fn links(&self) -> Vec<Link<'_>> {
+        let mut links = Vec::new();
+        for document in self.documents() {
+            let Some(kind) = LINKS.iter().find(|known| **known == kind(document)) else {
+                continue;
+            };
+            links.push(Link::of(kind, document, document));
+            let peer = document.get("peer").filter(|_| *kind == VETH);
+            links.extend(peer.map(|peer| Link::of(kind, document, peer)));
+        }
+        links
+    }
+
+    /// Whether a `LinkAliasConfig` gives this name to an interface that it finds by a selector:
+    /// `net0`, or one of `net%d`.
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        let mut aliases = self
+            .of_kind("LinkAliasConfig")
+            .filter_map(|document| document.get("name")?.text());
+        aliases.any(|alias| match alias.strip_suffix("%d") {
+            Some(prefix) => name
+                .strip_prefix(prefix)
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())),
+            None => alias == name,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Forms that a version of Talos does not know yet, or has others for; and both at once.
+
+use crate::talos::conflict::About;
+use crate::talos::keys::kind;
+use crate::talos::lint::findings::Lint;
+use crate::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version, since};
+use netkeel_core::finding::Code;
+
+/// Paths of the document without a kind that left the schema, with the version and what is there
+/// instead. They are still read.
+const UNTIL: &[(&[&str], Version, &str)] = &[
+    (
+        &["machine", "network", "interfaces"],
+        LINKS,
+        "LinkConfig and its kin",
+    ),
+    (&["machine", "network", "kubespan"], KUBESPAN, "KubeSpanConfig"),
+    (&["machine", "sysctls"], SYSCTLS, "SysctlConfig"),
+    (&["machine", "sysfs"], SYSCTLS, "SysfsConfig"),
+    (&["machine", "kernel"], SYSCTLS, "KernelModuleConfig"),
+    (&["machine", "nodeLabels"], SYSCTLS, "KubeNodeConfig"),
+    (&["machine", "nodeAnnotations"], SYSCTLS, "KubeNodeConfig"),
+];
+
+pub(crate) fn look(lint: &mut Lint<'_>, version: Option<Version>) {
+    let configuration = lint.configuration;
+    for conflict in configuration.conflicts() {
+        let there = lint.sources.locate(conflict.other_span);
+        let (code, message, remedy) = match conflict.about {
+            About::KubeSpan => (
+                Code::NK054,
+                "there is a KubeSpanConfig as well, and Talos refuses both at once".to_owned(),
+                "keep one of the two",
+            ),
+            About::Link => (
+                Code::NK060,
+                format!("Talos refuses it beside {} ({there})", conflict.other),
+                "keep one document for an interface: the one that makes it takes its mtu too",
+            ),
+            About::Older => (
+                Code::NK060,
+                format!("Talos refuses it beside {} ({there})", conflict.other),
+                "keep one of the two; `$patch: delete` takes the older one away",
+            ),
+        };
+        lint.add(code, conflict.what, conflict.span, message, remedy);
+    }
+    let Some(version) = version else { return };
+    for document in configuration.documents() {
+        let kind = kind(document);
+        if let Some(since) = since(kind).filter(|since| *since > version) {
+            lint.add(
+                Code::NK052,
+                kind,
+                document.span,
+                format!("Talos {version} refuses this document, which came with {since}"),
+                "use the form that the version has: `netkeel render talos --talos-version`",
+            );
+        }
+    }
+    for (path, until, instead) in UNTIL {
+        let found = configuration.legacy_at(path).filter(|_| version >= *until);
+        if let Some(found) = found {
+            lint.add(
+                Code::NK053,
+                path.join("."),
+                found.span,
+                format!("Talos {version} still reads this, and its schema has left it out"),
+                &format!("{instead} is there instead since {until}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! MTUs of pods against what their packets go over: KubeSpan, or the interface that kube-ovn tunnels
+//! through.
+
+use crate::talos::cozystack;
+use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND, TUNNEL_INTERFACE};
+use crate::talos::lint::findings::Lint;
+use netkeel_core::finding::Code;
+use netkeel_source::node::Node;
+use netkeel_source::span::Span;
+
+/// What KubeSpan's interface has when nobody says (Talos's `KubeSpanLinkMTU`), in bytes.
+const KUBESPAN_MTU: i64 = 1420;
+
+/// What OVN's GENEVE takes over IPv4, in bytes: 20 IPv4, 8 UDP, 8 GENEVE, 8 an option, 14 Ethernet.
+const GENEVE: i64 = 58;
+
+/// What kube-ovn counts for the same.
+const KUBE_OVN: i64 = 100;
+
+/// What CozyStack documents for pods under KubeSpan.
+const COZYSTACK: i64 = 1222;
+
+/// An Ethernet interface of which nobody says anything.
+const ETHERNET: i64 = 1500;
+
+/// What packets between machines go over.
+struct Underlay {
+    name: String,
+    mtu: i64,
+}
+
+pub(crate) fn look(lint: &mut Lint<'_>, kube_ovn: Option<&Node>) {
+    let underlay = underlay(lint);
+    let values = kube_ovn.and_then(|mtu| Some((mtu, mtu.integer()?)));
+    if let (Some((mtu, bytes)), Some(underlay)) = (values, &underlay) {
+        let path = format!("{}.kube-ovn.mtu", cozystack::VALUES);
+        geneve(lint, &path, mtu.span, bytes, underlay);
+    }
+    if let Some((argument, node)) = cozystack::argument(lint.configuration) {
+        let path = format!("DaemonSet {} --mtu={argument}", cozystack::DAEMONSET);
+        let values = values.map(|(_, bytes)| bytes);
+        if let Some(bytes) = values.filter(|bytes| *bytes != argument) {
+            lint.add(
+                Code::NK058,
+                &path,
+                node.span,
+                format!("the values say {bytes}: whichever is applied last counts for new pods"),
+                "take the argument away, apply the values, and restart the DaemonSet's rollout",
+            );
+        }
+        if let (Some(underlay), true) = (&underlay, values != Some(argument)) {
+            geneve(lint, &path, node.span, argument, underlay);
+        }
+    }
+    let Some(underlay) = underlay else { return };
+    for flannel in lint.configuration.of_kind("KubeFlannelCNIConfig") {
+        let mtu = flannel.get("backendMTU");
+        if let Some((mtu, bytes)) = mtu.and_then(|mtu| Some((mtu, mtu.integer()?)))
+            && bytes > underlay.mtu
+        {
+            let message = format!(
+                "packets of {bytes} do not fit {}, which has {}",
+                underlay.name, underlay.mtu
+            );
+            lint.add(
+                Code::NK055,
+                "KubeFlannelCNIConfig.backendMTU",
+                mtu.span,
+                message,
+                "leave it out: Talos gives flannel what KubeSpan has",
+            );
+        }
+    }
+}
+
+fn geneve(lint: &mut Lint<'_>, path: &str, span: Span, bytes: i64, underlay: &Underlay) {
+    let (most, convention) = (underlay.mtu - GENEVE, underlay.mtu - KUBE_OVN);
+    let over = format!("{} with {}", underlay.name, underlay.mtu);
+    if bytes > most {
+        let message = format!("packets of pods with {bytes} and {GENEVE} bytes of headers do not fit {over}");
+        lint.add(
+            Code::NK055,
+            path,
+            span,
+            message,
+            &format!("{most} is the most; kube-ovn itself would take {convention}"),
+        );
+    } else if bytes > convention {
+        let message = format!("pods have {bytes}, and over {over} kube-ovn itself would take {convention}");
+        lint.add(
+            Code::NK056,
+            path,
+            span,
+            message,
+            "with less, options of GENEVE and IPv6 below have room",
+        );
+    } else if underlay.name == KUBESPAN && bytes > COZYSTACK {
+        let message = format!("pods have {bytes}, and under KubeSpan CozyStack documents {COZYSTACK}");
+        lint.add(
+            Code::NK059,
+            path,
+            span,
+            message,
+            "it fits; KubeSpan on paths with a smaller MTU leaves less",
+        );
+    }
+}
+
+/// KubeSpan where it is there; else the interface that an annotation of the node names.
+fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
+    let configuration = lint.configuration;
+    let documents = configuration.of_kind(KUBESPAN_KIND);
+    let kubespan = documents
+        .last()
+        .or_else(|| configuration.legacy_at(&["machine", "network", "kubespan"]));
+    if let Some(kubespan) = kubespan.filter(|kubespan| configuration.kubespan_on(kubespan)) {
+        return Some(Underlay {
+            name: KUBESPAN.to_owned(),
+            mtu: set(kubespan).unwrap_or(KUBESPAN_MTU),
+        });
+    }
+    let annotations = configuration.node_annotations();
+    let interface = annotations.iter().rev().find(|(key, _)| *key == TUNNEL_INTERFACE);
+    let name = interface
+        .map(|(_, name)| name.as_str())
+        .filter(|name| !name.is_empty())?;
+    let links = configuration.links();
+    let mut links = links
+        .iter()
+        .filter(|link| link.name == name)
+        .map(|link| link.settings);
+    let interfaces = configuration.legacy_at(&["machine", "network", "interfaces"]);
+    let mut interfaces = interfaces.map(Node::items).unwrap_or_default().iter();
+    let interface =
+        interfaces.find(|interface| interface.get("interface").and_then(Node::text) == Some(name));
+    let mtu = links.find_map(set).or_else(|| interface.and_then(set));
+    Some(Underlay {
+        name: name.to_owned(),
+        mtu: mtu.unwrap_or(ETHERNET),
+    })
+}
+
+/// The MTU that is set; zero is nothing said.
+fn set(holder: &Node) -> Option<i64> {
+    holder.get("mtu").and_then(Node::integer).filter(|mtu| *mtu > 0)
+}

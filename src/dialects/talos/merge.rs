@@ -1,0 +1,225 @@
+//! Talos's strategic merge: documents by their identity, maps by key, lists by concatenation but
+//! for the few that Talos merges by a key or replaces.
+
+use crate::talos::delete::Selector;
+use crate::talos::identity::Identity;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::merge::places;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Data, Entry, Node};
+
+/// How a list, or a map of free keys, is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Items are added, maps are merged.
+    Add,
+    /// The patch's value takes the place of all.
+    Replace,
+    /// Items with the same value of this key are merged; the others are added.
+    By(&'static str),
+    /// By `interface`, or where that is empty by an equal `deviceSelector`.
+    Interfaces,
+    /// Items with the same value of this key are replaced; the others are added.
+    ReplaceBy(&'static str),
+}
+
+/// Where Talos does not simply add: the kind, the path in it with `*` for an item, and the rule.
+/// From the `merge` tags and `Merge` methods of Talos's machinery, 1.7 to 1.14.
+const RULES: &[(&str, &str, Rule)] = &[
+    ("", "machine.network.interfaces", Rule::Interfaces),
+    ("", "machine.network.interfaces.*.vlans", Rule::By("vlanId")),
+    ("", "cluster.apiServer.admissionControl", Rule::By("name")),
+    ("", "cluster.apiServer.auditPolicy", Rule::Replace),
+    ("", "cluster.network.podSubnets", Rule::Replace),
+    ("", "cluster.network.serviceSubnets", Rule::Replace),
+    ("ExtensionServiceConfig", "configFiles", Rule::By("mountPath")),
+    ("NetworkRuleConfig", "ingress", Rule::Replace),
+    ("NetworkRuleConfig", "portSelector.ports", Rule::Replace),
+    ("KubeNetworkConfig", "podSubnets", Rule::Replace),
+    ("KubeNetworkConfig", "serviceSubnets", Rule::Replace),
+    ("KubeAuditPolicyConfig", "configuration", Rule::Replace),
+    ("KubeAuthenticationConfig", "configuration", Rule::Replace),
+    ("KubeCredentialProviderConfig", "configuration", Rule::Replace),
+    ("KubeStaticPodConfig", "pod", Rule::Replace),
+    ("CRIBaseRuntimeSpecConfig", "overrides", Rule::Replace),
+    ("ImageVerificationConfig", "rules", Rule::ReplaceBy("image")),
+    ("BGPInstanceConfig", "advertise", Rule::Replace),
+    ("BGPInstanceConfig", "importRoutes", Rule::Replace),
+    ("BGPInstanceConfig", "neighbors", Rule::Replace),
+];
+
+/// Values of this map are taken whole, lists among them.
+const ARGUMENTS: &str = "extraArgs";
+
+/// Merges one document of a patch into a configuration: what it deletes first, then what is left
+/// of it.
+pub(crate) fn apply(documents: &mut Vec<Node>, mut patch: Node, diagnostics: &mut Diagnostics) {
+    let Some(selectors) = Selector::take(&mut patch, diagnostics) else {
+        return;
+    };
+    for selector in &selectors.list {
+        selector.apply(documents, diagnostics);
+    }
+    if selectors.nothing_left {
+        return;
+    }
+    let Some(identity) = Identity::of(&patch, diagnostics) else {
+        return;
+    };
+    match documents
+        .iter_mut()
+        .find(|document| Identity::is(&identity, document))
+    {
+        Some(document) => {
+            let merge = Merge { kind: &identity.kind };
+            merge.node(document, patch, &Path::ROOT, "", diagnostics);
+        }
+        None => documents.push(patch),
+    }
+}
+
+struct Merge<'a> {
+    kind: &'a str,
+}
+
+impl Merge<'_> {
+    /// `place` is the path with `*` for items, as the rules have it.
+    fn node(
+        &self,
+        left: &mut Node,
+        right: Node,
+        path: &Path<'_>,
+        place: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let rule = self.rule(place);
+        match (&mut left.data, right.data) {
+            (_, Data::Null) => {}
+            (Data::Null, data) => {
+                *left = Node {
+                    span: right.span,
+                    data,
+                };
+            }
+            (Data::List(_) | Data::Map(_), data @ (Data::List(_) | Data::Map(_)))
+                if rule == Rule::Replace =>
+            {
+                left.data = data;
+                left.span = right.span;
+            }
+            (Data::Map(entries), Data::Map(over)) => {
+                let whole = place.rsplit('.').next() == Some(ARGUMENTS);
+                let places = places(entries);
+                for entry in over {
+                    let below = path.key(&entry.key);
+                    let deeper = join(place, &entry.key);
+                    match places.get(&entry.key).and_then(|at| entries.get_mut(*at)) {
+                        Some(known) if whole => known.value = entry.value,
+                        Some(known) => self.node(&mut known.value, entry.value, &below, &deeper, diagnostics),
+                        None => entries.push(entry),
+                    }
+                }
+            }
+            (Data::List(items), Data::List(over)) => {
+                for item in over {
+                    self.item(items, item, rule, path, place, diagnostics);
+                }
+            }
+            (left_data, data) => {
+                if is_collection(left_data) || is_collection(&data) {
+                    diagnostics
+                        .add(
+                            right.span,
+                            path,
+                            "Talos cannot merge what is not of one kind: a map, a list or a value",
+                        )
+                        .other(left.span, "this is there already");
+                } else if data == Data::Bool(false) || !is_zero(&data) {
+                    left.data = data;
+                    left.span = right.span;
+                }
+            }
+        }
+    }
+
+    fn item(
+        &self,
+        items: &mut Vec<Node>,
+        item: Node,
+        rule: Rule,
+        path: &Path<'_>,
+        place: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let found = items.iter().position(|known| match rule {
+            Rule::Add | Rule::Replace => false,
+            Rule::By(key) | Rule::ReplaceBy(key) => same(known.get(key), item.get(key)),
+            Rule::Interfaces => match (item.get("interface"), item.get("deviceSelector")) {
+                (Some(name), _) if !is_zero(&name.data) => same(known.get("interface"), Some(name)),
+                (_, Some(selector)) => same(known.get("deviceSelector"), Some(selector)),
+                _ => false,
+            },
+        });
+        match found.and_then(|at| Some((at, items.get_mut(at)?))) {
+            Some((_, known)) if matches!(rule, Rule::ReplaceBy(_)) => *known = item,
+            Some((at, known)) => self.node(known, item, &path.index(at), &join(place, "*"), diagnostics),
+            None => items.push(item),
+        }
+    }
+
+    fn rule(&self, place: &str) -> Rule {
+        let known = |(kind, path, _): &&(&str, &str, Rule)| *kind == self.kind && *path == place;
+        RULES.iter().find(known).map_or(Rule::Add, |(_, _, rule)| *rule)
+    }
+}
+
+fn join(place: &str, key: &str) -> String {
+    if place.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{place}.{key}")
+    }
+}
+
+fn is_collection(data: &Data) -> bool {
+    matches!(data, Data::List(_) | Data::Map(_))
+}
+
+/// What Go takes for nothing said: the zero value of a type.
+fn is_zero(data: &Data) -> bool {
+    match data {
+        Data::Null => true,
+        Data::Bool(value) => !value,
+        Data::Integer(value) => *value == 0,
+        Data::Text { value, .. } => value.is_empty(),
+        Data::List(_) | Data::Map(_) => false,
+    }
+}
+
+/// The same value; absent and empty are one.
+fn same(one: Option<&Node>, other: Option<&Node>) -> bool {
+    let one = one.filter(|node| !is_zero(&node.data));
+    let other = other.filter(|node| !is_zero(&node.data));
+    match (one, other) {
+        (Some(one), Some(other)) => equal(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Equal whatever the places, quotes and the order of keys.
+pub(crate) fn equal(one: &Node, other: &Node) -> bool {
+    match (&one.data, &other.data) {
+        (Data::Map(entries), Data::Map(others)) => {
+            let alike = |entry: &Entry| same(Some(&entry.value), other.get(&entry.key));
+            entries.iter().all(alike)
+                && others
+                    .iter()
+                    .all(|entry| same(one.get(&entry.key), Some(&entry.value)))
+        }
+        (Data::List(items), Data::List(others)) => {
+            items.len() == others.len() && items.iter().zip(others).all(|(one, other)| equal(one, other))
+        }
+        _ => one.scalar().is_some() && one.scalar() == other.scalar(),
+    }
+}

@@ -1,0 +1,120 @@
+//! The MTU of pods in the ConfigMap of CozyStack, with all that stands beside it kept.
+
+use std::fmt::Write as _;
+
+use crate::talos::configuration::Configuration;
+use crate::talos::cozystack::{DAEMONSET, PODS, VALUES, argument, config_map};
+use crate::talos::write::node::{of, of_canonical, set, string, take};
+use crate::talos::write::yaml;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_document::document::Document;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::{Data, Node};
+use netkeel_source::parse::parse;
+use netkeel_source::span::FileId;
+use netkeel_source::text::format::Format;
+
+/// The least MTU with which pods can have IPv6, in bytes (RFC 8200).
+const IPV6: i64 = 1280;
+
+/// What the API server keeps of an object that was read from it: applied again, it would be refused as
+/// soon as anybody has changed the object.
+const SERVER: [&[&str]; 6] = [
+    &[
+        "metadata",
+        "annotations",
+        "kubectl.kubernetes.io/last-applied-configuration",
+    ],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+    &["metadata", "uid"],
+];
+
+/// The ConfigMap that stands among the files, with the MTU that a document wants of kube-ovn's pods,
+/// and what must be done for it to count.
+///
+/// # Errors
+/// When the document wants none, or there is no ConfigMap or nothing of it can be read.
+pub fn render(document: &Document, configuration: &Configuration) -> Result<String, Error> {
+    let mtu = wanted(document).ok_or_else(|| {
+        Error::new(ErrorKind::Input, "the document wants no MTU of kube-ovn's pods").hint(format!(
+            "link: {{ pods: {{ match: {{ name: \"{PODS}\", kind: veth }}, mtu: 1222 }} }}"
+        ))
+    })?;
+    let there = config_map(configuration).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Input,
+            "there is no ConfigMap `cozystack` among the manifests",
+        )
+        .hint("kubectl --namespace cozy-system get configmap cozystack --output yaml")
+    })?;
+    let mut manifest = there.clone();
+    SERVER.iter().for_each(|path| take(&mut manifest, path));
+    let text = there
+        .get("data")
+        .and_then(|data| data.get(VALUES)?.text())
+        .unwrap_or_default();
+    set(&mut manifest, &["data", VALUES], string(&with_mtu(text, mtu)?));
+    let mut out =
+        format!("# Pods of kube-ovn get {mtu} bytes when they are made. For that, once this is applied:\n");
+    for line in [
+        format!("kubectl --namespace cozy-kubeovn rollout restart daemonset/{DAEMONSET}"),
+        format!("kubectl --namespace cozy-kubeovn rollout status daemonset/{DAEMONSET}"),
+        "talosctl reboot --wait --nodes NODE, node by node: pods that are there keep the MTU they were made with".to_owned(),
+    ] {
+        let _ = writeln!(out, "#   {line}");
+    }
+    if let Some((other, _)) = argument(configuration)
+        && other != mtu
+    {
+        let _ = writeln!(
+            out,
+            "# The DaemonSet {DAEMONSET} has --mtu={other}: take that away first, or whichever is applied last counts."
+        );
+    }
+    if mtu < IPV6 {
+        let _ = writeln!(out, "# Below {IPV6} pods have no IPv6.");
+    }
+    out.push_str(&yaml::document(&manifest)?);
+    Ok(out)
+}
+
+/// The MTU of the rule for kube-ovn's pods.
+fn wanted(document: &Document) -> Option<i64> {
+    let whole = of_canonical(&document.canonical);
+    let rules = whole.get("link").map(Node::entries).unwrap_or_default();
+    let is_pods = |rule: &Node| {
+        let name = rule.get("match").and_then(|matches| matches.get("name"));
+        name.and_then(Node::text) == Some(PODS)
+    };
+    let rule = rules.iter().find(|rule| is_pods(&rule.value))?;
+    rule.value.get("mtu")?.integer()
+}
+
+/// The values with that MTU. Where one stands there, nothing else changes, comments neither.
+fn with_mtu(text: &str, mtu: i64) -> Result<String, Error> {
+    let mut diagnostics = Diagnostics::default();
+    let values = parse(FileId::default(), text, Format::Yaml, &mut diagnostics);
+    let Some(mut values) = values.filter(|_| diagnostics.is_empty()) else {
+        let why = diagnostics
+            .list
+            .first()
+            .map(|first| first.message.as_str())
+            .unwrap_or_default();
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("`{VALUES}` of the ConfigMap cannot be read: {why}"),
+        ));
+    };
+    let there = values.get("kube-ovn").and_then(|chart| chart.get("mtu"));
+    if let Some(there) = there.filter(|there| there.scalar().is_some()) {
+        let (start, end) = (there.span.start as usize, there.span.end as usize);
+        if let (Some(before), Some(after)) = (text.get(..start), text.get(end..)) {
+            return Ok(format!("{before}{mtu}{after}"));
+        }
+    }
+    set(&mut values, &["kube-ovn", "mtu"], of(Data::Integer(mtu)));
+    yaml::document(&values)
+}

@@ -1,0 +1,441 @@
+//! The desired state: layers of nodes checked against one shape, merged, and read kind by kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use crate::check::required;
+use crate::kinds::kind::{Context, Section};
+use crate::kinds::nflog::entry::Entry;
+use crate::kinds::nflog::kind;
+use crate::kinds::{KINDS, replicate};
+use crate::shape::{Field, Shape};
+use crate::want::wants::Wants;
+use crate::want::{Origin, Want};
+use crate::{check, spelling};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::{Fact, Value};
+use netkeel_core::finding::Code;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::replication::settings::Replication;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::sysctl_d::drop_in;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Node, canonical, merge};
+use netkeel_source::span::Span;
+
+/// The newest version of the document's format that this netkeel reads.
+pub const VERSION: i64 = 1;
+
+/// A document: what one owner wants of one namespace.
+#[derive(Debug)]
+pub struct Document {
+    /// Who owns what it declares.
+    pub owner: String,
+    /// The namespace it is for.
+    pub netns: Netns,
+    /// What it says in its canonical spelling, whatever its format, layers, order and comments are.
+    pub canonical: String,
+    /// The hash of that.
+    pub hash: String,
+    /// The drop-in that makes sysctls hold at boot, when there is to be one.
+    pub drop_in: Option<String>,
+    /// Where it asks for the drop-in in so many words.
+    persist: Option<Span>,
+    /// What leaves the document is put back as it was found.
+    pub prune: bool,
+    /// Findings that are known and accepted, each with the reason.
+    pub allowed: BTreeMap<Code, String>,
+    /// What a change may not exceed.
+    pub limits: Limits,
+    /// Its entries of `nflog`, which `replicate` refers to.
+    pub nflog: BTreeMap<EntryName, Entry>,
+    /// What its worker does, when it wants one.
+    pub replicate: Option<Replication>,
+    sections: Vec<Box<dyn Section>>,
+    span: Span,
+}
+
+/// Limits that stop a change which is larger than anybody meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Writes in a minute.
+    pub changes_per_minute: Option<usize>,
+    /// Interfaces that one match may find.
+    pub max_matches: Option<usize>,
+}
+
+const GENERAL: [Field; 7] = [
+    Field {
+        name: "version",
+        shape: Shape::Integer {
+            min: 1,
+            max: VERSION,
+            unit: "",
+        },
+        required: true,
+        doc: "The version of the format: 1. It stands in every file.",
+    },
+    Field {
+        name: "owner",
+        shape: Shape::Text {
+            check: owner,
+            what: "an owner",
+        },
+        required: false,
+        doc: "Who owns what the document declares: lower-case letters, digits and dashes. Default: `default`.",
+    },
+    Field {
+        name: "persist",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes; in a network namespace that is not the host's, no, and yes is an error.",
+    },
+    Field {
+        name: "prune",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Puts back what netkeel wrote and the document no longer declares, and removes what it made. Default: no.",
+    },
+    Field {
+        name: "limits",
+        shape: Shape::Map(&[
+            Field {
+                name: "changes_per_minute",
+                shape: Shape::Integer {
+                    min: 1,
+                    max: 1_000_000,
+                    unit: "writes",
+                },
+                required: false,
+                doc: "An apply that would write more than this in a minute is refused.",
+            },
+            Field {
+                name: "max_matches",
+                shape: Shape::Integer {
+                    min: 1,
+                    max: 1_000_000,
+                    unit: "interfaces",
+                },
+                required: false,
+                doc: "A match that finds more interfaces than this is an error.",
+            },
+        ]),
+        required: false,
+        doc: "Stops a change that is larger than anybody meant.",
+    },
+    Field {
+        name: "allow",
+        shape: Shape::Table {
+            key: code,
+            key_doc: "The code of a finding: NK001.",
+            value: &Shape::Text {
+                check: reason,
+                what: "a reason",
+            },
+        },
+        required: false,
+        doc: "Findings that are known and accepted, each with the reason; they are not shown.",
+    },
+    Field {
+        name: "allow_any_sysctl",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Lets `sysctl` name keys outside `net.`. Default: no.",
+    },
+];
+
+/// The shape of a whole document: the general keys and one for each kind.
+pub static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
+    let fields: Vec<Field> = GENERAL
+        .into_iter()
+        .chain(KINDS.iter().map(|kind| kind.field()))
+        .collect();
+    Shape::Map(Vec::leak(fields))
+});
+
+/// The keys of a document, but for its version.
+pub fn keys() -> Vec<&'static str> {
+    let general = GENERAL.iter().skip(1).map(|field| field.name);
+    general
+        .chain(KINDS.iter().map(|kind| kind.field().name))
+        .collect()
+}
+
+fn code(text: &str) -> Result<(), Error> {
+    text.parse::<Code>().map(|_| ())
+}
+
+fn reason(text: &str) -> Result<(), Error> {
+    if text.trim().is_empty() {
+        return Err(
+            Error::new(ErrorKind::Input, "the reason is empty").hint("say why the finding is accepted")
+        );
+    }
+    Ok(())
+}
+
+/// A version that is too high is not a slip: the document is for a newer netkeel.
+fn say_newer(layer: &Node, diagnostics: &mut Diagnostics) {
+    let Some((node, version)) = layer
+        .get("version")
+        .and_then(|node| Some((node, node.integer()?)))
+        .filter(|(_, version)| *version > VERSION)
+    else {
+        return;
+    };
+    let mut list = diagnostics.list.iter_mut();
+    if let Some(diagnostic) = list.find(|diagnostic| diagnostic.span == Some(node.span)) {
+        diagnostic.message = format!("the format has version {version}, and this netkeel reads {VERSION}");
+        diagnostic.hint("a newer netkeel may read it");
+    }
+}
+
+pub(crate) fn owner(text: &str) -> Result<(), Error> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(legal) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Input, format!("`{text}` is not an owner"))
+        .hint("an owner has 1 to 64 lower-case letters, digits and dashes"))
+}
+
+impl Document {
+    /// Reads a document from the nodes of its files, in the order in which they are layered. All
+    /// that is wrong goes to `diagnostics`; what is returned then is not to be used.
+    pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+        let versioned = layers.iter().any(|layer| layer.get("version").is_some());
+        for layer in &layers {
+            check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
+            say_newer(layer, diagnostics);
+            // Where no file has a version, the merged document lacks it: that is told once.
+            if versioned && layer.get("version").is_none() {
+                diagnostics
+                    .add(
+                        layer.span,
+                        "version",
+                        "the version of the format is missing in this file",
+                    )
+                    .hint(format!("begin the file with: version: {VERSION}"));
+            }
+        }
+        let span = layers.first().map(|layer| layer.span).unwrap_or_default();
+        let says_nothing = layers.iter().all(|layer| layer.entries().is_empty());
+        spelling::unite(&mut layers, diagnostics);
+        let whole = layers.into_iter().reduce(merge::merge).map(merge::withdraw);
+        let Some(whole) = whole else {
+            return Document {
+                owner: "default".into(),
+                netns,
+                canonical: String::new(),
+                hash: String::new(),
+                drop_in: None,
+                persist: None,
+                prune: false,
+                allowed: BTreeMap::new(),
+                limits: Limits::default(),
+                nflog: BTreeMap::new(),
+                replicate: None,
+                sections: Vec::new(),
+                span,
+            };
+        };
+        if says_nothing && diagnostics.is_empty() {
+            diagnostics
+                .add(span, "", "the document is empty")
+                .hint(format!("a document begins with its version: {VERSION}"));
+        } else if !diagnostics.lost {
+            required::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+        }
+        let canonical = canonical::spell(&whole);
+        let hash = canonical::digest(&canonical);
+        let switch = |key: &str| whole.get(key).and_then(Node::switch);
+        let owner = whole
+            .get("owner")
+            .and_then(Node::text)
+            .unwrap_or("default")
+            .to_owned();
+        let any_sysctl = switch("allow_any_sysctl").unwrap_or(false);
+        let mut context = Context {
+            netns: &netns,
+            any_sysctl,
+            diagnostics,
+        };
+        let sections: Vec<Box<dyn Section>> = KINDS
+            .iter()
+            .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
+            .collect();
+        let replicate = replicate::replication(&whole, diagnostics);
+        let allowed = whole.get("allow").map(Node::entries).unwrap_or_default().iter();
+        let allowed = allowed
+            .filter_map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.to_owned())))
+            .collect();
+        let limit = |key: &str| usize::try_from(whole.get("limits")?.get(key)?.integer()?).ok();
+        let limits = Limits {
+            changes_per_minute: limit("changes_per_minute"),
+            max_matches: limit("max_matches"),
+        };
+        let prune = switch("prune").unwrap_or(false);
+        let persist = switch("persist").unwrap_or(true);
+        let asked = whole.get("persist").filter(|node| node.switch() == Some(true));
+        let asked = asked.map(|node| node.span);
+        let settings: Vec<(SysctlKey, String)> =
+            sections.iter().flat_map(|section| section.persistent()).collect();
+        let drop_in = (persist && !settings.is_empty())
+            .then(|| drop_in::render(&owner, &settings))
+            .transpose();
+        let drop_in = drop_in.unwrap_or_else(|error| {
+            diagnostics.add(span, "", error.message);
+            None
+        });
+        let elsewhere = !netns.is_current();
+        let mut document = Document {
+            owner,
+            netns,
+            canonical,
+            hash,
+            drop_in,
+            persist: asked,
+            prune,
+            allowed,
+            limits,
+            nflog: whole.get("nflog").map(kind::entries).unwrap_or_default(),
+            replicate,
+            sections,
+            span,
+        };
+        if elsewhere {
+            document.is_not_the_hosts(diagnostics);
+        }
+        document
+    }
+
+    /// It is for a network namespace that is not the host's: nothing of it is to hold when the host
+    /// boots.
+    pub fn is_not_the_hosts(&mut self, diagnostics: &mut Diagnostics) {
+        self.drop_in = None;
+        if let Some(span) = self.persist.take() {
+            let message = match self.netns.name() {
+                Some(netns) => format!(
+                    "nothing makes the network namespace {netns} at boot, so that its sysctls could hold then"
+                ),
+                None => "this is not the network namespace of the host, whose /etc/sysctl.d holds at boot"
+                    .to_owned(),
+            };
+            diagnostics
+                .add(span, "persist", message)
+                .hint("leave it out: it means no here, and yes on the host");
+        }
+    }
+
+    /// The facts that must be read to plan.
+    pub fn scope(&self) -> Scope {
+        let mut scope = Scope::default();
+        for section in &self.sections {
+            section.scope(&mut scope);
+        }
+        if self.drop_in.is_some() {
+            scope.files.insert(drop_in::path(&self.owner));
+        }
+        scope.sysctl_d = !self.sections.is_empty();
+        scope
+    }
+
+    /// The devices that it makes.
+    pub fn makes(&self) -> Vec<LinkName> {
+        self.sections.iter().flat_map(|section| section.makes()).collect()
+    }
+
+    /// The WireGuard interfaces whose last handshake tells whether they carry anything.
+    pub fn handshakes(&self) -> Vec<LinkName> {
+        self.sections
+            .iter()
+            .flat_map(|section| section.handshakes())
+            .collect()
+    }
+
+    /// The facts that a service gives back when it stops ([`netkeel_plan::goal::ReleaseFacts`]): the rules of
+    /// the entries of `nflog` that say `remove_on_stop`. Rules of others whose place they took do not
+    /// come back then: nobody reads them.
+    pub fn removed_on_stop(&self) -> BTreeSet<Fact> {
+        let entries = self.nflog.iter().filter(|(_, entry)| entry.remove_on_stop);
+        entries.map(|(name, _)| Fact::nflog(&self.netns, name)).collect()
+    }
+
+    /// An MTU of it depends on what other interfaces of the host have.
+    pub fn has_budgets(&self) -> bool {
+        self.sections.iter().any(|section| section.has_budgets())
+    }
+
+    /// Counts the interfaces that each match found.
+    fn limit_matches(&self, wants: &mut Wants) {
+        let Some(limit) = self.limits.max_matches else {
+            return;
+        };
+        let mut found: BTreeMap<&str, (Span, BTreeSet<&Fact>)> = BTreeMap::new();
+        for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.origin.named) {
+            let path = &*want.origin.path;
+            let rule = path.rsplit_once('.').map_or(path, |(rule, _)| rule);
+            let span = want.origin.span;
+            let (_, facts) = found.entry(rule).or_insert_with(|| (span, BTreeSet::new()));
+            facts.insert(fact);
+        }
+        for (rule, (span, facts)) in found {
+            let links: BTreeSet<LinkName> = facts.iter().filter_map(|fact| fact.link_name()).collect();
+            let number = links.len();
+            if number <= limit {
+                continue;
+            }
+            let message =
+                format!("the match finds {number} interfaces and limits.max_matches allows {limit}");
+            let diagnostic = wants.diagnostics.add(span, rule, message);
+            diagnostic.hint("narrow the match, or raise the limit");
+            diagnostic.facts.extend(facts.into_iter().cloned());
+        }
+    }
+
+    /// What it wants of a host.
+    pub fn wants(&self, host: &Snapshot) -> Wants {
+        let mut wants = Wants::default();
+        wants.made = self.makes().into_iter().collect();
+        for section in &self.sections {
+            section.wants(host, &mut wants);
+        }
+        if let Some(text) = &self.drop_in {
+            let path = drop_in::path(&self.owner);
+            let value = Value::Text(text.as_str().into());
+            let want = Want::new(value, Origin::named(self.span, "persist"));
+            wants.add(Fact::file(&path), want);
+        }
+        wants.settle(host);
+        wants.settle_pods(host);
+        self.limit_matches(&mut wants);
+        let made = |name| {
+            wants
+                .facts
+                .contains_key(&Fact::link(&self.netns, name, netkeel_core::fact::Field::Kind))
+        };
+        let missing: Vec<_> = wants.absent.iter().filter(|(name, _)| !made(**name)).collect();
+        for (name, path) in missing {
+            // Brackets are legal in a name, and no interface has them.
+            let remedy = if name.as_bytes().contains(&b'[') {
+                format!(
+                    "it is an exact name, brackets and all; for a pattern write link: {{ PODS: {{ match: {{ name: \"{name}\" }}, ... }} }}"
+                )
+            } else {
+                "nothing is done until it appears; look for a misspelt name".to_owned()
+            };
+            wants.findings.add(
+                Code::NK005,
+                name,
+                format!("`{path}` names it and it is not there"),
+                remedy,
+            );
+        }
+        wants
+    }
+}

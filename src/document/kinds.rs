@@ -1,0 +1,24 @@
+//! The kinds of a document.
+
+mod cni;
+pub mod kind;
+mod link;
+pub mod mtu;
+pub mod nflog;
+pub(crate) mod replicate;
+pub mod sysctl;
+mod tunnel;
+mod wireguard;
+
+use crate::kinds::kind::Kind;
+
+/// All kinds, in the order in which they are documented.
+pub const KINDS: &[&dyn Kind] = &[
+    &sysctl::Kind,
+    &crate::kinds::link::kind::Kind,
+    &tunnel::Kind,
+    &crate::kinds::nflog::kind::Kind,
+    &replicate::Kind,
+    &cni::Kind,
+    &wireguard::Kind,
+];

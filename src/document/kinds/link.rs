@@ -1,0 +1,5 @@
+//! The kind `link`.
+
+pub(crate) mod kind;
+mod resolve;
+mod rule;

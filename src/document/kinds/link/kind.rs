@@ -1,0 +1,314 @@
+//! Links: settings of interfaces that are there, by exact name or by match.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kinds::kind::{Context, Section};
+use crate::kinds::link::rule::{Links, Rule, Setting};
+use crate::kinds::mtu::{BYTES, MTU, Wanted};
+use crate::selector::Selector;
+use crate::shape::{Field, Shape};
+use crate::want::Origin;
+use netkeel_core::error::Error;
+use netkeel_core::fact::Value;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::text::escape::quoted;
+use netkeel_core::text::glob::Glob;
+use netkeel_core::{fact, rp_filter};
+use netkeel_host::device_owner;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::{Data, Node};
+use netkeel_source::span::Span;
+
+/// The kind `link`.
+pub(crate) struct Kind;
+
+const POD_MTU: Shape = Shape::Either(&[
+    BYTES,
+    Shape::Text {
+        check: pod_mtu,
+        what: "`same` or `leave`",
+    },
+]);
+
+/// The shape of an `rp_filter`.
+pub(crate) const RP_FILTER: Shape = Shape::Choice(rp_filter::WORDS);
+
+const MATCH: Shape = Shape::Map(&[
+    Field {
+        name: "name",
+        shape: Shape::Text {
+            check: glob,
+            what: "a pattern over interface names",
+        },
+        required: false,
+        doc: "Glob over the name: `*`, `?`, `[a-z]`; a backslash escapes.",
+    },
+    Field {
+        name: "kind",
+        shape: Shape::Text {
+            check: word,
+            what: "a kind of interface",
+        },
+        required: false,
+        doc: "The kind as `ip -d link` prints it (veth, vlan, bridge); `physical` for hardware.",
+    },
+    Field {
+        name: "driver",
+        shape: Shape::Text {
+            check: word,
+            what: "a driver",
+        },
+        required: false,
+        doc: "The driver as `ethtool -i` prints it.",
+    },
+]);
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "match",
+        shape: MATCH,
+        required: false,
+        doc: "The interfaces meant; without it the key is the exact name of one.",
+    },
+    Field {
+        name: "mtu",
+        shape: MTU,
+        required: false,
+        doc: "MTU of the IP packet: bytes, or a budget.",
+    },
+    Field {
+        name: "pod_mtu",
+        shape: POD_MTU,
+        required: false,
+        doc: "MTU of the other end of a veth, where that is in another namespace: `same` (the default), since one smaller end drops what the larger one sends; `leave`; or bytes.",
+    },
+    Field {
+        name: "rp_filter",
+        shape: RP_FILTER,
+        required: false,
+        doc: "The interface's own reverse path filter.",
+    },
+    Field {
+        name: "up",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Administratively up.",
+    },
+    Field {
+        name: "txqueuelen",
+        shape: Shape::Integer {
+            min: 0,
+            max: 1_000_000,
+            unit: "packets",
+        },
+        required: false,
+        doc: "Length of the transmit queue in packets.",
+    },
+    Field {
+        name: "alias",
+        shape: Shape::Text {
+            check: alias,
+            what: "an alias",
+        },
+        required: false,
+        doc: "The interface's alias, up to 255 bytes; empty removes it.",
+    },
+    Field {
+        name: "allow_ipv6_loss",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Lets an MTU below 1280 take the IPv6 addresses off without --allow-lossy.",
+    },
+];
+
+const FIELD: Field = Field {
+    name: "link",
+    shape: Shape::Table {
+        key: any_key,
+        key_doc: "The exact name of an interface or, with `match`, any name for the rule.",
+        value: &Shape::Map(FIELDS),
+    },
+    required: false,
+    doc: "Settings of interfaces that others make. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
+};
+
+fn glob(text: &str) -> Result<(), Error> {
+    Glob::new(text).map(|_| ())
+}
+
+fn word(text: &str) -> Result<(), Error> {
+    let legal = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    if legal {
+        Ok(())
+    } else {
+        Err(Error::new(
+            netkeel_core::error::ErrorKind::Input,
+            format!("{} is not one word", quoted(text)),
+        ))
+    }
+}
+
+fn alias(text: &str) -> Result<(), Error> {
+    // IFALIASZ is 256 with the terminating zero (include/uapi/linux/if.h).
+    if text.len() > 255 {
+        return Err(Error::new(
+            netkeel_core::error::ErrorKind::Input,
+            format!("the alias has {} bytes; at most 255 fit", text.len()),
+        ));
+    }
+    if text.contains(|c: char| c.is_control()) {
+        return Err(Error::new(
+            netkeel_core::error::ErrorKind::Input,
+            "the alias holds a control character",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a key is a name depends on `match` beside it, so [`crate::kinds::kind::Kind::read`] checks it.
+fn any_key(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::new(
+            netkeel_core::error::ErrorKind::Input,
+            "the key is empty",
+        ));
+    }
+    Ok(())
+}
+
+fn pod_mtu(text: &str) -> Result<(), Error> {
+    if matches!(text, "same" | "leave") {
+        return Ok(());
+    }
+    let message = format!("{} is neither `same` nor `leave`", quoted(text));
+    Err(Error::new(netkeel_core::error::ErrorKind::Input, message).hint("or bytes, from 68 to 65535"))
+}
+
+impl crate::kinds::kind::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut links = Links {
+            netns: context.netns.clone(),
+            exact: BTreeMap::new(),
+            matches: Vec::new(),
+        };
+        for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
+            let path = Path::of(&["link", &entry.key]);
+            let rule = rule(&entry.key, &entry.value, context.diagnostics);
+            if let Some(matching) = entry.value.get("match") {
+                let selector = selector(matching);
+                let nothing = matching.entries().iter().all(|entry| entry.value.is_null());
+                if selector != Selector::default() {
+                    links.matches.push((selector, rule));
+                } else if matches!(matching.data, Data::Map(_)) && nothing {
+                    context
+                        .diagnostics
+                        .add(
+                            matching.span,
+                            format!("{path}.match"),
+                            "an empty match would mean every interface",
+                        )
+                        .hint("give at least one of name, kind and driver; `name: \"*\"` means all");
+                }
+                continue;
+            }
+            if entry.key.contains(['*', '?']) {
+                let key = &entry.key;
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!("`{key}` is a pattern, and a key is the exact name of an interface"),
+                    )
+                    .hint(format!("write PODS: {{ match: {{ name: \"{key}\" }}, ... }}"));
+                continue;
+            }
+            match entry.key.parse::<LinkName>() {
+                Ok(name) => match device_owner::refusal(&entry.key) {
+                    Some(reason) => {
+                        let message = format!("netkeel never writes {name}: {reason}");
+                        context.diagnostics.add(entry.key_span, path, message);
+                    }
+                    None => {
+                        links.exact.insert(name, rule);
+                    }
+                },
+                // That was told by the shape.
+                Err(_) if entry.key.is_empty() => {}
+                Err(error) => {
+                    let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);
+                    diagnostic.hint(match entry.key.as_str() {
+                        "all" | "default" => {
+                            "for that key write it under `sysctl`: net.ipv4.conf.all.rp_filter; for every interface: match: { name: \"*\" }"
+                        }
+                        _ => "a key without `match` is the exact name of an interface",
+                    });
+                }
+            }
+        }
+        Box::new(links)
+    }
+}
+
+pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule {
+    let allow_ipv6_loss = node.get("allow_ipv6_loss").and_then(Node::switch);
+    let setting = |field: fact::Field, wanted: Wanted, span: Span, path: Arc<str>| {
+        let origin = Arc::new(Origin {
+            span,
+            path,
+            named: node.get("match").is_none(),
+            permits_ipv6_loss: allow_ipv6_loss.unwrap_or(false),
+            derivation: wanted.derivation(),
+        });
+        Setting {
+            field,
+            wanted,
+            origin,
+        }
+    };
+    let mut settings = Vec::new();
+    if let Some(node) = node.get("mtu") {
+        let path: Arc<str> = Path::of(&["link", id, "mtu"]).into();
+        let wanted = Wanted::mtu(node, &path, diagnostics);
+        settings.extend(wanted.map(|wanted| setting(fact::Field::Mtu, wanted, node.span, path)));
+    }
+    let mut add = |key: &str, field: fact::Field, read: &dyn Fn(&Node) -> Option<Value>| {
+        if let Some((node, value)) = node.get(key).and_then(|node| Some((node, read(node)?))) {
+            let path = Path::of(&["link", id, key]).into();
+            settings.push(setting(field, value.into(), node.span, path));
+        }
+    };
+    add("pod_mtu", fact::Field::PodMtu, &|node| {
+        Some(Value::Text(node.scalar()?.as_ref().into()))
+    });
+    add("rp_filter", fact::Field::RpFilter, &|node| {
+        node.choice(rp_filter::WORDS).map(Value::Number)
+    });
+    add("up", fact::Field::Up, &|node| node.switch().map(Value::Switch));
+    add("txqueuelen", fact::Field::TxQueueLength, &|node| {
+        node.integer().map(Value::Number)
+    });
+    add("alias", fact::Field::Alias, &|node| {
+        Some(Value::Text(node.scalar()?.as_ref().into()))
+    });
+    settings.sort_by_key(|setting| setting.field);
+    Rule {
+        id: id.into(),
+        settings,
+    }
+}
+
+pub(crate) fn selector(node: &Node) -> Selector {
+    let text = |key| node.get(key).and_then(Node::scalar).map(|text| text.into_owned());
+    Selector {
+        name: text("name").and_then(|pattern| Glob::new(&pattern).ok()),
+        kind: text("kind"),
+        driver: text("driver"),
+    }
+}

@@ -1,0 +1,102 @@
+//! A rule of `link`: a selector and the settings that it wants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kinds::kind::Section;
+use crate::kinds::mtu::Wanted;
+use crate::selector::Selector;
+use crate::want::Origin;
+use crate::want::request::PodMtu;
+use crate::want::wants::Wants;
+use netkeel_core::fact;
+use netkeel_core::fact::Value;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
+
+/// The section of a document.
+#[derive(Debug)]
+pub(crate) struct Links {
+    pub(crate) netns: Netns,
+    pub(crate) exact: BTreeMap<LinkName, Rule>,
+    pub(crate) matches: Vec<(Selector, Rule)>,
+}
+
+/// One entry.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: Arc<str>,
+    /// In the order of their fields.
+    pub(crate) settings: Vec<Setting>,
+}
+
+impl Rule {
+    /// The other end of a veth follows this one, unless it is to be left as it is. An exact name that
+    /// says otherwise says so by a setting of its own.
+    fn wants_of_pods(&self) -> bool {
+        let of_pod = |setting: &&Setting| setting.field == fact::Field::PodMtu;
+        match self.settings.iter().find(of_pod) {
+            Some(setting) => setting.wanted.value() != Value::Text(PodMtu::LEAVE.into()),
+            None => self
+                .settings
+                .iter()
+                .any(|setting| setting.field == fact::Field::Mtu),
+        }
+    }
+}
+
+/// One wanted field.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) field: fact::Field,
+    pub(crate) wanted: Wanted,
+    pub(crate) origin: Arc<Origin>,
+}
+
+impl Links {
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.exact
+            .values()
+            .chain(self.matches.iter().map(|(_, rule)| rule))
+    }
+}
+
+impl Section for Links {
+    fn scope(&self, scope: &mut Scope) {
+        scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
+        scope.pods |= self.rules().any(Rule::wants_of_pods);
+        for setting in self.rules().flat_map(|rule| &rule.settings) {
+            match (setting.field, &setting.wanted) {
+                (fact::Field::RpFilter, wanted) => scope.of_rp_filter(wanted.number()),
+                (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
+                // IPv6 addresses go with an interface that goes down, also to undo its going up.
+                (fact::Field::Up, _) => scope.families.ipv6 = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn has_budgets(&self) -> bool {
+        let mut settings = self.rules().flat_map(|rule| &rule.settings);
+        settings.any(|setting| setting.wanted.is_budget())
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        self.resolve(host, wants);
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        let mut keys = Vec::new();
+        for (name, rule) in &self.exact {
+            for setting in &rule.settings {
+                if let Some(key) = setting.field.sysctl_of(*name) {
+                    keys.push((key, setting.wanted.to_string()));
+                }
+            }
+        }
+        keys
+    }
+}

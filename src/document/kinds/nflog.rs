@@ -1,0 +1,5 @@
+//! The kind `nflog`.
+
+pub mod entry;
+pub(crate) mod kind;
+mod wants;

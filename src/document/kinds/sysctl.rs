@@ -1,0 +1,312 @@
+//! Sysctls: any key below /proc/sys, live and, by a drop-in, at boot.
+
+use crate::kinds::kind::{Context, Section};
+use crate::shape::{Field, Shape};
+use crate::want::wants::Wants;
+use crate::want::{Origin, Want};
+use netkeel_core::error::Error;
+use netkeel_core::fact::{Fact, Object, Value};
+use netkeel_core::finding::Code;
+use netkeel_core::mtu::IPV6_MIN_MTU;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::rp_filter;
+use netkeel_core::text::escape::quoted;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::node::Node;
+use netkeel_source::node::path::Path;
+use netkeel_source::node::read::boolean_word;
+use netkeel_source::span::Span;
+
+/// The kind `sysctl`.
+pub(crate) struct Kind;
+
+const FIELD: Field = Field {
+    name: "sysctl",
+    shape: Shape::Table {
+        key,
+        key_doc: "A key below /proc/sys, dotted (net.core.rmem_max) or with slashes (net/ipv4/conf/eth0.100/rp_filter).",
+        value: &Shape::Vector,
+    },
+    required: false,
+    doc: "Sysctls and their values; a list for a vector. Kept live and, unless `persist` is false, by a drop-in in /etc/sysctl.d.",
+};
+
+pub(crate) fn key(text: &str) -> Result<(), Error> {
+    text.parse::<SysctlKey>().map(|_| ())
+}
+
+#[derive(Debug)]
+struct Sysctls {
+    netns: Netns,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: SysctlKey,
+    /// The key as the document has it.
+    written: String,
+    value: String,
+    key_span: Span,
+    span: Span,
+}
+
+impl crate::kinds::kind::Kind for Kind {
+    fn field(&self) -> Field {
+        FIELD
+    }
+
+    fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section> {
+        let mut sysctls = Sysctls {
+            netns: context.netns.clone(),
+            entries: Vec::new(),
+        };
+        for entry in entries.entries() {
+            let Ok(key) = entry.key.parse::<SysctlKey>() else {
+                continue;
+            };
+            let Some(value) = value(&key, &entry.value) else {
+                continue;
+            };
+            let path = Path::of(&["sysctl", &entry.key]);
+            if !context.any_sysctl && !key.path().starts_with("net/") {
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!("{key} is not a setting of the network"),
+                    )
+                    .hint("allow_any_sysctl: true lets a document name it");
+                continue;
+            }
+            if let (Some(netns), false) = (context.netns.name(), key.path().starts_with("net/")) {
+                context
+                    .diagnostics
+                    .add(
+                        entry.key_span,
+                        path,
+                        format!(
+                            "{key} is not one of the network namespace {netns}: it is the whole machine's"
+                        ),
+                    )
+                    .hint("declare it for the host, without --netns");
+                continue;
+            }
+            if is_rp_filter(&key)
+                && !rp_filter::WORDS
+                    .iter()
+                    .any(|(_, number)| number.to_string() == value)
+            {
+                context
+                    .diagnostics
+                    .add(
+                        entry.value.span,
+                        path,
+                        format!("{} is no value of rp_filter", quoted(&value)),
+                    )
+                    .hint("it is off, strict or loose, or as a number 0, 1 or 2");
+                continue;
+            }
+            sysctls.entries.push(Entry {
+                key,
+                written: entry.key.clone(),
+                value,
+                key_span: entry.key_span,
+                span: entry.value.span,
+            });
+        }
+        sysctls
+            .entries
+            .sort_by(|a, b| (a.key.rank(), &a.key).cmp(&(b.key.rank(), &b.key)));
+        Box::new(sysctls)
+    }
+}
+
+/// The value as the kernel takes it: words where a setting has some, a yes or no as a number.
+pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
+    if is_rp_filter(key)
+        && let Some(mode) = node.choice(rp_filter::WORDS)
+    {
+        return Some(mode.to_string());
+    }
+    let value = node.vector()?;
+    // No setting of the network has a word of these for a value; elsewhere one does
+    // (kernel.printk_devkmsg).
+    match boolean_word(&value).filter(|_| key.path().starts_with("net/")) {
+        Some(switch) => Some(i64::from(switch).to_string()),
+        None => Some(value),
+    }
+}
+
+fn is_rp_filter(key: &SysctlKey) -> bool {
+    matches!(
+        key.per_interface(),
+        Some(PerInterface {
+            family: "ipv4",
+            table: "conf",
+            leaf: "rp_filter",
+            ..
+        })
+    )
+}
+
+/// Why a value cannot hold where another one stands now: the kernel would refuse it, or keep it in
+/// another spelling.
+fn unlike(value: &str, found: &Value) -> Option<String> {
+    let number = |word: &&str| word.parse::<i64>().is_ok();
+    let found = found.to_string();
+    let found: Vec<&str> = found.split_ascii_whitespace().collect();
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    if found.is_empty() || !found.iter().all(number) {
+        return None;
+    }
+    // Others than these a setting may take that happens to be a number now.
+    let padded = |word: &&&str| {
+        word.parse::<i64>()
+            .is_ok_and(|number| number.to_string() != **word)
+    };
+    if let Some(word) = words.iter().find(padded) {
+        let number: i64 = word.parse().ok()?;
+        return Some(format!(
+            "takes a number as the kernel writes it, {number} and not `{word}`"
+        ));
+    }
+    let same = found.len() == words.len();
+    let vector = found.len() > 1 && words.iter().all(number);
+    (vector && !same).then(|| {
+        format!(
+            "has {} values, which are given together, not {}",
+            found.len(),
+            words.len()
+        )
+    })
+}
+
+impl Section for Sysctls {
+    fn scope(&self, scope: &mut Scope) {
+        for entry in &self.entries {
+            if let Object::Sysctl(key) = Fact::sysctl(&self.netns, &entry.key).object {
+                scope.sysctls.insert(key);
+            }
+            scope.of_copies(&entry.key);
+            match entry.key.per_interface() {
+                Some(PerInterface {
+                    family,
+                    table: "conf",
+                    slot: Slot::Link(_),
+                    leaf,
+                }) => {
+                    // What it starts with when the interface is made.
+                    scope.sysctls.extend(entry.key.in_slot("default"));
+                    match (family, leaf) {
+                        ("ipv4", "rp_filter") => {
+                            scope.sysctls.extend(entry.key.in_slot("all"));
+                            scope.families.ipv4 = true;
+                        }
+                        ("ipv6", "disable_ipv6") => scope.families.ipv6 = true,
+                        _ => {}
+                    }
+                }
+                Some(PerInterface {
+                    family: "ipv4",
+                    table: "conf",
+                    slot: Slot::All | Slot::Default,
+                    leaf: "rp_filter",
+                }) => {
+                    // Whoever has one of them decides on interfaces that nobody names.
+                    scope.sysctls.extend(entry.key.in_slot("all"));
+                    scope.families.ipv4 = true;
+                }
+                Some(PerInterface {
+                    family: "ipv4",
+                    slot: Slot::Default,
+                    ..
+                }) => scope.families.ipv4 = true,
+                Some(PerInterface {
+                    family: "ipv6",
+                    leaf: "disable_ipv6",
+                    ..
+                }) => scope.families.ipv6 = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        for entry in &self.entries {
+            let fact = Fact::sysctl(&self.netns, &entry.key);
+            let path = Path::of(&["sysctl", &entry.written]);
+            let value = match fact.object {
+                Object::Link(_) => match entry.value.parse() {
+                    Ok(number) => Value::Number(number),
+                    Err(_) => {
+                        let message = format!("{} takes a number, not `{}`", entry.key, entry.value);
+                        wants.diagnostics.add(entry.span, path, message).concerns(&fact);
+                        continue;
+                    }
+                },
+                _ => Value::Text(entry.value.as_str().into()),
+            };
+            if let Some(why) = host
+                .get(&fact)
+                .value()
+                .and_then(|found| unlike(&entry.value, &found))
+            {
+                let message = format!("{} {why}", entry.key);
+                wants.diagnostics.add(entry.span, path, message);
+                continue;
+            }
+            let writable = !matches!(
+                host.sysctls.get(&entry.key),
+                Some(Reading::Value { writable: false, .. })
+            );
+            match host.get(&fact) {
+                Observed::Value(found) if found != value && !writable => {
+                    let message = format!(
+                        "{} is read-only in this namespace, where it is {found}",
+                        entry.key
+                    );
+                    wants
+                        .diagnostics
+                        .add(entry.span, path, message)
+                        .concerns(&fact)
+                        .hint("the value is the host's: declare it for the host, without --netns");
+                    continue;
+                }
+                Observed::Value(_) if !writable => wants.findings.add(
+                    Code::NK026,
+                    &entry.key,
+                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot put it right",
+                    "the value is the host's: declare it for the host, without --netns",
+                ),
+                Observed::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
+                    // Not lost: a tunnel of the same document may bring the interface.
+                    Some((name, None)) => wants.when_absent(name, &path),
+                    // Nor is this: the document may raise the MTU.
+                    Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
+                    _ => {
+                        let message = format!("this kernel has no sysctl {}", entry.key);
+                        wants.diagnostics.add(entry.key_span, path, message).concerns(&fact).hint(
+                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
+                        );
+                        continue;
+                    }
+                },
+                Observed::Value(_) | Observed::Unread => {}
+            }
+            wants.add(fact, Want::new(value, Origin::named(entry.span, path)));
+        }
+    }
+
+    fn persistent(&self) -> Vec<(SysctlKey, String)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect()
+    }
+}

@@ -1,0 +1,12 @@
+//! The desired state: its kinds, its validation, its schema, and what it wants of a host.
+
+mod check;
+pub mod document;
+pub mod kinds;
+#[cfg(test)]
+mod sample;
+pub mod schema;
+mod selector;
+pub mod shape;
+mod spelling;
+pub mod want;

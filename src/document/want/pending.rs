@@ -1,0 +1,26 @@
+//! A want whose MTU budget is not settled yet.
+
+use std::sync::Arc;
+
+use crate::kinds::mtu::Over;
+use crate::want::Want;
+use netkeel_core::error::Error;
+use netkeel_core::fact::Fact;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::budget::Answer;
+
+/// A want whose value a budget is to give.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub(crate) fact: Fact,
+    /// Its value is not one yet.
+    pub(crate) want: Want,
+    pub(crate) over: Arc<Over>,
+}
+
+impl Pending {
+    pub(crate) fn derive(&self, host: &Snapshot) -> Result<Answer, Error> {
+        let (mtu, from) = self.over.underlay.on(host)?;
+        self.over.budget.derive(mtu, &from)
+    }
+}

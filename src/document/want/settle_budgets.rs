@@ -1,0 +1,223 @@
+//! Budgets among the wants: settled when all else is, on the host as the document makes it, since an
+//! underlay may be an interface whose MTU the same document sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::kinds::mtu::Wanted;
+use crate::want::Want;
+use crate::want::pending::Pending;
+use crate::want::wants::Wants;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::{Op, Target};
+use netkeel_host::model::Model;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::routes::default_routes;
+use netkeel_mtu::budget::{Answer, Budget};
+use netkeel_mtu::underlay::Underlay;
+
+/// The way out of a circle.
+const IN_BYTES: &str = "give one of them in bytes, or keep it out of the match";
+
+impl Wants {
+    /// Adds a want; what a budget is to give waits until all else is known.
+    pub(crate) fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, want: Want) {
+        match wanted {
+            Wanted::Value(..) => {
+                wanted.tell(&want.origin.path, &mut self.findings);
+                self.add(fact, want);
+            }
+            Wanted::Budget(over) => {
+                let over = over.clone();
+                self.pending.push(Pending { fact, want, over });
+            }
+        }
+    }
+
+    /// Gives all budgets their values. What one comes to changes what others stand on, by name or
+    /// because the kernel takes interfaces along with those below them: it is looked at again until
+    /// nothing changes.
+    pub fn settle(&mut self, host: &Snapshot) {
+        let pending = std::mem::take(&mut self.pending);
+        let pending = self.without_circles(pending, host);
+        let mut settled: Vec<Option<Answer>> = Vec::new();
+        for _ in 0..pending.len() + 2 {
+            if pending.is_empty() {
+                return;
+            }
+            let values = pending.iter().zip(&settled);
+            let model = self.as_wanted(host, &values.collect::<Vec<_>>());
+            let derived: Vec<Result<Answer, Error>> =
+                pending.iter().map(|entry| entry.derive(&model.host)).collect();
+            let again: Vec<Option<Answer>> = derived.iter().map(|answer| answer.clone().ok()).collect();
+            if again == settled {
+                for (entry, answer) in pending.into_iter().zip(derived) {
+                    self.settle_one(entry, answer, &model.host);
+                }
+                return;
+            }
+            settled = again;
+        }
+        for entry in &pending {
+            let message = format!(
+                "the MTU of {} is to come from {}, which follows it",
+                entry.fact.object, entry.over.underlay
+            );
+            let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
+            self.wrong(&entry.fact, &entry.want, error);
+        }
+    }
+
+    /// The host with the MTUs that are wanted, and what these take with them.
+    fn as_wanted(&self, host: &Snapshot, settled: &[(&Pending, &Option<Answer>)]) -> Model {
+        let mut model = Model::new(host.clone());
+        for (fact, want) in &self.facts {
+            // A tunnel that comes, or is made again, has an MTU of its own and no routes.
+            if let (Field::Kind, Some(name), Value::Text(kind)) = (fact.field, fact.link_name(), &want.value)
+                && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelMode::from_word)
+                && host.get(fact) != Observed::Value(want.value.clone())
+            {
+                let target = target(&model, fact, name);
+                model.apply(&Op::RecreateTunnel { target, mode });
+                if let Some(routes) = &mut model.host.default_routes {
+                    routes.retain(|route| route.link != name);
+                }
+            }
+        }
+        // Twice: what follows another interface is put right where it is wanted otherwise.
+        for _ in 0..2 {
+            for (fact, want) in &self.facts {
+                match (fact.field, &want.value, fact.link_name()) {
+                    (Field::Mtu, Value::Number(mtu), Some(name)) => set_mtu(&mut model, fact, name, *mtu),
+                    (Field::Up, Value::Switch(up), Some(name)) => {
+                        let target = target(&model, fact, name);
+                        model.apply(&Op::SetUp { target, up: *up });
+                    }
+                    _ => {}
+                }
+            }
+            for (entry, answer) in settled {
+                if let (Some(name), Some(answer)) = (entry.fact.link_name(), answer) {
+                    set_mtu(&mut model, &entry.fact, name, answer.mtu);
+                }
+            }
+        }
+        model
+    }
+
+    fn settle_one(&mut self, entry: Pending, derived: Result<Answer, Error>, host: &Snapshot) {
+        let Pending { fact, mut want, over } = entry;
+        if let Underlay::Link(name) = over.underlay
+            && !host.links.contains_key(&name)
+        {
+            self.when_absent(name, &want.origin.path);
+            return;
+        }
+        let answer = match derived {
+            Ok(answer) => answer,
+            Err(error) => return self.wrong(&fact, &want, error),
+        };
+        let line = Budget::line(&answer);
+        let link = fact
+            .link_name()
+            .and_then(|name| Some((name, host.links.get(&name)?)));
+        if let Some(message) = link.and_then(|(name, link)| link.refuses_mtu(name, answer.mtu)) {
+            let error = Error::new(ErrorKind::Input, message).hint(format!("it comes from {line}"));
+            return self.wrong(&fact, &want, error);
+        }
+        answer.tell(&want.origin.path, &mut self.findings);
+        want.value = Value::Number(answer.mtu);
+        Arc::make_mut(&mut want.origin).derivation = Some(line.into());
+        self.add(fact, want);
+    }
+
+    /// Tells an error once, whatever number of interfaces a match finds.
+    fn wrong(&mut self, fact: &Fact, want: &Want, error: Error) {
+        let told = self
+            .diagnostics
+            .add_once(want.origin.span, &want.origin.path, error.message);
+        if told.hints.is_empty() {
+            told.hints = error.hints;
+        }
+        told.concerns(fact);
+    }
+
+    /// Tells of those that stand on themselves, at once or by way of others, and leaves them out.
+    fn without_circles(&mut self, pending: Vec<Pending>, host: &Snapshot) -> Vec<Pending> {
+        let stands_on: BTreeMap<LinkName, Vec<LinkName>> = pending
+            .iter()
+            .filter_map(|entry| Some((entry.fact.link_name()?, below(entry.over.underlay, host))))
+            .collect();
+        let (circles, pending): (Vec<Pending>, Vec<Pending>) = pending.into_iter().partition(|entry| {
+            let name = entry.fact.link_name();
+            name.is_some_and(|name| meets_itself(name, &stands_on))
+        });
+        for entry in circles {
+            let Some(name) = entry.fact.link_name() else {
+                continue;
+            };
+            let message = match entry.over.underlay {
+                Underlay::DefaultRoute if below(Underlay::DefaultRoute, host).contains(&name) => {
+                    format!("{name} carries the default route, and its MTU is to come from the default route")
+                }
+                Underlay::Link(other) if other == name => {
+                    format!("the MTU of {name} is to come from itself")
+                }
+                other => {
+                    format!("the MTU of {name} is to come from {other}, whose MTU depends on it in turn")
+                }
+            };
+            let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
+            self.wrong(&entry.fact, &entry.want, error);
+        }
+        pending
+    }
+}
+
+/// What is below an interface leads back to it.
+fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![name];
+    while let Some(at) = next.pop() {
+        for below in stands_on.get(&at).into_iter().flatten() {
+            if *below == name {
+                return true;
+            }
+            if seen.insert(*below) {
+                next.push(*below);
+            }
+        }
+    }
+    false
+}
+
+/// The interfaces whose MTU an underlay is.
+fn below(underlay: Underlay, host: &Snapshot) -> Vec<LinkName> {
+    match underlay {
+        Underlay::Mtu(_) | Underlay::Path(_) => Vec::new(),
+        Underlay::Link(name) => vec![name],
+        Underlay::DefaultRoute => {
+            let routes = default_routes(host).unwrap_or_default();
+            routes.into_iter().map(|(name, ..)| name).collect()
+        }
+    }
+}
+
+fn set_mtu(model: &mut Model, fact: &Fact, name: LinkName, mtu: i64) {
+    let target = target(model, fact, name);
+    if let Ok(mtu) = u32::try_from(mtu) {
+        model.apply(&Op::SetMtu { target, mtu });
+    }
+}
+
+fn target(model: &Model, fact: &Fact, name: LinkName) -> Target {
+    Target {
+        netns: fact.netns.clone(),
+        index: model.host.links.get(&name).map_or(0, |link| link.index),
+        name,
+    }
+}

@@ -1,0 +1,341 @@
+//! One CNI configuration as text: which plugins it names, and setting the `mtu` of one of them so
+//! that every other byte stays.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cni::configuration::{Configuration, Plugin, Reading};
+use crate::cni::go;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Value;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::json::parse;
+use netkeel_source::node::{Data, Entry, Node, canonical};
+use netkeel_source::span::{FileId, Span};
+
+/// Longest file that a runtime loads, bytes (go-cni and libcni have no bound of their own;
+/// containerd's is 2 MiB).
+pub const MAX_BYTES: usize = 2 << 20;
+
+/// Where a plugin's `mtu` stands.
+pub(crate) struct Place<'a> {
+    kind: &'a str,
+    at: String,
+    /// The map that holds it.
+    holder: &'a Node,
+}
+
+/// What a file is taken for, by its name (libcni `ConfListFromFile` and `ConfFromFile`, as go-cni and
+/// ocicni call them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `.conflist`: a network with its plugins.
+    List,
+    /// `.conf` and `.json`: one plugin.
+    Single,
+}
+
+impl Form {
+    /// That of a file.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().is_some_and(|extension| extension == "conflist") {
+            true => Form::List,
+            false => Form::Single,
+        }
+    }
+}
+
+/// What is made of a text, be it a list or a single plugin.
+pub fn read(text: &str) -> Configuration {
+    read_as(text, None)
+}
+
+/// What a runtime makes of the text of a file.
+pub fn read_file(path: &Path, text: &str) -> Configuration {
+    read_as(text, Some(Form::of(path)))
+}
+
+fn read_as(text: &str, form: Option<Form>) -> Configuration {
+    let (network, reading) = match parse(text) {
+        Ok(root) => (
+            root.get("name").and_then(Node::text).map(str::to_owned),
+            match form.map_or(Ok(()), |form| goes_by_its_name(&root, form)) {
+                Ok(()) => Reading::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
+                Err(refusal) => refusal,
+            },
+        ),
+        Err(Reading::Invalid(why)) => match template(text) {
+            Some(placeholder) => (None, Reading::Template(placeholder.to_owned())),
+            None => (None, Reading::Invalid(why)),
+        },
+        Err(reading) => (None, reading),
+    };
+    Configuration {
+        sha256: canonical::digest(text),
+        symlink: None,
+        network,
+        reading,
+    }
+}
+
+/// Whether a runtime loads it under a name of that form.
+fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Reading> {
+    let has = |key: &str| root.get(key).is_some();
+    let invalid = |why: &str| Err(Reading::Invalid(why.to_owned()));
+    let named = root
+        .get("name")
+        .and_then(Node::text)
+        .is_some_and(|name| !name.is_empty());
+    match form {
+        _ if !named => invalid("it has no name"),
+        Form::List if !has("plugins") => {
+            invalid("it is a single plugin, and a file that ends in .conflist needs a list, `plugins`")
+        }
+        Form::Single if !has("type") => {
+            invalid("it is a list of plugins, which only a file that ends in .conflist may be")
+        }
+        Form::Single if has("plugins") => Err(Reading::Unread(
+            "beside its type it has a list of plugins, which is not looked at".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The text with the `mtu` of all plugins of a type set or, with none, taken away.
+///
+/// # Errors
+/// [`ErrorKind::Missing`] when no plugin of that type is there, [`ErrorKind::Unreadable`] when the
+/// text is no configuration.
+pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error> {
+    let root = parse(text).map_err(|reading| Error::new(ErrorKind::Unreadable, reading.refusal()))?;
+    let mut places = places(&root);
+    places.retain(|place| place.kind == kind);
+    if places.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("it has no plugin of the type {kind}"),
+        ));
+    }
+    let mut edited = text.to_owned();
+    // From the end, so that what was found before stays where it is.
+    places.sort_by_key(|place| std::cmp::Reverse(place.holder.span.start));
+    for place in places {
+        let (range, new) = change(text, place.holder, mtu);
+        if edited.get(range.clone()).is_some() {
+            edited.replace_range(range, &new);
+        }
+    }
+    Ok(edited)
+}
+
+/// Which bytes to replace, and by what.
+fn change(text: &str, holder: &Node, mtu: Option<&Value>) -> (std::ops::Range<usize>, String) {
+    let entries = holder.entries();
+    let at = entries.iter().position(|entry| entry.key == "mtu");
+    match (at, mtu) {
+        (Some(at), Some(mtu)) => {
+            let span = entries.get(at).map_or(holder.span, |entry| entry.value.span);
+            (bytes(span), mtu.to_string())
+        }
+        (Some(at), None) => (removed(entries, at), String::new()),
+        (None, Some(mtu)) => inserted(text, holder, mtu),
+        (None, None) => (0..0, String::new()),
+    }
+}
+
+/// A new member goes before `type`: a comma follows it there, so that one line is new and no other
+/// line changes.
+fn inserted(text: &str, holder: &Node, mtu: &Value) -> (std::ops::Range<usize>, String) {
+    let entries = holder.entries();
+    let anchor = entries
+        .iter()
+        .find(|entry| entry.key == "type")
+        .or_else(|| entries.first());
+    let Some(anchor) = anchor else {
+        // `{}`, or blanks between the two.
+        let at = holder.span.start as usize + 1;
+        return (at..at, format!("\"mtu\": {mtu}"));
+    };
+    let at = anchor.key_span.start as usize;
+    let before = text.get(..at).unwrap_or_default();
+    let blanks = before.get(before.trim_end().len()..).unwrap_or_default();
+    let colon = text
+        .get(anchor.key_span.end as usize..anchor.value.span.start as usize)
+        .unwrap_or(": ");
+    (at..at, format!("\"mtu\"{colon}{mtu},{blanks}"))
+}
+
+/// A member goes with the comma that follows it or, of the last one, the comma before it.
+fn removed(entries: &[Entry], at: usize) -> std::ops::Range<usize> {
+    let Some(member) = entries.get(at) else {
+        return 0..0;
+    };
+    let (start, end) = (member.key_span.start as usize, member.value.span.end as usize);
+    let before = at.checked_sub(1).and_then(|before| entries.get(before));
+    match (before, entries.get(at + 1)) {
+        (_, Some(next)) => start..next.key_span.start as usize,
+        (Some(before), None) => before.value.span.end as usize..end,
+        (None, None) => start..end,
+    }
+}
+
+fn bytes(span: Span) -> std::ops::Range<usize> {
+    span.start as usize..span.end as usize
+}
+
+pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
+    let mtu = place.holder.entries().iter().find(|entry| entry.key == "mtu");
+    let mtu = mtu.map(|entry| {
+        let raw = text.get(bytes(entry.value.span)).unwrap_or_default();
+        match entry.value.data {
+            Data::Integer(number) if number.to_string() == raw => Value::Number(number),
+            _ => Value::Text(raw.into()),
+        }
+    });
+    Plugin {
+        kind: Arc::from(place.kind),
+        at: format!(
+            "{}mtu",
+            if place.at.is_empty() {
+                String::new()
+            } else {
+                format!("{}.", place.at)
+            }
+        ),
+        mtu,
+    }
+}
+
+/// The tree of a text that a runtime would load, or why there is none.
+fn parse(text: &str) -> Result<Node, Reading> {
+    let invalid = |why: String| Err(Reading::Invalid(why));
+    if text.len() > MAX_BYTES {
+        return invalid(format!(
+            "it has {} bytes; runtimes load at most {MAX_BYTES}",
+            text.len()
+        ));
+    }
+    if text.starts_with('\u{feff}') {
+        return invalid("it starts with a byte order mark, which is not JSON".to_owned());
+    }
+    if text.trim_ascii().is_empty() {
+        return invalid("it is empty".to_owned());
+    }
+    let mut diagnostics = Diagnostics::default();
+    let root = parse::parse(FileId(0), text, &mut diagnostics);
+    let at_line = |at: usize, message: &str| {
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        format!("line {line}: {message}")
+    };
+    let refused = diagnostics.list.first().map(|diagnostic| {
+        let at = diagnostic.span.map_or(0, |span| span.start as usize);
+        at_line(at, &diagnostic.message)
+    });
+    match (refused, go::check(text), root) {
+        (Some(why), Err(_), _) => invalid(why),
+        (None, Err((at, why)), _) => invalid(at_line(at, why)),
+        // A runtime takes the last of two keys, and what netkeel would edit might be the first.
+        (Some(why), Ok(()), _) => Err(Reading::Unread(why)),
+        (None, Ok(()), Some(root)) => match loadable(&root) {
+            Ok(()) => Ok(root),
+            Err(why) => invalid(why),
+        },
+        (None, Ok(()), None) => invalid("it is empty".to_owned()),
+    }
+}
+
+/// What libcni demands: a list has plugins, and each has a type (libcni/conf.go).
+fn loadable(root: &Node) -> Result<(), String> {
+    if !matches!(root.data, Data::Map(_)) {
+        return Err(format!("it is {}, not an object", root.describe()));
+    }
+    match root.get("plugins") {
+        Some(plugins) => {
+            if plugins.items().is_empty() {
+                return Err("its list of plugins is empty".to_owned());
+            }
+            let typed = |plugin: &Node| {
+                let kind = plugin.get("type").and_then(Node::text);
+                kind.is_some_and(|kind| !kind.is_empty())
+            };
+            match plugins.items().iter().position(|plugin| !typed(plugin)) {
+                Some(at) => Err(format!("plugins[{at}] has no type")),
+                None => Ok(()),
+            }
+        }
+        None if root.get("type").and_then(Node::text).is_some() => Ok(()),
+        None => Err("it has neither plugins nor a type".to_owned()),
+    }
+}
+
+/// All places of an `mtu`: of the plugins of a list, of a single one, and of what they delegate to.
+fn places(root: &Node) -> Vec<Place<'_>> {
+    let mut found = Vec::new();
+    of_configuration(root, "", &mut found);
+    found
+}
+
+fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
+    let below = |key: &str| {
+        if at.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{at}.{key}")
+        }
+    };
+    if let Some(plugins) = node.get("plugins") {
+        for (index, plugin) in plugins.items().iter().enumerate() {
+            of_configuration(plugin, &below(&format!("plugins[{index}]")), found);
+        }
+        return;
+    }
+    let kind = node.get("type").and_then(Node::text);
+    let delegate = node.get("delegate");
+    match (kind, delegate) {
+        // flannel gives its delegate a type when it has none, and its own mtu is not read
+        // (plugins/meta/flannel).
+        (Some("flannel"), Some(delegate)) if delegate.get("type").is_none() => found.push(Place {
+            kind: "flannel",
+            at: below("delegate"),
+            holder: delegate,
+        }),
+        (Some("flannel"), _) => {}
+        (Some(kind), _) => found.push(Place {
+            kind,
+            at: at.to_owned(),
+            holder: node,
+        }),
+        (None, _) => {}
+    }
+    if let Some(delegate) = delegate.filter(|delegate| delegate.get("type").is_some()) {
+        of_configuration(delegate, &below("delegate"), found);
+    }
+    for (index, delegate) in node
+        .get("delegates")
+        .map(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        of_configuration(delegate, &below(&format!("delegates[{index}]")), found);
+    }
+}
+
+/// The first `__NAME__` of a text, as install scripts leave for `sed`.
+fn template(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(start) = rest.find("__") {
+        let from = rest.get(start..)?;
+        let name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        let length = from.bytes().take_while(name).count();
+        let word = from.get(..length)?;
+        if length > 4 && word.ends_with("__") {
+            return Some(word);
+        }
+        rest = from.get(length.max(2)..)?;
+    }
+    None
+}

@@ -1,0 +1,97 @@
+//! Addresses in the model: which of them go when another one goes, and when IPv6 is taken away.
+
+use ipnet::IpNet;
+
+use crate::model::{Change, Model};
+use netkeel_core::fact::Field;
+use netkeel_core::name::link::LinkName;
+
+impl Model {
+    pub(crate) fn add_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
+        let Some(link) = self.host.link_mut(name) else {
+            return;
+        };
+        if let IpNet::V4(_) = address {
+            // `ipv4_devconf_setall`: from its first address on, an interface has settings of its
+            // own, also after the address has gone.
+            self.addressed.insert(name);
+            let primary = link.addresses.iter().any(|other| {
+                *other != address && same_subnet(other, &address) && !link.secondary.contains(other)
+            });
+            if primary && !link.addresses.contains(&address) {
+                link.secondary.insert(address);
+            }
+        }
+        self.set(name, Field::Address(address), changes, |link| {
+            link.addresses.insert(address);
+        });
+    }
+
+    /// A primary IPv4 address takes the others of its subnet with it, unless promote_secondaries
+    /// is set (`__inet_del_ifa`, net/ipv4/devinet.c); where that was not read it is taken as not
+    /// set, as the kernel starts.
+    pub(crate) fn remove_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
+        self.drop_address(name, address, changes);
+        let promotes = self.all_and_own("ipv4", name, "promote_secondaries") != (0, 0);
+        let Some(link) = self.host.link_mut(name) else {
+            return;
+        };
+        if link.secondary.remove(&address) {
+            return;
+        }
+        let others: Vec<IpNet> = link
+            .secondary
+            .iter()
+            .filter(|other| same_subnet(other, &address))
+            .copied()
+            .collect();
+        if promotes {
+            // The kernel takes the one that was added first, which a set does not tell.
+            others.first().map(|first| link.secondary.remove(first));
+            return;
+        }
+        for other in others {
+            self.drop_address(name, other, changes);
+            if let Some(link) = self.host.link_mut(name) {
+                link.secondary.remove(&other);
+            }
+        }
+    }
+
+    pub(crate) fn lose_ipv6(&mut self, name: LinkName, changes: &mut Vec<Change>) {
+        self.lose(name, |address| matches!(address, IpNet::V6(_)), changes);
+    }
+
+    pub(crate) fn lose_ipv4(&mut self, name: LinkName, changes: &mut Vec<Change>) {
+        self.lose(name, |address| matches!(address, IpNet::V4(_)), changes);
+        if let Some(link) = self.host.link_mut(name) {
+            link.secondary.clear();
+        }
+    }
+
+    pub(crate) fn lose(&mut self, name: LinkName, which: impl Fn(&IpNet) -> bool, changes: &mut Vec<Change>) {
+        let Some(link) = self.host.links.get(&name) else {
+            return;
+        };
+        let lost: Vec<IpNet> = link
+            .addresses
+            .iter()
+            .filter(|address| which(address))
+            .copied()
+            .collect();
+        for address in lost {
+            self.drop_address(name, address, changes);
+        }
+    }
+
+    fn drop_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
+        self.set(name, Field::Address(address), changes, |link| {
+            link.addresses.remove(&address);
+        });
+    }
+}
+
+/// One mask and one network: `inet_ifa_match`.
+fn same_subnet(one: &IpNet, other: &IpNet) -> bool {
+    matches!((one, other), (IpNet::V4(_), IpNet::V4(_))) && one.trunc() == other.trunc()
+}

@@ -1,0 +1,169 @@
+//! Interfaces in the model: made, deleted, up and down, and what an MTU takes with it.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::model::{Change, Model};
+use crate::snapshot::link::Link;
+use netkeel_core::fact::{Fact, Field};
+use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::{Op, Target};
+
+impl Model {
+    pub(crate) fn create(&mut self, target: &Target, mode: TunnelMode, changes: &mut Vec<Change>) {
+        let link = Link {
+            kind: Some(mode.kind().into()),
+            external: true,
+            mtu: mode.default_mtu(),
+            min_mtu: 68,
+            txqueuelen: 1000,
+            ..Link::default()
+        };
+        self.host.links.insert(target.name, link.into());
+        let fact = Fact::link(&self.host.netns, target.name, Field::Kind);
+        let to = self.host.get(&fact).value();
+        changes.push(Change { fact, from: None, to });
+        // What a new device starts with belongs to its being made.
+        let mut beside = Vec::new();
+        self.sysctls_appear(target.name, "ipv4", &mut beside);
+        self.sysctls_appear(target.name, "ipv6", &mut beside);
+    }
+
+    /// What a device that is gone was like: to make it again takes that.
+    fn fields_vanish(&self, name: LinkName, gone: &Link, changes: &mut Vec<Change>) {
+        const FIELDS: [Field; 8] = [
+            Field::RpFilter,
+            Field::Forwarding,
+            Field::Forwarding6,
+            Field::DisableIpv6,
+            Field::Mtu,
+            Field::TxQueueLength,
+            Field::Alias,
+            Field::Up,
+        ];
+        let addresses = gone.addresses.iter().map(|address| Field::Address(*address));
+        for field in addresses.chain(FIELDS) {
+            let from = gone.get(field, self.host.families).value();
+            changes.push(Change {
+                fact: Fact::link(&self.host.netns, name, field),
+                from,
+                to: None,
+            });
+        }
+    }
+
+    /// A device goes, and with it what cannot be without it: the other end of a veth, and the
+    /// devices that stand on it.
+    pub fn remove(&mut self, name: LinkName, changes: &mut Vec<Change>) {
+        let fact = Fact::link(&self.host.netns, name, Field::Kind);
+        let from = self.host.get(&fact).value();
+        let going = self.stack.goes_with(name, &self.host);
+        let bridge = self.stack.forget(name, &self.host);
+        let mut beside = Vec::new();
+        for family in ["ipv4", "ipv6"] {
+            self.sysctls_vanish(name, family, &mut beside);
+        }
+        let Some(gone) = self.host.links.remove(&name) else {
+            return;
+        };
+        self.addressed.remove(&name);
+        for firm in self.firm.values_mut() {
+            firm.remove(&name);
+        }
+        changes.push(Change { fact, from, to: None });
+        self.fields_vanish(name, &gone, changes);
+        if gone.kind_name() == "bridge" {
+            for port in self.host.links.values_mut() {
+                if port.master == Some(gone.index) {
+                    Arc::make_mut(port).master = None;
+                }
+            }
+        }
+        if let Some((bridge, mtu)) = bridge {
+            self.set_mtu(bridge, mtu, changes);
+        }
+        for other in going {
+            self.remove(other, changes);
+        }
+    }
+
+    /// Going down takes the IPv6 addresses (`addrconf_ifdown`), unless keep_addr_on_down is set.
+    /// A VLAN goes up and down with its device (`vlan_device_event`, net/8021q/vlan.c).
+    pub(crate) fn set_up(&mut self, name: LinkName, up: bool, changes: &mut Vec<Change>) {
+        if self.host.links.get(&name).is_none_or(|link| link.up == up) {
+            return;
+        }
+        self.set(name, Field::Up, changes, |link| link.up = up);
+        if !up {
+            let keeps = match self.all_and_own("ipv6", name, "keep_addr_on_down") {
+                (0, own) => own > 0,
+                (all, _) => all > 0,
+            };
+            let lost = |address: &IpNet| match address {
+                IpNet::V6(net) => !keeps || net.addr().is_unicast_link_local(),
+                IpNet::V4(_) => false,
+            };
+            self.lose(name, lost, changes);
+        }
+        for vlan in self.stack.vlans(name, &self.host) {
+            self.set_up(vlan, up, changes);
+        }
+    }
+
+    /// Devices above follow downwards but not upwards; a bridge follows its ports both ways.
+    pub fn set_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
+        let Some(before) = self.host.links.get(&name).map(|link| link.mtu) else {
+            return;
+        };
+        if before == mtu {
+            return;
+        }
+        self.set(name, Field::Mtu, changes, |link| link.mtu = mtu);
+        if crosses(before, mtu, IPV4_MIN_MTU) {
+            self.lose_ipv4(name, changes);
+            self.sysctls_vanish(name, "ipv4", changes);
+        } else if crosses(mtu, before, IPV4_MIN_MTU) {
+            self.sysctls_appear(name, "ipv4", changes);
+        }
+        if crosses(before, mtu, IPV6_MIN_MTU) {
+            self.lose_ipv6(name, changes);
+            // `addrconf_ifdown` leaves the loopback device its settings.
+            if name.as_bytes() != b"lo" {
+                self.sysctls_vanish(name, "ipv6", changes);
+            }
+        } else if crosses(mtu, before, IPV6_MIN_MTU) && name.as_bytes() != b"lo" {
+            self.sysctls_appear(name, "ipv6", changes);
+        }
+        if self.mtu_as_sysctl {
+            let key = SysctlKey::conf("ipv6", name, "mtu");
+            self.set_sysctl_if_read(&key, &mtu.to_string(), changes);
+        }
+        for (upper, mtu) in self.stack.mtu_changed(name, before, mtu, &self.host) {
+            self.set_mtu(upper, mtu, changes);
+        }
+    }
+}
+
+impl Model {
+    /// An op of the kind that changes nothing beside its own fact, wherever the plan stands: an MTU
+    /// that no other device follows and that neither IPv4 nor IPv6 depends on.
+    pub fn changes_one_fact(&self, op: &Op) -> bool {
+        let Op::SetMtu { target, mtu } = op else {
+            return false;
+        };
+        let Some(link) = self.host.links.get(&target.name) else {
+            return false;
+        };
+        let between = |limit| crosses(link.mtu, *mtu, limit) || crosses(*mtu, link.mtu, limit);
+        link.master.is_none() && !self.stack.carries(link) && !between(IPV4_MIN_MTU) && !between(IPV6_MIN_MTU)
+    }
+}
+
+/// Falls below a limit.
+fn crosses(from: u32, to: u32, limit: u32) -> bool {
+    from >= limit && to < limit
+}

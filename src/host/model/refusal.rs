@@ -1,0 +1,219 @@
+//! What the kernel refuses: told before it is asked, as far as a snapshot shows it.
+
+use ipnet::IpNet;
+
+use crate::model::Model;
+use crate::snapshot::link::Link;
+use crate::snapshot::lookup::Observed;
+use crate::snapshot::reading::{Reading, Support};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::op::{Op, Target};
+
+/// Longest alias in bytes: IFALIASZ less one (include/uapi/linux/if.h).
+const ALIAS: usize = 255;
+
+/// What a VXLAN adds to a packet over IPv4, bytes: IPv4, UDP and VXLAN headers and the inner
+/// Ethernet header (`vxlan_headroom`, include/net/vxlan.h). Over IPv6 it is 70, which a snapshot
+/// does not tell.
+const VXLAN_HEADROOM: u32 = 50;
+
+impl Model {
+    /// Why the kernel will refuse an op. What it takes may still fail: no snapshot shows all.
+    pub fn refusal(&self, op: &Op) -> Option<Error> {
+        match op {
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. } => None,
+            Op::SetRules { .. } => self.refuses_rules(),
+            Op::RemoveRules { .. } | Op::RemoveForeignRules { .. } | Op::RestoreForeignRules { .. } => None,
+            Op::CreateTunnel { target, mode } => {
+                if self.host.links.contains_key(&target.name) {
+                    return refuse(format!("there is an interface {} already", target.name));
+                }
+                self.refuses_tunnel(target.name, *mode)
+            }
+            Op::RecreateTunnel { target, mode } => self
+                .missing(target)
+                .or_else(|| self.refuses_tunnel(target.name, *mode)),
+            Op::SetMtu { target, mtu } => match self.present(target) {
+                Ok(link) => self.refuses_mtu(target.name, link, *mtu),
+                Err(error) => Some(error),
+            },
+            Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
+                self.missing(target).or_else(|| self.refuses_pod(target.name))
+            }
+            Op::SetUp { target, up } => self
+                .missing(target)
+                .or_else(|| self.refuses_up(target.name).filter(|_| *up)),
+            Op::AddAddress { target, address } => self
+                .missing(target)
+                .or_else(|| self.refuses_address(target.name, *address)),
+            Op::RemoveAddress { target, address } => self.missing(target).or_else(|| {
+                let link = self.host.links.get(&target.name)?;
+                (!link.addresses.contains(address)).then(|| {
+                    Error::new(
+                        ErrorKind::Missing,
+                        format!("{} does not have the address {address}", target.name),
+                    )
+                })
+            }),
+            Op::SetAlias { target, alias } => self.missing(target).or_else(|| {
+                (alias.len() > ALIAS).then(|| Error::new(ErrorKind::Refused, "the alias is too long"))
+            }),
+            Op::DeleteLink { target } => self.missing(target),
+            Op::SetTxQueueLength { target, .. } => self.missing(target),
+            Op::WriteSysctl { key, link, .. } => link
+                .as_ref()
+                .and_then(|target| self.missing(target))
+                .or_else(|| self.refuses_write(key)),
+        }
+    }
+
+    fn missing(&self, target: &Target) -> Option<Error> {
+        self.present(target).err()
+    }
+
+    fn present(&self, target: &Target) -> Result<&Link, Error> {
+        let name = target.name;
+        match self.host.links.get(&name) {
+            Some(link) if target.index == 0 || link.index == target.index => Ok(link),
+            _ => Err(Error::new(
+                ErrorKind::Missing,
+                format!("the interface {name} (index {}) is gone", target.index),
+            )),
+        }
+    }
+
+    fn refuses_pod(&self, name: LinkName) -> Option<Error> {
+        let pod = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
+        let reached = pod.is_some_and(|pod| pod.sandbox.is_some());
+        (!reached).then(|| Error::new(ErrorKind::Missing, format!("the pod's end of {name} is gone")))
+    }
+
+    fn refuses_tunnel(&self, name: LinkName, mode: TunnelMode) -> Option<Error> {
+        if let Some(Support::Missing { module }) = self.host.tunnels.get(&mode) {
+            return Some(Error::new(
+                ErrorKind::Unsupported,
+                format!("this kernel cannot make {mode} tunnels: it has no module {module}"),
+            ));
+        }
+        let same = |link: &Link| link.external && link.kind.as_deref() == Some(mode.kind());
+        let other = self
+            .host
+            .links
+            .iter()
+            .find(|(other, link)| **other != name && same(link));
+        other.and_then(|(other, _)| {
+            refuse(format!(
+                "{other} is the external {mode} tunnel of this namespace, and the kernel allows one"
+            ))
+        })
+    }
+
+    fn refuses_mtu(&self, name: LinkName, link: &Link, mtu: u32) -> Option<Error> {
+        if mtu == link.mtu {
+            return None;
+        }
+        if mtu < link.min_mtu {
+            return refuse(format!(
+                "an MTU of {mtu} is less than the device's minimum of {}",
+                link.min_mtu
+            ));
+        }
+        if link.max_mtu != 0 && mtu > link.max_mtu {
+            let largest = link.max_mtu;
+            return refuse(format!(
+                "an MTU of {mtu} is more than the {largest} that {name} can have"
+            ));
+        }
+        // `macvlan_change_mtu`, `vlan_dev_change_mtu`, `ipvlan_adjust_mtu`, `vxlan_change_mtu`.
+        let headroom = match link.kind_name() {
+            "macvlan" | "macvtap" | "vlan" | "ipvlan" | "ipvtap" => 0,
+            "vxlan" => VXLAN_HEADROOM,
+            _ => return None,
+        };
+        let lower = link.lower.filter(|_| link.peer_netns.is_none())?;
+        let (lower, below) = self.host.by_index(lower)?;
+        let largest = below.mtu.saturating_sub(headroom);
+        (mtu > largest)
+            .then(|| {
+                refuse(format!(
+                    "an MTU of {mtu} is more than the {largest} that {name} can have on {lower}, whose MTU is {}",
+                    below.mtu
+                ))
+            })
+            .flatten()
+    }
+
+    /// A VLAN cannot be up on a device that is down (`vlan_dev_open`), unless its binding is loose.
+    fn refuses_up(&self, name: LinkName) -> Option<Error> {
+        let link = self.host.links.get(&name)?;
+        let lower = link
+            .lower
+            .filter(|_| link.kind_name() == "vlan" && link.peer_netns.is_none())?;
+        let (lower, below) = self.host.by_index(lower)?;
+        (!below.up && !link.up)
+            .then(|| refuse(format!("{name} stands on {lower}, which is down")))
+            .flatten()
+    }
+
+    /// IPv6 compares addresses without the prefix length (`ipv6_chk_same_addr`), IPv4 with it.
+    fn refuses_address(&self, name: LinkName, address: IpNet) -> Option<Error> {
+        let link = self.host.links.get(&name)?;
+        match address {
+            IpNet::V4(_) if link.mtu < IPV4_MIN_MTU => {
+                refuse(format!("IPv4 is off on {name}: its MTU is {}", link.mtu))
+            }
+            IpNet::V4(_) => None,
+            IpNet::V6(_) if link.mtu < IPV6_MIN_MTU => refuse(format!(
+                "IPv6 is off on {name}: its MTU is {} and {IPV6_MIN_MTU} is the least",
+                link.mtu
+            )),
+            IpNet::V6(_) if link.disable_ipv6.is_some_and(|value| value != 0) => {
+                refuse(format!("IPv6 is switched off on {name}: disable_ipv6 is not 0"))
+            }
+            IpNet::V6(_) => {
+                let other = link
+                    .addresses
+                    .iter()
+                    .find(|other| other.addr() == address.addr() && **other != address)?;
+                refuse(format!("{name} has that address already, as {other}"))
+            }
+        }
+    }
+
+    fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {
+        if let Some(Reading::Value { writable: false, .. }) = self.host.sysctls.get(key) {
+            return Some(Error::new(
+                ErrorKind::Permission,
+                format!("{key} can only be read in this namespace"),
+            ));
+        }
+        let fact = Fact::sysctl(&self.host.netns, key);
+        if self.host.get(&fact) != Observed::Absent {
+            return None;
+        }
+        let name = key.link();
+        let mtu = name
+            .and_then(|name| self.host.links.get(&name))
+            .map(|link| link.mtu);
+        let why = match (key.per_interface().map(|key| key.family), name, mtu) {
+            (Some("ipv6"), Some(name), Some(mtu)) if mtu < IPV6_MIN_MTU => {
+                format!("IPv6 is off on {name}, whose MTU is {mtu}: there is no {key} below {IPV6_MIN_MTU}")
+            }
+            _ => format!("there is no sysctl {key} in this namespace"),
+        };
+        Some(Error::new(ErrorKind::Missing, why))
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is the value of a refusal")]
+fn refuse(message: String) -> Option<Error> {
+    Some(Error::new(ErrorKind::Refused, message))
+}

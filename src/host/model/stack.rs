@@ -1,0 +1,206 @@
+//! Which devices stand on which, and what becomes of those above when one below changes.
+
+use std::collections::BTreeMap;
+
+use crate::snapshot::Snapshot;
+use crate::snapshot::link::Link;
+use netkeel_core::name::link::LinkName;
+
+/// Kinds that the kernel drags down when the device below them shrinks
+/// (`vlan_device_event`, `macvlan_device_event`); ipvlan follows up too (`ipvlan_adjust_mtu`).
+const FOLLOW_DOWN: &[&str] = &["vlan", "macvlan", "macvtap"];
+
+const FOLLOW_BOTH: &[&str] = &["ipvlan", "ipvtap"];
+
+/// Kinds that go when the device below them goes, and keep their MTU when it changes.
+const STAND: &[&str] = &["vxlan"];
+
+/// MTU of a bridge without ports in bytes: ETH_DATA_LEN (`br_mtu_min`, net/bridge/br_if.c).
+const BRIDGE_MTU: u32 = 1500;
+
+/// The devices above others, by the index of the lower one.
+#[derive(Clone, Debug, Default)]
+pub struct Stack {
+    uppers: BTreeMap<u32, Vec<LinkName>>,
+    /// The bridges, by index.
+    bridges: BTreeMap<u32, Bridge>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bridge {
+    name: LinkName,
+    /// The number of ports for each MTU.
+    ports: BTreeMap<u32, usize>,
+    /// Somebody set its MTU: it does not follow its ports any more (BROPT_MTU_SET_BY_USER).
+    pinned: bool,
+}
+
+impl Bridge {
+    fn least(&self) -> u32 {
+        self.ports.keys().next().copied().unwrap_or(BRIDGE_MTU)
+    }
+
+    /// What its MTU becomes when its ports have changed.
+    fn follow(&self) -> Option<(LinkName, u32)> {
+        (!self.pinned).then(|| (self.name, self.least()))
+    }
+}
+
+impl Stack {
+    pub(crate) fn new(host: &Snapshot) -> Self {
+        let mut stack = Stack::default();
+        for (name, link) in &host.links {
+            let kind = link.kind_name();
+            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, STAND]
+                .iter()
+                .any(|kinds| kinds.contains(&kind));
+            if let (true, Some(lower), None) = (stands, link.lower, link.peer_netns) {
+                stack.uppers.entry(lower).or_default().push(*name);
+            }
+            if kind == "bridge" {
+                let bridge = Bridge {
+                    name: *name,
+                    ports: BTreeMap::new(),
+                    pinned: false,
+                };
+                stack.bridges.insert(link.index, bridge);
+            }
+        }
+        for link in host.links.values() {
+            if let Some(bridge) = link.master.and_then(|master| stack.bridges.get_mut(&master)) {
+                *bridge.ports.entry(link.mtu).or_default() += 1;
+            }
+        }
+        // Whether an MTU was set by somebody cannot be read: one that is not what its ports make
+        // it was; one that is may have been, and is taken to follow.
+        for bridge in stack.bridges.values_mut() {
+            bridge.pinned = host.links.get(&bridge.name).map(|link| link.mtu) != Some(bridge.least());
+        }
+        stack
+    }
+
+    /// Other devices stand on it, or it is a bridge.
+    pub(crate) fn carries(&self, link: &Link) -> bool {
+        self.bridges.contains_key(&link.index)
+            || self
+                .uppers
+                .get(&link.index)
+                .is_some_and(|uppers| !uppers.is_empty())
+    }
+
+    /// The devices that go with one.
+    pub fn goes_with(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {
+        let Some(link) = host.links.get(&name) else {
+            return Vec::new();
+        };
+        let mut going = self.uppers.get(&link.index).cloned().unwrap_or_default();
+        if let ("veth", Some(peer), None) = (link.kind_name(), link.lower, link.peer_netns)
+            && let Some((peer, _)) = host.by_index(peer)
+        {
+            going.push(peer);
+        }
+        going
+    }
+
+    /// A device goes away; what the MTU of its bridge becomes.
+    pub fn forget(&mut self, name: LinkName, host: &Snapshot) -> Option<(LinkName, u32)> {
+        let link = host.links.get(&name)?;
+        self.uppers.remove(&link.index);
+        self.bridges.remove(&link.index);
+        if let Some(uppers) = link.lower.and_then(|lower| self.uppers.get_mut(&lower)) {
+            uppers.retain(|upper| *upper != name);
+        }
+        let bridge = self.bridges.get_mut(&link.master?)?;
+        take(&mut bridge.ports, link.mtu);
+        bridge.follow()
+    }
+
+    /// Somebody sets the MTU of a device: a bridge ceases to follow its ports, unless the kernel
+    /// finds that nothing changes (`dev_set_mtu`).
+    pub(crate) fn mtu_was_set(&mut self, name: LinkName, mtu: u32, host: &Snapshot) {
+        if self.bridges.is_empty() {
+            return;
+        }
+        let Some(link) = host.links.get(&name) else { return };
+        if let Some(bridge) = self.bridges.get_mut(&link.index) {
+            bridge.pinned |= link.mtu != mtu;
+        }
+    }
+
+    /// The MTU changes that follow from one: what is above, with its new MTU.
+    pub(crate) fn mtu_changed(
+        &mut self,
+        name: LinkName,
+        from: u32,
+        to: u32,
+        host: &Snapshot,
+    ) -> Vec<(LinkName, u32)> {
+        if self.uppers.is_empty() && self.bridges.is_empty() {
+            return Vec::new();
+        }
+        let Some(link) = host.links.get(&name) else {
+            return Vec::new();
+        };
+        let mut follow = Vec::new();
+        for (upper, above) in self.above(link, host) {
+            let kind = above.kind_name();
+            let down = FOLLOW_DOWN.contains(&kind) && above.mtu > to;
+            if down || FOLLOW_BOTH.contains(&kind) {
+                follow.push((upper, to));
+            }
+        }
+        if let Some(bridge) = link.master.and_then(|master| self.bridges.get_mut(&master)) {
+            take(&mut bridge.ports, from);
+            *bridge.ports.entry(to).or_default() += 1;
+            follow.extend(bridge.follow());
+        }
+        follow
+    }
+
+    /// Which bridges do not follow their ports.
+    pub fn pinned(&self) -> BTreeMap<u32, bool> {
+        let pinned = self.bridges.iter();
+        pinned.map(|(index, bridge)| (*index, bridge.pinned)).collect()
+    }
+
+    /// Makes that as it was.
+    pub fn pin(&mut self, pinned: &BTreeMap<u32, bool>) {
+        for (index, bridge) in &mut self.bridges {
+            bridge.pinned = pinned.get(index).copied().unwrap_or(bridge.pinned);
+        }
+    }
+
+    /// A port of a bridge has another MTU, and nothing follows from it.
+    pub(crate) fn port_changed(&mut self, master: Option<u32>, from: u32, to: u32) {
+        if let Some(bridge) = master.and_then(|master| self.bridges.get_mut(&master)) {
+            take(&mut bridge.ports, from);
+            *bridge.ports.entry(to).or_default() += 1;
+        }
+    }
+
+    /// The VLANs of a device. One with loose binding does not go down with its device, which a
+    /// snapshot does not tell.
+    pub(crate) fn vlans(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {
+        let Some(link) = host.links.get(&name) else {
+            return Vec::new();
+        };
+        self.above(link, host)
+            .filter(|(_, above)| above.kind_name() == "vlan")
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    fn above<'a>(&'a self, link: &Link, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {
+        let names = self.uppers.get(&link.index).into_iter().flatten();
+        names.filter_map(|name| Some((*name, host.link(*name)?)))
+    }
+}
+
+fn take(ports: &mut BTreeMap<u32, usize>, mtu: u32) {
+    if let Some(count) = ports.get_mut(&mtu) {
+        *count -= 1;
+        if *count == 0 {
+            ports.remove(&mtu);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What writing a sysctl changes beside it, and what becomes of an interface's sysctls when a
+//! family of addresses leaves it or comes to it.
+
+use crate::model::{Change, Model};
+use crate::snapshot::lookup::Observed;
+use crate::snapshot::reading::Reading;
+use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
+
+impl Model {
+    pub(crate) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
+        let parts = key.per_interface();
+        let fact = Fact::of_parts(&self.host.netns, key, parts);
+        let own = changes.len();
+        self.set_fact(&fact, Some(value), changes);
+        // None is noted of an interface that is not there.
+        let own = changes.get(own);
+        let before = own.and_then(|own| own.from.clone());
+        let changed = own.is_some_and(|own| own.from != own.to);
+        match (key.path(), parts) {
+            // `devinet_sysctl_forward`: nothing happens when the value stays.
+            ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
+                let redirects = if value == "0" { "1" } else { "0" };
+                let redirects_key = SysctlKey::known("net/ipv4/conf/all/accept_redirects");
+                self.set_sysctl_if_read(&redirects_key, redirects, changes);
+                let default = SysctlKey::known("net/ipv4/conf/default/forwarding");
+                self.set_sysctl_if_read(&default, value, changes);
+                self.set_everywhere(Field::Forwarding, value, changes);
+            }
+            (
+                _,
+                Some(PerInterface {
+                    family: "ipv6",
+                    slot: Slot::All,
+                    leaf,
+                    ..
+                }),
+            ) if key.copied_to_links() => {
+                if let Some(default) = key.in_slot("default") {
+                    self.set_sysctl_if_read(&default, value, changes);
+                }
+                match Field::of_sysctl("ipv6", leaf) {
+                    Some(field) => self.set_everywhere(field, value, changes),
+                    None => self.copy_to_links(leaf, value, changes),
+                }
+            }
+            (
+                _,
+                Some(PerInterface {
+                    family,
+                    table: "conf",
+                    slot,
+                    leaf,
+                }),
+            ) => match (family, slot) {
+                ("ipv4", Slot::Default) => self.follow_default(leaf, before, value, changes),
+                ("ipv4", Slot::Link(name)) => {
+                    let firm = match self.firm.get_mut(leaf) {
+                        Some(firm) => firm,
+                        None => self.firm.entry(leaf.to_owned()).or_default(),
+                    };
+                    firm.insert(name);
+                }
+                ("ipv6", Slot::Link(name)) if leaf == "disable_ipv6" && value != "0" => {
+                    self.lose_ipv6(name, changes);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Every interface takes the value; switching IPv6 off takes the addresses too.
+    fn set_everywhere(&mut self, field: Field, value: &str, changes: &mut Vec<Change>) {
+        let names: Vec<LinkName> = self.host.links.keys().copied().collect();
+        for name in names {
+            let fact = Fact::link(&self.host.netns, name, field);
+            if matches!(self.host.get(&fact), Observed::Value(_)) {
+                self.set_fact(&fact, Some(value), changes);
+                if field == Field::DisableIpv6 && value != "0" {
+                    self.lose_ipv6(name, changes);
+                }
+            }
+        }
+    }
+
+    /// Every interface whose setting is known takes the value.
+    fn copy_to_links(&mut self, leaf: &str, value: &str, changes: &mut Vec<Change>) {
+        let names: Vec<LinkName> = self.host.links.keys().copied().collect();
+        for name in names {
+            self.set_sysctl_if_read(&SysctlKey::conf("ipv6", name, leaf), value, changes);
+        }
+    }
+
+    /// Writing `default` also changes the interfaces that never had the leaf written nor an IPv4
+    /// address (`devinet_copy_dflt_conf`, net/ipv4/devinet.c). Such an interface still has the
+    /// value that `default` had, so those that differ are known not to follow.
+    fn follow_default(&mut self, leaf: &str, before: Option<Value>, value: &str, changes: &mut Vec<Change>) {
+        if NOT_FOLLOWED.contains(&leaf) {
+            return;
+        }
+        let Some(before) = before.and_then(|value| value.to_string().parse::<i64>().ok()) else {
+            return;
+        };
+        let known = self.host.ipv4_conf(leaf);
+        let firm = self.firm.entry(leaf.to_owned()).or_default();
+        if self.compared.insert(leaf.to_owned()) {
+            let differ = known.iter().filter(|(_, own)| *own != before);
+            firm.extend(differ.map(|(name, _)| *name));
+        }
+        let follow: Vec<LinkName> = known
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !self.addressed.contains(name) && !firm.contains(name))
+            .collect();
+        let field = Field::of_sysctl("ipv4", leaf);
+        for name in follow {
+            let fact = match field {
+                Some(field) => Fact::link(&self.host.netns, name, field),
+                None => Fact::sysctl(&self.host.netns, &SysctlKey::conf("ipv4", name, leaf)),
+            };
+            self.set_fact(&fact, Some(value), changes);
+        }
+    }
+
+    pub(crate) fn set_sysctl_if_read(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
+        let fact = Fact::sysctl(&self.host.netns, key);
+        if matches!(self.host.get(&fact), Observed::Value(_)) {
+            self.set_fact(&fact, Some(value), changes);
+        }
+    }
+
+    /// The sysctls of a family that were asked for of an interface, beside those that are facts of
+    /// the link.
+    fn sysctls_of(&self, name: LinkName, family: &'static str) -> Vec<SysctlKey> {
+        let mut keys = Vec::new();
+        for table in ["conf", "neigh"] {
+            let first = SysctlKey::of_interface(family, table, name, "");
+            let of_link = |key: &&SysctlKey| key.path().starts_with(first.path());
+            keys.extend(
+                self.host
+                    .sysctls
+                    .range::<SysctlKey, _>(&first..)
+                    .map(|(key, _)| key)
+                    .take_while(of_link)
+                    .cloned(),
+            );
+        }
+        keys
+    }
+
+    /// A family left the interface, and its sysctls with it.
+    pub(crate) fn sysctls_vanish(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
+        for key in self.sysctls_of(name, family) {
+            let fact = Fact::sysctl(&self.host.netns, &key);
+            self.set_fact(&fact, None, changes);
+        }
+        for field in fields_of_family(family) {
+            let fact = Fact::link(&self.host.netns, name, field);
+            self.set_fact(&fact, None, changes);
+        }
+    }
+
+    /// A family came to the interface: its sysctls start as `default` has them. Where that was not
+    /// read they are not known any more.
+    pub(crate) fn sysctls_appear(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
+        for key in self.sysctls_of(name, family) {
+            match self.default_of(&key) {
+                Some(value) => {
+                    let fact = Fact::sysctl(&self.host.netns, &key);
+                    self.set_fact(&fact, Some(&value), changes);
+                }
+                None => {
+                    self.host.sysctls.remove(&key);
+                }
+            }
+        }
+        for field in fields_of_family(family) {
+            let value = field.sysctl_of(name).and_then(|key| self.default_of(&key));
+            if let Some(value) = value {
+                let fact = Fact::link(&self.host.netns, name, field);
+                self.set_fact(&fact, Some(&value), changes);
+            }
+        }
+        if family == "ipv4" {
+            // The copy of `default` that an interface starts with includes what was ever written.
+            for leaf in &self.compared {
+                self.firm.entry(leaf.clone()).or_default().insert(name);
+            }
+        }
+    }
+
+    /// What `default` has for an interface's key.
+    fn default_of(&self, key: &SysctlKey) -> Option<String> {
+        let default = key.in_slot("default")?;
+        match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
+            Observed::Value(value) => Some(value.to_string()),
+            Observed::Absent | Observed::Unread => None,
+        }
+    }
+
+    /// The values of a leaf for `all` and for an interface; 0, with which the kernel starts, where
+    /// one was not read.
+    pub(crate) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
+        let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
+            Some(Reading::Value { value, .. }) => value.parse().unwrap_or(0),
+            Some(Reading::Absent) | None => 0,
+        };
+        let own = SysctlKey::of_interface(family, "conf", name, leaf);
+        (number(own.in_slot("all")), number(Some(own)))
+    }
+}
+
+/// The fields of a link that are sysctls of a family.
+fn fields_of_family(family: &'static str) -> impl Iterator<Item = Field> {
+    let fields: &[Field] = match family {
+        "ipv4" => &[Field::RpFilter, Field::Forwarding],
+        _ => &[Field::Forwarding6, Field::DisableIpv6],
+    };
+    fields.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+    use crate::snapshot::link::Link;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_core::op::Op;
+
+    fn host(sysctls: &[(&str, &str)], links: &[&str]) -> Model {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (key, value) in sysctls {
+            let reading = Reading::Value {
+                value: (*value).into(),
+                writable: true,
+            };
+            host.sysctls.insert(key.parse().unwrap(), reading);
+        }
+        for name in links {
+            let link = Link {
+                rp_filter: Some(0),
+                forwarding: Some(0),
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link.into());
+        }
+        Model::new(host)
+    }
+
+    fn write(model: &mut Model, key: &str, value: &str) -> Vec<String> {
+        let changes = model.apply(&Op::WriteSysctl {
+            netns: Netns::CURRENT,
+            key: key.parse().unwrap(),
+            value: value.into(),
+            link: None,
+        });
+        changes.iter().map(|change| change.fact.to_string()).collect()
+    }
+
+    #[test]
+    fn default_reaches_who_was_never_written_nor_addressed() {
+        let mut model = host(
+            &[("net.ipv4.conf.default.rp_filter", "0")],
+            &["a", "written", "addressed"],
+        );
+        write(&mut model, "net.ipv4.conf.written.rp_filter", "0");
+        for address in [true, false] {
+            let target = netkeel_core::op::Target {
+                netns: Netns::CURRENT,
+                index: 0,
+                name: "addressed".parse().unwrap(),
+            };
+            let ten = "10.0.0.1/8".parse().unwrap();
+            model.apply(&if address {
+                Op::AddAddress { target, address: ten }
+            } else {
+                Op::RemoveAddress { target, address: ten }
+            });
+        }
+        let changed = write(&mut model, "net.ipv4.conf.default.rp_filter", "1");
+        assert_eq!(
+            changed,
+            ["sysctl net.ipv4.conf.default.rp_filter", "link a rp_filter"]
+        );
+    }
+
+    #[test]
+    fn the_default_of_forwarding_reaches_nobody() {
+        let mut model = host(&[("net.ipv4.conf.default.forwarding", "0")], &["a"]);
+        let changed = write(&mut model, "net.ipv4.conf.default.forwarding", "1");
+        assert_eq!(changed, ["sysctl net.ipv4.conf.default.forwarding"]);
+    }
+}

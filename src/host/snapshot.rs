@@ -1,0 +1,154 @@
+//! What was observed, as data that can be saved and read back. What could not be read is a
+//! [`Problem`] beside it, never "absent".
+
+pub mod default_route;
+pub mod link;
+pub mod lookup;
+pub mod nflog;
+pub mod pod;
+pub mod problem;
+pub mod reading;
+pub mod replication;
+pub mod routes;
+pub mod scope;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cni::state::Cni;
+use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::link::{Families, Link};
+use crate::snapshot::problem::Problem;
+use crate::snapshot::reading::{File, Reading, Support, SysctlD};
+use crate::snapshot::replication::Replicating;
+use crate::wireguard::copy::Copied;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::tunnel::TunnelMode;
+
+/// The version of the snapshot's format; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The state of one network namespace of one host at one moment: what `netkeel observe` prints and
+/// `netkeel plan --snapshot` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "netkeel snapshot")]
+pub struct Snapshot {
+    /// The version of the format.
+    #[schemars(extend("const" = FORMAT))]
+    pub format: u32,
+    /// The network namespace; null for the one in which netkeel was started.
+    pub netns: Netns,
+    /// The release of the kernel (`uname -r`).
+    pub kernel: String,
+    /// All interfaces, by name.
+    pub links: BTreeMap<LinkName, Arc<Link>>,
+    /// The address families that were read.
+    pub families: Families,
+    /// The sysctls that were read, by path below /proc/sys.
+    pub sysctls: BTreeMap<SysctlKey, Reading>,
+    /// The files that were read; null for one that does not exist.
+    #[serde(default)]
+    pub files: BTreeMap<PathBuf, Option<File>>,
+    /// The default routes of the main table; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// Measured path MTUs in bytes, by address of the remote host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub path_mtus: BTreeMap<IpAddr, u32>,
+    /// The CNI configurations; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni: Option<Cni>,
+    /// The copies of WireGuard configurations that were read, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wireguard: BTreeMap<PathBuf, Copied>,
+    /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
+    #[serde(default)]
+    pub tunnels: BTreeMap<TunnelMode, Support>,
+    /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctl_d: Option<SysctlD>,
+    /// The rules that log packets to NFLOG groups; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nflog: Option<nflog::Observed>,
+    /// The status of the replication worker; missing if the service was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Replicating>,
+    /// What could not be read.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+impl Snapshot {
+    /// A snapshot of nothing.
+    pub fn empty(netns: Netns) -> Self {
+        Snapshot {
+            format: FORMAT,
+            netns,
+            kernel: String::new(),
+            links: BTreeMap::new(),
+            families: Families::default(),
+            sysctls: BTreeMap::new(),
+            files: BTreeMap::new(),
+            default_routes: None,
+            path_mtus: BTreeMap::new(),
+            cni: None,
+            wireguard: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
+            sysctl_d: None,
+            nflog: None,
+            replication: None,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Reads a saved snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when the text is not a snapshot or is of a newer format.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Header {
+            format: u32,
+        }
+        let wrong = |error: serde_json::Error| {
+            Error::new(ErrorKind::Input, format!("this is not a snapshot: {error}"))
+                .hint("make one with `netkeel observe`")
+        };
+        let header: Header = serde_json::from_str(text).map_err(wrong)?;
+        if header.format > FORMAT {
+            return Err(Error::new(
+                ErrorKind::Input,
+                format!(
+                    "the snapshot has format {}; this netkeel reads up to {FORMAT}",
+                    header.format
+                ),
+            )
+            .hint("use the netkeel that wrote it, or a newer one"));
+        }
+        serde_json::from_str(text).map_err(wrong)
+    }
+
+    /// The interface with a name.
+    pub fn link(&self, name: LinkName) -> Option<&Link> {
+        self.links.get(&name).map(Arc::as_ref)
+    }
+
+    /// The same, to change what is known of it.
+    pub fn link_mut(&mut self, name: LinkName) -> Option<&mut Link> {
+        self.links.get_mut(&name).map(Arc::make_mut)
+    }
+
+    /// The interface with an index.
+    pub fn by_index(&self, index: u32) -> Option<(LinkName, &Link)> {
+        let mut links = self.links.iter().map(|(name, link)| (*name, link.as_ref()));
+        links.find(|(_, link)| link.index == index)
+    }
+}

@@ -1,0 +1,128 @@
+//! A network interface as the kernel reports it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::pod::PodEnd;
+use netkeel_core::name::link::LinkName;
+
+/// Which addresses were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Families {
+    /// IPv4 addresses.
+    pub ipv4: bool,
+    /// IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Link {
+    /// Its index; 0 for one that the model made and the kernel has not.
+    pub index: u32,
+    /// The rtnetlink kind (`veth`); none for hardware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Arc<str>>,
+    /// The driver by ethtool's word; read only where a selector asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Arc<str>>,
+    /// A tunnel in collect-metadata mode (`ip link add ... external`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub external: bool,
+    /// Bytes.
+    pub mtu: u32,
+    /// Smallest MTU of the device, bytes (IFLA_MIN_MTU); 0 when the kernel sets none.
+    pub min_mtu: u32,
+    /// Largest MTU of the device, bytes (IFLA_MAX_MTU); 0 when the kernel sets none.
+    pub max_mtu: u32,
+    /// Administratively up (IFF_UP).
+    pub up: bool,
+    /// Packets.
+    pub txqueuelen: u32,
+    /// The alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Arc<str>>,
+    /// `net.ipv4.conf.LINK.rp_filter`; none where IPv4 is not on the device (MTU below 68).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rp_filter: Option<i32>,
+    /// `net.ipv4.conf.LINK.forwarding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<i32>,
+    /// `net.ipv6.conf.LINK.forwarding`; none where IPv6 is not on the device (MTU below 1280).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarding6: Option<i32>,
+    /// `net.ipv6.conf.LINK.disable_ipv6`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_ipv6: Option<i32>,
+    /// Index of the device below it in the same namespace (IFLA_LINK).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lower: Option<u32>,
+    /// The namespace id of a peer in another namespace (IFLA_LINK_NETNSID).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_netns: Option<i32>,
+    /// The other end of a veth, in another namespace; read only where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Box<PodEnd>>,
+    /// Index of the bridge or bond it is a port of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<u32>,
+    /// Addresses with prefix length, of the families that were read.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub addresses: BTreeSet<IpNet>,
+    /// The IPv4 addresses among them that go when the first of their subnet goes
+    /// (IFA_F_SECONDARY).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub secondary: BTreeSet<IpNet>,
+}
+
+impl Link {
+    /// The kind as one word: `physical` where rtnetlink has none.
+    pub fn kind_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or("physical")
+    }
+
+    /// Why the device cannot have an MTU, by what it says of its limits (IFLA_MIN_MTU, IFLA_MAX_MTU;
+    /// 0 is no limit).
+    pub fn refuses_mtu(&self, name: LinkName, mtu: i64) -> Option<String> {
+        let kind = self.kind_name();
+        if mtu < self.min_mtu.into() {
+            let least = self.min_mtu;
+            return Some(format!(
+                "an MTU of {mtu} is below the least that {name} ({kind}) takes, {least}"
+            ));
+        }
+        if self.max_mtu != 0 && mtu > self.max_mtu.into() {
+            let most = self.max_mtu;
+            return Some(format!(
+                "an MTU of {mtu} is above the most that {name} ({kind}) takes, {most}"
+            ));
+        }
+        None
+    }
+
+    /// Bears an IPv4 address.
+    pub fn has_ipv4(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| matches!(address, IpNet::V4(_)))
+    }
+
+    /// The IPv6 addresses that somebody gave it: link-local ones come back by themselves.
+    pub fn lasting_ipv6(&self) -> impl Iterator<Item = &IpNet> {
+        self.addresses
+            .iter()
+            .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
+    }
+}
+
+/// For serde: leave out what is false.
+fn is_false(value: &bool) -> bool {
+    !value
+}

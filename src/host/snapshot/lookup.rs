@@ -1,0 +1,207 @@
+//! One way to ask a snapshot for a fact, whatever part of it holds the answer.
+
+use crate::snapshot::Snapshot;
+use crate::snapshot::link::{Families, Link};
+use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
+use crate::snapshot::reading::Reading;
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::nflog::foreign;
+
+/// What a snapshot knows of a fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It has this value.
+    Value(Value),
+    /// The object, or the field on it, is not there.
+    Absent,
+    /// It was not read.
+    Unread,
+}
+
+impl Observed {
+    /// The value, when there is one.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Observed::Value(value) => Some(value),
+            Observed::Absent | Observed::Unread => None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// What is known of a fact.
+    pub fn get(&self, fact: &Fact) -> Observed {
+        self.get_by(|name| self.link(*name), fact)
+    }
+
+    /// What is known of a field of an interface that was looked up; none is one that is not there.
+    pub fn of_link(&self, link: Option<&Link>, field: Field) -> Observed {
+        match link {
+            Some(link) => link.get(field, self.families),
+            None => Observed::Absent,
+        }
+    }
+
+    fn get_by<'a>(&self, link: impl FnOnce(&LinkName) -> Option<&'a Link>, fact: &Fact) -> Observed {
+        match &fact.object {
+            Object::File(path) => match self.files.get(&**path) {
+                Some(Some(file)) => Observed::Value(Value::Text(file.content.clone())),
+                Some(None) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Plugin(plugin) => match self.cni.as_ref().and_then(|cni| cni.file(&plugin.file)) {
+                Some(Some(configuration)) => match configuration.mtu(&plugin.kind) {
+                    Some(mtu) => Observed::Value(mtu),
+                    None => Observed::Absent,
+                },
+                Some(None) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Wireguard(wireguard) => match self.wireguard.get(&*wireguard.copy) {
+                // As a copy of something else it is not there.
+                Some(copied) if copied.source != *wireguard.source => Observed::Absent,
+                Some(copied) => copied.is.clone().map_or(Observed::Absent, Observed::Value),
+                None => Observed::Unread,
+            },
+            Object::Sysctl(key) => match self.sysctls.get(key) {
+                Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
+                Some(Reading::Absent) => Observed::Absent,
+                None => Observed::Unread,
+            },
+            Object::Nflog(name) => match &self.nflog {
+                Some(nflog) => {
+                    let text = nflog.entries.get(name).cloned();
+                    Observed::Value(Value::Text(text.unwrap_or_else(|| foreign::NONE.into())))
+                }
+                None => Observed::Unread,
+            },
+            Object::LogGroup(group) => match &self.nflog {
+                Some(nflog) => Observed::Value(Value::Text(nflog.removable(*group))),
+                None => Observed::Unread,
+            },
+            Object::Link(name) => self.of_link(link(name), fact.field),
+        }
+    }
+
+    /// What is to be said of a fact that was not read: nothing where a problem of the look says it
+    /// already.
+    pub fn unexplained(&self, fact: &Fact) -> Option<Problem> {
+        let what = match (&fact.object, fact.field) {
+            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => IPV4_ADDRESSES.to_owned(),
+            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => IPV6_ADDRESSES.to_owned(),
+            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
+                pod_end(*name)
+            }
+            (Object::Nflog(_) | Object::LogGroup(_), _) => NFLOG.to_owned(),
+            (Object::Plugin(plugin), _) => configuration(&plugin.file),
+            _ => fact.to_string(),
+        };
+        let told = self.problems.iter().any(|problem| problem.what == what);
+        (!told).then(|| Problem {
+            what: fact.to_string(),
+            why: "the snapshot does not hold it".to_owned(),
+        })
+    }
+
+    /// A sysctl as a number; none when it is not there, was not read or is not a number.
+    pub fn sysctl_number(&self, path: &str) -> Option<i64> {
+        self.sysctls.get(path)?.number()
+    }
+
+    /// The interfaces whose `leaf` below `net.ipv4.conf` is known, each with its value.
+    pub(crate) fn ipv4_conf(&self, leaf: &str) -> Vec<(LinkName, i64)> {
+        let field = match leaf {
+            "rp_filter" => Some(Field::RpFilter),
+            "forwarding" => Some(Field::Forwarding),
+            _ => None,
+        };
+        if let Some(field) = field {
+            let number = |link: &Link| match link.get(field, self.families).value() {
+                Some(Value::Number(number)) => Some(number),
+                _ => None,
+            };
+            return self
+                .links
+                .iter()
+                .filter_map(|(name, link)| Some((*name, number(link)?)))
+                .collect();
+        }
+        let of_interface = |key: &SysctlKey| match key.per_interface()? {
+            PerInterface {
+                family: "ipv4",
+                table: "conf",
+                slot: Slot::Link(name),
+                leaf: other,
+            } if other == leaf => Some(name),
+            _ => None,
+        };
+        self.sysctls
+            .iter()
+            .filter_map(|(key, reading)| match reading {
+                Reading::Value { value, .. } => Some((of_interface(key)?, value.parse().ok()?)),
+                Reading::Absent => None,
+            })
+            .collect()
+    }
+}
+
+impl Link {
+    /// A fact of the other end.
+    fn pod_fact(&self, field: Field) -> Observed {
+        let Some(pod) = &self.pod else {
+            // Where there is one, it was not read.
+            return match self.peer_netns {
+                Some(_) => Observed::Unread,
+                None => Observed::Absent,
+            };
+        };
+        match field {
+            Field::PodMtu => Observed::Value(Value::Number(pod.mtu.into())),
+            Field::PodRouteMtu(destination) => match pod.routes.get(&destination) {
+                Some(route) => Observed::Value(Value::Number(route.mtu.into())),
+                None => Observed::Absent,
+            },
+            Field::PodAddress(ipnet::IpNet::V6(address)) => {
+                Observed::Value(Value::Switch(pod.ipv6.contains(&address)))
+            }
+            _ => Observed::Absent,
+        }
+    }
+
+    /// What is known of a field, where addresses of these families were read.
+    pub fn get(&self, field: Field, families: Families) -> Observed {
+        let number = |value: Option<i32>| match value {
+            Some(value) => Observed::Value(Value::Number(value.into())),
+            None => Observed::Absent,
+        };
+        match field {
+            Field::Kind => {
+                let external = if self.external { " external" } else { "" };
+                Observed::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
+            }
+            Field::Address(address) => {
+                let read = match address {
+                    ipnet::IpNet::V4(_) => families.ipv4,
+                    ipnet::IpNet::V6(_) => families.ipv6,
+                };
+                match (self.addresses.contains(&address), read) {
+                    (true, _) => Observed::Value(Value::Switch(true)),
+                    (false, true) => Observed::Value(Value::Switch(false)),
+                    (false, false) => Observed::Unread,
+                }
+            }
+            Field::RpFilter => number(self.rp_filter),
+            Field::Forwarding => number(self.forwarding),
+            Field::Forwarding6 => number(self.forwarding6),
+            Field::DisableIpv6 => number(self.disable_ipv6),
+            Field::Mtu => Observed::Value(Value::Number(self.mtu.into())),
+            Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pod_fact(field),
+            Field::Up => Observed::Value(Value::Switch(self.up)),
+            Field::TxQueueLength => Observed::Value(Value::Number(self.txqueuelen.into())),
+            Field::Alias => Observed::Value(Value::Text(self.alias.clone().unwrap_or_default())),
+            Field::Content | Field::Value | Field::Rules => Observed::Absent,
+        }
+    }
+}

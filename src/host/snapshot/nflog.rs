@@ -1,0 +1,106 @@
+//! The NFLOG rules and listeners that were read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::reading::Support;
+use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::nflog::foreign::{ForeignRule, NONE};
+
+/// What was seen in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Nflog")]
+pub struct Observed {
+    /// Whether the kernel has nftables.
+    pub support: Support,
+    /// netkeel's rules by entry, as the line of text that says them; other text where somebody has
+    /// changed them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub entries: BTreeMap<EntryName, Arc<str>>,
+    /// Rules of others that hand path MTU messages to a group, in the order in which they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ForeignRule>,
+    /// What others have put into netkeel's own table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Arc<str>>,
+    /// Who has bound which group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub listeners: BTreeMap<u16, Listener>,
+}
+
+/// Who reads a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Listener {
+    /// Its netlink port; the id of the process, for the first socket of most.
+    pub port: u32,
+    /// The program, where the process can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+}
+
+impl Observed {
+    /// Nothing is there.
+    pub fn empty(support: Support) -> Self {
+        Observed {
+            support,
+            entries: BTreeMap::new(),
+            others: Vec::new(),
+            strangers: Vec::new(),
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    /// Takes rules of others away; those behind them move up.
+    pub fn remove(&mut self, gone: &[ForeignRule]) {
+        for rule in gone {
+            let Some(at) = self.others.iter().position(|other| other.is_the_same(rule)) else {
+                continue;
+            };
+            let old = self.others.remove(at);
+            for other in self.others.iter_mut().filter(|other| other.is_beside(&old)) {
+                if other.position > old.position {
+                    other.position -= 1;
+                }
+            }
+        }
+    }
+
+    /// Puts rules of others back that are not there; those that stand there now move down.
+    pub(crate) fn restore(&mut self, back: &[ForeignRule]) {
+        let mut there = self.others.clone();
+        for rule in back {
+            if let Some(at) = there.iter().position(|other| other.is_the_same(rule)) {
+                there.remove(at);
+                continue;
+            }
+            for other in self.others.iter_mut().filter(|other| other.is_beside(rule)) {
+                if other.position >= rule.position {
+                    other.position += 1;
+                }
+            }
+            self.others.push(rule.clone());
+        }
+        self.sort();
+    }
+
+    /// Puts the rules of others in one order, whoever lists them.
+    pub fn sort(&mut self) {
+        self.others.sort();
+    }
+
+    /// The rules of others that log to a group and that can be taken away: as the value of a fact.
+    pub fn removable(&self, group: u16) -> Arc<str> {
+        let rules: Vec<&ForeignRule> = self
+            .others
+            .iter()
+            .filter(|rule| rule.content.is_some() && rule.group == group)
+            .collect();
+        match serde_json::to_string(&rules) {
+            Ok(text) if !rules.is_empty() => text.into(),
+            _ => NONE.into(),
+        }
+    }
+}

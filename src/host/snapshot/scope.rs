@@ -1,0 +1,342 @@
+//! Which facts to read: a snapshot holds what its scope names, and no walk over /proc/sys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::snapshot::link::{Families, Link};
+use crate::sysctl_d::drop_in;
+use netkeel_core::fact::Field;
+use netkeel_core::mtu::IPV6_MIN_MTU;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::{Slot, SysctlKey};
+use netkeel_core::name::tunnel::TunnelMode;
+
+/// Which facts to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Which interfaces.
+    pub links: Links,
+    /// Addresses of which families.
+    pub families: Families,
+    /// IPv4 addresses, where rp_filter is loose: without one it drops everything.
+    pub ipv4_where_loose: bool,
+    /// The driver of each interface (one ioctl an interface).
+    pub drivers: bool,
+    /// These sysctls.
+    pub sysctls: BTreeSet<SysctlKey>,
+    /// Settings of every interface, each by its key of `default`.
+    pub of_every_link: BTreeSet<SysctlKey>,
+    /// What IPv6 starts with, where an interface is too small for it: it comes when the MTU rises.
+    pub ipv6_where_it_may_come: bool,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+    /// The default routes.
+    pub default_routes: bool,
+    /// The paths to these hosts, which are measured.
+    pub paths: BTreeSet<IpAddr>,
+    /// The other ends of veths, in other namespaces.
+    pub pods: bool,
+    /// These CNI configurations, and those that the container runtime loads.
+    pub cni: CniScope,
+    /// These copies of WireGuard configurations, each with what it is a copy of.
+    pub wireguard: BTreeMap<PathBuf, PathBuf>,
+    /// Whether these tunnels can be made.
+    pub tunnels: BTreeSet<TunnelMode>,
+    /// The files of sysctl.d.
+    pub sysctl_d: bool,
+    /// What is handed to NFLOG groups.
+    pub nflog: bool,
+}
+
+/// Which CNI configurations to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CniScope {
+    /// All of the directory that the container runtime loads from.
+    pub directory: bool,
+    /// These files.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl CniScope {
+    /// Nothing is to be read.
+    pub fn is_empty(&self) -> bool {
+        !self.directory && self.files.is_empty()
+    }
+}
+
+/// Which interfaces to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with these indices, as far as they are there.
+    These(BTreeSet<u32>),
+}
+
+/// The sysctls that a network path depends on, for a snapshot that is taken without a document.
+const OF_A_PATH: &[&str] = &[
+    "net/core/default_qdisc",
+    "net/core/devconf_inherit_init_net",
+    "net/core/fb_tunnels_only_for_init_net",
+    "net/core/netdev_budget",
+    "net/core/netdev_budget_usecs",
+    "net/core/netdev_max_backlog",
+    "net/core/optmem_max",
+    "net/core/rmem_default",
+    "net/core/rmem_max",
+    "net/core/somaxconn",
+    "net/core/wmem_default",
+    "net/core/wmem_max",
+    "net/ipv4/conf/all/accept_redirects",
+    "net/ipv4/conf/all/accept_local",
+    "net/ipv4/conf/all/log_martians",
+    "net/ipv4/conf/all/route_localnet",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/all/src_valid_mark",
+    "net/ipv4/conf/default/accept_redirects",
+    "net/ipv4/conf/default/forwarding",
+    "net/ipv4/conf/default/rp_filter",
+    "net/ipv4/icmp_msgs_burst",
+    "net/ipv4/icmp_msgs_per_sec",
+    "net/ipv4/icmp_ratelimit",
+    "net/ipv4/icmp_ratemask",
+    "net/ipv4/ip_forward",
+    "net/ipv4/ip_forward_use_pmtu",
+    "net/ipv4/ip_no_pmtu_disc",
+    "net/ipv4/route/min_adv_mss",
+    "net/ipv4/route/min_pmtu",
+    "net/ipv4/route/mtu_expires",
+    "net/ipv4/tcp_base_mss",
+    "net/ipv4/tcp_mtu_probing",
+    "net/ipv4/tcp_rmem",
+    "net/ipv4/tcp_wmem",
+    "net/ipv4/udp_mem",
+    "net/ipv6/conf/all/disable_ipv6",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/default/disable_ipv6",
+    "net/ipv6/conf/default/forwarding",
+    "net/ipv6/route/min_adv_mss",
+    "net/ipv6/route/mtu_expires",
+];
+
+/// What IPv6 starts with on an interface.
+const IPV6_STARTS_WITH: [&str; 2] = [
+    "net/ipv6/conf/default/disable_ipv6",
+    "net/ipv6/conf/default/forwarding",
+];
+
+impl Scope {
+    /// What a snapshot should hold that nobody named a document for.
+    pub fn wide() -> Self {
+        Scope {
+            links: Links::All,
+            families: Families {
+                ipv4: true,
+                ipv6: true,
+            },
+            ipv4_where_loose: false,
+            drivers: true,
+            sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
+            of_every_link: BTreeSet::new(),
+            ipv6_where_it_may_come: true,
+            files: [drop_in::path("default")].into(),
+            default_routes: true,
+            paths: BTreeSet::new(),
+            pods: true,
+            cni: CniScope {
+                directory: true,
+                ..CniScope::default()
+            },
+            wireguard: BTreeMap::new(),
+            tunnels: TunnelMode::ALL.iter().copied().collect(),
+            sysctl_d: true,
+            // Not everybody may read the rules of nftables, and few documents are about them.
+            nflog: false,
+        }
+    }
+
+    /// Adds what a change to an MTU touches: across 1280 bytes IPv6 leaves the interface with its
+    /// addresses, and comes back when that is undone; or it comes, and starts as `default` has it.
+    pub fn of_mtu(&mut self, mtu: i64) {
+        if mtu < IPV6_MIN_MTU.into() {
+            self.families.ipv6 = true;
+            self.of_default_ipv6();
+        }
+        self.ipv6_where_it_may_come = true;
+    }
+
+    /// Adds what IPv6 starts with on an interface.
+    pub fn of_default_ipv6(&mut self) {
+        self.sysctls.extend(IPV6_STARTS_WITH.map(SysctlKey::known));
+    }
+
+    /// Narrows it to some interfaces that do not need the rest of the host to be judged: their own
+    /// sysctls, and those from which new interfaces and effective values follow. IPv4 addresses
+    /// tell only what is worth knowing of a host as a whole.
+    #[must_use]
+    pub fn of_links(mut self, links: BTreeSet<u32>) -> Self {
+        self.sysctls.retain(|key| {
+            let slot = key.per_interface().map(|parts| parts.slot);
+            slot.is_some_and(|slot| slot != Slot::All || key.path() == "net/ipv4/conf/all/rp_filter")
+        });
+        self.links = Links::These(links);
+        self.families.ipv4 = false;
+        self.ipv4_where_loose = false;
+        self.files.clear();
+        self.default_routes = false;
+        self.paths.clear();
+        self.tunnels.clear();
+        self.cni = CniScope::default();
+        self.wireguard.clear();
+        self.sysctl_d = false;
+        self.nflog = false;
+        // Their other ends are looked at with the whole host: finding them takes a look into every
+        // sandbox.
+        self.pods = false;
+        self
+    }
+
+    /// Adds what the kernel copies a key of `all` or `default` to: `default`, and the same setting of
+    /// every interface.
+    pub fn of_copies(&mut self, key: &SysctlKey) {
+        self.sysctls.extend(key.written_beside());
+        let copied = key.copied_to_links() && Field::of_key(key).is_none();
+        self.of_every_link
+            .extend(key.in_slot("default").filter(|_| copied));
+    }
+
+    /// Adds what tells the effect of an rp_filter that is to be so; none where it is not known yet.
+    pub fn of_rp_filter(&mut self, wanted: Option<i64>) {
+        self.sysctls
+            .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
+        match wanted {
+            Some(0 | 1) => self.ipv4_where_loose = true,
+            _ => self.families.ipv4 = true,
+        }
+    }
+
+    /// The addresses to read of a host with these interfaces; `all` tells the rp_filter of all of them.
+    pub fn families_of<'a>(
+        &self,
+        mut links: impl Iterator<Item = &'a Link>,
+        all: impl FnOnce() -> Option<i64>,
+    ) -> Families {
+        const LOOSE: i32 = 2;
+        let asked = self.ipv4_where_loose && !self.families.ipv4;
+        // What cannot be read may be loose.
+        let loose =
+            asked && (links.any(|link| link.rp_filter == Some(LOOSE)) || !matches!(all(), Some(0 | 1)));
+        Families {
+            ipv4: self.families.ipv4 || loose,
+            ipv6: self.families.ipv6,
+        }
+    }
+
+    /// The sysctls to read of a host with these interfaces.
+    pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
+        let mut keys = self.sysctls.clone();
+        for key in &self.of_every_link {
+            let Some(parts) = key.per_interface() else {
+                continue;
+            };
+            let of = |name| SysctlKey::of_interface(parts.family, parts.table, name, parts.leaf);
+            keys.extend(links.keys().map(|name| of(*name)));
+        }
+        if self.ipv6_where_it_may_come && links.values().any(|link| link.mtu < IPV6_MIN_MTU) {
+            keys.extend(IPV6_STARTS_WITH.map(SysctlKey::known));
+        }
+        keys
+    }
+
+    /// Adds what another scope names.
+    pub fn extend(&mut self, other: Scope) {
+        let Scope {
+            links,
+            families,
+            ipv4_where_loose,
+            drivers,
+            sysctls,
+            of_every_link,
+            ipv6_where_it_may_come,
+            files,
+            default_routes,
+            paths,
+            pods,
+            cni,
+            wireguard,
+            tunnels,
+            sysctl_d,
+            nflog,
+        } = other;
+        match (&mut self.links, links) {
+            (Links::These(own), Links::These(others)) => own.extend(others),
+            (own, Links::All) => *own = Links::All,
+            (Links::All, Links::These(_)) => {}
+        }
+        self.families.ipv4 |= families.ipv4;
+        self.families.ipv6 |= families.ipv6;
+        self.ipv4_where_loose |= ipv4_where_loose;
+        self.drivers |= drivers;
+        self.sysctls.extend(sysctls);
+        self.of_every_link.extend(of_every_link);
+        self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
+        self.files.extend(files);
+        self.default_routes |= default_routes;
+        self.paths.extend(paths);
+        self.pods |= pods;
+        self.cni.directory |= cni.directory;
+        self.cni.files.extend(cni.files);
+        // What is said first counts: a document, before what was copied for an older one.
+        for (copy, source) in wireguard {
+            self.wireguard.entry(copy).or_insert(source);
+        }
+        self.tunnels.extend(tunnels);
+        self.sysctl_d |= sysctl_d;
+        self.nflog |= nflog;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ipv6_starts_with_is_read_where_it_may_come() {
+        let read = |wanted: &[i64], has: u32| {
+            let mut scope = Scope::default();
+            wanted.iter().for_each(|mtu| scope.of_mtu(*mtu));
+            let link = Link {
+                mtu: has,
+                ..Link::default()
+            };
+            let links = BTreeMap::from([("eth0".parse().unwrap(), link.into())]);
+            scope.sysctls_of(&links).len()
+        };
+        assert_eq!((read(&[1460], 1500), read(&[], 1000)), (0, 0));
+        // It comes when the MTU rises.
+        assert_eq!(read(&[1460], 1279), IPV6_STARTS_WITH.len());
+        // It leaves, and comes back when that is undone.
+        assert_eq!(read(&[1460, 1200], 1500), IPV6_STARTS_WITH.len());
+    }
+
+    #[test]
+    fn addresses_are_read_where_rp_filter_is_loose() {
+        let read = |wanted: Option<i64>, has: i32, all: Option<i64>| {
+            let mut scope = Scope::default();
+            scope.of_rp_filter(wanted);
+            let link = Link {
+                rp_filter: Some(has),
+                ..Link::default()
+            };
+            scope.families_of([&link].into_iter(), || all).ipv4
+        };
+        assert!(!read(Some(1), 0, Some(0)) && !read(Some(0), 1, Some(1)));
+        assert!(read(Some(2), 0, Some(0)) && read(None, 0, Some(0)));
+        assert!(read(Some(1), 2, Some(0)) && read(Some(1), 0, Some(2)));
+        // What is not known may be.
+        assert!(read(Some(1), 0, None));
+    }
+}

@@ -1,0 +1,152 @@
+//! The answer for one key: what decides it.
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+use crate::sysctl_d::copies;
+use crate::sysctl_d::file::{Dialect, Files, Place};
+use crate::sysctl_d::mention::{Mention, mentions as mentions_of};
+use crate::sysctl_d::parse::Entry;
+use crate::sysctl_d::pattern::is_pattern;
+use crate::sysctl_d::settings::{Act, Event, Moment, Settings, writes};
+use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+
+/// What decides a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answers {
+    /// By systemd's rules.
+    pub systemd: Answer,
+    /// By procps's.
+    pub procps: Answer,
+    /// Every line that is about the key, in the order in which files count.
+    pub lines: Vec<Mention>,
+}
+
+/// What decides a key by the rules of one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// At boot, for what exists then.
+    pub boot: Outcome,
+    /// For an interface of that name that appears later; for a key of `default`, one of any name;
+    /// none for other keys and for `lo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later: Option<Outcome>,
+}
+
+/// What the last write to a key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// How the key comes by its value.
+    #[serde(flatten)]
+    pub how: How,
+    /// The line that decides; none when no file says anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The value; none when it is the kernel's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// See [`Outcome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum How {
+    /// No file says anything.
+    Unset,
+    /// A line names it.
+    Exact,
+    /// A pattern finds it.
+    Pattern {
+        /// The pattern.
+        pattern: String,
+    },
+    /// The kernel copies it from another key that a line writes.
+    Copied {
+        /// The other key.
+        from: &'static str,
+    },
+    /// A new interface starts with the value of `default`.
+    Inherited,
+}
+
+/// What an interface that is not named anywhere stands for.
+const ANY: &str = "new0";
+
+/// Answers for a key. `integer` tells that the kernel takes nothing but integers for it, where that
+/// is known; of settings of interfaces it is.
+pub fn answer(files: &Files, key: &SysctlKey, integer: bool) -> Answers {
+    let integers = integer || copies::is_integer(key);
+    let systemd = Settings::read(files, Dialect::Systemd, integers);
+    let procps = Settings::read(files, Dialect::Procps, integers);
+    Answers {
+        lines: mentions_of(files, key, &systemd, &procps),
+        systemd: by(&systemd, Dialect::Systemd, key),
+        procps: by(&procps, Dialect::Procps, key),
+    }
+}
+
+/// What decides a key by the rules of one program.
+pub(crate) fn by(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Answer {
+    Answer {
+        boot: boot(settings, key),
+        later: later(settings, dialect, key),
+    }
+}
+
+pub(crate) fn boot(settings: &Settings, key: &SysctlKey) -> Outcome {
+    outcome(settings, &settings.events(key, Moment::Boot)).unwrap_or(Outcome {
+        how: How::Unset,
+        place: None,
+        value: None,
+    })
+}
+
+pub(crate) fn later(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Option<Outcome> {
+    let PerInterface {
+        family,
+        table,
+        slot,
+        leaf,
+    } = key.per_interface()?;
+    let name = match slot {
+        Slot::All => return None,
+        Slot::Default => ANY.parse().ok()?,
+        Slot::Link(name) if name.as_bytes() == b"lo" => return None,
+        Slot::Link(name) => name,
+    };
+    if dialect == Dialect::Systemd {
+        let of_interface = SysctlKey::of_interface(family, table, name, leaf);
+        let prefix = format!("net/{family}/{table}/{name}");
+        let events = settings.events(&of_interface, Moment::Below(&prefix));
+        if let Some(written) = outcome(settings, &events) {
+            return Some(written);
+        }
+    }
+    let default = boot(settings, &key.in_slot("default")?);
+    Some(Outcome {
+        how: How::Inherited,
+        ..default
+    })
+}
+
+/// What the last write leaves.
+pub(crate) fn outcome(settings: &Settings, events: &[Event]) -> Option<Outcome> {
+    let event = events.iter().rev().find(|event| writes(event))?;
+    let read = settings.lines.get(event.line)?;
+    let (how, value) = match (&event.act, &read.entry) {
+        (Act::Copy { from, value }, _) => (How::Copied { from }, value.clone()?),
+        (Act::Write(value), Entry::Assign { key, .. }) if is_pattern(key) => {
+            let pattern = key.clone();
+            (How::Pattern { pattern }, value.clone())
+        }
+        (Act::Write(value), _) => (How::Exact, value.clone()),
+        _ => return None,
+    };
+    Some(Outcome {
+        how,
+        place: Some(read.place.clone()),
+        value: Some(value),
+    })
+}

@@ -1,0 +1,84 @@
+//! The drop-in that makes sysctls hold at boot and on interfaces that appear later.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use minijinja::{Environment, UndefinedBehavior, context};
+
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::sysctl::SysctlKey;
+
+/// Permission bits of the drop-in: everybody may read what the kernel shows everybody.
+pub const MODE: u32 = 0o644;
+
+const TEMPLATE: &str = include_str!("../../../templates/sysctl.d.conf");
+
+/// Where the drop-in of an owner lies. Its name sorts after systemd's `50-default.conf`, whose
+/// `net.ipv4.conf.*.rp_filter` udev applies to each new interface: of two files that name a key
+/// the later one counts, and an exact key exempts an interface from patterns (sysctl.d(5)).
+pub fn path(owner: &str) -> PathBuf {
+    let name = if owner == "default" {
+        "90-netkeel.conf".to_owned()
+    } else {
+        format!("90-netkeel-{owner}.conf")
+    };
+    PathBuf::from("/etc/sysctl.d").join(name)
+}
+
+/// The text of the drop-in: each key once, in the order in which keys must be written, in slash
+/// form, which means the same to systemd and procps whatever an interface is called.
+///
+/// # Errors
+/// When the template is broken, which is a fault of netkeel.
+pub fn render(owner: &str, settings: &[(SysctlKey, String)]) -> Result<String, Error> {
+    let ordered: BTreeMap<(u8, &SysctlKey), &str> = settings
+        .iter()
+        .map(|(key, value)| ((key.rank(), key), value.as_str()))
+        .collect();
+    let settings: Vec<_> = ordered
+        .iter()
+        .map(|((_, key), value)| context!(key => key.path(), value => *value))
+        .collect();
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates
+        .render_str(TEMPLATE, context!(owner, settings))
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Unreadable,
+                format!("the template sysctl.d.conf is broken: {error}"),
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_once_in_slash_form_and_in_writing_order() {
+        let setting = |key: &str, value: &str| (key.parse().unwrap(), value.to_owned());
+        let settings = [
+            setting("net/ipv4/conf/eth0.100/rp_filter", "1"),
+            setting("net.ipv4.conf.all.rp_filter", "0"),
+            setting("net.ipv4.conf.all.rp_filter", "0"),
+            setting("net.ipv4.conf.default.rp_filter", "1"),
+            setting("net.ipv4.ip_forward", "1"),
+            setting("net.ipv4.tcp_rmem", "4096 131072 6291456"),
+        ];
+        insta::assert_snapshot!(render("puppet", &settings).unwrap(), @r#"
+        # netkeel keeps this file for the owner "puppet": change its document, not this.
+        # At boot systemd-sysctl or procps apply it; udev applies an interface's lines when it appears.
+        net/ipv4/ip_forward = 1
+        net/ipv4/conf/all/rp_filter = 0
+        net/ipv4/tcp_rmem = 4096 131072 6291456
+        net/ipv4/conf/default/rp_filter = 1
+        net/ipv4/conf/eth0.100/rp_filter = 1
+        "#);
+        assert_eq!(path("default").to_str(), Some("/etc/sysctl.d/90-netkeel.conf"));
+        assert_eq!(
+            path("puppet").to_str(),
+            Some("/etc/sysctl.d/90-netkeel-puppet.conf")
+        );
+    }
+}

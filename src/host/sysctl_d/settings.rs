@@ -1,0 +1,238 @@
+//! The settings that the lines of all files come to, and the writes to one key that follow.
+
+use std::collections::BTreeMap;
+
+use crate::sysctl_d::copies;
+use crate::sysctl_d::copies::Sources;
+use crate::sysctl_d::file::{Content, Dialect, Files, Place};
+use crate::sysctl_d::order::Use;
+use crate::sysctl_d::parse::{Entry, parse, resolve};
+use crate::sysctl_d::pattern::{below, finds, is_pattern};
+use netkeel_core::name::sysctl::SysctlKey;
+
+pub(crate) fn writes(event: &Event) -> bool {
+    matches!(event.act, Act::Write(_) | Act::Copy { value: Some(_), .. })
+}
+
+/// A line of a file that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Which file, in the order of all files.
+    pub file: usize,
+    /// Its place.
+    pub place: Place,
+    /// What the line says.
+    pub entry: Entry,
+}
+
+/// A setting in force: a key or a pattern with its value; without one it keeps patterns off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    line: usize,
+    key: String,
+    value: Option<String>,
+}
+
+/// All that the files come to under one program's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    dialect: Dialect,
+    /// The keys that are asked for take integers only.
+    pub(crate) integers: bool,
+    /// The lines, in order.
+    pub lines: Vec<Read>,
+    /// In the order in which they are written.
+    settings: Vec<Setting>,
+    /// Lines that count no more, with the line that took their place.
+    pub replaced: BTreeMap<usize, usize>,
+    /// Lines that say what the setting in force says already, with the line it came from.
+    pub(crate) repeated: BTreeMap<usize, usize>,
+}
+
+/// When the writes happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment<'a> {
+    /// At boot, for what exists then.
+    Boot,
+    /// When an interface appears: only keys below this prefix.
+    Below(&'a str),
+}
+
+/// What a line does to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The line, by its number in the order of all files.
+    pub line: usize,
+    /// What it does.
+    pub act: Act,
+}
+
+/// See [`Event`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Writes this to it.
+    Write(String),
+    /// Writes another key, and the kernel this one.
+    Copy {
+        /// The other key.
+        from: &'static str,
+        /// What this one becomes; none when the other one does not change.
+        value: Option<String>,
+    },
+    /// Would write it, if that line did not name the key.
+    Exempt(usize),
+    /// Keeps patterns off it.
+    Exclude,
+    /// Tries to write what the kernel does not take.
+    Refused,
+}
+
+impl Settings {
+    /// Reads all files; see the field for `integers`.
+    pub fn read(files: &Files, dialect: Dialect, integers: bool) -> Self {
+        let mut lines = Vec::new();
+        for (position, (file, used)) in files.in_order(dialect).into_iter().enumerate() {
+            if let (Use::Read, Content::Text(text)) = (used, &file.content) {
+                lines.extend(parse(dialect, text).into_iter().map(|line| Read {
+                    file: position,
+                    place: files.place(file, line.number),
+                    entry: line.entry,
+                }));
+            }
+        }
+        let mut settings = Settings {
+            dialect,
+            integers,
+            lines: Vec::new(),
+            settings: Vec::new(),
+            replaced: BTreeMap::new(),
+            repeated: BTreeMap::new(),
+        };
+        let mut in_force = BTreeMap::new();
+        for (line, read) in lines.iter().enumerate() {
+            let (key, value) = match &read.entry {
+                Entry::Assign { key, value } => (key.clone(), Some(value.clone())),
+                Entry::Exclude { key } => (key.clone(), None),
+                Entry::Invalid { .. } | Entry::TooLong => continue,
+            };
+            settings.add(Setting { line, key, value }, &mut in_force);
+        }
+        settings.lines = lines;
+        if dialect == Dialect::Systemd {
+            let replaced = &settings.replaced;
+            settings
+                .settings
+                .retain(|setting| !replaced.contains_key(&setting.line));
+        }
+        settings
+    }
+
+    /// systemd has one setting a key: another value takes its place and goes to the end, the same
+    /// value leaves it where it is. procps has a list. `in_force` has the settings by key.
+    fn add(&mut self, new: Setting, in_force: &mut BTreeMap<String, usize>) {
+        if self.dialect == Dialect::Systemd {
+            let old = in_force.get(&new.key).and_then(|at| self.settings.get(*at));
+            if let Some(old) = old {
+                if old.value == new.value {
+                    self.repeated.insert(new.line, old.line);
+                    return;
+                }
+                self.replaced.insert(old.line, new.line);
+            }
+            in_force.insert(new.key.clone(), self.settings.len());
+        }
+        self.settings.push(new);
+    }
+
+    /// What happens to a key, in order.
+    pub fn events(&self, key: &SysctlKey, moment: Moment<'_>) -> Vec<Event> {
+        let sources = match moment {
+            Moment::Boot => copies::sources(key),
+            Moment::Below(_) => None,
+        };
+        let mut events = Vec::new();
+        let own = self.named(key.path());
+        let named_sources: Vec<(&'static str, Option<usize>)> = sources
+            .iter()
+            .flat_map(|sources| sources.keys)
+            .map(|source| (*source, self.named(source)))
+            .collect();
+        // What a kernel that has just started has for all settings that are copied.
+        let mut source_value = 0;
+        for setting in &self.settings {
+            let mut push = |act| {
+                events.push(Event {
+                    line: setting.line,
+                    act,
+                });
+            };
+            if let Some(act) = self.act(setting, key.path(), own, moment) {
+                let refused =
+                    matches!(&act, Act::Write(value) if self.integers && copies::number(value).is_none());
+                push(if refused { Act::Refused } else { act });
+            }
+            for (source, named) in &named_sources {
+                let Some(Act::Write(value)) = self.act(setting, source, *named, moment) else {
+                    continue;
+                };
+                let Some(number) = copies::number(&value) else {
+                    continue;
+                };
+                let Some(Sources {
+                    on_change, inverted, ..
+                }) = sources
+                else {
+                    continue;
+                };
+                // systemd reads first, and leaves alone what is as it should be.
+                let left = self.dialect == Dialect::Systemd && value == source_value.to_string();
+                let unchanged = left || (on_change && number == source_value);
+                source_value = number;
+                if *source != key.path() {
+                    let becomes = if inverted { i32::from(number == 0) } else { number };
+                    push(Act::Copy {
+                        from: source,
+                        value: (!unchanged).then(|| becomes.to_string()),
+                    });
+                }
+            }
+        }
+        events
+    }
+
+    /// The first line that names a path, or keeps patterns off it.
+    fn named(&self, path: &str) -> Option<usize> {
+        let named = self.settings.iter().find(|setting| setting.key == path);
+        named.map(|setting| setting.line)
+    }
+
+    /// What a setting does to a path that the line `named` names.
+    fn act(&self, setting: &Setting, path: &str, named: Option<usize>, moment: Moment<'_>) -> Option<Act> {
+        let Some(value) = &setting.value else {
+            return (setting.key == path).then_some(Act::Exclude);
+        };
+        if is_pattern(&setting.key) {
+            if !self.pattern_finds(&setting.key, path, moment) {
+                return None;
+            }
+            return Some(named.map_or_else(|| Act::Write(value.clone()), Act::Exempt));
+        }
+        let same = match self.dialect {
+            Dialect::Systemd => setting.key == path,
+            Dialect::Procps => resolve(&setting.key) == path,
+        };
+        same.then(|| Act::Write(value.clone()))
+    }
+
+    fn pattern_finds(&self, pattern: &str, path: &str, moment: Moment<'_>) -> bool {
+        let braces = self.dialect == Dialect::Systemd;
+        match moment {
+            Moment::Boot => finds(pattern, path, braces),
+            Moment::Below(prefix) => match below(pattern, prefix) {
+                Some(rest) if is_pattern(&rest) => finds(&rest, path, braces),
+                Some(rest) => rest == path,
+                None => false,
+            },
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! WireGuard configuration files as text, and handshakes.
+
+pub mod conf;
+pub mod copy;
+pub mod handshake;

@@ -1,0 +1,134 @@
+//! A private copy of a WireGuard configuration with an MTU of its own, as far as it may be told: its
+//! text and that of its source hold keys, and neither gets into a snapshot, a plan or a journal.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::wireguard::conf::{mtu_of, set_mtu};
+use netkeel_core::fact::{NONE, Value};
+
+/// The permissions of a copy: for its owner alone.
+pub const MODE: u32 = 0o600;
+
+/// What was seen of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Copied {
+    /// What it is a copy of.
+    pub source: PathBuf,
+    /// The source is there.
+    pub source_there: bool,
+    /// The copy, by [`judge`]; none when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is: Option<Value>,
+}
+
+/// What a copy is, beside its source: the MTU in bytes ([`NONE`] where it has none) of a copy that is
+/// the source but for it, and private; else what is wrong with it, in words without a part of its text.
+pub fn judge(source: Option<&str>, copy: &str, mode: u32) -> Value {
+    let mtu = mtu_of(copy);
+    let has = match mtu {
+        Some(mtu) => format!("MTU {mtu}"),
+        None => "no MTU".to_owned(),
+    };
+    let as_source = source.is_some_and(|source| write(source, mtu.unwrap_or(NONE)).as_deref() == Ok(copy));
+    if !as_source {
+        return Value::Text(format!("{has}, and not a copy of the source").into());
+    }
+    if mode != MODE {
+        return Value::Text(format!("{has}, mode {mode:o}").into());
+    }
+    Value::Number(mtu.unwrap_or(NONE))
+}
+
+/// The text of a copy.
+///
+/// # Errors
+/// As [`set_mtu`].
+pub fn write(source: &str, mtu: i64) -> Result<String, netkeel_core::error::Error> {
+    if mtu == NONE {
+        return Ok(source.to_owned());
+    }
+    set_mtu(source, mtu)
+}
+
+/// Why a copy cannot stand there; none when it can.
+///
+/// wg-quick takes the interface's name from that of the file, and a mounted Secret can be neither
+/// written nor replaced.
+pub fn refuses(interface: &str, source: &Path, target: &Path) -> Option<(String, &'static str)> {
+    let name = format!("{interface}.conf");
+    let named = |path: &Path| path.file_name().is_some_and(|found| found == name.as_str());
+    if source == target {
+        let message = format!(
+            "the copy would take the place of {}, which is only read",
+            source.display()
+        );
+        return Some((
+            message,
+            "a mounted Secret cannot be written: name a file of another directory",
+        ));
+    }
+    if !named(target) {
+        let message = format!("{} is not named {name}", target.display());
+        return Some((
+            message,
+            "wg-quick takes the interface's name from that of the file: any other makes another interface",
+        ));
+    }
+    if !named(source) {
+        let message = format!("{} is not named {name}", source.display());
+        return Some((
+            message,
+            "the copy has the name of its source, and of the interface: wg-quick and health checks go by it",
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "[Interface]\nPrivateKey = secret=\n[Peer]\nPublicKey = other=\n";
+
+    #[test]
+    fn a_copy_is_its_mtu_and_anything_else_is_words_without_keys() {
+        let copy = write(SOURCE, 1370).unwrap();
+        assert_eq!(judge(Some(SOURCE), &copy, MODE), Value::Number(1370));
+        assert_eq!(judge(Some(SOURCE), SOURCE, MODE), Value::Number(NONE));
+        let with = "[Interface]\nMTU = 1420 # why\nPrivateKey = secret=\n";
+        assert_eq!(judge(Some(with), with, MODE), Value::Number(1420));
+        let amiss = [
+            (judge(Some(SOURCE), &copy, 0o644), "MTU 1370, mode 644"),
+            (judge(None, &copy, MODE), "MTU 1370, and not a copy of the source"),
+            (
+                judge(Some(SOURCE), "[Interface]\nPrivateKey = older=\n", MODE),
+                "no MTU, and not a copy of the source",
+            ),
+            (
+                judge(Some(SOURCE), "junk", MODE),
+                "no MTU, and not a copy of the source",
+            ),
+        ];
+        for (is, said) in amiss {
+            assert_eq!(is, Value::Text(said.into()));
+        }
+    }
+
+    #[test]
+    fn a_copy_bears_the_name_of_its_interface_and_never_takes_the_place_of_its_source() {
+        let mounted = Path::new("/etc/wireguard/wg0.conf");
+        let refused = |target: &str| refuses("wg0", mounted, Path::new(target)).map(|(message, _)| message);
+        assert_eq!(refused("/run/wireguard/wg0.conf"), None);
+        assert!(refused("/etc/wireguard/wg0.conf").unwrap().contains("only read"));
+        assert!(
+            refused("/run/wireguard/wg0-dynamic.conf")
+                .unwrap()
+                .contains("wg0.conf")
+        );
+        let other = refuses("wg1", mounted, Path::new("/run/wg1.conf"));
+        assert!(other.unwrap().0.starts_with("/etc/wireguard/wg0.conf is not"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Files: read with limits, written atomically.
+
+pub(crate) mod cni;
+pub(crate) mod file;
+pub mod openers;
+pub mod private;
+pub mod root;

@@ -1,0 +1,315 @@
+//! CNI configurations on disk: which runtime is here, what its directory holds, and the edit of one
+//! file.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::files::file;
+use crate::netlink::refusal::error;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Value;
+use netkeel_core::text::glob::Glob;
+use netkeel_host::cni::configuration::{Configuration, Reading};
+use netkeel_host::cni::conflist::MAX_BYTES;
+use netkeel_host::cni::runtime::{Name, Runtime, Settings};
+use netkeel_host::cni::state::Cni;
+use netkeel_host::cni::{conflist, runtime};
+use netkeel_host::snapshot::problem;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::scope::CniScope;
+
+/// Where containerd is configured, and its socket: its own place, and those of distributions that
+/// bring it along.
+const CONTAINERD: &str = "/etc/containerd/config.toml";
+
+const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+
+const BROUGHT_ALONG: &[&str] = &[
+    "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+    "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+];
+
+const BROUGHT_ALONG_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
+
+const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
+
+/// Where CRI-O is configured; its drop-ins are beside it.
+const CRI_O: &str = "/etc/crio/crio.conf";
+
+const CRI_O_DROP_INS: &str = "/etc/crio/crio.conf.d";
+
+/// Where Felix writes the MTU that Calico's plugin takes when its configuration has none.
+const CALICO_MTU: &str = "/var/lib/calico/mtu";
+
+/// Where flannel and Cilium's agent write theirs, and what stands before it in the line.
+const FLANNEL_MTU: (&str, &str) = ("/run/flannel/subnet.env", "FLANNEL_MTU=");
+
+const CILIUM_MTU: (&str, &str) = ("/run/cilium/state/globals/node_config.h", "#define MTU ");
+
+/// Longest runtime configuration that is read, bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads what a scope names. A file that is not there is not there; one that cannot be read is a
+/// problem.
+pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
+    let mut cni = Cni::empty();
+    let mut paths: BTreeSet<PathBuf> = scope.files.clone();
+    if scope.directory {
+        let runtime = find_runtime(problems);
+        match entries(&runtime.directory) {
+            Ok(found) => paths.extend(found.into_iter().filter(|path| runtime::is_configuration(path))),
+            Err(cause) => problems.push(Problem {
+                what: format!("the directory {}", runtime.directory.display()),
+                why: error(cause).message,
+            }),
+        }
+        cni.runtime = Some(runtime);
+        cni.calico_mtu = text(Path::new(CALICO_MTU), 64)
+            .ok()
+            .flatten()
+            .and_then(|text| text.trim().parse().ok());
+        cni.flannel_mtu = line(FLANNEL_MTU);
+        cni.cilium_mtu = line(CILIUM_MTU);
+    }
+    for path in paths {
+        match configuration(&path) {
+            Ok(found) => {
+                cni.files.insert(path, found);
+            }
+            Err(error) => problems.push(Problem {
+                what: problem::configuration(&path),
+                why: error.message,
+            }),
+        }
+    }
+    cni
+}
+
+/// The number in the line of a file that begins so.
+fn line((path, start): (&str, &str)) -> Option<i64> {
+    let text = text(Path::new(path), LONGEST).ok()??;
+    text.lines()
+        .find_map(|line| line.strip_prefix(start)?.trim().parse().ok())
+}
+
+fn configuration(path: &Path) -> Result<Option<Configuration>, Error> {
+    let Some(text) = text(path, MAX_BYTES as u64 + 1)? else {
+        return Ok(None);
+    };
+    let mut read = conflist::read_file(path, &text);
+    read.symlink = fs::read_link(path).ok();
+    Ok(Some(read))
+}
+
+/// Sets the `mtu` of a plugin type in a file.
+pub(crate) fn set_mtu(
+    path: &Path,
+    plugin: &str,
+    was: Option<&Value>,
+    mtu: Option<&Value>,
+) -> Result<(), Error> {
+    let there = file::read(path)?.ok_or_else(|| Error::new(ErrorKind::Missing, "the file is gone"))?;
+    let configuration = conflist::read(&there.content);
+    if !matches!(configuration.reading, Reading::Plugins(_)) {
+        return Err(Error::new(ErrorKind::Unreadable, configuration.reading.refusal()));
+    }
+    let is = configuration.mtu(plugin);
+    if is.as_ref() == mtu {
+        // A write that was killed may have left something beside it.
+        return file::tidy(path);
+    }
+    if is.as_ref() != was {
+        let show = |value: Option<&Value>| value.map_or("absent".to_owned(), ToString::to_string);
+        let message = format!(
+            "somebody else has written it since it was read: the mtu of {plugin} was {} and is {}",
+            show(was),
+            show(is.as_ref())
+        );
+        return Err(Error::new(ErrorKind::Refused, message).hint("look again"));
+    }
+    let edited = conflist::edit(&there.content, plugin, mtu)?;
+    file::write(path, &edited, there.mode)
+}
+
+/// The runtime that is here: whose socket is there, else whose configuration.
+fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
+    let chosen = choose(&|path| path.exists(), &|path| {
+        let text = text(path, LONGEST).ok().flatten();
+        text.and_then(|text| runtime::containerd(&text).ok())
+            .is_some_and(|settings| settings.disables_cri)
+    });
+    match chosen {
+        Chosen::CriO => {
+            let mut runtime = Runtime::new(Some(Name::CriO));
+            let mut files = vec![PathBuf::from(CRI_O)];
+            files.extend(entries(Path::new(CRI_O_DROP_INS)).unwrap_or_default());
+            for path in files {
+                take(&mut runtime, &path, runtime::cri_o, problems);
+            }
+            runtime
+        }
+        Chosen::Containerd(path) => {
+            let path = Path::new(path);
+            let mut runtime = Runtime::new(Some(Name::Containerd));
+            for pattern in take(&mut runtime, path, runtime::containerd, problems) {
+                for import in matching(path, &pattern) {
+                    take(&mut runtime, &import, runtime::containerd, problems);
+                }
+            }
+            runtime
+        }
+        Chosen::Nobody => Runtime::new(None),
+    }
+}
+
+/// Whose CNI configurations count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chosen {
+    /// containerd, by the file that configures it.
+    Containerd(&'static str),
+    CriO,
+    Nobody,
+}
+
+/// A containerd that disables its CRI is Docker's, beside whatever Kubernetes uses.
+fn choose(there: &dyn Fn(&Path) -> bool, disables_cri: &dyn Fn(&Path) -> bool) -> Chosen {
+    let is = |path: &str| there(Path::new(path));
+    let own = is(CONTAINERD).then_some(CONTAINERD);
+    let serves = !own.is_some_and(|path| disables_cri(Path::new(path)));
+    let own = own.filter(|_| serves);
+    let brought_along = BROUGHT_ALONG.iter().copied().find(|path| is(path));
+    let containerd = match is(BROUGHT_ALONG_SOCKET) {
+        true => brought_along.or(own),
+        false => own.or(brought_along),
+    };
+    let containerd_runs = is(BROUGHT_ALONG_SOCKET) || (serves && is(CONTAINERD_SOCKET));
+    let cri_o = match (containerd_runs, is(CRI_O_SOCKET)) {
+        (false, true) => true,
+        (true, false) => false,
+        _ => containerd.is_none() && (is(CRI_O) || is(CRI_O_DROP_INS)),
+    };
+    match containerd {
+        _ if cri_o => Chosen::CriO,
+        Some(path) => Chosen::Containerd(path),
+        None => Chosen::Nobody,
+    }
+}
+
+/// Reads one file of a runtime's configuration and returns what it imports.
+fn take(
+    runtime: &mut Runtime,
+    path: &Path,
+    read: fn(&str) -> Result<Settings, Error>,
+    problems: &mut Vec<Problem>,
+) -> Vec<String> {
+    let settings = match text(path, LONGEST) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(text)) => read(&text),
+        Err(error) => Err(error),
+    };
+    match settings {
+        Ok(settings) => {
+            let imports = settings.imports.clone();
+            runtime.take(path, settings);
+            imports
+        }
+        Err(error) => {
+            problems.push(Problem {
+                what: format!("the configuration {}", path.display()),
+                why: error.message,
+            });
+            Vec::new()
+        }
+    }
+}
+
+/// The files that an import names: relative to the file that has it, patterns in the last component
+/// only (filepath.Glob would take them anywhere; nobody writes that).
+fn matching(importer: &Path, pattern: &str) -> Vec<PathBuf> {
+    let path = importer.parent().unwrap_or(importer).join(pattern);
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
+        return Vec::new();
+    };
+    let Ok(glob) = Glob::new(name) else {
+        return vec![path];
+    };
+    let named = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec());
+        name.is_some_and(|name| glob.matches(&name))
+    };
+    entries(directory)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(named)
+        .collect()
+}
+
+/// The entries of a directory, sorted; none of one that is not there.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = match fs::read_dir(directory) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let mut paths = listed
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<PathBuf>>>()?;
+    paths.retain(|path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir()));
+    paths.sort();
+    Ok(paths)
+}
+
+/// A file as text, at most so many bytes of it; none when it is not there. Symbolic links are
+/// followed, as the runtimes do.
+fn text(path: &Path, longest: u64) -> Result<Option<String>, Error> {
+    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(error)?,
+    };
+    if !file.metadata().map_err(error)?.is_file() {
+        return Err(Error::new(ErrorKind::Unreadable, "it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(longest).read_to_end(&mut bytes).map_err(error)?;
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| Error::new(ErrorKind::Unreadable, "it is not UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_of_kubernetes_is_chosen() {
+        const K3S: &str = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
+        let chosen = |there: &[&str], disables: bool| {
+            let is = |path: &Path| there.iter().any(|known| Path::new(known) == path);
+            choose(&is, &|path| disables && path == Path::new(CONTAINERD))
+        };
+        assert_eq!(chosen(&[], false), Chosen::Nobody);
+        assert_eq!(chosen(&[CONTAINERD], false), Chosen::Containerd(CONTAINERD));
+        assert_eq!(chosen(&[CONTAINERD, K3S], false), Chosen::Containerd(CONTAINERD));
+        // Docker's containerd beside k3s, and alone.
+        let docker = [CONTAINERD, CONTAINERD_SOCKET, K3S];
+        assert_eq!(chosen(&docker, true), Chosen::Containerd(K3S));
+        assert_eq!(chosen(&docker[..2], true), Chosen::Nobody);
+        assert_eq!(
+            chosen(&[CONTAINERD, CONTAINERD_SOCKET, CRI_O], true),
+            Chosen::CriO
+        );
+        // Where the socket of k3s is, it runs, whatever is left of another one.
+        let k3s = [CONTAINERD, CONTAINERD_SOCKET, K3S, BROUGHT_ALONG_SOCKET];
+        assert_eq!(chosen(&k3s, false), Chosen::Containerd(K3S));
+        assert_eq!(chosen(&[CONTAINERD, CRI_O, CRI_O_SOCKET], false), Chosen::CriO);
+        assert_eq!(
+            chosen(&[CONTAINERD, CRI_O, CONTAINERD_SOCKET], false),
+            Chosen::Containerd(CONTAINERD)
+        );
+    }
+}

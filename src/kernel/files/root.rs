@@ -1,0 +1,312 @@
+//! The files of a host, or of an image of one that is mounted somewhere: symbolic links lead to
+//! what they would lead to if that directory were the root.
+
+use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
+use crate::netlink::refusal::error;
+use netkeel_core::error::Error;
+use netkeel_host::evidence::Evidence;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::reading::SysctlD;
+use netkeel_host::sysctl_d::file;
+use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
+use netkeel_host::sysctl_d::order::DIRECTORIES;
+
+/// Longest file that is read, bytes.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// Keys whose values are secrets (Documentation/networking/ip-sysctl.rst).
+const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
+
+/// The root directory, held open.
+pub struct Host {
+    root: OwnedFd,
+    path: PathBuf,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+impl Host {
+    /// Opens the root directory.
+    ///
+    /// # Errors
+    /// When it is not there, is no directory, or may not be opened.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let refused = |error: Error| error.context(root.display());
+        let fd = open(root, flags, Mode::empty()).map_err(|errno| refused(error(errno)))?;
+        Ok(Host {
+            path: fs::canonicalize(root).map_err(|cause| refused(error(cause)))?,
+            root: fd,
+            problems: Vec::new(),
+        })
+    }
+
+    /// The files of sysctl.d and /etc/sysctl.conf.
+    pub fn sysctl_d(&mut self) -> Files {
+        let mut files = Files::default();
+        let mut seen = Vec::new();
+        for (position, directory) in DIRECTORIES.iter().enumerate() {
+            for name in self.list(directory, &mut seen) {
+                files.dropins.extend(
+                    name.ends_with(".conf")
+                        .then(|| self.file(&format!("{directory}/{name}"), position, name))
+                        .flatten(),
+                );
+            }
+        }
+        files.sysctl_conf = self.file("/etc/sysctl.conf", 0, "sysctl.conf".to_owned());
+        files
+    }
+
+    /// The same as data of the host: whoever sees a snapshot needs no secrets. Keys of secrets stay,
+    /// and so do the numbers of lines.
+    pub(crate) fn sysctl_d_to_show(&mut self) -> SysctlD {
+        let mut files = self.sysctl_d();
+        for file in files.dropins.iter_mut().chain(&mut files.sysctl_conf) {
+            if let Content::Text(text) = &mut file.content
+                && SECRETS.iter().any(|secret| text.contains(secret))
+            {
+                *text = text.split_inclusive('\n').map(without_secret).collect();
+            }
+        }
+        SysctlD {
+            files,
+            udev: UDEV_RULES.iter().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
+        }
+    }
+
+    /// What is there of these paths, with the text of those that say `true`.
+    pub fn evidence(&mut self, watched: &[(&str, bool)]) -> Evidence {
+        let mut evidence = Evidence::default();
+        let mut seen = Vec::new();
+        for (path, text) in watched {
+            let found = self.at(path, OFlag::O_PATH).ok();
+            let Some(metadata) = found.and_then(|file| file.metadata().ok()) else {
+                continue;
+            };
+            // One file by two names is one trace.
+            let id = (metadata.dev(), metadata.ino());
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            evidence.paths.insert((*path).to_owned());
+            if *text
+                && let Some(file) = self.file(path, 0, String::new())
+                && let Content::Text(text) = file.content
+            {
+                evidence.texts.insert((*path).to_owned(), text);
+            }
+        }
+        evidence
+    }
+
+    /// The names in a directory, unless it was listed under another name already.
+    fn list(&mut self, directory: &str, seen: &mut Vec<(u64, u64)>) -> Vec<String> {
+        let listed = self
+            .at(directory, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+            .map_err(error)
+            .and_then(|file| {
+                let metadata = file.metadata().map_err(error)?;
+                let id = (metadata.dev(), metadata.ino());
+                if seen.contains(&id) {
+                    return Ok(Vec::new());
+                }
+                seen.push(id);
+                let entries = fs::read_dir(fd_path(&file)).map_err(error)?;
+                let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+                let names: Result<Vec<String>, _> = entries.map(|entry| entry.map(name)).collect();
+                names.map_err(error)
+            });
+        match listed {
+            Ok(mut names) => {
+                names.sort();
+                names
+            }
+            Err(refused) if refused.kind == netkeel_core::error::ErrorKind::Missing => Vec::new(),
+            Err(refused) => {
+                self.problem(directory, refused.message);
+                Vec::new()
+            }
+        }
+    }
+
+    /// A file as it is found; none when there is not even a symbolic link of that name.
+    fn file(&mut self, path: &str, directory: usize, name: String) -> Option<file::File> {
+        let found = |target: &str, content| {
+            Some(file::File {
+                directory,
+                name: name.clone(),
+                target: target.to_owned(),
+                content,
+            })
+        };
+        let link = self.link(path);
+        if link.as_deref() == Some(Path::new("/dev/null")) {
+            return found("/dev/null", Content::Null);
+        }
+        let file = match self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
+            Ok(file) => file,
+            Err(Errno::ENOENT | Errno::ELOOP) => {
+                let leads_nowhere =
+                    Content::Unreadable("it is a symbolic link that leads to nothing".to_owned());
+                return link.and_then(|_| found(path, leads_nowhere));
+            }
+            Err(errno) => {
+                let why = error(errno).message;
+                self.problem(path, why.clone());
+                return found(path, Content::Unreadable(why));
+            }
+        };
+        let target = fs::read_link(fd_path(&file)).ok();
+        let target = target.and_then(|target| {
+            let below = target.strip_prefix(&self.path).ok()?;
+            Some(Path::new("/").join(below).to_string_lossy().into_owned())
+        });
+        let content = match text(&file) {
+            Ok(content) => content,
+            Err(refused) => {
+                self.problem(path, refused.message.clone());
+                Content::Unreadable(refused.message)
+            }
+        };
+        found(target.as_deref().unwrap_or(path), content)
+    }
+
+    /// Where a symbolic link leads, if it is one.
+    fn link(&self, path: &str) -> Option<PathBuf> {
+        let (directory, name) = path.rsplit_once('/')?;
+        let directory = self.at(directory, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()?;
+        fs::read_link(fd_path(&directory).join(name)).ok()
+    }
+
+    fn at(&self, path: &str, flags: OFlag) -> Result<File, Errno> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        match openat2(&self.root, path, how) {
+            // Before Linux 5.6, and below seccomp filters that do not know it: links lead to where
+            // they lead for this process.
+            Err(Errno::ENOSYS | Errno::EPERM) => {
+                let path = self.path.join(path.trim_start_matches('/'));
+                open(&path, flags | OFlag::O_CLOEXEC, Mode::empty())
+            }
+            opened => opened,
+        }
+        .map(File::from)
+    }
+
+    fn problem(&mut self, path: &str, why: String) {
+        self.problems.push(Problem {
+            what: format!("file {path}"),
+            why,
+        });
+    }
+}
+
+/// A line without the value that it gives to a secret.
+fn without_secret(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, value)) if SECRETS.iter().any(|secret| key.contains(secret)) => {
+            let end = if value.ends_with('\n') { "\n" } else { "" };
+            format!("{key}= (not shown){end}")
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// What a file holds. What is no regular file holds nothing for either program: a directory fails
+/// at the first read, a character device is /dev/null.
+fn text(file: &File) -> Result<Content, Error> {
+    let metadata = file.metadata().map_err(error)?;
+    if metadata.file_type().is_char_device() {
+        return Ok(Content::Null);
+    }
+    if !metadata.is_file() {
+        return Ok(Content::Unreadable("it is not a regular file".to_owned()));
+    }
+    if metadata.len() > LONGEST {
+        let why = format!("it has {} bytes; at most {LONGEST} are read", metadata.len());
+        return Err(Error::new(netkeel_core::error::ErrorKind::Unreadable, why));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(error)?;
+    Ok(Content::Text(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn fd_path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_lead_within_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path.trim_start_matches('/'));
+        for directory in ["/etc/sysctl.d", "/usr/lib/sysctl.d"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        symlink("usr/lib", at("/lib")).unwrap();
+        fs::write(at("/etc/sysctl.conf"), "a.b = 1\n").unwrap();
+        symlink("/etc/sysctl.conf", at("/etc/sysctl.d/99-sysctl.conf")).unwrap();
+        symlink("/dev/null", at("/etc/sysctl.d/50-default.conf")).unwrap();
+        symlink("/nowhere", at("/etc/sysctl.d/51-gone.conf")).unwrap();
+        fs::create_dir(at("/etc/sysctl.d/52-directory.conf")).unwrap();
+        fs::write(at("/usr/lib/sysctl.d/50-default.conf"), b"a.b = \xff\n").unwrap();
+        fs::write(at("/usr/lib/sysctl.d/README"), "").unwrap();
+        let mut host = Host::open(root.path()).unwrap();
+        let files = host.sysctl_d();
+        let shown: Vec<String> = files
+            .dropins
+            .iter()
+            .chain(&files.sysctl_conf)
+            .map(|file| {
+                format!(
+                    "{} {} {} {:?}",
+                    file.directory, file.name, file.target, file.content
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        0 50-default.conf /dev/null Null
+        0 51-gone.conf /etc/sysctl.d/51-gone.conf Unreadable("it is a symbolic link that leads to nothing")
+        0 52-directory.conf /etc/sysctl.d/52-directory.conf Unreadable("it is not a regular file")
+        0 99-sysctl.conf /etc/sysctl.conf Text("a.b = 1\n")
+        3 50-default.conf /usr/lib/sysctl.d/50-default.conf Text("a.b = �\n")
+        0 sysctl.conf /etc/sysctl.conf Text("a.b = 1\n")
+        "#);
+        fs::write(
+            at("/etc/sysctl.conf"),
+            "a.b = 1\nnet.ipv6.conf.all.stable_secret = 2001:db8::1\nc.d = 2",
+        )
+        .unwrap();
+        let shown = host.sysctl_d_to_show().files.sysctl_conf.map(|file| file.content);
+        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (not shown)\nc.d = 2";
+        assert_eq!(shown, Some(Content::Text(text.to_owned())));
+        assert_eq!(host.problems, []);
+        let watched = [
+            ("/lib/sysctl.d/README", false),
+            ("/etc/sysctl.conf", true),
+            ("/gone", true),
+        ];
+        let evidence = host.evidence(&watched);
+        let paths: Vec<&str> = evidence.paths.iter().map(String::as_str).collect();
+        assert_eq!(paths, ["/etc/sysctl.conf", "/lib/sysctl.d/README"]);
+        let texts: Vec<&str> = evidence.texts.keys().map(String::as_str).collect();
+        assert_eq!(texts, ["/etc/sysctl.conf"]);
+    }
+}

@@ -1,0 +1,17 @@
+//! The one door to Linux: netlink, nftables, `/proc/sys`, files, namespaces and pods.
+
+pub mod files;
+mod ioctl;
+pub mod live;
+pub mod management;
+mod modules;
+pub mod namespace;
+pub mod netlink;
+pub mod nftables;
+pub mod path;
+pub mod pod;
+pub mod reach;
+pub mod rtnetlink;
+pub mod sysctl;
+mod udev;
+mod wireguard;

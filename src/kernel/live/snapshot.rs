@@ -1,0 +1,276 @@
+//! The real kernel: one netlink socket and one /proc/sys, both of the namespace in which it was
+//! opened.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::utsname::uname;
+
+use crate::files::root::Host;
+use crate::files::{cni, file, private};
+use crate::namespace::enter::inside;
+use crate::namespace::identity::{Identity, identify};
+use crate::netlink::refusal::{Refusal, error};
+use crate::netlink::socket::Socket;
+use crate::nftables::client::Nftables;
+use crate::pod::ends;
+use crate::rtnetlink::events::Events;
+use crate::rtnetlink::link::Words;
+use crate::rtnetlink::{address, link, route};
+use crate::sysctl::tree;
+use crate::{ioctl, modules, path};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::op::Op;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::default_route::DefaultRoute;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::scope::{Links, Scope};
+use netkeel_host::snapshot::{FORMAT, Snapshot, problem};
+
+/// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
+/// it: sysctls are those of the thread's namespace.
+pub struct Live {
+    pub(crate) netns: Netns,
+    pub(crate) release: String,
+    pub(crate) socket: Socket,
+    pub(crate) nftables: Nftables,
+    pub(crate) sysctls: tree::Tree,
+    /// The MTU of the paths that were measured, bytes.
+    paths: BTreeMap<IpAddr, u32>,
+    /// Not `Send`.
+    here: PhantomData<*const ()>,
+}
+
+impl Live {
+    /// Runs `work` with the kernel of a namespace; in a thread of its own where it is another one.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or netlink or /proc/sys cannot be opened.
+    pub fn with<T: Send>(netns: &Netns, work: impl FnOnce(&mut Live) -> T + Send) -> Result<T, Error> {
+        inside(netns, || Live::open(netns).map(|mut live| work(&mut live)))?
+    }
+
+    /// Opens the kernel in the calling thread's namespace, which bears this name.
+    fn open(netns: &Netns) -> Result<Self, Error> {
+        let socket =
+            Socket::open().map_err(|refusal| Error::from(refusal).context("opening a netlink socket"))?;
+        let release = uname().map_err(error)?;
+        Ok(Live {
+            netns: netns.clone(),
+            release: release.release().to_string_lossy().into_owned(),
+            socket,
+            nftables: Nftables::default(),
+            sysctls: tree::Tree::open()?,
+            paths: BTreeMap::new(),
+            here: PhantomData,
+        })
+    }
+
+    /// The socket, for ioctls.
+    pub fn raw(&self) -> &netlink_sys::Socket {
+        self.socket.raw()
+    }
+
+    /// Listens to what changes in its namespace; see [`Events`].
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub fn events(&self, queue: usize) -> Result<Events, Error> {
+        Events::open(queue).map_err(|refusal| Error::from(refusal).context("listening to rtnetlink"))
+    }
+
+    /// Takes the measured MTU of a path, and says whether it is news.
+    pub fn learn_path(&mut self, target: IpAddr, mtu: u32) -> bool {
+        self.paths.insert(target, mtu) != Some(mtu)
+    }
+
+    /// Measures the paths of a scope that were not measured yet: what is done and seen in one go rests
+    /// on one measurement.
+    fn read_paths(&mut self, scope: &Scope, snapshot: &mut Snapshot) {
+        for target in &scope.paths {
+            let known = self.paths.get(target).copied();
+            match known.map_or_else(|| path::measure(*target), Ok) {
+                Ok(mtu) => {
+                    self.paths.insert(*target, mtu);
+                    snapshot.path_mtus.insert(*target, mtu);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: format!("the MTU of the path to {target}"),
+                    why: error.message,
+                }),
+            }
+        }
+    }
+
+    /// Reads everything that can be told of the interfaces.
+    fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
+        let rows = match &scope.links {
+            Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
+            Links::These(these) => link::some(&mut self.socket, these, &mut snapshot.problems),
+        };
+        let mut rows = rows.map_err(|refusal| Error::from(refusal).context("reading the interfaces"))?;
+        let all = || {
+            let all = SysctlKey::known("net/ipv4/conf/all/rp_filter");
+            self.sysctls.read(&all).ok()?.number()
+        };
+        let families = scope.families_of(rows.iter().map(|(_, link)| link.as_ref()), all);
+        snapshot.families = families;
+        for (asked, family, what) in [
+            (families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
+            (families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
+        ] {
+            if asked && let Err(refusal) = self.read_addresses(family, &mut rows) {
+                // Not read is not "none": the family is taken back.
+                match family {
+                    libc::AF_INET => snapshot.families.ipv4 = false,
+                    _ => snapshot.families.ipv6 = false,
+                }
+                snapshot.problems.push(Problem {
+                    what: what.to_owned(),
+                    why: Error::from(refusal).message,
+                });
+            }
+        }
+        if scope.drivers {
+            let mut words = Words::default();
+            for (name, link) in &mut rows {
+                match ioctl::driver_of(self.socket.raw(), *name) {
+                    Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
+                    // It went away since.
+                    Err(Errno::ENODEV) => {}
+                    Err(errno) => snapshot.problems.push(Problem {
+                        what: format!("the driver of {name}"),
+                        why: error(errno).message,
+                    }),
+                }
+            }
+        }
+        if scope.default_routes {
+            self.read_default_routes(&rows, snapshot);
+        }
+        if scope.pods {
+            ends::read(&mut self.socket, &mut rows, &mut snapshot.problems);
+        }
+        snapshot.links = rows.into_iter().collect();
+        Ok(())
+    }
+
+    fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
+        match route::defaults(&mut self.socket) {
+            Ok(found) => {
+                let named = |route: route::Default| {
+                    let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
+                    let (link, _) = rows.get(place.ok()?)?;
+                    Some(DefaultRoute {
+                        link: *link,
+                        mtu: route.mtu,
+                    })
+                };
+                snapshot.default_routes = Some(found.into_iter().filter_map(named).collect());
+            }
+            Err(refusal) => snapshot.problems.push(Problem {
+                what: "the default routes".to_owned(),
+                why: Error::from(refusal).message,
+            }),
+        }
+    }
+
+    fn read_addresses(&mut self, family: libc::c_int, rows: &mut [link::Row]) -> Result<(), Refusal> {
+        let mut addresses = Vec::new();
+        address::dump(&mut self.socket, family, &mut addresses)?;
+        for row in addresses {
+            // An address of an interface that is newer than the list of them has no place; the
+            // interface's event brings the next look.
+            let place = rows.binary_search_by_key(&row.index, |(_, link)| link.index);
+            if let Some((_, link)) = place.ok().and_then(|at| rows.get_mut(at)) {
+                let link = Arc::make_mut(link);
+                link.addresses.insert(row.address);
+                if row.secondary {
+                    link.secondary.insert(row.address);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for Live {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        let mut snapshot = Snapshot {
+            format: FORMAT,
+            kernel: self.release.clone(),
+            ..Snapshot::empty(self.netns.clone())
+        };
+        self.read_links(scope, &mut snapshot)?;
+        self.read_paths(scope, &mut snapshot);
+        for key in scope.sysctls_of(&snapshot.links) {
+            match self.sysctls.read(&key) {
+                Ok(reading) => {
+                    snapshot.sysctls.insert(key, reading);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: format!("sysctl {key}"),
+                    why: error.message,
+                }),
+            }
+        }
+        for path in &scope.files {
+            match file::read(path) {
+                Ok(file) => {
+                    snapshot.files.insert(path.clone(), file);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: format!("file {}", path.display()),
+                    why: error.message,
+                }),
+            }
+        }
+        // What a file of others holds is no wanted fact: one that cannot be read says so itself.
+        if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
+            snapshot.sysctl_d = Some(Host::open(Path::new("/"))?.sysctl_d_to_show());
+        }
+        // They are the host's.
+        if !scope.cni.is_empty() && self.netns == Netns::CURRENT {
+            snapshot.cni = Some(cni::read(&scope.cni, &mut snapshot.problems));
+        }
+        for (copy, source) in &scope.wireguard {
+            match private::look(source, copy) {
+                Ok(copied) => {
+                    snapshot.wireguard.insert(copy.clone(), copied);
+                }
+                Err(error) => snapshot.problems.push(Problem {
+                    what: Fact::wireguard(copy, source).to_string(),
+                    why: error.message,
+                }),
+            }
+        }
+        for mode in &scope.tunnels {
+            let support = modules::support(*mode, &snapshot.links, &self.release);
+            snapshot.tunnels.insert(*mode, support);
+        }
+        if scope.nflog {
+            match self.nftables.observe(&self.release, &mut snapshot.problems) {
+                Ok(observed) => snapshot.nflog = Some(observed),
+                Err(error) => snapshot.problems.push(Problem {
+                    what: problem::NFLOG.into(),
+                    why: match error.kind {
+                        ErrorKind::Permission => format!("{}; it needs CAP_NET_ADMIN", error.message),
+                        _ => error.message,
+                    },
+                }),
+            }
+        }
+        Ok(snapshot)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.do_op(op)
+    }
+}

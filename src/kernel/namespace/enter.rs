@@ -1,0 +1,131 @@
+//! Going into a network namespace: always in a thread of its own, so that no other thread ever
+//! finds itself elsewhere.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::{fs, thread};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+
+use crate::netlink::refusal::error;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+
+/// Where `ip netns add` binds namespaces.
+const NAMED: &str = "/run/netns";
+
+/// Runs `work` in a namespace. For the one in which netkeel was started that is the calling
+/// thread; for another it is a new thread that ends with the call.
+///
+/// In such a thread /proc/sys/net is that of the namespace, and so is /proc/thread-self/net;
+/// /proc/net is that of the main thread, and /sys/class/net that of whoever mounted it.
+///
+/// # Errors
+/// [`ErrorKind::Missing`] when there is no namespace of that name, with those there are;
+/// [`ErrorKind::Permission`] without CAP_SYS_ADMIN.
+pub fn inside<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let Some(name) = netns.name() else {
+        return Ok(work());
+    };
+    let namespace = open(name)?;
+    thread::scope(|scope| {
+        let inside = thread::Builder::new()
+            .name(format!("netns {name}"))
+            .spawn_scoped(scope, || {
+                setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| not_entered(name, errno))?;
+                Ok(work())
+            })
+            .map_err(error)?;
+        inside.join().unwrap_or_else(|_| {
+            let message = "the thread in the network namespace panicked";
+            Err(Error::new(ErrorKind::Refused, message))
+        })
+    })
+}
+
+fn open(name: &str) -> Result<File, Error> {
+    let path = Path::new(NAMED).join(name);
+    if path.parent() != Some(Path::new(NAMED)) || matches!(name, "." | "..") {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("`{name}` is not the name of a network namespace"),
+        )
+        .hint(format!("a namespace is named as in {NAMED}, without slashes")));
+    }
+    File::open(&path).map_err(|cause| match cause.raw_os_error() {
+        Some(libc::ENOENT) => not_there(name, &names(Path::new(NAMED))),
+        _ => error(cause).context(path.display()),
+    })
+}
+
+fn not_there(name: &str, there: &[String]) -> Error {
+    let error = Error::new(
+        ErrorKind::Missing,
+        format!("there is no network namespace `{name}`"),
+    );
+    if there.is_empty() {
+        return error.hint(format!("{NAMED} has none; `ip netns add {name}` makes one"));
+    }
+    error.hint(format!("{NAMED} has {}", there.join(", ")))
+}
+
+fn not_entered(name: &str, errno: Errno) -> Error {
+    let failed = error(errno).context(format_args!("entering the network namespace `{name}`"));
+    match errno {
+        // A file that was left behind when its namespace ended.
+        Errno::EINVAL => Error::new(
+            ErrorKind::Missing,
+            format!("{NAMED}/{name} is not a network namespace any more"),
+        )
+        .hint(format!("`ip netns delete {name}` removes what is left of it")),
+        Errno::EPERM => failed.hint("entering a namespace needs CAP_SYS_ADMIN"),
+        _ => failed,
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Whether the calling thread is in the network namespace of process 1; none when that cannot be
+/// told.
+pub(crate) fn is_initial() -> Option<bool> {
+    // Process 1 stays where it is, and who may not look at it now may not later.
+    static INITIAL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let initial = INITIAL.get_or_init(|| fs::read_link("/proc/1/ns/net").ok());
+    let initial = initial.as_ref()?;
+    let mine = fs::read_link("/proc/thread-self/ns/net").ok()?;
+    Some(mine == *initial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_which_namespaces_there_are() {
+        let none = not_there("pod", &[]);
+        assert_eq!(none.message, "there is no network namespace `pod`");
+        assert_eq!(none.hints, ["/run/netns has none; `ip netns add pod` makes one"]);
+        let others = not_there("pod", &["blue".into(), "red".into()]);
+        assert_eq!(others.hints, ["/run/netns has blue, red"]);
+        assert_eq!(not_entered("pod", Errno::EINVAL).kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn a_name_is_no_path() {
+        for name in ["../../proc/1/ns/net", "/proc/1/ns/net", "", "..", "."] {
+            let error = inside(&Netns::named(name), || ()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Input, "{name}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The other ends of veths, in pods: found by the kernel's namespace ids, read from outside, and
+//! written by a thread that goes in.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::thread;
+
+use ipnet::{IpNet, Ipv6Net};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+
+use crate::ioctl;
+use crate::netlink::refusal::error;
+use crate::netlink::socket::Socket;
+use crate::pod::{route, sandbox};
+use crate::rtnetlink::link::Row;
+use crate::rtnetlink::{address, link, link_change};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::route::RouteKey;
+use netkeel_core::name::sandbox::Sandbox;
+use netkeel_core::op::PodTarget;
+use netkeel_host::snapshot::pod::{Keeper, PodEnd};
+use netkeel_host::snapshot::problem;
+use netkeel_host::snapshot::problem::Problem;
+
+/// Adds to each veth whose other end is in another namespace what is known of that end. One that
+/// cannot be read stays without, and is a problem.
+pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Problem>) {
+    let cilium = rows.iter().any(|(name, _)| name.as_bytes() == b"cilium_host");
+    let mut by_namespace: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    for (at, (_, link)) in rows.iter().enumerate() {
+        if let (Some(id), "veth") = (link.peer_netns, link.kind_name()) {
+            by_namespace.entry(id).or_default().push(at);
+        }
+    }
+    if by_namespace.is_empty() {
+        return;
+    }
+    let sandboxes = sandbox::find(socket);
+    for (id, ends) in by_namespace {
+        let seen = Namespace::read(socket, id, sandboxes.get(&id));
+        for at in ends {
+            let Some((name, link)) = rows.get_mut(at) else {
+                continue;
+            };
+            let found = seen.as_ref().map_err(|error| error.message.clone());
+            match found.and_then(|seen| seen.end(link.lower).ok_or_else(|| "it is gone".to_owned())) {
+                Ok(mut end) => {
+                    if cilium && name.as_bytes().starts_with(b"lxc") {
+                        end.kept_by = Some(Keeper::Cilium);
+                    }
+                    Arc::make_mut(link).pod = Some(Box::new(end));
+                }
+                Err(why) => problems.push(Problem {
+                    what: problem::pod_end(*name),
+                    why,
+                }),
+            }
+        }
+    }
+}
+
+/// One namespace as it was read.
+struct Namespace {
+    sandbox: Option<Sandbox>,
+    kept_by: Option<Keeper>,
+    links: Vec<Row>,
+    addresses: Vec<address::Row>,
+    routes: Vec<route::Row>,
+}
+
+impl Namespace {
+    /// Interfaces and addresses from outside; routes can be asked for inside only.
+    fn read(socket: &mut Socket, id: i32, found: Option<&sandbox::Found>) -> Result<Self, Error> {
+        let links = link::dump_of(socket, id, &mut Vec::new())?;
+        let mut addresses = Vec::new();
+        address::dump_of(socket, id, &mut addresses)?;
+        let routes = match found {
+            Some(found) => enter(&found.sandbox, || {
+                let mut socket = Socket::open()?;
+                Ok(route::with_mtu(&mut socket)?)
+            })?,
+            None => Vec::new(),
+        };
+        let virtual_machine = links.iter().any(|(name, _)| name.as_bytes().starts_with(b"k6t-"));
+        Ok(Namespace {
+            sandbox: found.map(|found| found.sandbox.clone()),
+            kept_by: match found {
+                Some(found) if found.gvisor => Some(Keeper::Gvisor),
+                _ if virtual_machine => Some(Keeper::Kubevirt),
+                _ => None,
+            },
+            links,
+            addresses,
+            routes,
+        })
+    }
+
+    /// The interface of an index.
+    fn end(&self, index: Option<u32>) -> Option<PodEnd> {
+        let index = index?;
+        let (name, link) = self.links.iter().find(|(_, link)| link.index == index)?;
+        let ipv6 = |row: &address::Row| match row.address {
+            IpNet::V6(net) if !net.addr().is_unicast_link_local() => Some(net),
+            _ => None,
+        };
+        let mut routes = BTreeMap::new();
+        // IPv6 has several of one key where they are the parts of one, by several interfaces.
+        for row in self.routes.iter().filter(|row| row.indices.contains(&index)) {
+            routes.entry(row.key).or_insert_with(|| row.route.clone());
+        }
+        Some(PodEnd {
+            sandbox: self.sandbox.clone(),
+            index,
+            name: *name,
+            mtu: link.mtu,
+            routes,
+            ipv6: self
+                .addresses
+                .iter()
+                .filter(|row| row.index == index)
+                .filter_map(ipv6)
+                .collect::<std::collections::BTreeSet<Ipv6Net>>(),
+            kept_by: self.kept_by,
+        })
+    }
+}
+
+/// Sets the MTU of a pod's end.
+pub(crate) fn set_mtu(pod: &PodTarget, mtu: u32) -> Result<(), Error> {
+    enter(&pod.sandbox, || {
+        let mut socket = Socket::open()?;
+        let index = checked(&socket, pod)?;
+        Ok(link_change::set(
+            &mut socket,
+            index,
+            &link_change::Setting::Mtu(mtu),
+        )?)
+    })
+}
+
+/// Sets the MTU of a route in a pod, which has one; all else of the route stays.
+pub(crate) fn set_route_mtu(pod: &PodTarget, key: RouteKey, was: u32, mtu: u32) -> Result<(), Error> {
+    enter(&pod.sandbox, || {
+        let mut socket = Socket::open()?;
+        let index = checked(&socket, pod)?;
+        route::set_mtu(&mut socket, index.cast_unsigned(), key, was, mtu)
+    })
+}
+
+/// The index of a pod's end, after making sure that it still bears its name.
+fn checked(socket: &Socket, pod: &PodTarget) -> Result<i32, Error> {
+    let index = pod.index.cast_signed();
+    match ioctl::name_of(socket.raw(), index) {
+        Ok(found) if found == pod.name => Ok(index),
+        Ok(_) | Err(Errno::ENODEV) => Err(Error::new(
+            ErrorKind::Missing,
+            format!("the pod's interface {} is gone", pod.name),
+        )),
+        Err(errno) => Err(error(errno).context(format_args!("looking for the pod's interface {}", pod.name))),
+    }
+}
+
+/// Works in a sandbox, in a thread of its own.
+pub(crate) fn enter<T: Send>(
+    sandbox: &Sandbox,
+    work: impl FnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let gone = || Error::new(ErrorKind::Missing, "the pod's network namespace is gone");
+    let file = match File::open(&sandbox.path) {
+        Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Err(gone()),
+        opened => opened.map_err(|cause| error(cause).context(sandbox.path.display()))?,
+    };
+    if file.metadata().map_err(error)?.ino() != sandbox.inode {
+        return Err(gone());
+    }
+    thread::scope(|scope| {
+        let inside = thread::Builder::new()
+            .name("pod".to_owned())
+            .spawn_scoped(scope, || {
+                setns(file, CloneFlags::CLONE_NEWNET)
+                    .map_err(|errno| error(errno).context("entering the pod's network namespace"))?;
+                work()
+            })
+            .map_err(error)?;
+        inside.join().unwrap_or_else(|_| {
+            let message = "the thread in the pod's network namespace panicked";
+            Err(Error::new(ErrorKind::Refused, message))
+        })
+    })
+}

@@ -1,0 +1,10 @@
+//! Links, addresses and routes by rtnetlink.
+
+pub(crate) mod address;
+pub mod events;
+pub(crate) mod link;
+pub(crate) mod link_change;
+#[cfg(test)]
+mod link_tests;
+pub(crate) mod route;
+mod route_filter;

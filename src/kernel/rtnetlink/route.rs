@@ -1,0 +1,133 @@
+//! The default routes over rtnetlink: by which interfaces packets leave for everywhere else.
+
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
+};
+
+use crate::netlink::message::{Malformed, Message};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+
+/// A default route by one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Default {
+    /// The interface's index.
+    pub index: u32,
+    /// The route's own MTU, bytes.
+    pub mtu: Option<u32>,
+}
+
+/// Reads the default routes of the main table, of both families, a multipath route once for each
+/// interface.
+pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Default>, Refusal> {
+    let mut found = Vec::new();
+    dump(socket, |message| read(message, &mut found))?;
+    Ok(found)
+}
+
+/// Gives each route of both families to `each`.
+pub(crate) fn dump(
+    socket: &mut Socket,
+    mut each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+) -> Result<(), Refusal> {
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        socket.dump(libc::RTM_GETROUTE, &message, &mut each)?;
+    }
+    Ok(())
+}
+
+/// The fixed part of a route that is configured and leads somewhere. A host may have a million routes:
+/// the attributes of those that nobody wants are not read.
+pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
+    if message.kind != libc::RTM_NEWROUTE {
+        return Ok(None);
+    }
+    let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
+    // A cached entry is not a configured route.
+    let configured = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
+    Ok(configured.then_some(header))
+}
+
+fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed> {
+    let wanted = |header: &RouteHeader| {
+        header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN
+    };
+    if !header(message)?.is_some_and(|header| wanted(&header)) {
+        return Ok(());
+    }
+    let (mut indices, mut mtu) = (Vec::new(), None);
+    for attribute in message.parse::<RouteMessage>()?.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => indices.push(index),
+            RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
+            RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics),
+            _ => {}
+        }
+    }
+    found.extend(indices.into_iter().map(|index| Default { index, mtu }));
+    Ok(())
+}
+
+/// The MTU among the metrics of a route, in bytes.
+pub(crate) fn mtu_of(metrics: &[RouteMetric]) -> Option<u32> {
+    metrics.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+    use proptest::prelude::*;
+
+    /// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
+    const RTAX_MTU: u16 = 2;
+
+    fn routes(payload: &[u8]) -> Result<Vec<Default>, Malformed> {
+        let mut found = Vec::new();
+        let message = Message {
+            kind: libc::RTM_NEWROUTE,
+            flags: 0,
+            sequence: 1,
+            payload,
+        };
+        read(&message, &mut found).map(|()| found)
+    }
+
+    fn payload(destination: u8, table: u8, kind: u8) -> Vec<u8> {
+        let fixed = [2, destination, 0, 0, table, 3, 0, kind, 0, 0, 0, 0];
+        let hop = |index: u8| [8, 0, 0, 0, index, 0, 0, 0];
+        let request = Request::new(libc::RTM_NEWROUTE, 0, &fixed)
+            .attribute(libc::RTA_MULTIPATH, &[hop(3), hop(4)].concat())
+            .nest(libc::RTA_METRICS, |metrics| {
+                metrics.attribute(RTAX_MTU, &1400_u32.to_ne_bytes())
+            });
+        request.body().to_vec()
+    }
+
+    #[test]
+    fn a_default_route_has_each_of_its_interfaces_and_its_mtu() {
+        let found = routes(&payload(0, libc::RT_TABLE_MAIN, libc::RTN_UNICAST)).unwrap();
+        let found: Vec<_> = found.iter().map(|route| (route.index, route.mtu)).collect();
+        assert_eq!(found, [(3, Some(1400)), (4, Some(1400))]);
+        for other in [
+            payload(24, libc::RT_TABLE_MAIN, libc::RTN_UNICAST),
+            payload(0, 255, libc::RTN_UNICAST),
+            payload(0, libc::RT_TABLE_MAIN, libc::RTN_UNREACHABLE),
+        ] {
+            assert_eq!(routes(&other).unwrap(), []);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = routes(&payload);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! MTU arithmetic: layers of encapsulation, budgets, and their detection on a host.
+
+pub mod budget;
+pub mod convention;
+pub mod detect;
+pub mod encapsulation;
+pub mod header;
+pub mod layer;
+mod parse;
+#[cfg(test)]
+mod tests;
+pub mod underlay;

@@ -1,0 +1,17 @@
+//! ICMP "packet too big": read, filter, limit, copy. Hostile bytes in, a decision out; no socket and no clock.
+
+pub mod address;
+mod bytes;
+mod checksum;
+pub mod copy;
+pub mod filter;
+mod ipv4;
+mod ipv6;
+pub mod limit;
+pub mod read;
+pub mod refused;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+pub mod too_big;

@@ -1,0 +1,113 @@
+//! Keyed hashes of addresses and flows: a few multiplications each, since every packet needs three.
+
+use std::hash::BuildHasher;
+
+use crate::address::Address;
+use crate::too_big::TooBig;
+
+/// The keyed hashes of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowHash {
+    /// Of what it says of which flow.
+    pub(crate) flow: u64,
+    /// Of who says it.
+    pub source: u64,
+    /// Of the quoted destination.
+    pub(crate) destination: u64,
+}
+
+/// What hashes are keyed with. No sender may know it, else sources can be chosen that share a bucket
+/// with a victim. Hashes are told to nobody, so that nothing can be learned of the key by trying.
+#[derive(Clone, Copy)]
+pub struct Key([u64; 4]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl Key {
+    /// From a hasher that is keyed with something secret.
+    pub fn new(secret: &impl BuildHasher) -> Self {
+        // A factor of zero would make everything the same.
+        Key([0u64, 1, 2, 3].map(|number| secret.hash_one(number) | 1))
+    }
+
+    /// The hashes of a packet.
+    pub fn hash(&self, packet: &TooBig) -> FlowHash {
+        FlowHash {
+            flow: self.flow(packet),
+            source: self.address(packet.source),
+            destination: self.address(packet.quoted.destination),
+        }
+    }
+
+    /// Of an address.
+    fn address(&self, address: Address) -> u64 {
+        let Key([first, second, third, fourth]) = *self;
+        let (high, low) = halves(address);
+        mix(mix(low ^ first, high ^ second) ^ third, fourth)
+    }
+
+    /// Of what makes two packets say the same.
+    fn flow(&self, packet: &TooBig) -> u64 {
+        let Key([first, second, third, fourth]) = *self;
+        let quoted = packet.quoted;
+        let (high, low) = halves(quoted.source);
+        let source = mix(low ^ second, high ^ third);
+        let (high, low) = halves(quoted.destination);
+        let both = mix(low ^ source, high ^ fourth);
+        // An MTU above 65,535 comes with IPv6 only, and none such is below that of a link.
+        let mtu = u64::from(packet.mtu.min(0xffff));
+        let rest = u64::from(quoted.ports) << 32 | u64::from(quoted.protocol) << 16 | mtu;
+        mix(mix(both ^ rest, first), third)
+    }
+}
+
+fn halves(address: Address) -> (u64, u64) {
+    let number = address.number();
+    ((number >> 64) as u64, number as u64)
+}
+
+/// A product whose halves are folded: each bit of both numbers reaches nearly all of the result.
+fn mix(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::{BuildHasherDefault, DefaultHasher};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    /// Neighbouring addresses, and such that differ in upper bits alone, are spread evenly over
+    /// each part of the hash.
+    #[test]
+    fn every_part_is_spread_evenly() {
+        let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());
+        let spreads: [fn(u32) -> IpAddr; 4] = [
+            |number| Ipv4Addr::from(0x0a00_0000 + number).into(),
+            |number| Ipv4Addr::from(number.rotate_left(16)).into(),
+            |number| Ipv6Addr::from((0x2001_0db8_u128 << 96) + u128::from(number)).into(),
+            |number| Ipv6Addr::from(u128::from(number) << 64 | 1).into(),
+        ];
+        for (place, spread) in spreads.into_iter().enumerate() {
+            for shift in [0, 16, 32, 48] {
+                let mut counts = vec![0u32; 1 << 14];
+                for number in 0..16 << 14 {
+                    let hash = key.address(spread(number).into());
+                    counts[(hash >> shift) as usize % (1 << 14)] += 1;
+                }
+                // 16 each on average, as many as chance would have it.
+                let most = counts.iter().max().unwrap();
+                let none = counts.iter().filter(|count| **count == 0).count();
+                assert!(
+                    *most < 48 && none < 16,
+                    "spread {place} by {shift}: {most}, {none}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Limits in simulated time: an incident passes, a flood does not, and an honest router is heard
+//! through it.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::limit::flow_hash::Key;
+use crate::limit::limiter::Limiter;
+use crate::read::read;
+use crate::sample::Sample;
+use crate::too_big::TooBig;
+use netkeel_core::replication::limits::{Limits, Rate};
+use netkeel_core::replication::refusal::Refusal;
+
+fn limiter(limits: Limits) -> Limiter {
+    Limiter::new(limits, Key::new(&BuildHasherDefault::<DefaultHasher>::default()))
+}
+
+fn address(number: u32) -> Address {
+    IpAddr::from(Ipv4Addr::from(number)).into()
+}
+
+/// A packet by numbers: source, quoted destination, port.
+fn packet(source: u32, destination: u32, port: u32) -> TooBig {
+    static SOUND: LazyLock<TooBig> = LazyLock::new(|| read(&Sample::ipv4().bytes()).unwrap());
+    let mut packet = *SOUND;
+    packet.source = address(source);
+    packet.quoted.destination = address(destination);
+    packet.quoted.ports = port;
+    packet
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_same_is_not_said_twice() {
+    let mut limiter = limiter(Limits::default());
+    let first = packet(1, 2, 3);
+    let at = |milliseconds| Duration::from_millis(milliseconds);
+    assert_eq!(limiter.admit(&first, 8, at(0)), Ok(()));
+    assert_eq!(limiter.admit(&first, 8, at(2_999)), Err(Refusal::Duplicate));
+    // Another router may say it first.
+    assert_eq!(
+        limiter.admit(&packet(9, 2, 3), 8, at(10)),
+        Err(Refusal::Duplicate)
+    );
+    assert_eq!(limiter.admit(&packet(1, 2, 4), 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&packet(1, 4, 3), 8, at(10)), Ok(()));
+    let smaller = TooBig { mtu: 1300, ..first };
+    assert_eq!(limiter.admit(&smaller, 8, at(10)), Ok(()));
+    let udp = TooBig {
+        quoted: crate::too_big::Flow {
+            protocol: 17,
+            ..first.quoted
+        },
+        ..first
+    };
+    assert_eq!(limiter.admit(&udp, 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&first, 8, at(3_000)), Ok(()));
+}
+
+#[test]
+fn an_incident_passes_at_once() {
+    for peers in [8, 32] {
+        let mut limiter = limiter(Limits::default());
+        let passed = (0..3_000)
+            .filter(|flow| {
+                let now = Duration::from_micros(u64::from(*flow) * 300);
+                limiter.admit(&packet(1, flow % 50, *flow), peers, now).is_ok()
+            })
+            .count();
+        assert_eq!(passed, 3_000, "to {peers} peers");
+    }
+}
+
+#[test]
+fn sources_destinations_and_copies_are_bounded() {
+    let hour = 3_600;
+    let ten = Rate {
+        per_second: 10,
+        burst: 20,
+    };
+    let run = |limits: Limits, packet: &dyn Fn(u32) -> TooBig, refusal: Refusal| {
+        let mut limiter = limiter(limits);
+        let mut passed = 0;
+        for second in 0..10 {
+            for number in 0..1_000u32 {
+                let now = Duration::from_millis(u64::from(second * 1_000 + number)) + SECOND * hour;
+                match limiter.admit(&packet(second * 1_000 + number), 8, now) {
+                    Ok(()) => passed += 1,
+                    Err(why) => assert_eq!(why, refusal),
+                }
+            }
+        }
+        passed
+    };
+    let limits = Limits {
+        per_source: ten,
+        ..Limits::default()
+    };
+    let passed = run(limits, &|number| packet(7, number, number), Refusal::SourceRate);
+    assert!((115..=121).contains(&passed), "{passed} of one source");
+
+    let limits = Limits {
+        per_destination: ten,
+        ..Limits::default()
+    };
+    let passed = run(
+        limits,
+        &|number| packet(number, 7, number),
+        Refusal::DestinationRate,
+    );
+    // Newcomers have half of the burst.
+    assert!((105..=111).contains(&passed), "{passed} about one destination");
+
+    let copies = Rate {
+        per_second: 800,
+        burst: 1_600,
+    };
+    let limits = Limits {
+        copies,
+        ..Limits::default()
+    };
+    let passed = run(
+        limits,
+        &|number| packet(number, number, number),
+        Refusal::CopyRate,
+    );
+    assert!((1_095..=1_101).contains(&passed), "{passed} to 8 peers");
+}
+
+#[test]
+fn more_peers_than_the_burst_is_still_some() {
+    let copies = Rate {
+        per_second: 100,
+        burst: 10,
+    };
+    let mut limiter = limiter(Limits {
+        copies,
+        ..Limits::default()
+    });
+    assert_eq!(limiter.admit(&packet(1, 1, 1), 100, Duration::ZERO), Ok(()));
+    assert_eq!(limiter.admit(&packet(2, 2, 2), 100, Duration::ZERO), Ok(()));
+    assert_eq!(
+        limiter.admit(&packet(3, 3, 3), 100, Duration::ZERO),
+        Err(Refusal::CopyRate)
+    );
+}
+
+/// A flood, and a router that sends ten a second from a moment on.
+struct Flood {
+    /// Packets a second, each from one of so many sources.
+    rate: u32,
+    sources: u32,
+    /// All are about one destination, and so are the router's.
+    one: bool,
+    /// The second from which on the router sends, of 20.
+    from: u32,
+}
+
+/// Seconds that a flood lasts.
+const LASTS: u32 = 20;
+
+impl Flood {
+    /// Which part of the router's packets passes, and how many a second of the flood.
+    fn pass(&self) -> (f64, f64) {
+        let mut limiter = limiter(Limits::default());
+        let (mut sent, mut got, mut flooded) = (0u32, 0u32, 0u32);
+        let every = Duration::from_secs(1) / self.rate;
+        let mut next = SECOND * self.from;
+        let about = |number: u32| if self.one { 7 } else { number };
+        for tick in 0..self.rate * LASTS {
+            let now = every * tick;
+            // Sources in no order.
+            let turn = tick.wrapping_mul(0x9e37_79b9) >> 4;
+            let source = (turn % self.sources).wrapping_mul(2_654_435_761);
+            let forged = packet(source, about(tick), tick);
+            flooded += u32::from(limiter.admit(&forged, 8, now).is_ok());
+            if now >= next {
+                next += Duration::from_millis(100);
+                sent += 1;
+                let honest = packet(0x0a00_0001, about(0xc000_0000 | (sent % 97)), !sent);
+                got += u32::from(limiter.admit(&honest, 8, now).is_ok());
+            }
+        }
+        (
+            f64::from(got) / f64::from(sent),
+            f64::from(flooded) / f64::from(LASTS),
+        )
+    }
+}
+
+/// What a flood may get in a second: the rate, and once the burst.
+fn most(rate: Rate, copies: u32) -> f64 {
+    f64::from(rate.per_second / copies) + f64::from(rate.burst / copies) / f64::from(LASTS)
+}
+
+#[test]
+fn a_steady_source_is_heard_through_a_million_forged_ones() {
+    // It was there before, it comes in the middle.
+    for from in [0, 4] {
+        let (share, flooded) = Flood {
+            rate: 50_000,
+            sources: 1_000_000,
+            one: false,
+            from,
+        }
+        .pass();
+        assert!(
+            share >= 0.9,
+            "{share} of a steady source passed, from second {from}"
+        );
+        assert!(flooded <= most(Limits::default().copies, 8), "{flooded} a second");
+        assert!(flooded >= 5_000.0, "nothing is left unused: {flooded} a second");
+    }
+}
+
+#[test]
+fn regular_sources_share_what_there_is() {
+    // 400 sources with 125 a second each would like eight times what there is; the fair share of
+    // each is some 15 a second, and the steady source with its ten stays below.
+    let (share, flooded) = Flood {
+        rate: 50_000,
+        sources: 400,
+        one: false,
+        from: 4,
+    }
+    .pass();
+    assert!(share >= 0.9, "{share} of a steady source passed");
+    assert!(flooded >= 5_000.0, "nothing is left unused: {flooded} a second");
+}
+
+#[test]
+fn a_steady_source_is_heard_through_a_flood_about_the_same_client() {
+    // A million that come seldom, some that take all they can get, and some that are as steady as
+    // it is, of which nobody can tell it.
+    let floods = [
+        (50_000, 1_000_000, 4),
+        (10_000, 10, 0),
+        (10_000, 10, 4),
+        (2_000, 200, 0),
+        (2_000, 200, 4),
+    ];
+    for (rate, sources, from) in floods {
+        let flood = Flood {
+            rate,
+            sources,
+            one: true,
+            from,
+        };
+        let (share, flooded) = flood.pass();
+        assert!(
+            share >= 0.9,
+            "{share} of a steady source passed through {sources}, from second {from}"
+        );
+        let steady = sources == 200;
+        assert!(
+            steady || flooded <= most(Limits::default().per_destination, 1),
+            "{flooded} a second of {sources}"
+        );
+        assert!(
+            flooded >= 900.0,
+            "nothing is left unused: {flooded} a second of {sources}"
+        );
+    }
+}
+
+#[test]
+fn one_regular_source_may_use_nearly_all_of_a_destination() {
+    let mut limiter = limiter(Limits::default());
+    let passed = (0..10_000).filter(|flow| limiter.admit(&packet(1, 2, *flow), 1, SECOND).is_ok());
+    let passed = passed.count();
+    assert!((3_600..=4_000).contains(&passed), "{passed} at once");
+}

@@ -1,0 +1,288 @@
+//! A document as the service keeps it true: of the whole host or of a part, and with facts that
+//! are left as they are for the time being.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::goal::planned::{Planned, Seen};
+use crate::goal::{Declared, Goal};
+use crate::make::{drift_of, plan_wants};
+use crate::ownership::Holdings;
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_document::document::Document;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::routes::default_routes;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::diagnostic::Diagnostics;
+
+/// Which part of a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// What belongs to no interface, and the devices that the document makes.
+    Rest,
+    /// The interfaces with these indices. They must be whole stacks: an interface with all that
+    /// stands on it or under it.
+    Links(BTreeSet<u32>),
+}
+
+/// A document, kept.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The document.
+    pub document: &'a Document,
+    /// What is held, by whom.
+    pub holdings: Holdings<'a>,
+    /// The part.
+    pub extent: &'a Extent,
+    /// Facts that are left as they are.
+    pub except: &'a BTreeSet<Fact>,
+    /// Interfaces, by name and index, whose MTU is left as it is: they lead into pods that do not go with
+    /// what is wanted, as far as the last look at everything saw.
+    pub withheld: &'a BTreeMap<LinkName, u32>,
+}
+
+impl Goal for Kept<'_> {
+    fn scope(&self) -> Scope {
+        match self.extent {
+            Extent::Links(links) => self.document.scope().of_links(links.clone()),
+            Extent::All | Extent::Rest => Declared {
+                document: self.document,
+                holdings: self.holdings,
+            }
+            .scope(),
+        }
+    }
+
+    fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
+        let mut wants = self.document.wants(host);
+        let made = std::mem::take(&mut wants.made);
+        let within = |fact: &Fact| match (self.extent, fact.link_name()) {
+            (Extent::All, _) | (Extent::Rest, None) => true,
+            (Extent::Rest, Some(name)) => made.contains(&name),
+            (Extent::Links(_), None) => false,
+            (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
+        };
+        wants.facts.retain(|fact, _| within(fact));
+        // What is wrong with facts that are left alone, or with another part, is no reason not to keep
+        // the others.
+        if wants.diagnostics.more == 0 {
+            let matters = |fact: &Fact| within(fact) && !self.except.contains(fact);
+            let list = &mut wants.diagnostics.list;
+            list.retain(|one| one.facts.is_empty() || one.facts.iter().any(matters));
+        }
+        if !self.withheld.is_empty() && matches!(self.extent, Extent::Links(_)) {
+            let index = |name| host.links.get(&name).map(|link| link.index);
+            let withheld = |name| self.withheld.get(&name).copied();
+            wants.facts.retain(|fact, _| {
+                let is_withheld = |name| withheld(name).is_some() && withheld(name) == index(name);
+                fact.field != Field::Mtu || !fact.link_name().is_some_and(is_withheld)
+            });
+        }
+        let left_alone = wants.left_alone.iter();
+        let stale = left_alone
+            .map(|(name, left)| (*name, left.withheld.is_some()))
+            .collect();
+        let mut apart = self.except.clone();
+        let mut problems = host.problems.clone();
+        if !matches!(self.extent, Extent::Links(_)) {
+            problems.append(&mut wants.problems);
+        }
+        wants.facts.retain(|fact, _| {
+            if host.get(fact) != Observed::Unread {
+                return true;
+            }
+            problems.extend(host.unexplained(fact));
+            apart.insert(fact.clone());
+            false
+        });
+        let mtus = wants.facts.iter().filter_map(mtu).collect();
+        let left = |fact: &Fact| self.except.contains(fact);
+        let alone: BTreeMap<_, _> = match self.except.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let (alone, rest) = std::mem::take(&mut wants.facts)
+                    .into_iter()
+                    .partition(|(fact, _)| left(fact));
+                wants.facts = rest;
+                alone
+            }
+        };
+        let wanted = alone.len() + wants.facts.len();
+        let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
+        let indices = host.links.iter().map(|(name, link)| (*name, link.index));
+        let links: BTreeMap<LinkName, u32> = indices.collect();
+        let whole = (*self.extent == Extent::All).then_some(&apart);
+        let mut planned = plan_wants(self.document, host, &self.holdings, wants, whole)?;
+        let plan = &mut planned.plan;
+        if *self.extent != Extent::All {
+            // Of a part it is not told who is missing, and who else is there.
+            plan.findings.clear();
+            plan.unmatched.clear();
+        }
+        plan.problems.clear();
+        drift.extend(plan.drift.iter().cloned());
+        planned.observation = Some(Seen {
+            links,
+            mtus,
+            underlay: default_routes(host).and_then(|routes| {
+                routes
+                    .into_iter()
+                    .map(|(name, mtu, _)| (name, mtu))
+                    .min_by_key(|(_, mtu)| *mtu)
+            }),
+            drift,
+            wanted,
+            stale,
+            problems,
+        });
+        Ok(planned)
+    }
+}
+
+fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
+    match (&fact.object, fact.field, &want.value) {
+        (Object::Link(name), Field::Mtu, Value::Number(mtu)) => Some((*name, *mtu)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_host::snapshot::link::Link;
+    use netkeel_host::snapshot::reading::Reading;
+    use netkeel_source::sources::Sources;
+
+    fn document(text: &str) -> Document {
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
+        let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        document
+    }
+
+    fn host(names: &[&str]) -> Snapshot {
+        let mut host = Snapshot::empty(Netns::CURRENT);
+        for (number, name) in names.iter().enumerate() {
+            let link = Link {
+                index: number as u32 + 1,
+                mtu: 1500,
+                ..Link::default()
+            };
+            host.links.insert(name.parse().unwrap(), link.into());
+        }
+        host
+    }
+
+    fn ops(document: &Document, extent: Extent, except: &[&Fact], host: &Snapshot) -> Vec<String> {
+        ops_and_seen(document, extent, except, &BTreeMap::new(), host).0
+    }
+
+    fn ops_and_seen(
+        document: &Document,
+        extent: Extent,
+        except: &[&Fact],
+        withheld: &BTreeMap<LinkName, u32>,
+        host: &Snapshot,
+    ) -> (Vec<String>, Seen) {
+        let except = except.iter().copied().cloned().collect();
+        let kept = Kept {
+            document,
+            holdings: Holdings::NONE,
+            extent: &extent,
+            except: &except,
+            withheld,
+        };
+        let planned = kept.plan(host).unwrap();
+        let ops = planned
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.op.to_string())
+            .collect();
+        (ops, planned.observation.unwrap())
+    }
+
+    #[test]
+    fn what_leads_into_a_pod_that_is_left_alone_is_left_until_all_is_looked_at_again() {
+        let document = document(
+            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 } }\n",
+        );
+        let mut host = host(&["cali1", "cali2"]);
+        let pod: netkeel_host::snapshot::pod::PodEnd =
+            serde_json::from_str(r#"{"index":2,"name":"eth0","mtu":1500,"kept_by":"gvisor"}"#).unwrap();
+        let (cali1, cali2) = ("cali1".parse().unwrap(), "cali2".parse().unwrap());
+        let link = host.link_mut(cali1).unwrap();
+        (link.peer_netns, link.pod) = (Some(1), Some(Box::new(pod)));
+        let (set, seen) = ops_and_seen(&document, Extent::All, &[], &BTreeMap::new(), &host);
+        assert_eq!(set, ["ip link set dev cali2 mtu 1460"]);
+        assert_eq!(seen.stale, BTreeMap::from([(cali1, true)]));
+        assert_eq!(seen.mtus, BTreeMap::from([(cali2, 1460)]));
+        // Of a part, pods are not looked at: this one is remembered, as long as the interface is the same.
+        host.link_mut(cali1).unwrap().pod = None;
+        let part = |index| {
+            let withheld = BTreeMap::from([(cali1, index)]);
+            ops_and_seen(&document, Extent::Links([1].into()), &[], &withheld, &host).0
+        };
+        assert_eq!(part(1), ["ip link set dev cali2 mtu 1460"]);
+        assert_eq!(part(9).len(), 2);
+    }
+
+    #[test]
+    fn a_part_is_planned_without_the_rest() {
+        let document = document(
+            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 }, eth9: { mtu: 1400 } }\n",
+        );
+        let host = host(&["cali1", "cali2"]);
+        let part = Extent::Links([1, 2].into());
+        let set = |name: &str| format!("ip link set dev {name} mtu 1460");
+        assert_eq!(
+            ops(&document, part.clone(), &[], &host),
+            [set("cali1"), set("cali2")]
+        );
+        assert_eq!(ops(&document, Extent::Rest, &[], &host), [] as [&str; 0]);
+        let left = Fact::link(&Netns::CURRENT, "cali1".parse().unwrap(), Field::Mtu);
+        assert_eq!(ops(&document, part, &[&left], &host), [set("cali2")]);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_names_its_facts_and_the_others_are_planned_without_them() {
+        let document = document(
+            "version: 1\npersist: false\nsysctl: { net.ipv4.no_such_key: 1, net.ipv4.tcp_mtu_probing: 2 }\n",
+        );
+        let mut host = host(&[]);
+        for (key, value) in [("no_such_key", None), ("tcp_mtu_probing", Some("0"))] {
+            let reading = value.map_or(Reading::Absent, |value: &str| Reading::Value {
+                value: value.into(),
+                writable: true,
+            });
+            host.sysctls
+                .insert(format!("net.ipv4.{key}").parse().unwrap(), reading);
+        }
+        let kept = |except: &BTreeSet<Fact>, extent: Extent| {
+            let kept = Kept {
+                document: &document,
+                holdings: Holdings::NONE,
+                extent: &extent,
+                except,
+                withheld: &BTreeMap::new(),
+            };
+            kept.plan(&host)
+        };
+        let wrong = kept(&BTreeSet::new(), Extent::Rest).unwrap_err();
+        let facts = wrong
+            .list
+            .iter()
+            .flat_map(|one| one.facts.iter().cloned())
+            .collect();
+        assert_eq!(wrong.list.len(), 1, "{wrong:?}");
+        let planned = kept(&facts, Extent::Rest).unwrap();
+        assert_eq!(planned.plan.steps.len(), 1);
+        // It is no business of another part.
+        assert!(kept(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
+    }
+}

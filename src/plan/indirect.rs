@@ -1,0 +1,203 @@
+//! What an interface feels of a plan, also of writes that do not name it: `all`, `default`, the
+//! device that it stands on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::Plan;
+use netkeel_core::fact::{Field, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::op::Op;
+use netkeel_core::rp_filter::effective;
+use netkeel_host::model::{Change, Model};
+use netkeel_host::snapshot::Snapshot;
+
+/// A write that an interface feels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Felt<'a> {
+    /// The interface.
+    pub link: LinkName,
+    /// What changes, for a sentence: `it`, `its effective rp_filter from 0 to 1`.
+    pub what: String,
+    /// The write.
+    pub op: &'a Op,
+}
+
+impl Plan {
+    /// The first write that one of these interfaces feels: each that is for it, and of the others
+    /// those that can take it off the network. Of the others these count: what the kernel changes of
+    /// the interface with them, apart from IPv4 forwarding, and its effective rp_filter, unless
+    /// filtering ends. IPv6 forwarding does, since a router takes no default route from another one
+    /// (`accept_ra`, Documentation/networking/ip-sysctl.rst).
+    pub fn first_felt_by(&self, links: &BTreeSet<LinkName>, host: &Snapshot) -> Option<Felt<'_>> {
+        if links.is_empty() {
+            return None;
+        }
+        let mut model = Model::new(host.clone());
+        let mut filters = filters(links, host);
+        for step in &self.steps {
+            let changes = model.apply(&step.op);
+            let felt = |link, what| {
+                Some(Felt {
+                    link,
+                    what,
+                    op: &step.op,
+                })
+            };
+            if let Some(link) = step.fact.link_name().filter(|name| links.contains(name)) {
+                return felt(link, "it".to_owned());
+            }
+            let takes_off = |change: &&Change| {
+                let name = change.fact.link_name();
+                name.is_some_and(|name| links.contains(&name)) && can_cut_off(change)
+            };
+            if let Some((change, link)) = changes
+                .iter()
+                .find(takes_off)
+                .and_then(|change| Some((change, change.fact.link_name()?)))
+            {
+                return felt(link, format!("its {} beside", change.fact.field));
+            }
+            for (link, was) in &mut filters {
+                let now = filter(*link, &model.host);
+                if now != *was && now > 0 {
+                    return felt(*link, format!("its effective rp_filter from {was} to {now}"));
+                }
+                *was = now;
+            }
+        }
+        None
+    }
+}
+
+fn filters(links: &BTreeSet<LinkName>, host: &Snapshot) -> BTreeMap<LinkName, i64> {
+    links.iter().map(|name| (*name, filter(*name, host))).collect()
+}
+
+/// The effective rp_filter of an interface; where `all` was not read nothing writes it.
+fn filter(name: LinkName, host: &Snapshot) -> i64 {
+    let all = host
+        .sysctl_number("net/ipv4/conf/all/rp_filter")
+        .unwrap_or_default();
+    let own = host.links.get(&name).and_then(|link| link.rp_filter);
+    effective(all, own.map_or(0, i64::from), true).value.max(0)
+}
+
+fn can_cut_off(change: &Change) -> bool {
+    match change.fact.field {
+        Field::Mtu | Field::Up | Field::Kind | Field::Address(_) => true,
+        Field::DisableIpv6 | Field::Forwarding6 => change.to != Some(Value::Number(0)),
+        // Judged by its effect.
+        Field::RpFilter => false,
+        // The ends in pods lead to no operator.
+        Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => false,
+        Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
+        // What logs lets everything through.
+        Field::Rules => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::goal::Goal;
+    use netkeel_core::name::netns::Netns;
+    use netkeel_document::document::Document;
+    use netkeel_source::diagnostic::Diagnostics;
+    use netkeel_source::sources::Sources;
+
+    const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
+        "sysctls":{"net/ipv4/conf/all/rp_filter":{"value":"ALL","writable":true},
+          "net/ipv4/conf/default/rp_filter":{"value":"0","writable":true},
+          "net/ipv4/conf/all/accept_redirects":{"value":"1","writable":true},
+          "net/ipv4/conf/default/forwarding":{"value":"0","writable":true},
+          "net/ipv4/ip_forward":{"value":"0","writable":true},
+          "net/ipv6/conf/all/forwarding":{"value":"0","writable":true},
+          "net/ipv6/conf/default/forwarding":{"value":"0","writable":true},
+          "net/ipv6/conf/all/disable_ipv6":{"value":"0","writable":true},
+          "net/ipv6/conf/default/disable_ipv6":{"value":"0","writable":true}},
+        "links":{"eth0":{"index":2,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"rp_filter":1,"forwarding":0,"forwarding6":0,"disable_ipv6":0ADDRESS},
+          "eth1":{"index":3,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"rp_filter":0,"forwarding":0,"forwarding6":0,"disable_ipv6":0,"addresses":["192.0.2.1/24"]},
+          "vlan5":{"index":4,"kind":"vlan","lower":3,"mtu":1500,"min_mtu":0,"max_mtu":65535,"up":true,"rp_filter":0,"forwarding":0,"forwarding6":0,"disable_ipv6":0}}}"#;
+
+    /// What a document does to an interface with an rp_filter of 1 (eth0) or 0 (the others).
+    fn felt(watched: &str, all: &str, addressed: bool, document: &str) -> String {
+        let address = if addressed {
+            r#","addresses":["10.0.0.1/24"]"#
+        } else {
+            ""
+        };
+        let host = HOST.replace("ALL", all).replace("ADDRESS", address);
+        let host = Snapshot::from_json(&host).unwrap();
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let text = format!("version: 1\npersist: no\n{document}\n");
+        let layers = sources.load("a.yaml", text.into_bytes(), None, &mut diagnostics);
+        let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
+        let plan = Goal::plan(&document, &host).unwrap().plan;
+        let links = [watched.parse().unwrap()].into();
+        let felt = plan.first_felt_by(&links, &host);
+        felt.map_or_else(
+            || "nothing".to_owned(),
+            |felt| format!("{}: {}", felt.what, felt.op),
+        )
+    }
+
+    #[test]
+    fn all_counts_where_it_decides() {
+        let all = |value: &str| format!("sysctl: {{ net.ipv4.conf.all.rp_filter: {value} }}");
+        assert_eq!(
+            felt("eth0", "0", true, &all("2")),
+            "its effective rp_filter from 1 to 2: sysctl -w net.ipv4.conf.all.rp_filter=2"
+        );
+        // eth0's own value decides before and after.
+        assert_eq!(felt("eth0", "0", true, &all("1")), "nothing");
+        assert_eq!(
+            felt("eth0", "2", true, &all("0")),
+            "its effective rp_filter from 2 to 1: sysctl -w net.ipv4.conf.all.rp_filter=0"
+        );
+        // Filtering ends, which cuts nobody off.
+        assert_eq!(felt("eth1", "2", true, &all("0")), "nothing");
+    }
+
+    #[test]
+    fn default_counts_where_it_is_followed() {
+        let document = "sysctl: { net.ipv4.conf.default.rp_filter: 1 }";
+        assert_eq!(
+            felt("vlan5", "0", false, document),
+            "its effective rp_filter from 0 to 1: sysctl -w net.ipv4.conf.default.rp_filter=1"
+        );
+        assert_eq!(felt("eth1", "0", true, document), "nothing");
+    }
+
+    #[test]
+    fn what_stands_on_another_feels_it() {
+        assert_eq!(
+            felt("vlan5", "0", true, "link: { eth1: { mtu: 1400 } }"),
+            "its mtu beside: ip link set dev eth1 mtu 1400"
+        );
+        assert_eq!(
+            felt("eth0", "0", true, "link: { eth1: { mtu: 1400 } }"),
+            "nothing"
+        );
+        assert_eq!(
+            felt("eth0", "0", true, "link: { eth0: { alias: up } }"),
+            "it: ip link set dev eth0 alias up"
+        );
+    }
+
+    #[test]
+    fn ipv6_leaves_by_a_key_of_all() {
+        let all = |leaf: &str| format!("sysctl: {{ net.ipv6.conf.all.{leaf}: 1 }}");
+        assert_eq!(
+            felt("eth0", "0", true, &all("disable_ipv6")),
+            "its disable_ipv6 beside: sysctl -w net.ipv6.conf.all.disable_ipv6=1"
+        );
+        assert_eq!(
+            felt("eth0", "0", true, &all("forwarding")),
+            "its ipv6 forwarding beside: sysctl -w net.ipv6.conf.all.forwarding=1"
+        );
+        assert_eq!(
+            felt("eth0", "0", true, "sysctl: { net.ipv4.ip_forward: 1 }"),
+            "nothing"
+        );
+    }
+}

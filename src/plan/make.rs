@@ -1,0 +1,220 @@
+//! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
+//! plan leaves no choice to make.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::goal::planned::Planned;
+use crate::ledger::Claim;
+use crate::ownership::Holdings;
+use crate::plan::{Drift, Plan};
+use crate::planner::Planner;
+use crate::{ownership, pod_routes};
+use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::finding::Findings;
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_document::want::Want;
+use netkeel_document::want::wants::Wants;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_source::diagnostic::Diagnostics;
+
+/// The version of the plan's format.
+pub const FORMAT: u32 = 1;
+
+/// Plans for a document on a host on which netkeel has written before.
+pub(crate) fn plan_with(
+    document: &Document,
+    host: &Snapshot,
+    holdings: &Holdings<'_>,
+) -> Result<Planned, Box<Diagnostics>> {
+    plan_wants(
+        document,
+        host,
+        holdings,
+        document.wants(host),
+        Some(&BTreeSet::new()),
+    )
+}
+
+/// Plans for what a document wants of a host, or for a part of it. Of a part it cannot be told what
+/// is no longer declared; of the whole it can, when it is said which facts are declared beside those
+/// that are wanted here.
+pub(crate) fn plan_wants(
+    document: &Document,
+    host: &Snapshot,
+    holdings: &Holdings<'_>,
+    mut wants: Wants,
+    apart: Option<&BTreeSet<Fact>>,
+) -> Result<Planned, Box<Diagnostics>> {
+    ownership::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
+    if !wants.diagnostics.is_empty() {
+        return Err(Box::new(wants.diagnostics));
+    }
+    pod_routes::follow(&mut wants, &document.owner, holdings, host);
+    let mut problems = std::mem::take(&mut wants.problems);
+    let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
+    let mut findings = std::mem::take(&mut wants.findings);
+    let whole = apart.is_some();
+    let prunes = whole && (holdings.prune || document.prune);
+    let undeclared = (whole || !wants.left_alone.is_empty())
+        .then(|| ownership::undeclared(&wants.facts, &document.owner, holdings));
+    let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
+    let keeps = |claim: &&Claim| {
+        let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
+        declared || ownership::is_kept_elsewhere(claim, host)
+    };
+    let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
+    let (given_back, others): (Vec<&Claim>, Vec<&Claim>) =
+        undeclared.partition(|claim| prunes || ownership::does_harm(claim, host, &wants.left_alone));
+    if whole {
+        ownership::report(others.into_iter(), &mut findings);
+    }
+    let back = ownership::give_back(given_back.into_iter(), host, &mut findings);
+    drift.extend(back.drift);
+    drift.sort_by(|a, b| a.fact.cmp(&b.fact));
+    let mut released = back.released;
+    released.sort();
+    let (mut plan, after) = finish(
+        &document.owner,
+        &document.netns,
+        host,
+        &wants,
+        drift,
+        wanted,
+        findings,
+    )?;
+    plan.released = released;
+    plan.unmatched = std::mem::take(&mut wants.unmatched);
+    plan.findings
+        .retain(|finding| !document.allowed.contains_key(&finding.code));
+    plan.problems.append(&mut problems);
+    plan.problems.sort();
+    plan.problems.dedup();
+    Ok(Planned {
+        plan,
+        wants,
+        after,
+        observation: None,
+    })
+}
+
+/// The wanted facts that differ, and the number of those that do or could; what was not read is a
+/// problem.
+pub(crate) fn drift_of(
+    wants: &BTreeMap<Fact, Want>,
+    host: &Snapshot,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Drift>, usize) {
+    let mut drift = Vec::new();
+    let mut wanted = 0;
+    for (fact, want) in wants {
+        let observed = host.get(fact);
+        // What has a value is of an interface that is there.
+        let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
+        let counts = there || exists_or_comes(fact, host, wants);
+        wanted += usize::from(counts);
+        let observed = match observed {
+            Observed::Value(value) if value == want.value => continue,
+            Observed::Value(value) => Some(value),
+            Observed::Absent => None,
+            Observed::Unread => {
+                problems.extend(host.unexplained(fact));
+                continue;
+            }
+        };
+        if counts {
+            drift.push(Drift {
+                fact: fact.clone(),
+                observed,
+                desired: Some(want.value.clone()),
+                origin: want.origin.clone(),
+            });
+        }
+    }
+    (drift, wanted)
+}
+
+/// Orders the ops for a drift. The host after the last op comes with the plan, where there is something to do.
+pub(crate) fn finish(
+    owner: &str,
+    netns: &Netns,
+    host: &Snapshot,
+    all: &Wants,
+    drift: Vec<Drift>,
+    wanted: usize,
+    findings: Findings,
+) -> Result<(Plan, Option<Snapshot>), Box<Diagnostics>> {
+    let wants = &all.facts;
+    let (steps, beside, after) = if drift.is_empty() {
+        (Vec::new(), Vec::new(), None)
+    } else {
+        let mut planner = Planner::new(wants, &drift, host);
+        planner.run();
+        let impossible = impossible(wants, &planner);
+        if !impossible.is_empty() {
+            return Err(Box::new(impossible));
+        }
+        let beside = planner.beside(owner);
+        (planner.steps, beside, Some(planner.model.host))
+    };
+    let plan = Plan {
+        owner: owner.to_owned(),
+        netns: netns.clone(),
+        wanted,
+        drift,
+        steps,
+        beside,
+        released: Vec::new(),
+        findings: findings.into_sorted(),
+        unmatched: Vec::new(),
+        problems: host.problems.clone(),
+    };
+    Ok((plan, after))
+}
+
+/// What the kernel would refuse, and wants that it ties together so that they cannot all hold.
+fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    for (fact, error) in &planner.refused {
+        if let Some(want) = wants.get(fact) {
+            let message = error.message.as_str();
+            let diagnostic = diagnostics.add(want.origin.span, &*want.origin.path, message);
+            diagnostic.concerns(fact).hints = error.hints.clone();
+        }
+    }
+    if !diagnostics.is_empty() {
+        return diagnostics;
+    }
+    let host = &planner.model.host;
+    for (fact, want) in wants {
+        let is = host.get(fact);
+        let differs = match &is {
+            Observed::Value(value) => *value != want.value,
+            Observed::Absent => true,
+            Observed::Unread => false,
+        };
+        if differs && exists_or_comes(fact, host, wants) {
+            let message = format!(
+                "{fact} cannot be {} beside what else is declared, which makes it {}",
+                fact.show(Some(&want.value)),
+                fact.show(is.value().as_ref())
+            );
+            diagnostics
+                .add(want.origin.span, &*want.origin.path, message)
+                .concerns(fact);
+        }
+    }
+    diagnostics
+}
+
+/// An interface that is not there and that the document does not make waits until it appears.
+fn exists_or_comes(fact: &Fact, host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> bool {
+    match fact.link_name() {
+        Some(name) => {
+            host.links.contains_key(&name) || wants.contains_key(&Fact::link(&fact.netns, name, Field::Kind))
+        }
+        None => true,
+    }
+}

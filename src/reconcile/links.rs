@@ -1,0 +1,250 @@
+//! The interfaces as they were seen or told last: whether an event says anything new, and which
+//! interfaces must be looked at together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+
+/// The interfaces, by index.
+#[derive(Debug, Default)]
+pub struct Known {
+    links: BTreeMap<u32, (LinkName, Arc<Link>)>,
+    /// Which stands on which, both ways.
+    beside: BTreeMap<u32, BTreeSet<u32>>,
+}
+
+impl Known {
+    /// Takes what was told of an interface; whether it is news.
+    pub(crate) fn learn(&mut self, name: LinkName, link: Arc<Link>) -> bool {
+        let index = link.index;
+        if let Some((old_name, old)) = self.links.get(&index)
+            && *old_name == name
+            && says_the_same(old, &link)
+        {
+            return false;
+        }
+        self.unjoin(index);
+        self.join(index, &link);
+        self.links.insert(index, (name, link));
+        true
+    }
+
+    /// Takes what was told of an interface's sysctls; whether it is news. An interface that is not
+    /// known yet will be told of itself.
+    pub(crate) fn learn_conf(
+        &mut self,
+        index: u32,
+        ipv6: bool,
+        forwarding: Option<i32>,
+        rp_filter: Option<i32>,
+    ) -> bool {
+        let Some((_, link)) = self.links.get_mut(&index) else {
+            return false;
+        };
+        let link = Arc::make_mut(link);
+        let before = (link.forwarding, link.forwarding6, link.rp_filter);
+        match ipv6 {
+            true => link.forwarding6 = forwarding.or(link.forwarding6),
+            false => {
+                link.forwarding = forwarding.or(link.forwarding);
+                link.rp_filter = rp_filter.or(link.rp_filter);
+            }
+        }
+        before != (link.forwarding, link.forwarding6, link.rp_filter)
+    }
+
+    /// Takes what was seen of a whole host, or of some of its interfaces.
+    pub fn see(&mut self, snapshot: &Snapshot, whole: bool) {
+        if whole {
+            let there: BTreeSet<u32> = snapshot.links.values().map(|link| link.index).collect();
+            let gone: Vec<u32> = self.indices().filter(|index| !there.contains(index)).collect();
+            for index in gone {
+                self.forget(index);
+            }
+        }
+        for (name, link) in &snapshot.links {
+            self.learn(*name, link.clone());
+        }
+    }
+
+    /// An interface is gone; what it was called.
+    pub fn forget(&mut self, index: u32) -> Option<LinkName> {
+        self.unjoin(index);
+        self.links.remove(&index).map(|(name, _)| name)
+    }
+
+    fn join(&mut self, index: u32, link: &Link) {
+        for other in [link.lower.filter(|_| link.peer_netns.is_none()), link.master] {
+            if let Some(other) = other.filter(|other| *other != index) {
+                self.beside.entry(index).or_default().insert(other);
+                self.beside.entry(other).or_default().insert(index);
+            }
+        }
+    }
+
+    /// Takes away what an interface says of others; what others say of it stays.
+    fn unjoin(&mut self, index: u32) {
+        let others = self.beside.remove(&index).unwrap_or_default();
+        for other in others {
+            let says = self.links.get(&other).is_some_and(|(_, link)| {
+                let lower = link.lower.filter(|_| link.peer_netns.is_none());
+                lower == Some(index) || link.master == Some(index)
+            });
+            if says {
+                self.beside.entry(index).or_default().insert(other);
+            } else if let Some(its) = self.beside.get_mut(&other) {
+                its.remove(&index);
+                if its.is_empty() {
+                    self.beside.remove(&other);
+                }
+            }
+        }
+    }
+
+    /// An interface with all that stands on it or under it, or beside it on the same bridge.
+    pub(crate) fn stack(&self, index: u32) -> BTreeSet<u32> {
+        let (mut stack, mut next) = (BTreeSet::from([index]), vec![index]);
+        while let Some(one) = next.pop() {
+            for other in self.beside.get(&one).into_iter().flatten() {
+                if stack.insert(*other) {
+                    next.push(*other);
+                }
+            }
+        }
+        stack
+    }
+
+    /// The stacks of some interfaces, each once.
+    pub(crate) fn stacks(&self, of: impl IntoIterator<Item = u32>) -> Vec<BTreeSet<u32>> {
+        let (mut stacks, mut seen) = (Vec::new(), BTreeSet::<u32>::new());
+        for index in of {
+            if !seen.contains(&index) {
+                let stack = self.stack(index);
+                seen.extend(&stack);
+                stacks.push(stack);
+            }
+        }
+        stacks
+    }
+
+    /// Whether one of these is a veth whose other end is in another namespace.
+    pub(crate) fn lead_into_pods(&self, links: &BTreeSet<u32>) -> bool {
+        links.iter().any(|index| {
+            let link = self.links.get(index).map(|(_, link)| link);
+            link.is_some_and(|link| link.peer_netns.is_some() && link.kind_name() == "veth")
+        })
+    }
+
+    /// How many interfaces are known.
+    pub fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// All indices.
+    pub fn indices(&self) -> impl Iterator<Item = u32> + '_ {
+        self.links.keys().copied()
+    }
+
+    /// What is known of an interface.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.get(&index).map(|(_, link)| link.as_ref())
+    }
+}
+
+/// Whether two say the same of an interface, as far as events tell it.
+fn says_the_same(one: &Link, other: &Link) -> bool {
+    let Link {
+        index,
+        kind,
+        driver: _,
+        external,
+        mtu,
+        min_mtu,
+        max_mtu,
+        up,
+        txqueuelen,
+        alias,
+        rp_filter,
+        forwarding,
+        forwarding6,
+        disable_ipv6,
+        lower,
+        peer_netns,
+        pod: _,
+        master,
+        addresses: _,
+        secondary: _,
+    } = one;
+    *index == other.index
+        && *mtu == other.mtu
+        && *up == other.up
+        && *rp_filter == other.rp_filter
+        && *forwarding == other.forwarding
+        && *forwarding6 == other.forwarding6
+        && *disable_ipv6 == other.disable_ipv6
+        && *lower == other.lower
+        && *master == other.master
+        && *txqueuelen == other.txqueuelen
+        && *alias == other.alias
+        && *kind == other.kind
+        && *external == other.external
+        && *peer_netns == other.peer_netns
+        && (*min_mtu, *max_mtu) == (other.min_mtu, other.max_mtu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, lower: Option<u32>, master: Option<u32>) -> Arc<Link> {
+        let link = Link {
+            index,
+            lower,
+            master,
+            mtu: 1500,
+            ..Link::default()
+        };
+        link.into()
+    }
+
+    #[test]
+    fn a_stack_is_all_that_hangs_together() {
+        let mut known = Known::default();
+        let rows = [
+            ("eth0", link(1, None, None)),
+            ("vlan", link(2, Some(1), None)),
+            ("br0", link(3, None, None)),
+            ("port", link(4, None, Some(3))),
+            ("lone", link(5, None, None)),
+        ];
+        for (name, link) in rows {
+            assert!(known.learn(name.parse().unwrap(), link));
+        }
+        assert_eq!(known.stack(1), [1, 2].into());
+        assert_eq!(known.stacks([4, 3, 5]), [[3, 4].into(), BTreeSet::from([5])]);
+        // The port leaves its bridge, and the vlan goes.
+        assert!(known.learn("port".parse().unwrap(), link(4, None, None)));
+        known.forget(2);
+        assert_eq!(known.stack(3), [3].into());
+        assert_eq!(known.stack(1), [1].into());
+        // What a lower device is told of later than what stands on it.
+        known.learn("up".parse().unwrap(), link(7, Some(8), None));
+        known.learn("down".parse().unwrap(), link(8, None, None));
+        assert_eq!(known.stack(8), [7, 8].into());
+    }
+
+    #[test]
+    fn what_was_known_is_no_news() {
+        let mut known = Known::default();
+        let name = "eth0".parse().unwrap();
+        assert!(known.learn(name, link(1, None, None)));
+        assert!(!known.learn(name, link(1, None, None)));
+        assert!(known.learn_conf(1, false, None, Some(1)));
+        assert!(!known.learn_conf(1, false, None, Some(1)));
+        assert!(!known.learn_conf(9, false, None, Some(1)));
+        assert!(known.learn("eth1".parse().unwrap(), link(1, None, None)));
+    }
+}

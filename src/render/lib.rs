@@ -1,0 +1,18 @@
+//! Text, diff, JSON, Markdown, metrics and templates.
+
+pub mod diff;
+pub mod explain;
+pub mod json;
+pub mod markdown;
+pub mod metrics;
+pub mod mtu;
+pub mod paint;
+pub mod pods;
+pub mod schema;
+pub mod templates;
+#[cfg(test)]
+mod tests;
+pub mod text;
+mod unified;
+pub mod utc;
+pub mod wording;

@@ -1,0 +1,416 @@
+//! The service's status as Prometheus metrics, text format 0.0.4.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, NoLabelSet,
+    prometheus_text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use netkeel_core::replication::histogram::{BOUNDS, Histogram};
+use netkeel_core::replication::refusal::Refusal;
+use netkeel_core::replication::worker::{Health, Status};
+use netkeel_document::kinds::KINDS;
+use netkeel_reconcile::status::{BUCKETS, Picture};
+
+/// The HTTP content type of [`text`].
+pub const TYPE: &str = CONTENT_TYPE;
+
+/// All metrics of a status.
+pub fn text(picture: Picture) -> String {
+    let mut text = String::with_capacity(4096 + 200 * picture.mtus.iter().len());
+    let mut registry = Registry::with_prefix("netkeel");
+    registry.register_collector(Box::new(Metrics(picture)));
+    // Writing to a String does not fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
+
+/// Writes the metrics of one status, at each scrape anew: the status already has every number.
+#[derive(Debug)]
+struct Metrics(Picture);
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let picture = &self.0;
+        let mut page = Page(encoder);
+        service(picture, &mut page)?;
+        document(picture, &mut page)?;
+        facts(picture, &mut page)?;
+        passes(picture, &mut page)?;
+        mtus(picture, &mut page)?;
+        handshakes(picture, &mut page)?;
+        match &picture.worker {
+            Some(worker) => replication(worker, &mut page),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Adds metrics to the text. Names come without the prefix `netkeel_`, and counters without `_total`.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(encoder)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> Result<(), Error> {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    /// A gauge of 1 whose labels carry the information; its name gets `_info`.
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [(&str, &str); N],
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
+        encoder.encode_info(&labels)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, impl EncodeGaugeValue)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            ConstGauge::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> Result<(), Error> {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// Each bucket has its upper bound and the number of values between the bound before and its own.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: impl Iterator<Item = (f64, u64)>,
+        (count, sum): (u64, f64),
+    ) -> Result<(), Error> {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let buckets: Vec<(f64, u64)> = buckets.collect();
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+fn service(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.info("build", "Version of netkeel.", [("version", picture.version)])?;
+    page.gauge(
+        "start_time_seconds",
+        "Start time of the service in Unix seconds.",
+        picture.since,
+    )?;
+    page.gauge(
+        "enforcing",
+        "Whether the service writes settings: 1, or 0 in observe mode.",
+        u32::from(picture.mode == "enforce"),
+    )?;
+    page.gauge(
+        "healthy",
+        "Result of /healthz: 1 for status 200, 0 for 503.",
+        u32::from(picture.healthy().is_ok()),
+    )
+}
+
+fn document(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    let (document, counters) = (&picture.document, &picture.counters);
+    page.info(
+        "document",
+        "Document in force.",
+        [("hash", document.hash.as_str()), ("owner", &document.owner)],
+    )?;
+    page.gauge(
+        "document_loaded_timestamp_seconds",
+        "Load time of the document in force in Unix seconds.",
+        document.loaded,
+    )?;
+    page.gauge(
+        "document_rejected",
+        "Whether a newer document was rejected: 1 while the previous one stays in force.",
+        u32::from(document.rejected.is_some()),
+    )?;
+    page.counter("document_loads", "Document loads.", counters.loads)?;
+    page.counter(
+        "document_load_failures",
+        "Document loads that were rejected.",
+        counters.load_failures,
+    )?;
+    let paused = picture.paused.as_ref().map_or(0, |pause| pause.until);
+    page.gauge(
+        "paused",
+        "Whether writes are paused: 1 during a pause.",
+        u32::from(paused > 0),
+    )?;
+    page.gauge(
+        "paused_until_timestamp_seconds",
+        "End of the pause in Unix seconds, 0 without a pause.",
+        paused,
+    )
+}
+
+fn facts(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauge(
+        "facts_wanted",
+        "Facts of this host that the document declares.",
+        picture.wanted,
+    )?;
+    let drift = picture.drift_by_kind();
+    let kinds = KINDS.iter().map(|kind| kind.field().name);
+    page.gauges(
+        "drift_facts",
+        "Facts that differ from the document, by kind.",
+        kinds.chain(["persist", "released"]).map(|kind| {
+            let count = drift.get(kind).copied().unwrap_or_default();
+            ([("kind", kind)], count)
+        }),
+    )?;
+    page.gauges(
+        "suspended_facts",
+        "Facts that netkeel does not write for a while, by reason.",
+        ["flaps", "refused"].map(|reason| {
+            let suspended = picture.left_alone.iter().filter(|alone| alone.why == reason);
+            ([("reason", reason)], suspended.count())
+        }),
+    )?;
+    page.counter(
+        "flaps",
+        "Facts that began to flap because another program writes them too.",
+        picture.counters.flaps,
+    )?;
+    page.gauge(
+        "unread_facts",
+        "Declared facts that could not be read.",
+        picture.problems.len(),
+    )?;
+    let mut codes = BTreeMap::<&str, usize>::new();
+    for finding in &picture.findings {
+        *codes.entry(&finding.code).or_default() += 1;
+    }
+    page.gauges(
+        "findings",
+        "Findings of the last full scan, by code.",
+        codes.into_iter().map(|(code, count)| ([("code", code)], count)),
+    )
+}
+
+fn passes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    let counters = &picture.counters;
+    page.counter(
+        "applies",
+        "Passes that wrote settings and verified them.",
+        counters.applies,
+    )?;
+    page.counter("writes", "Writes of verified passes.", counters.writes)?;
+    page.counter(
+        "failures",
+        "Passes that failed or could not start.",
+        counters.failures,
+    )?;
+    page.counters(
+        "rollbacks",
+        "Passes that failed after a write, by whether the rollback was complete.",
+        [
+            ([("result", "undone")], counters.rollbacks),
+            ([("result", "not_undone")], counters.not_rolled_back),
+        ],
+    )?;
+    page.counter(
+        "events_lost",
+        "Netlink receive buffer overruns (ENOBUFS).",
+        counters.events_lost,
+    )?;
+    page.histogram(
+        "pass_duration_seconds",
+        "Duration of a pass in seconds: scan, plan, apply and verification.",
+        BUCKETS.into_iter().zip(counters.durations),
+        (counters.passes, counters.seconds),
+    )
+}
+
+fn mtus(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "interface_mtu_bytes",
+        "MTU in bytes of each interface whose MTU the document declares.",
+        picture
+            .mtus
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], mtu.observed)),
+    )?;
+    page.gauges(
+        "interface_mtu_desired_bytes",
+        "MTU in bytes that the document declares for the interface.",
+        picture
+            .mtus
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], mtu.desired)),
+    )?;
+    let classes = picture.mtus.by_class().into_iter();
+    page.gauges(
+        "interfaces",
+        "Interfaces whose MTU the document declares, by class, MTU and declared MTU in bytes.",
+        classes.map(|((class, observed, desired), count)| {
+            let labels = [
+                ("class", class.to_owned()),
+                ("mtu", observed.to_string()),
+                ("desired", desired.to_string()),
+            ];
+            (labels, count)
+        }),
+    )?;
+    page.gauges(
+        "underlay_mtu_bytes",
+        "Smallest MTU in bytes of the default routes, where the document has a budget over them.",
+        picture
+            .underlay
+            .iter()
+            .map(|(link, mtu)| ([("device", link.to_string())], *mtu)),
+    )?;
+    page.gauge(
+        "stale_pods",
+        "Pods with another MTU than the document declares, on their veth or on a route over it.",
+        picture.stale_pods(),
+    )?;
+    page.counter(
+        "conflist_rewrites",
+        "Changes of a correct CNI configuration by another program.",
+        picture.counters.conflist_rewrites,
+    )
+}
+
+fn handshakes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "wireguard_last_handshake_timestamp_seconds",
+        "Last handshake of each WireGuard interface of the document in Unix seconds, 0 for none.",
+        picture
+            .handshakes
+            .iter()
+            .map(|one| ([("device", one.interface.as_str())], one.last.unwrap_or(0))),
+    )
+}
+
+/// No label comes from a packet: strangers must not be able to make series.
+fn replication(worker: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "replication_health",
+        "Health of packet replication: 1 for the current state.",
+        [
+            (Health::Ok, "ok"),
+            (Health::Degraded, "degraded"),
+            (Health::DryRun, "dry_run"),
+            (Health::Failed, "failed"),
+        ]
+        .map(|(health, word)| ([("health", word)], u32::from(worker.health == health))),
+    )?;
+    page.counter(
+        "replication_restarts",
+        "Restarts of the replication worker.",
+        worker.restarts,
+    )?;
+    let Some(statistics) = &worker.statistics else {
+        return Ok(());
+    };
+    for (name, help, count) in [
+        (
+            "replication_received",
+            "Packets received from NFLOG since the worker started.",
+            statistics.received,
+        ),
+        (
+            "replication_replicated",
+            "Packets copied to the peers.",
+            statistics.replicated,
+        ),
+        ("replication_copies_sent", "Copies sent.", statistics.sent),
+        (
+            "replication_copies_failed",
+            "Copies that the kernel refused to send.",
+            statistics.failed,
+        ),
+        (
+            "replication_lost",
+            "Packets that the kernel logged and could not deliver.",
+            statistics.lost,
+        ),
+        (
+            "replication_overruns",
+            "NFLOG receive buffer overruns (ENOBUFS).",
+            statistics.overruns,
+        ),
+        (
+            "replication_dropped",
+            "NFLOG messages dropped because the receive buffer was full.",
+            statistics.dropped,
+        ),
+        (
+            "replication_malformed",
+            "NFLOG messages that are not a valid packet record.",
+            statistics.malformed,
+        ),
+    ] {
+        page.counter(name, help, count)?;
+    }
+    // All reasons from the start: a series that begins with its first event has no rate of it.
+    page.counters(
+        "replication_refused",
+        "Packets that were not copied, by reason.",
+        Refusal::ALL.iter().map(|reason| {
+            let count = statistics.refused.get(reason).copied().unwrap_or_default();
+            ([("reason", reason.name())], count)
+        }),
+    )?;
+    let reachable = statistics.peers.iter().filter(|peer| peer.state.is_served());
+    let unreachable = statistics
+        .peers
+        .iter()
+        .filter(|peer| peer.state.is_amiss() && !peer.state.is_served());
+    page.gauges(
+        "replication_peers",
+        "Peers, by whether copies reach them.",
+        [
+            ([("state", "reachable")], reachable.count()),
+            ([("state", "unreachable")], unreachable.count()),
+        ],
+    )?;
+    latency(&statistics.latency, page)
+}
+
+fn latency(latency: &Histogram, page: &mut Page<'_>) -> Result<(), Error> {
+    let seconds = BOUNDS.iter().map(|bound| f64::from(*bound) / 1e6);
+    page.histogram(
+        "replication_latency_seconds",
+        "Time in seconds from reading a batch of packets to sending its copies.",
+        seconds.zip(latency.counts),
+        (latency.counts.iter().sum(), latency.sum as f64 / 1e6),
+    )
+}

@@ -1,0 +1,41 @@
+//! The files that netkeel comes with, to be put where others read them.
+
+/// A file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it belongs.
+    pub place: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All of them.
+pub const TEMPLATES: &[Template] = &[
+    Template {
+        name: "netkeel.service",
+        place: "/etc/systemd/system: the service",
+        text: include_str!("../../templates/netkeel.service"),
+    },
+    Template {
+        name: "netkeel-boot.service",
+        place: "/etc/systemd/system: applies the documents once before the network comes up",
+        text: include_str!("../../templates/netkeel-boot.service"),
+    },
+    Template {
+        name: "netkeel-pods.conf",
+        place: "/etc/systemd/system/netkeel.service.d: lets the service set pods' ends of veths",
+        text: include_str!("../../templates/netkeel-pods.conf"),
+    },
+    Template {
+        name: "alerts.yaml",
+        place: "Prometheus: alert rules",
+        text: include_str!("../../templates/alerts.yaml"),
+    },
+    Template {
+        name: "dashboard.json",
+        place: "Grafana: a dashboard",
+        text: include_str!("../../templates/dashboard.json"),
+    },
+];

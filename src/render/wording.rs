@@ -1,0 +1,36 @@
+//! A plan as text, unified diff, JSON or Markdown.
+
+use netkeel_core::fact::{Object, Value};
+use netkeel_plan::plan::{Drift, Plan};
+
+/// The drift of each object, in order.
+pub(crate) fn by_object(plan: &Plan) -> impl Iterator<Item = (&Object, &[Drift])> {
+    let same = |a: &Drift, b: &Drift| a.fact.object == b.fact.object;
+    let objects = plan.drift.chunk_by(same);
+    objects.filter_map(|drift| Some((&drift.first()?.fact.object, drift)))
+}
+
+/// `1 change`, `2 changes`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// The line that says that a plan was done.
+pub fn applied_line(done: usize) -> String {
+    format!(
+        "Applied: {}; looked again and found nothing left.",
+        count(done, "write")
+    )
+}
+
+/// The text of a file that is there.
+pub(crate) fn file_text(value: &Option<Value>) -> Option<&str> {
+    match value {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,261 @@
+//! An NFLOG group: a netlink socket that is bound to it, and the packets in what it receives.
+
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+
+use crate::worker::pace::Pace;
+use netkeel_core::error::Error;
+use netkeel_kernel::netlink::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
+use netkeel_kernel::netlink::refusal::Refusal;
+use netkeel_kernel::netlink::socket::Socket;
+
+/// The messages of NFLOG (include/uapi/linux/netfilter/nfnetlink_log.h).
+const PACKET: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_PACKET) as u16;
+
+const CONFIG: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_CONFIG) as u16;
+
+/// Defines attributes of libc as numbers of the width that a message has for them.
+macro_rules! attributes {
+    ($($name:ident)*) => { $(const $name: u16 = libc::$name as u16;)* };
+}
+
+attributes! {
+    NFULA_CFG_CMD NFULA_CFG_MODE NFULA_CFG_NLBUFSIZ NFULA_CFG_TIMEOUT NFULA_CFG_QTHRESH NFULA_CFG_FLAGS
+    NFULA_IFINDEX_INDEV NFULA_PAYLOAD NFULA_SEQ NFULA_HWTYPE NFULA_HWHEADER
+}
+
+/// Bytes that are copied of each packet. Routers send no longer errors.
+const COPY_RANGE: u32 = 1_500;
+
+/// Bytes the kernel may queue, doubled for its own account. It holds some 8,000 packets while the
+/// worker does not get to run.
+const QUEUE: usize = 8 << 20;
+
+/// Hundredths of a second after which NFLOG sends the packets that it gathers.
+const TIMEOUT: u32 = 1;
+
+/// A packet number that counts per group.
+const WITH_SEQUENCE: u16 = libc::NFULNL_CFG_F_SEQ as u16;
+
+/// `struct nfgenmsg`, bytes.
+const FIXED: usize = 4;
+
+/// Largest message in bytes: what NFLOG takes for NLBUFSIZ at most, and one packet that it takes
+/// beyond.
+pub(crate) const BUFFER: usize = 128 * 1024 + 4096;
+
+/// A bound group.
+pub(crate) struct Group {
+    socket: Socket,
+    number: u16,
+    pace: Pace,
+}
+
+impl Group {
+    /// Binds a group. From now on its packets queue up.
+    ///
+    /// # Errors
+    /// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has it.
+    pub fn bind(number: u16) -> Result<Self, Error> {
+        let refused = |refusal: Refusal| bind_error(number, refusal);
+        let mut socket = Socket::open_netfilter().map_err(refused)?;
+        // Without CAP_NET_ADMIN in the first user namespace the limit is net.core.rmem_max.
+        setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
+            .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
+            .map_err(|errno| refused(errno.into()))?;
+        let pace = Pace::default();
+        let request = config(number, libc::NLM_F_ACK)
+            .attribute(NFULA_CFG_CMD, &[libc::NFULNL_CFG_CMD_BIND as u8])
+            .attribute(NFULA_CFG_MODE, &mode())
+            .attribute(NFULA_CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
+            .attribute(NFULA_CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
+        // Packets that come before the acknowledgement are of nobody's rules yet.
+        socket.change(paced(request, pace)).map_err(refused)?;
+        Ok(Group { socket, number, pace })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Receives messages without waiting.
+    ///
+    /// # Errors
+    /// EAGAIN when there are none, ENOBUFS when some were lost.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        recv(self.socket.raw().as_raw_fd(), buffer, flags)
+    }
+
+    /// How many packets the kernel gathers at most before it sends them.
+    pub fn threshold(&self) -> u32 {
+        self.pace.threshold()
+    }
+
+    /// Takes note of packets that came and asks for larger or smaller batches when that is better.
+    pub fn heard(&mut self, packets: u32, now: std::time::Instant) {
+        if self.pace.heard(packets, now) {
+            // Were it lost, batches would stay as they are until the next change.
+            self.socket.post(paced(config(self.number, 0), self.pace));
+        }
+    }
+
+    /// Messages that did not fit since the socket was opened (`sk_drops`).
+    pub(crate) fn dropped(&self) -> u64 {
+        crate::worker::system::socket_drops(self.socket.raw()).into()
+    }
+}
+
+impl AsFd for Group {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.raw().as_fd()
+    }
+}
+
+fn bind_error(number: u16, refusal: Refusal) -> Error {
+    let taken = matches!(refusal.errno, Errno::EPERM | Errno::EBUSY);
+    let error = Error::from(refusal).context(format_args!("binding NFLOG group {number}"));
+    if taken {
+        // Before what is said of EPERM in general.
+        let mut error = error;
+        let hint = "another program reads this group, or CAP_NET_ADMIN is missing";
+        error.hints.insert(0, hint.to_owned());
+        return error
+            .hint("/proc/net/netfilter/nfnetlink_log lists the groups with the ports of their readers");
+    }
+    error.hint("the kernel needs nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)")
+}
+
+/// A configuration message for a group.
+fn config(group: u16, flags: libc::c_int) -> Request {
+    let [high, low] = group.to_be_bytes();
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
+    Request::new(CONFIG, flags, &[0, 0, high, low])
+}
+
+fn paced(request: Request, pace: Pace) -> Request {
+    request
+        .attribute(NFULA_CFG_NLBUFSIZ, &pace.buffer().to_be_bytes())
+        .attribute(NFULA_CFG_QTHRESH, &pace.threshold().to_be_bytes())
+}
+
+/// `struct nfulnl_msg_config_mode`: the copy range, what is copied, padding.
+fn mode() -> [u8; 6] {
+    let [a, b, c, d] = COPY_RANGE.to_be_bytes();
+    [a, b, c, d, libc::NFULNL_COPY_PACKET as u8, 0]
+}
+
+/// A packet in a received message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// Where it is, from its IP header on.
+    pub payload: Range<usize>,
+    /// Its number in its group.
+    pub(crate) sequence: Option<u32>,
+    /// The index of the interface it came in by.
+    pub link: u32,
+    /// Destination and source address of its Ethernet frame.
+    pub(crate) stations: Option<([u8; 6], [u8; 6])>,
+}
+
+/// Finds the packets in received messages, and appends them. Returns how many messages are malformed.
+pub(crate) fn packets(received: &[u8], found: &mut Vec<Logged>) -> u64 {
+    let mut malformed = 0;
+    for message in Messages(received) {
+        match message.and_then(|message| packet(received, &message)) {
+            Ok(logged) => found.extend(logged),
+            Err(Malformed(_)) => malformed += 1,
+        }
+    }
+    malformed
+}
+
+fn packet(received: &[u8], message: &Message<'_>) -> Result<Option<Logged>, Malformed> {
+    // An error is the answer to a change of pace; NLMSG_DONE ends a batch.
+    if message.kind != PACKET {
+        return Ok(None);
+    }
+    let mut logged = Logged {
+        payload: 0..0,
+        sequence: None,
+        link: 0,
+        stations: None,
+    };
+    let (mut ethernet, mut header) = (false, None);
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        let be32 = || u32_at(attribute.value, 0).map(u32::from_be);
+        match attribute.kind {
+            NFULA_IFINDEX_INDEV => logged.link = be32().unwrap_or(0),
+            NFULA_SEQ => logged.sequence = be32(),
+            NFULA_HWTYPE => {
+                ethernet = u16_at(attribute.value, 0).map(u16::from_be) == Some(libc::ARPHRD_ETHER)
+            }
+            NFULA_HWHEADER => header = attribute.value.first_chunk::<12>(),
+            NFULA_PAYLOAD => {
+                let start = attribute.value.as_ptr() as usize - received.as_ptr() as usize;
+                logged.payload = start..start + attribute.value.len();
+            }
+            _ => {}
+        }
+    }
+    if let (true, Some(header)) = (ethernet, header)
+        && let ([to, from], _) = header.as_chunks()
+    {
+        logged.stations = Some((*to, *from));
+    }
+    Ok(Some(logged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(payload: &[u8]) -> Vec<u8> {
+        let frame = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        Request::new(PACKET, 0, &[2, 0, 0, 33])
+            .attribute(NFULA_HWTYPE, &1u16.to_be_bytes())
+            .attribute(NFULA_HWHEADER, &frame)
+            .attribute(NFULA_IFINDEX_INDEV, &7u32.to_be_bytes())
+            .attribute(NFULA_PAYLOAD, payload)
+            .attribute(NFULA_SEQ, &9u32.to_be_bytes())
+            .finish(0)
+            .to_vec()
+    }
+
+    #[test]
+    fn finds_the_packets_of_a_batch() {
+        let mut batch = message(b"first");
+        batch.extend(message(b"second one"));
+        batch.extend(Request::new(libc::NLMSG_DONE as u16, 0, &[0; 4]).finish(0));
+        let mut found = Vec::new();
+        assert_eq!(packets(&batch, &mut found), 0);
+        let payloads: Vec<&[u8]> = found
+            .iter()
+            .map(|logged| &batch[logged.payload.clone()])
+            .collect();
+        assert_eq!(payloads, [&b"first"[..], b"second one"]);
+        assert_eq!((found[1].sequence, found[1].link), (Some(9), 7));
+        assert_eq!(found[0].stations, Some(([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(at in 0usize..90, byte: u8, cut in 0usize..120) {
+            let mut bytes = message(&[0x45; 28]);
+            let place = at % bytes.len();
+            bytes[place] = byte;
+            bytes.truncate(cut);
+            let mut found = Vec::new();
+            packets(&bytes, &mut found);
+            for logged in found {
+                prop_assert!(bytes.get(logged.payload).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Copies go out: many with one system call, from the buffer in which the packets were received.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::worker::system;
+use crate::worker::system::{Name, Outgoing};
+use netkeel_core::error::Error;
+
+/// A packet in the buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// Where it is.
+    pub place: Range<usize>,
+    /// It is of IPv6.
+    pub ipv6: bool,
+}
+
+/// Where a copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// In a frame to a station.
+    Station {
+        /// The interface it goes out by.
+        link: u32,
+        /// The station's address.
+        station: [u8; 6],
+    },
+    /// Encapsulated, to an address.
+    Tunnel(IpAddr),
+}
+
+/// A socket and the addresses that it sends to, of packets of each family: IPv4, IPv6. An address
+/// has a number that says whose it is.
+pub(crate) struct Lane {
+    open: fn() -> Result<OwnedFd, Error>,
+    socket: Option<OwnedFd>,
+    names: [Vec<(Name, usize)>; 2],
+}
+
+/// All sockets that copies go out by; one is opened when it is needed first, and stays.
+pub(crate) struct Sender {
+    frames: Lane,
+    /// IPv4 in IPv4.
+    ipip: Lane,
+    /// IPv4 in IPv6.
+    ipip6: Lane,
+    /// IPv6 in IPv6.
+    ip6ip6: Lane,
+    /// How many copies a packet of each family comes to.
+    copies: [u32; 2],
+    outgoing: Outgoing,
+}
+
+/// IPv4 and IPv6 as protocols of a link layer.
+const LINK_PROTOCOLS: [u16; 2] = [0x0800, 0x86dd];
+
+impl Default for Sender {
+    fn default() -> Self {
+        let lane = |open| Lane {
+            open,
+            socket: None,
+            names: [Vec::new(), Vec::new()],
+        };
+        Sender {
+            frames: lane(system::packet_socket),
+            ipip: lane(|| system::tunnel_socket(libc::AF_INET, libc::IPPROTO_IPIP)),
+            ipip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPIP)),
+            ip6ip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPV6)),
+            copies: [0; 2],
+            outgoing: Outgoing::default(),
+        }
+    }
+}
+
+impl Sender {
+    fn lanes(&mut self) -> [&mut Lane; 4] {
+        [
+            &mut self.frames,
+            &mut self.ipip,
+            &mut self.ipip6,
+            &mut self.ip6ip6,
+        ]
+    }
+
+    /// Sends to these from now on, each with the number that says whose it is.
+    ///
+    /// # Errors
+    /// When a socket cannot be opened.
+    pub(crate) fn aim(&mut self, targets: &[(Target, usize)]) -> Result<(), Error> {
+        for lane in self.lanes() {
+            lane.names.iter_mut().for_each(Vec::clear);
+        }
+        for (target, owner) in targets {
+            match *target {
+                Target::Station { link, station } => {
+                    for (names, protocol) in self.frames.names.iter_mut().zip(LINK_PROTOCOLS) {
+                        names.push((Name::station(link, station, protocol), *owner));
+                    }
+                }
+                Target::Tunnel(IpAddr::V4(address)) => {
+                    let [ipv4, _] = &mut self.ipip.names;
+                    ipv4.push((Name::ipv4(address), *owner));
+                }
+                Target::Tunnel(IpAddr::V6(address)) => {
+                    let [ipv4, _] = &mut self.ipip6.names;
+                    ipv4.push((Name::ipv6(address), *owner));
+                    let [_, ipv6] = &mut self.ip6ip6.names;
+                    ipv6.push((Name::ipv6(address), *owner));
+                }
+            }
+        }
+        self.copies = [0; 2];
+        let Sender {
+            frames,
+            ipip,
+            ipip6,
+            ip6ip6,
+            copies,
+            ..
+        } = self;
+        for lane in [frames, ipip, ipip6, ip6ip6] {
+            for (copies, names) in copies.iter_mut().zip(&lane.names) {
+                *copies += names.len() as u32;
+            }
+            if lane.socket.is_none() && lane.names.iter().any(|names| !names.is_empty()) {
+                lane.socket = Some((lane.open)()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many copies a packet of a family comes to.
+    pub fn copies(&self, ipv6: bool) -> u32 {
+        let [of_ipv4, of_ipv6] = self.copies;
+        if ipv6 { of_ipv6 } else { of_ipv4 }
+    }
+
+    /// Sends each piece to each address of its family. `count` is told of every copy whose it was,
+    /// and whether the kernel took it.
+    pub fn send(&mut self, buffer: &[u8], pieces: &[Piece], mut count: impl FnMut(usize, bool)) {
+        for lane in [&self.frames, &self.ipip, &self.ipip6, &self.ip6ip6] {
+            let Some(socket) = &lane.socket else {
+                continue;
+            };
+            for (family, names) in lane.names.iter().enumerate() {
+                let bytes = pieces
+                    .iter()
+                    .filter(|piece| usize::from(piece.ipv6) == family)
+                    .filter_map(|piece| buffer.get(piece.place.clone()));
+                self.outgoing.send(socket.as_fd(), bytes, names, &mut count);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The document that the service keeps in force.
+
+use std::collections::BTreeSet;
+
+use netkeel_apply::store::Store;
+use netkeel_core::name::netns::Netns;
+use netkeel_document::document::Document;
+use netkeel_kernel::namespace::identity;
+use netkeel_source::diagnostic::Diagnostics;
+use netkeel_source::sources::Sources;
+
+/// What a document has to do with events.
+pub(crate) fn interest(document: &Document) -> netkeel_reconcile::event::Interest {
+    netkeel_reconcile::event::Interest {
+        made: document.makes().into_iter().collect::<BTreeSet<_>>(),
+        whole: document.limits.max_matches.is_some(),
+        pods: document.scope().pods,
+    }
+}
+
+/// A document that was read and that was not rolled back before.
+pub(crate) fn accepted(read: Result<Document, String>, store: &Store) -> Result<Document, String> {
+    let document = read?;
+    match store.rejection(Some(&document.hash)) {
+        Ok(None) => Ok(document),
+        Ok(Some(rejection)) => Err(format!("it was rolled back before: {}", rejection.reason)),
+        Err(error) => Err(error.message),
+    }
+}
+
+pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
+    let text = store.last_good().ok()??;
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
+    let mut document = Document::read(vec![node], netns.clone(), &mut diagnostics);
+    if netns.is_current() && !identity::is_of_a_host() {
+        document.is_not_the_hosts(&mut diagnostics);
+    }
+    diagnostics.is_empty().then_some(document)
+}
+
+/// A hash as people compare it.
+pub(crate) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

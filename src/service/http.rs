@@ -1,0 +1,343 @@
+//! Answers to those who ask: the metrics and the health over TCP, and the status over a socket that
+//! only root reaches. One thread, a bounded number of connections, and a deadline for each, so that
+//! whoever connects cannot keep the service from its work.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use netkeel_core::error::{Error, ErrorKind as Kind};
+use netkeel_reconcile::status::Picture;
+use netkeel_render::metrics;
+
+/// Connections at once by each way in; one more takes the place of the oldest.
+const AT_ONCE: usize = 16;
+
+/// Longest life of a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest request, bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// Most headers of a request.
+const HEADERS: usize = 64;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From anywhere: the metrics and the health.
+    Tcp,
+    /// From this host, by root: the status too.
+    Unix,
+}
+
+/// Both ends of a way in.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Somebody who asks.
+pub(crate) struct Connection {
+    stream: Stream,
+    way: Way,
+    since: Instant,
+    request: Vec<u8>,
+    /// What is still to be sent, once the request was whole.
+    answer: Option<(Vec<u8>, usize)>,
+}
+
+/// All that answering takes.
+pub(crate) struct Server {
+    tcp: Option<TcpListener>,
+    unix: UnixListener,
+    picture: Arc<Mutex<Picture>>,
+    /// Wakes the service, so that it looks whether it is paused.
+    wake: UnixStream,
+    connections: Vec<Connection>,
+}
+
+impl Server {
+    /// Answers from now on, in a thread that ends with the process.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        tcp: Option<TcpListener>,
+        unix: UnixListener,
+        picture: Arc<Mutex<Picture>>,
+        wake: UnixStream,
+    ) -> Result<(), Error> {
+        let refused = |error: std::io::Error| Error::new(Kind::Refused, format!("answering: {error}"));
+        if let Some(tcp) = &tcp {
+            tcp.set_nonblocking(true).map_err(refused)?;
+        }
+        unix.set_nonblocking(true).map_err(refused)?;
+        wake.set_nonblocking(true).map_err(refused)?;
+        let mut server = Server {
+            tcp,
+            unix,
+            picture,
+            wake,
+            connections: Vec::new(),
+        };
+        let thread = thread::Builder::new().name("answers".into());
+        thread
+            .spawn(move || {
+                loop {
+                    server.turn();
+                }
+            })
+            .map(drop)
+            .map_err(refused)
+    }
+
+    fn turn(&mut self) {
+        self.wait();
+        self.accept();
+        let now = Instant::now();
+        let (picture, wake) = (&self.picture, &mut self.wake);
+        self.connections
+            .retain_mut(|connection| connection.since + PATIENCE > now && connection.go_on(picture, wake));
+    }
+
+    fn wait(&self) {
+        let mut fds = vec![PollFd::new(self.unix.as_fd(), PollFlags::POLLIN)];
+        fds.extend(
+            self.tcp
+                .iter()
+                .map(|tcp| PollFd::new(tcp.as_fd(), PollFlags::POLLIN)),
+        );
+        for connection in &self.connections {
+            let what = match connection.answer {
+                Some(_) => PollFlags::POLLOUT,
+                None => PollFlags::POLLIN,
+            };
+            fds.push(PollFd::new(connection.stream.fd(), what));
+        }
+        let oldest = self
+            .connections
+            .iter()
+            .map(|connection| connection.since + PATIENCE)
+            .min();
+        let left = oldest.map(|end| end.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let timeout = left.and_then(|left| PollTimeout::try_from(left).ok());
+        if poll(&mut fds, timeout.unwrap_or(PollTimeout::NONE)).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.unix.accept() {
+            if stream.set_nonblocking(true).is_ok() {
+                self.add(Stream::Unix(stream), Way::Unix);
+            }
+        }
+        // Two loops at most: without file descriptors accepting fails, and is tried again later.
+        while let Some(Ok((stream, _))) = self.tcp.as_ref().map(TcpListener::accept) {
+            if stream.set_nonblocking(true).is_ok() {
+                self.add(Stream::Tcp(stream), Way::Tcp);
+            }
+        }
+    }
+
+    fn add(&mut self, stream: Stream, way: Way) {
+        let of_way = self.connections.iter().filter(|connection| connection.way == way);
+        if of_way.count() >= AT_ONCE
+            && let Some(oldest) = self
+                .connections
+                .iter()
+                .position(|connection| connection.way == way)
+        {
+            self.connections.remove(oldest);
+        }
+        self.connections.push(Connection {
+            stream,
+            way,
+            since: Instant::now(),
+            request: Vec::new(),
+            answer: None,
+        });
+    }
+}
+
+impl Stream {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Reads and writes what it can without waiting; whether more is to come.
+    fn go_on(&mut self, picture: &Mutex<Picture>, wake: &mut UnixStream) -> bool {
+        if self.answer.is_none() {
+            match self.read() {
+                Ok(false) => return true,
+                Ok(true) => {}
+                Err(()) => return false,
+            }
+            self.answer = Some((respond(&self.request, self.way, picture, wake), 0));
+        }
+        let Some((bytes, sent)) = &mut self.answer else {
+            return true;
+        };
+        while let Some(rest) = bytes.get(*sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(0) => return false,
+                Ok(length) => *sent += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether the request is whole, or more than is read.
+    fn read(&mut self) -> Result<bool, ()> {
+        let mut buffer = [0; 2048];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(()),
+                Ok(length) => {
+                    self.request.extend(buffer.iter().take(length));
+                    if is_whole(&self.request) || self.request.len() > LONGEST {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(()),
+            }
+        }
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    request.windows(4).any(|bytes| bytes == b"\r\n\r\n") || request.windows(2).any(|bytes| bytes == b"\n\n")
+}
+
+fn respond(request: &[u8], way: Way, picture: &Mutex<Picture>, wake: &mut UnixStream) -> Vec<u8> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let complete = parsed.parse(request).is_ok_and(|status| status.is_complete());
+    let (Some(method), Some(path), true) = (parsed.method, parsed.path, complete) else {
+        return answer("400 Bad Request", TEXT, b"this is not a request\n", true);
+    };
+    let body = method != "HEAD";
+    // What follows a question mark asks for nothing that there is.
+    let path = path.split('?').next().unwrap_or_default();
+    let locked = || picture.lock().unwrap_or_else(PoisonError::into_inner);
+    match (method, path, way) {
+        ("GET" | "HEAD", "/metrics", _) => {
+            // Copied first, so that the service does not wait while the text is written.
+            let picture = locked().clone();
+            answer("200 OK", metrics::TYPE, metrics::text(picture).as_bytes(), body)
+        }
+        ("GET" | "HEAD", "/healthz", _) => match locked().healthy() {
+            Ok(()) => answer("200 OK", TEXT, b"ok\n", body),
+            Err(why) => answer(
+                "503 Service Unavailable",
+                TEXT,
+                format!("{why}\n").as_bytes(),
+                body,
+            ),
+        },
+        ("GET", "/status", Way::Unix) => {
+            let shown = locked().to_show();
+            let json = serde_json::to_vec(&shown).unwrap_or_default();
+            answer("200 OK", "application/json", &json, true)
+        }
+        ("POST", "/look", Way::Unix) => {
+            // A full pipe wakes as well.
+            let _ = wake.write(&[1]);
+            answer("202 Accepted", TEXT, b"it will look\n", true)
+        }
+        ("GET" | "HEAD", ..) => answer("404 Not Found", TEXT, b"there are /metrics and /healthz\n", body),
+        _ => answer("405 Method Not Allowed", TEXT, b"only GET is answered\n", true),
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+pub(crate) fn answer(status: &str, kind: &str, body: &[u8], with_body: bool) -> Vec<u8> {
+    let length = body.len();
+    let mut bytes = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    if with_body {
+        bytes.extend_from_slice(body);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn asked(request: &[u8], way: Way) -> String {
+        let picture = Mutex::new(Picture::new("enforce", None, 0));
+        let (mut wake, _other) = UnixStream::pair().unwrap();
+        let answer = respond(request, way, &picture, &mut wake);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn each_way_in_has_its_answers() {
+        let code = |request: &str, way| asked(request.as_bytes(), way)[9..12].to_owned();
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(code(&get("/metrics"), Way::Tcp), "200");
+        assert_eq!(code(&get("/metrics?x=1"), Way::Tcp), "200");
+        assert_eq!(code(&get("/healthz"), Way::Tcp), "503");
+        assert_eq!(code(&get("/status"), Way::Tcp), "404");
+        assert_eq!(code(&get("/status"), Way::Unix), "200");
+        assert_eq!(code("POST /look HTTP/1.1\r\n\r\n", Way::Tcp), "405");
+        assert_eq!(code("POST /look HTTP/1.1\r\n\r\n", Way::Unix), "202");
+        assert_eq!(code("GET /metrics\r\n\r\n", Way::Tcp), "400");
+        assert_eq!(code(&"x".repeat(LONGEST + 1), Way::Tcp), "400");
+        let head = asked(b"HEAD /healthz HTTP/1.0\r\n\r\n", Way::Tcp);
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_makes_it_panic(request in proptest::collection::vec(any::<u8>(), 0..512)) {
+            asked(&request, Way::Tcp);
+            asked(&request, Way::Unix);
+            is_whole(&request);
+        }
+    }
+}

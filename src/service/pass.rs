@@ -1,0 +1,376 @@
+//! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::view::Hearing;
+use netkeel_apply::engine::apply::{Ended, apply};
+use netkeel_apply::engine::guard::Guard;
+use netkeel_apply::engine::recorder::Recorder;
+use netkeel_apply::engine::session::{Session, Unwatched};
+use netkeel_apply::recover::{Undone, Unsettled, undo_pending};
+use netkeel_apply::store::Store;
+use netkeel_apply::store::ledger::HeldLedger;
+use netkeel_apply::store::lock::Lock;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
+use netkeel_diagnose::lint::plan;
+use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::scope::Links;
+use netkeel_plan::goal::part::{Extent, Kept};
+use netkeel_plan::goal::{Goal, ReleaseFacts};
+use netkeel_plan::outcome::Failure;
+use netkeel_plan::ownership::Holdings;
+use netkeel_reconcile::event::{Blamed, Outcome};
+use netkeel_reconcile::pass_result::Passed;
+use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
+
+/// What passes work with.
+pub(crate) struct Keeper {
+    /// Journal, ledger, history.
+    pub store: Store,
+    /// Who writes.
+    pub actor: String,
+    /// What undoing an interrupted apply came to last, to be told.
+    pub recovered: Option<Undone>,
+    /// What is not done.
+    pub(crate) guard: Guard,
+    /// Ops whose undo does not bring everything back may be done.
+    pub lossy: bool,
+    /// The ledger.
+    pub ledger: HeldLedger,
+    /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
+    pub(crate) withheld: BTreeMap<LinkName, u32>,
+}
+
+impl Keeper {
+    /// Takes the lock, and undoes an apply that was interrupted.
+    fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
+        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
+        match undo_pending(&self.store, netns) {
+            Ok(None) => {}
+            Ok(Some(undone)) => self.recovered = Some(undone),
+            Err(Unsettled::Refused(error)) => return Err(error),
+            Err(Unsettled::Remains(undone)) => {
+                let why = undone.incomplete();
+                self.recovered = Some(undone);
+                return Err(why);
+            }
+        }
+        Ok(lock)
+    }
+
+    /// Looks at a part, and puts it right where it may write.
+    pub(crate) fn pass(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+        writes: bool,
+    ) -> Passed {
+        // An MTU by a budget depends on interfaces beyond its own stack, and on routes.
+        let extent = match extent {
+            Extent::Links(_) if document.has_budgets() => &Extent::All,
+            extent => extent,
+        };
+        let passed = match writes {
+            true => self.write(document, hearing, extent, except),
+            false => self.look(document, hearing, extent, except),
+        };
+        if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
+            let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
+            let indexed = withheld.filter_map(|(name, _)| Some((*name, *seen.links.get(name)?)));
+            self.withheld = indexed.collect();
+        }
+        passed
+    }
+
+    /// Reads only; it needs no lock.
+    fn look(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+    ) -> Passed {
+        let ledger = match self.ledger.now(&self.store) {
+            Ok(ledger) => ledger,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let mut kernel = hearing.over(extent);
+        let snapshot = match kernel.snapshot(&goal.scope()) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        match goal.plan(&snapshot) {
+            Ok(mut planned) => {
+                if *extent == Extent::All {
+                    plan::add(Some(document), &mut planned, &snapshot);
+                }
+                Passed {
+                    outcome: Outcome::Looked,
+                    seen: planned.observation,
+                    plan: Some(planned.plan),
+                    writes: 0,
+                    failure: None,
+                    rollback: None,
+                }
+            }
+            Err(diagnostics) => Passed::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics)),
+        }
+    }
+
+    fn write(
+        &mut self,
+        document: &Document,
+        hearing: &mut Hearing<'_>,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+    ) -> Passed {
+        let lock = match self.begin(&document.netns) {
+            Ok(lock) => lock,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {
+            Ok(budget) => budget,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let ledger = match self.ledger.now(&self.store) {
+            Ok(ledger) => ledger,
+            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+        };
+        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let (owner, hash) = (&document.owner, &document.hash);
+        let mut log = Recorder::new(
+            self.store.clone(),
+            document.netns.clone(),
+            owner,
+            hash,
+            &self.actor,
+        );
+        log.compacts = ledger.wants_compacting();
+        let mut kernel = hearing.over(extent);
+        let Ended {
+            outcome,
+            observation: seen,
+        } = apply(
+            &goal,
+            Session {
+                kernel: &mut kernel,
+                log: &mut log,
+                lossy: self.lossy,
+                watch: &mut self.guard,
+            },
+        );
+        drop(lock);
+        let indices = kernel.indices;
+        let blamed = |facts: Vec<Fact>, why: &str| {
+            let why: Arc<str> = why.into();
+            let facts = facts.into_iter().map(|fact| blame(fact, &indices, &why));
+            Outcome::Blamed(facts.collect())
+        };
+        match outcome {
+            Ok(mut applied) => {
+                if *extent == Extent::All {
+                    plan::add(Some(document), &mut applied.planned, &applied.before);
+                }
+                let facts: BTreeSet<Fact> = applied
+                    .planned
+                    .plan
+                    .steps
+                    .iter()
+                    .map(|step| step.fact.clone())
+                    .collect();
+                let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
+                Passed {
+                    outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
+                    seen,
+                    writes: applied.done,
+                    plan: Some(applied.planned.plan),
+                    failure: None,
+                    rollback: None,
+                }
+            }
+            Err(Failure::Invalid(diagnostics)) => {
+                Passed::failed(at_fault(&diagnostics, &indices), first(&diagnostics))
+            }
+            Err(Failure::Unread(problems)) => {
+                let what: Vec<String> = problems
+                    .iter()
+                    .map(|problem| format!("{}: {}", problem.what, problem.why))
+                    .collect();
+                Passed::failed(Outcome::Failed, what.join("; "))
+            }
+            Err(Failure::Lossy(plan)) => {
+                let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
+                let facts = plan.lossy().map(|step| step.fact.clone()).collect();
+                Passed {
+                    seen,
+                    ..Passed::failed(blamed(facts, why), why)
+                }
+            }
+            Err(Failure::NotBegun(error)) => {
+                let refused = std::mem::take(&mut self.guard.refused);
+                let outcome = match refused.is_empty() {
+                    true => Outcome::Blocked,
+                    false => blamed(refused, &error.message),
+                };
+                Passed {
+                    seen,
+                    ..Passed::failed(outcome, error.message)
+                }
+            }
+            Err(Failure::Failed(rollback)) => {
+                let why = rollback.cause.message.clone();
+                let outcome = match rollback.blamed.is_empty() {
+                    true => Outcome::Failed,
+                    false => blamed(rollback.blamed.clone(), &why),
+                };
+                Passed {
+                    seen,
+                    rollback: Some(rollback),
+                    ..Passed::failed(outcome, why)
+                }
+            }
+        }
+    }
+
+    /// Gives back what is held only while the service runs; the number of writes that took.
+    pub fn stop(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
+        /// An apply by hand may be under way.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let facts = document.removed_on_stop();
+        if facts.is_empty() {
+            return Ok(0);
+        }
+        let _lock = self.store.lock(&self.actor, PATIENCE)?;
+        let ledger = self.ledger.now(&self.store)?;
+        let goal = ReleaseFacts {
+            ledger,
+            owner: &document.owner,
+            netns: &document.netns,
+            facts: &facts,
+        };
+        let mut log = Recorder::new(
+            self.store.clone(),
+            document.netns.clone(),
+            &document.owner,
+            "stop",
+            &self.actor,
+        );
+        log.compacts = ledger.wants_compacting();
+        let session = Session {
+            kernel,
+            log: &mut log,
+            lossy: self.lossy,
+            watch: &mut Unwatched,
+        };
+        match apply(&goal, session).outcome {
+            Ok(released) => Ok(released.done),
+            Err(Failure::NotBegun(error)) => Err(error),
+            Err(Failure::Failed(rollback)) => Err(rollback.cause),
+            Err(Failure::Invalid(_) | Failure::Unread(_) | Failure::Lossy(_)) => Err(Error::new(
+                ErrorKind::Refused,
+                "what is held while the service runs could not be given back",
+            )
+            .hint("netkeel release gives back everything of an owner")),
+        }
+    }
+
+    /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
+    /// would remember all of them.
+    pub(crate) fn forget_gone(
+        &mut self,
+        document: &Document,
+        kernel: &mut dyn Kernel,
+    ) -> Result<usize, Error> {
+        let _lock = self.begin(&document.netns)?;
+        let there = kernel.snapshot(&netkeel_host::snapshot::scope::Scope {
+            links: Links::All,
+            ..Default::default()
+        })?;
+        let ledger = self.ledger.now(&self.store)?;
+        let gone = |fact: &Fact| {
+            fact.link_name()
+                .is_some_and(|name| !there.links.contains_key(&name))
+        };
+        let facts: Vec<Fact> = ledger
+            .of(&document.owner)
+            .map(|claim| claim.fact.clone())
+            .filter(gone)
+            .collect();
+        let count = facts.len();
+        self.store.forget(facts)?;
+        Ok(count)
+    }
+}
+
+fn goal<'a>(
+    document: &'a Document,
+    ledger: &'a netkeel_plan::ledger::Ledger,
+    extent: &'a Extent,
+    except: &'a BTreeSet<Fact>,
+    withheld: &'a BTreeMap<LinkName, u32>,
+) -> Kept<'a> {
+    Kept {
+        document,
+        holdings: Holdings {
+            ledger: Some(ledger),
+            prune: false,
+            take_over: false,
+        },
+        extent,
+        except,
+        withheld,
+    }
+}
+
+fn index_of(fact: &Fact, indices: &BTreeMap<LinkName, u32>) -> Option<u32> {
+    fact.link_name().and_then(|name| indices.get(&name).copied())
+}
+
+fn blame(fact: Fact, indices: &BTreeMap<LinkName, u32>, why: &Arc<str>) -> Blamed {
+    Blamed {
+        index: index_of(&fact, indices),
+        why: why.clone(),
+        fact,
+    }
+}
+
+/// The facts that cannot be planned for, each with the reason. Where something else is wrong, nobody
+/// knows which.
+fn at_fault(diagnostics: &Diagnostics, indices: &BTreeMap<LinkName, u32>) -> Outcome {
+    let list = &diagnostics.list;
+    if list.is_empty() || list.iter().any(|one| one.facts.is_empty()) {
+        return Outcome::Failed;
+    }
+    let of_one = |one: &Diagnostic| {
+        let why: Arc<str> = format!("{}: {}", one.path, one.message).into();
+        let facts = one.facts.iter().cloned();
+        facts.map(|fact| blame(fact, indices, &why)).collect::<Vec<_>>()
+    };
+    Outcome::Blamed(list.iter().flat_map(of_one).collect())
+}
+
+fn first(diagnostics: &Diagnostics) -> String {
+    let messages: BTreeMap<_, _> = diagnostics
+        .list
+        .iter()
+        .map(|one| (&one.message, &one.path))
+        .collect();
+    let mut shown: Vec<String> = messages
+        .iter()
+        .take(3)
+        .map(|(message, path)| format!("{path}: {message}"))
+        .collect();
+    if diagnostics.count() > shown.len() {
+        shown.push(format!("{} more", diagnostics.count() - shown.len()));
+    }
+    shown.join("; ")
+}

@@ -1,0 +1,6 @@
+//! Event sources.
+
+pub(crate) mod files;
+pub(crate) mod handshakes;
+pub(crate) mod paths;
+pub(crate) mod signals;

@@ -1,0 +1,43 @@
+//! The size of a tree: nodes, bytes and depth.
+
+use crate::node::{Data, Node};
+
+/// What a copy of a node costs.
+#[derive(Clone, Copy, Default)]
+pub struct Size {
+    /// Values.
+    pub nodes: usize,
+    /// Text.
+    pub bytes: usize,
+    /// Levels.
+    pub depth: usize,
+}
+
+impl Size {
+    /// The cost of this one.
+    pub fn of(node: &Node) -> Size {
+        let mut size = Size {
+            nodes: 1,
+            ..Size::default()
+        };
+        match &node.data {
+            Data::Text { value, .. } => size.bytes = value.len(),
+            Data::List(items) => items.iter().for_each(|item| size.holds(Size::of(item))),
+            Data::Map(entries) => entries.iter().for_each(|entry| {
+                size.bytes += entry.key.len();
+                size.holds(Size::of(&entry.value));
+            }),
+            Data::Null | Data::Bool(_) | Data::Integer(_) => {}
+        }
+        if matches!(node.data, Data::List(_) | Data::Map(_)) {
+            size.depth += 1;
+        }
+        size
+    }
+
+    fn holds(&mut self, child: Size) {
+        self.nodes += child.nodes;
+        self.bytes += child.bytes;
+        self.depth = self.depth.max(child.depth);
+    }
+}

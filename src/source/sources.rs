@@ -1,0 +1,89 @@
+//! Documents of any format parse to one tree of nodes with spans, so that every error has its
+//! line and all errors come at once.
+
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostics;
+use crate::node::Node;
+use crate::parse::parse_with;
+use crate::span::{FileId, Span};
+use crate::text::decode;
+use crate::text::decode::decode;
+use crate::text::format::{Format, detect};
+
+/// One document as it was given, kept for the lines of error messages.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// The name to show: the path as the user gave it, or `<stdin>`.
+    pub name: Arc<str>,
+    /// The text, without a byte order mark.
+    pub text: Arc<str>,
+}
+
+/// All files of one invocation, in the order in which they are layered.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The files; a [`FileId`] indexes them.
+    pub files: Vec<SourceFile>,
+}
+
+impl Sources {
+    /// Adds a file, without its byte order mark, and returns its id.
+    pub fn add(&mut self, name: &str, text: &str) -> FileId {
+        let id = FileId(u16::try_from(self.files.len()).unwrap_or(u16::MAX));
+        self.files.push(SourceFile {
+            name: name.into(),
+            text: decode::without_mark(text).into(),
+        });
+        id
+    }
+
+    /// Adds and parses a file as it was read: decodes it, tells the format when none is given, and
+    /// keeps the text for the messages. `None` when nothing could be made of it.
+    pub fn load(
+        &mut self,
+        name: &str,
+        bytes: Vec<u8>,
+        format: Option<Format>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Node> {
+        self.load_with(name, bytes, format, false, diagnostics).pop()
+    }
+
+    /// As [`Sources::load`]; with `many` as many nodes as a file of YAML has documents. Empty when
+    /// nothing could be made of it.
+    pub fn load_with(
+        &mut self,
+        name: &str,
+        bytes: Vec<u8>,
+        format: Option<Format>,
+        many: bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
+        let nodes = match decode(bytes) {
+            Ok(text) => {
+                let file = self.add(name, &text);
+                let format = format.unwrap_or_else(|| detect(name, &text));
+                parse_with(file, &text, format, many, diagnostics)
+            }
+            Err(error) => {
+                let file = self.add(name, "");
+                let diagnostic = diagnostics.add(Span::new(file, 0, 0), "", error.message);
+                diagnostic.hints = error.hints;
+                None
+            }
+        };
+        diagnostics.lost |= nodes.is_none();
+        nodes.unwrap_or_default()
+    }
+
+    /// A file's text; empty for an id that is not of these sources.
+    pub fn text(&self, file: FileId) -> &str {
+        self.files.get(usize::from(file.0)).map_or("", |file| &file.text)
+    }
+
+    /// A file's name; empty for an id that is not of these sources.
+    pub fn name(&self, file: FileId) -> &str {
+        self.files.get(usize::from(file.0)).map_or("", |file| &file.name)
+    }
+}

@@ -1,0 +1,28 @@
+//! A place in a source file, in bytes.
+
+/// Which of the [`Sources`] a span lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct FileId(pub u16);
+
+/// A half-open range of bytes in one source file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// A range of bytes of a file; what no file can reach is cut to what `u32` can say.
+    pub fn new(file: FileId, start: usize, end: usize) -> Self {
+        let cut = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span {
+            file,
+            start: cut(start),
+            end: cut(end.max(start)),
+        }
+    }
+}

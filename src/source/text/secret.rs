@@ -1,0 +1,78 @@
+//! Values that only their owners' tools can read: of eyaml, of SOPS and of Ansible's vault.
+
+/// What to do about one.
+pub const HINT: &str = "netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value";
+
+/// What Ansible's vault begins with, a value or a whole file.
+const VAULT: &str = "$ANSIBLE_VAULT;";
+
+/// Whether a text is of Ansible's vault.
+pub fn of_vault(text: &str) -> bool {
+    text.trim_start().starts_with(VAULT)
+}
+
+/// By what a text is encrypted, all of it or a part.
+pub fn cipher(text: &str) -> Option<&'static str> {
+    if of_vault(text) {
+        return Some("Ansible's vault");
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("ENC[") {
+        let Some((inside, behind)) = after.split_once(']') else {
+            break;
+        };
+        let inside = inside.rsplit("ENC[").next().unwrap_or(inside);
+        if inside.starts_with("AES256_GCM,") {
+            return Some("SOPS");
+        }
+        if of_eyaml(inside) {
+            return Some("eyaml");
+        }
+        rest = behind;
+    }
+    None
+}
+
+/// What eyaml has in its brackets: its method, which may be left out, and base64 with what blanks
+/// YAML left in it.
+fn of_eyaml(inside: &str) -> bool {
+    let text = match inside.split_once(',') {
+        Some((method, text)) if method.bytes().all(|byte| byte.is_ascii_alphanumeric()) => text,
+        _ => inside,
+    };
+    let base64 =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || byte.is_ascii_whitespace();
+    !text.trim().is_empty() && text.bytes().all(base64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_is_told_from_what_looks_like_it() {
+        for text in [
+            "ENC[PKCS7,MIIBeQYJKoZIhvcNAQ==]",
+            "uplink ENC[GPG,hQIMA/ \n abc+] of ENC[",
+            "ENC[ or ENC[MIIBeQ==]",
+        ] {
+            assert_eq!(cipher(text), Some("eyaml"), "{text}");
+        }
+        assert_eq!(
+            cipher("ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]"),
+            Some("SOPS")
+        );
+        let vault = "\n$ANSIBLE_VAULT;1.1;AES256\n6638\n";
+        assert_eq!(cipher(vault), Some("Ansible's vault"));
+        for text in [
+            "",
+            "ENC[",
+            "ENC[]",
+            "ENC[PKCS7,]",
+            "ENC[port-3]",
+            "a $ANSIBLE_VAULT;",
+        ] {
+            assert_eq!(cipher(text), None, "{text}");
+        }
+    }
+}
