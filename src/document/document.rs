@@ -400,8 +400,10 @@ impl Document {
 
     /// What it wants of a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
-        let mut wants = Wants::default();
-        wants.made = self.makes().into_iter().collect();
+        let mut wants = Wants {
+            made: self.makes().into_iter().collect(),
+            ..Wants::default()
+        };
         for section in &self.sections {
             section.wants(host, &mut wants);
         }

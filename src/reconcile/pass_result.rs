@@ -1,7 +1,6 @@
 //! The result of one pass.
 
 use crate::event::Outcome;
-use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Seen;
 use netkeel_plan::outcome::Rollback;
 use netkeel_plan::plan::Plan;

@@ -199,11 +199,11 @@ pub struct Counters {
 
 impl Picture {
     /// A picture of a service that has not looked yet.
-    pub fn new(mode: &'static str, netns: Option<String>, since: u64) -> Self {
+    pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32, now: Instant) -> Self {
         Picture {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
+            pid,
             since,
             mode,
             dry_run: false,
@@ -221,7 +221,7 @@ impl Picture {
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
-            alive: Instant::now(),
+            alive: now,
             by_fact: BTreeMap::new(),
             stale: BTreeMap::new(),
             mtus: Mtus::default(),
@@ -331,8 +331,8 @@ impl Picture {
     }
 
     /// Everything that is to be so is so, and nothing stands in the way of its staying so.
-    pub fn healthy(&self) -> Result<(), String> {
-        if self.alive.elapsed() > HANGS {
+    pub fn healthy(&self, now: Instant) -> Result<(), String> {
+        if now.saturating_duration_since(self.alive) > HANGS {
             return Err("the service hangs".into());
         }
         if let Some(why) = self.blocked.as_ref().or(self.failure.as_ref()) {
@@ -357,7 +357,7 @@ impl Picture {
     }
 
     /// All of it in a sentence.
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self, now: Instant) -> String {
         if let Some(why) = &self.document.rejected {
             let why = why.lines().next().unwrap_or_default();
             return format!("the document was not taken, an older one holds: {why}");
@@ -365,7 +365,7 @@ impl Picture {
         if let Some(pause) = &self.paused {
             return format!("paused by {}; {} facts differ", pause.by, self.by_fact.len());
         }
-        match self.healthy() {
+        match self.healthy(now) {
             Err(why) => why,
             Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => format!(
                 "everything that may be written is as it is wanted; stale pods that are left alone: {}",

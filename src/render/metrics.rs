@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
+use std::time::Instant;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
@@ -27,10 +28,10 @@ use netkeel_reconcile::status::{BUCKETS, Picture};
 pub const TYPE: &str = CONTENT_TYPE;
 
 /// All metrics of a status.
-pub fn text(picture: Picture) -> String {
+pub fn text(picture: Picture, now: Instant) -> String {
     let mut text = String::with_capacity(4096 + 200 * picture.mtus.iter().len());
     let mut registry = Registry::with_prefix("netkeel");
-    registry.register_collector(Box::new(Metrics(picture)));
+    registry.register_collector(Box::new(Metrics { picture, now }));
     // Writing to a String does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
@@ -38,13 +39,16 @@ pub fn text(picture: Picture) -> String {
 
 /// Writes the metrics of one status, at each scrape anew: the status already has every number.
 #[derive(Debug)]
-struct Metrics(Picture);
+struct Metrics {
+    picture: Picture,
+    now: Instant,
+}
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let picture = &self.0;
+        let picture = &self.picture;
         let mut page = Page(encoder);
-        service(picture, &mut page)?;
+        service(picture, self.now, &mut page)?;
         document(picture, &mut page)?;
         facts(picture, &mut page)?;
         passes(picture, &mut page)?;
@@ -124,7 +128,7 @@ impl Page<'_> {
     }
 }
 
-fn service(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn service(picture: &Picture, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
     page.info("build", "Version of netkeel.", [("version", picture.version)])?;
     page.gauge(
         "start_time_seconds",
@@ -139,7 +143,7 @@ fn service(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauge(
         "healthy",
         "Result of /healthz: 1 for status 200, 0 for 503.",
-        u32::from(picture.healthy().is_ok()),
+        u32::from(picture.healthy(now).is_ok()),
     )
 }
 

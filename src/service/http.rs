@@ -263,9 +263,14 @@ fn respond(request: &[u8], way: Way, picture: &Mutex<Picture>, wake: &mut UnixSt
         ("GET" | "HEAD", "/metrics", _) => {
             // Copied first, so that the service does not wait while the text is written.
             let picture = locked().clone();
-            answer("200 OK", metrics::TYPE, metrics::text(picture).as_bytes(), body)
+            answer(
+                "200 OK",
+                metrics::TYPE,
+                metrics::text(picture, Instant::now()).as_bytes(),
+                body,
+            )
         }
-        ("GET" | "HEAD", "/healthz", _) => match locked().healthy() {
+        ("GET" | "HEAD", "/healthz", _) => match locked().healthy(Instant::now()) {
             Ok(()) => answer("200 OK", TEXT, b"ok\n", body),
             Err(why) => answer(
                 "503 Service Unavailable",
@@ -309,7 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn asked(request: &[u8], way: Way) -> String {
-        let picture = Mutex::new(Picture::new("enforce", None, 0));
+        let picture = Mutex::new(Picture::new("enforce", None, 0, 1, Instant::now()));
         let (mut wake, _other) = UnixStream::pair().unwrap();
         let answer = respond(request, way, &picture, &mut wake);
         String::from_utf8(answer).unwrap()

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::log::Level;
 use crate::service::Service;
@@ -206,7 +207,7 @@ impl Service<'_> {
             if self.reconciler.paused().is_none() {
                 picture.paused = None;
             }
-            picture.sentence()
+            picture.sentence(Instant::now())
         };
         if status != self.status {
             let first = if self.status.is_empty() { "READY=1\n" } else { "" };

@@ -4,7 +4,9 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+use std::process;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::options::{Options, Source};
 use crate::watch::signals;
@@ -24,7 +26,13 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     let store = Store::open(&options.netns)?;
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);
-    let picture = Arc::new(Mutex::new(Picture::new(mode, netns, netkeel_apply::clock::now())));
+    let picture = Arc::new(Mutex::new(Picture::new(
+        mode,
+        netns,
+        netkeel_apply::clock::now(),
+        process::id(),
+        Instant::now(),
+    )));
     let tcp = options.listen.map(listen).transpose()?;
     let socket = store.listen()?;
     let (wake, woken) = UnixStream::pair().map_err(|error| refused(&error))?;

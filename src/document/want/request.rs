@@ -1,6 +1,5 @@
 //! Requests that need a snapshot to become wants: the MTU of a pod end.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::want::{Origin, Want};

@@ -50,11 +50,6 @@ impl Mtus {
         }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
     /// All of them, by name.
     pub fn iter(&self) -> Iter<'_, LinkName, MtuPicture> {
         self.by_name.iter()

@@ -1,7 +1,9 @@
 //! Tests of the metrics text.
 
+#![expect(clippy::disallowed_methods, reason = "tests may read the clock")]
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::metrics::text;
 use crate::templates::TEMPLATES;
@@ -14,7 +16,7 @@ use netkeel_reconcile::status::{FindingPicture, Picture};
 
 /// A status with a value for every metric.
 fn filled() -> Picture {
-    let mut picture = Picture::new("enforce", None, 7);
+    let mut picture = Picture::new("enforce", None, 7, 1, Instant::now());
     picture.took(Duration::from_millis(2));
     picture.took(Duration::from_secs(60));
     let mtu = MtuPicture {
@@ -86,7 +88,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_sample_has_a_description_and_labels_are_escaped() {
-    let text = text(filled());
+    let text = text(filled(), Instant::now());
     names(&text);
     for line in [
         "# TYPE netkeel_build_info gauge",
@@ -116,7 +118,7 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
 
 #[test]
 fn alerts_and_dashboard_ask_for_metrics_that_exist() {
-    let text = text(filled());
+    let text = text(filled(), Instant::now());
     let names = names(&text);
     let of_prometheus = |name: &str| name.ends_with(".yaml") || name.ends_with(".json");
     let mut asked = 0;
@@ -134,7 +136,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
 
 #[test]
 fn nothing_is_written_twice() {
-    let text = text(filled());
+    let text = text(filled(), Instant::now());
     let mut described = BTreeSet::new();
     for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
         let name = line.split(' ').nth(2);
