@@ -19,7 +19,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
@@ -93,7 +93,7 @@ fn message(archive: &Archive) -> Result<String, String> {
     let Err(diagnostics) = plan(&document, &host) else {
         return Err("it is not refused on this host".into());
     };
-    let mut kernel = Modelled::new(host);
+    let mut kernel = ModelKernel::new(host);
     let session = Session {
         kernel: &mut kernel,
         log: &mut Unlogged,

@@ -24,7 +24,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Families;
 use netkeel_host::snapshot::reading::Support;
@@ -124,7 +124,7 @@ fn every_case_holds_on_the_model_kernel() {
         let case = Case::read(archive, before.netns.clone())?;
         let mut scope = Scope::wide();
         scope.extend(case.document.scope());
-        let mut kernel = Modelled::new(before);
+        let mut kernel = ModelKernel::new(before);
         hold(&case, &mut kernel, &scope)
     });
 }

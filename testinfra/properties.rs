@@ -33,9 +33,9 @@ use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::model::Model;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_plan::loss::Loss;
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::plan::{Plan, Step};
@@ -184,7 +184,7 @@ fn planned(document: &Value, host: &Snapshot) -> Result<Option<(Document, Plan)>
 }
 
 /// Applies as `netkeel apply --allow-lossy` does.
-fn run(document: &Document, kernel: &mut Modelled) -> Result<usize, Failure> {
+fn run(document: &Document, kernel: &mut ModelKernel) -> Result<usize, Failure> {
     let session = Session {
         kernel,
         log: &mut Unlogged,
@@ -200,7 +200,7 @@ fn what_can_be_planned_can_be_applied_and_leaves_nothing() {
         let Some((document, plan)) = planned(document, host)? else {
             return Ok(Reached::Refused);
         };
-        let mut kernel = Modelled::new(host.clone());
+        let mut kernel = ModelKernel::new(host.clone());
         let done = run(&document, &mut kernel).map_err(because)?;
         prop_assert!(done >= plan.steps.len());
         let again = netkeel_diagnose::lint::plan::plan(&document, &kernel.model.host).map_err(because)?;
@@ -246,7 +246,7 @@ fn undoing_any_beginning_of_a_plan_in_reverse_restores() {
         };
         for end in 0..=plan.steps.len() {
             let (done, _) = plan.steps.split_at(end);
-            let mut kernel = Modelled::new(host.clone());
+            let mut kernel = ModelKernel::new(host.clone());
             for step in done {
                 kernel.model.apply(&step.op);
             }
@@ -267,7 +267,7 @@ fn an_apply_that_fails_anywhere_leaves_the_host_as_it_was() {
         };
         for at in 0..plan.steps.len() {
             let refused = Error::new(ErrorKind::Refused, "no");
-            let mut kernel = Modelled::new(host.clone()).failing(at, refused);
+            let mut kernel = ModelKernel::new(host.clone()).failing(at, refused);
             let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {
                 return Err(TestCaseError::fail(format!("op {at} fails and apply does not")));
             };
@@ -426,15 +426,15 @@ fn facts(host: &Snapshot) -> BTreeSet<Fact> {
 
 /// A value of which it does not matter in which place of its chain a rule stands: it moves up when one
 /// before it goes.
-fn placeless(observed: Observed) -> Observed {
+fn placeless(observed: Lookup) -> Lookup {
     match observed {
-        Observed::Value(value) => {
+        Lookup::Value(value) => {
             let mut rules = ForeignRule::read_all(&value.to_string());
             if rules.is_empty() {
-                return Observed::Value(value);
+                return Lookup::Value(value);
             }
             rules.iter_mut().for_each(|rule| rule.position = 0);
-            Observed::Value(netkeel_core::fact::Value::Text(
+            Lookup::Value(netkeel_core::fact::Value::Text(
                 serde_json::to_string(&rules).unwrap().into(),
             ))
         }
@@ -480,7 +480,7 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
             continue;
         }
         let (was, is) = (before.get(fact), after.get(fact));
-        let unread = matches!((&was, &is), (Observed::Unread, Observed::Absent));
+        let unread = matches!((&was, &is), (Lookup::Unread, Lookup::Absent));
         prop_assert!(was == is || unread, "{fact} was {was:?} and is {is:?}");
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::world::{GROUP, World, peer};
 use super::{floor, say};
 use netkeel_core::replication::limits::{Floor, Limits, Rate};
 use netkeel_core::replication::settings::{Mode, Replication, Settings};
-use netkeel_core::replication::worker::Health;
+use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_replicate::supervisor::Supervisor;
 
@@ -120,7 +120,7 @@ impl Running {
             peers_file: None,
         }));
         let begin = Instant::now();
-        while supervisor.health() != Health::Ok {
+        while supervisor.health() != WorkerHealth::Ok {
             let said = supervisor.poll();
             assert!(
                 begin.elapsed() < Duration::from_secs(5),

@@ -13,7 +13,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
-use netkeel_plan::ledger::Claim;
+use netkeel_plan::ledger::OwnershipRecord;
 use netkeel_plan::plan::{Drift, Plan, Undo};
 
 /// The version of the journal's format; any other is refused.
@@ -51,7 +51,7 @@ pub(crate) enum Line {
     /// A fact that the owner no longer holds once the apply is committed.
     Release(Fact),
     /// A fact that the kernel changes with the fact of a step.
-    SideEffect(Box<Claim>),
+    SideEffect(Box<OwnershipRecord>),
     /// The list of steps is whole: it has this many lines. Without this line, none of them counts.
     Planned {
         /// The number of lines before this one, back to the one before the list.
@@ -97,7 +97,7 @@ pub struct Journal {
     /// What the owner holds no longer once it is committed.
     pub released: Vec<Fact>,
     /// What the kernel changes with it.
-    pub beside: Vec<Claim>,
+    pub beside: Vec<OwnershipRecord>,
     /// Undoing it was begun, so that some of what was executed may be undone.
     pub undoing: bool,
     /// Everything was done and seen to hold: only the confirmation is missing.
@@ -200,9 +200,9 @@ impl Journal {
     }
 
     /// What its owner holds once it is finished.
-    pub fn claims(&self) -> impl Iterator<Item = Claim> {
+    pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
         let written = self.entries.iter().filter(|entry| entry.desired.is_some());
-        let claims = written.map(|entry| Claim {
+        let claims = written.map(|entry| OwnershipRecord {
             fact: entry.fact.clone(),
             owner: self.header.owner.clone(),
             found: entry.found.clone(),
@@ -228,7 +228,7 @@ impl Journal {
 struct List {
     entries: Vec<Entry>,
     released: Vec<Fact>,
-    beside: Vec<Claim>,
+    beside: Vec<OwnershipRecord>,
 }
 
 impl List {
@@ -441,7 +441,7 @@ mod tests {
             link: "a".parse().unwrap(),
         }];
         plan.released = vec![step("d", 0, 0).fact];
-        plan.beside = vec![Claim {
+        plan.beside = vec![OwnershipRecord {
             fact: Fact::link(
                 &Netns::CURRENT,
                 "e".parse().unwrap(),

@@ -12,7 +12,7 @@ use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::version::Version;
 use netkeel_mtu::layer::Family;
 use netkeel_plan::ledger::Ledger;
-use netkeel_plan::ownership::Holdings;
+use netkeel_plan::ownership::Ownership;
 
 /// Where documents are looked for when none is named.
 pub(crate) const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
@@ -150,7 +150,7 @@ impl OuterFamily {
 
 /// What to do about facts that netkeel wrote before.
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Ownership {
+pub(crate) struct OwnershipArguments {
     /// Put back what netkeel wrote and the documents no longer declare.
     #[arg(long)]
     prune: bool,
@@ -159,10 +159,10 @@ pub(crate) struct Ownership {
     take_over: bool,
 }
 
-impl Ownership {
+impl OwnershipArguments {
     /// The same for the planner.
-    pub(crate) fn holdings<'a>(&self, ledger: &'a Ledger) -> Holdings<'a> {
-        Holdings {
+    pub(crate) fn holdings<'a>(&self, ledger: &'a Ledger) -> Ownership<'a> {
+        Ownership {
             ledger: Some(ledger),
             prune: self.prune,
             take_over: self.take_over,

@@ -16,7 +16,7 @@ use crate::name::netns::Netns;
 use crate::name::route::RouteKey;
 use crate::name::sandbox::Sandbox;
 use crate::name::sysctl::SysctlKey;
-use crate::name::tunnel::TunnelMode;
+use crate::name::tunnel::TunnelKind;
 use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::nflog::rules::Rules;
@@ -93,14 +93,14 @@ pub enum Op {
         /// Namespace and name; the index is not known yet.
         target: Target,
         /// The kind.
-        mode: TunnelMode,
+        mode: TunnelKind,
     },
     /// Deletes a device and makes an external tunnel of its name.
     RecreateTunnel {
         /// The device to delete.
         target: Target,
         /// The kind of the new one.
-        mode: TunnelMode,
+        mode: TunnelKind,
     },
     /// Deletes a device.
     DeleteLink {

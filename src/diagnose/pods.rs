@@ -8,7 +8,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::pod::PodEnd;
 
 /// One veth that leads into another namespace.
@@ -107,7 +107,7 @@ fn is_stale(name: LinkName, end: &PodEnd, host: &Snapshot, wants: &Wants) -> boo
     let drifts = |field| {
         let fact = Fact::link(&host.netns, name, field);
         let want = wants.facts.get(&fact);
-        want.is_some_and(|want| host.get(&fact) != Observed::Value(want.value.clone()))
+        want.is_some_and(|want| host.get(&fact) != Lookup::Value(want.value.clone()))
     };
     wants.left_alone.contains_key(&name) || fields.any(drifts)
 }

@@ -6,7 +6,7 @@ use crate::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, s
 use crate::version::document;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::merge::merge;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Entry, Node};
 
 const PREFIX: &str = "netkeel_";
@@ -48,11 +48,11 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     variables.retain(|variable| !variable.value.is_null());
     let mut whole = whole.filter(|whole| !whole.is_null());
     for variable in &mut variables {
-        let path = Path::ROOT.key(&variable.key);
+        let path = KeyPath::ROOT.key(&variable.key);
         refuse_texts(&mut variable.value, &path, &unreadable, diagnostics);
     }
     if let Some(whole) = &mut whole {
-        refuse_texts(whole, &Path::ROOT, &unreadable, diagnostics);
+        refuse_texts(whole, &KeyPath::ROOT, &unreadable, diagnostics);
     }
     if variables.is_empty() && whole.is_none() && !diagnostics.lost {
         refuse_nothing(

@@ -4,7 +4,7 @@
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::suggest::nearest;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 use netkeel_source::text::secret;
@@ -64,7 +64,7 @@ pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &m
 /// Refuses the texts of which `why` has a reason and a hint, each in its place.
 pub(crate) fn refuse_texts(
     node: &mut Node,
-    path: &Path<'_>,
+    path: &KeyPath<'_>,
     why: &dyn Fn(&str) -> Option<(String, &'static str)>,
     diagnostics: &mut Diagnostics,
 ) {

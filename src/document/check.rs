@@ -13,12 +13,12 @@ use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number::{Form, form};
 use netkeel_core::text::suggest::{listed, nearest, suggest};
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 
 /// Checks a whole document: all values, and that what is required is there.
-pub(crate) fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: true,
         diagnostics,
@@ -27,7 +27,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &m
 }
 
 /// Checks one layer of a document: all values, but what is required may stand in another layer.
-pub(crate) fn check_layer(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_layer(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: false,
         diagnostics,
@@ -41,7 +41,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn node(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) {
+    fn node(&mut self, node: &Node, shape: &Shape, path: &KeyPath<'_>) {
         match (shape, &node.data) {
             (Shape::Map(fields), Data::Map(entries)) => self.map(node, fields, entries, path),
             (Shape::Table { key, value, .. }, Data::Map(entries)) => {
@@ -96,13 +96,13 @@ impl Checker<'_> {
     }
 
     /// The value of a key, where `null` means: not given.
-    fn value(&mut self, node: &Node, shape: &Shape, path: &Path<'_>) {
+    fn value(&mut self, node: &Node, shape: &Shape, path: &KeyPath<'_>) {
         if !node.is_null() {
             self.node(node, shape, path);
         }
     }
 
-    fn map(&mut self, node: &Node, fields: &[Field], entries: &[Entry], path: &Path<'_>) {
+    fn map(&mut self, node: &Node, fields: &[Field], entries: &[Entry], path: &KeyPath<'_>) {
         for entry in entries {
             let below = path.key(&entry.key);
             if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
@@ -119,7 +119,7 @@ impl Checker<'_> {
         }
     }
 
-    fn integer(&mut self, node: &Node, min: i64, max: i64, unit: &str, path: &Path<'_>) {
+    fn integer(&mut self, node: &Node, min: i64, max: i64, unit: &str, path: &KeyPath<'_>) {
         let shape = Shape::Integer { min, max, unit: "" };
         if let Some(value) = node.integer() {
             if value < min || value > max {
@@ -137,7 +137,7 @@ impl Checker<'_> {
     }
 
     /// Reports a number that is not in the one form that is taken.
-    fn number_form(&mut self, node: &Node, value: &str, path: &Path<'_>) -> bool {
+    fn number_form(&mut self, node: &Node, value: &str, path: &KeyPath<'_>) -> bool {
         match form(value) {
             Some(Form::Other { what, meant }) => {
                 let message = format!("{} is {what}; only decimal integers are taken", quoted(value));
@@ -159,7 +159,7 @@ impl Checker<'_> {
         }
     }
 
-    fn switch(&mut self, node: &Node, path: &Path<'_>) {
+    fn switch(&mut self, node: &Node, path: &KeyPath<'_>) {
         let meant = match node.integer() {
             Some(0) => Some("write `false`"),
             Some(1) => Some("write `true`"),
@@ -169,7 +169,7 @@ impl Checker<'_> {
         diagnostic.hints.extend(meant.map(str::to_owned));
     }
 
-    fn word(&mut self, node: &Node, shape: &Shape, words: &[&str], path: &Path<'_>) {
+    fn word(&mut self, node: &Node, shape: &Shape, words: &[&str], path: &KeyPath<'_>) {
         let Data::Text { value, .. } = &node.data else {
             self.mismatch(node, shape, path);
             return;
@@ -186,7 +186,7 @@ impl Checker<'_> {
             .extend(near.map(|near| format!("did you mean {}?", quoted(near))));
     }
 
-    fn vector(&mut self, node: &Node, path: &Path<'_>) {
+    fn vector(&mut self, node: &Node, path: &KeyPath<'_>) {
         if matches!(node.data, Data::Null | Data::Map(_)) || node.items().is_empty() {
             self.mismatch(node, &Shape::Vector, path);
             return;
@@ -215,7 +215,7 @@ impl Checker<'_> {
         }
     }
 
-    fn either(&mut self, node: &Node, shape: &Shape, shapes: &[Shape], path: &Path<'_>) {
+    fn either(&mut self, node: &Node, shape: &Shape, shapes: &[Shape], path: &KeyPath<'_>) {
         let fitting: Vec<&Shape> = shapes.iter().filter(|shape| takes(shape, node)).collect();
         if let [only] = fitting.as_slice() {
             return self.node(node, only, path);
@@ -246,7 +246,7 @@ impl Checker<'_> {
         &mut self,
         node: &Node,
         shape: &Shape,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
     ) -> &mut netkeel_source::diagnostic::Diagnostic {
         let written = node.scalar().filter(|text| takes_text(shape, text));
         let written = written.filter(|_| matches!(node.data, Data::Bool(_) | Data::Integer(_)));
@@ -268,13 +268,13 @@ impl Checker<'_> {
         &mut self,
         due: &str,
         node: &Node,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
     ) -> &mut netkeel_source::diagnostic::Diagnostic {
         let message = format!("expected {due}, found {}", node.describe());
         self.diagnostics.add(node.span, path, message)
     }
 
-    fn error(&mut self, span: Span, path: &Path<'_>, error: Error) {
+    fn error(&mut self, span: Span, path: &KeyPath<'_>, error: Error) {
         self.diagnostics.add(span, path, error.message).hints = error.hints;
     }
 }

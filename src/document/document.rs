@@ -24,7 +24,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::sysctl_d::drop_in;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Node, canonical, merge};
 use netkeel_source::span::Span;
 
@@ -210,7 +210,7 @@ impl Document {
     pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
-            check::check_layer(layer, &SHAPE, &Path::ROOT, diagnostics);
+            check::check_layer(layer, &SHAPE, &KeyPath::ROOT, diagnostics);
             say_newer(layer, diagnostics);
             // Where no file has a version, the merged document lacks it: that is told once.
             if versioned && layer.get("version").is_none() {
@@ -249,7 +249,7 @@ impl Document {
                 .add(span, "", "the document is empty")
                 .hint(format!("a document begins with its version: {VERSION}"));
         } else if !diagnostics.lost {
-            required::check_required(&whole, &SHAPE, &Path::ROOT, diagnostics);
+            required::check_required(&whole, &SHAPE, &KeyPath::ROOT, diagnostics);
         }
         let canonical = canonical::spell(&whole);
         let hash = canonical::digest(&canonical);

@@ -5,7 +5,7 @@ use crate::shape::{Field, Shape};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::parse::parse;
 use netkeel_source::report::render::render;
 use netkeel_source::sources::Sources;
@@ -140,7 +140,7 @@ pub(crate) fn checked(text: &str) -> (Option<Node>, String) {
     let file = sources.add("desired.yaml", text);
     let node = parse(file, text, Format::Yaml, &mut diagnostics);
     if let Some(node) = &node {
-        check(node, &DOCUMENT, &Path::ROOT, &mut diagnostics);
+        check(node, &DOCUMENT, &KeyPath::ROOT, &mut diagnostics);
     }
     let report = if diagnostics.is_empty() {
         String::new()

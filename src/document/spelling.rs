@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 
 const SECTION: &str = "sysctl";
@@ -58,7 +58,7 @@ fn refuse_contradictions(entries: &[Entry], diagnostics: &mut Diagnostics) {
         diagnostics
             .add(
                 entry.key_span,
-                Path::of(&[SECTION, &entry.key]),
+                KeyPath::of(&[SECTION, &entry.key]),
                 format!(
                     "`{}` withdraws what `{}` sets: they are one key",
                     entry.key, other.key

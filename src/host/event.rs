@@ -7,7 +7,7 @@ use netkeel_core::name::link::LinkName;
 
 /// One thing that was heard.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum HostEvent {
     /// An interface came or changed, and is this now; addresses and driver are not told.
     Link(LinkName, Arc<Link>),
     /// An interface went.

@@ -17,7 +17,7 @@ use crate::model::stack::Stack;
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::Link;
 use crate::snapshot::pod::{PodEnd, PodRoute};
-use crate::snapshot::reading::{File, Reading};
+use crate::snapshot::reading::{File, SysctlReading};
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
@@ -199,15 +199,15 @@ impl Model {
             Object::Sysctl(key) => {
                 let from = self.host.get(fact).value();
                 let writable = match self.host.sysctls.get(key) {
-                    Some(Reading::Value { writable, .. }) => *writable,
+                    Some(SysctlReading::Value { writable, .. }) => *writable,
                     _ => true,
                 };
                 let reading = match value {
-                    Some(value) => Reading::Value {
+                    Some(value) => SysctlReading::Value {
                         value: value.into(),
                         writable,
                     },
-                    None => Reading::Absent,
+                    None => SysctlReading::Absent,
                 };
                 self.host.sysctls.insert(key.clone(), reading);
                 changes.push(Change {

@@ -24,14 +24,14 @@ use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::problem::Problem;
-use crate::snapshot::reading::{File, Reading, Support, SysctlD};
+use crate::snapshot::reading::{File, Support, SysctlD, SysctlReading};
 use crate::snapshot::replication::Replicating;
 use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 
 /// The version of the snapshot's format; a newer one is refused.
 pub const FORMAT: u32 = 1;
@@ -53,7 +53,7 @@ pub struct Snapshot {
     /// The address families that were read.
     pub families: Families,
     /// The sysctls that were read, by path below /proc/sys.
-    pub sysctls: BTreeMap<SysctlKey, Reading>,
+    pub sysctls: BTreeMap<SysctlKey, SysctlReading>,
     /// The files that were read; null for one that does not exist.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, Option<File>>,
@@ -71,13 +71,13 @@ pub struct Snapshot {
     pub wireguard: BTreeMap<PathBuf, Copied>,
     /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
     #[serde(default)]
-    pub tunnels: BTreeMap<TunnelMode, Support>,
+    pub tunnels: BTreeMap<TunnelKind, Support>,
     /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
     /// The rules that log packets to NFLOG groups; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nflog: Option<nflog::Observed>,
+    pub nflog: Option<nflog::NflogState>,
     /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,

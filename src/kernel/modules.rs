@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use crate::files::file::exists;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::reading::Support;
 
 /// Tells it for a mode. The answer is sought where it costs least first.
-pub(crate) fn support(mode: TunnelMode, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
+pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
     });

@@ -43,7 +43,7 @@ const LOCAL: u8 = 1;
 
 /// What was heard of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum ProbeReply {
     /// It is larger than somebody takes, who takes so many bytes.
     TooLarge(u32),
     /// It came.
@@ -92,9 +92,9 @@ pub fn measure(target: IpAddr) -> Result<u32, Error> {
     for _ in 0..NARROWER {
         let payload = zeros.get(..size.saturating_sub(headers) as usize);
         match ask(&socket, payload.unwrap_or(&zeros), size).map_err(error)? {
-            Heard::TooLarge(next) => size = next,
-            Heard::Came => return Ok(size),
-            Heard::Nothing => break,
+            ProbeReply::TooLarge(next) => size = next,
+            ProbeReply::Came => return Ok(size),
+            ProbeReply::Nothing => break,
         }
     }
     let learned = option(&socket, level, mtu, None).map_err(error)?;
@@ -103,19 +103,19 @@ pub fn measure(target: IpAddr) -> Result<u32, Error> {
 }
 
 /// Sends a datagram and listens for what becomes of it.
-fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<Heard> {
+fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<ProbeReply> {
     for _ in 0..TRIES {
         // What was heard of the one before is told as an error of this one, which is then not sent.
         if socket.send(datagram).is_err() {
             match heard(socket, size) {
-                Heard::Nothing => may_be(socket.send(datagram))?,
+                ProbeReply::Nothing => may_be(socket.send(datagram))?,
                 told => return Ok(told),
             }
         }
         let start = Instant::now();
         loop {
             match heard(socket, size) {
-                Heard::Nothing => {}
+                ProbeReply::Nothing => {}
                 told => return Ok(told),
             }
             let left = PATIENCE.saturating_sub(start.elapsed());
@@ -126,7 +126,7 @@ fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<Heard> {
             let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], timeout);
         }
     }
-    Ok(Heard::Nothing)
+    Ok(ProbeReply::Nothing)
 }
 
 /// What is not permitted to go, or has no way, says nothing of the path: as by IPAddressDeny= of systemd.
@@ -145,12 +145,12 @@ fn may_be(sent: io::Result<usize>) -> io::Result<()> {
 }
 
 /// Takes what was heard, without waiting. What is said of a larger datagram is late.
-fn heard(socket: &UdpSocket, size: u32) -> Heard {
-    let mut told = Heard::Nothing;
+fn heard(socket: &UdpSocket, size: u32) -> ProbeReply {
+    let mut told = ProbeReply::Nothing;
     let mut byte = [0; 64];
     // Whoever listens there and answers has it.
     if socket.recv(&mut byte).is_ok() {
-        return Heard::Came;
+        return ProbeReply::Came;
     }
     loop {
         let mut buffers = [IoSliceMut::new(&mut byte)];
@@ -168,11 +168,13 @@ fn heard(socket: &UdpSocket, size: u32) -> Heard {
             match Errno::from_raw(of.ee_errno.cast_signed()) {
                 Errno::EMSGSIZE if (LEAST..size).contains(&of.ee_info) => {
                     told = match told {
-                        Heard::TooLarge(less) => Heard::TooLarge(less.min(of.ee_info)),
-                        _ => Heard::TooLarge(of.ee_info),
+                        ProbeReply::TooLarge(less) => ProbeReply::TooLarge(less.min(of.ee_info)),
+                        _ => ProbeReply::TooLarge(of.ee_info),
                     };
                 }
-                Errno::ECONNREFUSED if of.ee_origin != LOCAL && told == Heard::Nothing => told = Heard::Came,
+                Errno::ECONNREFUSED if of.ee_origin != LOCAL && told == ProbeReply::Nothing => {
+                    told = ProbeReply::Came
+                }
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::layer::{Layer, Place};
+use crate::layer::{Carrier, Layer};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::{Code, Findings};
 
@@ -44,7 +44,7 @@ pub struct Budget {
 
 /// What a budget comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct Derivation {
     /// The MTU, bytes.
     pub mtu: i64,
     /// The MSS of TCP over IPv4, bytes.
@@ -62,14 +62,14 @@ pub struct Answer {
     /// What carries the MTU: the device, or the routes through it.
     pub carried_by: &'static str,
     /// From the underlay to the MTU.
-    pub steps: Vec<Step>,
+    pub steps: Vec<DerivationLine>,
     /// What should be known.
     pub notes: Vec<String>,
 }
 
 /// One line of the derivation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct DerivationLine {
     /// The layer, or `underlay`, `margin`, `cap`, `align`, `floor`.
     pub what: String,
     /// The bytes that it takes; negative when it gives.
@@ -80,7 +80,7 @@ pub struct Step {
     pub why: String,
 }
 
-impl Answer {
+impl Derivation {
     /// Adds what is amiss, about what it is for: packets that do not fit, and too little for IPv6.
     pub fn tell(&self, subject: &dyn std::fmt::Display, findings: &mut Findings) {
         if self.left_over < 0 {
@@ -109,9 +109,9 @@ impl Budget {
     ///
     /// # Errors
     /// [`ErrorKind::Input`] when no packet is left, or a floor leaves no room for the headers.
-    pub fn derive(&self, underlay: i64, from: &str) -> Result<Answer, Error> {
+    pub fn derive(&self, underlay: i64, from: &str) -> Result<Derivation, Error> {
         within("the underlay", underlay)?;
-        let mut steps = vec![Step {
+        let mut steps = vec![DerivationLine {
             what: "underlay".to_owned(),
             bytes: 0,
             mtu: underlay,
@@ -133,7 +133,7 @@ impl Budget {
             notes.push(too_small(mtu));
         }
         let place = self.layers.last().map(|layer| layer.place).unwrap_or_default();
-        Ok(Answer {
+        Ok(Derivation {
             mtu,
             mss_ipv4: mtu - IPV4_TCP,
             mss_ipv6: mtu - IPV6_TCP,
@@ -142,8 +142,8 @@ impl Budget {
             exact_mtu,
             left_over: exact_mtu - mtu,
             carried_by: match place {
-                Place::Device => "device",
-                Place::Route => "route",
+                Carrier::Device => "device",
+                Carrier::Route => "route",
             },
             steps,
             notes,
@@ -151,7 +151,12 @@ impl Budget {
     }
 
     /// Takes off the layers and returns the exact maximum.
-    fn layers(&self, underlay: i64, steps: &mut Vec<Step>, notes: &mut Vec<String>) -> Result<i64, Error> {
+    fn layers(
+        &self,
+        underlay: i64,
+        steps: &mut Vec<DerivationLine>,
+        notes: &mut Vec<String>,
+    ) -> Result<i64, Error> {
         let (mut mtu, mut exact) = (underlay, underlay);
         for layer in &self.layers {
             let in_ipv6 = layer
@@ -168,7 +173,7 @@ impl Budget {
             let left = layer.inner(mtu);
             exact = layer.exactly(exact);
             if self.forced_overhead.is_none() {
-                steps.push(Step {
+                steps.push(DerivationLine {
                     what: layer.text.clone(),
                     bytes: mtu - left,
                     mtu: left,
@@ -179,7 +184,7 @@ impl Budget {
             mtu = left;
         }
         if let Some((bytes, by)) = &self.forced_overhead {
-            steps.push(Step {
+            steps.push(DerivationLine {
                 what: "overhead".to_owned(),
                 bytes: *bytes,
                 mtu: underlay - bytes,
@@ -199,13 +204,18 @@ impl Budget {
     }
 
     /// Margin, cap, alignment, floor, and what was set by hand.
-    fn shape(&self, exact: i64, steps: &mut Vec<Step>, notes: &mut Vec<String>) -> Result<(), Error> {
+    fn shape(
+        &self,
+        exact: i64,
+        steps: &mut Vec<DerivationLine>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Error> {
         let underlay = steps.first().map_or(0, |step| step.mtu);
         let mut push = |what: &str, to: &dyn Fn(i64) -> i64, why: String| {
             let from = steps.last().map_or(0, |step| step.mtu);
             let mtu = to(from);
             if mtu != from {
-                steps.push(Step {
+                steps.push(DerivationLine {
                     what: what.to_owned(),
                     bytes: from - mtu,
                     mtu,
@@ -253,7 +263,7 @@ impl Budget {
             "the floor of {floor} takes back {} bytes; what is on the wire fits",
             raised - taken
         ));
-        steps.push(Step {
+        steps.push(DerivationLine {
             what: "floor".to_owned(),
             bytes: taken - raised,
             mtu: raised,
@@ -263,7 +273,7 @@ impl Budget {
     }
 
     /// `1500 (eth0) - 80 kubespan - 100 kube-ovn - 98 margin = 1222`.
-    pub fn line(answer: &Answer) -> String {
+    pub fn line(answer: &Derivation) -> String {
         let mut line = String::new();
         for step in &answer.steps {
             match step.what.as_str() {
@@ -320,7 +330,7 @@ fn within(what: &str, mtu: i64) -> Result<(), Error> {
 }
 
 /// A packet must be left.
-fn room(mtu: i64, steps: &[Step]) -> Result<(), Error> {
+fn room(mtu: i64, steps: &[DerivationLine]) -> Result<(), Error> {
     if (LEAST..=MOST).contains(&mtu) {
         return Ok(());
     }

@@ -1,32 +1,32 @@
 //! What CNIs and platforms take off for their encapsulation, which is not always what their headers
 //! need: constants and rules as their sources and documentation have them.
 
-use crate::encapsulation::{Given, Known};
+use crate::encapsulation::{Encapsulation, Given};
 use crate::header::Wire;
-use crate::layer::{Family, Layer, Place};
+use crate::layer::{Carrier, Family, Layer};
 use netkeel_core::error::Error;
 
 /// The conventions, in the order in which they are documented.
-pub const CONVENTIONS: &[Known] = &[
-    Known::new(
+pub const CONVENTIONS: &[Encapsulation] = &[
+    Encapsulation::new(
         "calico",
         "the least that is left by the encapsulations that are enabled",
         &["ipip", "vxlan", "wireguard", "aks", "ipv4", "ipv6"],
         calico,
     ),
-    Known::new(
+    Encapsulation::new(
         "canal",
         "flannel's VXLAN under Calico's policies: 50",
         FAMILY,
         |given| Ok(by(50, given.over_ip(VXLAN))),
     ),
-    Known::new(
+    Encapsulation::new(
         "cilium",
         "the sum of the tunnel and the encryption, on the pods' routes: the device keeps the rest",
         &["vxlan", "geneve", "wireguard", "padded", "ipsec", "ipv4", "ipv6"],
         cilium,
     ),
-    Known::new(
+    Encapsulation::new(
         "flannel",
         "a constant for each backend, vxlan unless another is named; the same over IPv6",
         &[
@@ -41,7 +41,7 @@ pub const CONVENTIONS: &[Known] = &[
         ],
         flannel,
     ),
-    Known::new(
+    Encapsulation::new(
         "antrea",
         "the tunnel, geneve unless another is named, and 38 for IPsec; WireGuard takes the place of the tunnel",
         &[
@@ -56,37 +56,37 @@ pub const CONVENTIONS: &[Known] = &[
         ],
         antrea,
     ),
-    Known::new(
+    Encapsulation::new(
         "kube-ovn",
         "100 for Geneve and vlan networks, 50 for vxlan, 72 for stt; 20 more over IPv6",
         &["geneve", "vlan", "vxlan", "stt", "ipv4", "ipv6"],
         kube_ovn,
     ),
-    Known::new(
+    Encapsulation::new(
         "openshift",
         "OVN-Kubernetes as OpenShift has it: 100",
         FAMILY,
         |given| Ok(by(100, given.over_ip(OVN))),
     ),
-    Known::new(
+    Encapsulation::new(
         "weave",
         "84: fast datapath with encryption; with `plain`, 50",
         &["plain", "ipv4", "ipv6"],
         weave,
     ),
-    Known::new(
+    Encapsulation::new(
         "aks",
         "100 for the platform: Azure fragments what is larger than 1400 (Calico's rule)",
         &[],
         |_| Ok(flat(100)),
     ),
-    Known::new(
+    Encapsulation::new(
         "gke",
         "nothing: pods have the MTU of the node, 1460 by default",
         &[],
         |_| Ok(by(0, Wire::default())),
     ),
-    Known::new(
+    Encapsulation::new(
         "eks",
         "nothing: pods have the MTU of the node, 9001; beyond the VPC 1500",
         &[],
@@ -130,7 +130,7 @@ const OVN: &[&str] = &["udp", "geneve", "ovnopt", "eth"];
 const WIREGUARD: &[&str] = &["udp", "wg"];
 
 /// The convention of a name; `ovn-kubernetes` is OpenShift's under its own name.
-pub(crate) fn find(name: &str) -> Option<&'static Known> {
+pub(crate) fn find(name: &str) -> Option<&'static Encapsulation> {
     let name = if name == "ovn-kubernetes" {
         "openshift"
     } else {
@@ -222,7 +222,7 @@ fn cilium(given: &Given<'_>) -> Result<Layer, Error> {
     let known = (!given.has("ipsec")).then_some(wire);
     Ok(Layer {
         wire: known,
-        place: Place::Route,
+        place: Carrier::Route,
         ..flat(bytes)
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::budget::{Answer, Budget};
+use crate::budget::{Budget, Derivation};
 use crate::layer::{Family, Layer};
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
@@ -23,12 +23,12 @@ pub struct Detected {
     /// What shows that it is so.
     pub evidence: Vec<String>,
     /// The MTUs that are in use.
-    pub found: Vec<Found>,
+    pub found: Vec<MtuInUse>,
 }
 
 /// An MTU that is in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct MtuInUse {
     /// Where.
     pub what: String,
     /// Bytes.
@@ -169,9 +169,9 @@ fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
     plugins.collect()
 }
 
-fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) -> Vec<Found> {
+fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) -> Vec<MtuInUse> {
     let mut found = Vec::new();
-    let mut add = |what: String, mtu: i64, on: &'static str| found.push(Found { what, mtu, on });
+    let mut add = |what: String, mtu: i64, on: &'static str| found.push(MtuInUse { what, mtu, on });
     let plugin = loaded
         .iter()
         .find(|(_, kind, _)| PLUGINS.iter().any(|(plugin, _)| plugin == kind));
@@ -232,7 +232,7 @@ impl Detected {
     ///
     /// # Errors
     /// As [`Budget::derive`].
-    pub fn answer(&self, underlay: i64, from: &str) -> Result<Answer, Error> {
+    pub fn answer(&self, underlay: i64, from: &str) -> Result<Derivation, Error> {
         let budget = Budget {
             layers: self.layers(None)?,
             ..Budget::default()
@@ -252,7 +252,7 @@ impl Detected {
     }
 
     /// Tells what is too large.
-    pub fn judge(&self, answer: &Answer, findings: &mut Findings) {
+    pub fn judge(&self, answer: &Derivation, findings: &mut Findings) {
         for found in &self.found {
             if let Verdict::Over(bytes) = found.verdict(answer) {
                 let message = format!(
@@ -269,9 +269,9 @@ impl Detected {
     }
 }
 
-impl Found {
+impl MtuInUse {
     /// How it goes with what is left. Where the routes carry the MTU, the device keeps the underlay's.
-    pub fn verdict(&self, answer: &Answer) -> Verdict {
+    pub fn verdict(&self, answer: &Derivation) -> Verdict {
         let (exact, wanted) = match (answer.carried_by, self.on) {
             // Each tunnel of several has room of its own, and NK016 is about what does not fit below it.
             (_, "tunnel") => (i64::MAX, answer.mtu),

@@ -8,7 +8,7 @@ use netkeel_core::text::number::decimal;
 use netkeel_core::text::suggest::suggest;
 
 /// A layer by name.
-pub struct Known {
+pub struct Encapsulation {
     /// The name.
     pub name: &'static str,
     /// What it is, one line.
@@ -79,7 +79,7 @@ impl Given<'_> {
     }
 }
 
-impl Known {
+impl Encapsulation {
     /// The layer with these parameters: `ipv6,options=8`.
     pub fn build(&self, name: &str, parameters: &str, family: Option<Family>) -> Result<Layer, Error> {
         let mut given = Given {
@@ -123,7 +123,7 @@ impl Known {
         parameters: &'static [&'static str],
         layer: fn(&Given<'_>) -> Result<Layer, Error>,
     ) -> Self {
-        Known {
+        Encapsulation {
             name,
             doc,
             parameters,
@@ -144,60 +144,60 @@ const FAMILY: &[&str] = &["ipv4", "ipv6"];
 const FRAME: &[&str] = &["ipv4", "ipv6", "vlan"];
 
 /// The layers, in the order in which they are documented.
-pub const KNOWN: &[Known] = &[
-    Known::new("ipip", "IPv4 in IPv4", &[], |_| words(&["ipv4"])),
-    Known::new("sit", "IPv6 in IPv4", &[], |_| words(&["ipv4"])),
-    Known::new("ip6ip6", "IPv6 in IPv6", &["encaplimit"], in_ipv6),
-    Known::new("ip4ip6", "IPv4 in IPv6", &["encaplimit"], in_ipv6),
-    Known::new(
+pub const KNOWN: &[Encapsulation] = &[
+    Encapsulation::new("ipip", "IPv4 in IPv4", &[], |_| words(&["ipv4"])),
+    Encapsulation::new("sit", "IPv6 in IPv4", &[], |_| words(&["ipv4"])),
+    Encapsulation::new("ip6ip6", "IPv6 in IPv6", &["encaplimit"], in_ipv6),
+    Encapsulation::new("ip4ip6", "IPv4 in IPv6", &["encaplimit"], in_ipv6),
+    Encapsulation::new(
         "ip6tnl",
         "a Linux ip6tnl device as it is made: with the encapsulation limit",
         &[],
         |_| words(&["ipv6", "encaplim"]),
     ),
-    Known::new(
+    Encapsulation::new(
         "gre",
         "IP in GRE",
         &["ipv4", "ipv6", "key", "sequence", "checksum"],
         gre,
     ),
-    Known::new(
+    Encapsulation::new(
         "gretap",
         "Ethernet in GRE",
         &["ipv4", "ipv6", "key", "sequence", "checksum", "vlan"],
         gre,
     ),
-    Known::new("vxlan", "Ethernet in VXLAN", FRAME, |given| {
+    Encapsulation::new("vxlan", "Ethernet in VXLAN", FRAME, |given| {
         Ok(Layer::exact(given.over_ip(&["udp", "vxlan", "eth"])))
     }),
-    Known::new("vxlan-gpe", "IP in VXLAN-GPE", FAMILY, |given| {
+    Encapsulation::new("vxlan-gpe", "IP in VXLAN-GPE", FAMILY, |given| {
         Ok(Layer::exact(given.over_ip(&["udp", "vxlan"])))
     }),
-    Known::new(
+    Encapsulation::new(
         "geneve",
         "Ethernet in Geneve",
         &["ipv4", "ipv6", "vlan", "options="],
         geneve,
     ),
-    Known::new(
+    Encapsulation::new(
         "ovn-geneve",
         "Ethernet in Geneve with OVN's option",
         FRAME,
         |given| Ok(Layer::exact(given.over_ip(&["udp", "geneve", "ovnopt", "eth"]))),
     ),
-    Known::new("stt", "Ethernet in STT", FRAME, |given| {
+    Encapsulation::new("stt", "Ethernet in STT", FRAME, |given| {
         Ok(Layer::exact(given.over_ip(&["tcp", "stt", "eth"])))
     }),
-    Known::new(
+    Encapsulation::new(
         "wireguard",
         "WireGuard; 80 bytes where the family of the endpoint is not said",
         &["ipv4", "ipv6", "padded"],
         wireguard,
     ),
-    Known::new("kubespan", "Talos KubeSpan: WireGuard, 80 bytes", &[], |_| {
+    Encapsulation::new("kubespan", "Talos KubeSpan: WireGuard, 80 bytes", &[], |_| {
         words(&["ipv6", "udp", "wg"])
     }),
-    Known::new(
+    Encapsulation::new(
         "esp",
         "IPsec ESP in tunnel mode; AES-GCM unless another cipher is named",
         &[
@@ -212,21 +212,21 @@ pub const KNOWN: &[Known] = &[
         ],
         esp,
     ),
-    Known::new(
+    Encapsulation::new(
         "esp-trailer",
         "the padding and the 2 bytes at the end of ESP, after a stack of headers",
         &["align="],
         esp_trailer,
     ),
-    Known::new("fou", "IP in UDP (FOU)", FAMILY, |given| {
+    Encapsulation::new("fou", "IP in UDP (FOU)", FAMILY, |given| {
         Ok(Layer::exact(given.over_ip(&["udp"])))
     }),
-    Known::new("gue", "IP in GUE", FAMILY, |given| {
+    Encapsulation::new("gue", "IP in GUE", FAMILY, |given| {
         Ok(Layer::exact(given.over_ip(&["udp", "gue"])))
     }),
-    Known::new("mpls", "MPLS labels", &["labels="], mpls),
-    Known::new("pppoe", "PPPoE", &[], |_| words(&["pppoe"])),
-    Known::new(
+    Encapsulation::new("mpls", "MPLS labels", &["labels="], mpls),
+    Encapsulation::new("pppoe", "PPPoE", &[], |_| words(&["pppoe"])),
+    Encapsulation::new(
         "vlan",
         "a VLAN on the underlay: its tag is no part of the MTU",
         &[],
@@ -235,7 +235,7 @@ pub const KNOWN: &[Known] = &[
 ];
 
 /// The layer of a name.
-pub(crate) fn find(name: &str) -> Option<&'static Known> {
+pub(crate) fn find(name: &str) -> Option<&'static Encapsulation> {
     KNOWN.iter().find(|known| known.name == name)
 }
 

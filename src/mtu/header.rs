@@ -10,7 +10,7 @@ pub struct Header {
 }
 
 /// A header that a stack can name.
-struct Known {
+struct KnownHeader {
     /// The word in a stack.
     word: &'static str,
     /// The name in a message.
@@ -20,8 +20,8 @@ struct Known {
     on: Option<&'static str>,
 }
 
-const fn known(word: &'static str, name: &'static str, bytes: i64, on: Option<&'static str>) -> Known {
-    Known {
+const fn known(word: &'static str, name: &'static str, bytes: i64, on: Option<&'static str>) -> KnownHeader {
+    KnownHeader {
         word,
         name,
         bytes,
@@ -30,7 +30,7 @@ const fn known(word: &'static str, name: &'static str, bytes: i64, on: Option<&'
 }
 
 /// Sizes from the RFCs that define the headers; options only where they are named.
-const KNOWN: &[Known] = &[
+const KNOWN: &[KnownHeader] = &[
     // RFC 791 and RFC 8200.
     known("ipv4", "IPv4", 20, None),
     known("ipv6", "IPv6", 40, None),

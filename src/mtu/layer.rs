@@ -24,7 +24,7 @@ impl Family {
 
 /// What carries the smaller MTU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum Carrier {
     /// The device.
     #[default]
     Device,
@@ -42,7 +42,7 @@ pub struct Layer {
     /// What is on the wire; none where only the bytes are known.
     pub wire: Option<Wire>,
     /// What carries the MTU that comes of it.
-    pub place: Place,
+    pub place: Carrier,
     /// What should be known of it.
     pub note: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Layer {
             text: String::new(),
             flat: None,
             wire: Some(wire),
-            place: Place::Device,
+            place: Carrier::Device,
             note: None,
         }
     }

@@ -147,7 +147,7 @@ fn by_bytes(
     bytes: i64,
     layer: Layer,
     least: &Layer,
-    known: &encapsulation::Known,
+    known: &encapsulation::Encapsulation,
 ) -> Result<Layer, Error> {
     let exact = |layer: &Layer| layer.wire.as_ref().map_or(0, Wire::bytes);
     if bytes > MOST || bytes < exact(least) {

@@ -7,7 +7,7 @@ use netkeel_core::replication::refusal::Refusal;
 
 /// What a packet must fulfil.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub struct Filter {
     /// The least next-hop MTU that is believed.
     pub floor: Floor,
     /// Quoted sources must be in one of these; empty means that any may be.
@@ -28,7 +28,7 @@ pub struct Arrival {
     pub replica: bool,
 }
 
-impl Rules {
+impl Filter {
     /// Judges a packet.
     ///
     /// # Errors

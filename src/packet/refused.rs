@@ -4,9 +4,9 @@ use netkeel_core::replication::refusal::Refusal;
 
 /// How often each reason was met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused([u64; Refusal::ALL.len()]);
+pub struct RefusalCounts([u64; Refusal::ALL.len()]);
 
-impl Refused {
+impl RefusalCounts {
     /// Counts one.
     pub fn count(&mut self, refusal: Refusal) {
         if let Some(counter) = self.0.get_mut(refusal as usize) {
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_name_and_a_counter_of_its_own() {
-        let mut refused = Refused::default();
+        let mut refused = RefusalCounts::default();
         for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(refusal as usize, place);
             assert_eq!(

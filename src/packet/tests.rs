@@ -9,7 +9,7 @@ use etherparse::{Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, NetSlice, Sli
 
 use crate::address::Address;
 use crate::copy;
-use crate::filter::{Arrival, Rules};
+use crate::filter::{Arrival, Filter};
 use crate::read::read;
 use crate::sample::{Sample, checksum};
 use netkeel_core::replication::refusal::Refusal;
@@ -193,11 +193,11 @@ fn each_defect_has_its_reason() {
 #[test]
 fn what_the_rules_refuse() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    let rules = Rules {
+    let rules = Filter {
         vips: ["192.0.2.0/24".parse().unwrap()].into_iter().collect(),
         ignore_sources: ["10.0.0.0/8".parse().unwrap()].into_iter().collect(),
         nodes: [ip("172.16.0.1"), ip("172.16.0.2")].into_iter().collect(),
-        ..Rules::default()
+        ..Filter::default()
     };
     let arrival = Arrival {
         link_mtu: Some(1500),
@@ -244,7 +244,10 @@ fn what_the_rules_refuse() {
         .bytes(),
     )
     .unwrap();
-    assert_eq!(Rules::default().judge(&packet, arrival), Err(Refusal::BelowFloor));
+    assert_eq!(
+        Filter::default().judge(&packet, arrival),
+        Err(Refusal::BelowFloor)
+    );
     // An interface whose MTU is not known refuses nothing.
     let packet = read(
         &Sample {
@@ -254,7 +257,7 @@ fn what_the_rules_refuse() {
         .bytes(),
     )
     .unwrap();
-    assert_eq!(Rules::default().judge(&packet, Arrival::default()), Ok(()));
+    assert_eq!(Filter::default().judge(&packet, Arrival::default()), Ok(()));
 }
 
 #[test]
@@ -340,7 +343,7 @@ fn any_sample() -> impl Strategy<Value = Vec<u8>> {
 fn exercise(bytes: &[u8]) {
     if let Ok(packet) = read(bytes) {
         assert!(packet.length <= bytes.len());
-        let _ = Rules::default().judge(&packet, Arrival::default());
+        let _ = Filter::default().judge(&packet, Arrival::default());
         let mut replica = bytes[..packet.length].to_vec();
         copy::age(&mut replica, None);
         assert_eq!(read(&replica).map(|replica| replica.quoted), Ok(packet.quoted));

@@ -7,9 +7,9 @@ pub mod saved;
 use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
-use crate::ledger::{Claim, Ledger};
+use crate::ledger::{Ledger, OwnershipRecord};
 use crate::make::{finish, plan_with};
-use crate::ownership::{Holdings, give_back};
+use crate::ownership::{Ownership, give_back};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Findings;
 use netkeel_core::name::netns::Netns;
@@ -47,7 +47,7 @@ impl Goal for Document {
     }
 
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
-        plan_with(self, host, &Holdings::NONE)
+        plan_with(self, host, &Ownership::NONE)
     }
 }
 
@@ -57,7 +57,7 @@ pub struct Declared<'a> {
     /// The document.
     pub document: &'a Document,
     /// What is held, by whom.
-    pub holdings: Holdings<'a>,
+    pub holdings: Ownership<'a>,
 }
 
 impl Goal for Declared<'_> {
@@ -122,7 +122,7 @@ impl Goal for ReleaseFacts<'_> {
 }
 
 impl ReleaseFacts<'_> {
-    fn claims(&self) -> impl Iterator<Item = &Claim> {
+    fn claims(&self) -> impl Iterator<Item = &OwnershipRecord> {
         let held = self.ledger.of(self.owner);
         held.filter(|claim| {
             let with = claim.caused_by.as_deref();
@@ -133,7 +133,7 @@ impl ReleaseFacts<'_> {
 
 /// Plans that claims are given back.
 fn release<'a>(
-    claims: impl Iterator<Item = &'a Claim>,
+    claims: impl Iterator<Item = &'a OwnershipRecord>,
     owner: &str,
     netns: &Netns,
     host: &Snapshot,
@@ -153,7 +153,7 @@ fn release<'a>(
 }
 
 /// The facts that an owner holds.
-fn scope_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> Scope {
+fn scope_of<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>) -> Scope {
     let mut scope = Scope::default();
     for claim in claims {
         scope.families.ipv4 = true;

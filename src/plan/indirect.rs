@@ -13,7 +13,7 @@ use netkeel_host::snapshot::Snapshot;
 
 /// A write that an interface feels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Felt<'a> {
+pub struct IndirectEffect<'a> {
     /// The interface.
     pub link: LinkName,
     /// What changes, for a sentence: `it`, `its effective rp_filter from 0 to 1`.
@@ -28,7 +28,7 @@ impl Plan {
     /// the interface with them, apart from IPv4 forwarding, and its effective rp_filter, unless
     /// filtering ends. IPv6 forwarding does, since a router takes no default route from another one
     /// (`accept_ra`, Documentation/networking/ip-sysctl.rst).
-    pub fn first_felt_by(&self, links: &BTreeSet<LinkName>, host: &Snapshot) -> Option<Felt<'_>> {
+    pub fn first_felt_by(&self, links: &BTreeSet<LinkName>, host: &Snapshot) -> Option<IndirectEffect<'_>> {
         if links.is_empty() {
             return None;
         }
@@ -37,7 +37,7 @@ impl Plan {
         for step in &self.steps {
             let changes = model.apply(&step.op);
             let felt = |link, what| {
-                Some(Felt {
+                Some(IndirectEffect {
                     link,
                     what,
                     op: &step.op,

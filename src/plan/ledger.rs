@@ -20,7 +20,7 @@ const FEW: usize = 64;
 
 /// A fact that an owner holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct OwnershipRecord {
     /// The fact.
     pub fact: Fact,
     /// Who.
@@ -36,9 +36,9 @@ pub struct Claim {
     pub caused_by: Option<Box<Fact>>,
 }
 
-impl Claim {
+impl OwnershipRecord {
     /// Takes a later claim of the same fact. What somebody declares is not held by who merely changes it.
-    fn take(&mut self, later: Claim) {
+    fn take(&mut self, later: OwnershipRecord) {
         if later.caused_by.is_some() && later.owner != self.owner {
             return;
         }
@@ -66,7 +66,7 @@ impl Head {
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// A fact that is held.
-    Record(Box<Claim>),
+    Record(Box<OwnershipRecord>),
     /// A fact that is held no longer.
     Release(Fact),
     /// The lines before this one count. Without it, none of them does.
@@ -88,7 +88,7 @@ pub enum Line {
 /// was committed.
 pub fn commit<'a>(
     transaction: Option<&str>,
-    claims: impl IntoIterator<Item = Claim>,
+    claims: impl IntoIterator<Item = OwnershipRecord>,
     released: impl IntoIterator<Item = &'a Fact>,
 ) -> Vec<Line> {
     let mut lines: Vec<Line> = claims.into_iter().map(Box::new).map(Line::Record).collect();
@@ -103,16 +103,16 @@ pub fn commit<'a>(
 /// All claims that hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    claims: BTreeMap<Fact, Claim>,
+    claims: BTreeMap<Fact, OwnershipRecord>,
     /// The applies that were committed since the log was compacted.
     committed: BTreeSet<String>,
     /// How many lines the log has.
     lines: usize,
 }
 
-impl FromIterator<Claim> for Ledger {
+impl FromIterator<OwnershipRecord> for Ledger {
     /// What a log says to which these claims were committed, one after the other.
-    fn from_iter<I: IntoIterator<Item = Claim>>(claims: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = OwnershipRecord>>(claims: I) -> Self {
         let mut ledger = Ledger::default();
         for claim in claims {
             ledger.lines += 1;
@@ -204,7 +204,7 @@ impl Ledger {
     }
 
     /// A later claim of the same fact keeps what was found first.
-    fn hold(&mut self, later: Claim) {
+    fn hold(&mut self, later: OwnershipRecord) {
         match self.claims.entry(later.fact.clone()) {
             Entry::Occupied(mut held) => held.get_mut().take(later),
             Entry::Vacant(free) => {
@@ -214,17 +214,17 @@ impl Ledger {
     }
 
     /// Who holds a fact.
-    pub fn get(&self, fact: &Fact) -> Option<&Claim> {
+    pub fn get(&self, fact: &Fact) -> Option<&OwnershipRecord> {
         self.claims.get(fact)
     }
 
     /// What an owner holds.
-    pub fn of(&self, owner: &str) -> impl Iterator<Item = &Claim> {
+    pub fn of(&self, owner: &str) -> impl Iterator<Item = &OwnershipRecord> {
         self.claims.values().filter(move |claim| claim.owner == owner)
     }
 
     /// All that is held, in the order of the facts.
-    pub fn claims(&self) -> impl ExactSizeIterator<Item = &Claim> {
+    pub fn claims(&self) -> impl ExactSizeIterator<Item = &OwnershipRecord> {
         self.claims.values()
     }
 
@@ -265,7 +265,7 @@ impl Ledger {
 
 /// What a line changes once it is committed.
 enum Change {
-    Hold(Box<Claim>),
+    Hold(Box<OwnershipRecord>),
     Release(Fact),
 }
 
@@ -289,8 +289,8 @@ mod tests {
     use netkeel_core::fact::Field;
     use netkeel_core::name::netns::Netns;
 
-    fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> Claim {
-        Claim {
+    fn claim(name: &str, owner: &str, found: i64, wrote: i64) -> OwnershipRecord {
+        OwnershipRecord {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
             owner: owner.into(),
             found: Some(Value::Number(found)),
@@ -311,7 +311,7 @@ mod tests {
         json(&Head::NEW) + &text(&parts.concat())
     }
 
-    fn committed(transaction: &str, claims: &[Claim], released: &[Claim]) -> Vec<Line> {
+    fn committed(transaction: &str, claims: &[OwnershipRecord], released: &[OwnershipRecord]) -> Vec<Line> {
         let released = released.iter().map(|claim| &claim.fact);
         commit(Some(transaction), claims.iter().cloned(), released)
     }
@@ -364,11 +364,11 @@ mod tests {
 
     #[test]
     fn what_somebody_declares_is_not_held_by_who_merely_changes_it() {
-        let with = |mut claim: Claim| {
+        let with = |mut claim: OwnershipRecord| {
             claim.caused_by = Some(Box::new(crate::ledger::tests::claim("eth9", "", 0, 0).fact));
             claim
         };
-        let ledger = |claims: [Claim; 2]| Ledger::from_iter(claims);
+        let ledger = |claims: [OwnershipRecord; 2]| Ledger::from_iter(claims);
         let held = |claims| ledger(claims).claims().next().unwrap().clone();
         let (declared, later) = (claim("eth0", "a", 1500, 1460), claim("eth0", "b", 1460, 1400));
         assert_eq!(held([declared.clone(), with(later.clone())]), declared);
@@ -441,7 +441,7 @@ mod tests {
         let mut ledger = Ledger::read(&log(&[eth0])).unwrap();
         let mut round = 0;
         while !ledger.wants_compacting() {
-            let pods: Vec<Claim> = (0..10)
+            let pods: Vec<OwnershipRecord> = (0..10)
                 .map(|number| claim(&format!("cali{round}x{number}"), "a", 1500, 1460))
                 .collect();
             assert!(ledger.append(&text(&committed("1", &pods, &[]))).unwrap());

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::goal::planned::Planned;
-use crate::ledger::Claim;
-use crate::ownership::Holdings;
+use crate::ledger::OwnershipRecord;
+use crate::ownership::Ownership;
 use crate::plan::{Drift, Plan};
 use crate::planner::Planner;
 use crate::{ownership, pod_routes};
@@ -16,7 +16,7 @@ use netkeel_document::document::Document;
 use netkeel_document::want::Want;
 use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_source::diagnostic::Diagnostics;
 
@@ -27,7 +27,7 @@ pub const FORMAT: u32 = 1;
 pub(crate) fn plan_with(
     document: &Document,
     host: &Snapshot,
-    holdings: &Holdings<'_>,
+    holdings: &Ownership<'_>,
 ) -> Result<Planned, Box<Diagnostics>> {
     plan_wants(
         document,
@@ -44,7 +44,7 @@ pub(crate) fn plan_with(
 pub(crate) fn plan_wants(
     document: &Document,
     host: &Snapshot,
-    holdings: &Holdings<'_>,
+    holdings: &Ownership<'_>,
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
 ) -> Result<Planned, Box<Diagnostics>> {
@@ -61,12 +61,12 @@ pub(crate) fn plan_wants(
     let undeclared = (whole || !wants.left_alone.is_empty())
         .then(|| ownership::undeclared(&wants.facts, &document.owner, holdings));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
-    let keeps = |claim: &&Claim| {
+    let keeps = |claim: &&OwnershipRecord| {
         let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
         declared || ownership::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
-    let (given_back, others): (Vec<&Claim>, Vec<&Claim>) =
+    let (given_back, others): (Vec<&OwnershipRecord>, Vec<&OwnershipRecord>) =
         undeclared.partition(|claim| prunes || ownership::does_harm(claim, host, &wants.left_alone));
     if whole {
         ownership::report(others.into_iter(), &mut findings);
@@ -112,14 +112,14 @@ pub(crate) fn drift_of(
     for (fact, want) in wants {
         let observed = host.get(fact);
         // What has a value is of an interface that is there.
-        let there = matches!((&observed, &fact.object), (Observed::Value(_), Object::Link(_)));
+        let there = matches!((&observed, &fact.object), (Lookup::Value(_), Object::Link(_)));
         let counts = there || exists_or_comes(fact, host, wants);
         wanted += usize::from(counts);
         let observed = match observed {
-            Observed::Value(value) if value == want.value => continue,
-            Observed::Value(value) => Some(value),
-            Observed::Absent => None,
-            Observed::Unread => {
+            Lookup::Value(value) if value == want.value => continue,
+            Lookup::Value(value) => Some(value),
+            Lookup::Absent => None,
+            Lookup::Unread => {
                 problems.extend(host.unexplained(fact));
                 continue;
             }
@@ -191,9 +191,9 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
     for (fact, want) in wants {
         let is = host.get(fact);
         let differs = match &is {
-            Observed::Value(value) => *value != want.value,
-            Observed::Absent => true,
-            Observed::Unread => false,
+            Lookup::Value(value) => *value != want.value,
+            Lookup::Absent => true,
+            Lookup::Unread => false,
         };
         if differs && exists_or_comes(fact, host, wants) {
             let message = format!(

@@ -8,11 +8,11 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::{Op, Phase};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 
 /// Where an op stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub(crate) struct SortKey {
     /// The phase.
     pub phase: Phase,
     rank: i32,
@@ -31,10 +31,10 @@ pub(crate) struct Order {
 const DEEPEST: i32 = 16;
 
 #[cfg(test)]
-impl Key {
+impl SortKey {
     /// The first place of a phase.
     pub fn first(phase: Phase, fact: Fact) -> Self {
-        Key { phase, rank: 0, fact }
+        SortKey { phase, rank: 0, fact }
     }
 }
 
@@ -54,12 +54,12 @@ impl Order {
     }
 
     /// `link` is the interface of the fact, where it is there.
-    pub fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> Key {
+    pub fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> SortKey {
         let mut phase = phase(op, link);
         // IPv6 and its sysctls come to an interface when its MTU rises.
         let is_absent = || match &fact.object {
-            Object::Link(_) => host.of_link(link, fact.field) == Observed::Absent,
-            _ => host.get(fact) == Observed::Absent,
+            Object::Link(_) => host.of_link(link, fact.field) == Lookup::Absent,
+            _ => host.get(fact) == Lookup::Absent,
         };
         if matches!(op, Op::WriteSysctl { link: Some(_), .. }) && link.is_some() && is_absent() {
             phase = Phase::RaiseLinks;
@@ -76,7 +76,7 @@ impl Order {
             (Op::AddAddress { .. }, _) => 1,
             _ => 0,
         };
-        Key {
+        SortKey {
             phase,
             rank,
             fact: fact.clone(),

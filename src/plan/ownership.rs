@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ledger::{Claim, Ledger};
+use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelMode;
-use netkeel_document::want::request::LeftAlone;
+use netkeel_core::name::tunnel::TunnelKind;
+use netkeel_document::want::request::SkippedPod;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_source::diagnostic::Diagnostics;
 
 /// What is held, and what a document may do about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Holdings<'a> {
+pub struct Ownership<'a> {
     /// Who holds what; none when nobody knows.
     pub ledger: Option<&'a Ledger>,
     /// What left the document is put back.
@@ -26,9 +26,9 @@ pub struct Holdings<'a> {
     pub take_over: bool,
 }
 
-impl Holdings<'_> {
+impl Ownership<'_> {
     /// Nothing is known.
-    pub const NONE: Holdings<'static> = Holdings {
+    pub const NONE: Ownership<'static> = Ownership {
         ledger: None,
         prune: false,
         take_over: false,
@@ -48,7 +48,7 @@ pub(crate) struct Back {
 pub(crate) fn refuse_foreign(
     wants: &BTreeMap<Fact, Want>,
     owner: &str,
-    holdings: &Holdings<'_>,
+    holdings: &Ownership<'_>,
     diagnostics: &mut Diagnostics,
 ) {
     let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
@@ -85,8 +85,8 @@ pub(crate) fn refuse_foreign(
 pub(crate) fn undeclared<'a>(
     wants: &'a BTreeMap<Fact, Want>,
     owner: &'a str,
-    holdings: &Holdings<'a>,
-) -> impl Iterator<Item = &'a Claim> {
+    holdings: &Ownership<'a>,
+) -> impl Iterator<Item = &'a OwnershipRecord> {
     let claims = holdings
         .ledger
         .into_iter()
@@ -98,7 +98,7 @@ pub(crate) fn undeclared<'a>(
 }
 
 /// Reports what is no longer declared, where it is not put back.
-pub(crate) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut Findings) {
+pub(crate) fn report<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, findings: &mut Findings) {
     // What the kernel changed with a fact goes with it.
     for claim in claims.filter(|claim| claim.caused_by.is_none()) {
         findings.add(
@@ -112,7 +112,7 @@ pub(crate) fn report<'a>(claims: impl Iterator<Item = &'a Claim>, findings: &mut
 
 /// Whether a claim is on the end of a veth in a pod that somebody else keeps by now, and so is not
 /// written, neither to have it as wanted nor to give it back.
-pub(crate) fn is_kept_elsewhere(claim: &Claim, host: &Snapshot) -> bool {
+pub(crate) fn is_kept_elsewhere(claim: &OwnershipRecord, host: &Snapshot) -> bool {
     let of_pod = matches!(claim.fact.field, Field::PodMtu | Field::PodRouteMtu(_));
     let link = claim.fact.link_name().filter(|_| of_pod);
     let pod = link.and_then(|name| host.links.get(&name)?.pod.as_ref());
@@ -122,7 +122,11 @@ pub(crate) fn is_kept_elsewhere(claim: &Claim, host: &Snapshot) -> bool {
 /// Whether netkeel itself has set this end of a veth to what the pod at the other end does not go with,
 /// and it went with what was there before: so it is where the pod was looked at after that was written,
 /// or somebody keeps it since.
-pub(crate) fn does_harm(claim: &Claim, host: &Snapshot, left_alone: &BTreeMap<LinkName, LeftAlone>) -> bool {
+pub(crate) fn does_harm(
+    claim: &OwnershipRecord,
+    host: &Snapshot,
+    left_alone: &BTreeMap<LinkName, SkippedPod>,
+) -> bool {
     let withheld = |name| left_alone.get(&name).is_some_and(|left| left.withheld.is_some());
     let (Field::Mtu, Some(name)) = (claim.fact.field, claim.fact.link_name()) else {
         return false;
@@ -136,12 +140,13 @@ pub(crate) fn does_harm(claim: &Claim, host: &Snapshot, left_alone: &BTreeMap<Li
 /// What must change so that claims hold nothing any more. A value that is not what netkeel wrote
 /// is somebody else's by now, and stays.
 pub(crate) fn give_back<'a>(
-    claims: impl Iterator<Item = &'a Claim>,
+    claims: impl Iterator<Item = &'a OwnershipRecord>,
     host: &Snapshot,
     findings: &mut Findings,
 ) -> Back {
-    let claims: Vec<&Claim> = claims.collect();
-    let goes = |claim: &&Claim| claim.fact.field == Field::Kind && !can_be_made(claim.found.as_ref());
+    let claims: Vec<&OwnershipRecord> = claims.collect();
+    let goes =
+        |claim: &&OwnershipRecord| claim.fact.field == Field::Kind && !can_be_made(claim.found.as_ref());
     let made: BTreeSet<LinkName> = claims
         .iter()
         .copied()
@@ -158,8 +163,8 @@ pub(crate) fn give_back<'a>(
             continue;
         }
         let observed = match host.get(&claim.fact) {
-            Observed::Value(value) => Some(value),
-            Observed::Absent | Observed::Unread => None,
+            Lookup::Value(value) => Some(value),
+            Lookup::Absent | Lookup::Unread => None,
         };
         let gone = claim
             .fact
@@ -194,12 +199,12 @@ pub(crate) fn give_back<'a>(
 }
 
 /// What stood there was no copy that its source and an MTU would make again.
-fn cannot_come_back(claim: &Claim) -> bool {
+fn cannot_come_back(claim: &OwnershipRecord) -> bool {
     matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard(_))
 }
 
 /// A device of this kind is one that netkeel makes.
 fn can_be_made(kind: Option<&Value>) -> bool {
     let external = kind.and_then(|kind| kind.to_string().strip_suffix(" external").map(str::to_owned));
-    external.is_some_and(|kind| TunnelMode::from_word(&kind).is_some())
+    external.is_some_and(|kind| TunnelKind::from_word(&kind).is_some())
 }

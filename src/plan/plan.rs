@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::Claim;
+use crate::ledger::OwnershipRecord;
 use crate::loss::Loss;
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::Finding;
@@ -29,7 +29,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Facts that nobody wants and that the kernel changes with those that are written: they are
     /// given back with them.
-    pub beside: Vec<Claim>,
+    pub beside: Vec<OwnershipRecord>,
     /// Facts that the owner holds no longer when this is done.
     pub released: Vec<Fact>,
     /// What should be known.
@@ -97,9 +97,9 @@ impl Plan {
     }
 
     /// What the owner holds once it is done.
-    pub fn claims(&self) -> impl Iterator<Item = Claim> {
+    pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
         let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
-        let claims = self.drift.iter().filter(kept).map(|drift| Claim {
+        let claims = self.drift.iter().filter(kept).map(|drift| OwnershipRecord {
             fact: drift.fact.clone(),
             owner: self.owner.clone(),
             found: drift.observed.clone(),

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::Claim;
-use crate::order::{Key, Order};
+use crate::ledger::OwnershipRecord;
+use crate::order::{Order, SortKey};
 use crate::originals::{Known, Originals};
 use crate::plan::{Drift, Step, Undo};
 use crate::queue::Queue;
@@ -17,7 +17,7 @@ use netkeel_document::want::Want;
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 
 /// Orders ops and follows what each of them changes.
 pub(crate) struct Planner<'a> {
@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
     }
 
     fn push_unless_right(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
-        let right = self.model.host.get(fact) == value.cloned().map_or(Observed::Absent, Observed::Value);
+        let right = self.model.host.get(fact) == value.cloned().map_or(Lookup::Absent, Lookup::Value);
         let is_sysctl = matches!(fact.object, Object::Sysctl(_))
             || matches!(fact.field, Field::RpFilter | Field::Forwarding);
         let udev_may_write = is_sysctl && fact.link_name().is_some_and(|name| self.made.contains(&name));
@@ -125,8 +125,8 @@ impl<'a> Planner<'a> {
             // route has. One that has what it should have by now is done.
             if let Op::SetPodRouteMtu { was, mtu, .. } = op {
                 match self.model.host.get(&fact) {
-                    Observed::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
-                    Observed::Value(Value::Number(is)) if is != i64::from(was) => {
+                    Lookup::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
+                    Lookup::Value(Value::Number(is)) if is != i64::from(was) => {
                         match write(&fact, Some(&Value::Number(mtu.into())), &self.model.host) {
                             Some(moved) => op = moved,
                             None => continue,
@@ -210,7 +210,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Settings that nobody wants and that changed with those that somebody does.
-    pub fn beside(&self, owner: &str) -> Vec<Claim> {
+    pub fn beside(&self, owner: &str) -> Vec<OwnershipRecord> {
         let mut beside = Vec::new();
         for (fact, with) in &self.causes {
             let change = Change {
@@ -220,7 +220,7 @@ impl<'a> Planner<'a> {
             };
             let made = fact.link_name().is_some_and(|name| self.made.contains(&name));
             if !made && self.wants.contains_key(with) && is_setting(&change) {
-                beside.push(Claim {
+                beside.push(OwnershipRecord {
                     fact: change.fact,
                     owner: owner.into(),
                     found: change.from,
@@ -243,7 +243,7 @@ impl<'a> Planner<'a> {
             let wrong = match changes {
                 [only] => only.to.as_ref() != Some(&want.value),
                 // As it is in the end: a device that is made again goes first.
-                _ => self.model.host.get(&change.fact) != Observed::Value(want.value.clone()),
+                _ => self.model.host.get(&change.fact) != Lookup::Value(want.value.clone()),
             };
             if wrong && !self.queue.holds(&change.fact) && self.put_right.insert(change.fact.clone()) {
                 let restores = change.from.as_ref() == Some(&want.value);
@@ -260,7 +260,7 @@ fn placed(
     value: Option<&Value>,
     link: Option<&Link>,
     host: &Snapshot,
-) -> Option<(Key, Op)> {
+) -> Option<(SortKey, Op)> {
     let op = write_on(fact, value, link, host)?;
     Some((order.key(&op, fact, link, host), op))
 }

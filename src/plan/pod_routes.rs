@@ -1,15 +1,15 @@
 //! Routes of pods that netkeel has lowered, when what is wanted of their interfaces is larger again.
 
-use crate::ownership::Holdings;
+use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_document::want::Want;
 use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 
 /// Wants each route as large as it was found, as far as its interface is wanted so. A document names no
 /// routes: they go with the pod's end of the veth, down and up.
-pub(crate) fn follow(wants: &mut Wants, owner: &str, holdings: &Holdings<'_>, host: &Snapshot) {
+pub(crate) fn follow(wants: &mut Wants, owner: &str, holdings: &Ownership<'_>, host: &Snapshot) {
     // Without such a want there is nothing to follow, whatever is held.
     if !wants.facts.keys().any(|fact| fact.field == Field::PodMtu) {
         return;
@@ -26,7 +26,7 @@ pub(crate) fn follow(wants: &mut Wants, owner: &str, holdings: &Holdings<'_>, ho
         };
         let Value::Number(mtu) = want.value else { continue };
         // What somebody else has written since is somebody else's.
-        let is_ours = claim.wrote.clone().map(Observed::Value) == Some(host.get(&claim.fact));
+        let is_ours = claim.wrote.clone().map(Lookup::Value) == Some(host.get(&claim.fact));
         if is_ours && !wants.facts.contains_key(&claim.fact) {
             let want = Want {
                 value: Value::Number(mtu.min(*found)),

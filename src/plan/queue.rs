@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::order::Key;
+use crate::order::SortKey;
 use netkeel_core::fact::Fact;
 use netkeel_core::op::Op;
 
 /// Ops that wait. There is one for a key: the one that was added last.
 #[derive(Default)]
 pub(crate) struct Queue {
-    ops: BTreeMap<Key, Queued>,
+    ops: BTreeMap<SortKey, Queued>,
     /// How many wait for each fact: its keys differ where its ops are of several phases.
     facts: BTreeMap<Fact, usize>,
 }
@@ -19,7 +19,7 @@ pub(crate) type Queued = (Op, bool);
 
 impl Queue {
     /// Adds an op.
-    pub fn push(&mut self, key: Key, queued: Queued) {
+    pub fn push(&mut self, key: SortKey, queued: Queued) {
         let fact = key.fact.clone();
         if self.ops.insert(key, queued).is_none() {
             *self.facts.entry(fact).or_default() += 1;
@@ -27,7 +27,7 @@ impl Queue {
     }
 
     /// Takes the first op.
-    pub fn pop(&mut self) -> Option<(Key, Queued)> {
+    pub fn pop(&mut self) -> Option<(SortKey, Queued)> {
         let first = self.ops.pop_first()?;
         if let Some(number) = self.facts.get_mut(&first.0.fact) {
             *number -= 1;
@@ -48,7 +48,7 @@ mod tests {
     use netkeel_core::name::netns::Netns;
     use netkeel_core::op::{Phase, Target};
 
-    fn entry(name: &str, mtu: u32) -> (Key, Queued) {
+    fn entry(name: &str, mtu: u32) -> (SortKey, Queued) {
         let name = name.parse().unwrap();
         let netns = Netns::CURRENT;
         let fact = Fact::link(&netns, name, Field::Mtu);
@@ -58,7 +58,7 @@ mod tests {
             name,
         };
         (
-            Key::first(Phase::LowerLinks, fact),
+            SortKey::first(Phase::LowerLinks, fact),
             (Op::SetMtu { target, mtu }, false),
         )
     }

@@ -14,7 +14,7 @@ use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::nflog::foreign::CHANGED;
 use netkeel_core::op::Op;
 use netkeel_host::model::{Change, Model};
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 
 /// How to undo an op that the model has just applied. The model is as it was when this returns.
 /// `mode` is that of the file before, where the op is for one.
@@ -110,7 +110,7 @@ fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> 
     let mut wrong: Vec<&(Fact, Option<Value>)> = changed
         .iter()
         .filter(|(fact, _)| fact != own && can_come_back(fact))
-        .filter(|(fact, was)| is(fact) != was.clone().map_or(Observed::Absent, Observed::Value))
+        .filter(|(fact, was)| is(fact) != was.clone().map_or(Lookup::Absent, Lookup::Value))
         .collect();
     wrong.sort_by_key(|(fact, _)| rank(fact.field));
     wrong

@@ -5,7 +5,7 @@ use std::path::Path;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::nflog::foreign;
 use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_core::op::{Op, PodTarget, Target};
@@ -97,7 +97,7 @@ pub(crate) fn write_on(
     }
     Some(match (fact.field, value) {
         (Field::Kind, Some(Value::Text(kind))) => {
-            let mode = TunnelMode::from_word(kind.strip_suffix(" external")?)?;
+            let mode = TunnelKind::from_word(kind.strip_suffix(" external")?)?;
             if link.is_some() {
                 Op::RecreateTunnel { target, mode }
             } else {

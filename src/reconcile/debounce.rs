@@ -6,17 +6,17 @@ use crate::event::Now;
 
 /// A wait for quiet.
 #[derive(Debug)]
-pub struct Lull {
+pub struct Debounce {
     quiet: Duration,
     longest: Duration,
     /// When the first and the last part came.
     came: Option<(Now, Now)>,
 }
 
-impl Lull {
+impl Debounce {
     /// Quiet is when nothing came for so long; nothing waits for it longer than the second.
     pub fn new(quiet: Duration, longest: Duration) -> Self {
-        Lull {
+        Debounce {
             quiet,
             longest,
             came: None,
@@ -50,8 +50,8 @@ const STORM_QUIET: Duration = Duration::from_millis(10);
 
 const STORM_LONGEST: Duration = Duration::from_millis(500);
 
-pub(crate) fn storm() -> Lull {
-    Lull::new(STORM_QUIET, STORM_LONGEST)
+pub(crate) fn storm() -> Debounce {
+    Debounce::new(STORM_QUIET, STORM_LONGEST)
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn it_waits_for_quiet_but_not_for_ever() {
         let ms = Duration::from_millis;
-        let mut lull = Lull::new(ms(10), ms(25));
+        let mut lull = Debounce::new(ms(10), ms(25));
         assert_eq!(lull.due(), None);
         lull.came(ms(100));
         assert_eq!(lull.due(), Some(ms(110)));

@@ -10,13 +10,13 @@ use netkeel_host::snapshot::link::Link;
 
 /// The interfaces, by index.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct Links {
     links: BTreeMap<u32, (LinkName, Arc<Link>)>,
     /// Which stands on which, both ways.
     beside: BTreeMap<u32, BTreeSet<u32>>,
 }
 
-impl Known {
+impl Links {
     /// Takes what was told of an interface; whether it is news.
     pub(crate) fn learn(&mut self, name: LinkName, link: Arc<Link>) -> bool {
         let index = link.index;
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_stack_is_all_that_hangs_together() {
-        let mut known = Known::default();
+        let mut known = Links::default();
         let rows = [
             ("eth0", link(1, None, None)),
             ("vlan", link(2, Some(1), None)),
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_was_known_is_no_news() {
-        let mut known = Known::default();
+        let mut known = Links::default();
         let name = "eth0".parse().unwrap();
         assert!(known.learn(name, link(1, None, None)));
         assert!(!known.learn(name, link(1, None, None)));

@@ -1,17 +1,17 @@
 //! The result of one pass.
 
 use crate::event::Outcome;
-use netkeel_plan::goal::planned::Seen;
+use netkeel_plan::goal::planned::Observation;
 use netkeel_plan::outcome::Rollback;
 use netkeel_plan::plan::Plan;
 
 /// What a pass came to, to be told.
 #[derive(Debug)]
-pub struct Passed {
+pub struct PassResult {
     /// For the state machine.
     pub outcome: Outcome,
     /// What it saw, when it came so far.
-    pub seen: Option<Seen>,
+    pub seen: Option<Observation>,
     /// The plan, when it came so far.
     pub plan: Option<Plan>,
     /// How many writes it did.
@@ -22,10 +22,10 @@ pub struct Passed {
     pub rollback: Option<Box<Rollback>>,
 }
 
-impl Passed {
+impl PassResult {
     /// A pass that failed for `why` before it planned anything.
     pub fn failed(outcome: Outcome, why: impl Into<String>) -> Self {
-        Passed {
+        PassResult {
             outcome,
             seen: None,
             plan: None,

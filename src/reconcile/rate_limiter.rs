@@ -6,7 +6,7 @@ use crate::event::Now;
 
 /// A bucket of tokens.
 #[derive(Debug)]
-pub struct Gate {
+pub struct RateLimiter {
     at_once: u32,
     every: Duration,
     tokens: u32,
@@ -14,9 +14,9 @@ pub struct Gate {
     counted: Now,
 }
 
-impl Gate {
+impl RateLimiter {
     pub(crate) fn new(at_once: u32, every: Duration) -> Self {
-        Gate {
+        RateLimiter {
             at_once,
             every,
             tokens: at_once,
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn some_pass_at_once_and_then_one_each_so_often() {
-        let mut gate = Gate::new(2, Duration::from_millis(10));
+        let mut gate = RateLimiter::new(2, Duration::from_millis(10));
         let mut passed = 0;
         for millis in 1000..1100 {
             let now = Duration::from_millis(millis);

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::debounce;
-use crate::debounce::Lull;
+use crate::debounce::Debounce;
 use crate::event::{Action, Event, Interest, Now, Outcome};
-use crate::links::Known;
-use crate::rate_limiter::{Gate, growing};
-use crate::suspended::{Alone, LeftAlone, Report};
+use crate::links::Links;
+use crate::rate_limiter::{RateLimiter, growing};
+use crate::suspended::{Report, Suspended, Suspension};
 use netkeel_core::fact::Fact;
-use netkeel_host::event::Heard;
+use netkeel_host::event::HostEvent;
 use netkeel_plan::goal::part::Extent;
 
 /// A document's files must be quiet for so long before they are read.
@@ -54,7 +54,7 @@ const CALM: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Reconciler {
     /// The interfaces as they are known.
-    pub known: Known,
+    pub known: Links,
     /// Whether it writes at all.
     enforces: bool,
     interval: Duration,
@@ -69,19 +69,19 @@ pub struct Reconciler {
     pub(crate) suspects: VecDeque<Extent>,
     /// The whole, the rest and single stacks that failed: how often, and when they are tried again.
     pub(crate) failing: BTreeMap<Extent, (u32, Now)>,
-    pub(crate) alone: LeftAlone,
-    pub(crate) passes: Gate,
-    pub(crate) full: Gate,
+    pub(crate) alone: Suspended,
+    pub(crate) passes: RateLimiter,
+    pub(crate) full: RateLimiter,
     pub(crate) under_way: bool,
     pub(crate) next_full: Now,
     /// Interfaces that wait for a look.
-    pub(crate) storm: Lull,
+    pub(crate) storm: Debounce,
     /// Veths into pods that were looked at without their other ends.
-    pub(crate) unsettled: Lull,
+    pub(crate) unsettled: Debounce,
     /// Rules of others that changed.
-    pub(crate) rules: Lull,
+    pub(crate) rules: Debounce,
     /// Files of the document that were touched.
-    pub(crate) touched: Lull,
+    pub(crate) touched: Debounce,
     pub(crate) load: bool,
     pub(crate) paused: Option<Now>,
     pub(crate) blocked: Option<(u32, Now)>,
@@ -91,7 +91,7 @@ impl Reconciler {
     /// One that looks at everything first, and then at least once an interval.
     pub fn new(enforces: bool, interval: Duration, interest: Interest) -> Self {
         Reconciler {
-            known: Known::default(),
+            known: Links::default(),
             enforces,
             interval,
             interest,
@@ -101,15 +101,15 @@ impl Reconciler {
             later: BTreeMap::new(),
             suspects: VecDeque::new(),
             failing: BTreeMap::new(),
-            alone: LeftAlone::default(),
-            passes: Gate::new(4, Duration::from_millis(20)),
-            full: Gate::new(3, Duration::from_secs(2)),
+            alone: Suspended::default(),
+            passes: RateLimiter::new(4, Duration::from_millis(20)),
+            full: RateLimiter::new(3, Duration::from_secs(2)),
             under_way: false,
             next_full: Now::ZERO,
             storm: debounce::storm(),
-            unsettled: Lull::new(SETTLED, SETTLED_LONGEST),
-            rules: Lull::new(RULES, RULES_LONGEST),
-            touched: Lull::new(QUIET, QUIET_LONGEST),
+            unsettled: Debounce::new(SETTLED, SETTLED_LONGEST),
+            rules: Debounce::new(RULES, RULES_LONGEST),
+            touched: Debounce::new(QUIET, QUIET_LONGEST),
             load: false,
             paused: None,
             blocked: None,
@@ -117,16 +117,16 @@ impl Reconciler {
     }
 
     /// Takes what the kernel told.
-    pub fn hear(&mut self, heard: Heard, now: Now) {
+    pub fn hear(&mut self, heard: HostEvent, now: Now) {
         match heard {
-            Heard::Link(name, link) => {
+            HostEvent::Link(name, link) => {
                 let index = link.index;
                 let tunnel = link.external || self.interest.made.contains(&name);
                 if self.known.learn(name, link) {
                     self.changed(index, tunnel, now);
                 }
             }
-            Heard::Gone(index) => {
+            HostEvent::Gone(index) => {
                 // Those that stood on it may have changed with it.
                 let stack = self.known.stack(index);
                 let gone = self.known.forget(index);
@@ -139,9 +139,9 @@ impl Reconciler {
                     self.changed(other, false, now);
                 }
             }
-            Heard::Touched(index) => self.changed(index, false, now),
-            Heard::Conf { index: None, .. } => self.all = true,
-            Heard::Conf {
+            HostEvent::Touched(index) => self.changed(index, false, now),
+            HostEvent::Conf { index: None, .. } => self.all = true,
+            HostEvent::Conf {
                 index: Some(index),
                 ipv6,
                 forwarding,
@@ -151,9 +151,9 @@ impl Reconciler {
                     self.changed(index, false, now);
                 }
             }
-            Heard::Rules { own: true } => self.rest = true,
-            Heard::Rules { own: false } => self.rules.came(now),
-            Heard::DefaultRoute | Heard::Lost => self.all = true,
+            HostEvent::Rules { own: true } => self.rest = true,
+            HostEvent::Rules { own: false } => self.rules.came(now),
+            HostEvent::DefaultRoute | HostEvent::Lost => self.all = true,
         }
     }
 
@@ -376,7 +376,7 @@ impl Reconciler {
     }
 
     /// What is left alone, and why.
-    pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Alone)> {
+    pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
         self.alone.all()
     }
 

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::event::Now;
-use crate::status::handshake::HandshakePicture;
-use crate::status::mtus::{MtuPicture, Mtus};
-use crate::suspended::{Alone, Why};
+use crate::status::handshake::HandshakeStatus;
+use crate::status::mtus::{MtuStatus, Mtus};
+use crate::suspended::{Suspension, Why};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::replication::worker::{Health, Status};
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_host::snapshot::link::Link;
 use netkeel_plan::goal::part::Extent;
-use netkeel_plan::goal::planned::Seen;
+use netkeel_plan::goal::planned::Observation;
 use netkeel_plan::plan::Drift;
 
 /// The version of the format of `netkeel status --output json`.
@@ -32,7 +32,7 @@ const HANGS: Duration = Duration::from_secs(60);
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Picture {
+pub struct Status {
     /// [`FORMAT`].
     pub format: u32,
     /// The version of netkeel.
@@ -49,21 +49,21 @@ pub struct Picture {
     /// The namespace; none for that of the host.
     pub netns: Option<String>,
     /// The document that holds.
-    pub document: DocumentPicture,
+    pub document: DocumentStatus,
     /// Nothing is written until then.
-    pub paused: Option<PausePicture>,
+    pub paused: Option<PauseStatus>,
     /// The whole host was looked at since the document was read.
     pub looked: bool,
     /// How many facts of the whole host are wanted.
     pub wanted: usize,
     /// What differs.
-    pub drift: Vec<DriftPicture>,
+    pub drift: Vec<DriftStatus>,
     /// What is left alone.
-    pub left_alone: Vec<AlonePicture>,
+    pub left_alone: Vec<SuspendedStatus>,
     /// What could not be read.
     pub problems: Vec<String>,
     /// What is worth knowing of the whole host.
-    pub findings: Vec<FindingPicture>,
+    pub findings: Vec<FindingStatus>,
     /// Why the last pass over the whole host failed, or why none can be begun.
     pub failure: Option<String>,
     /// Why the last pass, over whatever part, could not be begun.
@@ -72,15 +72,15 @@ pub struct Picture {
     /// Numbers that only grow.
     pub counters: Counters,
     /// The worker that replicates; none when the document has none.
-    pub worker: Option<Status>,
+    pub worker: Option<WorkerStatus>,
     /// The WireGuard interfaces of the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub handshakes: Vec<HandshakePicture>,
+    pub handshakes: Vec<HandshakeStatus>,
     /// When the service last showed that it is alive.
     #[serde(skip)]
     pub alive: Instant,
     #[serde(skip)]
-    by_fact: BTreeMap<Fact, DriftPicture>,
+    by_fact: BTreeMap<Fact, DriftStatus>,
     /// The interfaces that lead into pods which are stale and left alone, each with its index.
     #[serde(skip)]
     stale: BTreeMap<LinkName, u32>,
@@ -94,7 +94,7 @@ pub struct Picture {
 
 /// The document.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct DocumentPicture {
+pub struct DocumentStatus {
     /// Its hash.
     pub hash: String,
     /// Its owner.
@@ -109,7 +109,7 @@ pub struct DocumentPicture {
 
 /// A pause.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PausePicture {
+pub struct PauseStatus {
     /// When it ends, seconds since 1970.
     pub until: u64,
     /// When it began.
@@ -120,7 +120,7 @@ pub struct PausePicture {
 
 /// A fact that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DriftPicture {
+pub struct DriftStatus {
     /// The fact.
     pub fact: String,
     /// The kind of the document that wants it.
@@ -138,7 +138,7 @@ pub struct DriftPicture {
 
 /// A fact that is left alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AlonePicture {
+pub struct SuspendedStatus {
     /// The fact.
     pub fact: String,
     /// `flaps` or `refused`.
@@ -155,7 +155,7 @@ pub struct AlonePicture {
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FindingPicture {
+pub struct FindingStatus {
     /// Its code.
     pub code: String,
     /// What it is about.
@@ -197,10 +197,10 @@ pub struct Counters {
     pub seconds: f64,
 }
 
-impl Picture {
+impl Status {
     /// A picture of a service that has not looked yet.
     pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32, now: Instant) -> Self {
-        Picture {
+        Status {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
             pid,
@@ -208,7 +208,7 @@ impl Picture {
             mode,
             dry_run: false,
             netns,
-            document: DocumentPicture::default(),
+            document: DocumentStatus::default(),
             paused: None,
             looked: false,
             wanted: 0,
@@ -248,7 +248,7 @@ impl Picture {
     pub fn saw<'a>(
         &mut self,
         extent: &Extent,
-        seen: &Seen,
+        seen: &Observation,
         alone: &dyn Fn(&Fact) -> bool,
         right: bool,
         link_of: &dyn Fn(u32) -> Option<&'a Link>,
@@ -273,7 +273,7 @@ impl Picture {
         }
         for (name, desired) in &seen.mtus {
             if let Some(link) = seen.links.get(name).and_then(|index| link_of(*index)) {
-                let mtu = MtuPicture {
+                let mtu = MtuStatus {
                     index: link.index,
                     class: link.kind.clone(),
                     observed: link.mtu,
@@ -345,7 +345,7 @@ impl Picture {
             return Err(why);
         }
         match &self.worker {
-            Some(worker) if worker.health == Health::Failed => {
+            Some(worker) if worker.health == WorkerHealth::Failed => {
                 let why = worker
                     .error
                     .as_deref()
@@ -381,7 +381,7 @@ impl Picture {
     }
 
     /// The picture with its lists filled in, to be shown.
-    pub fn to_show(&self) -> Picture {
+    pub fn to_show(&self) -> Status {
         let mut shown = self.clone();
         shown.drift = self.by_fact.values().cloned().collect();
         shown.failure = self.blocked.clone().or(shown.failure);
@@ -389,14 +389,14 @@ impl Picture {
     }
 }
 
-impl AlonePicture {
+impl SuspendedStatus {
     /// A fact that is left alone, at a moment.
-    pub fn new(fact: &Fact, alone: &Alone, now: Now, writers: Vec<String>) -> Self {
+    pub fn new(fact: &Fact, alone: &Suspension, now: Now, writers: Vec<String>) -> Self {
         let (why, reason) = match &alone.why {
             Why::Flaps => ("flaps", None),
             Why::Refused(reason) => ("refused", Some(reason.clone())),
         };
-        AlonePicture {
+        SuspendedStatus {
             fact: fact.to_string(),
             why,
             reason,
@@ -407,9 +407,9 @@ impl AlonePicture {
     }
 }
 
-fn shown(drift: &Drift, index: Option<u32>) -> DriftPicture {
+fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     let kind = drift.origin.path.split('.').next().unwrap_or_default();
-    DriftPicture {
+    DriftStatus {
         fact: drift.fact.to_string(),
         // What left the document has no path.
         kind: if kind.is_empty() { "released" } else { kind }.to_owned(),

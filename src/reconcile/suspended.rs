@@ -36,7 +36,7 @@ pub enum Why {
 
 /// A fact that is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alone {
+pub struct Suspension {
     /// Why.
     pub why: Why,
     /// Since when.
@@ -57,24 +57,24 @@ pub struct Alone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// It is left alone from now on.
-    Began(Fact, Alone),
+    Began(Fact, Suspension),
     /// It was put right or tried again, in vain.
-    GoesOn(Fact, Alone),
+    GoesOn(Fact, Suspension),
     /// It is at peace.
     Ended(Fact),
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct LeftAlone {
-    facts: BTreeMap<Fact, Alone>,
+pub struct Suspended {
+    facts: BTreeMap<Fact, Suspension>,
     /// When each fact was written lately.
     lately: BTreeMap<Fact, (Option<u32>, VecDeque<Now>)>,
     swept: Now,
     reports: Vec<Report>,
 }
 
-impl LeftAlone {
+impl Suspended {
     /// Facts were put right.
     pub fn wrote(&mut self, facts: Vec<(Fact, Option<u32>)>, now: Now) {
         for (fact, index) in facts {
@@ -109,7 +109,7 @@ impl LeftAlone {
             times.pop_front();
         }
         if times.len() >= OFTEN {
-            let alone = Alone {
+            let alone = Suspension {
                 why: Why::Flaps,
                 since: times.front().copied().unwrap_or(now),
                 until: now + FLAPS,
@@ -135,7 +135,7 @@ impl LeftAlone {
                 self.reports.push(Report::GoesOn(fact, alone.clone()));
                 continue;
             }
-            let alone = Alone {
+            let alone = Suspension {
                 why: Why::Refused(why.to_string()),
                 since: now,
                 until: now + REFUSED,
@@ -171,7 +171,7 @@ impl LeftAlone {
 
     /// Lets go of those that are at peace.
     fn settle(&mut self, now: Now) {
-        let peaceful = |alone: &Alone| alone.looked && at_peace(alone) <= now;
+        let peaceful = |alone: &Suspension| alone.looked && at_peace(alone) <= now;
         let ended = take(&mut self.facts, peaceful);
         self.reports.extend(ended.into_iter().map(Report::Ended));
     }
@@ -201,13 +201,13 @@ impl LeftAlone {
     }
 
     /// All, and those that are on probation.
-    pub fn all(&self) -> impl Iterator<Item = (&Fact, &Alone)> {
+    pub fn all(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
         self.facts.iter()
     }
 
     /// When one is due.
     pub fn wakes(&self) -> Option<Now> {
-        let due = |alone: &Alone| match alone.looked {
+        let due = |alone: &Suspension| match alone.looked {
             true => at_peace(alone),
             false => alone.until,
         };
@@ -220,7 +220,7 @@ impl LeftAlone {
 }
 
 /// Takes some out.
-fn take(facts: &mut BTreeMap<Fact, Alone>, which: impl Fn(&Alone) -> bool) -> Vec<Fact> {
+fn take(facts: &mut BTreeMap<Fact, Suspension>, which: impl Fn(&Suspension) -> bool) -> Vec<Fact> {
     let taken: Vec<Fact> = facts
         .iter()
         .filter(|(_, alone)| which(alone))
@@ -231,7 +231,7 @@ fn take(facts: &mut BTreeMap<Fact, Alone>, which: impl Fn(&Alone) -> bool) -> Ve
 }
 
 /// Leaves it alone for longer than the last time.
-fn extend(alone: &mut Alone, now: Now) {
+fn extend(alone: &mut Suspension, now: Now) {
     alone.times += 1;
     alone.looked = false;
     alone.pause = growing(alone.pause, 1, LONGEST);
@@ -239,6 +239,6 @@ fn extend(alone: &mut Alone, now: Now) {
 }
 
 /// When it has been quiet for long enough.
-fn at_peace(alone: &Alone) -> Now {
+fn at_peace(alone: &Suspension) -> Now {
     alone.until + alone.pause.max(PEACE)
 }

@@ -11,7 +11,7 @@ use crate::reconciler::Reconciler;
 use crate::suspended::{Report, Why};
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::name::netns::Netns;
-use netkeel_host::event::Heard;
+use netkeel_host::event::HostEvent;
 use netkeel_host::snapshot::link::Link;
 use netkeel_plan::goal::part::Extent;
 
@@ -75,7 +75,7 @@ impl World {
             ..Link::default()
         };
         let name = format!("cali{index}").parse().unwrap();
-        self.reconciler.hear(Heard::Link(name, link.into()), self.now);
+        self.reconciler.hear(HostEvent::Link(name, link.into()), self.now);
     }
 
     /// Goes on until then, and does what the machine says.
@@ -264,7 +264,9 @@ fn the_other_ends_of_veths_wait_for_the_last_newcomer() {
             ..Link::default()
         };
         let name = format!("cali{index}").parse().unwrap();
-        world.reconciler.hear(Heard::Link(name, link.into()), world.now);
+        world
+            .reconciler
+            .hear(HostEvent::Link(name, link.into()), world.now);
     }
     world.until(world.now + ms(100));
     assert_eq!((world.wrong(), world.passes.len() - before), (vec![], 3));
@@ -305,7 +307,7 @@ fn the_whole_is_tried_again_when_its_parts_hold_or_are_gone() {
         match gone {
             true => {
                 world.right.remove(&17);
-                world.reconciler.hear(Heard::Gone(17), world.now);
+                world.reconciler.hear(HostEvent::Gone(17), world.now);
             }
             false => world.stubborn.clear(),
         }
@@ -339,7 +341,7 @@ fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
     world.stubborn = [1].into();
     world.until(ms(1_000));
     assert_eq!(world.reconciler.left_alone().count(), 1);
-    world.reconciler.hear(Heard::Gone(1), world.now);
+    world.reconciler.hear(HostEvent::Gone(1), world.now);
     assert_eq!(world.reconciler.left_alone().count(), 0);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(1))));
 }
@@ -349,13 +351,13 @@ fn own_rules_that_change_are_looked_at_at_once_and_those_of_others_now_and_then(
     let mut world = World::new(0);
     world.until(ms(1_000));
     let before = world.passes.len();
-    world.reconciler.hear(Heard::Rules { own: true }, world.now);
+    world.reconciler.hear(HostEvent::Rules { own: true }, world.now);
     world.until(ms(1_010));
     assert_eq!(world.passes.len(), before + 1);
     // kube-proxy, ten times a second for two minutes.
     for step in 0..1_200 {
         world.until(ms(2_000 + step * 100));
-        world.reconciler.hear(Heard::Rules { own: false }, world.now);
+        world.reconciler.hear(HostEvent::Rules { own: false }, world.now);
     }
     let passes = world.passes.len() - before - 1;
     assert!((3..=4).contains(&passes), "{passes}");
@@ -453,14 +455,14 @@ proptest! {
                 Happens::Spoil(index, mtu) => world.spoil(index, mtu),
                 Happens::Gone(index) => {
                     world.right.remove(&index);
-                    world.reconciler.hear(Heard::Gone(index), world.now);
+                    world.reconciler.hear(HostEvent::Gone(index), world.now);
                 }
-                Happens::Lost => world.reconciler.hear(Heard::Lost, world.now),
+                Happens::Lost => world.reconciler.hear(HostEvent::Lost, world.now),
                 Happens::Conf => world.reconciler.hear(
-                    Heard::Conf { index: None, ipv6: false, forwarding: None, rp_filter: Some(1) },
+                    HostEvent::Conf { index: None, ipv6: false, forwarding: None, rp_filter: Some(1) },
                     world.now,
                 ),
-                Happens::Touched(index) => world.reconciler.hear(Heard::Touched(index), world.now),
+                Happens::Touched(index) => world.reconciler.hear(HostEvent::Touched(index), world.now),
                 Happens::Everything => world.reconciler.handle(Event::Everything, world.now),
             }
         }

@@ -20,15 +20,15 @@ use prometheus_client::registry::Registry;
 
 use netkeel_core::replication::histogram::{BOUNDS, Histogram};
 use netkeel_core::replication::refusal::Refusal;
-use netkeel_core::replication::worker::{Health, Status};
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_document::kinds::KINDS;
-use netkeel_reconcile::status::{BUCKETS, Picture};
+use netkeel_reconcile::status::{BUCKETS, Status};
 
 /// The HTTP content type of [`text`].
 pub const TYPE: &str = CONTENT_TYPE;
 
 /// All metrics of a status.
-pub fn text(picture: Picture, now: Instant) -> String {
+pub fn text(picture: Status, now: Instant) -> String {
     let mut text = String::with_capacity(4096 + 200 * picture.mtus.iter().len());
     let mut registry = Registry::with_prefix("netkeel");
     registry.register_collector(Box::new(Metrics { picture, now }));
@@ -40,7 +40,7 @@ pub fn text(picture: Picture, now: Instant) -> String {
 /// Writes the metrics of one status, at each scrape anew: the status already has every number.
 #[derive(Debug)]
 struct Metrics {
-    picture: Picture,
+    picture: Status,
     now: Instant,
 }
 
@@ -128,7 +128,7 @@ impl Page<'_> {
     }
 }
 
-fn service(picture: &Picture, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
+fn service(picture: &Status, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
     page.info("build", "Version of netkeel.", [("version", picture.version)])?;
     page.gauge(
         "start_time_seconds",
@@ -147,7 +147,7 @@ fn service(picture: &Picture, now: Instant, page: &mut Page<'_>) -> Result<(), E
     )
 }
 
-fn document(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn document(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     let (document, counters) = (&picture.document, &picture.counters);
     page.info(
         "document",
@@ -183,7 +183,7 @@ fn document(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn facts(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn facts(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauge(
         "facts_wanted",
         "Facts of this host that the document declares.",
@@ -228,7 +228,7 @@ fn facts(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn passes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn passes(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     let counters = &picture.counters;
     page.counter(
         "applies",
@@ -262,7 +262,7 @@ fn passes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn mtus(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn mtus(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "interface_mtu_bytes",
         "MTU in bytes of each interface whose MTU the document declares.",
@@ -312,7 +312,7 @@ fn mtus(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn handshakes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
+fn handshakes(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "wireguard_last_handshake_timestamp_seconds",
         "Last handshake of each WireGuard interface of the document in Unix seconds, 0 for none.",
@@ -324,15 +324,15 @@ fn handshakes(picture: &Picture, page: &mut Page<'_>) -> Result<(), Error> {
 }
 
 /// No label comes from a packet: strangers must not be able to make series.
-fn replication(worker: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+fn replication(worker: &WorkerStatus, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "replication_health",
         "Health of packet replication: 1 for the current state.",
         [
-            (Health::Ok, "ok"),
-            (Health::Degraded, "degraded"),
-            (Health::DryRun, "dry_run"),
-            (Health::Failed, "failed"),
+            (WorkerHealth::Ok, "ok"),
+            (WorkerHealth::Degraded, "degraded"),
+            (WorkerHealth::DryRun, "dry_run"),
+            (WorkerHealth::Failed, "failed"),
         ]
         .map(|(health, word)| ([("health", word)], u32::from(worker.health == health))),
     )?;

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::paint::Paint;
-use netkeel_mtu::budget::Answer;
+use netkeel_mtu::budget::Derivation;
 use netkeel_mtu::detect::{Detected, Verdict};
-use netkeel_mtu::encapsulation::Known;
+use netkeel_mtu::encapsulation::Encapsulation;
 
 /// A budget with its derivation.
-pub fn answer(answer: &Answer, paint: Paint) -> String {
+pub fn answer(answer: &Derivation, paint: Paint) -> String {
     let mut out = String::new();
     let names = answer.steps.iter().map(|step| step.what.len());
     let width = names.max().unwrap_or_default().max("exact maximum".len());
@@ -46,7 +46,7 @@ pub fn answer(answer: &Answer, paint: Paint) -> String {
 }
 
 /// What was found out about a host, and how it goes with what its CNI leaves.
-pub fn detected(detected: &Detected, answer: &Answer, paint: Paint) -> String {
+pub fn detected(detected: &Detected, answer: &Derivation, paint: Paint) -> String {
     let mut out = format!(
         "{}, by {}
 ",
@@ -74,7 +74,7 @@ pub fn detected(detected: &Detected, answer: &Answer, paint: Paint) -> String {
 }
 
 /// What each CNI makes of an underlay.
-pub fn compared(rows: &[(&str, Answer)]) -> String {
+pub fn compared(rows: &[(&str, Derivation)]) -> String {
     let mut out = format!(
         "  {:24}{:>5}{:>7}{:>11}  {}\n",
         "", "MTU", "exact", "left over", "on"
@@ -90,7 +90,7 @@ pub fn compared(rows: &[(&str, Answer)]) -> String {
 }
 
 /// The layers that can be named, with their parameters.
-pub fn known(title: &str, layers: &[Known]) -> String {
+pub fn known(title: &str, layers: &[Encapsulation]) -> String {
     let mut out = format!("{title}\n");
     for layer in layers {
         let _ = writeln!(out, "  {:12} {}", layer.name, layer.doc);

@@ -57,11 +57,11 @@ fn what_was_observed_cannot_write_to_the_terminal_or_forge_a_line() {
     host.files.insert(drop_in::path("default"), Some(file));
     host.sysctls.insert(
         "net.ipv4.tcp_ecn".parse().unwrap(),
-        netkeel_host::snapshot::reading::Reading::Absent,
+        netkeel_host::snapshot::reading::SysctlReading::Absent,
     );
     let text = "version: 1\nlink: { all: { match: { name: \"e*\" }, mtu: 1400, alias: ours, rp_filter: strict } }\nsysctl: { net.ipv4.conf.all.rp_filter: 0 }\n";
     let key = "net.ipv4.conf.all.rp_filter".parse().unwrap();
-    let reading = netkeel_host::snapshot::reading::Reading::Value {
+    let reading = netkeel_host::snapshot::reading::SysctlReading::Value {
         value: "1\u{1b}c".into(),
         writable: true,
     };
@@ -87,7 +87,7 @@ fn what_could_not_be_read_is_not_in_sync() {
     });
     host.sysctls.insert(
         "net.ipv4.tcp_ecn".parse().unwrap(),
-        netkeel_host::snapshot::reading::Reading::Value {
+        netkeel_host::snapshot::reading::SysctlReading::Value {
             value: "1".into(),
             writable: true,
         },

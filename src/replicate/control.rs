@@ -24,7 +24,7 @@ pub struct Control {
 
 /// What there was to read.
 #[derive(Debug)]
-pub struct Heard<T> {
+pub struct Received<T> {
     /// The messages, in order.
     pub messages: Vec<T>,
     /// The other side is gone.
@@ -49,7 +49,7 @@ impl Control {
     ///
     /// # Errors
     /// When it makes no sense: the other side is of another version, or no netkeel.
-    pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>, Error> {
+    pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Received<T>, Error> {
         let mut chunk = [0; 16 * 1024];
         let ended = loop {
             match self.stream.read(&mut chunk) {
@@ -74,7 +74,7 @@ impl Control {
                 messages.push(decode(line)?);
             }
         }
-        Ok(Heard { messages, ended })
+        Ok(Received { messages, ended })
     }
 
     /// Queues a message and sends what can be sent now.

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 use crate::control::Control;
 use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
-use crate::supervisor::child_reaper::{END, Endings};
+use crate::supervisor::child_reaper::{ChildReaper, END};
 use crate::supervisor::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::supervisor::peers_file::PeersFile;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::replication::settings::{Replication, Settings};
 use netkeel_core::replication::statistics::Statistics;
-use netkeel_core::replication::worker::{Health, Status};
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_kernel::namespace::enter;
 
 /// The verb that makes netkeel the worker; not for people.
@@ -29,7 +29,7 @@ const VERB: &str = "replicate-worker";
 
 /// What is worth a line in the log. Nothing in it comes from a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct LogRecord {
     /// How bad it is.
     pub severity: Severity,
     /// One sentence without a full stop.
@@ -68,7 +68,7 @@ pub struct Supervisor {
     settings: Option<Settings>,
     running: Option<Running>,
     /// Workers that were told to end and have not yet.
-    ending: Endings,
+    ending: ChildReaper,
     error: Option<String>,
     /// The worker did not take what it was told: how often, and when it is told again.
     refused: Option<(u32, Instant)>,
@@ -98,7 +98,7 @@ impl Supervisor {
             file: None,
             settings: None,
             running: None,
-            ending: Endings::default(),
+            ending: ChildReaper::default(),
             error: None,
             refused: None,
         }
@@ -106,7 +106,7 @@ impl Supervisor {
 
     /// Says what the worker is to do from now on; nothing ends it. A worker that runs is told, and
     /// loses no packets by it.
-    pub fn want(&mut self, wanted: Option<Replication>) -> Vec<Note> {
+    pub fn want(&mut self, wanted: Option<Replication>) -> Vec<LogRecord> {
         let mut notes = Vec::new();
         if wanted == self.wanted {
             return notes;
@@ -121,13 +121,13 @@ impl Supervisor {
         notes
     }
 
-    fn look_at_file(&mut self, notes: &mut Vec<Note>) -> bool {
+    fn look_at_file(&mut self, notes: &mut Vec<LogRecord>) -> bool {
         let Some(file) = &mut self.file else {
             return false;
         };
         let changed = file.look(Instant::now());
         if let (true, Some(trouble)) = (changed, file.trouble()) {
-            notes.push(Note {
+            notes.push(LogRecord {
                 severity: Severity::Error,
                 text: format!("{trouble}: the peers stay as they were"),
             });
@@ -136,7 +136,7 @@ impl Supervisor {
     }
 
     /// Makes settings of the document and the file, and tells the worker when they are others.
-    fn tell(&mut self, notes: &mut Vec<Note>) {
+    fn tell(&mut self, notes: &mut Vec<LogRecord>) {
         let settings = self.wanted.as_ref().map(|wanted| {
             let mut settings = wanted.settings.clone();
             let more = self.file.as_ref().map(PeersFile::peers).unwrap_or_default();
@@ -191,7 +191,7 @@ impl Supervisor {
     }
 
     /// Hears what the worker says and does what is due.
-    pub fn poll(&mut self) -> Vec<Note> {
+    pub fn poll(&mut self) -> Vec<LogRecord> {
         let mut notes = Vec::new();
         if self.look_at_file(&mut notes) {
             self.tell(&mut notes);
@@ -204,9 +204,9 @@ impl Supervisor {
     }
 
     /// Says how workers ended that were not to.
-    fn reap(&mut self, notes: &mut Vec<Note>) {
+    fn reap(&mut self, notes: &mut Vec<LogRecord>) {
         for text in self.ending.reap() {
-            notes.push(Note {
+            notes.push(LogRecord {
                 severity: Severity::Error,
                 text: text.clone(),
             });
@@ -218,9 +218,9 @@ impl Supervisor {
     }
 
     /// What is known of the worker.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> WorkerStatus {
         let running = self.running.as_ref();
-        Status {
+        WorkerStatus {
             health: self.health(),
             pid: running.map(|running| running.child.id()),
             uid: running.and_then(|running| running.uid),
@@ -243,22 +243,22 @@ impl Supervisor {
     }
 
     /// Whether packets are replicated.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> WorkerHealth {
         let Some(settings) = &self.settings else {
-            return Health::Off;
+            return WorkerHealth::Off;
         };
         let Some(statistics) = self.running.as_ref().and_then(|one| one.statistics.as_ref()) else {
-            return Health::Failed;
+            return WorkerHealth::Failed;
         };
         let peers = &statistics.peers;
         if self.error.is_some() || self.nobody().is_some() {
-            Health::Failed
+            WorkerHealth::Failed
         } else if settings.dry_run {
-            Health::DryRun
+            WorkerHealth::DryRun
         } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.is_amiss()) {
-            Health::Degraded
+            WorkerHealth::Degraded
         } else {
-            Health::Ok
+            WorkerHealth::Ok
         }
     }
 
@@ -283,7 +283,7 @@ impl Supervisor {
         self.file.as_ref()?.trouble()
     }
 
-    fn step(&mut self, event: Event, notes: &mut Vec<Note>) {
+    fn step(&mut self, event: Event, notes: &mut Vec<LogRecord>) {
         match self.lifecycle.step(event, self.begin.elapsed()) {
             Action::None => {}
             Action::Start => self.start(notes),
@@ -307,7 +307,7 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, notes: &mut Vec<Note>) {
+    fn start(&mut self, notes: &mut Vec<LogRecord>) {
         match self.spawn() {
             Ok(running) => {
                 let pid = running.child.id();
@@ -348,7 +348,7 @@ impl Supervisor {
         })
     }
 
-    fn hear(&mut self, notes: &mut Vec<Note>) {
+    fn hear(&mut self, notes: &mut Vec<LogRecord>) {
         let Some(running) = &mut self.running else {
             return;
         };
@@ -396,7 +396,7 @@ impl Supervisor {
     }
 
     /// The worker's end of the line is closed: it ended, or is about to.
-    fn ended(&mut self, notes: &mut Vec<Note>) {
+    fn ended(&mut self, notes: &mut Vec<LogRecord>) {
         let unexplained = self.error.is_none();
         if unexplained {
             self.error = Some(ENDED.to_owned());
@@ -415,8 +415,8 @@ impl Supervisor {
         }
     }
 
-    fn fail(&mut self, text: String, notes: &mut Vec<Note>) {
-        notes.push(Note {
+    fn fail(&mut self, text: String, notes: &mut Vec<LogRecord>) {
+        notes.push(LogRecord {
             severity: Severity::Error,
             text: text.clone(),
         });
@@ -424,8 +424,8 @@ impl Supervisor {
     }
 }
 
-fn information(text: String) -> Note {
-    Note {
+fn information(text: String) -> LogRecord {
+    LogRecord {
         severity: Severity::Information,
         text,
     }

@@ -27,18 +27,18 @@ use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
 use crate::worker::nflog::{Group, Logged};
 use crate::worker::peers::Peers;
-use crate::worker::send::{Piece, Sender, Target};
+use crate::worker::send::{PacketRange, Sender, Target};
 use netkeel_core::error::Error;
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::settings::{Mode, Settings};
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics, Targets};
 use netkeel_kernel::netlink::refusal::error;
 use netkeel_packet::copy;
-use netkeel_packet::filter::{Arrival, Rules};
+use netkeel_packet::filter::{Arrival, Filter};
 use netkeel_packet::limit::flow_hash::Key;
 use netkeel_packet::limit::limiter::Limiter;
 use netkeel_packet::read::read;
-use netkeel_packet::refused::Refused;
+use netkeel_packet::refused::RefusalCounts;
 
 /// What the process is called.
 const NAME: &CStr = c"netkeel-worker";
@@ -214,7 +214,7 @@ struct Worker {
     group: Group,
     peers: Peers,
     sender: Sender,
-    rules: Rules,
+    rules: Filter,
     limiter: Limiter,
     /// The peers' stations, sorted.
     stations: Vec<[u8; 6]>,
@@ -225,8 +225,8 @@ struct Worker {
     next: Option<u32>,
     buffer: Vec<u8>,
     logged: Vec<Logged>,
-    pieces: Vec<Piece>,
-    refused: Refused,
+    pieces: Vec<PacketRange>,
+    refused: RefusalCounts,
     /// By the place of the peer.
     copies: Vec<Copies>,
     /// Of all peers, and broadcasts.
@@ -241,7 +241,7 @@ impl Worker {
             group: Group::bind(settings.group)?,
             peers: Peers::listen(now)?,
             sender: Sender::default(),
-            rules: Rules::default(),
+            rules: Filter::default(),
             limiter: Limiter::new(settings.limits, Key::new(&RandomState::new())),
             stations: Vec::new(),
             targets: Vec::new(),
@@ -251,7 +251,7 @@ impl Worker {
             buffer: vec![0; nflog::BUFFER],
             logged: Vec::new(),
             pieces: Vec::new(),
-            refused: Refused::default(),
+            refused: RefusalCounts::default(),
             copies: Vec::new(),
             all: Copies::default(),
             counted: Statistics::default(),
@@ -271,7 +271,7 @@ impl Worker {
             self.counted.dropped += self.group.dropped();
             (self.group, self.next) = (group, None);
         }
-        self.rules = Rules {
+        self.rules = Filter {
             floor: settings.floor,
             vips: settings.vips.iter().copied().collect(),
             ignore_sources: settings.ignore_sources.iter().copied().collect(),
@@ -388,7 +388,7 @@ impl Worker {
 
     /// Checks one packet of a message by the rules and the limits, at an age of this worker, and
     /// makes it a replica in its place.
-    fn judge(&mut self, number: usize, age: Duration) -> Result<Piece, Refusal> {
+    fn judge(&mut self, number: usize, age: Duration) -> Result<PacketRange, Refusal> {
         let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
         if let Some(sequence) = logged.sequence {
             let expected = self.next.unwrap_or(sequence);
@@ -415,7 +415,7 @@ impl Worker {
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
         copy::age(packet, self.settings.ttl);
-        Ok(Piece {
+        Ok(PacketRange {
             place,
             ipv6: found.ipv6,
         })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::replication::settings::Settings;
-use netkeel_core::replication::worker::Health;
+use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_host::snapshot::replication::Replicating;
 
 /// Longest wait for an answer.
@@ -68,13 +68,15 @@ pub fn status(store: &Store) -> Result<Value, Error> {
 pub fn replicating(store: &Store) -> Option<Replicating> {
     match ask(store, Request::Status) {
         Err(error) if error.kind == ErrorKind::Missing => Some(Replicating::default()),
-        body => serde_json::from_str(&body.ok()?).ok().map(Told::replicating),
+        body => serde_json::from_str(&body.ok()?)
+            .ok()
+            .map(StatusReply::replicating),
     }
 }
 
 /// The part of a status that tells of the worker.
 #[derive(Deserialize)]
-struct Told {
+struct StatusReply {
     mode: Mode,
     #[serde(default)]
     dry_run: bool,
@@ -92,12 +94,12 @@ enum Mode {
 
 #[derive(Default, Deserialize)]
 struct Worker {
-    health: Option<Health>,
+    health: Option<WorkerHealth>,
     error: Option<String>,
     settings: Option<Settings>,
 }
 
-impl Told {
+impl StatusReply {
     fn replicating(self) -> Replicating {
         let dry_by = match (self.mode, self.dry_run) {
             (Mode::Observe, _) => Some("--mode observe"),
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     fn replicating(status: &str) -> Option<Replicating> {
-        serde_json::from_str(status).ok().map(Told::replicating)
+        serde_json::from_str(status).ok().map(StatusReply::replicating)
     }
 
     #[test]
@@ -164,7 +166,7 @@ mod tests {
         let bad = replicating(r#"{"mode": "enforce", "worker": {"health": "failed", "error": "no"}}"#);
         assert_eq!(
             bad.map(|told| (told.health, told.error)),
-            Some((Some(Health::Failed), Some("no".to_owned())))
+            Some((Some(WorkerHealth::Failed), Some("no".to_owned())))
         );
         assert_eq!(replicating(r#"{"mode": "enforce"}"#), None);
         assert_eq!(replicating(r#"{"worker": null}"#), None);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use netkeel_core::error::{Error, ErrorKind as Kind};
-use netkeel_reconcile::status::Picture;
+use netkeel_reconcile::status::Status;
 use netkeel_render::metrics;
 
 /// Connections at once by each way in; one more takes the place of the oldest.
@@ -57,7 +57,7 @@ pub(crate) struct Connection {
 pub(crate) struct Server {
     tcp: Option<TcpListener>,
     unix: UnixListener,
-    picture: Arc<Mutex<Picture>>,
+    picture: Arc<Mutex<Status>>,
     /// Wakes the service, so that it looks whether it is paused.
     wake: UnixStream,
     connections: Vec<Connection>,
@@ -71,7 +71,7 @@ impl Server {
     pub fn start(
         tcp: Option<TcpListener>,
         unix: UnixListener,
-        picture: Arc<Mutex<Picture>>,
+        picture: Arc<Mutex<Status>>,
         wake: UnixStream,
     ) -> Result<(), Error> {
         let refused = |error: std::io::Error| Error::new(Kind::Refused, format!("answering: {error}"));
@@ -200,7 +200,7 @@ impl Write for Stream {
 
 impl Connection {
     /// Reads and writes what it can without waiting; whether more is to come.
-    fn go_on(&mut self, picture: &Mutex<Picture>, wake: &mut UnixStream) -> bool {
+    fn go_on(&mut self, picture: &Mutex<Status>, wake: &mut UnixStream) -> bool {
         if self.answer.is_none() {
             match self.read() {
                 Ok(false) => return true,
@@ -248,7 +248,7 @@ fn is_whole(request: &[u8]) -> bool {
     request.windows(4).any(|bytes| bytes == b"\r\n\r\n") || request.windows(2).any(|bytes| bytes == b"\n\n")
 }
 
-fn respond(request: &[u8], way: Way, picture: &Mutex<Picture>, wake: &mut UnixStream) -> Vec<u8> {
+fn respond(request: &[u8], way: Way, picture: &Mutex<Status>, wake: &mut UnixStream) -> Vec<u8> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let complete = parsed.parse(request).is_ok_and(|status| status.is_complete());
@@ -314,7 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn asked(request: &[u8], way: Way) -> String {
-        let picture = Mutex::new(Picture::new("enforce", None, 0, 1, Instant::now()));
+        let picture = Mutex::new(Status::new("enforce", None, 0, 1, Instant::now()));
         let (mut wake, _other) = UnixStream::pair().unwrap();
         let answer = respond(request, way, &picture, &mut wake);
         String::from_utf8(answer).unwrap()

@@ -10,7 +10,7 @@ use crate::watch::files::Role;
 use netkeel_apply::clock::now;
 use netkeel_apply::store::pause::Pause;
 use netkeel_reconcile::event::Event;
-use netkeel_reconcile::status::PausePicture;
+use netkeel_reconcile::status::PauseStatus;
 
 impl Service<'_> {
     /// Reads the document again; a bad one leaves the old one in force.
@@ -147,7 +147,7 @@ impl Service<'_> {
             None if self.reconciler.paused().is_some() => Event::Resumed,
             None => return,
         };
-        let shown = paused.map(|Pause { until, since, by, .. }| PausePicture { until, since, by });
+        let shown = paused.map(|Pause { until, since, by, .. }| PauseStatus { until, since, by });
         match &shown {
             Some(pause) => self.log.say(
                 Level::Warning,

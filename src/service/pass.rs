@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::Hearing;
+use crate::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::{Session, Unwatched};
 use netkeel_apply::recover::{Undone, Unsettled, undo_pending};
 use netkeel_apply::store::Store;
-use netkeel_apply::store::ledger::HeldLedger;
+use netkeel_apply::store::ledger::LedgerFile;
 use netkeel_apply::store::lock::Lock;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
@@ -21,16 +21,16 @@ use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Links;
-use netkeel_plan::goal::part::{Extent, Kept};
+use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
-use netkeel_plan::ownership::Holdings;
+use netkeel_plan::ownership::Ownership;
 use netkeel_reconcile::event::{Blamed, Outcome};
-use netkeel_reconcile::pass_result::Passed;
+use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
 /// What passes work with.
-pub(crate) struct Keeper {
+pub(crate) struct PassRunner {
     /// Journal, ledger, history.
     pub store: Store,
     /// Who writes.
@@ -42,12 +42,12 @@ pub(crate) struct Keeper {
     /// Ops whose undo does not bring everything back may be done.
     pub lossy: bool,
     /// The ledger.
-    pub ledger: HeldLedger,
-    /// Interfaces, by name and index, whose MTU is not written: see [`Kept::withheld`].
+    pub ledger: LedgerFile,
+    /// Interfaces, by name and index, whose MTU is not written: see [`PartGoal::withheld`].
     pub(crate) withheld: BTreeMap<LinkName, u32>,
 }
 
-impl Keeper {
+impl PassRunner {
     /// Takes the lock, and undoes an apply that was interrupted.
     fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
         let lock = self.store.lock(&self.actor, Duration::ZERO)?;
@@ -68,11 +68,11 @@ impl Keeper {
     pub(crate) fn pass(
         &mut self,
         document: &Document,
-        hearing: &mut Hearing<'_>,
+        hearing: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
         writes: bool,
-    ) -> Passed {
+    ) -> PassResult {
         // An MTU by a budget depends on interfaces beyond its own stack, and on routes.
         let extent = match extent {
             Extent::Links(_) if document.has_budgets() => &Extent::All,
@@ -94,26 +94,26 @@ impl Keeper {
     fn look(
         &mut self,
         document: &Document,
-        hearing: &mut Hearing<'_>,
+        hearing: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
-    ) -> Passed {
+    ) -> PassResult {
         let ledger = match self.ledger.now(&self.store) {
             Ok(ledger) => ledger,
-            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+            Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
         let mut kernel = hearing.over(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
-            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+            Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         match goal.plan(&snapshot) {
             Ok(mut planned) => {
                 if *extent == Extent::All {
                     plan::add(Some(document), &mut planned, &snapshot);
                 }
-                Passed {
+                PassResult {
                     outcome: Outcome::Looked,
                     seen: planned.observation,
                     plan: Some(planned.plan),
@@ -122,28 +122,30 @@ impl Keeper {
                     rollback: None,
                 }
             }
-            Err(diagnostics) => Passed::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics)),
+            Err(diagnostics) => {
+                PassResult::failed(at_fault(&diagnostics, &kernel.indices), first(&diagnostics))
+            }
         }
     }
 
     fn write(
         &mut self,
         document: &Document,
-        hearing: &mut Hearing<'_>,
+        hearing: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
-    ) -> Passed {
+    ) -> PassResult {
         let lock = match self.begin(&document.netns) {
             Ok(lock) => lock,
-            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+            Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {
             Ok(budget) => budget,
-            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+            Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         let ledger = match self.ledger.now(&self.store) {
             Ok(ledger) => ledger,
-            Err(error) => return Passed::failed(Outcome::Blocked, error.message),
+            Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
         let (owner, hash) = (&document.owner, &document.hash);
@@ -188,7 +190,7 @@ impl Keeper {
                     .map(|step| step.fact.clone())
                     .collect();
                 let indexed = |fact: Fact| (fact.clone(), index_of(&fact, &indices));
-                Passed {
+                PassResult {
                     outcome: Outcome::Kept(facts.into_iter().map(indexed).collect()),
                     seen,
                     writes: applied.done,
@@ -198,21 +200,21 @@ impl Keeper {
                 }
             }
             Err(Failure::Invalid(diagnostics)) => {
-                Passed::failed(at_fault(&diagnostics, &indices), first(&diagnostics))
+                PassResult::failed(at_fault(&diagnostics, &indices), first(&diagnostics))
             }
             Err(Failure::Unread(problems)) => {
                 let what: Vec<String> = problems
                     .iter()
                     .map(|problem| format!("{}: {}", problem.what, problem.why))
                     .collect();
-                Passed::failed(Outcome::Failed, what.join("; "))
+                PassResult::failed(Outcome::Failed, what.join("; "))
             }
             Err(Failure::Lossy(plan)) => {
                 let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
                 let facts = plan.lossy().map(|step| step.fact.clone()).collect();
-                Passed {
+                PassResult {
                     seen,
-                    ..Passed::failed(blamed(facts, why), why)
+                    ..PassResult::failed(blamed(facts, why), why)
                 }
             }
             Err(Failure::NotBegun(error)) => {
@@ -221,9 +223,9 @@ impl Keeper {
                     true => Outcome::Blocked,
                     false => blamed(refused, &error.message),
                 };
-                Passed {
+                PassResult {
                     seen,
-                    ..Passed::failed(outcome, error.message)
+                    ..PassResult::failed(outcome, error.message)
                 }
             }
             Err(Failure::Failed(rollback)) => {
@@ -232,10 +234,10 @@ impl Keeper {
                     true => Outcome::Failed,
                     false => blamed(rollback.blamed.clone(), &why),
                 };
-                Passed {
+                PassResult {
                     seen,
                     rollback: Some(rollback),
-                    ..Passed::failed(outcome, why)
+                    ..PassResult::failed(outcome, why)
                 }
             }
         }
@@ -317,10 +319,10 @@ fn goal<'a>(
     extent: &'a Extent,
     except: &'a BTreeSet<Fact>,
     withheld: &'a BTreeMap<LinkName, u32>,
-) -> Kept<'a> {
-    Kept {
+) -> PartGoal<'a> {
+    PartGoal {
         document,
-        holdings: Holdings {
+        holdings: Ownership {
             ledger: Some(ledger),
             prune: false,
             take_over: false,

@@ -10,13 +10,13 @@ use crate::writers;
 use netkeel_core::fact::Fact;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Blamed, Outcome};
-use netkeel_reconcile::pass_result::Passed;
-use netkeel_reconcile::status::{AlonePicture, FindingPicture};
+use netkeel_reconcile::pass_result::PassResult;
+use netkeel_reconcile::status::{FindingStatus, SuspendedStatus};
 use netkeel_reconcile::suspended::{Report, Why};
 
 impl Service<'_> {
     /// Tells what a pass came to: to the picture and to the log.
-    pub fn tell(&mut self, extent: &Extent, except: &BTreeSet<Fact>, passed: &Passed, took: Duration) {
+    pub fn tell(&mut self, extent: &Extent, except: &BTreeSet<Fact>, passed: &PassResult, took: Duration) {
         let known = &self.reconciler.known;
         let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
         picture.took(took);
@@ -44,18 +44,18 @@ impl Service<'_> {
         let mut told_first = Vec::new();
         if let (Some(plan), Extent::All) = (&passed.plan, extent) {
             picture.looked = true;
-            let found: Vec<FindingPicture> = plan
+            let found: Vec<FindingStatus> = plan
                 .findings
                 .iter()
-                .map(|finding| FindingPicture {
+                .map(|finding| FindingStatus {
                     code: finding.code.to_string(),
                     subject: finding.subjects.join(", "),
                     message: finding.message.clone(),
                 })
                 .collect();
             // Whoever has packets replicated is to know who else wants them.
-            let of_groups = |finding: &&FindingPicture| finding.code.starts_with("NK03");
-            let old = |finding: &&FindingPicture| picture.findings.contains(finding);
+            let of_groups = |finding: &&FindingStatus| finding.code.starts_with("NK03");
+            let old = |finding: &&FindingStatus| picture.findings.contains(finding);
             told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
             picture.findings = found;
         }
@@ -109,7 +109,7 @@ impl Service<'_> {
         }
     }
 
-    fn log_pass(&mut self, passed: &Passed, took: Duration) {
+    fn log_pass(&mut self, passed: &PassResult, took: Duration) {
         if passed.writes > 0
             && let Some(plan) = &passed.plan
         {
@@ -189,12 +189,12 @@ impl Service<'_> {
         for report in self.reconciler.reports() {
             self.report(&report);
         }
-        let alone: Vec<AlonePicture> = self
+        let alone: Vec<SuspendedStatus> = self
             .reconciler
             .left_alone()
             .map(|(fact, alone)| {
                 let writers = self.writers.get(fact).cloned().unwrap_or_default();
-                AlonePicture::new(fact, alone, now, writers)
+                SuspendedStatus::new(fact, alone, now, writers)
             })
             .collect();
         let gone = std::mem::take(&mut self.gone);

@@ -14,7 +14,7 @@ use crate::{http, service};
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_reconcile::status::Picture;
+use netkeel_reconcile::status::Status;
 
 /// Runs the service until it is told to end.
 ///
@@ -26,7 +26,7 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     let store = Store::open(&options.netns)?;
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);
-    let picture = Arc::new(Mutex::new(Picture::new(
+    let picture = Arc::new(Mutex::new(Status::new(
         mode,
         netns,
         netkeel_apply::clock::now(),
@@ -38,7 +38,7 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     let (wake, woken) = UnixStream::pair().map_err(|error| refused(&error))?;
     http::Server::start(tcp, socket, Arc::clone(&picture), wake)?;
     let done = Live::with(&options.netns, |live| {
-        let senses = service::Senses {
+        let senses = service::EventSources {
             signals,
             events: live.events(options.queue)?,
             woken,

@@ -14,8 +14,8 @@ use crate::document::{accepted, interest, last_good, short};
 use crate::log::{Level, Log};
 use crate::notify::Notify;
 use crate::options::{Options, Source};
-use crate::pass::Keeper;
-use crate::view::Hearing;
+use crate::pass::PassRunner;
+use crate::view::KernelView;
 use crate::watch::files::Files;
 use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
@@ -23,7 +23,7 @@ use crate::watch::signals::{Asked, Signals};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
-use netkeel_apply::store::ledger::HeldLedger;
+use netkeel_apply::store::ledger::LedgerFile;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_document::document::Document;
@@ -32,7 +32,7 @@ use netkeel_kernel::rtnetlink::events::Events;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
-use netkeel_reconcile::status::Picture;
+use netkeel_reconcile::status::Status;
 use netkeel_replicate::supervisor::Supervisor;
 
 /// The ledger is rid of interfaces that are gone at most once in this time: with each regular look at
@@ -53,7 +53,7 @@ pub(crate) struct Service<'a> {
     pub document: Document,
     pub enforces: bool,
     pub dry_run: bool,
-    pub(crate) keeper: Keeper,
+    pub(crate) keeper: PassRunner,
     pub(crate) reconciler: Reconciler,
     pub(crate) signals: Signals,
     pub events: Events,
@@ -62,7 +62,7 @@ pub(crate) struct Service<'a> {
     pub log: Log,
     pub start: Instant,
     /// What others may see.
-    pub(crate) picture: Arc<Mutex<Picture>>,
+    pub(crate) picture: Arc<Mutex<Status>>,
     /// Somebody wants it to look whether it is paused.
     pub(crate) woken: UnixStream,
     pub gone: Vec<u32>,
@@ -82,7 +82,7 @@ pub(crate) struct Service<'a> {
 }
 
 /// What it hears by beside files.
-pub(crate) struct Senses {
+pub(crate) struct EventSources {
     /// Signals.
     pub(crate) signals: Signals,
     /// What the kernel tells.
@@ -100,11 +100,11 @@ impl<'a> Service<'a> {
         options: &'a Options,
         source: &'a mut dyn Source,
         store: Store,
-        senses: Senses,
-        picture: Arc<Mutex<Picture>>,
+        senses: EventSources,
+        picture: Arc<Mutex<Status>>,
     ) -> Result<Self, Error> {
         let mut log = Log::new();
-        let Senses {
+        let EventSources {
             signals,
             events,
             woken,
@@ -126,12 +126,12 @@ impl<'a> Service<'a> {
         let mut service = Service {
             source,
             digest,
-            keeper: Keeper {
+            keeper: PassRunner {
                 actor: actor(),
                 recovered: None,
                 guard,
                 lossy: options.lossy,
-                ledger: HeldLedger::default(),
+                ledger: LedgerFile::default(),
                 withheld: BTreeMap::new(),
                 store,
             },
@@ -232,8 +232,8 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn hearing<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> Hearing<'b> {
-        Hearing {
+    fn hearing<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> KernelView<'b> {
+        KernelView {
             kernel: live,
             events: &mut self.events,
             files: &mut self.files,
@@ -259,7 +259,7 @@ impl<'a> Service<'a> {
         self.start.elapsed()
     }
 
-    pub(crate) fn picture(&self) -> MutexGuard<'_, Picture> {
+    pub(crate) fn picture(&self) -> MutexGuard<'_, Status> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -332,7 +332,7 @@ impl<'a> Service<'a> {
         let begun = Instant::now();
         let mut lost = 0;
         let passed = {
-            let mut hearing = Hearing {
+            let mut hearing = KernelView {
                 kernel: live,
                 events: &mut self.events,
                 files: &mut self.files,

@@ -9,7 +9,7 @@ use crate::watch::files::{Files, Role};
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
-use netkeel_host::event::Heard;
+use netkeel_host::event::HostEvent;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -19,7 +19,7 @@ use netkeel_reconcile::event::{Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
 
 /// All that the service hears by, and the machine that it tells.
-pub(crate) struct Hearing<'a> {
+pub(crate) struct KernelView<'a> {
     /// The host.
     pub kernel: &'a mut dyn Kernel,
     /// What the kernel tells.
@@ -36,7 +36,7 @@ pub(crate) struct Hearing<'a> {
     pub lost: &'a mut u64,
 }
 
-impl Hearing<'_> {
+impl KernelView<'_> {
     /// The time since the service began.
     pub fn now(&self) -> Now {
         self.start.elapsed()
@@ -45,7 +45,7 @@ impl Hearing<'_> {
     /// Takes all that was told since. More may be left when it returns true.
     pub fn listen(&mut self) -> bool {
         let now = self.now();
-        let Hearing {
+        let KernelView {
             events,
             files,
             reconciler,
@@ -55,8 +55,8 @@ impl Hearing<'_> {
         } = self;
         let more = events.take(|heard| {
             match heard {
-                Heard::Gone(index) => gone.push(index),
-                Heard::Lost => **lost += 1,
+                HostEvent::Gone(index) => gone.push(index),
+                HostEvent::Lost => **lost += 1,
                 _ => {}
             }
             reconciler.hear(heard, now);
@@ -72,10 +72,10 @@ impl Hearing<'_> {
     }
 
     /// The kernel as a pass over a part looks at it.
-    pub fn over<'b>(&'b mut self, extent: &'b Extent) -> Looking<'b> {
+    pub fn over<'b>(&'b mut self, extent: &'b Extent) -> ScopedView<'b> {
         // The two lifetimes of what is borrowed become one.
-        Looking {
-            hearing: Hearing {
+        ScopedView {
+            hearing: KernelView {
                 kernel: &mut *self.kernel,
                 events: &mut *self.events,
                 files: &mut *self.files,
@@ -91,14 +91,14 @@ impl Hearing<'_> {
 }
 
 /// The kernel during a pass.
-pub(crate) struct Looking<'a> {
-    hearing: Hearing<'a>,
+pub(crate) struct ScopedView<'a> {
+    hearing: KernelView<'a>,
     extent: &'a Extent,
     /// The index of each interface that was seen during the pass; of one that went, its last.
     pub(crate) indices: BTreeMap<LinkName, u32>,
 }
 
-impl Looking<'_> {
+impl ScopedView<'_> {
     /// Hears what was told until now, which the look that follows answers.
     fn begin(&mut self) {
         let hearing = &mut self.hearing;
@@ -143,7 +143,7 @@ impl Looking<'_> {
     }
 }
 
-impl Kernel for Looking<'_> {
+impl Kernel for ScopedView<'_> {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.begin();
         let snapshot = self.hearing.kernel.snapshot(scope)?;

@@ -3,8 +3,8 @@
 
 use crate::log::Level;
 use crate::service::Service;
-use netkeel_core::replication::worker::Health;
-use netkeel_replicate::supervisor::{Note, Severity};
+use netkeel_core::replication::worker::WorkerHealth;
+use netkeel_replicate::supervisor::{LogRecord, Severity};
 
 impl Service<'_> {
     /// Tells the worker what the document says. Who only observes, or was told to run dry, sends
@@ -23,12 +23,12 @@ impl Service<'_> {
         let notes = self.supervisor.poll();
         self.log_worker(notes);
         let status = self.supervisor.status();
-        let off = status.health == Health::Off;
+        let off = status.health == WorkerHealth::Off;
         self.picture().worker = Some(status).filter(|_| !off);
     }
 
-    fn log_worker(&mut self, notes: Vec<Note>) {
-        for Note { severity, text } in notes {
+    fn log_worker(&mut self, notes: Vec<LogRecord>) {
+        for LogRecord { severity, text } in notes {
             let level = match severity {
                 Severity::Information => Level::Info,
                 Severity::Error => Level::Error,

@@ -6,7 +6,7 @@ use netkeel_core::fact::{Fact, Object};
 use netkeel_diagnose::explain::writer::{WATCHED, writers as writers_of};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::files::openers::openers;
-use netkeel_kernel::files::root::Host;
+use netkeel_kernel::files::root::Root;
 
 /// The names of those who are known to write a fact and show themselves here.
 pub(crate) fn of(fact: &Fact) -> Vec<String> {
@@ -18,7 +18,7 @@ pub(crate) fn of(fact: &Fact) -> Vec<String> {
         Object::Wireguard(wireguard) => return openers(&wireguard.copy),
         Object::Nflog(_) | Object::LogGroup(_) => None,
     };
-    let (Some(key), Ok(mut host)) = (key, Host::open(Path::new("/"))) else {
+    let (Some(key), Ok(mut host)) = (key, Root::open(Path::new("/"))) else {
         return Vec::new();
     };
     let mut there = Snapshot::empty(fact.netns.clone());

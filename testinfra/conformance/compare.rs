@@ -9,7 +9,7 @@ use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_host::model::Change;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 
 /// The fields that are compared, without what the kernel does by itself: it gives an interface its
 /// link-local IPv6 address when IPv6 comes to it, and the loopback device ::1.
@@ -66,16 +66,16 @@ pub fn snapshots(model: &Snapshot, real: &Snapshot) -> Result<(), String> {
 }
 
 /// A sysctl that is a fact of a link has two names, and the model keeps it as the link's.
-fn seen(model: &Snapshot, key: &netkeel_core::name::sysctl::SysctlKey) -> Option<Reading> {
+fn seen(model: &Snapshot, key: &netkeel_core::name::sysctl::SysctlKey) -> Option<SysctlReading> {
     let fact = Fact::sysctl(&model.netns, key);
     let value = model.get(&fact).value();
     match (model.sysctls.get(key)?, fact.field, value) {
         (reading, Field::Value, _) if fact == by_its_own_name(model, key) => Some(reading.clone()),
-        (_, _, Some(value)) => Some(Reading::Value {
+        (_, _, Some(value)) => Some(SysctlReading::Value {
             value: value.to_string().into(),
             writable: true,
         }),
-        (_, _, None) => Some(Reading::Absent),
+        (_, _, None) => Some(SysctlReading::Absent),
     }
 }
 
@@ -111,7 +111,7 @@ pub fn changes(before: &Snapshot, after: &Snapshot, told: &[Change]) -> Result<(
     made.retain(|fact, to| {
         said.contains_key(fact)
             || to.is_none()
-            || !matches!(before.get(fact), netkeel_host::snapshot::lookup::Observed::Absent)
+            || !matches!(before.get(fact), netkeel_host::snapshot::lookup::Lookup::Absent)
     });
     let absent = |to: &Option<Value>| match to {
         Some(Value::Switch(false)) => None,

@@ -5,12 +5,12 @@ use std::io::Write;
 use super::namespace::Namespace;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::{Families, Link};
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
@@ -202,10 +202,13 @@ fn a_sysctl_of_the_whole_machine_is_read_only_in_a_namespace() {
         ..Scope::default()
     };
     let seen = Live::with(&namespace.netns(), |kernel| kernel.snapshot(&scope)).unwrap();
-    let readings: Vec<Reading> = seen.unwrap().sysctls.into_values().collect();
+    let readings: Vec<SysctlReading> = seen.unwrap().sysctls.into_values().collect();
     assert!(matches!(
         readings.as_slice(),
-        [Reading::Value { writable: false, .. }, Reading::Absent]
+        [
+            SysctlReading::Value { writable: false, .. },
+            SysctlReading::Absent
+        ]
     ));
     let op = Op::WriteSysctl {
         netns: namespace.netns(),
@@ -248,7 +251,7 @@ fn a_namespace_that_is_not_there_is_named_with_those_that_are() {
 /// On a kernel without ipip the module is named; on one with it the tunnel comes up as asked for.
 #[test]
 fn a_tunnel_is_made_or_its_module_named() {
-    for mode in TunnelMode::ALL {
+    for mode in TunnelKind::ALL {
         let namespace = Namespace::make();
         let tunnel = Target {
             netns: namespace.netns(),

@@ -9,7 +9,7 @@ use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::op::{Op, Target};
 use netkeel_host::model::Model;
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 
 /// MTUs around every limit: those of IPv4 and IPv6, of Ethernet, of a vxlan, of the devices.
 const MTUS: &[u32] = &[
@@ -210,7 +210,7 @@ fn sysctl(model: &Model, target: Target, random: &mut Random) -> Op {
         "net/core/rmem_max" | "net/core/somaxconn" => (4096 + random.below(1000)).to_string().into(),
         // As it is: a write that changes nothing has effects too.
         _ if random.once_in(5) => match model.host.sysctls.get(&key) {
-            Some(Reading::Value { value, .. }) => value.clone(),
+            Some(SysctlReading::Value { value, .. }) => value.clone(),
             _ => "0".into(),
         },
         path if path.ends_with("/rp_filter") => random.below(3).to_string().into(),

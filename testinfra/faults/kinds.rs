@@ -17,7 +17,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::scope::Scope;
@@ -59,11 +59,11 @@ fn claims(plan: &Plan) -> Ledger {
 
 /// Refuses each op of a goal with each error, and adds what was tried.
 fn refuse_each(goal: &dyn Goal, host: &Snapshot, tried: &mut BTreeSet<(&'static str, &'static str)>) {
-    let mut whole = Modelled::new(host.clone());
+    let mut whole = ModelKernel::new(host.clone());
     run(goal, &mut whole).unwrap();
     for (at, op) in whole.done.iter().enumerate() {
         for (message, of_kind) in ERRORS {
-            let mut kernel = Modelled::new(host.clone()).failing(at, Error::new(*of_kind, *message));
+            let mut kernel = ModelKernel::new(host.clone()).failing(at, Error::new(*of_kind, *message));
             let Err(Failure::Failed(rollback)) = run(goal, &mut kernel) else {
                 panic!("{op}: {message}, and nobody noticed");
             };
@@ -114,7 +114,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     let other = document(
         "version: 1\ntunnel:\n  ipip0: { mode: ipip, addresses: [127.0.0.42/32] }\n  ipip60: { mode: ip6tnl, addresses: [127.0.0.43/32] }\nlink:\n  eth0: { txqueuelen: 77 }\n",
     );
-    let mut there = Modelled::new(host(&other));
+    let mut there = ModelKernel::new(host(&other));
     run(
         &document("version: 1\ntunnel:\n  ipip60: { mode: ip6tnl }\n"),
         &mut there,
@@ -169,7 +169,7 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     ] {
         let plan = Goal::plan(document, before).unwrap().plan;
         let ledger = claims(&plan);
-        let mut kernel = Modelled::new(before.clone());
+        let mut kernel = ModelKernel::new(before.clone());
         run(document, &mut kernel).unwrap();
         let release = Release {
             ledger: &ledger,

@@ -13,7 +13,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
@@ -240,7 +240,7 @@ pub fn host(document: &Document) -> Snapshot {
     host
 }
 
-fn run(document: &Document, kernel: &mut Modelled) -> Result<(), Failure> {
+fn run(document: &Document, kernel: &mut ModelKernel) -> Result<(), Failure> {
     let session = Session {
         kernel,
         log: &mut Unlogged,
@@ -254,7 +254,7 @@ fn run(document: &Document, kernel: &mut Modelled) -> Result<(), Failure> {
 fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
     let document = document(TUNNELS);
     let host = host(&document);
-    let mut whole = Modelled::new(host.clone());
+    let mut whole = ModelKernel::new(host.clone());
     run(&document, &mut whole).unwrap();
     let ops: Vec<String> = whole.done.iter().map(ToString::to_string).collect();
     for kind in [
@@ -272,7 +272,7 @@ fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
     let (mut rolled_back, mut left) = (0, 0);
     for (at, name) in ops.iter().enumerate() {
         let refusal = || Error::new(ErrorKind::Refused, "Device or resource busy (EBUSY)");
-        let mut kernel = Modelled::new(host.clone()).failing(at, refusal());
+        let mut kernel = ModelKernel::new(host.clone()).failing(at, refusal());
         let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {
             panic!("{} failed and nobody noticed", name);
         };
@@ -286,7 +286,7 @@ fn an_op_for_a_tunnel_that_fails_on_the_model_rolls_back() {
         rolled_back += 1;
         // Each write of the undoing fails once too: what remains puts it right.
         for second in at + 1..at + 1 + rollback.undone.len() {
-            let mut kernel = Modelled::new(host.clone())
+            let mut kernel = ModelKernel::new(host.clone())
                 .failing(at, refusal())
                 .failing(second, refusal());
             let Err(Failure::Failed(rollback)) = run(&document, &mut kernel) else {

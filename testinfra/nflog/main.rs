@@ -19,7 +19,7 @@ use netkeel_core::finding::Code;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::nflog::Observed;
+use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
@@ -46,7 +46,7 @@ fn document(text: &str, namespace: &Namespace) -> Document {
     document
 }
 
-fn observe(namespace: &Namespace) -> Observed {
+fn observe(namespace: &Namespace) -> NflogState {
     let scope = Scope {
         nflog: true,
         ..Scope::default()

@@ -11,7 +11,7 @@ use super::world::{VIP, Worker, World, wanted};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::settings::Mode;
 use netkeel_core::replication::statistics::PeerState;
-use netkeel_core::replication::worker::{Health, Status};
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 
 fn sample(number: u16) -> Sample {
     Sample {
@@ -65,15 +65,15 @@ fn copies_that_the_host_does_not_let_out_are_told() {
     let mut settings = world.settings();
     settings.mode = Mode::Ipip;
     let mut worker = Worker::start(node, settings);
-    assert_eq!(worker.supervisor.health(), Health::Ok);
+    assert_eq!(worker.supervisor.health(), WorkerHealth::Ok);
     let router = Sender::new(&world.router.netns());
     router.send(&sample(1).bytes(), sample(1).vip);
-    let status = worker.until("it is told", |status| status.health == Health::Failed);
+    let status = worker.until("it is told", |status| status.health == WorkerHealth::Failed);
     let peer = &status.statistics.unwrap().peers[1];
     assert_eq!((peer.state, peer.sent, peer.failed), (PeerState::Refused, 0, 1));
     node.host.sh("nft delete table ip strict");
     router.send(&sample(2).bytes(), sample(2).vip);
-    let status = worker.until("it is over", |status| status.health == Health::Ok);
+    let status = worker.until("it is over", |status| status.health == WorkerHealth::Ok);
     let peer = &status.statistics.unwrap().peers[1];
     assert_eq!((peer.state, peer.sent), (PeerState::Ipv4Only, 1));
 }
@@ -91,7 +91,7 @@ fn it_is_started_again_when_it_is_killed() {
     )
     .unwrap();
     let status = worker.until("another worker replicates", |status| {
-        status.pid.is_some_and(|pid| pid != first) && status.health == Health::Ok
+        status.pid.is_some_and(|pid| pid != first) && status.health == WorkerHealth::Ok
     });
     assert_eq!((status.restarts, status.error), (1, None));
     let told = |text: &String| text.contains("was ended by SIGKILL");
@@ -109,7 +109,7 @@ fn it_ends_with_its_supervisor() {
     let pid = worker.supervisor.status().pid.unwrap();
     worker.supervisor.stop();
     assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
-    assert_eq!(worker.supervisor.health(), Health::Off);
+    assert_eq!(worker.supervisor.health(), WorkerHealth::Off);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_group_that_another_program_reads_is_an_error_that_says_so() {
     };
     second.supervisor.want(Some(wanted(world.settings())));
     let status = second.until("it tried thrice", |status| status.restarts >= 3);
-    assert_eq!(status.health, Health::Failed);
+    assert_eq!(status.health, WorkerHealth::Failed);
     let error = status.error.unwrap();
     assert!(error.contains("binding NFLOG group 33"), "{error}");
 }
@@ -140,12 +140,12 @@ fn a_group_that_becomes_free_is_taken_by_the_worker_that_waits_for_it() {
     let pid = second.supervisor.status().pid;
     settings.group = 33;
     second.supervisor.want(Some(wanted(settings)));
-    let status = second.until("it cannot", |status| status.health == Health::Failed);
+    let status = second.until("it cannot", |status| status.health == WorkerHealth::Failed);
     let error = status.error.unwrap();
     let (_, hints) = error.split_once("; ").unwrap();
     assert!(hints.starts_with("another program reads this group"), "{error}");
     drop(first);
-    let status = second.until("it can", |status| status.health == Health::Ok);
+    let status = second.until("it can", |status| status.health == WorkerHealth::Ok);
     assert_eq!((status.pid, status.restarts), (pid, 0));
     let complaints = second.said.iter().filter(|text| text.contains("binding"));
     assert_eq!(complaints.count(), 1, "{:?}", second.said);
@@ -246,12 +246,12 @@ fn a_file_of_peers_is_read_again_when_it_changes() {
             peers.filter(|peer| peer.state.is_served()).count() == number
         })
     };
-    assert_eq!(served(&mut worker, 1).health, Health::Ok);
+    assert_eq!(served(&mut worker, 1).health, WorkerHealth::Ok);
     fs::write(&path, format!("{}\n{}\n", peers[0].address, peers[1].address)).unwrap();
     served(&mut worker, 2);
     fs::write(&path, "nonsense\n").unwrap();
     let status = worker.until("it complains", |status| status.error.is_some());
-    assert_eq!(status.health, Health::Degraded);
+    assert_eq!(status.health, WorkerHealth::Degraded);
     served(&mut worker, 2);
 }
 
@@ -320,7 +320,7 @@ fn peers_are_back_soon_after_their_interface() {
     node.host
         .sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
     let mut worker = Worker::start(node, world.settings());
-    let served = |status: &Status| {
+    let served = |status: &WorkerStatus| {
         let peers = status.statistics.iter().flat_map(|one| &one.peers);
         peers.filter(|peer| peer.state.is_served()).count()
     };
@@ -349,7 +349,7 @@ fn broadcasts_that_reach_nobody_are_told() {
     settings.mode = Mode::Broadcast;
     settings.interface = Some("eth7".parse().unwrap());
     let mut worker = Worker::start(node, settings);
-    let bad = |status: &Status| status.health == Health::Failed;
+    let bad = |status: &WorkerStatus| status.health == WorkerHealth::Failed;
     let status = worker.until("it is not there", bad);
     assert_eq!(
         status.error.as_deref(),
@@ -357,7 +357,7 @@ fn broadcasts_that_reach_nobody_are_told() {
     );
     node.host
         .sh("ip link add eth7 type veth peer name eth8; ip link set eth7 up; ip link set eth8 up");
-    worker.until("it is there", |status| status.health == Health::Ok);
+    worker.until("it is there", |status| status.health == WorkerHealth::Ok);
     router.send(&sample(1).bytes(), sample(1).vip);
     assert_eq!(worker.received(1).sent, 1);
     node.host.sh("ip link set eth7 down");
@@ -368,7 +368,7 @@ fn broadcasts_that_reach_nobody_are_told() {
     assert_eq!((statistics.replicated, refused), (1, Some(&1)));
     // It is up, and takes nothing.
     node.host.sh("ip link set eth7 up; nft 'add table netdev full; add chain netdev full out { type filter hook egress device eth7 priority 0; policy drop; }'");
-    worker.until("it is up again", |status| status.health == Health::Ok);
+    worker.until("it is up again", |status| status.health == WorkerHealth::Ok);
     router.send(&sample(3).bytes(), sample(3).vip);
     let status = worker.until("nothing is sent", bad);
     assert_eq!(
@@ -387,7 +387,7 @@ fn a_peer_that_is_the_router_is_told() {
     let mut settings = world.settings();
     settings.peers.push("10.0.0.254".parse().unwrap());
     let mut worker = Worker::start(node, settings.clone());
-    let status = worker.until("it is told", |status| status.health == Health::Degraded);
+    let status = worker.until("it is told", |status| status.health == WorkerHealth::Degraded);
     let states: Vec<PeerState> = (status.statistics.unwrap().peers.iter())
         .map(|peer| peer.state)
         .collect();
@@ -398,7 +398,7 @@ fn a_peer_that_is_the_router_is_told() {
     // Where copies come out of a tunnel, frames of the router are no copies.
     settings.mode = Mode::Ipip;
     worker.supervisor.want(Some(wanted(settings)));
-    worker.until("it encapsulates", |status| status.health == Health::Ok);
+    worker.until("it encapsulates", |status| status.health == WorkerHealth::Ok);
     router.send(&sample(2).bytes(), sample(2).vip);
     let statistics = worker.received(2);
     assert_eq!((statistics.replicated, statistics.refused), (1, refused));

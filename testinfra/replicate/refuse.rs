@@ -153,6 +153,6 @@ fn a_dry_run_counts_and_sends_nothing() {
     assert!(capture.take().iter().all(|frame| !wanted(frame)));
     assert_eq!(
         worker.supervisor.health(),
-        netkeel_core::replication::worker::Health::DryRun
+        netkeel_core::replication::worker::WorkerHealth::DryRun
     );
 }

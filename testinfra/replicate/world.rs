@@ -9,7 +9,7 @@ use super::wire::{Capture, Frame, Wanted};
 use netkeel_core::replication::limits::{Floor, Limits, Rate};
 use netkeel_core::replication::settings::{Mode, Replication, Settings};
 use netkeel_core::replication::statistics::PeerState;
-use netkeel_core::replication::worker::Status;
+use netkeel_core::replication::worker::WorkerStatus;
 use netkeel_replicate::supervisor::Supervisor;
 
 /// The address that is served, and networks that clients and routers are in.
@@ -220,7 +220,7 @@ impl Worker {
     }
 
     /// Polls until the status is as wanted; ten seconds at most.
-    pub fn until(&mut self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&WorkerStatus) -> bool) -> WorkerStatus {
         let begin = Instant::now();
         loop {
             let notes = self.supervisor.poll();

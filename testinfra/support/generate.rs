@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::generate_rules::{cni, configured, logged, nflog};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::default_route::DefaultRoute;
 use netkeel_host::snapshot::link::{Families, Link};
-use netkeel_host::snapshot::reading::{Reading, Support};
+use netkeel_host::snapshot::reading::{Support, SysctlReading};
 use netkeel_host::sysctl_d::drop_in;
 
 /// Sysctls of a namespace, each with values it can have.
@@ -145,12 +145,13 @@ pub fn hosts() -> impl Strategy<Value = Snapshot> {
             for ((key, _), value) in GLOBAL.iter().zip(globals) {
                 host.sysctls.insert(key.parse().unwrap(), value_of(value));
             }
-            host.tunnels = TunnelMode::ALL
+            host.tunnels = TunnelKind::ALL
                 .iter()
                 .map(|mode| (*mode, support.clone()))
                 .collect();
             host.files.insert(drop_in::path("default"), None);
-            let mut logged: netkeel_host::snapshot::nflog::Observed = serde_json::from_value(logged).unwrap();
+            let mut logged: netkeel_host::snapshot::nflog::NflogState =
+                serde_json::from_value(logged).unwrap();
             logged.sort();
             host.nflog = Some(logged);
             host.cni = configured.map(|configured| serde_json::from_value(configured).unwrap());
@@ -160,8 +161,8 @@ pub fn hosts() -> impl Strategy<Value = Snapshot> {
     )
 }
 
-fn value_of(value: &str) -> Reading {
-    Reading::Value {
+fn value_of(value: &str) -> SysctlReading {
+    SysctlReading::Value {
         value: value.into(),
         writable: true,
     }
@@ -240,7 +241,7 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
             let reading = if there {
                 value_of(if on { "1" } else { "0" })
             } else {
-                Reading::Absent
+                SysctlReading::Absent
             };
             host.sysctls.insert(key, reading);
         }
@@ -261,7 +262,7 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
     for (name, ..) in LINKS {
         for (family, leaf) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")] {
             let key = format!("net/{family}/conf/{name}/{leaf}").parse().unwrap();
-            host.sysctls.entry(key).or_insert(Reading::Absent);
+            host.sysctls.entry(key).or_insert(SysctlReading::Absent);
         }
     }
 }

@@ -13,7 +13,7 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::goal::Goal;
-use netkeel_plan::goal::planned::Seen;
+use netkeel_plan::goal::planned::Observation;
 use netkeel_plan::outcome::{AGAIN, Applied, Failure, Rollback};
 use netkeel_plan::plan::{Plan, Step};
 use netkeel_source::diagnostic::Diagnostics;
@@ -24,7 +24,7 @@ pub struct Ended {
     /// What was done, or why nothing was.
     pub outcome: Result<Applied, Failure>,
     /// What the last plan came with, where its goal observes ([`Planned::observation`](netkeel_plan::goal::planned::Planned)).
-    pub observation: Option<Seen>,
+    pub observation: Option<Observation>,
 }
 
 /// Makes the host as the document says, or leaves it as it was.
@@ -37,7 +37,7 @@ pub fn apply(goal: &dyn Goal, session: Session<'_>) -> Ended {
 fn attempt(
     goal: &dyn Goal,
     session: Session<'_>,
-    observation: &mut Option<Seen>,
+    observation: &mut Option<Observation>,
 ) -> Result<Applied, Failure> {
     let before = session
         .kernel
@@ -91,7 +91,7 @@ fn attempt(
 /// The ops of one apply as they are done.
 struct Run<'a, 'o, 'p> {
     session: Session<'a>,
-    observation: &'o mut Option<Seen>,
+    observation: &'o mut Option<Observation>,
     done: Vec<&'p Step>,
     /// The step that failed: some of it may be done.
     failed: Option<&'p Step>,

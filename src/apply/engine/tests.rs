@@ -8,11 +8,11 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
-use netkeel_host::model::kernel::Modelled;
+use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::Problem;
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::outcome::{Applied, Failure, Rollback};
 use netkeel_source::diagnostic::Diagnostics;
@@ -20,7 +20,7 @@ use netkeel_source::sources::Sources;
 
 /// The model kernel, with a turn.
 struct Turning {
-    model: Modelled,
+    model: ModelKernel,
     looks: usize,
     /// From this look on a sysctl cannot be read.
     blind_from: usize,
@@ -74,14 +74,14 @@ fn kernel(blind_from: usize, missing: &'static str, goes: bool) -> Turning {
         host.links.insert(name.parse().unwrap(), link.into());
     }
     for key in ["net/ipv4/conf/all/rp_filter", "net/ipv4/tcp_ecn"] {
-        let reading = Reading::Value {
+        let reading = SysctlReading::Value {
             value: "0".into(),
             writable: true,
         };
         host.sysctls.insert(key.parse().unwrap(), reading);
     }
     Turning {
-        model: Modelled::new(host),
+        model: ModelKernel::new(host),
         looks: 0,
         blind_from,
         missing,
@@ -131,7 +131,7 @@ fn what_cannot_be_read_after_writing_is_not_taken_to_hold() {
 }
 
 /// The model kernel, below which what a budget stands on changes with each look.
-struct Moving(Modelled, Vec<u32>);
+struct Moving(ModelKernel, Vec<u32>);
 
 impl Kernel for Moving {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {

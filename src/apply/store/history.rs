@@ -20,7 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What an apply was and came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
+pub struct HistoryEntry {
     /// Seconds since 1970.
     pub time: u64,
     /// Who, with pid and command.
@@ -46,7 +46,7 @@ impl Store {
         ops: impl Iterator<Item = &'a Op>,
         result: &str,
     ) -> Result<(), Error> {
-        let done = Done {
+        let done = HistoryEntry {
             time: now(),
             actor: header.actor.clone(),
             owner: header.owner.clone(),
@@ -63,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn history(&self) -> Result<Vec<Done>, Error> {
+    pub fn history(&self) -> Result<Vec<HistoryEntry>, Error> {
         // The new one first: when it is set aside meanwhile, it is both, and counts once.
         let [new, old] = ["history", "history.old"].map(|name| log::read_from(&self.state.join(name), 0));
         let (new, old) = (new?, old?);

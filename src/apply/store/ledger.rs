@@ -8,13 +8,13 @@ use netkeel_plan::ledger::Ledger;
 
 /// A ledger that is read on.
 #[derive(Debug, Default)]
-pub struct HeldLedger {
+pub struct LedgerFile {
     ledger: Ledger,
     /// Which file, and how much of it was read.
     at: Option<(u64, u64)>,
 }
 
-impl HeldLedger {
+impl LedgerFile {
     /// The ledger as it is now. Whoever calls holds the lock.
     ///
     /// # Errors
@@ -71,10 +71,10 @@ mod tests {
 
     use netkeel_core::fact::{Field, Value};
     use netkeel_core::name::netns::Netns;
-    use netkeel_plan::ledger::{Claim, Line};
+    use netkeel_plan::ledger::{Line, OwnershipRecord};
 
-    fn claim(name: &str) -> Claim {
-        Claim {
+    fn claim(name: &str) -> OwnershipRecord {
+        OwnershipRecord {
             fact: Fact::link(&Netns::CURRENT, name.parse().unwrap(), Field::Mtu),
             owner: "a".into(),
             found: Some(Value::Number(1500)),
@@ -98,7 +98,7 @@ mod tests {
             boot: String::new(),
         };
         let path = store.ledger_path();
-        let mut held = HeldLedger::default();
+        let mut held = LedgerFile::default();
         let mut same = |what: &str| {
             let whole = store.ledger().unwrap();
             assert_eq!(

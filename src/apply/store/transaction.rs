@@ -14,7 +14,7 @@ use crate::store::{Store, log};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_plan::ledger;
-use netkeel_plan::ledger::{Claim, Head};
+use netkeel_plan::ledger::{Head, OwnershipRecord};
 use netkeel_plan::plan::Plan;
 
 /// An apply that is under way.
@@ -189,7 +189,7 @@ impl Store {
     pub fn commit<'a>(
         &self,
         transaction: &str,
-        claims: impl Iterator<Item = Claim>,
+        claims: impl Iterator<Item = OwnershipRecord>,
         released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         let durable = !log::is_empty(&self.durable_path())?;
@@ -307,7 +307,7 @@ impl Transaction {
     /// When the ledger or a journal cannot be written.
     pub fn commit<'a>(
         &self,
-        claims: impl Iterator<Item = Claim>,
+        claims: impl Iterator<Item = OwnershipRecord>,
         released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
         self.store.commit(&self.header.transaction, claims, released)

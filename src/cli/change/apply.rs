@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{Documents, LockOptions, Output, Ownership, parse_duration};
+use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse_duration};
 use crate::change::recover;
 use crate::change::watcher::Watcher;
 use crate::load::documents::{Loaded, load, load_saved};
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_lossy: bool,
     #[command(flatten)]
-    ownership: Ownership,
+    ownership: OwnershipArguments,
     /// Do exactly what a saved plan says (`netkeel plan --save`), or nothing when anything that it
     /// rests on has changed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::arguments::{Documents, Ownership};
+use crate::arguments::{Documents, OwnershipArguments};
 use crate::inspect::plan::live;
 use crate::load::documents::{Loaded, load};
 use crate::{exit, output};
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
     #[command(flatten)]
-    ownership: Ownership,
+    ownership: OwnershipArguments,
     /// Print nothing; the exit status tells.
     #[arg(short, long)]
     quiet: bool,

@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::arguments::{Format, Place};
 use crate::{exit, output};
 use netkeel_apply::store::Store;
-use netkeel_apply::store::history::Done;
+use netkeel_apply::store::history::HistoryEntry;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::suggest::nearest;
-use netkeel_diagnose::explain::holder::{Act, Kept};
-use netkeel_diagnose::explain::inputs::Host;
+use netkeel_diagnose::explain::holder::{Act, Records};
+use netkeel_diagnose::explain::inputs::Inputs;
 use netkeel_diagnose::explain::key::KeyExplained;
 use netkeel_diagnose::explain::link::LinkExplained;
 use netkeel_diagnose::explain::writer::WATCHED;
@@ -73,7 +73,7 @@ enum Explained {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
-    let mut files = root::Host::open(&arguments.root)?;
+    let mut files = root::Root::open(&arguments.root)?;
     let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence(WATCHED));
     let link = arguments.what.parse::<LinkName>().ok();
     let key = arguments.what.parse::<SysctlKey>();
@@ -92,11 +92,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Ok(store) => (store.readable_ledger()?, acts(&store)?),
         Err(_) => (Ledger::default(), Vec::new()),
     };
-    let host = Host {
+    let host = Inputs {
         snapshot: &snapshot,
         files: &sysctl_d,
         evidence: &evidence,
-        kept: Kept {
+        kept: Records {
             ledger: Some(&ledger),
             acts: &acts,
         },
@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// The history, as far as it may be seen.
 fn acts(store: &Store) -> Result<Vec<Act>, Error> {
-    let act = |done: Done| Act {
+    let act = |done: HistoryEntry| Act {
         time: done.time,
         actor: done.actor,
         document: done.document,
@@ -160,7 +160,11 @@ fn acts(store: &Store) -> Result<Vec<Act>, Error> {
 }
 
 /// A key that the kernel or a file knows, or that an interface of that name would have.
-fn known(host: &Host<'_>, key: &SysctlKey, beside: Option<missing::Beside>) -> Result<KeyExplained, Error> {
+fn known(
+    host: &Inputs<'_>,
+    key: &SysctlKey,
+    beside: Option<missing::MissingKey>,
+) -> Result<KeyExplained, Error> {
     let explained = netkeel_diagnose::explain::key::key(host, key);
     let of_default = key
         .in_slot("default")

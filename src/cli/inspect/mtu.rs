@@ -15,7 +15,7 @@ use netkeel_diagnose::lint::cni;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::{CniScope, Scope};
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_mtu::budget::{Answer, Budget};
+use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::detect::{Detected, detect};
 use netkeel_mtu::layer::Layer;
 use netkeel_mtu::underlay::Underlay;
@@ -83,7 +83,7 @@ struct Document<'a> {
     format: &'static str,
     version: u32,
     #[serde(flatten)]
-    answer: &'a Answer,
+    answer: &'a Derivation,
 }
 
 /// CNIs side by side as JSON.
@@ -101,7 +101,7 @@ struct DetectedDocument<'a> {
     version: u32,
     #[serde(flatten)]
     detected: &'a Detected,
-    answer: &'a Answer,
+    answer: &'a Derivation,
     findings: &'a [Finding],
 }
 
@@ -109,7 +109,7 @@ struct DetectedDocument<'a> {
 struct Row<'a> {
     cni: &'a str,
     #[serde(flatten)]
-    answer: &'a Answer,
+    answer: &'a Derivation,
 }
 
 /// Runs the verb.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::Documents;
-use crate::load::documents::{Found, load_if_any};
+use crate::load::documents::{LoadOutcome, load_if_any};
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
@@ -28,9 +28,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let mut scope = Scope::wide();
     match load_if_any(&arguments.documents, netns.clone())? {
         // Without documents there is still something to see.
-        Found::Nothing => {}
-        Found::Document(loaded) => scope.extend(loaded.document.scope()),
-        Found::Wrong => return Ok(exit::ERROR),
+        LoadOutcome::Nothing => {}
+        LoadOutcome::Document(loaded) => scope.extend(loaded.document.scope()),
+        LoadOutcome::Wrong => return Ok(exit::ERROR),
     }
     refuse_pending(&Store::open_to_read(&netns)?)?;
     let snapshot = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::arguments::{Documents, Output, Ownership};
+use crate::arguments::{Documents, Output, OwnershipArguments};
 use crate::load::documents::{Loaded, load};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
     #[command(flatten)]
-    ownership: Ownership,
+    ownership: OwnershipArguments,
     /// Plan against a saved snapshot (`netkeel observe`) instead of this host.
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
@@ -98,7 +98,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 
 /// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
 /// plan on.
-pub(crate) fn live(document: &Document, ownership: &Ownership) -> Result<(Snapshot, Planned), Error> {
+pub(crate) fn live(
+    document: &Document,
+    ownership: &OwnershipArguments,
+) -> Result<(Snapshot, Planned), Error> {
     let store = Store::open_to_read(&document.netns)?;
     refuse_pending(&store)?;
     let ledger = store.readable_ledger()?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::Documents;
-use crate::load::documents::{Found, load_if_any};
+use crate::load::documents::{LoadOutcome, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
@@ -48,9 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
     let loaded = match load_if_any(&arguments.documents, netns.clone())? {
-        Found::Nothing => None,
-        Found::Document(loaded) => Some(loaded),
-        Found::Wrong => return Ok(exit::ERROR),
+        LoadOutcome::Nothing => None,
+        LoadOutcome::Document(loaded) => Some(loaded),
+        LoadOutcome::Wrong => return Ok(exit::ERROR),
     };
     let mut scope = Scope {
         pods: true,

@@ -39,7 +39,7 @@ pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>
 }
 
 /// What [`load_if_any`] found.
-pub(crate) enum Found {
+pub(crate) enum LoadOutcome {
     /// Nothing was named, and the default place is not there.
     Nothing,
     /// Documents.
@@ -49,14 +49,14 @@ pub(crate) enum Found {
 }
 
 /// Reads the documents of a verb that has a use without any.
-pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<Found, Error> {
+pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOutcome, Error> {
     let mut files = documents.files.iter();
     if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
-        return Ok(Found::Nothing);
+        return Ok(LoadOutcome::Nothing);
     }
     Ok(match load(documents, netns)? {
-        Some(loaded) => Found::Document(Box::new(loaded)),
-        None => Found::Wrong,
+        Some(loaded) => LoadOutcome::Document(Box::new(loaded)),
+        None => LoadOutcome::Wrong,
     })
 }
 

@@ -10,7 +10,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::glob::Glob;
 use netkeel_dialects::hiera::facts;
 use netkeel_dialects::hiera::facts::Facts;
-use netkeel_dialects::hiera::hierarchy::{Place, places};
+use netkeel_dialects::hiera::hierarchy::{DataFile, places};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::report::render;
@@ -37,8 +37,8 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<PathBuf>, Error>
     let mut found = Vec::new();
     for place in places {
         match place {
-            Place::File(path) => found.push(directory.join(path)),
-            Place::Glob(pattern) => found.extend(fitting(directory, &pattern)?),
+            DataFile::File(path) => found.push(directory.join(path)),
+            DataFile::Glob(pattern) => found.extend(fitting(directory, &pattern)?),
         }
     }
     found.retain(|path| path.is_file());

@@ -9,43 +9,43 @@ use serde::{Deserialize, Serialize};
 /// The kind of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum TunnelMode {
+pub enum TunnelKind {
     /// IPv4 in IPv4 (protocol 4), module `ipip`.
     Ipip,
     /// IPv6 or IPv4 in IPv6 (protocols 41 and 4), module `ip6_tunnel`.
     Ip6tnl,
 }
 
-impl TunnelMode {
+impl TunnelKind {
     /// All modes.
-    pub const ALL: &[TunnelMode] = &[TunnelMode::Ipip, TunnelMode::Ip6tnl];
+    pub const ALL: &[TunnelKind] = &[TunnelKind::Ipip, TunnelKind::Ip6tnl];
 
     /// The rtnetlink kind, and the word of a document.
     pub fn kind(self) -> &'static str {
         match self {
-            TunnelMode::Ipip => "ipip",
-            TunnelMode::Ip6tnl => "ip6tnl",
+            TunnelKind::Ipip => "ipip",
+            TunnelKind::Ip6tnl => "ip6tnl",
         }
     }
 
     /// The mode of a document's word.
     pub fn from_word(word: &str) -> Option<Self> {
-        TunnelMode::ALL.iter().copied().find(|mode| mode.kind() == word)
+        TunnelKind::ALL.iter().copied().find(|mode| mode.kind() == word)
     }
 
     /// The kernel module that makes it.
     pub fn module(self) -> &'static str {
         match self {
-            TunnelMode::Ipip => "ipip",
-            TunnelMode::Ip6tnl => "ip6_tunnel",
+            TunnelKind::Ipip => "ipip",
+            TunnelKind::Ip6tnl => "ip6_tunnel",
         }
     }
 
     /// The kernel configuration option of the module.
     pub fn config(self) -> &'static str {
         match self {
-            TunnelMode::Ipip => "CONFIG_NET_IPIP",
-            TunnelMode::Ip6tnl => "CONFIG_IPV6_TUNNEL",
+            TunnelKind::Ipip => "CONFIG_NET_IPIP",
+            TunnelKind::Ip6tnl => "CONFIG_IPV6_TUNNEL",
         }
     }
 
@@ -53,21 +53,21 @@ impl TunnelMode {
     /// 8 bytes of the tunnel encapsulation limit (net/ipv4/ip_tunnel.c, net/ipv6/ip6_tunnel.c).
     pub fn default_mtu(self) -> u32 {
         match self {
-            TunnelMode::Ipip => 1480,
-            TunnelMode::Ip6tnl => 1452,
+            TunnelKind::Ipip => 1480,
+            TunnelKind::Ip6tnl => 1452,
         }
     }
 
     /// The device that the module makes by itself in each namespace, and that is never netkeel's.
     pub fn fallback_device(self) -> &'static str {
         match self {
-            TunnelMode::Ipip => "tunl0",
-            TunnelMode::Ip6tnl => "ip6tnl0",
+            TunnelKind::Ipip => "tunl0",
+            TunnelKind::Ip6tnl => "ip6tnl0",
         }
     }
 }
 
-impl fmt::Display for TunnelMode {
+impl fmt::Display for TunnelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())
     }

@@ -253,7 +253,7 @@ impl fmt::Display for Op {
 mod tests {
     use super::*;
     use crate::fact::Value;
-    use crate::name::tunnel::TunnelMode;
+    use crate::name::tunnel::TunnelKind;
 
     #[test]
     fn an_op_reads_as_the_command_an_operator_would_type() {
@@ -266,11 +266,11 @@ mod tests {
         let ops = [
             Op::CreateTunnel {
                 target: target("ipip0"),
-                mode: TunnelMode::Ipip,
+                mode: TunnelKind::Ipip,
             },
             Op::RecreateTunnel {
                 target: target("ipip60"),
-                mode: TunnelMode::Ip6tnl,
+                mode: TunnelKind::Ip6tnl,
             },
             Op::AddAddress {
                 target: target("ipip0"),

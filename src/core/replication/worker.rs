@@ -9,7 +9,7 @@ use crate::replication::statistics::Statistics;
 /// Whether packets are replicated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Health {
+pub enum WorkerHealth {
     /// No document declares replication.
     Off,
     /// Packets are copied to all peers.
@@ -24,9 +24,9 @@ pub enum Health {
 
 /// All that is known of the worker, for `netkeel status` and for metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
+pub struct WorkerStatus {
     /// Whether packets are replicated.
-    pub health: Health,
+    pub health: WorkerHealth,
     /// Its process.
     pub pid: Option<u32>,
     /// The user that it runs as.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::explain::inputs::{Host, live};
+use crate::explain::inputs::{Inputs, live};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
@@ -109,7 +109,7 @@ pub fn rule(key: &SysctlKey) -> Option<(Rule, bool)> {
 }
 
 /// What counts of an interface's key.
-pub(crate) fn combined(host: &Host<'_>, key: &SysctlKey) -> Option<Combined> {
+pub(crate) fn combined(host: &Inputs<'_>, key: &SysctlKey) -> Option<Combined> {
     let PerInterface {
         family,
         table: "conf",
@@ -172,7 +172,7 @@ fn and(all: i64, own: i64) -> i64 {
 }
 
 /// The interfaces on which `all`'s rp_filter decides.
-pub(crate) fn outvoted(host: &Host<'_>, key: &SysctlKey) -> Vec<LinkName> {
+pub(crate) fn outvoted(host: &Inputs<'_>, key: &SysctlKey) -> Vec<LinkName> {
     let is_all = key.path() == "net/ipv4/conf/all/rp_filter";
     let Some(all) = live(host.snapshot, key).number().filter(|_| is_all) else {
         return Vec::new();

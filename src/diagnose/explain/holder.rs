@@ -8,7 +8,7 @@ use netkeel_plan::ledger::Ledger;
 
 /// What netkeel keeps of earlier runs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kept<'a> {
+pub struct Records<'a> {
     /// Who holds what; none when it could not be read.
     pub ledger: Option<&'a Ledger>,
     /// What was applied, oldest first.
@@ -51,7 +51,7 @@ pub struct Held {
 }
 
 /// Who holds a fact.
-pub fn held(kept: &Kept<'_>, fact: &Fact) -> Option<Held> {
+pub fn held(kept: &Records<'_>, fact: &Fact) -> Option<Held> {
     let claim = kept.ledger?.get(fact)?;
     let written = claim.caused_by.as_deref().unwrap_or(fact);
     let wrote = |act: &&Act| act.commands.iter().any(|command| writes(command, written));
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use netkeel_core::name::netns::Netns;
     use netkeel_core::op::{Op, Target};
-    use netkeel_plan::ledger::Claim;
+    use netkeel_plan::ledger::OwnershipRecord;
 
     fn link(field: Field) -> Fact {
         Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field)
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_last_who_wrote_it_is_told() {
-        let claim = |fact: Fact, caused_by: Option<Fact>| Claim {
+        let claim = |fact: Fact, caused_by: Option<Fact>| OwnershipRecord {
             fact,
             owner: "puppet".into(),
             found: Some(Value::Number(0)),
@@ -222,7 +222,7 @@ mod tests {
             act(2, "sysctl -w net.ipv4.conf.default.rp_filter=1"),
             act(3, "sysctl -w net.ipv4.conf.all.rp_filter=1"),
         ];
-        let kept = Kept {
+        let kept = Records {
             ledger: Some(&ledger),
             acts: &acts,
         };

@@ -4,19 +4,19 @@
 
 use serde::Serialize;
 
-use crate::explain::holder::Kept;
+use crate::explain::holder::Records;
 use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Families;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::sysctl_d::file::Files;
 
 /// All that an explanation is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Host<'a> {
+pub struct Inputs<'a> {
     /// The live values; of the [`scope`] of the keys.
     pub snapshot: &'a Snapshot,
     /// The files of sysctl.d.
@@ -24,7 +24,7 @@ pub struct Host<'a> {
     /// What shows who is at work here.
     pub evidence: &'a Evidence,
     /// What netkeel keeps of earlier runs.
-    pub kept: Kept<'a>,
+    pub kept: Records<'a>,
     /// It is the host's own namespace, the one that the files are applied in; none when that cannot
     /// be told.
     pub initial: Option<bool>,
@@ -86,14 +86,14 @@ pub fn scope<'a>(keys: impl IntoIterator<Item = &'a SysctlKey>) -> Scope {
 pub fn live(snapshot: &Snapshot, key: &SysctlKey) -> Live {
     let fact = Fact::sysctl(&snapshot.netns, key);
     match snapshot.get(&fact) {
-        Observed::Value(Value::Text(text)) => Live::Value {
+        Lookup::Value(Value::Text(text)) => Live::Value {
             value: text.to_string(),
         },
-        Observed::Value(value) => Live::Value {
+        Lookup::Value(value) => Live::Value {
             value: value.to_string(),
         },
-        Observed::Absent => Live::Absent,
-        Observed::Unread => {
+        Lookup::Absent => Live::Absent,
+        Lookup::Unread => {
             let what = format!("sysctl {key}");
             let problem = snapshot.problems.iter().find(|problem| problem.what == what);
             Live::Unread {

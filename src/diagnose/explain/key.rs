@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::explain::combine::{Combined, Rule};
 use crate::explain::holder::{Held, held};
-use crate::explain::inputs::{Host, Live, live};
+use crate::explain::inputs::{Inputs, Live, live};
 use crate::explain::writer::Writer;
 use crate::explain::{combine, writer};
 use netkeel_core::fact::Fact;
@@ -53,7 +53,7 @@ impl KeyExplained {
 }
 
 /// Explains a key.
-pub fn key(host: &Host<'_>, key: &SysctlKey) -> KeyExplained {
+pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     let live = live(host.snapshot, key);
     // What reads as an integer is one: no key of net/ that takes words holds a number.
     let integer = key.path().starts_with("net/") && live.number().is_some();
@@ -74,7 +74,7 @@ pub fn key(host: &Host<'_>, key: &SysctlKey) -> KeyExplained {
     }
 }
 
-pub(crate) fn notes(host: &Host<'_>, key: &SysctlKey, live: &Live, answers: &Answers) -> Vec<String> {
+pub(crate) fn notes(host: &Inputs<'_>, key: &SysctlKey, live: &Live, answers: &Answers) -> Vec<String> {
     let mut notes = Vec::new();
     let parts = key.per_interface();
     let boot = &answers.systemd.boot;

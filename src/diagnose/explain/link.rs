@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::explain::holder::{Held, held};
-use crate::explain::inputs::Host;
+use crate::explain::inputs::Inputs;
 use crate::explain::key::{KeyExplained, key};
 use netkeel_core::fact::Object;
 use netkeel_core::name::link::LinkName;
@@ -88,7 +88,7 @@ pub fn keys_of(name: LinkName) -> Vec<SysctlKey> {
 }
 
 /// Explains an interface; none when there is none of that name.
-pub fn link(host: &Host<'_>, name: LinkName) -> Option<LinkExplained> {
+pub fn link(host: &Inputs<'_>, name: LinkName) -> Option<LinkExplained> {
     let link = host.snapshot.links.get(&name)?;
     let device = device(host, link);
     let settings = keys_of(name).iter().map(|of| key(host, of)).collect();
@@ -102,7 +102,7 @@ pub fn link(host: &Host<'_>, name: LinkName) -> Option<LinkExplained> {
 }
 
 /// What is held of an interface and is no sysctl.
-fn of_device(host: &Host<'_>, name: LinkName) -> Vec<Held> {
+fn of_device(host: &Inputs<'_>, name: LinkName) -> Vec<Held> {
     let claims = host.kept.ledger.into_iter().flat_map(Ledger::claims);
     let of_it = claims.filter(|claim| matches!(claim.fact.object, Object::Link(link) if link == name));
     of_it
@@ -111,7 +111,7 @@ fn of_device(host: &Host<'_>, name: LinkName) -> Vec<Held> {
         .collect()
 }
 
-pub(crate) fn device(host: &Host<'_>, link: &Link) -> Device {
+pub(crate) fn device(host: &Inputs<'_>, link: &Link) -> Device {
     let snapshot = host.snapshot;
     let other = |name: LinkName, link: &Link| Other {
         link: name,

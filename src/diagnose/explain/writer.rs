@@ -5,7 +5,7 @@ use serde::Serialize;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::sysctl_d::file::{Dialect, Place, UDEV_RULES};
+use netkeel_host::sysctl_d::file::{Dialect, FileLine, UDEV_RULES};
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 
 /// Somebody who writes the setting.
@@ -31,7 +31,7 @@ enum Clue {
 }
 
 /// One row of what is known.
-struct Known {
+struct KnownWriter {
     name: &'static str,
     does: &'static str,
     /// They write this key.
@@ -79,8 +79,8 @@ const UDEV: &[Clue] = &[
 /// ufw's own sysctl file.
 const UFW: &str = "/etc/ufw/sysctl.conf";
 
-const KNOWN: &[Known] = &[
-    Known {
+const KNOWN: &[KnownWriter] = &[
+    KnownWriter {
         name: "udev",
         does: "runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before",
         writes: |key| {
@@ -90,7 +90,7 @@ const KNOWN: &[Known] = &[
         clues: UDEV,
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "Felix (Calico)",
         does: "writes it for each workload's interface; rp_filter gets the value that conf.default had when Felix started",
         writes: |key| {
@@ -108,7 +108,7 @@ const KNOWN: &[Known] = &[
         clues: CALICO,
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "Felix (Calico, eBPF)",
         does: "in eBPF mode sets all.rp_filter to 0 and that of host interfaces to 2",
         writes: |key| {
@@ -120,7 +120,7 @@ const KNOWN: &[Known] = &[
         clues: &[Clue::Link("bpfin.cali"), Clue::Path("/sys/fs/bpf/calico")],
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "Cilium",
         does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent: all files are applied anew",
         writes: |key| {
@@ -134,7 +134,7 @@ const KNOWN: &[Known] = &[
         ],
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "systemd-networkd",
         does: "writes it for interfaces it configures (IPv4ReversePathFilter=, IPv4Forwarding=, IPv6AcceptRA= and their like in *.network)",
         writes: |key| {
@@ -159,7 +159,7 @@ const KNOWN: &[Known] = &[
         clues: &[Clue::Path("/run/systemd/netif/links")],
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "NetworkManager",
         does: "writes it for interfaces it manages, and forwarding where a connection is shared",
         writes: |key| {
@@ -178,7 +178,7 @@ const KNOWN: &[Known] = &[
         clues: &[Clue::Path("/run/NetworkManager")],
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "kube-proxy",
         does: "writes it at its start: route_localnet for node ports on localhost, arp_ignore and arp_announce in ipvs mode",
         writes: |key| {
@@ -190,14 +190,14 @@ const KNOWN: &[Known] = &[
         clues: &[Clue::Link("kube-ipvs0"), Clue::Path("/var/lib/kube-proxy")],
         anything: false,
     },
-    Known {
+    KnownWriter {
         name: "TuneD",
         does: "writes what its active profile says, then by default applies /etc/sysctl.d again (reapply_sysctl)",
         writes: |_| true,
         clues: &[Clue::Path("/etc/tuned/active_profile")],
         anything: true,
     },
-    Known {
+    KnownWriter {
         name: "Talos",
         does: "writes what machine.sysctls and SysctlConfig documents say, and puts the old value back when a key leaves them",
         writes: |_| true,
@@ -285,7 +285,7 @@ fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
         }
     }
     let (line, value) = last?;
-    let place = Place {
+    let place = FileLine {
         file: UFW.to_owned(),
         target: None,
         line,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::nflog::entry_name::EntryName;
 use netkeel_core::replication::settings::{Replication, Settings};
-use netkeel_core::replication::worker::Health;
+use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_document::kinds::nflog::entry::{Entry, Prefilter};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::replication::Replicating;
@@ -115,11 +115,11 @@ fn amiss(wanted: &Replication, found: &Replicating) -> Option<(String, &'static 
         None => what.to_owned(),
     };
     let message = match found.health {
-        Some(Health::Failed) => why("the worker runs as declared and does not replicate"),
-        Some(Health::Degraded) => why("the worker runs as declared and does not reach all peers"),
+        Some(WorkerHealth::Failed) => why("the worker runs as declared and does not replicate"),
+        Some(WorkerHealth::Degraded) => why("the worker runs as declared and does not reach all peers"),
         None => why("the worker runs as declared, and whether it replicates is unknown"),
         // A worker that is off has no settings, and a dry run is reported above unless it is declared.
-        Some(Health::Ok | Health::DryRun | Health::Off) => return None,
+        Some(WorkerHealth::Ok | WorkerHealth::DryRun | WorkerHealth::Off) => return None,
     };
     Some((message, "netkeel status shows each peer"))
 }

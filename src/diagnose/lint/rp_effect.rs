@@ -8,7 +8,7 @@ use netkeel_core::finding::{Code, Findings};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot};
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::Op;
 use netkeel_core::rp_filter::{Decider, Effective, RpFilter, Verdict, effective};
 use netkeel_document::want::Want;
@@ -56,7 +56,7 @@ fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item =
     let links = decides_for_all(wants).then_some(&host.links);
     let tunnels = links.into_iter().flatten().filter(move |(name, link)| {
         link.external
-            && TunnelMode::from_word(link.kind_name()).is_some()
+            && TunnelKind::from_word(link.kind_name()).is_some()
             && !wants.contains_key(&Fact::link(&host.netns, **name, Field::Kind))
     });
     wanted.chain(tunnels.map(|(name, _)| (*name, Field::Kind)))

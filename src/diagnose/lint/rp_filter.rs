@@ -2,7 +2,7 @@
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::snapshot::Snapshot;
 
@@ -23,7 +23,7 @@ pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             }
         }
     }
-    let fallback = TunnelMode::Ipip
+    let fallback = TunnelKind::Ipip
         .fallback_device()
         .parse()
         .ok()

@@ -8,7 +8,7 @@ use crate::version::document;
 use netkeel_core::text::escape::quoted;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::merge::places;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
@@ -35,7 +35,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
         );
         refuse_options(file, reading.keys, diagnostics);
         let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
-        fill_entries(&mut sections, &Path::ROOT, reading.facts, diagnostics);
+        fill_entries(&mut sections, &KeyPath::ROOT, reading.facts, diagnostics);
         for section in sections {
             match merged.iter_mut().find(|above| above.key == section.key) {
                 Some(above) => above.value = merge(section.value, take(&mut above.value)),
@@ -44,7 +44,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
         }
     }
     for section in &mut merged {
-        let path = Path::ROOT.key(&section.key);
+        let path = KeyPath::ROOT.key(&section.key);
         refuse_texts(&mut section.value, &path, &encrypted, diagnostics);
     }
     if merged.is_empty() && !diagnostics.lost {
@@ -69,7 +69,7 @@ fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
             diagnostics
                 .add(
                     merge.span,
-                    Path::of(&[OPTIONS, &option.key, "merge"]),
+                    KeyPath::of(&[OPTIONS, &option.key, "merge"]),
                     "netkeel follows deep merges without options only",
                 )
                 .hint("plan this with Puppet, or leave the merge to the class");
@@ -180,7 +180,7 @@ fn same(one: &Node, other: &Node) -> bool {
     }
 }
 
-fn fill_entries(entries: &mut [Entry], path: &Path<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
+fn fill_entries(entries: &mut [Entry], path: &KeyPath<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
     for entry in entries {
         if let Some(key) = fill(&entry.key, facts).transpose() {
             match key {
@@ -195,7 +195,7 @@ fn fill_entries(entries: &mut [Entry], path: &Path<'_>, facts: &Facts, diagnosti
     }
 }
 
-fn fill_node(node: &mut Node, path: &Path<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
+fn fill_node(node: &mut Node, path: &KeyPath<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
     match &mut node.data {
         Data::Text { value, .. } => match fill(value, facts) {
             Ok(Some(text)) => *value = text,

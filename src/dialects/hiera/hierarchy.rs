@@ -4,7 +4,7 @@ use crate::hiera::data::fill;
 use crate::hiera::facts::{Facts, each};
 use netkeel_core::text::escape::quoted;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Entry, Node};
 use netkeel_source::span::Span;
 
@@ -25,7 +25,7 @@ const OTHER: [&str; 5] = ["name", "datadir", "data_hash", "lookup_key", "options
 
 /// What a level has of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum DataFile {
     /// A file.
     File(String),
     /// A pattern with `*` and `?` within the names of its path: each file that it fits, by name.
@@ -34,7 +34,7 @@ pub enum Place {
 
 /// The files from the most specific to the most general, relative to the directory of hiera.yaml.
 /// Those that are not there are passed over, as Hiera does.
-pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Vec<Place> {
+pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Vec<DataFile> {
     if config.get("version").and_then(Node::integer) != Some(5) {
         diagnostics
             .add(
@@ -53,7 +53,7 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
         refuse_key(
             entry,
             &entry.key,
-            &Path::ROOT,
+            &KeyPath::ROOT,
             "beside the hierarchy",
             diagnostics,
         );
@@ -62,7 +62,7 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
     let mut places = Vec::new();
     let levels = config.get("hierarchy").map(Node::items).unwrap_or_default();
     for (index, level) in levels.iter().enumerate() {
-        let hierarchy = Path::ROOT.key("hierarchy");
+        let hierarchy = KeyPath::ROOT.key("hierarchy");
         let path = hierarchy.index(index);
         let own = level.entries().iter();
         let given = defaults.map(Node::entries).unwrap_or_default().iter();
@@ -98,25 +98,25 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
 
 type Refused = (Span, String, &'static str);
 
-fn plain(key: &str, named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<Place>, Refused> {
+fn plain(key: &str, named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<DataFile>, Refused> {
     let place = |name: &Node| {
         let written = format!("{datadir}/{}", name.scalar().unwrap_or_default());
         let filled = fill(&written, facts).map_err(|why| (name.span, why, crate::hiera::data::HINT))?;
         let file = filled.unwrap_or(written);
         if !key.starts_with("glob") {
-            return Ok(Place::File(file));
+            return Ok(DataFile::File(file));
         }
         if file.contains("**") || file.contains(['{', '[']) {
             let why = format!("netkeel does not follow the pattern {}", quoted(&file));
             return Err((name.span, why, "only `*` and `?` are, within a name"));
         }
-        Ok(Place::Glob(file))
+        Ok(DataFile::Glob(file))
     };
     named.items().iter().map(place).collect()
 }
 
 /// A file for each item of a fact, which has a name of its own in the path.
-fn mapped(named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<Place>, Refused> {
+fn mapped(named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<DataFile>, Refused> {
     let words: Vec<&str> = named.items().iter().filter_map(Node::text).collect();
     let [fact, item, path] = words[..] else {
         let why = "expected the name of a fact, a name for each of its items, and a path".to_owned();
@@ -139,12 +139,12 @@ fn mapped(named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<Place>, Refu
         let mut facts = facts.clone();
         facts.insert(item.to_owned(), value.to_owned());
         let filled = fill(&written, &facts).map_err(|why| (named.span, why, crate::hiera::data::HINT))?;
-        Ok(Place::File(filled.unwrap_or_else(|| written.clone())))
+        Ok(DataFile::File(filled.unwrap_or_else(|| written.clone())))
     };
     items.into_iter().map(file).collect()
 }
 
-fn refuse(entry: &Entry, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+fn refuse(entry: &Entry, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     let key = entry.key.as_str();
     let known = NAMING.contains(&key) || OTHER.contains(&key);
     let reads = !["data_hash", "lookup_key"].contains(&key)
@@ -155,7 +155,7 @@ fn refuse(entry: &Entry, path: &Path<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn refuse_key(entry: &Entry, what: &str, path: &Path<'_>, place: &str, diagnostics: &mut Diagnostics) {
+fn refuse_key(entry: &Entry, what: &str, path: &KeyPath<'_>, place: &str, diagnostics: &mut Diagnostics) {
     diagnostics
         .add(
             entry.key_span,
@@ -177,8 +177,8 @@ mod tests {
         let places = places(&yaml(text), &Facts::from(facts), &mut diagnostics);
         let said = diagnostics.list.into_iter().map(|said| said.message).collect();
         let paths = places.into_iter().map(|place| match place {
-            Place::File(path) => path,
-            Place::Glob(pattern) => format!("glob {pattern}"),
+            DataFile::File(path) => path,
+            DataFile::Glob(pattern) => format!("glob {pattern}"),
         });
         (paths.collect(), said)
     }

@@ -11,7 +11,7 @@ use crate::version::document;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::number;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::sources::Sources;
 use netkeel_source::span::Span;
@@ -130,7 +130,7 @@ impl Reader<'_> {
         };
         if let Some(message) = empty {
             self.diagnostics
-                .add(entry.key_span, Path::of(&["sysctls", &entry.key]), message)
+                .add(entry.key_span, KeyPath::of(&["sysctls", &entry.key]), message)
                 .hint("leave the key out, or delete it with `$patch: delete`");
             return None;
         }
@@ -261,7 +261,7 @@ impl Reader<'_> {
                     "which interface this is for is known to the machine alone: `{name}` is an alias, which a selector gives it"
                 );
                 self.diagnostics
-                    .add(setting.span, Path::of(&[name, key]), message)
+                    .add(setting.span, KeyPath::of(&[name, key]), message)
                     .hint("name the interface itself");
             }
         }
@@ -295,7 +295,7 @@ impl Reader<'_> {
                 self.diagnostics
                     .add(
                         setting.value.span,
-                        Path::of(&[name, key]),
+                        KeyPath::of(&[name, key]),
                         "Talos refuses this as text",
                     )
                     .hint("write it without quotes");

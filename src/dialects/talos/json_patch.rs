@@ -1,7 +1,7 @@
 //! JSON patches (RFC 6902), which Talos takes for a configuration of one document only.
 
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::size::Size;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::text::limits::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
@@ -24,7 +24,7 @@ pub(crate) fn apply(documents: &mut [Node], patch: &Node, diagnostics: &mut Diag
     let mut copied = Size::default();
     for (index, operation) in patch.items().iter().enumerate() {
         if let Err(why) = operate(document, operation, &mut copied) {
-            diagnostics.add(operation.span, Path::ROOT.index(index), why);
+            diagnostics.add(operation.span, KeyPath::ROOT.index(index), why);
             return;
         }
     }

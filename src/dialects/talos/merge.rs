@@ -5,7 +5,7 @@ use crate::talos::delete::Selector;
 use crate::talos::identity::Identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::merge::places;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 
 /// How a list, or a map of free keys, is merged.
@@ -72,7 +72,7 @@ pub(crate) fn apply(documents: &mut Vec<Node>, mut patch: Node, diagnostics: &mu
     {
         Some(document) => {
             let merge = Merge { kind: &identity.kind };
-            merge.node(document, patch, &Path::ROOT, "", diagnostics);
+            merge.node(document, patch, &KeyPath::ROOT, "", diagnostics);
         }
         None => documents.push(patch),
     }
@@ -88,7 +88,7 @@ impl Merge<'_> {
         &self,
         left: &mut Node,
         right: Node,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         place: &str,
         diagnostics: &mut Diagnostics,
     ) {
@@ -147,7 +147,7 @@ impl Merge<'_> {
         items: &mut Vec<Node>,
         item: Node,
         rule: Rule,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         place: &str,
         diagnostics: &mut Diagnostics,
     ) {

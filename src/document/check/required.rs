@@ -3,12 +3,12 @@
 use crate::check::wording::takes;
 use crate::shape::{Field, Shape};
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Node};
 
 /// Checks merged layers, each of which has passed [`crate::check::check_layer`]: only that what is required is
 /// there.
-pub(crate) fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_required(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     match (shape, &node.data) {
         (Shape::Map(fields), Data::Map(entries)) => {
             missing(node, fields, path, diagnostics);
@@ -38,7 +38,7 @@ pub(crate) fn check_required(node: &Node, shape: &Shape, path: &Path<'_>, diagno
 }
 
 /// Reports the keys of a map that must be there and are not.
-pub(crate) fn missing(node: &Node, fields: &[Field], path: &Path<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn missing(node: &Node, fields: &[Field], path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     for field in fields.iter().filter(|field| field.required) {
         if node.get(field.name).is_none() {
             diagnostics

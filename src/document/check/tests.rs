@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::merge::{merge, withdraw};
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::testing::yaml;
 
 #[test]
@@ -383,9 +383,9 @@ fn the_root_is_a_map() {
 
 #[test]
 fn layers_may_leave_to_each_other_what_is_required() {
-    let told = |node: &Node, check: fn(&Node, &Shape, &Path<'_>, &mut Diagnostics)| {
+    let told = |node: &Node, check: fn(&Node, &Shape, &KeyPath<'_>, &mut Diagnostics)| {
         let mut diagnostics = Diagnostics::default();
-        check(node, &DOCUMENT, &Path::ROOT, &mut diagnostics);
+        check(node, &DOCUMENT, &KeyPath::ROOT, &mut diagnostics);
         let line = |diagnostic: &netkeel_source::diagnostic::Diagnostic| {
             format!("{}: {}", diagnostic.path, diagnostic.message)
         };

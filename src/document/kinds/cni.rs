@@ -15,14 +15,14 @@ use netkeel_core::finding::Code;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::escape::quoted;
-use netkeel_host::cni::configuration::{Configuration, Reading};
+use netkeel_host::cni::configuration::{Configuration, Contents};
 use netkeel_host::cni::runtime::Loaded;
 use netkeel_host::cni::{configuration, runtime};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// The kind `cni`.
@@ -135,7 +135,7 @@ impl crate::kinds::kind::Kind for Kind {
         for entry in entries.entries() {
             let field = |name: &str| entry.value.get(name);
             let plugin = field("plugin").and_then(|node| Some((node.text()?, node.span)));
-            let path = Path::of(&["cni", &entry.key]);
+            let path = KeyPath::of(&["cni", &entry.key]);
             let below = format!("{path}.mtu");
             let mtu = field("mtu")
                 .and_then(|node| Some((Wanted::mtu(node, &below, context.diagnostics)?, node.span)));
@@ -226,7 +226,7 @@ impl Entry {
         };
         // What is declared cannot be brought about, and is not as declared either.
         let why = match &runtime.network {
-            Some(network) if matches!(first.reading, Reading::Plugins(_) | Reading::Unread(_)) => format!(
+            Some(network) if matches!(first.reading, Contents::Plugins(_) | Contents::Unread(_)) => format!(
                 "no CNI configuration in {} has the name {network}, which CRI-O is told to take (cni_default_network)",
                 runtime.directory.display()
             ),
@@ -258,7 +258,7 @@ impl Entry {
             && let Err(refusal) = self.fits(configuration)
         {
             let span = match &self.file {
-                Some((_, span)) if !matches!(configuration.reading, Reading::Plugins(_)) => *span,
+                Some((_, span)) if !matches!(configuration.reading, Contents::Plugins(_)) => *span,
                 _ => self.plugin_span,
             };
             let message = format!("{}: {}", path.display(), refusal.message);
@@ -298,7 +298,7 @@ impl Entry {
             return Err(refused(format!("it is a symbolic link to {}", target.display()))
                 .hint("netkeel follows none: name the file it points to, if that is yours to change"));
         }
-        let Reading::Plugins(plugins) = &configuration.reading else {
+        let Contents::Plugins(plugins) = &configuration.reading else {
             let reading = &configuration.reading;
             return Err(refused(reading.refusal()).hint(reading.remedy()));
         };

@@ -10,7 +10,7 @@ use netkeel_core::fact::Value;
 use netkeel_core::finding::Findings;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::scope::Scope;
-use netkeel_mtu::budget::{Answer, Budget, LEAST, MOST};
+use netkeel_mtu::budget::{Budget, Derivation, LEAST, MOST};
 use netkeel_mtu::layer::Layer;
 use netkeel_mtu::underlay::Underlay;
 use netkeel_source::diagnostic::Diagnostics;
@@ -99,14 +99,14 @@ fn probe(text: &str) -> Result<(), Error> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The value, and how it was derived where it is a budget's over a number.
-    Value(Value, Option<Arc<Answer>>),
+    Value(Value, Option<Arc<Derivation>>),
     /// An MTU that depends on the host.
-    Budget(Arc<Over>),
+    Budget(Arc<UnderlayBudget>),
 }
 
 /// A budget over what a host has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Over {
+pub struct UnderlayBudget {
     /// What it stands on.
     pub underlay: Underlay,
     /// What stands in between.
@@ -142,7 +142,7 @@ impl Wanted {
         };
         let layers = node.get("layers").map(Node::items).unwrap_or_default();
         let layers = layers.iter().map(|item| Layer::parse(item.text()?, None).ok());
-        let over = Over {
+        let over = UnderlayBudget {
             underlay,
             budget: Budget {
                 layers: layers.collect::<Option<_>>()?,

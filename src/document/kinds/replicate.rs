@@ -21,7 +21,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 
 /// The section `replicate`.
 pub(crate) struct Kind;
@@ -264,7 +264,7 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
             .hint("name the nodes in peers, or a file of them in peers_file");
     }
     if let (Some(node), false) = (section.get("interface"), mode == Mode::Broadcast) {
-        let path = Path::of(&["replicate", "interface"]);
+        let path = KeyPath::of(&["replicate", "interface"]);
         diagnostics
             .add(
                 node.span,
@@ -302,7 +302,7 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
 
 fn missing(name: &Node, known: &[String], diagnostics: &mut Diagnostics) {
     let text = name.text().unwrap_or_default();
-    let path = Path::of(&["replicate", "nflog"]);
+    let path = KeyPath::of(&["replicate", "nflog"]);
     let message = format!("there is no entry {} of nflog", quoted(text));
     let diagnostic = diagnostics.add(name.span, path, message);
     let known: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -13,11 +13,11 @@ use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::read::boolean_word;
 use netkeel_source::span::Span;
 
@@ -72,7 +72,7 @@ impl crate::kinds::kind::Kind for Kind {
             let Some(value) = value(&key, &entry.value) else {
                 continue;
             };
-            let path = Path::of(&["sysctl", &entry.key]);
+            let path = KeyPath::of(&["sysctl", &entry.key]);
             if !context.any_sysctl && !key.path().starts_with("net/") {
                 context
                     .diagnostics
@@ -240,7 +240,7 @@ impl Section for Sysctls {
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for entry in &self.entries {
             let fact = Fact::sysctl(&self.netns, &entry.key);
-            let path = Path::of(&["sysctl", &entry.written]);
+            let path = KeyPath::of(&["sysctl", &entry.written]);
             let value = match fact.object {
                 Object::Link(_) => match entry.value.parse() {
                     Ok(number) => Value::Number(number),
@@ -263,10 +263,10 @@ impl Section for Sysctls {
             }
             let writable = !matches!(
                 host.sysctls.get(&entry.key),
-                Some(Reading::Value { writable: false, .. })
+                Some(SysctlReading::Value { writable: false, .. })
             );
             match host.get(&fact) {
-                Observed::Value(found) if found != value && !writable => {
+                Lookup::Value(found) if found != value && !writable => {
                     let message = format!(
                         "{} is read-only in this namespace, where it is {found}",
                         entry.key
@@ -278,13 +278,13 @@ impl Section for Sysctls {
                         .hint("the value is the host's: declare it for the host, without --netns");
                     continue;
                 }
-                Observed::Value(_) if !writable => wants.findings.add(
+                Lookup::Value(_) if !writable => wants.findings.add(
                     Code::NK026,
                     &entry.key,
                     "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot put it right",
                     "the value is the host's: declare it for the host, without --netns",
                 ),
-                Observed::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
+                Lookup::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
                     // Not lost: a tunnel of the same document may bring the interface.
                     Some((name, None)) => wants.when_absent(name, &path),
                     // Nor is this: the document may raise the MTU.
@@ -297,7 +297,7 @@ impl Section for Sysctls {
                         continue;
                     }
                 },
-                Observed::Value(_) | Observed::Unread => {}
+                Lookup::Value(_) | Lookup::Unread => {}
             }
             wants.add(fact, Want::new(value, Origin::named(entry.span, path)));
         }

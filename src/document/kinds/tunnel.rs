@@ -15,7 +15,7 @@ use netkeel_core::finding::Code;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::text::escape::quoted;
 use netkeel_core::{fact, rp_filter};
 use netkeel_host::device_owner;
@@ -25,7 +25,7 @@ use netkeel_host::snapshot::reading::Support;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// The kind `tunnel`.
@@ -128,7 +128,7 @@ struct Tunnels {
 struct Tunnel {
     name: LinkName,
     span: Span,
-    mode: TunnelMode,
+    mode: TunnelKind,
     force: bool,
     settings: Vec<(fact::Field, Wanted, Span, &'static str)>,
 }
@@ -148,7 +148,7 @@ impl crate::kinds::kind::Kind for Kind {
                 .value
                 .get("mode")
                 .and_then(Node::text)
-                .and_then(TunnelMode::from_word);
+                .and_then(TunnelKind::from_word);
             let (Ok(name), Some(mode)) = (entry.key.parse::<LinkName>(), mode) else {
                 continue;
             };
@@ -157,7 +157,7 @@ impl crate::kinds::kind::Kind for Kind {
                     .diagnostics
                     .add(
                         entry.key_span,
-                        Path::of(&["tunnel", &entry.key]),
+                        KeyPath::of(&["tunnel", &entry.key]),
                         format!("a namespace can have one external {mode} only"),
                     )
                     .other(first.span, format!("{} is one already", first.name));
@@ -176,7 +176,7 @@ impl crate::kinds::kind::Kind for Kind {
 
 fn tunnel(
     name: LinkName,
-    mode: TunnelMode,
+    mode: TunnelKind,
     node: &Node,
     span: Span,
     diagnostics: &mut Diagnostics,
@@ -193,7 +193,7 @@ fn tunnel(
         }
     }
     if let Some(node) = node.get("mtu") {
-        let path = Path::of(&["tunnel", &name.to_string(), "mtu"]);
+        let path = KeyPath::of(&["tunnel", &name.to_string(), "mtu"]);
         let wanted = Wanted::mtu(node, &path, diagnostics);
         settings.extend(wanted.map(|wanted| (fact::Field::Mtu, wanted, node.span, "mtu")));
     }
@@ -268,7 +268,8 @@ impl Section for Tunnels {
                 continue;
             }
             let name = tunnel.name.to_string();
-            let origin = |span: Span, field: &str| Origin::named(span, Path::of(&["tunnel", &name, field]));
+            let origin =
+                |span: Span, field: &str| Origin::named(span, KeyPath::of(&["tunnel", &name, field]));
             let kind = Value::Text(format!("{} external", tunnel.mode).into());
             wants.add(made, Want::new(kind, origin(tunnel.span, "mode")));
             for (field, wanted, span, key) in &tunnel.settings {
@@ -299,7 +300,7 @@ impl Tunnel {
     /// Whether the kernel can have this tunnel; what stands in the way is explained.
     fn possible(&self, host: &Snapshot, fact: &Fact, wants: &mut Wants) -> bool {
         let (name, mode) = (self.name, self.mode);
-        let path = Path::of(&["tunnel", &name.to_string()]);
+        let path = KeyPath::of(&["tunnel", &name.to_string()]);
         let existing = host.links.get(&name);
         let in_place = existing.is_some_and(|link| link.kind_name() == mode.kind() && link.external);
         let other = host
@@ -325,7 +326,7 @@ impl Tunnel {
             .parse()
             .ok()
             .and_then(|name: LinkName| host.links.get(&name));
-        if mode == TunnelMode::Ipip && !in_place && !self.force && fallback.is_some_and(|link| link.up) {
+        if mode == TunnelKind::Ipip && !in_place && !self.force && fallback.is_some_and(|link| link.up) {
             wants
                 .diagnostics
                 .add(self.span, path, format!("tunl0 is up, as it is where Calico runs IPIP: {name} would take the packets that are Calico's"))

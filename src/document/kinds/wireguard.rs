@@ -19,7 +19,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::wireguard::copy;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// The kind `wireguard`.
@@ -102,7 +102,7 @@ impl crate::kinds::kind::Kind for Kind {
         let entry = |entry: &netkeel_source::node::Entry| {
             let field = |name: &str| entry.value.get(name);
             let file = |name: &str| field(name).and_then(|node| Some((node.text()?.to_owned(), node.span)));
-            let path = Path::of(&["wireguard", &entry.key]);
+            let path = KeyPath::of(&["wireguard", &entry.key]);
             let mtu = field("mtu").and_then(|node| {
                 let below = format!("{path}.mtu");
                 Some((Wanted::mtu(node, &below, context.diagnostics)?, node.span))

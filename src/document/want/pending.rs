@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::kinds::mtu::Over;
+use crate::kinds::mtu::UnderlayBudget;
 use crate::want::Want;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_mtu::budget::Answer;
+use netkeel_mtu::budget::Derivation;
 
 /// A want whose value a budget is to give.
 #[derive(Clone, Debug)]
@@ -15,11 +15,11 @@ pub struct Pending {
     pub(crate) fact: Fact,
     /// Its value is not one yet.
     pub(crate) want: Want,
-    pub(crate) over: Arc<Over>,
+    pub(crate) over: Arc<UnderlayBudget>,
 }
 
 impl Pending {
-    pub(crate) fn derive(&self, host: &Snapshot) -> Result<Answer, Error> {
+    pub(crate) fn derive(&self, host: &Snapshot) -> Result<Derivation, Error> {
         let (mtu, from) = self.over.underlay.on(host)?;
         self.over.budget.derive(mtu, &from)
     }

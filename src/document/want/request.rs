@@ -17,7 +17,7 @@ pub enum PodMtu {
 
 /// What is wanted of a veth into a pod that somebody else keeps, and does not go with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftAlone {
+pub struct SkippedPod {
     /// MTU that the pod's end should have, bytes.
     pub pod_mtu: i64,
     /// What is wanted of this end and not done, since what the other end sends would be dropped; none
@@ -27,7 +27,7 @@ pub struct LeftAlone {
 
 /// The wish for one veth.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct PodMtuRequest {
     /// What is wished.
     pub mtu: PodMtu,
     /// What says so.

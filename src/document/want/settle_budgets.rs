@@ -11,13 +11,13 @@ use crate::want::wants::Wants;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::routes::default_routes;
-use netkeel_mtu::budget::{Answer, Budget};
+use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::underlay::Underlay;
 
 /// The way out of a circle.
@@ -44,16 +44,16 @@ impl Wants {
     pub fn settle(&mut self, host: &Snapshot) {
         let pending = std::mem::take(&mut self.pending);
         let pending = self.without_circles(pending, host);
-        let mut settled: Vec<Option<Answer>> = Vec::new();
+        let mut settled: Vec<Option<Derivation>> = Vec::new();
         for _ in 0..pending.len() + 2 {
             if pending.is_empty() {
                 return;
             }
             let values = pending.iter().zip(&settled);
             let model = self.as_wanted(host, &values.collect::<Vec<_>>());
-            let derived: Vec<Result<Answer, Error>> =
+            let derived: Vec<Result<Derivation, Error>> =
                 pending.iter().map(|entry| entry.derive(&model.host)).collect();
-            let again: Vec<Option<Answer>> = derived.iter().map(|answer| answer.clone().ok()).collect();
+            let again: Vec<Option<Derivation>> = derived.iter().map(|answer| answer.clone().ok()).collect();
             if again == settled {
                 for (entry, answer) in pending.into_iter().zip(derived) {
                     self.settle_one(entry, answer, &model.host);
@@ -73,13 +73,13 @@ impl Wants {
     }
 
     /// The host with the MTUs that are wanted, and what these take with them.
-    fn as_wanted(&self, host: &Snapshot, settled: &[(&Pending, &Option<Answer>)]) -> Model {
+    fn as_wanted(&self, host: &Snapshot, settled: &[(&Pending, &Option<Derivation>)]) -> Model {
         let mut model = Model::new(host.clone());
         for (fact, want) in &self.facts {
             // A tunnel that comes, or is made again, has an MTU of its own and no routes.
             if let (Field::Kind, Some(name), Value::Text(kind)) = (fact.field, fact.link_name(), &want.value)
-                && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelMode::from_word)
-                && host.get(fact) != Observed::Value(want.value.clone())
+                && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelKind::from_word)
+                && host.get(fact) != Lookup::Value(want.value.clone())
             {
                 let target = target(&model, fact, name);
                 model.apply(&Op::RecreateTunnel { target, mode });
@@ -109,7 +109,7 @@ impl Wants {
         model
     }
 
-    fn settle_one(&mut self, entry: Pending, derived: Result<Answer, Error>, host: &Snapshot) {
+    fn settle_one(&mut self, entry: Pending, derived: Result<Derivation, Error>, host: &Snapshot) {
         let Pending { fact, mut want, over } = entry;
         if let Underlay::Link(name) = over.underlay
             && !host.links.contains_key(&name)

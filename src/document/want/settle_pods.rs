@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::want::request::{LeftAlone, PodMtu, Wish};
+use crate::want::request::{PodMtu, PodMtuRequest, SkippedPod};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
 use netkeel_core::fact::{Fact, Field, Object, Value};
@@ -12,7 +12,7 @@ use netkeel_host::snapshot::Snapshot;
 
 impl Wants {
     /// Notes what is wanted of the other ends of veths.
-    pub(crate) fn wish_for_pods(&mut self, wishes: Vec<(LinkName, Wish)>) {
+    pub(crate) fn wish_for_pods(&mut self, wishes: Vec<(LinkName, PodMtuRequest)>) {
         if self.pods.is_empty() {
             // Built at once, as the wants of a match.
             self.pods = wishes.into_iter().collect();
@@ -42,7 +42,7 @@ impl Wants {
             let wish = self.pods.get(&name).cloned();
             let follows = !matches!(&wish, Some(wish) if matches!(wish.mtu, PodMtu::Bytes(_)));
             let (value, want) = match wish {
-                Some(Wish {
+                Some(PodMtuRequest {
                     mtu: PodMtu::Bytes(bytes),
                     origin,
                 }) => {
@@ -131,7 +131,7 @@ impl Wants {
                 );
             }
             self.findings.add(Code::NK045, name, message, remedy);
-            let left = LeftAlone {
+            let left = SkippedPod {
                 pod_mtu: mtu,
                 withheld,
             };

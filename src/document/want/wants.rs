@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::want::request::LeftAlone;
+use crate::want::request::SkippedPod;
 use crate::want::{Want, pending, request};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Findings;
@@ -28,13 +28,13 @@ pub struct Wants {
     /// Interfaces that are named and not there, each with the path that names it first.
     pub absent: BTreeMap<LinkName, String>,
     /// The pods that netkeel leaves alone although they do not go with what is wanted.
-    pub left_alone: BTreeMap<LinkName, LeftAlone>,
+    pub left_alone: BTreeMap<LinkName, SkippedPod>,
     /// Matches that meet no interface, each by its path.
     pub unmatched: Vec<Arc<str>>,
     /// Wants that a budget is to give a value.
     pub(crate) pending: Vec<pending::Pending>,
     /// What is wanted of the other ends of veths.
-    pub(crate) pods: BTreeMap<LinkName, request::Wish>,
+    pub(crate) pods: BTreeMap<LinkName, request::PodMtuRequest>,
 }
 
 impl Wants {

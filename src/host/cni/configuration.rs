@@ -51,13 +51,13 @@ pub struct Configuration {
     pub network: Option<String>,
     /// What a runtime makes of it.
     #[serde(flatten)]
-    pub reading: Reading,
+    pub reading: Contents,
 }
 
 /// What can be made of the text of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reading {
+pub enum Contents {
     /// It can be loaded.
     Plugins(Vec<Plugin>),
     /// It can, and netkeel neither reads nor edits it, and why.
@@ -82,24 +82,24 @@ pub struct Plugin {
     pub mtu: Option<Value>,
 }
 
-impl Reading {
+impl Contents {
     /// Why it is not edited; empty where it can be.
     pub fn refusal(&self) -> String {
         match self {
-            Reading::Plugins(_) => String::new(),
-            Reading::Unread(why) => format!("it loads, but netkeel does not edit it: {why}"),
-            Reading::Invalid(why) => format!("it is no CNI configuration: {why}"),
-            Reading::Template(placeholder) => format!("it is a template: {placeholder} is to be filled in"),
+            Contents::Plugins(_) => String::new(),
+            Contents::Unread(why) => format!("it loads, but netkeel does not edit it: {why}"),
+            Contents::Invalid(why) => format!("it is no CNI configuration: {why}"),
+            Contents::Template(placeholder) => format!("it is a template: {placeholder} is to be filled in"),
         }
     }
 
     /// What to do about that.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Reading::Plugins(_) => "",
-            Reading::Unread(_) => "mend that, so that it says one thing to everybody",
-            Reading::Invalid(_) => "no runtime loads it: mend it, or take it away",
-            Reading::Template(_) => {
+            Contents::Plugins(_) => "",
+            Contents::Unread(_) => "mend that, so that it says one thing to everybody",
+            Contents::Invalid(_) => "no runtime loads it: mend it, or take it away",
+            Contents::Template(_) => {
                 "the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"
             }
         }
@@ -110,8 +110,8 @@ impl Configuration {
     /// Its plugins; none when it cannot be loaded.
     pub fn plugins(&self) -> &[Plugin] {
         match &self.reading {
-            Reading::Plugins(plugins) => plugins,
-            Reading::Unread(_) | Reading::Invalid(_) | Reading::Template(_) => &[],
+            Contents::Plugins(plugins) => plugins,
+            Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => &[],
         }
     }
 
@@ -141,7 +141,7 @@ impl Configuration {
 
     /// Sets or, with none, takes away the `mtu` of the plugins of a type.
     pub fn set(&mut self, kind: &str, mtu: Option<&Value>) {
-        if let Reading::Plugins(plugins) = &mut self.reading {
+        if let Contents::Plugins(plugins) = &mut self.reading {
             for plugin in plugins.iter_mut().filter(|plugin| &*plugin.kind == kind) {
                 plugin.mtu = mtu.cloned();
             }

@@ -7,7 +7,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cni::configuration::{Configuration, Plugin, Reading};
+use crate::cni::configuration::{Configuration, Contents, Plugin};
 use crate::cni::go;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
@@ -63,13 +63,13 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
         Ok(root) => (
             root.get("name").and_then(Node::text).map(str::to_owned),
             match form.map_or(Ok(()), |form| goes_by_its_name(&root, form)) {
-                Ok(()) => Reading::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
+                Ok(()) => Contents::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
                 Err(refusal) => refusal,
             },
         ),
-        Err(Reading::Invalid(why)) => match template(text) {
-            Some(placeholder) => (None, Reading::Template(placeholder.to_owned())),
-            None => (None, Reading::Invalid(why)),
+        Err(Contents::Invalid(why)) => match template(text) {
+            Some(placeholder) => (None, Contents::Template(placeholder.to_owned())),
+            None => (None, Contents::Invalid(why)),
         },
         Err(reading) => (None, reading),
     };
@@ -82,9 +82,9 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
 }
 
 /// Whether a runtime loads it under a name of that form.
-fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Reading> {
+fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Contents> {
     let has = |key: &str| root.get(key).is_some();
-    let invalid = |why: &str| Err(Reading::Invalid(why.to_owned()));
+    let invalid = |why: &str| Err(Contents::Invalid(why.to_owned()));
     let named = root
         .get("name")
         .and_then(Node::text)
@@ -97,7 +97,7 @@ fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Reading> {
         Form::Single if !has("type") => {
             invalid("it is a list of plugins, which only a file that ends in .conflist may be")
         }
-        Form::Single if has("plugins") => Err(Reading::Unread(
+        Form::Single if has("plugins") => Err(Contents::Unread(
             "beside its type it has a list of plugins, which is not looked at".to_owned(),
         )),
         _ => Ok(()),
@@ -210,8 +210,8 @@ pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
 }
 
 /// The tree of a text that a runtime would load, or why there is none.
-fn parse(text: &str) -> Result<Node, Reading> {
-    let invalid = |why: String| Err(Reading::Invalid(why));
+fn parse(text: &str) -> Result<Node, Contents> {
+    let invalid = |why: String| Err(Contents::Invalid(why));
     if text.len() > MAX_BYTES {
         return invalid(format!(
             "it has {} bytes; runtimes load at most {MAX_BYTES}",
@@ -238,7 +238,7 @@ fn parse(text: &str) -> Result<Node, Reading> {
         (Some(why), Err(_), _) => invalid(why),
         (None, Err((at, why)), _) => invalid(at_line(at, why)),
         // A runtime takes the last of two keys, and what netkeel would edit might be the first.
-        (Some(why), Ok(()), _) => Err(Reading::Unread(why)),
+        (Some(why), Ok(()), _) => Err(Contents::Unread(why)),
         (None, Ok(()), Some(root)) => match loadable(&root) {
             Ok(()) => Ok(root),
             Err(why) => invalid(why),

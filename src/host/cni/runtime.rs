@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cni::configuration::{Configuration, Reading};
+use crate::cni::configuration::{Configuration, Contents};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_source::diagnostic::Diagnostics;
@@ -122,12 +122,12 @@ impl Runtime {
     pub fn loads<'a>(&self, files: &'a BTreeMap<PathBuf, Option<Configuration>>) -> Loaded<'a> {
         for (path, file) in self.candidates(files) {
             let why = match &file.reading {
-                Reading::Plugins(_) | Reading::Unread(_) => match (&self.network, &file.network) {
+                Contents::Plugins(_) | Contents::Unread(_) => match (&self.network, &file.network) {
                     (Some(wanted), found) if found.as_ref() != Some(wanted) => continue,
                     _ => return Loaded::File(path),
                 },
-                Reading::Invalid(why) => why,
-                Reading::Template(_) => "it is a template that nobody has filled in",
+                Contents::Invalid(why) => why,
+                Contents::Template(_) => "it is a template that nobody has filled in",
             };
             if self.name != Some(Name::CriO) {
                 return Loaded::Stopped(path, why);

@@ -8,8 +8,8 @@ use crate::cni::state::Cni;
 use crate::kernel::Kernel;
 use crate::model::Model;
 use crate::snapshot::default_route::DefaultRoute;
-use crate::snapshot::lookup::Observed;
-use crate::snapshot::reading::{Reading, Support};
+use crate::snapshot::lookup::Lookup;
+use crate::snapshot::reading::{Support, SysctlReading};
 use crate::snapshot::scope::Scope;
 use crate::snapshot::{FORMAT, Snapshot, nflog};
 use crate::wireguard::copy::Copied;
@@ -19,7 +19,7 @@ use netkeel_core::op::Op;
 
 /// The model kernel as a [`Kernel`].
 #[derive(Clone, Debug)]
-pub struct Modelled {
+pub struct ModelKernel {
     /// The model.
     pub model: Model,
     /// The ops that were done, in order.
@@ -29,10 +29,10 @@ pub struct Modelled {
     failures: BTreeMap<usize, Error>,
 }
 
-impl Modelled {
+impl ModelKernel {
     /// A kernel of a host.
     pub fn new(host: Snapshot) -> Self {
-        Modelled {
+        ModelKernel {
             model: Model::new(host),
             done: Vec::new(),
             calls: 0,
@@ -49,7 +49,7 @@ impl Modelled {
     }
 }
 
-impl Modelled {
+impl ModelKernel {
     /// The CNI configurations of a scope.
     fn cni(&self, scope: &Scope) -> Cni {
         let mut seen = self.model.host.cni.clone().unwrap_or_else(Cni::empty);
@@ -70,7 +70,7 @@ impl Modelled {
     }
 }
 
-impl Kernel for Modelled {
+impl Kernel for ModelKernel {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         let host = &self.model.host;
         let all = || host.sysctl_number("net/ipv4/conf/all/rp_filter");
@@ -103,11 +103,11 @@ impl Kernel for Modelled {
                 Some(reading) => reading.clone(),
                 // A fact of a link under its other name.
                 None => match host.get(&Fact::sysctl(&host.netns, &key)) {
-                    Observed::Value(value) => Reading::Value {
+                    Lookup::Value(value) => SysctlReading::Value {
                         value: value.to_string().into(),
                         writable: true,
                     },
-                    Observed::Absent | Observed::Unread => Reading::Absent,
+                    Lookup::Absent | Lookup::Unread => SysctlReading::Absent,
                 },
             };
             snapshot.sysctls.insert(key, reading);
@@ -139,7 +139,7 @@ impl Kernel for Modelled {
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
         if scope.nflog {
             let observed = host.nflog.clone();
-            snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::Observed::empty(Support::Yes)));
+            snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::NflogState::empty(Support::Yes)));
         }
         Ok(snapshot)
     }
@@ -188,7 +188,7 @@ mod tests {
             },
             mtu,
         };
-        let mut kernel = Modelled::new(host).failing(1, Error::new(ErrorKind::Permission, "no"));
+        let mut kernel = ModelKernel::new(host).failing(1, Error::new(ErrorKind::Permission, "no"));
         kernel.execute(&set(1400)).unwrap();
         assert_eq!(kernel.execute(&set(1300)).unwrap_err().message, "no");
         assert_eq!(

@@ -10,11 +10,11 @@ use netkeel_core::fact::{Fact, Field};
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 
 impl Model {
-    pub(crate) fn create(&mut self, target: &Target, mode: TunnelMode, changes: &mut Vec<Change>) {
+    pub(crate) fn create(&mut self, target: &Target, mode: TunnelKind, changes: &mut Vec<Change>) {
         let link = Link {
             kind: Some(mode.kind().into()),
             external: true,

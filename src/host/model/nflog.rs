@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{Change, Model};
-use crate::snapshot::nflog::Observed;
+use crate::snapshot::nflog::NflogState;
 use crate::snapshot::reading::Support;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
@@ -36,7 +36,7 @@ impl Model {
         &mut self,
         rules: &[ForeignRule],
         changes: &mut Vec<Change>,
-        change: impl FnOnce(&mut Observed),
+        change: impl FnOnce(&mut NflogState),
     ) {
         let netns = self.host.netns.clone();
         let groups: BTreeSet<u16> = rules.iter().map(|rule| rule.group).collect();
@@ -53,10 +53,10 @@ impl Model {
         }
     }
 
-    fn nflog(&mut self) -> &mut Observed {
+    fn nflog(&mut self) -> &mut NflogState {
         self.host
             .nflog
-            .get_or_insert_with(|| Observed::empty(Support::Unknown))
+            .get_or_insert_with(|| NflogState::empty(Support::Unknown))
     }
 
     pub(crate) fn refuses_rules(&self) -> Option<Error> {

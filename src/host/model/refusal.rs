@@ -4,14 +4,14 @@ use ipnet::IpNet;
 
 use crate::model::Model;
 use crate::snapshot::link::Link;
-use crate::snapshot::lookup::Observed;
-use crate::snapshot::reading::{Reading, Support};
+use crate::snapshot::lookup::Lookup;
+use crate::snapshot::reading::{Support, SysctlReading};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 
 /// Longest alias in bytes: IFALIASZ less one (include/uapi/linux/if.h).
@@ -96,7 +96,7 @@ impl Model {
         (!reached).then(|| Error::new(ErrorKind::Missing, format!("the pod's end of {name} is gone")))
     }
 
-    fn refuses_tunnel(&self, name: LinkName, mode: TunnelMode) -> Option<Error> {
+    fn refuses_tunnel(&self, name: LinkName, mode: TunnelKind) -> Option<Error> {
         if let Some(Support::Missing { module }) = self.host.tunnels.get(&mode) {
             return Some(Error::new(
                 ErrorKind::Unsupported,
@@ -189,14 +189,14 @@ impl Model {
     }
 
     fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {
-        if let Some(Reading::Value { writable: false, .. }) = self.host.sysctls.get(key) {
+        if let Some(SysctlReading::Value { writable: false, .. }) = self.host.sysctls.get(key) {
             return Some(Error::new(
                 ErrorKind::Permission,
                 format!("{key} can only be read in this namespace"),
             ));
         }
         let fact = Fact::sysctl(&self.host.netns, key);
-        if self.host.get(&fact) != Observed::Absent {
+        if self.host.get(&fact) != Lookup::Absent {
             return None;
         }
         let name = key.link();

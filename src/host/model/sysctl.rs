@@ -2,8 +2,8 @@
 //! family of addresses leaves it or comes to it.
 
 use crate::model::{Change, Model};
-use crate::snapshot::lookup::Observed;
-use crate::snapshot::reading::Reading;
+use crate::snapshot::lookup::Lookup;
+use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
@@ -76,7 +76,7 @@ impl Model {
         let names: Vec<LinkName> = self.host.links.keys().copied().collect();
         for name in names {
             let fact = Fact::link(&self.host.netns, name, field);
-            if matches!(self.host.get(&fact), Observed::Value(_)) {
+            if matches!(self.host.get(&fact), Lookup::Value(_)) {
                 self.set_fact(&fact, Some(value), changes);
                 if field == Field::DisableIpv6 && value != "0" {
                     self.lose_ipv6(name, changes);
@@ -126,7 +126,7 @@ impl Model {
 
     pub(crate) fn set_sysctl_if_read(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
         let fact = Fact::sysctl(&self.host.netns, key);
-        if matches!(self.host.get(&fact), Observed::Value(_)) {
+        if matches!(self.host.get(&fact), Lookup::Value(_)) {
             self.set_fact(&fact, Some(value), changes);
         }
     }
@@ -195,8 +195,8 @@ impl Model {
     fn default_of(&self, key: &SysctlKey) -> Option<String> {
         let default = key.in_slot("default")?;
         match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
-            Observed::Value(value) => Some(value.to_string()),
-            Observed::Absent | Observed::Unread => None,
+            Lookup::Value(value) => Some(value.to_string()),
+            Lookup::Absent | Lookup::Unread => None,
         }
     }
 
@@ -204,8 +204,8 @@ impl Model {
     /// one was not read.
     pub(crate) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
         let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
-            Some(Reading::Value { value, .. }) => value.parse().unwrap_or(0),
-            Some(Reading::Absent) | None => 0,
+            Some(SysctlReading::Value { value, .. }) => value.parse().unwrap_or(0),
+            Some(SysctlReading::Absent) | None => 0,
         };
         let own = SysctlKey::of_interface(family, "conf", name, leaf);
         (number(own.in_slot("all")), number(Some(own)))
@@ -232,7 +232,7 @@ mod tests {
     fn host(sysctls: &[(&str, &str)], links: &[&str]) -> Model {
         let mut host = Snapshot::empty(Netns::CURRENT);
         for (key, value) in sysctls {
-            let reading = Reading::Value {
+            let reading = SysctlReading::Value {
                 value: (*value).into(),
                 writable: true,
             };

@@ -3,7 +3,7 @@
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
-use crate::snapshot::reading::Reading;
+use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
@@ -11,7 +11,7 @@ use netkeel_core::nflog::foreign;
 
 /// What a snapshot knows of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Observed {
+pub enum Lookup {
     /// It has this value.
     Value(Value),
     /// The object, or the field on it, is not there.
@@ -20,66 +20,66 @@ pub enum Observed {
     Unread,
 }
 
-impl Observed {
+impl Lookup {
     /// The value, when there is one.
     pub fn value(self) -> Option<Value> {
         match self {
-            Observed::Value(value) => Some(value),
-            Observed::Absent | Observed::Unread => None,
+            Lookup::Value(value) => Some(value),
+            Lookup::Absent | Lookup::Unread => None,
         }
     }
 }
 
 impl Snapshot {
     /// What is known of a fact.
-    pub fn get(&self, fact: &Fact) -> Observed {
+    pub fn get(&self, fact: &Fact) -> Lookup {
         self.get_by(|name| self.link(*name), fact)
     }
 
     /// What is known of a field of an interface that was looked up; none is one that is not there.
-    pub fn of_link(&self, link: Option<&Link>, field: Field) -> Observed {
+    pub fn of_link(&self, link: Option<&Link>, field: Field) -> Lookup {
         match link {
             Some(link) => link.get(field, self.families),
-            None => Observed::Absent,
+            None => Lookup::Absent,
         }
     }
 
-    fn get_by<'a>(&self, link: impl FnOnce(&LinkName) -> Option<&'a Link>, fact: &Fact) -> Observed {
+    fn get_by<'a>(&self, link: impl FnOnce(&LinkName) -> Option<&'a Link>, fact: &Fact) -> Lookup {
         match &fact.object {
             Object::File(path) => match self.files.get(&**path) {
-                Some(Some(file)) => Observed::Value(Value::Text(file.content.clone())),
-                Some(None) => Observed::Absent,
-                None => Observed::Unread,
+                Some(Some(file)) => Lookup::Value(Value::Text(file.content.clone())),
+                Some(None) => Lookup::Absent,
+                None => Lookup::Unread,
             },
             Object::Plugin(plugin) => match self.cni.as_ref().and_then(|cni| cni.file(&plugin.file)) {
                 Some(Some(configuration)) => match configuration.mtu(&plugin.kind) {
-                    Some(mtu) => Observed::Value(mtu),
-                    None => Observed::Absent,
+                    Some(mtu) => Lookup::Value(mtu),
+                    None => Lookup::Absent,
                 },
-                Some(None) => Observed::Absent,
-                None => Observed::Unread,
+                Some(None) => Lookup::Absent,
+                None => Lookup::Unread,
             },
             Object::Wireguard(wireguard) => match self.wireguard.get(&*wireguard.copy) {
                 // As a copy of something else it is not there.
-                Some(copied) if copied.source != *wireguard.source => Observed::Absent,
-                Some(copied) => copied.is.clone().map_or(Observed::Absent, Observed::Value),
-                None => Observed::Unread,
+                Some(copied) if copied.source != *wireguard.source => Lookup::Absent,
+                Some(copied) => copied.is.clone().map_or(Lookup::Absent, Lookup::Value),
+                None => Lookup::Unread,
             },
             Object::Sysctl(key) => match self.sysctls.get(key) {
-                Some(Reading::Value { value, .. }) => Observed::Value(Value::Text(value.clone())),
-                Some(Reading::Absent) => Observed::Absent,
-                None => Observed::Unread,
+                Some(SysctlReading::Value { value, .. }) => Lookup::Value(Value::Text(value.clone())),
+                Some(SysctlReading::Absent) => Lookup::Absent,
+                None => Lookup::Unread,
             },
             Object::Nflog(name) => match &self.nflog {
                 Some(nflog) => {
                     let text = nflog.entries.get(name).cloned();
-                    Observed::Value(Value::Text(text.unwrap_or_else(|| foreign::NONE.into())))
+                    Lookup::Value(Value::Text(text.unwrap_or_else(|| foreign::NONE.into())))
                 }
-                None => Observed::Unread,
+                None => Lookup::Unread,
             },
             Object::LogGroup(group) => match &self.nflog {
-                Some(nflog) => Observed::Value(Value::Text(nflog.removable(*group))),
-                None => Observed::Unread,
+                Some(nflog) => Lookup::Value(Value::Text(nflog.removable(*group))),
+                None => Lookup::Unread,
             },
             Object::Link(name) => self.of_link(link(name), fact.field),
         }
@@ -140,8 +140,8 @@ impl Snapshot {
         self.sysctls
             .iter()
             .filter_map(|(key, reading)| match reading {
-                Reading::Value { value, .. } => Some((of_interface(key)?, value.parse().ok()?)),
-                Reading::Absent => None,
+                SysctlReading::Value { value, .. } => Some((of_interface(key)?, value.parse().ok()?)),
+                SysctlReading::Absent => None,
             })
             .collect()
     }
@@ -149,37 +149,37 @@ impl Snapshot {
 
 impl Link {
     /// A fact of the other end.
-    fn pod_fact(&self, field: Field) -> Observed {
+    fn pod_fact(&self, field: Field) -> Lookup {
         let Some(pod) = &self.pod else {
             // Where there is one, it was not read.
             return match self.peer_netns {
-                Some(_) => Observed::Unread,
-                None => Observed::Absent,
+                Some(_) => Lookup::Unread,
+                None => Lookup::Absent,
             };
         };
         match field {
-            Field::PodMtu => Observed::Value(Value::Number(pod.mtu.into())),
+            Field::PodMtu => Lookup::Value(Value::Number(pod.mtu.into())),
             Field::PodRouteMtu(destination) => match pod.routes.get(&destination) {
-                Some(route) => Observed::Value(Value::Number(route.mtu.into())),
-                None => Observed::Absent,
+                Some(route) => Lookup::Value(Value::Number(route.mtu.into())),
+                None => Lookup::Absent,
             },
             Field::PodAddress(ipnet::IpNet::V6(address)) => {
-                Observed::Value(Value::Switch(pod.ipv6.contains(&address)))
+                Lookup::Value(Value::Switch(pod.ipv6.contains(&address)))
             }
-            _ => Observed::Absent,
+            _ => Lookup::Absent,
         }
     }
 
     /// What is known of a field, where addresses of these families were read.
-    pub fn get(&self, field: Field, families: Families) -> Observed {
+    pub fn get(&self, field: Field, families: Families) -> Lookup {
         let number = |value: Option<i32>| match value {
-            Some(value) => Observed::Value(Value::Number(value.into())),
-            None => Observed::Absent,
+            Some(value) => Lookup::Value(Value::Number(value.into())),
+            None => Lookup::Absent,
         };
         match field {
             Field::Kind => {
                 let external = if self.external { " external" } else { "" };
-                Observed::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
+                Lookup::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
             }
             Field::Address(address) => {
                 let read = match address {
@@ -187,21 +187,21 @@ impl Link {
                     ipnet::IpNet::V6(_) => families.ipv6,
                 };
                 match (self.addresses.contains(&address), read) {
-                    (true, _) => Observed::Value(Value::Switch(true)),
-                    (false, true) => Observed::Value(Value::Switch(false)),
-                    (false, false) => Observed::Unread,
+                    (true, _) => Lookup::Value(Value::Switch(true)),
+                    (false, true) => Lookup::Value(Value::Switch(false)),
+                    (false, false) => Lookup::Unread,
                 }
             }
             Field::RpFilter => number(self.rp_filter),
             Field::Forwarding => number(self.forwarding),
             Field::Forwarding6 => number(self.forwarding6),
             Field::DisableIpv6 => number(self.disable_ipv6),
-            Field::Mtu => Observed::Value(Value::Number(self.mtu.into())),
+            Field::Mtu => Lookup::Value(Value::Number(self.mtu.into())),
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pod_fact(field),
-            Field::Up => Observed::Value(Value::Switch(self.up)),
-            Field::TxQueueLength => Observed::Value(Value::Number(self.txqueuelen.into())),
-            Field::Alias => Observed::Value(Value::Text(self.alias.clone().unwrap_or_default())),
-            Field::Content | Field::Value | Field::Rules => Observed::Absent,
+            Field::Up => Lookup::Value(Value::Switch(self.up)),
+            Field::TxQueueLength => Lookup::Value(Value::Number(self.txqueuelen.into())),
+            Field::Alias => Lookup::Value(Value::Text(self.alias.clone().unwrap_or_default())),
+            Field::Content | Field::Value | Field::Rules => Lookup::Absent,
         }
     }
 }

@@ -13,7 +13,7 @@ use netkeel_core::nflog::foreign::{ForeignRule, NONE};
 /// What was seen in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Nflog")]
-pub struct Observed {
+pub struct NflogState {
     /// Whether the kernel has nftables.
     pub support: Support,
     /// netkeel's rules by entry, as the line of text that says them; other text where somebody has
@@ -41,10 +41,10 @@ pub struct Listener {
     pub program: Option<String>,
 }
 
-impl Observed {
+impl NflogState {
     /// Nothing is there.
     pub fn empty(support: Support) -> Self {
-        Observed {
+        NflogState {
             support,
             entries: BTreeMap::new(),
             others: Vec::new(),

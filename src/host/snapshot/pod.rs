@@ -32,7 +32,7 @@ pub struct PodEnd {
     pub ipv6: BTreeSet<Ipv6Net>,
     /// Why netkeel does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept_by: Option<Keeper>,
+    pub kept_by: Option<CniOwner>,
 }
 
 /// A route of a pod that has an MTU of its own.
@@ -54,7 +54,7 @@ pub struct PodRoute {
 /// Who sets the MTU of a pod's end, so that another write would be lost or do harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Keeper {
+pub enum CniOwner {
     /// Cilium's agent; it gives the MTU to the route and not to the device.
     Cilium,
     /// gVisor, whose own network stack read the MTU when it started.
@@ -63,19 +63,19 @@ pub enum Keeper {
     Kubevirt,
 }
 
-impl Keeper {
+impl CniOwner {
     /// The name, and what can be done instead.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
-            Keeper::Cilium => (
+            CniOwner::Cilium => (
                 "Cilium's agent keeps it",
                 "set `mtu` in the ConfigMap cilium-config",
             ),
-            Keeper::Gvisor => (
+            CniOwner::Gvisor => (
                 "gVisor read its MTU when the pod started, and does not look again",
                 "make the pod anew",
             ),
-            Keeper::Kubevirt => (
+            CniOwner::Kubevirt => (
                 "a virtual machine has its own interface behind it",
                 "change the guest's MTU, by DHCP or by making it anew",
             ),

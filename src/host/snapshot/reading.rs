@@ -21,7 +21,7 @@ pub struct SysctlD {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Sysctl")]
 #[serde(untagged)]
-pub enum Reading {
+pub enum SysctlReading {
     /// Its value, blanks and tabs folded to single blanks.
     Value {
         /// The value.
@@ -33,12 +33,12 @@ pub enum Reading {
     Absent,
 }
 
-impl Reading {
+impl SysctlReading {
     /// The number; none when there is no such key or it is not a number.
     pub fn number(&self) -> Option<i64> {
         match self {
-            Reading::Value { value, .. } => value.parse().ok(),
-            Reading::Absent => None,
+            SysctlReading::Value { value, .. } => value.parse().ok(),
+            SysctlReading::Absent => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use netkeel_core::replication::settings::Settings;
-use netkeel_core::replication::worker::Health;
+use netkeel_core::replication::worker::WorkerHealth;
 
 /// What the service of a host says of its worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub struct Replicating {
     pub settings: Option<Settings>,
     /// Whether packets are replicated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Health>,
+    pub health: Option<WorkerHealth>,
     /// What went wrong last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -11,7 +11,7 @@ use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 
 /// Which facts to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Scope {
     /// These copies of WireGuard configurations, each with what it is a copy of.
     pub wireguard: BTreeMap<PathBuf, PathBuf>,
     /// Whether these tunnels can be made.
-    pub tunnels: BTreeSet<TunnelMode>,
+    pub tunnels: BTreeSet<TunnelKind>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
     /// What is handed to NFLOG groups.
@@ -151,7 +151,7 @@ impl Scope {
                 ..CniScope::default()
             },
             wireguard: BTreeMap::new(),
-            tunnels: TunnelMode::ALL.iter().copied().collect(),
+            tunnels: TunnelKind::ALL.iter().copied().collect(),
             sysctl_d: true,
             // Not everybody may read the rules of nftables, and few documents are about them.
             nflog: false,

@@ -6,7 +6,7 @@ mod tests;
 use serde::Serialize;
 
 use crate::sysctl_d::copies;
-use crate::sysctl_d::file::{Dialect, Files, Place};
+use crate::sysctl_d::file::{Dialect, FileLine, Files};
 use crate::sysctl_d::mention::{Mention, mentions as mentions_of};
 use crate::sysctl_d::parse::Entry;
 use crate::sysctl_d::pattern::is_pattern;
@@ -17,16 +17,16 @@ use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answers {
     /// By systemd's rules.
-    pub systemd: Answer,
+    pub systemd: Resolution,
     /// By procps's.
-    pub procps: Answer,
+    pub procps: Resolution,
     /// Every line that is about the key, in the order in which files count.
     pub lines: Vec<Mention>,
 }
 
 /// What decides a key by the rules of one program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct Resolution {
     /// At boot, for what exists then.
     pub boot: Outcome,
     /// For an interface of that name that appears later; for a key of `default`, one of any name;
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub how: How,
     /// The line that decides; none when no file says anything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<FileLine>,
     /// The value; none when it is the kernel's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -88,8 +88,8 @@ pub fn answer(files: &Files, key: &SysctlKey, integer: bool) -> Answers {
 }
 
 /// What decides a key by the rules of one program.
-pub(crate) fn by(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Answer {
-    Answer {
+pub(crate) fn by(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Resolution {
+    Resolution {
         boot: boot(settings, key),
         later: later(settings, dialect, key),
     }

@@ -80,7 +80,7 @@ pub enum Content {
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct FileLine {
     /// The path of the file as the programs name it.
     pub file: String,
     /// The file that a symbolic link of that name leads to.
@@ -90,15 +90,15 @@ pub struct Place {
     pub line: usize,
 }
 
-impl Place {
+impl FileLine {
     /// The same line of the same file, by whatever name.
-    pub fn is_same(&self, other: &Place) -> bool {
-        let real = |place: &Place| place.target.clone().unwrap_or_else(|| place.file.clone());
+    pub fn is_same(&self, other: &FileLine) -> bool {
+        let real = |place: &FileLine| place.target.clone().unwrap_or_else(|| place.file.clone());
         self.line == other.line && real(self) == real(other)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }

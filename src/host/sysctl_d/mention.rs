@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::sysctl_d::file::{Content, Dialect, Files, Place};
+use crate::sysctl_d::file::{Content, Dialect, FileLine, Files};
 use crate::sysctl_d::order::Use;
 use crate::sysctl_d::parse::{Entry, parse};
 use crate::sysctl_d::pattern::{finds, is_pattern};
@@ -15,7 +15,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mention {
     /// Where.
-    pub place: Place,
+    pub place: FileLine,
     /// The line.
     pub text: String,
     /// The file is netkeel's.
@@ -35,22 +35,22 @@ pub enum Fate {
     /// A later write undoes what it does.
     Overridden {
         /// The later line.
-        by: Place,
+        by: FileLine,
     },
     /// It counts no more: a later line for the same key, or `-key`, stands in its place.
     Replaced {
         /// The later line.
-        by: Place,
+        by: FileLine,
     },
     /// It says again what another line says.
     Repeats {
         /// The other line.
-        of: Place,
+        of: FileLine,
     },
     /// A pattern that does not apply, since a line names the key.
     Exempt {
         /// That line.
-        by: Place,
+        by: FileLine,
     },
     /// It keeps patterns off the key.
     Excludes,

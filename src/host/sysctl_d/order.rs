@@ -1,6 +1,6 @@
 //! Which files are read, in which order, and which are hidden by another of the same name.
 
-use crate::sysctl_d::file::{Dialect, File, Files, Place};
+use crate::sysctl_d::file::{Dialect, File, FileLine, Files};
 
 /// Where both programs look, the strongest first (`CONF_PATHS` of systemd, `PreloadSystem` of
 /// procps). The last is another name of the one before it where /usr is merged; systemd 255 and
@@ -76,9 +76,9 @@ impl Files {
     }
 
     /// A line of a file.
-    pub fn place(&self, file: &File, line: usize) -> Place {
+    pub fn place(&self, file: &File, line: usize) -> FileLine {
         let path = self.path(file);
-        Place {
+        FileLine {
             target: (file.target != path).then(|| file.target.clone()),
             file: path,
             line,

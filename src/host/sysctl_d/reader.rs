@@ -1,6 +1,6 @@
 //! Files read once, to ask for many keys.
 
-use crate::sysctl_d::answer::{Answer, by};
+use crate::sysctl_d::answer::{Resolution, by};
 use crate::sysctl_d::copies;
 use crate::sysctl_d::file::{Dialect, Files};
 use crate::sysctl_d::mention::{Mention, mentions as mentions_of};
@@ -25,7 +25,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What decides a key by the rules of one program. `integer` is as for [`answer`](crate::sysctl_d::answer).
-    pub fn answer(&mut self, dialect: Dialect, key: &SysctlKey, integer: bool) -> Answer {
+    pub fn answer(&mut self, dialect: Dialect, key: &SysctlKey, integer: bool) -> Resolution {
         let settings = match dialect {
             Dialect::Systemd => &mut self.systemd,
             Dialect::Procps => &mut self.procps,

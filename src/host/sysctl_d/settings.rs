@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::sysctl_d::copies;
 use crate::sysctl_d::copies::Sources;
-use crate::sysctl_d::file::{Content, Dialect, Files, Place};
+use crate::sysctl_d::file::{Content, Dialect, FileLine, Files};
 use crate::sysctl_d::order::Use;
 use crate::sysctl_d::parse::{Entry, parse, resolve};
 use crate::sysctl_d::pattern::{below, finds, is_pattern};
@@ -20,7 +20,7 @@ pub struct Read {
     /// Which file, in the order of all files.
     pub file: usize,
     /// Its place.
-    pub place: Place,
+    pub place: FileLine,
     /// What the line says.
     pub entry: Entry,
 }

@@ -13,7 +13,7 @@ use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
 use netkeel_core::text::glob::Glob;
-use netkeel_host::cni::configuration::{Configuration, Reading};
+use netkeel_host::cni::configuration::{Configuration, Contents};
 use netkeel_host::cni::conflist::MAX_BYTES;
 use netkeel_host::cni::runtime::{Name, Runtime, Settings};
 use netkeel_host::cni::state::Cni;
@@ -114,7 +114,7 @@ pub(crate) fn set_mtu(
 ) -> Result<(), Error> {
     let there = file::read(path)?.ok_or_else(|| Error::new(ErrorKind::Missing, "the file is gone"))?;
     let configuration = conflist::read(&there.content);
-    if !matches!(configuration.reading, Reading::Plugins(_)) {
+    if !matches!(configuration.reading, Contents::Plugins(_)) {
         return Err(Error::new(ErrorKind::Unreadable, configuration.reading.refusal()));
     }
     let is = configuration.mtu(plugin);

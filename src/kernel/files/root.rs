@@ -28,14 +28,14 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 
 /// The root directory, held open.
-pub struct Host {
+pub struct Root {
     root: OwnedFd,
     path: PathBuf,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
 
-impl Host {
+impl Root {
     /// Opens the root directory.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Host {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let refused = |error: Error| error.context(root.display());
         let fd = open(root, flags, Mode::empty()).map_err(|errno| refused(error(errno)))?;
-        Ok(Host {
+        Ok(Root {
             path: fs::canonicalize(root).map_err(|cause| refused(error(cause)))?,
             root: fd,
             problems: Vec::new(),
@@ -268,7 +268,7 @@ mod tests {
         fs::create_dir(at("/etc/sysctl.d/52-directory.conf")).unwrap();
         fs::write(at("/usr/lib/sysctl.d/50-default.conf"), b"a.b = \xff\n").unwrap();
         fs::write(at("/usr/lib/sysctl.d/README"), "").unwrap();
-        let mut host = Host::open(root.path()).unwrap();
+        let mut host = Root::open(root.path()).unwrap();
         let files = host.sysctl_d();
         let shown: Vec<String> = files
             .dropins

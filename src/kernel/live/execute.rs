@@ -15,7 +15,7 @@ use crate::rtnetlink::{address, link, link_change};
 use crate::{ioctl, modules, udev};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 use netkeel_host::snapshot::reading::Support;
 
@@ -128,7 +128,7 @@ impl Live {
         }
     }
 
-    fn create(&mut self, target: &Target, mode: TunnelMode) -> Result<(), Error> {
+    fn create(&mut self, target: &Target, mode: TunnelKind) -> Result<(), Error> {
         link_change::create(&mut self.socket, target, mode)
             .map_err(|refusal| self.explain_create(refusal, target, mode))?;
         if let Ok(index) = ioctl::index_of(self.socket.raw(), target.name) {
@@ -137,7 +137,7 @@ impl Live {
         Ok(())
     }
 
-    fn explain_create(&mut self, refusal: Refusal, target: &Target, mode: TunnelMode) -> Error {
+    fn explain_create(&mut self, refusal: Refusal, target: &Target, mode: TunnelKind) -> Error {
         match refusal.errno {
             Errno::EOPNOTSUPP => unsupported(mode),
             Errno::EEXIST if ioctl::index_of(self.socket.raw(), target.name).is_ok() => Error::new(
@@ -200,7 +200,7 @@ impl Live {
     }
 }
 
-fn unsupported(mode: TunnelMode) -> Error {
+fn unsupported(mode: TunnelKind) -> Error {
     Error::new(
         ErrorKind::Unsupported,
         format!(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::utsname::uname;
 
-use crate::files::root::Host;
+use crate::files::root::Root;
 use crate::files::{cni, file, private};
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
@@ -234,7 +234,7 @@ impl Kernel for Live {
         }
         // What a file of others holds is no wanted fact: one that cannot be read says so itself.
         if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
-            snapshot.sysctl_d = Some(Host::open(Path::new("/"))?.sysctl_d_to_show());
+            snapshot.sysctl_d = Some(Root::open(Path::new("/"))?.sysctl_d_to_show());
         }
         // They are the host's.
         if !scope.cni.is_empty() && self.netns == Netns::CURRENT {

@@ -26,7 +26,7 @@ pub struct Changes(Listener);
 
 /// The changes of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct RulesetChange {
     /// Something changed.
     pub any: bool,
     /// netkeel's own table changed, or the message does not say which.
@@ -48,8 +48,8 @@ impl Changes {
     }
 
     /// Takes the changes received since, without waiting.
-    pub fn take(&mut self) -> Heard {
-        let mut heard = Heard::default();
+    pub fn take(&mut self) -> RulesetChange {
+        let mut heard = RulesetChange::default();
         self.0.take(|received| hear(received, &mut heard));
         heard
     }
@@ -62,17 +62,17 @@ impl AsFd for Changes {
 }
 
 /// A lost message may have been about anything.
-fn hear(received: Received<'_>, heard: &mut Heard) {
+fn hear(received: Received<'_>, heard: &mut RulesetChange) {
     let whole = match received {
         Received::Message(message) => of_message(&message, heard).is_ok(),
         Received::Lost => false,
     };
     if !whole {
-        *heard = Heard { any: true, own: true };
+        *heard = RulesetChange { any: true, own: true };
     }
 }
 
-fn of_message(message: &Message<'_>, heard: &mut Heard) -> Result<(), Malformed> {
+fn of_message(message: &Message<'_>, heard: &mut RulesetChange) -> Result<(), Malformed> {
     let verb = message.kind & 0xff;
     if message.kind >> 8 != NFNL_SUBSYS_NFTABLES || OF_ELEMENTS.contains(&verb) {
         return Ok(());
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn only_what_concerns_the_own_table_is_its_own() {
         let of = |received: &[u8]| {
-            let mut heard = Heard::default();
+            let mut heard = RulesetChange::default();
             for message in Messages(received) {
                 hear(message.map_or(Received::Lost, Received::Message), &mut heard);
             }
@@ -124,7 +124,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
             for message in Messages(&bytes).flatten() {
-                hear(Received::Message(message), &mut Heard::default());
+                hear(Received::Message(message), &mut RulesetChange::default());
             }
         }
     }

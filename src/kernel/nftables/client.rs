@@ -11,7 +11,7 @@ use crate::modules;
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::conditions::Conditions;
-use crate::nftables::foreign::Place;
+use crate::nftables::foreign::RulePosition;
 use crate::nftables::ruleset::{Chain, Rule, Ruleset, Set};
 use crate::nftables::table::{content, family_word, is_as_made, is_of};
 use crate::nftables::{foreign, legacy, rules, ruleset, write};
@@ -19,7 +19,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::nflog::entry_name::EntryName;
 use netkeel_core::nflog::foreign::{CHANGED, ForeignRule};
 use netkeel_core::nflog::rules::Rules;
-use netkeel_host::snapshot::nflog::{Listener, Observed};
+use netkeel_host::snapshot::nflog::{Listener, NflogState};
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::reading::Support;
 
@@ -39,8 +39,8 @@ impl Nftables {
     }
 
     /// Reads the rules that log to groups in this namespace. Reading loads no module into the kernel.
-    pub fn observe(&mut self, release: &str, problems: &mut Vec<Problem>) -> Result<Observed, Error> {
-        let mut observed = Observed::empty(modules::all_of(&MODULES, release));
+    pub fn observe(&mut self, release: &str, problems: &mut Vec<Problem>) -> Result<NflogState, Error> {
+        let mut observed = NflogState::empty(modules::all_of(&MODULES, release));
         observed.listeners = listeners();
         legacy::read(&mut observed.others, problems);
         observed.sort();
@@ -139,7 +139,7 @@ fn refused(refusal: Refusal) -> Error {
 }
 
 /// Tells a ruleset in netkeel's words.
-fn tell(ruleset: &Ruleset, observed: &mut Observed) {
+fn tell(ruleset: &Ruleset, observed: &mut NflogState) {
     for chain in &ruleset.own {
         let entry = EntryName::of_chain(&chain.name);
         let shown = foreign::printable(&chain.name);
@@ -162,7 +162,7 @@ fn tell(ruleset: &Ruleset, observed: &mut Observed) {
     }
     for chain in &ruleset.others {
         for (number, rule) in chain.rules.iter().enumerate() {
-            let place = Place {
+            let place = RulePosition {
                 family: family_word(chain.family),
                 table: foreign::printable(&chain.table),
                 chain: foreign::printable(&chain.name),

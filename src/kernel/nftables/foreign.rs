@@ -12,7 +12,7 @@ use netkeel_core::text::shell::Quoted;
 
 /// Where a rule stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RulePosition {
     pub family: &'static str,
     pub table: String,
     pub chain: String,
@@ -20,7 +20,7 @@ pub(crate) struct Place {
     pub position: u32,
 }
 
-impl Place {
+impl RulePosition {
     /// The family that a table is of, if it is of one: NFPROTO.
     pub fn protocol(&self) -> Option<u8> {
         match self.family {
@@ -38,7 +38,7 @@ impl Place {
 
 /// The rule, when it hands path MTU messages to a group.
 pub(crate) fn judge(
-    place: &Place,
+    place: &RulePosition,
     legacy: bool,
     conditions: &Conditions,
     content: Option<Content>,

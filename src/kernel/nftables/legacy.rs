@@ -11,7 +11,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use crate::netlink::message::{u16_at, u32_at};
 use crate::netlink::refusal::error;
 use crate::nftables::conditions::Conditions;
-use crate::nftables::foreign::Place;
+use crate::nftables::foreign::RulePosition;
 use crate::nftables::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::nftables::{foreign, protocol};
 use netkeel_core::nflog::foreign::ForeignRule;
@@ -163,7 +163,7 @@ fn walk(layout: &Layout, table: &str, mut entries: &[u8], others: &mut Vec<Forei
             return;
         };
         position += 1;
-        let place = Place {
+        let place = RulePosition {
             family: layout.family,
             table: table.to_owned(),
             chain: "PREROUTING".to_owned(),

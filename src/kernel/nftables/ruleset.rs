@@ -321,7 +321,7 @@ mod tests {
         );
         table::without_counts(&rule.bytes);
         for family in [None, Some(NFPROTO_IPV4), Some(NFPROTO_IPV6)] {
-            let place = foreign::Place {
+            let place = foreign::RulePosition {
                 family: "ip",
                 table: "raw".into(),
                 chain: "PREROUTING".into(),

@@ -21,7 +21,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_core::op::PodTarget;
-use netkeel_host::snapshot::pod::{Keeper, PodEnd};
+use netkeel_host::snapshot::pod::{CniOwner, PodEnd};
 use netkeel_host::snapshot::problem;
 use netkeel_host::snapshot::problem::Problem;
 
@@ -49,7 +49,7 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
             match found.and_then(|seen| seen.end(link.lower).ok_or_else(|| "it is gone".to_owned())) {
                 Ok(mut end) => {
                     if cilium && name.as_bytes().starts_with(b"lxc") {
-                        end.kept_by = Some(Keeper::Cilium);
+                        end.kept_by = Some(CniOwner::Cilium);
                     }
                     Arc::make_mut(link).pod = Some(Box::new(end));
                 }
@@ -65,7 +65,7 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
 /// One namespace as it was read.
 struct Namespace {
     sandbox: Option<Sandbox>,
-    kept_by: Option<Keeper>,
+    kept_by: Option<CniOwner>,
     links: Vec<Row>,
     addresses: Vec<address::Row>,
     routes: Vec<route::Row>,
@@ -73,7 +73,7 @@ struct Namespace {
 
 impl Namespace {
     /// Interfaces and addresses from outside; routes can be asked for inside only.
-    fn read(socket: &mut Socket, id: i32, found: Option<&sandbox::Found>) -> Result<Self, Error> {
+    fn read(socket: &mut Socket, id: i32, found: Option<&sandbox::FoundSandbox>) -> Result<Self, Error> {
         let links = link::dump_of(socket, id, &mut Vec::new())?;
         let mut addresses = Vec::new();
         address::dump_of(socket, id, &mut addresses)?;
@@ -88,8 +88,8 @@ impl Namespace {
         Ok(Namespace {
             sandbox: found.map(|found| found.sandbox.clone()),
             kept_by: match found {
-                Some(found) if found.gvisor => Some(Keeper::Gvisor),
-                _ if virtual_machine => Some(Keeper::Kubevirt),
+                Some(found) if found.gvisor => Some(CniOwner::Gvisor),
+                _ if virtual_machine => Some(CniOwner::Kubevirt),
                 _ => None,
             },
             links,

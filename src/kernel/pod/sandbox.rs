@@ -19,14 +19,14 @@ const NAMED: &[&str] = &["/run/netns", "/var/run/netns"];
 
 /// A namespace that was found.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundSandbox {
     pub sandbox: Sandbox,
     /// gVisor's kernel runs in it.
     pub(crate) gvisor: bool,
 }
 
 /// The namespaces that have an id here. What cannot be looked at is left out.
-pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
+pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
     all()
         .into_values()
         .filter_map(|found| Some((id(socket, &File::open(&found.sandbox.path).ok()?)?, found)))
@@ -34,8 +34,8 @@ pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, Found> {
 }
 
 /// All namespaces by their inodes. What cannot be looked at is left out.
-pub(crate) fn all() -> BTreeMap<u64, Found> {
-    let mut by_inode: BTreeMap<u64, Found> = BTreeMap::new();
+pub(crate) fn all() -> BTreeMap<u64, FoundSandbox> {
+    let mut by_inode: BTreeMap<u64, FoundSandbox> = BTreeMap::new();
     let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
     for path in names {
         add(path, false, &mut by_inode);
@@ -55,10 +55,10 @@ pub(crate) fn processes() -> impl Iterator<Item = PathBuf> {
     entries(Path::new("/proc")).into_iter().filter(is_number)
 }
 
-fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, Found>) {
+fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, FoundSandbox>) {
     let Ok(metadata) = fs::metadata(&path) else { return };
     let inode = metadata.ino();
-    let found = by_inode.entry(inode).or_insert_with(|| Found {
+    let found = by_inode.entry(inode).or_insert_with(|| FoundSandbox {
         sandbox: Sandbox::new(path, inode),
         gvisor: false,
     });

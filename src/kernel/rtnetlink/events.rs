@@ -12,7 +12,7 @@ use crate::nftables::changes::Changes;
 use crate::rtnetlink::link::Words;
 use crate::rtnetlink::{link, route_filter};
 use netkeel_core::error::Error;
-use netkeel_host::event::Heard;
+use netkeel_host::event::HostEvent;
 
 /// Interfaces, and addresses and netconf of both families.
 const GROUPS: [u32; 5] = [
@@ -100,16 +100,16 @@ impl Events {
     }
 
     /// Gives the events received since to `each`, without waiting. More may be left when it returns true.
-    pub fn take(&mut self, mut each: impl FnMut(Heard)) -> bool {
+    pub fn take(&mut self, mut each: impl FnMut(HostEvent)) -> bool {
         if let Some(heard) = self.rules.as_mut().map(Changes::take).filter(|heard| heard.any) {
-            each(Heard::Rules { own: heard.own });
+            each(HostEvent::Rules { own: heard.own });
         }
         self.listener.take(|received| match received {
             Received::Message(message) => match hear(&message) {
                 Ok(heard) => heard.into_iter().for_each(&mut each),
-                Err(Malformed(_)) => each(Heard::Lost),
+                Err(Malformed(_)) => each(HostEvent::Lost),
             },
-            Received::Lost => each(Heard::Lost),
+            Received::Lost => each(HostEvent::Lost),
         })
     }
 }
@@ -120,24 +120,24 @@ impl AsFd for Events {
     }
 }
 
-fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
+fn hear(message: &Message<'_>) -> Result<Option<HostEvent>, Malformed> {
     const WHAT: Malformed = Malformed("event");
     let index = || u32_at(message.payload, 4).ok_or(WHAT);
     Ok(match message.kind {
         // A port that leaves its bridge causes an RTM_DELLINK of AF_BRIDGE; the interface stays.
         libc::RTM_NEWLINK | libc::RTM_DELLINK if message.payload.first() != Some(&0) => {
-            Some(Heard::Touched(index()?))
+            Some(HostEvent::Touched(index()?))
         }
         libc::RTM_NEWLINK => {
             let (mut rows, mut problems) = (Vec::new(), Vec::new());
             link::read(message, &mut Words::default(), &mut rows, &mut problems)?;
             // No document can name an interface whose name is not valid.
             let row = rows.pop();
-            row.map(|(name, link)| Heard::Link(name, link))
+            row.map(|(name, link)| HostEvent::Link(name, link))
         }
-        libc::RTM_DELLINK => Some(Heard::Gone(index()?)),
-        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(Heard::Touched(index()?)),
-        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Heard::DefaultRoute),
+        libc::RTM_DELLINK => Some(HostEvent::Gone(index()?)),
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => Some(HostEvent::Touched(index()?)),
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(HostEvent::DefaultRoute),
         libc::RTM_NEWNETCONF => Some(netconf(message.payload)?),
         RTM_DELNETCONF => None,
         _ => None,
@@ -145,7 +145,7 @@ fn hear(message: &Message<'_>) -> Result<Option<Heard>, Malformed> {
 }
 
 /// Reads one RTM_NEWNETCONF.
-fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
+fn netconf(payload: &[u8]) -> Result<HostEvent, Malformed> {
     let family = payload.first().ok_or(Malformed("event"))?;
     let (mut index, mut forwarding, mut rp_filter) = (None, None, None);
     for attribute in Attributes::after(payload, NETCONF_FIXED)? {
@@ -158,7 +158,7 @@ fn netconf(payload: &[u8]) -> Result<Heard, Malformed> {
             _ => {}
         }
     }
-    Ok(Heard::Conf {
+    Ok(HostEvent::Conf {
         index,
         ipv6: libc::c_int::from(*family) == libc::AF_INET6,
         forwarding,
@@ -172,7 +172,7 @@ mod tests {
     use crate::netlink::message::Messages;
     use proptest::prelude::*;
 
-    fn conf(family: libc::c_int, index: i32, attribute: (u16, i32)) -> Heard {
+    fn conf(family: libc::c_int, index: i32, attribute: (u16, i32)) -> HostEvent {
         let mut bytes = vec![family as u8, 0, 0, 0, 8, 0, 1, 0];
         bytes.extend(index.to_ne_bytes());
         bytes.extend([8, 0]);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn netconf_names_an_interface_or_none() {
-        let of = |index, forwarding, rp_filter, ipv6| Heard::Conf {
+        let of = |index, forwarding, rp_filter, ipv6| HostEvent::Conf {
             index,
             ipv6,
             forwarding,

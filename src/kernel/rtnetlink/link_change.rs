@@ -8,7 +8,7 @@ use netlink_packet_route::link::{
 use crate::netlink::message::Request;
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
-use netkeel_core::name::tunnel::TunnelMode;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::Target;
 
 /// The one setting that a request changes: where a request has several, `do_setlink`
@@ -47,10 +47,10 @@ pub(crate) fn delete(socket: &mut Socket, index: i32) -> Result<(), Refusal> {
 }
 
 /// Makes a tunnel in collect-metadata mode.
-pub(crate) fn create(socket: &mut Socket, target: &Target, mode: TunnelMode) -> Result<(), Refusal> {
+pub(crate) fn create(socket: &mut Socket, target: &Target, mode: TunnelKind) -> Result<(), Refusal> {
     let kind = match mode {
-        TunnelMode::Ipip => InfoKind::IpIp,
-        TunnelMode::Ip6tnl => InfoKind::Ip6Tnl,
+        TunnelKind::Ipip => InfoKind::IpIp,
+        TunnelKind::Ip6tnl => InfoKind::Ip6Tnl,
     };
     let mut message = LinkMessage::default();
     message.attributes = vec![

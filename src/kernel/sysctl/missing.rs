@@ -7,7 +7,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 
 /// The first component of a key that does not exist, and what exists in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beside {
+pub struct MissingKey {
     /// The components before it.
     pub parent: String,
     /// It.
@@ -19,7 +19,7 @@ pub struct Beside {
 }
 
 /// Looks where a key leaves what exists in the calling thread's namespace; none when it exists.
-pub fn beside(key: &SysctlKey) -> Option<Beside> {
+pub fn beside(key: &SysctlKey) -> Option<MissingKey> {
     let parts: Vec<&str> = key.path().split('/').collect();
     let mut parent = Path::new("/proc/sys").to_path_buf();
     for (at, part) in parts.iter().enumerate() {
@@ -32,7 +32,7 @@ pub fn beside(key: &SysctlKey) -> Option<Beside> {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
-        return Some(Beside {
+        return Some(MissingKey {
             parent: parts.get(..at)?.join("/"),
             missing: (*part).to_owned(),
             rest: parts.get(at + 1..)?.join("/"),

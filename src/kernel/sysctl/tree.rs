@@ -15,7 +15,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 
 /// Where sysctls are.
 const ROOT: &str = "/proc/sys";
@@ -54,10 +54,10 @@ impl Tree {
     }
 
     /// Reads a sysctl.
-    pub fn read(&mut self, key: &SysctlKey) -> Result<Reading, Error> {
+    pub fn read(&mut self, key: &SysctlKey) -> Result<SysctlReading, Error> {
         let file = match self.file(key, OFlag::O_RDONLY) {
             Ok(file) => file,
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Reading::Absent),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(SysctlReading::Absent),
             Err(Errno::EACCES) if self.is_write_only(key) => {
                 let message = "it can be written and not read: it is a command to the kernel and no setting, so that nothing could be kept";
                 return Err(Error::new(ErrorKind::Unreadable, message));
@@ -66,17 +66,17 @@ impl Tree {
         };
         let metadata = file.metadata().map_err(error)?;
         if metadata.is_dir() {
-            return Ok(Reading::Absent);
+            return Ok(SysctlReading::Absent);
         }
         let value = match self.value(&file) {
             Ok(value) => value,
             // The interface went away between the two calls.
-            Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => return Ok(Reading::Absent),
+            Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => return Ok(SysctlReading::Absent),
             Err(cause) => return Err(error(cause)),
         };
         let text = std::str::from_utf8(value)
             .map_err(|_| Error::new(ErrorKind::Unreadable, "its value is not UTF-8 text"))?;
-        Ok(Reading::Value {
+        Ok(SysctlReading::Value {
             value: fold(text).into(),
             writable: metadata.mode() & 0o222 != 0,
         })
@@ -196,7 +196,7 @@ fn fold(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(path: &'static str) -> Reading {
+    fn read(path: &'static str) -> SysctlReading {
         let mut tree = Tree::open().unwrap();
         tree.read(&SysctlKey::known(path)).unwrap()
     }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn reads_values_as_words() {
         assert_eq!(fold("4096\t131072\t6291456\n"), "4096 131072 6291456");
-        let Reading::Value { value, .. } = read("kernel/ostype") else {
+        let SysctlReading::Value { value, .. } = read("kernel/ostype") else {
             panic!("kernel.ostype is absent");
         };
         assert_eq!(&*value, "Linux");
@@ -222,9 +222,12 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_absent() {
-        assert_eq!(read("net/ipv4/conf/no-such-link/rp_filter"), Reading::Absent);
-        assert_eq!(read("kernel/ostype/below-a-file"), Reading::Absent);
-        assert_eq!(read("kernel"), Reading::Absent);
+        assert_eq!(
+            read("net/ipv4/conf/no-such-link/rp_filter"),
+            SysctlReading::Absent
+        );
+        assert_eq!(read("kernel/ostype/below-a-file"), SysctlReading::Absent);
+        assert_eq!(read("kernel"), SysctlReading::Absent);
         let error = Tree::open()
             .unwrap()
             .open_for_write(&SysctlKey::known("net/no_such_key"))

@@ -16,7 +16,7 @@ const REGULAR: f32 = 8.0;
 
 /// A source in the table. Zeros are a free place: its count is the lowest of all.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known {
+pub struct Source {
     /// The upper half of the source's hash; the lower half finds the set.
     fingerprint: u32,
     /// When the source was last heard, in milliseconds.
@@ -25,7 +25,7 @@ pub struct Known {
     count: f32,
 }
 
-impl Known {
+impl Source {
     /// The count as it has decayed by now.
     fn count(&self, now: u32) -> f32 {
         let seconds = now.wrapping_sub(self.at) as f32 / 1_000.0;
@@ -35,11 +35,11 @@ impl Known {
 
 /// The table.
 #[derive(Debug)]
-pub struct KnownSources(Box<[[Known; WAYS]]>);
+pub struct KnownSources(Box<[[Source; WAYS]]>);
 
 impl Default for KnownSources {
     fn default() -> Self {
-        KnownSources(vec![[Known::default(); WAYS]; SETS].into())
+        KnownSources(vec![[Source::default(); WAYS]; SETS].into())
     }
 }
 
@@ -59,7 +59,7 @@ impl KnownSources {
             return false;
         };
         let before = if known.is_some() { place.count(now) } else { 0.0 };
-        *place = Known {
+        *place = Source {
             fingerprint,
             at: now,
             count: before + 1.0,
@@ -69,7 +69,7 @@ impl KnownSources {
 }
 
 /// The place of the source with the lowest count.
-fn rarest(set: &[Known], now: u32) -> Option<usize> {
+fn rarest(set: &[Source], now: u32) -> Option<usize> {
     let counts = set.iter().map(|known| known.count(now)).enumerate();
     counts
         .min_by(|(_, one), (_, other)| one.total_cmp(other))

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::goal::planned::{Planned, Seen};
+use crate::goal::planned::{Observation, Planned};
 use crate::goal::{Declared, Goal};
 use crate::make::{drift_of, plan_wants};
-use crate::ownership::Holdings;
+use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::lookup::Observed;
+use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::routes::default_routes;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
@@ -30,11 +30,11 @@ pub enum Extent {
 
 /// A document, kept.
 #[derive(Debug)]
-pub struct Kept<'a> {
+pub struct PartGoal<'a> {
     /// The document.
     pub document: &'a Document,
     /// What is held, by whom.
-    pub holdings: Holdings<'a>,
+    pub holdings: Ownership<'a>,
     /// The part.
     pub extent: &'a Extent,
     /// Facts that are left as they are.
@@ -44,7 +44,7 @@ pub struct Kept<'a> {
     pub withheld: &'a BTreeMap<LinkName, u32>,
 }
 
-impl Goal for Kept<'_> {
+impl Goal for PartGoal<'_> {
     fn scope(&self) -> Scope {
         match self.extent {
             Extent::Links(links) => self.document.scope().of_links(links.clone()),
@@ -91,7 +91,7 @@ impl Goal for Kept<'_> {
             problems.append(&mut wants.problems);
         }
         wants.facts.retain(|fact, _| {
-            if host.get(fact) != Observed::Unread {
+            if host.get(fact) != Lookup::Unread {
                 return true;
             }
             problems.extend(host.unexplained(fact));
@@ -124,7 +124,7 @@ impl Goal for Kept<'_> {
         }
         plan.problems.clear();
         drift.extend(plan.drift.iter().cloned());
-        planned.observation = Some(Seen {
+        planned.observation = Some(Observation {
             links,
             mtus,
             underlay: default_routes(host).and_then(|routes| {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::link::Link;
-    use netkeel_host::snapshot::reading::Reading;
+    use netkeel_host::snapshot::reading::SysctlReading;
     use netkeel_source::sources::Sources;
 
     fn document(text: &str) -> Document {
@@ -188,11 +188,11 @@ mod tests {
         except: &[&Fact],
         withheld: &BTreeMap<LinkName, u32>,
         host: &Snapshot,
-    ) -> (Vec<String>, Seen) {
+    ) -> (Vec<String>, Observation) {
         let except = except.iter().copied().cloned().collect();
-        let kept = Kept {
+        let kept = PartGoal {
             document,
-            holdings: Holdings::NONE,
+            holdings: Ownership::NONE,
             extent: &extent,
             except: &except,
             withheld,
@@ -256,7 +256,7 @@ mod tests {
         );
         let mut host = host(&[]);
         for (key, value) in [("no_such_key", None), ("tcp_mtu_probing", Some("0"))] {
-            let reading = value.map_or(Reading::Absent, |value: &str| Reading::Value {
+            let reading = value.map_or(SysctlReading::Absent, |value: &str| SysctlReading::Value {
                 value: value.into(),
                 writable: true,
             });
@@ -264,9 +264,9 @@ mod tests {
                 .insert(format!("net.ipv4.{key}").parse().unwrap(), reading);
         }
         let kept = |except: &BTreeSet<Fact>, extent: Extent| {
-            let kept = Kept {
+            let kept = PartGoal {
                 document: &document,
-                holdings: Holdings::NONE,
+                holdings: Ownership::NONE,
                 extent: &extent,
                 except,
                 withheld: &BTreeMap::new(),

@@ -18,12 +18,12 @@ pub struct Planned {
     /// The host after the last op; none where the plan has no op.
     pub after: Option<Snapshot>,
     /// What was seen beside the plan, where a service keeps a document.
-    pub observation: Option<Seen>,
+    pub observation: Option<Observation>,
 }
 
 /// What a look saw beside the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct Observation {
     /// Each interface's index.
     pub links: BTreeMap<LinkName, u32>,
     /// The MTUs that are wanted, bytes.

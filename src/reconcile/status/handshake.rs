@@ -10,7 +10,7 @@ const OLD: u64 = 180;
 
 /// An interface whose handshakes are watched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HandshakePicture {
+pub struct HandshakeStatus {
     /// Its name.
     pub interface: String,
     /// The last handshake with any peer, seconds since 1970.
@@ -20,7 +20,7 @@ pub struct HandshakePicture {
 }
 
 /// What was told of an interface, at a moment.
-pub fn judge(name: LinkName, told: Result<Handshake, String>, since: u64, now: u64) -> HandshakePicture {
+pub fn judge(name: LinkName, told: Result<Handshake, String>, since: u64, now: u64) -> HandshakeStatus {
     let (last, why) = match told {
         Ok(Handshake::NotWireguard) => (None, None),
         Ok(Handshake::Last(last @ Some(_))) => (last, Some("no peer has answered".to_owned())),
@@ -30,7 +30,7 @@ pub fn judge(name: LinkName, told: Result<Handshake, String>, since: u64, now: u
     };
     // Whoever begins to watch gives it the time that a handshake may take.
     let age = now.saturating_sub(last.unwrap_or(since).max(since));
-    HandshakePicture {
+    HandshakeStatus {
         interface: name.to_string(),
         last,
         stale: why

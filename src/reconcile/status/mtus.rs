@@ -9,7 +9,7 @@ use netkeel_core::name::link::LinkName;
 
 /// An interface's MTU.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MtuPicture {
+pub struct MtuStatus {
     /// The interface's index.
     pub index: u32,
     /// Its kind, by rtnetlink's word; none for hardware.
@@ -23,13 +23,13 @@ pub struct MtuPicture {
 /// The MTUs. Of a name and of an index there is one.
 #[derive(Clone, Debug, Default)]
 pub struct Mtus {
-    by_name: BTreeMap<LinkName, MtuPicture>,
+    by_name: BTreeMap<LinkName, MtuStatus>,
     names: BTreeMap<u32, LinkName>,
 }
 
 impl Mtus {
     /// What was seen of an interface, which may have another name or index than before.
-    pub fn insert(&mut self, name: LinkName, mtu: MtuPicture) {
+    pub fn insert(&mut self, name: LinkName, mtu: MtuStatus) {
         let index = mtu.index;
         if let Some(before) = self.by_name.insert(name, mtu)
             && before.index != index
@@ -51,7 +51,7 @@ impl Mtus {
     }
 
     /// All of them, by name.
-    pub fn iter(&self) -> Iter<'_, LinkName, MtuPicture> {
+    pub fn iter(&self) -> Iter<'_, LinkName, MtuStatus> {
         self.by_name.iter()
     }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn seen(mtus: &mut Mtus, name: &str, index: u32) {
-        let mtu = MtuPicture {
+        let mtu = MtuStatus {
             index,
             class: None,
             observed: 1500,

@@ -14,8 +14,8 @@ use netkeel_diagnose::explain::inputs::Live;
 use netkeel_diagnose::explain::key::KeyExplained;
 use netkeel_diagnose::explain::link::LinkExplained;
 use netkeel_diagnose::explain::writer::Writer;
-use netkeel_host::sysctl_d::answer::{Answer, How, Outcome};
-use netkeel_host::sysctl_d::file::Place;
+use netkeel_host::sysctl_d::answer::{How, Outcome, Resolution};
+use netkeel_host::sysctl_d::file::FileLine;
 use netkeel_host::sysctl_d::mention::{Fate, Mention};
 
 /// A key.
@@ -204,7 +204,7 @@ fn of_slot(rule: Rule) -> Option<&'static str> {
     })
 }
 
-fn boot(out: &mut String, explained: &KeyExplained, systemd: &Answer, procps: &Answer) {
+fn boot(out: &mut String, explained: &KeyExplained, systemd: &Resolution, procps: &Resolution) {
     if same(&systemd.boot, &procps.boot) {
         row(out, "at boot", told(explained, &systemd.boot));
     } else {
@@ -221,7 +221,7 @@ fn boot(out: &mut String, explained: &KeyExplained, systemd: &Answer, procps: &A
     }
 }
 
-fn later(out: &mut String, explained: &KeyExplained, systemd: &Answer, procps: &Answer) {
+fn later(out: &mut String, explained: &KeyExplained, systemd: &Resolution, procps: &Resolution) {
     let (Some(by_udev), Some(without)) = (&systemd.later, &procps.later) else {
         return;
     };
@@ -263,7 +263,7 @@ fn told(explained: &KeyExplained, outcome: &Outcome) -> String {
     }
 }
 
-fn named(place: &Place) -> String {
+fn named(place: &FileLine) -> String {
     match &place.target {
         Some(target) => format!("{place} (a link to {target})"),
         None => place.to_string(),

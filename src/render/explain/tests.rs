@@ -6,16 +6,16 @@ use crate::explain::key::{key, link};
 use crate::paint::Paint;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::netns::Netns;
-use netkeel_diagnose::explain::holder::{Act, Kept};
-use netkeel_diagnose::explain::inputs::Host;
+use netkeel_diagnose::explain::holder::{Act, Records};
+use netkeel_diagnose::explain::inputs::Inputs;
 use netkeel_diagnose::explain::{key, link};
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::{Families, Link};
-use netkeel_host::snapshot::reading::Reading;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::sysctl_d::file::{Content, File, Files};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
-use netkeel_plan::ledger::{Claim, Ledger};
+use netkeel_plan::ledger::{Ledger, OwnershipRecord};
 
 /// A Kubernetes worker whose cali0 is as systemd's file has it.
 fn snapshot() -> Snapshot {
@@ -54,7 +54,7 @@ fn snapshot() -> Snapshot {
         ("net.ipv4.conf.default.rp_filter", "1"),
         ("net.ipv6.conf.all.forwarding", "0"),
     ] {
-        let reading = Reading::Value {
+        let reading = SysctlReading::Value {
             value: value.into(),
             writable: true,
         };
@@ -65,7 +65,7 @@ fn snapshot() -> Snapshot {
 
 /// puppet keeps eth0 strict and its MTU.
 fn kept() -> (Ledger, Vec<Act>) {
-    let claim = |field, found, wrote| Claim {
+    let claim = |field, found, wrote| OwnershipRecord {
         fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
         owner: "puppet".into(),
         found: Some(Value::Number(found)),
@@ -123,11 +123,11 @@ fn told(what: &str) -> String {
         .into(),
     };
     let (ledger, acts) = kept();
-    let host = Host {
+    let host = Inputs {
         snapshot: &snapshot,
         files: &files,
         evidence: &evidence,
-        kept: Kept {
+        kept: Records {
             ledger: Some(&ledger),
             acts: &acts,
         },

@@ -9,17 +9,17 @@ use crate::metrics::text;
 use crate::templates::TEMPLATES;
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics};
-use netkeel_core::replication::worker::{Health, Status};
-use netkeel_reconcile::status::handshake::HandshakePicture;
-use netkeel_reconcile::status::mtus::MtuPicture;
-use netkeel_reconcile::status::{FindingPicture, Picture};
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
+use netkeel_reconcile::status::handshake::HandshakeStatus;
+use netkeel_reconcile::status::mtus::MtuStatus;
+use netkeel_reconcile::status::{FindingStatus, Status};
 
 /// A status with a value for every metric.
-fn filled() -> Picture {
-    let mut picture = Picture::new("enforce", None, 7, 1, Instant::now());
+fn filled() -> Status {
+    let mut picture = Status::new("enforce", None, 7, 1, Instant::now());
     picture.took(Duration::from_millis(2));
     picture.took(Duration::from_secs(60));
-    let mtu = MtuPicture {
+    let mtu = MtuStatus {
         index: 3,
         class: Some("veth".into()),
         observed: 1500,
@@ -27,12 +27,12 @@ fn filled() -> Picture {
     };
     picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
     picture.underlay = Some(("eth0".parse().unwrap(), 1500));
-    picture.findings.push(FindingPicture {
+    picture.findings.push(FindingStatus {
         code: "NK001".into(),
         subject: "eth0".into(),
         message: "a finding".into(),
     });
-    picture.handshakes.push(HandshakePicture {
+    picture.handshakes.push(HandshakeStatus {
         interface: "wg0".into(),
         last: None,
         stale: None,
@@ -55,8 +55,8 @@ fn filled() -> Picture {
         ..Statistics::default()
     };
     statistics.latency.count(Duration::from_micros(20), 1);
-    picture.worker = Some(Status {
-        health: Health::Degraded,
+    picture.worker = Some(WorkerStatus {
+        health: WorkerHealth::Degraded,
         pid: None,
         uid: None,
         restarts: 1,

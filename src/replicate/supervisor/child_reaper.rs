@@ -11,7 +11,7 @@ pub(crate) const END: Duration = Duration::from_secs(2);
 
 /// All of them.
 #[derive(Default)]
-pub struct Endings(Vec<Ending>);
+pub struct ChildReaper(Vec<Ending>);
 
 pub(crate) struct Ending {
     child: Child,
@@ -20,7 +20,7 @@ pub(crate) struct Ending {
     unexplained: bool,
 }
 
-impl Endings {
+impl ChildReaper {
     /// One ends; `unexplained` says that nobody told it to, and it did not say why.
     pub fn add(&mut self, child: Child, unexplained: bool) {
         self.0.push(Ending {

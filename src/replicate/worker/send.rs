@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::worker::system;
-use crate::worker::system::{Name, Outgoing};
+use crate::worker::system::{Name, SendBatch};
 use netkeel_core::error::Error;
 
 /// A packet in the buffer.
 #[derive(Clone, Debug)]
-pub(crate) struct Piece {
+pub(crate) struct PacketRange {
     /// Where it is.
     pub place: Range<usize>,
     /// It is of IPv6.
@@ -33,7 +33,7 @@ pub(crate) enum Target {
 
 /// A socket and the addresses that it sends to, of packets of each family: IPv4, IPv6. An address
 /// has a number that says whose it is.
-pub(crate) struct Lane {
+pub(crate) struct SendQueue {
     open: fn() -> Result<OwnedFd, Error>,
     socket: Option<OwnedFd>,
     names: [Vec<(Name, usize)>; 2],
@@ -41,16 +41,16 @@ pub(crate) struct Lane {
 
 /// All sockets that copies go out by; one is opened when it is needed first, and stays.
 pub(crate) struct Sender {
-    frames: Lane,
+    frames: SendQueue,
     /// IPv4 in IPv4.
-    ipip: Lane,
+    ipip: SendQueue,
     /// IPv4 in IPv6.
-    ipip6: Lane,
+    ipip6: SendQueue,
     /// IPv6 in IPv6.
-    ip6ip6: Lane,
+    ip6ip6: SendQueue,
     /// How many copies a packet of each family comes to.
     copies: [u32; 2],
-    outgoing: Outgoing,
+    outgoing: SendBatch,
 }
 
 /// IPv4 and IPv6 as protocols of a link layer.
@@ -58,7 +58,7 @@ const LINK_PROTOCOLS: [u16; 2] = [0x0800, 0x86dd];
 
 impl Default for Sender {
     fn default() -> Self {
-        let lane = |open| Lane {
+        let lane = |open| SendQueue {
             open,
             socket: None,
             names: [Vec::new(), Vec::new()],
@@ -69,13 +69,13 @@ impl Default for Sender {
             ipip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPIP)),
             ip6ip6: lane(|| system::tunnel_socket(libc::AF_INET6, libc::IPPROTO_IPV6)),
             copies: [0; 2],
-            outgoing: Outgoing::default(),
+            outgoing: SendBatch::default(),
         }
     }
 }
 
 impl Sender {
-    fn lanes(&mut self) -> [&mut Lane; 4] {
+    fn lanes(&mut self) -> [&mut SendQueue; 4] {
         [
             &mut self.frames,
             &mut self.ipip,
@@ -139,7 +139,7 @@ impl Sender {
 
     /// Sends each piece to each address of its family. `count` is told of every copy whose it was,
     /// and whether the kernel took it.
-    pub fn send(&mut self, buffer: &[u8], pieces: &[Piece], mut count: impl FnMut(usize, bool)) {
+    pub fn send(&mut self, buffer: &[u8], pieces: &[PacketRange], mut count: impl FnMut(usize, bool)) {
         for lane in [&self.frames, &self.ipip, &self.ipip6, &self.ip6ip6] {
             let Some(socket) = &lane.socket else {
                 continue;

@@ -174,13 +174,13 @@ impl Message {
 
 /// Messages for the kernel, in memory that is used again and again.
 #[derive(Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct SendBatch {
     messages: Vec<Message>,
     pieces: Vec<libc::iovec>,
     owners: Vec<usize>,
 }
 
-impl Outgoing {
+impl SendBatch {
     /// Sends each of the pieces to each of the names. `count` is told whose each message was, and
     /// whether the kernel took it.
     pub fn send<'a>(
@@ -293,7 +293,7 @@ mod tests {
         let nowhere = Name::new(&[&(libc::AF_INET6 as u16).to_ne_bytes(), &[0; 26]]);
         let pieces: [&[u8]; 2] = [b"first", b"second one"];
         let mut told = Vec::new();
-        Outgoing::default().send(
+        SendBatch::default().send(
             one.as_fd(),
             pieces.into_iter(),
             &[(name, 7), (nowhere, 8), (name, 9)],

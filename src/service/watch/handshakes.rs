@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use netkeel_apply::clock::now;
 use netkeel_core::name::link::LinkName;
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_reconcile::status::handshake::{HandshakePicture, judge};
+use netkeel_reconcile::status::handshake::{HandshakeStatus, judge};
 
 /// It is looked at no more often than this.
 const EVERY: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ impl Handshakes {
     }
 
     /// Looks at them, when it is time to.
-    pub fn look(&mut self, live: &Live) -> Option<Vec<HandshakePicture>> {
+    pub fn look(&mut self, live: &Live) -> Option<Vec<HandshakeStatus>> {
         if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
             return None;
         }

@@ -7,7 +7,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use crate::diagnostic::Diagnostics;
 use crate::json::relaxed;
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 use crate::node::read::without_duplicates;
 use crate::node::{Data, Entry, Node};
 use crate::span::{FileId, Span};
@@ -56,7 +56,7 @@ fn build(file: FileId, text: &str, value: Option<Value<'_>>, diagnostics: &mut D
         nodes: 0,
     };
     match value {
-        Some(value) => builder.node(value, &Path::ROOT),
+        Some(value) => builder.node(value, &KeyPath::ROOT),
         None => Some(Node {
             span: Span::new(file, 0, 0),
             data: Data::Null,
@@ -178,7 +178,7 @@ impl Builder<'_> {
         Span::new(self.file, range.start, range.end)
     }
 
-    fn node(&mut self, value: Value<'_>, path: &Path<'_>) -> Option<Node> {
+    fn node(&mut self, value: Value<'_>, path: &KeyPath<'_>) -> Option<Node> {
         let span = self.span(value.range());
         self.nodes += 1;
         if self.nodes > MAX_NODES {

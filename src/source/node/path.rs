@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Where in a document one is.
 #[derive(Clone, Copy, Debug)]
-pub struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+pub struct KeyPath<'a> {
+    parent: Option<&'a KeyPath<'a>>,
     step: Step<'a>,
 }
 
@@ -16,17 +16,17 @@ pub(crate) enum Step<'a> {
     Index(usize),
 }
 
-impl<'a> Path<'a> {
+impl<'a> KeyPath<'a> {
     /// The document itself.
-    pub const ROOT: Path<'static> = Path {
+    pub const ROOT: KeyPath<'static> = KeyPath {
         parent: None,
         step: Step::Root,
     };
 
     /// The value of a key.
     #[must_use]
-    pub fn key(&'a self, key: &'a str) -> Path<'a> {
-        Path {
+    pub fn key(&'a self, key: &'a str) -> KeyPath<'a> {
+        KeyPath {
             parent: Some(self),
             step: Step::Key(key),
         }
@@ -34,19 +34,19 @@ impl<'a> Path<'a> {
 
     /// The value that is reached by these keys, one below the other.
     pub fn of(keys: &[&str]) -> String {
-        fn below(path: &Path<'_>, keys: &[&str]) -> String {
+        fn below(path: &KeyPath<'_>, keys: &[&str]) -> String {
             match keys {
                 [] => path.to_string(),
                 [key, rest @ ..] => below(&path.key(key), rest),
             }
         }
-        below(&Path::ROOT, keys)
+        below(&KeyPath::ROOT, keys)
     }
 
     /// An item of a list, from 0.
     #[must_use]
-    pub fn index(&'a self, index: usize) -> Path<'a> {
-        Path {
+    pub fn index(&'a self, index: usize) -> KeyPath<'a> {
+        KeyPath {
             parent: Some(self),
             step: Step::Index(index),
         }
@@ -54,7 +54,7 @@ impl<'a> Path<'a> {
 }
 
 /// `sysctl."net.ipv4.ip_forward"`, `tunnel.ipip0.addresses[1]`; nothing for the root.
-impl fmt::Display for Path<'_> {
+impl fmt::Display for KeyPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
@@ -71,14 +71,14 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-impl From<Path<'_>> for String {
-    fn from(path: Path<'_>) -> String {
+impl From<KeyPath<'_>> for String {
+    fn from(path: KeyPath<'_>) -> String {
         path.to_string()
     }
 }
 
-impl From<&Path<'_>> for String {
-    fn from(path: &Path<'_>) -> String {
+impl From<&KeyPath<'_>> for String {
+    fn from(path: &KeyPath<'_>) -> String {
         path.to_string()
     }
 }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn prints_as_keys_and_indices() {
-        let root = Path::ROOT;
+        let root = KeyPath::ROOT;
         assert_eq!(root.to_string(), "");
         let tunnel = root.key("tunnel");
         let device = tunnel.key("ipip0");
@@ -109,7 +109,10 @@ mod tests {
             root.key("sysctl").key("a.b\"\n").to_string(),
             r#"sysctl."a.b\"\n""#
         );
-        assert_eq!(Path::of(&["link", "eth0.100", "mtu"]), r#"link."eth0.100".mtu"#);
+        assert_eq!(
+            KeyPath::of(&["link", "eth0.100", "mtu"]),
+            r#"link."eth0.100".mtu"#
+        );
         assert_eq!(root.index(0).key("").to_string(), r#"[0]."""#);
     }
 }

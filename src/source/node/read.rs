@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Diagnostics;
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 use crate::node::{Data, Entry, Node};
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number;
@@ -153,7 +153,7 @@ impl Node {
 /// Reports the keys that come again and removes them: the first one stands.
 pub(crate) fn without_duplicates(
     mut entries: Vec<Entry>,
-    path: &Path<'_>,
+    path: &KeyPath<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Entry> {
     if entries.len() < 2 {

@@ -31,12 +31,12 @@ pub struct Locator<'a> {
     /// The first byte of each line of the files asked for.
     starts: BTreeMap<FileId, Vec<u32>>,
     /// The last answer: most questions come in the order of the file, and a line can be long.
-    last: Option<Known>,
+    last: Option<LineIndex>,
 }
 
 /// A byte of a file of which the column is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct LineIndex {
     file: FileId,
     byte: usize,
     column: usize,
@@ -70,7 +70,7 @@ impl<'a> Locator<'a> {
         let known = self
             .last
             .filter(|last| last.file == span.file && last.byte >= line.start && last.byte <= byte);
-        let known = known.unwrap_or(Known {
+        let known = known.unwrap_or(LineIndex {
             file: span.file,
             byte: line.start,
             column: 1,
@@ -86,7 +86,7 @@ impl<'a> Locator<'a> {
             .filter(|byte| **byte & 0xc0 != 0x80)
             .count();
         let column = known.column + chars;
-        self.last = Some(Known {
+        self.last = Some(LineIndex {
             file: span.file,
             byte,
             column,

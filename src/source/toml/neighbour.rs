@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 
 /// Stands for the key in question. No document has it.
 const RENAMED: &str = "netkeel-renamed-key";
@@ -23,12 +23,17 @@ pub(crate) fn find(text: &str, place: &Range<usize>) -> Option<(String, Range<us
     value.get_ref().as_integer()?;
     let renamed = [before, RENAMED, text.get(place.end..)?].concat();
     let (table, _) = DeTable::parse_recoverable(&renamed);
-    in_table(table.get_ref(), &Path::ROOT, place.start, key.get_ref())
+    in_table(table.get_ref(), &KeyPath::ROOT, place.start, key.get_ref())
 }
 
 /// Searches a table and those in it. The other key comes before the renamed one, so that its place
 /// is the same in the original text.
-fn in_table(table: &DeTable<'_>, path: &Path<'_>, start: usize, key: &str) -> Option<(String, Range<usize>)> {
+fn in_table(
+    table: &DeTable<'_>,
+    path: &KeyPath<'_>,
+    start: usize,
+    key: &str,
+) -> Option<(String, Range<usize>)> {
     let renamed = table.get_key_value(RENAMED);
     if renamed.is_some_and(|(renamed, _)| renamed.span().start == start) {
         let (other, _) = table.get_key_value(key)?;
@@ -40,7 +45,12 @@ fn in_table(table: &DeTable<'_>, path: &Path<'_>, start: usize, key: &str) -> Op
         .find_map(|(name, value)| in_value(value.get_ref(), &path.key(name.get_ref()), start, key))
 }
 
-fn in_value(value: &DeValue<'_>, path: &Path<'_>, start: usize, key: &str) -> Option<(String, Range<usize>)> {
+fn in_value(
+    value: &DeValue<'_>,
+    path: &KeyPath<'_>,
+    start: usize,
+    key: &str,
+) -> Option<(String, Range<usize>)> {
     match value {
         DeValue::Table(table) => in_table(table, path, start, key),
         DeValue::Array(items) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::Diagnostics;
 use crate::node::Node;
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 use crate::node::size::Size;
 use crate::span::Span;
 use crate::text::limits::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
@@ -36,7 +36,7 @@ impl Anchors {
         &mut self,
         id: usize,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         depth: usize,
         diagnostics: &mut Diagnostics,
     ) -> Result<Node, Exceeded> {
@@ -72,7 +72,7 @@ impl Anchors {
         &mut self,
         anchor: usize,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         depth: usize,
         diagnostics: &mut Diagnostics,
     ) -> Result<(), Exceeded> {
@@ -87,7 +87,7 @@ impl Anchors {
         &mut self,
         anchor: usize,
         node: &Node,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Result<(), Exceeded> {
         if anchor > 0 {
@@ -107,7 +107,7 @@ impl Anchors {
         &mut self,
         nodes: usize,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Result<(), Exceeded> {
         self.nodes = self.nodes.saturating_add(nodes);
@@ -120,7 +120,7 @@ impl Anchors {
     }
 }
 
-fn nest(depth: usize, span: Span, path: &Path<'_>, diagnostics: &mut Diagnostics) -> Result<(), Exceeded> {
+fn nest(depth: usize, span: Span, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) -> Result<(), Exceeded> {
     if depth <= MAX_DEPTH {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
 use crate::diagnostic::Diagnostics;
 use crate::json::parse;
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 use crate::node::read::without_duplicates;
 use crate::node::{Data, Entry, Node};
 use crate::span::{FileId, Span};
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
                 }
                 Event::DocumentStart(_) => {
                     let (event, span) = self.next()?;
-                    roots.push(self.node(event, span, &Path::ROOT, 0)?);
+                    roots.push(self.node(event, span, &KeyPath::ROOT, 0)?);
                 }
                 _ => {}
             }
@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
         diagnostic.hints.extend(trouble.hint.map(str::to_owned));
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
+    fn node(&mut self, event: Event<'a>, span: Span, path: &KeyPath<'_>, depth: usize) -> Result<Node, Stop> {
         self.anchors.count(1, span, path, self.diagnostics)?;
         match event {
             Event::Alias(id) => Ok(self.anchors.alias(id, span, path, depth, self.diagnostics)?),
@@ -177,12 +177,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Keeps a node that has an anchor for the aliases that name it.
-    fn anchored(&mut self, anchor: usize, node: Node, path: &Path<'_>) -> Result<Node, Stop> {
+    fn anchored(&mut self, anchor: usize, node: Node, path: &KeyPath<'_>) -> Result<Node, Stop> {
         self.anchors.keep(anchor, &node, path, self.diagnostics)?;
         Ok(node)
     }
 
-    fn list(&mut self, start: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
+    fn list(&mut self, start: Span, path: &KeyPath<'_>, depth: usize) -> Result<Node, Stop> {
         let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -199,7 +199,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn map(&mut self, start: Span, path: &Path<'_>, depth: usize) -> Result<Node, Stop> {
+    fn map(&mut self, start: Span, path: &KeyPath<'_>, depth: usize) -> Result<Node, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -232,7 +232,7 @@ impl<'a> Builder<'a> {
         &mut self,
         event: Event<'a>,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
         depth: usize,
     ) -> Result<Option<Cow<'a, str>>, Stop> {
         match event {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use saphyr_parser::{ScalarStyle, Tag};
 
 use crate::node::Data;
-use crate::node::path::Path;
+use crate::node::path::KeyPath;
 use crate::span::Span;
 use crate::text::secret;
 use crate::yaml::builder::Builder;
@@ -19,7 +19,7 @@ impl<'a> Builder<'a> {
         style: ScalarStyle,
         tag: Option<&Tag>,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
     ) -> Data {
         let plain = style == ScalarStyle::Plain;
         let Some(tag) = tag else {
@@ -52,7 +52,7 @@ impl<'a> Builder<'a> {
         due: &str,
         what: &str,
         span: Span,
-        path: &Path<'_>,
+        path: &KeyPath<'_>,
     ) {
         let Some(tag) = tag else { return };
         if !tag.is_yaml_core_schema() || !["map", "seq", "str", "int", "bool", "null"].contains(&&*tag.suffix)
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn unknown_tag(&mut self, tag: &Tag, span: Span, path: &Path<'_>) {
+    fn unknown_tag(&mut self, tag: &Tag, span: Span, path: &KeyPath<'_>) {
         let name = if tag.is_yaml_core_schema() {
             format!("!!{}", tag.suffix)
         } else {

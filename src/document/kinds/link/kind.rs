@@ -17,7 +17,7 @@ use netkeel_core::text::glob::Glob;
 use netkeel_core::{fact, rp_filter};
 use netkeel_host::device_owner;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Node};
 use netkeel_source::span::Span;
 
@@ -198,7 +198,7 @@ impl crate::kinds::kind::Kind for Kind {
             matches: Vec::new(),
         };
         for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
-            let path = Path::of(&["link", &entry.key]);
+            let path = KeyPath::of(&["link", &entry.key]);
             let rule = rule(&entry.key, &entry.value, context.diagnostics);
             if let Some(matching) = entry.value.get("match") {
                 let selector = selector(matching);
@@ -274,13 +274,13 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
     };
     let mut settings = Vec::new();
     if let Some(node) = node.get("mtu") {
-        let path: Arc<str> = Path::of(&["link", id, "mtu"]).into();
+        let path: Arc<str> = KeyPath::of(&["link", id, "mtu"]).into();
         let wanted = Wanted::mtu(node, &path, diagnostics);
         settings.extend(wanted.map(|wanted| setting(fact::Field::Mtu, wanted, node.span, path)));
     }
     let mut add = |key: &str, field: fact::Field, read: &dyn Fn(&Node) -> Option<Value>| {
         if let Some((node, value)) = node.get(key).and_then(|node| Some((node, read(node)?))) {
-            let path = Path::of(&["link", id, key]).into();
+            let path = KeyPath::of(&["link", id, key]).into();
             settings.push(setting(field, value.into(), node.span, path));
         }
     };

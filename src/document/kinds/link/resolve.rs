@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::kinds::link::rule::{Links, Rule, Setting};
 use crate::kinds::mtu::Wanted;
 use crate::want::Want;
-use crate::want::request::{PodMtu, Wish};
+use crate::want::request::{PodMtu, PodMtuRequest};
 use crate::want::wants::Wants;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::Code;
@@ -15,23 +15,23 @@ use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_source::diagnostic::Diagnostic;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// What the rules want, in the order of the interfaces: maps that are built at once take a third of the
 /// time of those that grow.
 #[derive(Default)]
-struct Found {
+struct Resolved {
     wants: Vec<(Fact, Want)>,
-    wishes: Vec<(LinkName, Wish)>,
+    wishes: Vec<(LinkName, PodMtuRequest)>,
 }
 
 impl Links {
     pub fn resolve(&self, host: &Snapshot, wants: &mut Wants) {
-        let mut found = Found::default();
+        let mut found = Resolved::default();
         for (name, rule) in &self.exact {
             if !host.links.contains_key(name) {
-                wants.when_absent(*name, &Path::of(&["link", &rule.id]));
+                wants.when_absent(*name, &KeyPath::of(&["link", &rule.id]));
             }
             for setting in &rule.settings {
                 if setting.field == Field::PodMtu {
@@ -72,7 +72,7 @@ impl Links {
         let unmet = rules.filter(|(number, _)| !met.contains(number));
         wants
             .unmatched
-            .extend(unmet.map(|(_, (_, rule))| Path::of(&["link", &rule.id]).into()));
+            .extend(unmet.map(|(_, (_, rule))| KeyPath::of(&["link", &rule.id]).into()));
     }
 
     /// Finds what the matches want of one interface; `taken` is empty.
@@ -82,7 +82,7 @@ impl Links {
         link: &Link,
         told: &mut BTreeSet<(Span, Span)>,
         taken: &mut Vec<(&'a Setting, &'a Rule)>,
-        found: &mut Found,
+        found: &mut Resolved,
         wants: &mut Wants,
     ) {
         let before = found.wants.len();
@@ -157,11 +157,11 @@ impl Links {
 
 impl Setting {
     /// What is wanted of the other end of a veth, where it is about that.
-    fn wish(&self) -> Option<Wish> {
+    fn wish(&self) -> Option<PodMtuRequest> {
         let Wanted::Value(Value::Text(text), _) = &self.wanted else {
             return None;
         };
-        Some(Wish {
+        Some(PodMtuRequest {
             mtu: PodMtu::read(text)?,
             origin: self.origin.clone(),
         })

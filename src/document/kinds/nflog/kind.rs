@@ -16,7 +16,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::nflog::entry_name::{EntryName, Rate};
 use netkeel_core::text::escape::quoted;
 use netkeel_source::node::Node;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// The kind `nflog`.
@@ -253,10 +253,10 @@ fn prefilter(node: &Node) -> Prefilter {
 
 /// What the shape cannot say of an entry.
 fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
-    let path = |field: &str| Path::of(&["nflog", name, "prefilter", field]);
+    let path = |field: &str| KeyPath::of(&["nflog", name, "prefilter", field]);
     if let Some(list) = node.get("interfaces").filter(|list| list.items().is_empty()) {
         let message = "an entry needs an interface";
-        let path = Path::of(&["nflog", name, "interfaces"]);
+        let path = KeyPath::of(&["nflog", name, "interfaces"]);
         context.diagnostics.add(list.span, path, message);
     }
     let read = entry(node);
@@ -270,7 +270,7 @@ fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
         ("ignore_sources", of(true), MOST_SOURCES, "networks of IPv6"),
     ] {
         if let Some(list) = node.get(key).filter(|_| found > most) {
-            let path = Path::of(&["nflog", name, key]);
+            let path = KeyPath::of(&["nflog", name, key]);
             let message = format!("{found} {what} are too many: an entry has at most {most}");
             context
                 .diagnostics
@@ -311,7 +311,7 @@ fn refuse_twice(section: &Node, context: &mut Context<'_>) {
             let message = format!("the packets would be logged to group {} twice", later.group);
             context
                 .diagnostics
-                .add(item.key_span, Path::of(&["nflog", &item.key]), message)
+                .add(item.key_span, KeyPath::of(&["nflog", &item.key]), message)
                 .other(first.key_span, "this entry logs them too")
                 .hint("give each interface to one entry, or each entry a group of its own");
         }

@@ -15,10 +15,10 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
 use netkeel_core::nflog::foreign::{ForeignRule, NONE, Verb, Writer};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::nflog::Observed;
+use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::reading::Support;
 use netkeel_host::snapshot::scope::Scope;
-use netkeel_source::node::path::Path;
+use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
 /// The groups that Felix of Calico logs to (felix/rules, NFLOG of policies).
@@ -37,11 +37,11 @@ impl Section for Logging {
     }
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
-        let nothing = Observed::empty(Support::Unknown);
+        let nothing = NflogState::empty(Support::Unknown);
         // What was not read is told of each fact.
         let observed = host.nflog.as_ref().unwrap_or(&nothing);
         for (name, entry, span) in &self.entries {
-            let place = Place {
+            let place = EntryPlace {
                 name,
                 entry,
                 span: *span,
@@ -71,10 +71,10 @@ impl Section for Logging {
 
 impl Logging {
     /// Wants away, for each group, the rules whose place an entry takes.
-    fn adopt(&self, observed: &Observed, wants: &mut Wants) {
-        let mut taken: BTreeMap<u16, (Place<'_>, BTreeSet<LinkName>)> = BTreeMap::new();
+    fn adopt(&self, observed: &NflogState, wants: &mut Wants) {
+        let mut taken: BTreeMap<u16, (EntryPlace<'_>, BTreeSet<LinkName>)> = BTreeMap::new();
         for (name, entry, span) in self.entries.iter().filter(|(_, entry, _)| entry.adopt) {
-            let place = Place {
+            let place = EntryPlace {
                 name,
                 entry,
                 span: *span,
@@ -101,18 +101,18 @@ impl Logging {
 }
 
 /// An entry and where it stands.
-struct Place<'a> {
+struct EntryPlace<'a> {
     name: &'a EntryName,
     entry: &'a Entry,
     span: Span,
 }
 
-impl Place<'_> {
+impl EntryPlace<'_> {
     fn path(&self, field: Option<&str>) -> String {
         let name = self.name.to_string();
         let mut keys = vec!["nflog", name.as_str()];
         keys.extend(field);
-        Path::of(&keys)
+        KeyPath::of(&keys)
     }
 
     fn want(&self, value: Value, field: Option<&str>) -> Want {
@@ -120,7 +120,7 @@ impl Place<'_> {
     }
 
     /// Whether the kernel can have its rules; what stands in the way is explained.
-    fn possible(&self, observed: &Observed, fact: &Fact, wants: &mut Wants) -> bool {
+    fn possible(&self, observed: &NflogState, fact: &Fact, wants: &mut Wants) -> bool {
         if let Support::Missing { module } = &observed.support {
             let message =
                 format!("the kernel has no module {module}, which it takes to log to an NFLOG group");
@@ -179,7 +179,7 @@ impl Place<'_> {
     }
 
     /// The rules, without what others log already.
-    fn value(&self, observed: &Observed, wants: &mut Wants) -> Value {
+    fn value(&self, observed: &NflogState, wants: &mut Wants) -> Value {
         let covering = |name: LinkName, ipv6: bool| {
             observed.others.iter().find(|rule| {
                 let of_family = if ipv6 { rule.ipv6 } else { rule.ipv4 };
@@ -220,7 +220,7 @@ impl Place<'_> {
     }
 
     /// What should be known beside.
-    fn tell(&self, host: &Snapshot, observed: &Observed, wants: &mut Wants) {
+    fn tell(&self, host: &Snapshot, observed: &NflogState, wants: &mut Wants) {
         let entry = self.entry;
         for name in entry
             .interfaces

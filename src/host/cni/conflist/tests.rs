@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cni::configuration::Reading;
+use crate::cni::configuration::Contents;
 use crate::cni::conflist::{edit, read, read_file};
 use netkeel_core::error::ErrorKind;
 use netkeel_core::fact::Value;
@@ -17,16 +17,16 @@ fn set(text: &str, kind: &str, mtu: i64) -> String {
 
 fn shown(text: &str) -> String {
     match read(text).reading {
-        Reading::Plugins(plugins) => plugins
+        Contents::Plugins(plugins) => plugins
             .iter()
             .map(|plugin| {
                 let mtu = plugin.mtu.as_ref().map_or("none".to_owned(), ToString::to_string);
                 format!("{} {}: {mtu}\n", plugin.kind, plugin.at)
             })
             .collect(),
-        Reading::Unread(why) => format!("unread: {why}"),
-        Reading::Invalid(why) => format!("invalid: {why}"),
-        Reading::Template(placeholder) => format!("template: {placeholder}"),
+        Contents::Unread(why) => format!("unread: {why}"),
+        Contents::Invalid(why) => format!("invalid: {why}"),
+        Contents::Template(placeholder) => format!("template: {placeholder}"),
     }
 }
 
@@ -237,7 +237,7 @@ fn what_go_takes_and_netkeel_does_not_edit_loads_all_the_same() {
         &deep,
     ] {
         let reading = read(text).reading;
-        assert!(matches!(reading, Reading::Unread(_)), "{text}: {reading:?}");
+        assert!(matches!(reading, Contents::Unread(_)), "{text}: {reading:?}");
         assert_eq!(
             edit(text, "calico", None).unwrap_err().kind,
             ErrorKind::Unreadable
@@ -247,7 +247,7 @@ fn what_go_takes_and_netkeel_does_not_edit_loads_all_the_same() {
         "{\"type\": \"calico\", \"note\": \"a\tb\"}",
         "{\"type\": \"calico\", \"mtu\": 1, \"mtu\": 2",
     ] {
-        assert!(matches!(read(text).reading, Reading::Invalid(_)), "{text}");
+        assert!(matches!(read(text).reading, Contents::Invalid(_)), "{text}");
     }
 }
 
@@ -257,7 +257,7 @@ fn the_name_of_the_file_says_what_it_is_to_be() {
     let single = "{\"name\": \"pods\", \"type\": \"ptp\"}";
     let both = "{\"name\": \"pods\", \"type\": \"ptp\", \"plugins\": [{\"type\": \"ptp\"}]}";
     let of = |name: &str, text: &str| match read_file(Path::new(name), text).reading {
-        Reading::Plugins(_) => "loads".to_owned(),
+        Contents::Plugins(_) => "loads".to_owned(),
         reading => reading.refusal(),
     };
     let shown = [
