@@ -160,7 +160,7 @@ mod tests {
             .args([
                 "--exact",
                 "--nocapture",
-                "cli::tests::a_panic_of_any_thread_ends_the_process_with_101",
+                "command_line::tests::a_panic_of_any_thread_ends_the_process_with_101",
             ])
             .env(CHILD, "1")
             .output()

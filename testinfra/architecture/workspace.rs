@@ -16,7 +16,8 @@ pub struct Crate {
     pub workspace: PathBuf,
     /// The root files of its library and its programs.
     pub roots: Vec<PathBuf>,
-    /// The packages that it needs to be built; those for tests only are left out.
+    /// The packages that it needs to be built; those for tests only, and those that only the feature `testing`
+    /// brings, are left out.
     pub dependencies: Vec<String>,
 }
 
@@ -81,8 +82,16 @@ fn read(package: &Value, workspace: &str) -> Crate {
             .map(|target| text(&target["src_path"]).into())
             .collect(),
         dependencies: list("dependencies")
-            .filter(|dependency| dependency["kind"] != "dev")
+            .filter(|dependency| dependency["kind"] != "dev" && !is_for_tests(package, dependency))
             .map(|dependency| text(&dependency["name"]).to_owned())
             .collect(),
     }
+}
+
+/// An optional dependency that the feature `testing` enables: only the tests of other crates ask for it.
+fn is_for_tests(package: &Value, dependency: &Value) -> bool {
+    let enabled = format!("dep:{}", text(&dependency["name"]));
+    let testing = package["features"]["testing"].as_array();
+    dependency["optional"] == true
+        && testing.is_some_and(|list| list.iter().any(|one| *one == enabled.as_str()))
 }
