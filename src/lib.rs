@@ -18,7 +18,7 @@
 //! a plan leaves no choice to make.
 //!
 //! Purity is a place: the modules below the line do no I/O and read no clock. This and the other
-//! invariants are in docs/architecture.md, each with the test that holds the code to it.
+//! invariants are in docs/explanation/architecture.md, each with the test that holds the code to it.
 
 pub mod apply;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Holds the sources to what docs/architecture.md promises: purity is a place, a file has a
+//! Holds the sources to what docs/explanation/architecture.md promises: purity is a place, a file has a
 //! purpose and a size, and `unsafe` stays where the kernel is.
 
 use std::collections::BTreeMap;

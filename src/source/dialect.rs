@@ -9,7 +9,7 @@ use crate::error::Diagnostics;
 /// Whose words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// A document as `docs/document.md` has it.
+    /// A document as `docs/reference/document.md` has it.
     #[default]
     Native,
     /// Data of Hiera for the class `netkeel`.

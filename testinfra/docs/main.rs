@@ -2,6 +2,7 @@
 //! again, tables come from the shape, and what is named is there.
 
 mod console;
+mod links;
 mod pages;
 mod reference;
 
@@ -12,7 +13,7 @@ use netkeel::document::{Document, SHAPE, schema};
 use netkeel::error::Diagnostics;
 use netkeel::netns::Netns;
 use netkeel::source::{Data, Format, Node, Sources, report};
-use pages::{page, pages, root};
+use pages::{page, pages, pages_everywhere, root};
 use serde_json::{Value, json};
 
 /// What is wrong with a document of one or more files; empty when nothing is.
@@ -153,7 +154,7 @@ fn the_demonstration_prints_what_is_shown() {
 
 #[test]
 fn tables_of_keys_are_the_shape() {
-    let page = page("docs/document.md");
+    let page = page("docs/reference/document.md");
     let mut tables = reference::tables(&SHAPE);
     let places = reference::places(&page);
     let wanted: BTreeSet<&String> = tables.keys().collect();
@@ -174,11 +175,11 @@ fn tables_of_keys_are_the_shape() {
 fn every_verb_has_its_section_and_no_other_is_named() {
     let verbs: BTreeSet<String> = console::verbs().into_iter().collect();
     assert!(verbs.len() > 5, "{verbs:?}");
-    let reference = page("docs/command-line.md").text;
+    let reference = page("docs/reference/command-line.md").text;
     let mut found: Vec<String> = verbs
         .iter()
         .filter(|verb| !reference.contains(&format!("\n$ netkeel {verb} --help\n")))
-        .map(|verb| format!("docs/command-line.md does not show `netkeel {verb} --help`"))
+        .map(|verb| format!("docs/reference/command-line.md does not show `netkeel {verb} --help`"))
         .collect();
     for page in pages() {
         for verb in console::named(&page) {
@@ -200,12 +201,12 @@ fn every_finding_has_its_page_and_every_page_its_finding() {
         .filter(|line| line.len() == 5 && line.starts_with("NK"))
         .collect();
     assert!(codes.len() >= 9, "{codes:?}");
-    let index = page("docs/findings/README.md").text;
+    let index = page("docs/reference/findings/README.md").text;
     for code in &codes {
-        let text = page(&format!("docs/findings/{code}.md")).text;
+        let text = page(&format!("docs/reference/findings/{code}.md")).text;
         assert!(
             text.starts_with(&format!("# {code}: ")),
-            "docs/findings/{code}.md"
+            "docs/reference/findings/{code}.md"
         );
         assert!(
             index.contains(&format!("[{code}]({code}.md)")),
@@ -214,11 +215,14 @@ fn every_finding_has_its_page_and_every_page_its_finding() {
         // Each page shows what the finding looks like.
         assert!(
             text.contains(&format!(" {code} ")),
-            "docs/findings/{code}.md has no example"
+            "docs/reference/findings/{code}.md has no example"
         );
     }
     for page in pages() {
-        let name = page.name.strip_prefix("docs/findings/").unwrap_or("README.md");
+        let name = page
+            .name
+            .strip_prefix("docs/reference/findings/")
+            .unwrap_or("README.md");
         let code = name.trim_end_matches(".md");
         assert!(
             name == "README.md" || codes.contains(code),
@@ -240,7 +244,7 @@ fn every_dependency_is_explained() {
             used.insert(name.to_owned());
         }
     }
-    let page = page("docs/dependencies.md").text;
+    let page = page("docs/explanation/dependencies.md").text;
     let explained: BTreeSet<String> = page
         .lines()
         .take_while(|line| *line != "## Passed over")
@@ -248,7 +252,7 @@ fn every_dependency_is_explained() {
         .collect();
     assert_eq!(
         explained, used,
-        "docs/dependencies.md on the left, Cargo.toml on the right"
+        "docs/explanation/dependencies.md on the left, Cargo.toml on the right"
     );
 }
 
@@ -323,7 +327,7 @@ fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
 /// An invariant names what holds the code to it: a test as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {
-    let text = page("docs/architecture.md").text;
+    let text = page("docs/explanation/architecture.md").text;
     let invariants: Vec<&str> = text
         .split("\n\n")
         .filter(|paragraph| paragraph.starts_with("**Architecture Invariant"))
@@ -349,22 +353,11 @@ fn every_invariant_has_its_test() {
 }
 
 #[test]
-fn links_lead_somewhere() {
-    let mut found = Vec::new();
-    for page in pages() {
-        let prose = page.prose();
-        for target in prose
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            let path = target.split('#').next().unwrap_or_default();
-            let directory = root().join(&page.name);
-            let leads = directory.parent().unwrap().join(path).exists();
-            if !path.starts_with("http") && !path.is_empty() && !leads {
-                found.push(format!("{}: {target}", page.name));
-            }
-        }
-    }
-    complain("links", found);
+fn links_and_anchors_resolve() {
+    complain("links", links::broken(&pages_everywhere(), root()));
+}
+
+#[test]
+fn the_summary_lists_every_page() {
+    complain("docs/SUMMARY.md", links::missing_in_summary(&pages()));
 }

@@ -29,11 +29,29 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All pages: those at the top, and all below docs and testinfra.
+/// The pages whose blocks are tested: those at the top, and all below docs and testinfra.
 pub fn pages() -> Vec<Page> {
+    read(&["docs", "testinfra"])
+}
+
+/// Every page that is kept in the tree.
+pub fn pages_everywhere() -> Vec<Page> {
+    read(&[
+        "benches",
+        "docs",
+        "examples",
+        "modules",
+        "puppet",
+        "talos",
+        "testinfra",
+    ])
+}
+
+fn read(directories: &[&str]) -> Vec<Page> {
     let mut found = Vec::new();
-    for (directory, deep) in [(".", false), ("docs", true), ("testinfra", true)] {
-        walk(&root().join(directory), deep, &mut found);
+    walk(root(), false, &mut found);
+    for directory in directories {
+        walk(&root().join(directory), true, &mut found);
     }
     found.sort();
     found

@@ -1,4 +1,4 @@
-//! The tables of docs/document.md come from the shape that documents are checked against.
+//! The tables of docs/reference/document.md come from the shape that documents are checked against.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

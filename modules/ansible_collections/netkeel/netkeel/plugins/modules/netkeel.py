@@ -20,7 +20,7 @@ extends_documentation_fragment:
 options:
   document:
     description:
-      - A document, without C(version). Its keys are those of U(https://github.com/netkeel/netkeel/blob/main/docs/document.md).
+      - A document, without C(version). Its keys are those of U(https://github.com/netkeel/netkeel/blob/main/docs/reference/document.md).
       - Numbers may be strings, as they are after C(-e mtu=1460).
     type: dict
   dest:
