@@ -74,7 +74,7 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:show_diff, boolean: true, parent: Puppet::Parameter::Boolean) do
-    desc 'Whether the difference is printed, if Puppet\'s setting `show_diff` allows it.'
+    desc 'Whether the difference is printed, if the setting `show_diff` of Puppet allows it.'
     defaultto true
   end
 
