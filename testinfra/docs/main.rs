@@ -1,5 +1,5 @@
-//! Holds the documentation to the program: documents that are shown are valid, commands are run
-//! again, tables come from the shape, and what is named is there.
+//! Tests the documentation against the program: its documents are valid, its commands print the same,
+//! its tables come from the shape, and its links resolve.
 
 mod console;
 mod links;
@@ -16,7 +16,7 @@ use netkeel::source::{Data, Format, Node, Sources, report};
 use pages::{page, pages, pages_everywhere, root};
 use serde_json::{Value, json};
 
-/// What is wrong with a document of one or more files; empty when nothing is.
+/// The errors of a document of one or more files; empty if it is valid.
 fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
@@ -64,7 +64,7 @@ fn complain(rule: &str, found: Vec<String>) {
 }
 
 /// A block says `yaml`, `json` or `toml` for a whole document, `yaml invalid` for one that must be
-/// refused, and `yaml fragment` for what is no document.
+/// rejected, and `yaml fragment` for anything else.
 #[test]
 fn documents_that_are_shown_are_what_they_are_said_to_be() {
     let mut found = Vec::new();
@@ -133,8 +133,8 @@ fn commands_print_what_is_shown() {
     }
 }
 
-/// The README shows commands of examples/demo with what they print, in blocks that say
-/// `console demo`. Each of them ends where the next heading stands.
+/// The README shows commands of examples/demo with their output, in blocks that say `console demo`.
+/// The output of each ends at the next heading.
 #[test]
 fn the_demonstration_prints_what_is_shown() {
     let printed = console::demonstration();
@@ -256,7 +256,7 @@ fn every_dependency_is_explained() {
     );
 }
 
-/// Puppet's types and Ansible's arguments refuse what they do not know, so that they must know every key.
+/// Puppet's types and Ansible's arguments reject unknown keys, so they must know every key.
 #[test]
 fn puppet_and_ansible_know_every_key() {
     let schema = schema::json_schema(&SHAPE, "document");
@@ -324,7 +324,7 @@ fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// An invariant names what holds the code to it: a test as `file::test`, or a file.
+/// An invariant names the test that enforces it, as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {
     let text = page("docs/explanation/architecture.md").text;

@@ -1,4 +1,5 @@
-//! The pages of documentation, their fenced blocks, and how a page is held to what it should say.
+//! The pages of documentation, their fenced blocks, and the comparison of a page with its expected
+//! text.
 
 use std::fs;
 use std::ops::Range;
@@ -14,7 +15,7 @@ pub struct Page {
 
 /// A fenced block of a page.
 pub struct Block<'a> {
-    /// What stands behind the opening fence: `yaml`, `console live`.
+    /// The text after the opening fence: `yaml`, `console live`.
     pub info: &'a str,
     /// The text between the fences.
     pub text: &'a str,
@@ -118,7 +119,7 @@ impl Page {
         prose
     }
 
-    /// Holds parts of the page to what they should be. With NETKEEL_BLESS=1 the page is changed
+    /// Compares parts of the page with their expected text. With NETKEEL_BLESS=1 it changes the page
     /// instead.
     pub fn settle(&self, parts: Vec<(Range<usize>, String)>) {
         let mut text = self.text.clone();
