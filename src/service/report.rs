@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::Instant;
 use std::time::{Duration, Instant};
 
 use crate::log::Level;
