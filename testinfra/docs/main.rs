@@ -388,6 +388,17 @@ fn named_files(page: &pages::Page) -> Vec<String> {
 }
 
 #[test]
+fn files_are_found_in_code_only() {
+    let page = pages::Page {
+        name: "docs/a.md".to_owned(),
+        text: "`src/a.rs` src/b.rs `testinfra/c.rs::name` `src/KIND.rs` `cargo test src/d.rs`\n\n\
+               ```sh\nsrc/e.rs\n```\n\n`src/f/`\n"
+            .to_owned(),
+    };
+    assert_eq!(named_files(&page), ["src/a.rs", "testinfra/c.rs", "src/f/"]);
+}
+
+#[test]
 fn files_that_are_named_exist() {
     let mut found = Vec::new();
     let mut count = 0;
