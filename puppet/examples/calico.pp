@@ -1,5 +1,5 @@
-# What the Calico profile of a Kubernetes worker needs for 1460 in staging: the interfaces of the pods that run, both ends,
-# and the configuration from which new ones take it. Nothing restarts: running pods are changed in place.
+# The Calico profile of a Kubernetes worker, for an MTU of 1460 in staging. It changes both ends of running pods' veths in
+# place, and the CNI configuration of new pods. Nothing restarts.
 class profile::calico::kubernetes (
   Netkeel::Mtu $mtu = 1460,
 ) {

@@ -1,6 +1,6 @@
-# What profile::lvs::realserver::ipip does with ifupdown stanzas and `sysctl -q` in execs: tunnels that take what the load
-# balancers encapsulate, and no reverse path filter in its way. Here it holds at boot too, an ipip0 of another kind is a
-# difference, and addresses, mode and state are looked at.
+# Replaces the ifupdown stanzas and the `sysctl -q` execs of profile::lvs::realserver::ipip: tunnels for the packets of the
+# load balancers, without a reverse path filter that drops them. netkeel also keeps the settings at boot, and compares the
+# kind, addresses, mode and state of ipip0.
 class profile::lvs::realserver::ipip {
   include netkeel
 
@@ -9,7 +9,7 @@ class profile::lvs::realserver::ipip {
     addresses => ['127.0.0.42/32'],
     rp_filter => 'off',
   }
-  # IPv6 has no reverse path filter, but ip6tnl takes IPv4 in IPv6 as well.
+  # IPv6 has no reverse path filter, but ip6tnl also carries IPv4 in IPv6.
   netkeel::tunnel { 'ipip60':
     mode      => 'ip6tnl',
     addresses => ['127.0.0.42/32'],
@@ -18,7 +18,7 @@ class profile::lvs::realserver::ipip {
   netkeel::link { $facts['networking']['primary']:
     rp_filter => 'off',
   }
-  # The larger one of `all` and of the interface's own counts.
+  # The larger of `all` and the interface's own value counts.
   netkeel::sysctl { 'net.ipv4.conf.all.rp_filter':
     value => 0,
   }

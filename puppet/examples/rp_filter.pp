@@ -1,5 +1,5 @@
-# What a class with `enable_rp_filter` (true or false, for everything) could not say: `default` stays strict, so that Calico
-# gives it to each pod's interface, and `all` is off, so that an interface can be.
+# More precise than a class with one `enable_rp_filter`: `default` stays strict, so that Calico sets it on each pod's
+# interface, and `all` is off, so that single interfaces can be off.
 class profile::base::rp_filter (
   Integer[0, 2] $everywhere = 0,
   Integer[0, 2] $new_interfaces = 1,

@@ -1,6 +1,6 @@
 # @summary The MTU that a CNI plugin gives to new pods
 #
-# Parameters that are not given are not declared, and stay on the host as they are.
+# Settings without a parameter are not declared, and netkeel does not change them.
 #
 # @example
 #   netkeel::cni { 'calico':
@@ -10,8 +10,8 @@
 #
 # @param plugin The type of the plugin.
 # @param mtu MTU: bytes, or a budget.
-# @param file The configuration; by default the one that the container runtime loads.
-# @param order Where its document stands among the others: see `netkeel::document`.
+# @param file The path of the configuration; by default that of the file that the container runtime loads.
+# @param order The position of its document: see `netkeel::document`.
 define netkeel::cni (
   String[1] $plugin,
   Netkeel::Mtu $mtu,

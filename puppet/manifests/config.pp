@@ -21,7 +21,7 @@ class netkeel::config {
   }
 
   if $netkeel::converge == 'exec' {
-    # What is compared before it is written: also under noop, and silently, since it is not part of what is managed.
+    # The candidates of the comparison. They are written under noop too, and silently, because they are not managed state.
     file { $netkeel::candidate_directory:
       ensure   => directory,
       owner    => 'root',

@@ -1,4 +1,4 @@
-# @summary Compares the host with what is declared, and makes it so
+# @summary Compares the host with the documents, and applies them
 # @api private
 class netkeel::converge {
   case $netkeel::converge {

@@ -1,19 +1,19 @@
-# @summary A document of its own, laid over those with a smaller order
+# @summary A document that overrides those with a smaller order
 #
-# netkeel layers the documents of a directory by their names: maps are merged by key, other values of a later document take
-# the place of those of an earlier one, and `undef` withdraws a key. What the class has from Hiera stands at 50, what the
+# netkeel merges the documents of a directory in the order of their names. Maps are merged by key, other values of a later
+# document replace those of an earlier one, and `undef` withdraws a key. The class writes the data of Hiera at 50, and the
 # defines `netkeel::link`, `netkeel::tunnel`, ... write at 60.
 #
-# It orders itself before the host is compared with what is declared. A class with such a define must not require
+# The define orders itself before the comparison. A class with such a define must not require
 # `Class['netkeel']`.
 #
-# @example What a role adds
+# @example Settings that a role adds
 #   netkeel::document { 'load-balancer':
 #     content => { 'sysctl' => { 'net.ipv4.conf.all.rp_filter' => 0 } },
 #   }
 #
-# @param content The document, or a layer of one, without `version`.
-# @param order Where it stands among the others.
+# @param content The document, or a part of one, without `version`.
+# @param order Its position among the other documents.
 define netkeel::document (
   Hash[String[1], Any] $content,
   Integer[10, 99] $order = 70,

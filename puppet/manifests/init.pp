@@ -1,11 +1,11 @@
-# @summary Keeps the network path settings of a host as Hiera declares them
+# @summary Keeps a host's network path settings in sync with Hiera
 #
-# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, and are merged deep through the hierarchy.
-# They become a document in `directory`; the defines of this module add others, which netkeel lays over it. The host is
-# then compared with all of them: under `--noop` the difference is printed and nothing is written, otherwise netkeel makes
-# the host so, or undoes what it did and fails.
+# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, which Hiera deep-merges.
+# They become a document in `directory`. The defines of this module add others, which override it. netkeel compares the
+# host with all of them. Under `--noop` it prints the difference and writes nothing; otherwise it applies the documents, or
+# rolls back and fails.
 #
-# What is declared here is checked twice: by the types of this module when the catalog is made, and by netkeel when it
+# Parameters are checked twice: by the types of this module when the catalog is compiled, and by netkeel when it
 # runs.
 #
 # @example All from Hiera
@@ -20,36 +20,36 @@
 #     ipip0: { mode: ipip, addresses: [127.0.0.42/32], rp_filter: 'off' }
 #
 # @param sysctl Sysctls and their values.
-# @param link Settings of interfaces, by their names or by a match.
+# @param link Settings of interfaces, by name or by a match.
 # @param tunnel Tunnels in collect-metadata mode.
-# @param nflog Rules that hand ICMP "packet too big" to a program.
-# @param replicate Who gets copies of ICMP "packet too big" while the service runs.
+# @param nflog Rules that send ICMP "packet too big" to an NFLOG group.
+# @param replicate Peers that get copies of ICMP "packet too big" while the service runs.
 # @param cni The MTU that CNI plugins give to new pods.
-# @param wireguard Copies of configurations of wg-quick, with the MTU that fits.
-# @param limits Stops a change that is larger than anybody meant.
-# @param allow Findings that are known and accepted, each with the reason.
+# @param wireguard Copies of wg-quick configurations with the MTU that fits.
+# @param limits Limits that stop an unexpectedly large change.
+# @param allow Findings that are accepted, each with the reason.
 # @param allow_any_sysctl Whether `sysctl` may name keys outside of `net.`.
-# @param owner Who owns what is declared here. It names the drop-in too.
+# @param owner The owner of the declared settings. It is part of the name of the drop-in.
 # @param persist Whether sysctls are written to a drop-in in /etc/sysctl.d, so that they hold at boot.
-# @param prune Whether what netkeel wrote and is declared no longer is put back.
+# @param prune Whether settings that are no longer declared get their old values back.
 #
-# @param install How the program comes to the host: as a package, as a file, or not by this module.
+# @param install How the program is installed: as a package, as a file, or not by this module.
 # @param package_name The package.
-# @param package_ensure Its version, or what else a package can be.
-# @param source Where the program is taken from when it is installed as a file.
-# @param binary Where the program is.
+# @param package_ensure Its version, or another state of a package.
+# @param source The source of the program if it is installed as a file.
+# @param binary The path of the program.
 # @param directory The directory of the documents.
-# @param purge_documents Whether documents that Puppet does not know are removed from it.
-# @param converge How the host is brought to what is declared: by the type `netkeel_host`, by execs, or not by Puppet but by the
-#   service alone.
-# @param candidate_directory With execs: where the documents are written before they are compared, also under noop.
-# @param timeout Seconds that a run of netkeel may take. What an apply did until then is undone.
+# @param purge_documents Whether Puppet removes documents that it does not manage.
+# @param converge The way to apply the documents: the type `netkeel_host`, execs, or only the
+#   service.
+# @param candidate_directory With execs: the directory of the documents that are compared, also under noop.
+# @param timeout Time limit of a netkeel run in seconds. An apply that exceeds it is rolled back.
 # @param allow_management Whether Puppet may change the interface that carries the default route.
-# @param allow_lossy Whether Puppet may write what cannot be undone exactly.
-# @param verify_reach Targets, as HOST or HOST:PORT, that must answer after an apply if they did before; else it is undone.
+# @param allow_lossy Whether Puppet may make writes that cannot be undone exactly.
+# @param verify_reach Targets (HOST or HOST:PORT) that must answer after an apply if they did before; otherwise it is rolled back.
 # @param manage_service Whether the units are installed and the service runs.
 # @param service_ensure Whether the service runs.
-# @param service_enable Whether service and boot unit are started at boot.
+# @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
@@ -85,7 +85,7 @@ class netkeel (
   Array[String[1]] $service_options = [],
 ) {
   if $converge == 'service' and !($manage_service and $service_ensure == 'running') {
-    fail('netkeel: with `converge: service` nothing would keep the host but the service, which is not to run')
+    fail('netkeel: `converge: service` needs the service to run; set `manage_service` and `service_ensure: running`')
   }
 
   contain netkeel::install

@@ -1,6 +1,6 @@
-# @summary Settings of an interface, or of each that matches
+# @summary Settings of an interface, or of all that match
 #
-# Parameters that are not given are not declared, and stay on the host as they are.
+# Settings without a parameter are not declared, and netkeel does not change them.
 #
 # @example
 #   netkeel::link { 'pods':
@@ -9,15 +9,15 @@
 #     rp_filter => 'strict',
 #   }
 #
-# @param match The interfaces that are meant; without it the title is the name of one.
+# @param match The interfaces of the rule; without it the title is the name of one interface.
 # @param mtu MTU: bytes, or a budget.
 # @param pod_mtu MTU of the other end of a veth: `same`, `leave`, or bytes.
-# @param rp_filter The reverse path filter of the interface itself.
+# @param rp_filter The interface's own reverse path filter.
 # @param up Whether it is administratively up.
 # @param txqueuelen Length of the transmit queue in packets.
-# @param alias_text The alias of the interface. (`alias` is a word of Puppet.)
-# @param allow_ipv6_loss Whether an MTU below 1280 may take the IPv6 addresses off.
-# @param order Where its document stands among the others: see `netkeel::document`.
+# @param alias_text The alias of the interface. (`alias` is a metaparameter of Puppet.)
+# @param allow_ipv6_loss Whether an MTU below 1280 may remove the IPv6 addresses.
+# @param order The position of its document: see `netkeel::document`.
 define netkeel::link (
   Optional[Netkeel::Match] $match = undef,
   Optional[Netkeel::Mtu] $mtu = undef,

@@ -1,6 +1,6 @@
-# @summary Hands ICMP "packet too big" to an NFLOG group
+# @summary Sends ICMP "packet too big" to an NFLOG group
 #
-# Parameters that are not given are not declared, and stay on the host as they are.
+# Settings without a parameter are not declared, and netkeel does not change them.
 #
 # @example
 #   netkeel::nflog { 'packet-too-big':
@@ -8,15 +8,15 @@
 #     ignore_sources => ['192.0.2.0/24'],
 #   }
 #
-# @param interfaces The interfaces by which the messages come in.
+# @param interfaces The interfaces that receive the messages.
 # @param group The NFLOG group.
 # @param ignore_sources Networks whose messages are not logged.
-# @param snaplen How many bytes of a packet the reader gets.
-# @param queue_threshold How many packets the kernel gathers before it wakes the reader.
-# @param prefilter What the kernel leaves out.
-# @param remove_on_stop Whether the rules go when the service stops.
-# @param adopt Whether rules of iptables that do the same are replaced.
-# @param order Where its document stands among the others: see `netkeel::document`.
+# @param snaplen The number of bytes of a packet that the reader gets.
+# @param queue_threshold The number of packets that the kernel collects before it wakes the reader.
+# @param prefilter Messages that the kernel drops.
+# @param remove_on_stop Whether the rules are removed when the service stops.
+# @param adopt Whether iptables rules that do the same are replaced.
+# @param order The position of its document: see `netkeel::document`.
 define netkeel::nflog (
   Array[Netkeel::Interface, 1, 32] $interfaces,
   Optional[Variant[Integer[0, 65535], Netkeel::Decimal]] $group = undef,

@@ -6,7 +6,7 @@
 #   }
 #
 # @param value The value; a list for a vector.
-# @param order Where its document stands among the others: see `netkeel::document`.
+# @param order The position of its document: see `netkeel::document`.
 define netkeel::sysctl (
   Netkeel::Kind::Sysctl $value,
   Integer[10, 99] $order = 60,

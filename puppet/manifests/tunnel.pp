@@ -1,6 +1,6 @@
 # @summary A tunnel in collect-metadata mode
 #
-# Parameters that are not given are not declared, and stay on the host as they are.
+# Settings without a parameter are not declared, and netkeel does not change them.
 #
 # @example
 #   netkeel::tunnel { 'ipip0':
@@ -9,13 +9,13 @@
 #     rp_filter => 'off',
 #   }
 #
-# @param mode What it takes: `ipip` IPv4 in IPv4, `ip6tnl` IPv6 and IPv4 in IPv6.
-# @param addresses Addresses that it must bear; others stay.
+# @param mode `ipip` for IPv4 in IPv4, `ip6tnl` for IPv6 and IPv4 in IPv6.
+# @param addresses Addresses that it must have; others are kept.
 # @param mtu MTU: bytes, or a budget.
-# @param rp_filter The reverse path filter of the tunnel itself.
+# @param rp_filter The tunnel's own reverse path filter.
 # @param up Whether it is administratively up.
-# @param force Whether an ipip tunnel is made although tunl0 is up.
-# @param order Where its document stands among the others: see `netkeel::document`.
+# @param force Whether an ipip tunnel is created although tunl0 is up.
+# @param order The position of its document: see `netkeel::document`.
 define netkeel::tunnel (
   Enum['ipip', 'ip6tnl'] $mode,
   Optional[Array[Netkeel::Network]] $addresses = undef,

@@ -1,4 +1,4 @@
-# @summary What is below, the layers of encapsulation from outer to inner, and what is kept free
+# @summary An MTU budget: the underlay, the layers of encapsulation from outer to inner, and a margin
 type Netkeel::Budget = Struct[{
   underlay         => Variant[Netkeel::Bytes, String[1], Struct[{ probe => String[1] }]],
   Optional[layers] => Array[String[1]],

@@ -1,4 +1,4 @@
-# @summary The interfaces that a rule of `link` is for: those that meet all conditions given
+# @summary The interfaces that a rule of `link` applies to: those that meet all conditions
 type Netkeel::Match = Struct[{
   Optional[name]   => String[1],
   Optional[kind]   => String[1],

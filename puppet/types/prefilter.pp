@@ -1,4 +1,4 @@
-# @summary What the kernel leaves out before the reader of an NFLOG group is woken
+# @summary Messages that the kernel drops before it wakes the reader of an NFLOG group
 type Netkeel::Prefilter = Struct[{
   Optional[min_mtu]      => Integer[1, 65535],
   Optional[min_mtu_ipv6] => Integer[1, 65535],

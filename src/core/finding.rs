@@ -35,7 +35,7 @@ pub enum Severity {
     Note,
 }
 
-/// The codes: stable, documented in `docs/findings/`.
+/// The codes: stable, documented in `docs/reference/findings/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Code {
     /// A wanted rp_filter has no effect, or another one than it says.

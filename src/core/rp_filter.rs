@@ -96,7 +96,7 @@ pub fn effective(all: i64, interface: i64, has_ipv4_address: bool) -> Effective 
 mod tests {
     use super::*;
 
-    /// The truth table as it was measured with packets: see docs/architecture.md.
+    /// The truth table, measured with packets: docs/reference/findings/NK002.md.
     #[test]
     fn the_larger_value_decides_and_loose_needs_an_address() {
         let rows: Vec<String> = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 2), (2, 1), (-1, 0)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Whose words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// A document as `docs/document.md` has it.
+    /// A document as `docs/reference/document.md` has it.
     #[default]
     Native,
     /// Data of Hiera for the class `netkeel`.

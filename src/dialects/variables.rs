@@ -103,7 +103,7 @@ pub(crate) fn encrypted(text: &str) -> Option<(String, &'static str)> {
 pub(crate) fn refuse_nothing(span: Span, wanted: &str, diagnostics: &mut Diagnostics) {
     diagnostics
         .add(span, "", format!("nothing here is for netkeel: no {wanted}"))
-        .hint("docs/sources.md says what is read");
+        .hint("docs/reference/sources.md lists what is read");
 }
 
 /// Leaves out what was said about values that are not netkeel's: their owners read them

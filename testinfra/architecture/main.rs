@@ -1,4 +1,4 @@
-//! Holds the crates to what docs/architecture.md promises: one direction, no circles, small files, pure
+//! Holds the crates to what docs/explanation/architecture.md promises: one direction, no circles, small files, pure
 //! crates that do no I/O, and `unsafe` only where the kernel is called. Each check is shown to fail on a
 //! violation planted in a directory of its own.
 

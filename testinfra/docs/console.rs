@@ -1,6 +1,6 @@
-//! What the pages show of a terminal is run again: a block `console` holds commands after `$ ` and
-//! what they print. They work on saved snapshots, so that no host is involved; blocks that show a
-//! live host say `console live` and are not run.
+//! Runs the commands of `console` blocks again: they follow `$ `, and their output must be the same.
+//! They use saved snapshots, so no host is involved. Blocks of a live host say `console live` and are
+//! not run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use super::pages::{Block, Page, root};
 
-/// What a block should hold: its commands and what they print now. `document` is the document that
-/// the page shows before it.
+/// The text that a block should have: its commands with their current output. `document` is the
+/// document that the page shows before the block.
 pub fn run_again(block: &Block<'_>, document: Option<&Block<'_>>) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let place = scratch.path();
@@ -33,7 +33,7 @@ pub fn run_again(block: &Block<'_>, document: Option<&Block<'_>>) -> String {
     if words.any(|word| word == "-f")
         && let Some(name) = words.next().filter(|name| !name.contains('/') && *name != "-")
     {
-        let document = document.unwrap_or_else(|| panic!("{}: no document stands before it", block.place));
+        let document = document.unwrap_or_else(|| panic!("{}: no document is shown before it", block.place));
         fs::write(place.join(name), document.text).unwrap();
     }
     run(&script(&commands), place)
@@ -69,7 +69,7 @@ fn run(script: &str, place: &Path) -> String {
         .collect()
 }
 
-/// What the demonstration prints.
+/// The output of examples/demo.
 pub fn demonstration() -> String {
     let output = Command::new(root().join("examples/demo"))
         .env("NETKEEL", env!("CARGO_BIN_EXE_netkeel"))
@@ -97,6 +97,18 @@ pub fn verbs() -> Vec<String> {
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|verb| *verb != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The verbs that `--help` does not name, each of which has a help text of its own.
+pub fn hidden_verbs() -> Vec<String> {
+    ["ansible-module"]
+        .into_iter()
+        .inspect(|verb| {
+            let help = run(&format!("netkeel {verb} --help"), root());
+            assert!(help.contains(&format!("Usage: netkeel {verb} ")), "{help}");
+        })
         .map(str::to_owned)
         .collect()
 }

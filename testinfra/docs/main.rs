@@ -1,15 +1,15 @@
-//! Holds the documentation to the program: documents that are shown are valid, commands are run
-//! again, tables come from the shape, and what is named is there.
+//! Tests the documentation against the program: its documents are valid, its commands print the same,
+//! its tables come from the shape, and its links resolve.
 
 mod console;
+mod links;
 mod pages;
 mod reference;
-
-use pages::{page, pages, root};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use pages::{page, pages, pages_everywhere, root};
 use serde_json::{Value, json};
 
 use netkeel_core::name::netns::Netns;
@@ -21,7 +21,7 @@ use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 use netkeel_source::text::format::Format;
 
-/// What is wrong with a document of one or more files; empty when nothing is.
+/// The errors of a document of one or more files; empty if it is valid.
 fn errors(files: &[(&str, &str, Option<Format>)]) -> String {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
@@ -69,7 +69,7 @@ fn complain(rule: &str, found: Vec<String>) {
 }
 
 /// A block says `yaml`, `json` or `toml` for a whole document, `yaml invalid` for one that must be
-/// refused, and `yaml fragment` for what is no document.
+/// rejected, and `yaml fragment` for anything else.
 #[test]
 fn documents_that_are_shown_are_what_they_are_said_to_be() {
     let mut found = Vec::new();
@@ -138,8 +138,8 @@ fn commands_print_what_is_shown() {
     }
 }
 
-/// The README shows commands of examples/demo with what they print, in blocks that say
-/// `console demo`. Each of them ends where the next heading stands.
+/// The README shows commands of examples/demo with their output, in blocks that say `console demo`.
+/// The output of each ends at the next heading.
 #[test]
 fn the_demonstration_prints_what_is_shown() {
     let printed = console::demonstration();
@@ -159,7 +159,7 @@ fn the_demonstration_prints_what_is_shown() {
 
 #[test]
 fn tables_of_keys_are_the_shape() {
-    let page = page("docs/document.md");
+    let page = page("docs/reference/document.md");
     let mut tables = reference::tables(&SHAPE);
     let places = reference::places(&page);
     let wanted: BTreeSet<&String> = tables.keys().collect();
@@ -180,15 +180,17 @@ fn tables_of_keys_are_the_shape() {
 fn every_verb_has_its_section_and_no_other_is_named() {
     let verbs: BTreeSet<String> = console::verbs().into_iter().collect();
     assert!(verbs.len() > 5, "{verbs:?}");
-    let reference = page("docs/command-line.md").text;
+    let hidden = console::hidden_verbs();
+    assert!(hidden.iter().all(|verb| !verbs.contains(verb)), "{hidden:?}");
+    let reference = page("docs/reference/command-line.md").text;
     let mut found: Vec<String> = verbs
         .iter()
         .filter(|verb| !reference.contains(&format!("\n$ netkeel {verb} --help\n")))
-        .map(|verb| format!("docs/command-line.md does not show `netkeel {verb} --help`"))
+        .map(|verb| format!("docs/reference/command-line.md does not show `netkeel {verb} --help`"))
         .collect();
     for page in pages() {
         for verb in console::named(&page) {
-            if !verbs.contains(&verb) && verb != "help" {
+            if !verbs.contains(&verb) && !hidden.contains(&verb) && verb != "help" {
                 found.push(format!("{} names `netkeel {verb}`", page.name));
             }
         }
@@ -198,7 +200,7 @@ fn every_verb_has_its_section_and_no_other_is_named() {
 
 #[test]
 fn every_finding_has_its_page_and_every_page_its_finding() {
-    let source = page("src/finding.rs").text;
+    let source = page("src/core/finding.rs").text;
     let codes: BTreeSet<&str> = source
         .lines()
         .map(str::trim)
@@ -206,12 +208,12 @@ fn every_finding_has_its_page_and_every_page_its_finding() {
         .filter(|line| line.len() == 5 && line.starts_with("NK"))
         .collect();
     assert!(codes.len() >= 9, "{codes:?}");
-    let index = page("docs/findings/README.md").text;
+    let index = page("docs/reference/findings/README.md").text;
     for code in &codes {
-        let text = page(&format!("docs/findings/{code}.md")).text;
+        let text = page(&format!("docs/reference/findings/{code}.md")).text;
         assert!(
             text.starts_with(&format!("# {code}: ")),
-            "docs/findings/{code}.md"
+            "docs/reference/findings/{code}.md"
         );
         assert!(
             index.contains(&format!("[{code}]({code}.md)")),
@@ -220,11 +222,14 @@ fn every_finding_has_its_page_and_every_page_its_finding() {
         // Each page shows what the finding looks like.
         assert!(
             text.contains(&format!(" {code} ")),
-            "docs/findings/{code}.md has no example"
+            "docs/reference/findings/{code}.md has no example"
         );
     }
     for page in pages() {
-        let name = page.name.strip_prefix("docs/findings/").unwrap_or("README.md");
+        let name = page
+            .name
+            .strip_prefix("docs/reference/findings/")
+            .unwrap_or("README.md");
         let code = name.trim_end_matches(".md");
         assert!(
             name == "README.md" || codes.contains(code),
@@ -234,19 +239,34 @@ fn every_finding_has_its_page_and_every_page_its_finding() {
     }
 }
 
-#[test]
-fn every_dependency_is_explained() {
-    let manifest = page("Cargo.toml").text;
+/// The packages below a `[...dependencies]` table of a manifest, without netkeel's own crates.
+fn packages_of(manifest: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     let mut inside = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
             inside = line.trim_end_matches(']').ends_with("dependencies");
-        } else if let (true, Some((name, _))) = (inside, line.split_once(" = ")) {
+        } else if inside
+            && let Some(name) = line.split([' ', '.']).next()
+            && !name.is_empty()
+            && !name.starts_with(['#', ']'])
+            && !name.starts_with("netkeel-")
+        {
             used.insert(name.to_owned());
         }
     }
-    let page = page("docs/dependencies.md").text;
+    used
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let crates = fs::read_dir(root().join("src")).unwrap();
+    let used: BTreeSet<String> = crates
+        .map(|entry| entry.unwrap().path().join("Cargo.toml"))
+        .chain([root().join("Cargo.toml")])
+        .flat_map(|manifest| packages_of(&fs::read_to_string(manifest).unwrap()))
+        .collect();
+    let page = page("docs/explanation/dependencies.md").text;
     let explained: BTreeSet<String> = page
         .lines()
         .take_while(|line| *line != "## Passed over")
@@ -254,11 +274,11 @@ fn every_dependency_is_explained() {
         .collect();
     assert_eq!(
         explained, used,
-        "docs/dependencies.md on the left, Cargo.toml on the right"
+        "docs/explanation/dependencies.md on the left, the manifests on the right"
     );
 }
 
-/// Puppet's types and Ansible's arguments refuse what they do not know, so that they must know every key.
+/// Puppet's types and Ansible's arguments reject unknown keys, so they must know every key.
 #[test]
 fn puppet_and_ansible_know_every_key() {
     let schema = schema::json_schema(&SHAPE, "document");
@@ -326,10 +346,10 @@ fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// An invariant names what holds the code to it: a test as `file::test`, or a file.
+/// An invariant names the test that enforces it, as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {
-    let text = page("docs/architecture.md").text;
+    let text = page("docs/explanation/architecture.md").text;
     let invariants: Vec<&str> = text
         .split("\n\n")
         .filter(|paragraph| paragraph.starts_with("**Architecture Invariant"))
@@ -354,23 +374,53 @@ fn every_invariant_has_its_test() {
     complain("invariants", found);
 }
 
+/// Files of the tree that a page for contributors names in code.
+fn named_files(page: &pages::Page) -> Vec<String> {
+    let prose = page.prose();
+    prose
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| ["src/", "testinfra/"].iter().any(|top| code.starts_with(top)))
+        .filter(|code| !code.contains(|c: char| c.is_uppercase() || " *{".contains(c)))
+        .map(|code| code.split("::").next().unwrap_or(code).to_owned())
+        .collect()
+}
+
 #[test]
-fn links_lead_somewhere() {
+fn files_are_found_in_code_only() {
+    let page = pages::Page {
+        name: "docs/a.md".to_owned(),
+        text: "`src/a.rs` src/b.rs `testinfra/c.rs::name` `src/KIND.rs` `cargo test src/d.rs`\n\n\
+               ```sh\nsrc/e.rs\n```\n\n`src/f/`\n"
+            .to_owned(),
+    };
+    assert_eq!(named_files(&page), ["src/a.rs", "testinfra/c.rs", "src/f/"]);
+}
+
+#[test]
+fn files_that_are_named_exist() {
     let mut found = Vec::new();
-    for page in pages() {
-        let prose = page.prose();
-        for target in prose
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            let path = target.split('#').next().unwrap_or_default();
-            let directory = root().join(&page.name);
-            let leads = directory.parent().unwrap().join(path).exists();
-            if !path.starts_with("http") && !path.is_empty() && !leads {
-                found.push(format!("{}: {target}", page.name));
+    let mut count = 0;
+    for name in ["docs/explanation/architecture.md", "CONTRIBUTING.md"] {
+        let page = page(name);
+        for file in named_files(&page) {
+            count += 1;
+            if !root().join(&file).exists() {
+                found.push(format!("{name}: {file}: no such file"));
             }
         }
     }
-    complain("links", found);
+    assert!(count > 60, "only {count} files are named");
+    complain("files", found);
+}
+
+#[test]
+fn links_and_anchors_resolve() {
+    complain("links", links::broken(&pages_everywhere(), root()));
+}
+
+#[test]
+fn the_summary_lists_every_page() {
+    complain("docs/SUMMARY.md", links::missing_in_summary(&pages()));
 }

@@ -1,4 +1,5 @@
-//! The pages of documentation, their fenced blocks, and how a page is held to what it should say.
+//! The pages of documentation, their fenced blocks, and the comparison of a page with its expected
+//! text.
 
 use std::fs;
 use std::ops::Range;
@@ -14,7 +15,7 @@ pub struct Page {
 
 /// A fenced block of a page.
 pub struct Block<'a> {
-    /// What stands behind the opening fence: `yaml`, `console live`.
+    /// The text after the opening fence: `yaml`, `console live`.
     pub info: &'a str,
     /// The text between the fences.
     pub text: &'a str,
@@ -29,11 +30,29 @@ pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// All pages: those at the top, and all below docs and testinfra.
+/// The pages whose blocks are tested: those at the top, and all below docs and testinfra.
 pub fn pages() -> Vec<Page> {
+    read(&["docs", "testinfra"])
+}
+
+/// Every page that is kept in the tree.
+pub fn pages_everywhere() -> Vec<Page> {
+    read(&[
+        "benches",
+        "docs",
+        "examples",
+        "modules",
+        "puppet",
+        "talos",
+        "testinfra",
+    ])
+}
+
+fn read(directories: &[&str]) -> Vec<Page> {
     let mut found = Vec::new();
-    for (directory, deep) in [(".", false), ("docs", true), ("testinfra", true)] {
-        walk(&root().join(directory), deep, &mut found);
+    walk(root(), false, &mut found);
+    for directory in directories {
+        walk(&root().join(directory), true, &mut found);
     }
     found.sort();
     found
@@ -100,7 +119,7 @@ impl Page {
         prose
     }
 
-    /// Holds parts of the page to what they should be. With NETKEEL_BLESS=1 the page is changed
+    /// Compares parts of the page with their expected text. With NETKEEL_BLESS=1 it changes the page
     /// instead.
     pub fn settle(&self, parts: Vec<(Range<usize>, String)>) {
         let mut text = self.text.clone();

@@ -1,4 +1,4 @@
-//! The tables of docs/document.md come from the shape that documents are checked against.
+//! The tables of docs/reference/document.md come from the shape that documents are checked against.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,7 @@ fn walk(path: &str, shape: &Shape, tables: &mut BTreeMap<String, String>) {
             let name = if path.is_empty() { "document" } else { path };
             tables.insert(name.to_owned(), table(fields));
             for field in *fields {
-                // An MTU has one shape wherever it stands, and one table.
+                // All MTUs have the same shape, and one table.
                 let below = if path.is_empty() || field.name == "mtu" {
                     field.name.to_owned()
                 } else {
@@ -52,7 +52,7 @@ fn table(fields: &[Field]) -> String {
     out
 }
 
-/// What a shape takes, in words.
+/// The values that a shape accepts, as text.
 fn value(shape: &Shape) -> String {
     match shape {
         Shape::Map(_) => "a map".to_owned(),
@@ -78,7 +78,7 @@ fn value(shape: &Shape) -> String {
     }
 }
 
-/// The places of a page where tables go: `<!-- keys NAME -->` to `<!-- end -->`.
+/// The ranges of a page for tables: `<!-- keys NAME -->` to `<!-- end -->`.
 pub fn places(page: &Page) -> BTreeMap<String, Range<usize>> {
     const OPEN: &str = "<!-- keys ";
     let mut places = BTreeMap::new();

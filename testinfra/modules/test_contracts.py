@@ -251,7 +251,7 @@ def test_a_look_before_a_package_says_that_nothing_is_known(scratch):
     variables = {"netkeel_install": "package", "ansible_package_use": "ansible.legacy.stand_in", "netkeel_service": True}
     dry, wet = runs(scratch, Ansible(), binary, Ansible.dry, Ansible.wet, **variables)
     assert status(dry) == 0 and UNTOUCHED in dry and "changed=1 " in dry, dry
-    assert "netkeel is not installed yet, so that nothing is known of the host" in dry, dry
+    assert "netkeel is not installed yet: the state of the host is not known" in dry, dry
     # What the package should have brought is missed in earnest.
     assert status(wet) == 2 and "not installed" in wet and UNTOUCHED in wet, wet
 

@@ -1,5 +1,5 @@
-"""What docs/puppet.md, docs/ansible.md and docs/change-review.md show of Puppet, Ansible and octocatalog-diff is what they print;
-NETKEEL_BLESS=1 writes it there."""
+"""The blocks of docs/how-to/{puppet,ansible,review-a-change}.md are the real output of Puppet, Ansible and octocatalog-diff;
+NETKEEL_BLESS=1 writes them."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_puppet_shows(scratch):
     seen = scratch.run("$PUPPET --noop site.pp", site_pp=site)
     assert seen.code == 0, seen
     lines = [line for line in seen.output.splitlines() if not OF_EVERY_RUN.match(line)]
-    hold("puppet.md", "# puppet apply --noop --show_diff site.pp", "\n".join(lines))
+    hold("how-to/puppet.md", "# puppet apply --noop --show_diff site.pp", "\n".join(lines))
 
 
 def test_ansible_shows(scratch):
@@ -76,8 +76,8 @@ def test_ansible_shows(scratch):
     seen = scratch.run(script, site_yml=json.dumps(PLAY))
     assert seen.code == 0, seen
     fresh, later = seen.output.split("\n==\n")
-    hold("change-review.md", "$ ansible-playbook site.yml --check --diff --limit worker1", of_the_task(fresh))
-    hold("ansible.md", "# ansible-playbook site.yml --check --diff -e mtu=1400", of_the_task(later))
+    hold("how-to/review-a-change.md", "$ ansible-playbook site.yml --check --diff --limit worker1", of_the_task(fresh))
+    hold("how-to/ansible.md", "# ansible-playbook site.yml --check --diff -e mtu=1400", of_the_task(later))
 
 
 def test_a_plan_shows(tmp_path):
@@ -88,7 +88,7 @@ def test_a_plan_shows(tmp_path):
     words = ["plan", "--from", "hiera", "-f", "data/common.yaml", "-f", "data/node/worker1.yaml"]
     words += ["--snapshot", "snapshots/worker1.json", "--output", "markdown"]
     run = subprocess.run([netkeel_binary(), *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    hold("change-review.md", "$ netkeel " + " ".join(words), run.stdout.split("\n<details>")[0])
+    hold("how-to/review-a-change.md", "$ netkeel " + " ".join(words), run.stdout.split("\n<details>")[0])
 
 
 def write(directory, files):
@@ -120,4 +120,4 @@ def test_octocatalog_diff_shows(tmp_path):
     words = ["octocatalog-diff", "-n", "worker1.example.org", "-f", "main", "-t", "staging", "--fact-file", "facts.yaml"]
     words += ["--hiera-config", "hiera.yaml", "--no-hiera-path-strip", "--basedir", ".", "--puppet-binary", "/usr/bin/puppet"]
     # With 2 it says that the catalogs differ.
-    hold("change-review.md", "$ " + " ".join(words), done(*words, "--no-color", code=2))
+    hold("how-to/review-a-change.md", "$ " + " ".join(words), done(*words, "--no-color", code=2))

@@ -1,4 +1,4 @@
-# @summary Execs that show the live difference also under noop, and say nothing when there is none
+# @summary Execs that show the live difference, also under noop, and print nothing if there is no drift
 #
 # `unless` under noop reads the documents as they are on disk, which are the old ones in the very run that changes them.
 # So a first exec, which runs under noop too and writes nothing, compares the host with candidates; only the second one,

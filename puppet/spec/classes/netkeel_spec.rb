@@ -130,7 +130,7 @@ describe 'netkeel' do
     context 'which is not to run' do
       let(:params) { { converge: 'service', service_ensure: 'stopped' } }
 
-      it { is_expected.to compile.and_raise_error(/nothing would keep the host/) }
+      it { is_expected.to compile.and_raise_error(/`converge: service` needs the service to run/) }
     end
   end
 

@@ -1,4 +1,4 @@
-# @summary What stops a change that is larger than anybody meant
+# @summary Limits that stop an unexpectedly large change
 type Netkeel::Kind::Limits = Struct[{
   Optional[changes_per_minute] => Integer[1, 1000000],
   Optional[max_matches]        => Integer[1, 1000000],

@@ -1,4 +1,4 @@
-# @summary What an interface, or each that matches, should be
+# @summary Settings of an interface, or of all that match
 type Netkeel::Kind::Link = Struct[{
   Optional[match]           => Netkeel::Match,
   Optional[mtu]             => Optional[Netkeel::Mtu],

@@ -1,4 +1,4 @@
-# @summary Which ICMP "packet too big" go to which NFLOG group
+# @summary Rules that send ICMP "packet too big" to an NFLOG group
 type Netkeel::Kind::Nflog = Struct[{
   interfaces                => Array[Netkeel::Interface, 1, 32],
   Optional[group]           => Optional[Variant[Integer[0, 65535], Netkeel::Decimal]],

@@ -1,4 +1,4 @@
-# @summary Who gets copies of ICMP "packet too big", how, and how many
+# @summary Replication of ICMP "packet too big" to peers, with its limits
 type Netkeel::Kind::Replicate = Struct[{
   nflog                    => String[1],
   Optional[peers]          => Optional[Array[Netkeel::Network]],

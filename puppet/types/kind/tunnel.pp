@@ -1,4 +1,4 @@
-# @summary A tunnel in collect-metadata mode, and what it should be
+# @summary A tunnel in collect-metadata mode with its settings
 type Netkeel::Kind::Tunnel = Struct[{
   mode                => Enum['ipip', 'ip6tnl'],
   Optional[addresses] => Optional[Array[Netkeel::Network]],

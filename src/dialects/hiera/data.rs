@@ -30,7 +30,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
         refuse_no_map(
             file,
             "a map of keys and their values",
-            "docs/sources.md says what is read",
+            "docs/reference/sources.md lists what is read",
             diagnostics,
         );
         refuse_options(file, reading.keys, diagnostics);

@@ -4,14 +4,14 @@ require 'puppet/parameter/boolean'
 
 Puppet::Type.newtype(:netkeel_host) do
   @doc = <<~DOC
-    The network path settings of this host, as documents of netkeel declare them.
+    The network path settings of this host, as netkeel documents declare them.
 
-    With `directory` the documents are those that the directory will hold when this catalog is applied: the files that
-    Puppet manages there count with the content that they are to have, so that the difference is right under `--noop` too,
-    in the very run that changes them. With `document` it is this one document, and no file is needed.
+    With `directory` they are the documents that the directory will contain when this catalog is applied. The files that
+    Puppet manages there count with their future content, so the difference is correct under `--noop` too,
+    even in the run that changes them. With `document` it is this one document, and no file is needed.
 
-    When the host differs, the difference is printed as `netkeel plan` has it (unless `show_diff` is off), and the resource
-    is out of sync. What netkeel refuses, and a run that fails or takes too long, is a failure with netkeel's own words.
+    If the host differs, the output of `netkeel plan` is printed (unless `show_diff` is off), and the resource
+    is out of sync. A rejected document, and a run that fails or takes too long, are failures with netkeel's own words.
 
     **Autorequires:** the binary, the directory and all files in it.
 
@@ -22,7 +22,7 @@ Puppet::Type.newtype(:netkeel_host) do
   DOC
 
   newparam(:name, namevar: true) do
-    desc 'A name of your choice.'
+    desc 'A label.'
   end
 
   newparam(:directory) do
@@ -40,16 +40,16 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:binary) do
-    desc 'Where the program is: an absolute path.'
+    desc 'The absolute path of the program.'
     defaultto '/usr/local/bin/netkeel'
   end
 
   newparam(:netns) do
-    desc 'A network namespace, as `ip netns` names it, in place of the host.'
+    desc 'A network namespace, as `ip netns` names it, instead of the host.'
   end
 
   newparam(:timeout) do
-    desc 'Seconds that a run of netkeel may take, 1 to 3600. What an apply did until then is undone.'
+    desc 'Time limit of a netkeel run in seconds, 1 to 3600. An apply that exceeds it is rolled back.'
     defaultto 60
     munge { |value| Integer(value) }
     validate do |value|
@@ -58,7 +58,7 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:verify_reach, array_matching: :all) do
-    desc 'Targets, as HOST or HOST:PORT, that must answer after an apply if they did before; else it is undone.'
+    desc 'Targets (HOST or HOST:PORT) that must answer after an apply if they did before; otherwise it is rolled back.'
     defaultto { [] }
     munge { |value| Array(value) }
   end
@@ -69,22 +69,22 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:allow_lossy, boolean: true, parent: Puppet::Parameter::Boolean) do
-    desc 'Whether what cannot be undone exactly may be written.'
+    desc 'Whether writes that cannot be undone exactly are allowed.'
     defaultto false
   end
 
   newparam(:show_diff, boolean: true, parent: Puppet::Parameter::Boolean) do
-    desc 'Whether the difference is printed, where the setting `show_diff` of Puppet allows it.'
+    desc 'Whether the difference is printed, if the setting `show_diff` of Puppet allows it.'
     defaultto true
   end
 
   newparam(:installing, boolean: true, parent: Puppet::Parameter::Boolean) do
-    desc 'Whether the same catalog installs netkeel. Under `--noop` it is then no failure that it is not there yet.'
+    desc 'Whether the same catalog installs netkeel. Under `--noop` a missing netkeel is then not a failure.'
     defaultto false
   end
 
   newproperty(:settings) do
-    desc 'What the settings are: `as_declared`.'
+    desc 'The state of the settings: `as_declared`.'
     newvalue(:as_declared)
     defaultto :as_declared
 
@@ -128,7 +128,7 @@ Puppet::Type.newtype(:netkeel_host) do
     texts.merge(managed.compact)
   end
 
-  # What Puppet is to write into the directory; `nil` for what it is to remove.
+  # The files that Puppet writes into the directory; `nil` for those that it removes.
   def managed_documents
     return {} unless catalog
 

@@ -4,7 +4,7 @@
 # on the order in which Hiera found them, and `version: 1` is added.
 Puppet::Functions.create_function(:'netkeel::document') do
   # @param content The document, without `version`.
-  # @param heading What stands above it, as a comment.
+  # @param heading A comment at its top.
   # @return [String] YAML
   # @example A layer for staging
   #   netkeel::document({ 'link' => { 'eth0' => { 'mtu' => 1460 } } }, 'Made by Puppet.')

@@ -2,15 +2,15 @@
 
 require 'tmpdir'
 
-# Asks `netkeel plan`, and does `netkeel apply`. Puppet's own `commands` is not used: a missing program must be a failure of
-# the run with a word, not an unsuitable provider.
+# Runs `netkeel plan` and `netkeel apply`. It does not use Puppet's `commands`: a missing program must fail the run with a
+# message, not make the provider unsuitable.
 Puppet::Type.type(:netkeel_host).provide(:netkeel) do
   desc 'Runs the program netkeel.'
 
   DIFFERS = 2
-  # What timeout(1) says when it ends a program.
+  # The output of timeout(1) when it ends a program.
   TOO_LONG = 'timeout: sending signal'
-  # How long an apply that is told to end may take to undo what it did.
+  # Seconds that an apply has to roll back after it was asked to end.
   GRACE = 15
 
   attr_reader :difference, :summary
@@ -38,13 +38,13 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
 
   private
 
-  # Under noop a program that this catalog installs is not there yet. That is a difference, and nothing that could be shown.
+  # Under noop a program that this catalog installs is missing. That is a difference without a plan to show.
   def not_installed
     unless resource[:installing] && resource.noop?
-      raise Puppet::Error, "#{resource[:binary]} is not there, or cannot be executed: netkeel is not installed"
+      raise Puppet::Error, "#{resource[:binary]} is missing or not executable: netkeel is not installed"
     end
 
-    @summary = 'netkeel is not installed yet, so that nothing is known of the host'
+    @summary = 'netkeel is not installed yet: the state of the host is not known'
     :differs
   end
 
@@ -70,7 +70,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     end
   end
 
-  # Runs the program for a limited time. Places in documents are told as they are where the documents belong.
+  # Runs the program for a limited time. The output names the documents by their final paths.
   def run(words, path)
     command = ['timeout', '--verbose', "--kill-after=#{GRACE}", resource[:timeout].to_s, resource[:binary], *words]
     done = Puppet::Util::Execution.execute(

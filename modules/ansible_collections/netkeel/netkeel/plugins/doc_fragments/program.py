@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules have in common."""
+"""Documentation that the modules share."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class ModuleDocFragment:
 options:
   src:
     description:
-      - A document, or a directory of documents, that is on the host already.
+      - A document, or a directory of documents, on the host.
     type: path
   netns:
     description:
-      - A network namespace, as C(ip netns) names it, in place of the host.
+      - A network namespace, as C(ip netns) names it, instead of the host.
     type: str
   binary:
     description:
-      - The program, as a path or as a name to look for, also in /usr/local/bin.
+      - The program, as a path or as a name. A name is searched in C(PATH) and in /usr/local/bin.
     type: str
     default: netkeel
   timeout:
     description:
-      - Seconds that a run of netkeel may take. An apply that takes longer undoes what it did.
+      - Time limit of a netkeel run in seconds. An apply that exceeds it is rolled back.
     type: int
     default: 60
 requirements:

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 # Apache-2.0 or MIT, as netkeel itself.
-"""Runs the program netkeel for a limited time, and makes of what it could not do a failure in its own words."""
+"""Runs netkeel for a limited time, and fails the task with netkeel's own words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 
-# Seconds that an apply which is told to end may take to undo what it did.
+# Seconds that an apply has to roll back after it was asked to end.
 GRACE = 15
 
 OPTIONS = {
@@ -27,7 +27,7 @@ class Program:
         self._module = module
         self._limit = module.params["timeout"]
         if self._limit < 1:
-            module.fail_json(msg="timeout: %d is no number of seconds" % self._limit)
+            module.fail_json(msg="timeout: %d is not a valid number of seconds" % self._limit)
         directories = ["/usr/local/bin", "/usr/local/sbin"]
         self._timeout = module.get_bin_path("timeout", required=True)
         self._binary = module.get_bin_path(module.params["binary"], opt_dirs=directories)

@@ -3,48 +3,48 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes the network path settings of a host as a document declares them."""
+"""Applies a netkeel document to a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: netkeel
-short_description: Make the network path settings of a host as declared
+short_description: Keep network path settings of a host in sync with a document
 version_added: 0.1.0
 description:
-  - Compares MTUs, C(rp_filter), tunnels, sysctls, NFLOG rules and CNI configurations with a document, and makes the host so.
-  - What fails on the way is undone. What netkeel refuses, a run that fails and one that takes too long fail the task with
+  - Compares MTUs, C(rp_filter), tunnels, sysctls, NFLOG rules and CNI configurations with a document, and applies the document.
+  - An apply that fails is rolled back. A rejected document, a run that fails and one that takes too long fail the task with
     netkeel's own words.
 extends_documentation_fragment:
   - netkeel.netkeel.program
 options:
   document:
     description:
-      - A document, without C(version). Its keys are those of U(https://github.com/netkeel/netkeel/blob/main/docs/document.md).
-      - Numbers may be strings, as they are after C(-e mtu=1460).
+      - A document, without C(version). Its keys are those of U(https://github.com/netkeel/netkeel/blob/main/docs/reference/document.md).
+      - Numbers may be strings, as after C(-e mtu=1460).
     type: dict
   dest:
     description:
-      - Where O(document) is kept on the host, as JSON, for the service and for the next boot.
-      - All documents of its directory count, layered by their names, and the comparison in check mode is with what the directory
-        is about to hold.
-      - Its name must be one of those that netkeel reads in a directory, else nothing would ever be done by it; an absolute path
-        that ends in C(.json), C(.yaml) or C(.yml), JSON being YAML, and is not hidden.
+      - The path at which O(document) is kept on the host, as JSON, for the service and for the next boot.
+      - All documents of its directory count, in the order of their names. Check mode compares the host with the future contents of
+        the directory.
+      - It must be an absolute path that ends in C(.json), C(.yaml) or C(.yml) and is not hidden. netkeel reads no other files in a
+        directory.
       - Without it O(document) is applied and not kept.
     type: path
   prune:
     description:
-      - Whether what netkeel wrote and the documents no longer declare is put back.
+      - Whether settings that the documents no longer declare get their old values back.
     type: bool
     default: false
   take_over:
     description:
-      - Whether facts that another owner holds are taken.
+      - Whether to take over facts of another owner.
     type: bool
     default: false
   allow_lossy:
     description:
-      - Whether what cannot be undone exactly may be written.
+      - Whether writes that cannot be undone exactly are allowed.
     type: bool
     default: false
   allow_management:
@@ -54,13 +54,13 @@ options:
     default: false
   verify_reach:
     description:
-      - Targets, as HOST or HOST:PORT, that must answer afterwards if they did before; else everything is undone.
+      - Targets (HOST or HOST:PORT) that must answer afterwards if they did before; otherwise everything is rolled back.
     type: list
     elements: str
     default: []
   lock_timeout:
     description:
-      - Seconds to wait while another netkeel writes.
+      - Seconds to wait for the lock of another netkeel.
     type: int
     default: 30
 attributes:
@@ -70,7 +70,7 @@ attributes:
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
-    details: The difference is what C(netkeel plan) prints of the live host.
+    details: The difference is the output of C(netkeel plan) on the live host.
   platform:
     description: Target OS/families that can be operated against.
     platforms: linux
@@ -80,7 +80,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Tunnels that take what the load balancers encapsulate
+- name: Create tunnels for the packets of the load balancers
   netkeel.netkeel.netkeel:
     dest: /etc/netkeel/desired.d/50-ansible.json
     document:
@@ -94,7 +94,7 @@ EXAMPLES = r"""
       tunnel:
         ipip0: {mode: ipip, addresses: [127.0.0.42/32], rp_filter: "off"}
 
-- name: What is in the host's own documents, and the gateway must answer afterwards
+- name: Apply the host's own documents; the gateway must answer afterwards
   netkeel.netkeel.netkeel:
     src: /etc/netkeel/desired.d
     verify_reach: ["192.0.2.1"]
@@ -102,7 +102,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What differed, with the writes and their undo, as C(netkeel schema plan) describes it.
+  description: The plan with its writes and their undo, as C(netkeel schema plan) describes it.
   returned: success
   type: dict
   contains:
@@ -127,7 +127,7 @@ summary:
   type: str
   sample: "Drift: 4 of 5 declared facts, on 3 objects (this host); 4 writes, all with exact undo."
 dest:
-  description: Where the document is kept.
+  description: The path of the document.
   returned: with O(dest)
   type: str
   sample: /etc/netkeel/desired.d/50-ansible.json
@@ -143,7 +143,7 @@ from ansible_collections.netkeel.netkeel.plugins.module_utils.program import OPT
 # `plan --detailed-exitcode`: 0 in sync, 2 drift.
 KNOWN = (0, 2)
 
-# Of the names that netkeel reads in a directory those under which JSON is what they promise.
+# The file names that netkeel reads in a directory and whose format includes JSON.
 ENDINGS = (".json", ".yaml", ".yml")
 
 
@@ -179,7 +179,7 @@ def main():
 
 
 def converge_document(module, program):
-    """Makes the host as the document says, which is not kept."""
+    """Applies the document without keeping it."""
     with directory_with("document.json", text_of(module)) as copy:
         planned = look(module, program, copy, (copy + "/", ""))
         if planned["changed"] and not module.check_mode:
@@ -188,11 +188,11 @@ def converge_document(module, program):
 
 
 def converge_kept(module, program):
-    """Keeps the document at ``dest``, and makes the host as all documents of that directory say."""
+    """Writes the document to ``dest``, and applies all documents of that directory."""
     dest, text = module.params["dest"], text_of(module)
     directory, name = os.path.split(dest)
     before = read(dest)
-    # The plan is of what the directory is about to hold; what is refused then is not written.
+    # The plan is for the future contents of the directory; a rejected document is not written.
     with directory_with(name, text, directory) as copy:
         result = look(module, program, copy, (copy, directory))
     if before != text and not module.check_mode:
@@ -206,7 +206,7 @@ def converge_kept(module, program):
 
 
 def refuse_unread(module, dest):
-    """Fails for a place where netkeel, which is given the directory, would not look."""
+    """Fails for a path that netkeel, which gets the directory, would not read."""
     name = os.path.basename(dest)
     if not os.path.isabs(dest):
         module.fail_json(msg="dest: %s is no absolute path" % dest)
@@ -223,7 +223,7 @@ def text_of(module):
 
 
 def converge(module, program, path):
-    """Compares with documents that are on the host, and makes the host so."""
+    """Plans and applies documents that are on the host."""
     planned = look(module, program, path)
     if planned["changed"] and not module.check_mode:
         apply(module, program, path)
@@ -231,7 +231,7 @@ def converge(module, program, path):
 
 
 def look(module, program, path, renamed=None):
-    """What netkeel plans, as the result of a task that has not changed anything yet."""
+    """The plan, as the result of a task that has not changed anything yet."""
     words = ["plan", "-f", path] + flags(module, "prune", "take_over")
     status, text = program.run(*words, "--detailed-exitcode", expected=KNOWN, renamed=renamed)
     plan = json.loads(program.run(*words, "--output", "json", renamed=renamed)[1])
@@ -245,7 +245,7 @@ def look(module, program, path, renamed=None):
 
 
 def apply(module, program, path, renamed=None):
-    """Makes the host so, or fails in netkeel's words."""
+    """Applies, or fails with netkeel's own words."""
     words = ["apply", "-f", path, "--lock-timeout", "%ds" % module.params["lock_timeout"]]
     words += flags(module, "prune", "take_over", "allow_lossy", "allow_management")
     for target in module.params["verify_reach"]:
@@ -259,7 +259,7 @@ def flags(module, *names):
 
 
 def read(path):
-    """The text of a file, or ``None`` when there is none."""
+    """The text of a file, or ``None`` if it does not exist."""
     if not os.path.exists(path):
         return None
     with open(path, encoding="utf-8") as document:
@@ -267,7 +267,7 @@ def read(path):
 
 
 def write(module, path, text):
-    """Puts a document in its place at once: the service reads whatever it finds."""
+    """Replaces the document atomically, because the service may read it at any time."""
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         os.makedirs(directory, 0o755)

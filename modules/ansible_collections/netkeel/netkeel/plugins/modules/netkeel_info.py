@@ -3,17 +3,17 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tells what the network path settings of a host are."""
+"""Returns the network path settings of a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: netkeel_info
-short_description: Tell what the network path settings of a host are
+short_description: Return the network path settings of a host
 version_added: 0.1.0
 description:
-  - Returns the snapshot that C(netkeel observe) takes of interfaces, tunnels, sysctls and whatever documents name.
-  - Kept as a file, it is what C(netkeel plan --snapshot) plans against without the host.
+  - Returns the snapshot that C(netkeel observe) takes of interfaces, tunnels, sysctls and everything that documents name.
+  - Saved as a file, C(netkeel plan --snapshot) plans against it without the host.
 extends_documentation_fragment:
   - netkeel.netkeel.program
 attributes:
@@ -32,11 +32,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Take a snapshot
   netkeel.netkeel.netkeel_info:
   register: host
 
-- name: Keep what was seen, to plan changes against it
+- name: Save the snapshot, to plan changes against it
   ansible.builtin.copy:
     content: "{{ host.snapshot | to_nice_json }}"
     dest: "snapshots/{{ inventory_hostname }}.json"
