@@ -34,7 +34,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
             .iter()
             .filter(|(name, link)| wanted(**name) && link.external && link.kind_name() == "ipip");
         for (name, _) in external {
-            let message = "tunl0 is up too, as where Calico runs IPIP: of two tunnels that accept any sender, the newer one gets every packet";
+            let message = "tunl0 is up too, as it is where Calico runs IPIP: both tunnels accept any sender, and the newer one gets every packet";
             findings.add(
                 Code::NK020,
                 name,
