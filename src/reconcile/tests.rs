@@ -34,9 +34,9 @@ struct World {
     now: Now,
     /// By index: whether the fact is in sync.
     right: BTreeMap<u32, bool>,
-    /// Interfaces whose fact cannot be written; `told` says whether a failure names it.
+    /// Interfaces whose fact cannot be written; `names_fact` says whether a failure names it.
     unwritable: BTreeSet<u32>,
-    told: bool,
+    names_fact: bool,
     /// The duration of a pass.
     takes: Duration,
     /// The current pass, and its end.
@@ -53,7 +53,7 @@ impl World {
             now: ms(0),
             right: BTreeMap::new(),
             unwritable: BTreeSet::new(),
-            told: true,
+            names_fact: true,
             takes: ms(1),
             pass: None,
             passes: Vec::new(),
@@ -133,7 +133,7 @@ impl World {
         let stuck = wrong.iter().find(|index| self.unwritable.contains(index));
         let outcome = match stuck {
             _ if !writes => Outcome::Looked,
-            Some(index) if self.told => Outcome::Blamed(vec![Blamed {
+            Some(index) if self.names_fact => Outcome::Blamed(vec![Blamed {
                 fact: fact(*index),
                 index: Some(*index),
                 why: "no".into(),
@@ -275,12 +275,12 @@ fn pod_ends_are_scanned_once_no_new_interface_appears() {
 
 #[test]
 fn a_fact_that_cannot_be_written_does_not_stop_the_others() {
-    for told in [true, false] {
+    for names_fact in [true, false] {
         let mut world = World::new(100);
-        world.told = told;
+        world.names_fact = names_fact;
         world.unwritable = [17].into();
         world.until(ms(2_000));
-        assert_eq!(world.wrong(), [17], "told: {told}");
+        assert_eq!(world.wrong(), [17], "names_fact: {names_fact}");
         let before = world.passes.len();
         world.until(ms(290_000));
         assert!(
@@ -299,7 +299,7 @@ fn a_fact_that_cannot_be_written_does_not_stop_the_others() {
 fn the_whole_host_is_retried_once_its_parts_are_in_sync_or_deleted() {
     for gone in [true, false] {
         let mut world = World::new(20);
-        world.told = false;
+        world.names_fact = false;
         world.unwritable = [17].into();
         world.until(ms(2_000));
         assert!(world.reconciler.failing.contains_key(&Extent::All));
@@ -442,12 +442,12 @@ proptest! {
         script in proptest::collection::vec(events(), 0..120),
         takes in 1u64..80,
         unwritable in proptest::collection::btree_set(1u32..40, 0..3),
-        told: bool,
+        names_fact: bool,
     ) {
         let mut world = World::new(20);
         world.takes = ms(takes);
         world.unwritable = unwritable.clone();
-        world.told = told;
+        world.names_fact = names_fact;
         for (after, what) in script {
             world.until(world.now + ms(after));
             match what {

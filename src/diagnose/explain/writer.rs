@@ -122,7 +122,7 @@ const KNOWN: &[KnownWriter] = &[
     },
     KnownWriter {
         name: "Cilium",
-        does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent: all files are applied anew",
+        does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent, which applies all files again",
         writes: |key| {
             key.family("ipv4")
                 && key.is(&["rp_filter", "forwarding"])
@@ -192,14 +192,14 @@ const KNOWN: &[KnownWriter] = &[
     },
     KnownWriter {
         name: "TuneD",
-        does: "writes what its active profile says, then by default applies /etc/sysctl.d again (reapply_sysctl)",
+        does: "writes the values of its active profile, then by default applies /etc/sysctl.d again (reapply_sysctl)",
         writes: |_| true,
         clues: &[Clue::Path("/etc/tuned/active_profile")],
         anything: true,
     },
     KnownWriter {
         name: "Talos",
-        does: "writes what machine.sysctls and SysctlConfig documents say, and puts the old value back when a key leaves them",
+        does: "writes the values of machine.sysctls and SysctlConfig documents, and restores the old value when a key leaves them",
         writes: |_| true,
         clues: &[Clue::Holds("/etc/os-release", "ID=talos")],
         anything: true,

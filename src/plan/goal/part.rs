@@ -98,19 +98,19 @@ impl Goal for PartGoal<'_> {
             false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
-        let left = |fact: &Fact| self.except.contains(fact);
-        let alone: BTreeMap<_, _> = match self.except.is_empty() {
+        let is_suspended = |fact: &Fact| self.except.contains(fact);
+        let suspended: BTreeMap<_, _> = match self.except.is_empty() {
             true => BTreeMap::new(),
             false => {
-                let (alone, rest) = std::mem::take(&mut wants.facts)
+                let (suspended, rest) = std::mem::take(&mut wants.facts)
                     .into_iter()
-                    .partition(|(fact, _)| left(fact));
+                    .partition(|(fact, _)| is_suspended(fact));
                 wants.facts = rest;
-                alone
+                suspended
             }
         };
-        let wanted = alone.len() + wants.facts.len();
-        let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
+        let wanted = suspended.len() + wants.facts.len();
+        let (mut drift, _) = drift_of(&suspended, host, &mut Vec::new());
         let indices = host.links.iter().map(|(name, link)| (*name, link.index));
         let links: BTreeMap<LinkName, u32> = indices.collect();
         let whole = (*self.extent == Extent::All).then_some(&apart);
@@ -189,14 +189,14 @@ mod tests {
         host: &Snapshot,
     ) -> (Vec<String>, Observation) {
         let except = except.iter().copied().cloned().collect();
-        let kept = PartGoal {
+        let goal = PartGoal {
             document,
             holdings: Ownership::NONE,
             extent: &extent,
             except: &except,
             withheld,
         };
-        let planned = kept.plan(host).unwrap();
+        let planned = goal.plan(host).unwrap();
         let ops = planned
             .plan
             .steps
@@ -263,26 +263,26 @@ mod tests {
             host.sysctls
                 .insert(format!("net.ipv4.{key}").parse().unwrap(), reading);
         }
-        let kept = |except: &BTreeSet<Fact>, extent: Extent| {
-            let kept = PartGoal {
+        let goal = |except: &BTreeSet<Fact>, extent: Extent| {
+            let goal = PartGoal {
                 document: &document,
                 holdings: Ownership::NONE,
                 extent: &extent,
                 except,
                 withheld: &BTreeMap::new(),
             };
-            kept.plan(&host)
+            goal.plan(&host)
         };
-        let wrong = kept(&BTreeSet::new(), Extent::Rest).unwrap_err();
+        let wrong = goal(&BTreeSet::new(), Extent::Rest).unwrap_err();
         let facts = wrong
             .list
             .iter()
             .flat_map(|one| one.facts.iter().cloned())
             .collect();
         assert_eq!(wrong.list.len(), 1, "{wrong:?}");
-        let planned = kept(&facts, Extent::Rest).unwrap();
+        let planned = goal(&facts, Extent::Rest).unwrap();
         assert_eq!(planned.plan.steps.len(), 1);
         // Another part is not affected.
-        assert!(kept(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
+        assert!(goal(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What planning returns: the plan, the wants, the host afterwards, and what was observed.
+//! The result of planning: the plan, the wants, the host afterwards, and the observation.
 
 use std::collections::BTreeMap;
 

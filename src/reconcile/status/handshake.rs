@@ -21,8 +21,8 @@ pub struct HandshakeStatus {
 }
 
 /// Judges the last handshake of an interface. `since` is the time at which the watch started.
-pub fn judge(name: LinkName, told: Result<Handshake, String>, since: u64, now: u64) -> HandshakeStatus {
-    let (last, why) = match told {
+pub fn judge(name: LinkName, result: Result<Handshake, String>, since: u64, now: u64) -> HandshakeStatus {
+    let (last, why) = match result {
         Ok(Handshake::NotWireguard) => (None, None),
         Ok(Handshake::Last(last @ Some(_))) => (last, Some("no peer has answered".to_owned())),
         Ok(Handshake::Last(None)) => (None, Some("no peer has ever answered".to_owned())),
@@ -46,19 +46,19 @@ mod tests {
 
     #[test]
     fn three_minutes_without_a_handshake_are_too_many() {
-        let stale = |told, since, now| judge("wg0".parse().unwrap(), told, since, now).stale;
+        let stale = |result, since, now| judge("wg0".parse().unwrap(), result, since, now).stale;
         let last = |at| Ok(Handshake::Last(Some(at)));
         assert_eq!(stale(last(1000), 100, 1180), None);
-        let said = stale(last(1000), 100, 1181);
+        let stale_reason = stale(last(1000), 100, 1181);
         assert_eq!(
-            said.as_deref(),
+            stale_reason.as_deref(),
             Some("wg0 has had no handshake for 181 s: no peer has answered")
         );
         // The age counts from the start of the watch if that is later, or if there was no handshake.
         assert_eq!(stale(last(1000), 5000, 5180), None);
         assert_eq!(stale(Ok(Handshake::Last(None)), 100, 280), None);
-        for told in [Ok(Handshake::Last(None)), Ok(Handshake::NoLink), Err("no".into())] {
-            assert!(stale(told, 100, 281).is_some());
+        for result in [Ok(Handshake::Last(None)), Ok(Handshake::NoLink), Err("no".into())] {
+            assert!(stale(result, 100, 281).is_some());
         }
         // The tunnel of another program is not judged.
         assert_eq!(stale(Ok(Handshake::NotWireguard), 100, 9999), None);

@@ -249,7 +249,7 @@ fn value_and_origin(explained: &KeyExplained, outcome: &Outcome) -> String {
     let (Some(value), Some(place)) = (value, &outcome.place) else {
         return match outcome.how {
             How::Inherited => "the kernel's default: no file names it, nor `default`".to_owned(),
-            _ => "left as the kernel has it: no file decides".to_owned(),
+            _ => "unchanged from the kernel: no file sets it".to_owned(),
         };
     };
     let place = named(place);
@@ -296,7 +296,7 @@ fn fate(fate: &Fate) -> String {
         Fate::Exempt { by } => format!("not applied: {by} names the key, which exempts it from patterns"),
         Fate::Excludes => "exempts the key from patterns".to_owned(),
         Fate::Refused => "the kernel rejects the value".to_owned(),
-        Fate::NoChange => "changes nothing that is copied".to_owned(),
+        Fate::NoChange => "no effect: the value does not change".to_owned(),
         Fate::Hidden { by } => format!("not read: {by} hides the file"),
         Fate::NotRead => "not read".to_owned(),
         Fate::Invalid => "ignored: not an assignment".to_owned(),

@@ -167,7 +167,7 @@ fn all_where_systemd_and_procps_differ() {
       live       2 (loose)
       effect     on each interface the larger of all and its own counts
       decides on eth0, eth0.7
-      at boot    systemd: left as the kernel has it: no file decides
+      at boot    systemd: unchanged from the kernel: no file sets it
                  procps:  1 (strict), by /etc/sysctl.d/10-site.conf:1
       lines      lowest priority first
         /etc/sysctl.d/10-site.conf:1  net.ipv4.conf.all.rp_filter=1
@@ -211,7 +211,7 @@ fn a_setting_that_no_interface_has() {
     insta::assert_snapshot!(explained("net.core.rmem_max"), @"
     net.core.rmem_max
       live       could not be read: it was not read
-      at boot    left as the kernel has it: no file decides
+      at boot    unchanged from the kernel: no file sets it
     ");
 }
 
@@ -266,13 +266,13 @@ fn an_interface_with_all_its_settings() {
     net/ipv6/conf/eth0.7/forwarding
       live       0
       effective  0: its own counts; writing all writes every interface's
-      at boot    left as the kernel has it: no file decides
+      at boot    unchanged from the kernel: no file sets it
       later      the kernel's default: no file names it, nor `default`
 
     net/ipv6/conf/eth0.7/disable_ipv6
       live       0
       effective  0: its own counts; writing all writes every interface's
-      at boot    left as the kernel has it: no file decides
+      at boot    unchanged from the kernel: no file sets it
       later      the kernel's default: no file names it, nor `default`
 
       writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
