@@ -1,5 +1,5 @@
-//! The pods of a host, by their veths: both ends, the routes in the pod, the wanted MTUs, and the reason
-//! why a pod is skipped. Also sandboxes without a veth.
+//! The pods of a host and their veths: both ends, the routes in the pod, the wanted MTUs, and why netkeel
+//! skips a pod.
 
 use serde::Serialize;
 

@@ -27,8 +27,8 @@ pub trait Goal: Sync {
     /// Computes the plan.
     ///
     /// # Errors
-    /// All conflicts between the goal and the host: wants that exclude each other, values that a device
-    /// rejects, and tunnels that cannot be created.
+    /// All conflicts between the goal and the host: contradictory wants, values that a device rejects, and
+    /// tunnels that cannot be created.
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>>;
 
     /// Plans again on the host as the first plan left it. The result has only the steps that remain.

@@ -23,9 +23,9 @@ pub struct IndirectEffect<'a> {
 }
 
 impl Plan {
-    /// The first write that affects one of these interfaces. A write that names the interface always
-    /// counts. Any other write counts if it can take the interface off the network: if it changes a setting
-    /// of the interface other than IPv4 forwarding, or makes its effective rp_filter filter in another way.
+    /// The first write that affects one of these interfaces. A write that names the interface always counts.
+    /// Any other write counts only if it can take the interface off the network: if it changes the MTU, the
+    /// state, the kind, an address or an IPv6 setting, or makes the effective rp_filter filter.
     /// IPv6 forwarding counts because a router ignores default routes from router advertisements
     /// (`accept_ra`, Documentation/networking/ip-sysctl.rst).
     pub fn first_felt_by(&self, links: &BTreeSet<LinkName>, host: &Snapshot) -> Option<IndirectEffect<'_>> {

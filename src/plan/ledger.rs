@@ -53,7 +53,7 @@ impl OwnershipRecord {
 /// The first line of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
 }
 

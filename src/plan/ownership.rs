@@ -119,8 +119,8 @@ pub(crate) fn is_kept_elsewhere(claim: &OwnershipRecord, host: &Snapshot) -> boo
     pod.is_some_and(|pod| pod.left_alone().is_some())
 }
 
-/// Whether netkeel itself broke this veth: it set the host's end to an MTU that the pod's end does not fit,
-/// and the earlier MTU did fit. That happens if the pod was scanned only after the write, or if another
+/// Whether netkeel itself broke this veth. netkeel set the host's end to an MTU that the pod's end does not
+/// fit, and the earlier MTU did fit. That happens if the pod was scanned only after the write, or if another
 /// program controls the pod's end since.
 pub(crate) fn does_harm(
     claim: &OwnershipRecord,

@@ -32,7 +32,7 @@ const HANGS: Duration = Duration::from_secs(60);
 /// The status of the service.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
     /// The version of netkeel.
     pub version: &'static str,
@@ -189,7 +189,7 @@ pub struct Counters {
     pub loads: u64,
     /// Documents that were rejected.
     pub load_failures: u64,
-    /// The number of passes that took at most each of [`BUCKETS`], and in the last element the longer ones.
+    /// The number of passes in each bucket of [`BUCKETS`]. The last element counts longer passes.
     #[serde(skip)]
     pub durations: [u64; BUCKETS.len() + 1],
     /// The total duration of all passes, seconds.

@@ -22,7 +22,7 @@ const FORMAT: u32 = 1;
 /// A saved plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedPlan {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
     /// The boot ID of the boot in which the plan was made.
     pub boot: String,
