@@ -233,7 +233,7 @@ cni:
         + mtu  1460                          pods.yaml:3:34
 
     Drift: 1 of 1 declared fact, on 1 object (this host); 1 write, all with exact undo.
-    Applied: 1 write; looked again and found nothing left.
+    Applied: 1 write; verified, nothing left to change.
     check: In sync: 1 fact as declared (this host).
     In sync: 1 fact as declared (this host).
     5a6
@@ -285,7 +285,7 @@ cni:
       mend it or take it away: no pod starts until then
 
     Drift: 2 of 2 declared facts, on 2 objects (this host); 2 writes, all with exact undo; 2 findings.
-    Applied: 2 writes; looked again and found nothing left.
+    Applied: 2 writes; verified, nothing left to change.
     check: In sync: 2 facts as declared (this host); 2 findings.
     Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 2 findings.
     check: 2
@@ -301,8 +301,8 @@ cni:
     plan: 1
     warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
       mend it or take it away: no pod starts until then
-    warning NK042 /etc/cni/net.d/20-calico.conflist: its calico has the MTU 1460, and that of /etc/cni/net.d/10-multus.conf, which is loaded, has 1480
-      set both: whoever makes one from the other (Multus, when it starts) brings the other value
+    warning NK042 /etc/cni/net.d/20-calico.conflist: its calico has the MTU 1460, but that of the loaded /etc/cni/net.d/10-multus.conf has 1480
+      set both files: Multus generates one from the other when it starts
     ");
 }
 
@@ -384,13 +384,13 @@ cni:
     insta::assert_snapshot!(shown, @"
     In sync: 0 facts as declared (this host); 1 finding.
     exit 0
-    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host); 1 finding.
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
     warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that nobody has filled in
       mend it or take it away: no pod starts until then
 
-    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host); 1 finding.
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     error: /etc/cni/net.d/10-calico.conflist: it loads, but netkeel does not edit it: line 1: the key `mtu` is given twice
      --> pods.yaml:4:21
@@ -402,7 +402,7 @@ cni:
 
     1 error in pods.yaml
     exit 1
-    Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host).
+    Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host).
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is told to take (cni_default_network)
     exit 1
     error: /etc/cni/net.d/10-calico.conflist: its flannel delegates to calico

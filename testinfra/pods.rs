@@ -154,7 +154,7 @@ fn both_ends_and_the_route_of_a_pod_follow_and_come_back() {
     assert_eq!(code, 2, "{check}");
     let (_, lint) = node.netkeel(&["lint"]);
     let black_hole: Vec<&str> = lint.lines().filter(|line| line.contains("NK013")).collect();
-    insta::assert_snapshot!(black_hole.join("\n"), @"warning NK013 cali1: its MTU is 1460 and that of its other end, eth0 in a pod, is 1500: what is larger than 1464 is dropped on the way from the pod, without an ICMP");
+    insta::assert_snapshot!(black_hole.join("\n"), @"warning NK013 cali1: its MTU is 1460 and that of its other end, eth0 in a pod, is 1500: packets above 1464 bytes are dropped on the way from the pod, without an ICMP error");
     assert_eq!(node.netkeel(&["apply", "-f", "pods.yaml"]).0, 0);
     let (code, said) = node.netkeel(&["release"]);
     assert_eq!(code, 0, "{said}");
@@ -178,15 +178,15 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
         ~ pod mtu                  1500 -> 1440                  pods.yaml:5:21
         ~ pod route 0.0.0.0/0 mtu  1500 -> 1440                  pods.yaml:5:21
 
-    warning NK013 cali2: its MTU is 1460 and that of its other end, eth0 in a pod, is 1440: what is larger than 1444 is dropped on the way to the pod, without an ICMP
+    warning NK013 cali2: its MTU is 1460 and that of its other end, eth0 in a pod, is 1440: packets above 1444 bytes are dropped on the way to the pod, without an ICMP error
       give both ends of the veth one MTU
     warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it; 1460 for this end alone would be a black hole, so that it is not set
       set `mtu` in the ConfigMap cilium-config
     warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it; 1460 for this end alone would be a black hole, so that it is not set
       change the guest's MTU, by DHCP or by making it anew
 
-    Drift: 3 of 3 declared facts, 2 pods stale and left alone, on 1 object (netns host); 3 writes, all with exact undo; 3 findings.
-    Applied: 3 writes; looked again and found nothing left.
+    Drift: 3 of 3 declared facts, 2 pods stale and skipped, on 1 object (netns host); 3 writes, all with exact undo; 3 findings.
+    Applied: 3 writes; verified, nothing left to change.
     ");
     assert!(node.mtus(2).starts_with("host 1460 pod 1440"), "{}", node.mtus(2));
     let pods = |arguments: &[&str]| node.netkeel(&[&["pods"], arguments].concat());
@@ -204,7 +204,7 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     assert_eq!(json["pods"][2]["pod_mtu"], 1500, "{json:#}");
     // The host's ends of those that are left alone stay with them: netkeel makes no black hole.
     let (code, check) = node.netkeel(&["check", "-f", "pods.yaml"]);
-    insta::assert_snapshot!(format!("{code} {check}"), @"0 In sync: 3 facts as declared, 2 pods stale and left alone (netns host); 3 findings.");
+    insta::assert_snapshot!(format!("{code} {check}"), @"0 In sync: 3 facts as declared, 2 pods stale and skipped (netns host); 3 findings.");
     for (link, at) in [("lxc0", 0), ("cali1", 1)] {
         let mtus = node.mtus_of(link, at);
         assert!(mtus.starts_with("host 1500 pod 1500"), "{mtus}");
@@ -229,8 +229,8 @@ fn what_netkeel_set_is_given_back_where_the_pod_does_not_follow_any_more() {
     warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
       change the guest's MTU, by DHCP or by making it anew
 
-    Drift: 0 of 3 declared facts, 1 to give back, 1 pod stale and left alone, on 1 object (netns host); 1 write, all with exact undo; 1 finding.
-    Applied: 1 write; looked again and found nothing left.
+    Drift: 0 of 3 declared facts, 1 to give back, 1 pod stale and skipped, on 1 object (netns host); 1 write, all with exact undo; 1 finding.
+    Applied: 1 write; verified, nothing left to change.
     ");
     assert!(node.mtus(1).starts_with("host 1500 pod 1500"), "{}", node.mtus(1));
     assert_eq!(node.netkeel(&["check", "-f", "pods.yaml"]).0, 0);

@@ -1,4 +1,4 @@
-//! Explains where the value of a setting comes from.
+//! Explains the origin of a setting's value.
 
 pub mod combine;
 pub mod holder;

@@ -1,4 +1,4 @@
-//! Findings.
+//! Misconfigurations of a host, and the effects of a plan.
 
 pub mod cni;
 mod encapsulation;

@@ -1,5 +1,5 @@
-//! The pods of a host as their veths show them: both ends, the routes in the pod, what they should
-//! be, and why one is left alone; and the sandboxes that have none.
+//! The pods of a host and their veths: both ends, the routes in the pod, the wanted MTUs, and why netkeel
+//! skips a pod.
 
 use serde::Serialize;
 
@@ -11,14 +11,14 @@ use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::pod::PodEnd;
 
-/// One veth that leads into another namespace.
+/// A veth that leads into another namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pod {
     /// The end on the host.
     pub link: LinkName,
-    /// The file that leads into the pod's namespace; none where none is seen.
+    /// The path of the pod's namespace; `None` if no path was found.
     pub sandbox: Option<String>,
-    /// `NAMESPACE/NAME`, where the CNI has noted it.
+    /// `NAMESPACE/NAME`, if the CNI recorded it.
     pub name: Option<String>,
     /// The end in the pod.
     pub interface: LinkName,
@@ -26,19 +26,19 @@ pub struct Pod {
     pub mtu: u32,
     /// MTU of the pod's end, bytes.
     pub pod_mtu: u32,
-    /// The largest MTU that a route of the pod has, bytes; none where none has one of its own.
+    /// The largest MTU of the pod's routes, bytes; `None` if no route has its own MTU.
     pub route_mtu: Option<u32>,
-    /// The smallest.
+    /// The smallest MTU of the pod's routes, bytes.
     pub smallest_route_mtu: Option<u32>,
-    /// What both should be, bytes: the host's end, the pod's end. None where no document says.
+    /// The wanted MTUs, bytes: of the host's end and of the pod's end. `None` if no document wants one.
     pub wanted: Option<(u32, u32)>,
-    /// It is not as it should be; without a document, its ends do not go together.
+    /// The MTUs differ from the wanted ones; without a document, the two ends do not fit each other.
     pub stale: bool,
-    /// Why netkeel leaves it alone.
+    /// The reason why netkeel skips the pod.
     pub left_alone: Option<&'static str>,
 }
 
-/// All of them, in the order of the host's ends. `named` gives a pod's name by its sandbox.
+/// All pods, in the order of the host's ends. `named` returns a pod's name for its sandbox.
 pub fn pods(host: &Snapshot, wants: Option<&Wants>, named: impl Fn(&str) -> Option<String>) -> Vec<Pod> {
     let ends = host
         .links
@@ -76,7 +76,7 @@ fn want(name: LinkName, field: Field, host: &Snapshot, wants: &Wants) -> Option<
     }
 }
 
-/// What the ends should be; what is not wanted stays.
+/// The wanted MTUs of both ends. An end without a want keeps its MTU.
 pub fn wanted(
     name: LinkName,
     link: &Link,
@@ -91,7 +91,7 @@ pub fn wanted(
         there = bytes(left.pod_mtu);
         here = here.or(there.filter(|_| left.withheld.is_some()));
     } else if end.left_alone().is_some() {
-        // Nothing is wanted of it, since it goes with this end as that is wanted.
+        // The pod's end fits the wanted MTU of the host's end, so it needs no want of its own.
         there = there.or(here);
     }
     match (here, there) {
@@ -100,7 +100,7 @@ pub fn wanted(
     }
 }
 
-/// Whether a veth is not as the document wants it, be it that netkeel may mend it or not.
+/// Whether a veth differs from the document's wants. Skipped pods count too.
 fn is_stale(name: LinkName, end: &PodEnd, host: &Snapshot, wants: &Wants) -> bool {
     let routes = end.routes.keys().map(|to| Field::PodRouteMtu(*to));
     let mut fields = routes.chain([Field::Mtu, Field::PodMtu]);

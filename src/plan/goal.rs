@@ -1,4 +1,4 @@
-//! What a plan is to reach: what a document declares, or that an owner holds nothing any more.
+//! The goal of a plan: a document in force, or the release of an owner's facts.
 
 pub mod part;
 pub mod planned;
@@ -19,19 +19,19 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Something to plan for.
+/// A desired state that can be planned for.
 pub trait Goal: Sync {
-    /// The facts that must be read to plan.
+    /// The facts that must be read before planning.
     fn scope(&self) -> Scope;
 
-    /// Plans.
+    /// Computes the plan.
     ///
     /// # Errors
-    /// Everything that is wrong between the goal and the host: conflicts, values that a device cannot take,
-    /// tunnels that cannot be.
+    /// All conflicts between the goal and the host: contradictory wants, values that a device rejects, and
+    /// tunnels that cannot be created.
     fn plan(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>>;
 
-    /// Plans for the host after the first plan was done: what is left to do.
+    /// Plans again on the host as the first plan left it. The result has only the steps that remain.
     ///
     /// # Errors
     /// As [`Goal::plan`].
@@ -40,7 +40,7 @@ pub trait Goal: Sync {
     }
 }
 
-/// A document alone, as if netkeel had never written anything.
+/// A document without a ledger, as if netkeel had never written anything.
 impl Goal for Document {
     fn scope(&self) -> Scope {
         self.scope()
@@ -51,19 +51,19 @@ impl Goal for Document {
     }
 }
 
-/// A document on a host on which netkeel has written before.
+/// A document on a host where netkeel may have written before.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared<'a> {
     /// The document.
     pub document: &'a Document,
-    /// What is held, by whom.
+    /// The ownership records, and how the plan may use them.
     pub holdings: Ownership<'a>,
 }
 
 impl Goal for Declared<'_> {
     fn scope(&self) -> Scope {
         let mut scope = self.document.scope();
-        // What the document does not name is looked at only where it is to be put back.
+        // Facts that only the ledger names are read only if the plan may restore them.
         let prunes = self.holdings.prune || self.document.prune;
         if let Some(ledger) = self.holdings.ledger.filter(|_| prunes) {
             scope.extend(scope_of(ledger.of(&self.document.owner)));
@@ -76,14 +76,14 @@ impl Goal for Declared<'_> {
     }
 }
 
-/// That an owner gives back everything.
+/// The release of all facts of an owner.
 #[derive(Debug)]
 pub struct Release<'a> {
-    /// Who holds what.
+    /// The ownership records.
     pub ledger: &'a Ledger,
-    /// Whose.
+    /// The owner to release.
     pub owner: &'a str,
-    /// The namespace.
+    /// The namespace of the host.
     pub netns: &'a Netns,
 }
 
@@ -97,17 +97,17 @@ impl Goal for Release<'_> {
     }
 }
 
-/// That an owner gives back some of what it holds, and keeps the rest: what a service takes away when
-/// it stops ([`Document::removed_on_stop`]).
+/// The release of some facts of an owner. A service releases the facts of [`Document::removed_on_stop`]
+/// when it stops.
 #[derive(Debug)]
 pub struct ReleaseFacts<'a> {
-    /// Who holds what.
+    /// The ownership records.
     pub ledger: &'a Ledger,
-    /// Whose.
+    /// The owner to release.
     pub owner: &'a str,
-    /// The namespace.
+    /// The namespace of the host.
     pub netns: &'a Netns,
-    /// Which. Those that the owner does not hold are left alone.
+    /// The facts to release. Facts that the owner does not own are ignored.
     pub facts: &'a BTreeSet<Fact>,
 }
 
@@ -131,7 +131,7 @@ impl ReleaseFacts<'_> {
     }
 }
 
-/// Plans that claims are given back.
+/// Plans the release of these records.
 fn release<'a>(
     claims: impl Iterator<Item = &'a OwnershipRecord>,
     owner: &str,
@@ -152,7 +152,7 @@ fn release<'a>(
     })
 }
 
-/// The facts that an owner holds.
+/// The facts that these records name.
 fn scope_of<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>) -> Scope {
     let mut scope = Scope::default();
     for claim in claims {

@@ -1,5 +1,5 @@
-//! What an interface feels of a plan, also of writes that do not name it: `all`, `default`, the
-//! device that it stands on.
+//! The writes of a plan that affect an interface without naming it: to `all`, to `default` or to its lower
+//! device.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,22 +11,22 @@ use netkeel_core::rp_filter::effective;
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::Snapshot;
 
-/// A write that an interface feels.
+/// A write that affects an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndirectEffect<'a> {
     /// The interface.
     pub link: LinkName,
-    /// What changes, for a sentence: `it`, `its effective rp_filter from 0 to 1`.
+    /// What the write changes, as the object of a sentence: `it`, `its effective rp_filter from 0 to 1`.
     pub what: String,
     /// The write.
     pub op: &'a Op,
 }
 
 impl Plan {
-    /// The first write that one of these interfaces feels: each that is for it, and of the others
-    /// those that can take it off the network. Of the others these count: what the kernel changes of
-    /// the interface with them, apart from IPv4 forwarding, and its effective rp_filter, unless
-    /// filtering ends. IPv6 forwarding does, since a router takes no default route from another one
+    /// The first write that affects one of these interfaces. A write that names the interface always counts.
+    /// Any other write counts only if it can take the interface off the network: if it changes the MTU, the
+    /// state, the kind, an address or an IPv6 setting, or makes the effective rp_filter filter.
+    /// IPv6 forwarding counts because a router ignores default routes from router advertisements
     /// (`accept_ra`, Documentation/networking/ip-sysctl.rst).
     pub fn first_felt_by(&self, links: &BTreeSet<LinkName>, host: &Snapshot) -> Option<IndirectEffect<'_>> {
         if links.is_empty() {
@@ -36,7 +36,7 @@ impl Plan {
         let mut filters = filters(links, host);
         for step in &self.steps {
             let changes = model.apply(&step.op);
-            let felt = |link, what| {
+            let affected = |link, what| {
                 Some(IndirectEffect {
                     link,
                     what,
@@ -44,7 +44,7 @@ impl Plan {
                 })
             };
             if let Some(link) = step.fact.link_name().filter(|name| links.contains(name)) {
-                return felt(link, "it".to_owned());
+                return affected(link, "it".to_owned());
             }
             let takes_off = |change: &&Change| {
                 let name = change.fact.link_name();
@@ -55,12 +55,12 @@ impl Plan {
                 .find(takes_off)
                 .and_then(|change| Some((change, change.fact.link_name()?)))
             {
-                return felt(link, format!("its {} beside", change.fact.field));
+                return affected(link, format!("its {} too", change.fact.field));
             }
             for (link, was) in &mut filters {
                 let now = filter(*link, &model.host);
                 if now != *was && now > 0 {
-                    return felt(*link, format!("its effective rp_filter from {was} to {now}"));
+                    return affected(*link, format!("its effective rp_filter from {was} to {now}"));
                 }
                 *was = now;
             }
@@ -73,7 +73,8 @@ fn filters(links: &BTreeSet<LinkName>, host: &Snapshot) -> BTreeMap<LinkName, i6
     links.iter().map(|name| (*name, filter(*name, host))).collect()
 }
 
-/// The effective rp_filter of an interface; where `all` was not read nothing writes it.
+/// The effective rp_filter of an interface. If `all` was not read, no step writes it, so 0 gives the same
+/// comparison.
 fn filter(name: LinkName, host: &Snapshot) -> i64 {
     let all = host
         .sysctl_number("net/ipv4/conf/all/rp_filter")
@@ -86,12 +87,12 @@ fn can_cut_off(change: &Change) -> bool {
     match change.fact.field {
         Field::Mtu | Field::Up | Field::Kind | Field::Address(_) => true,
         Field::DisableIpv6 | Field::Forwarding6 => change.to != Some(Value::Number(0)),
-        // Judged by its effect.
+        // `filter` judges its effect.
         Field::RpFilter => false,
-        // The ends in pods lead to no operator.
+        // No management session runs over the end in a pod.
         Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => false,
         Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
-        // What logs lets everything through.
+        // NFLOG rules do not drop packets.
         Field::Rules => false,
     }
 }
@@ -119,8 +120,9 @@ mod tests {
           "eth1":{"index":3,"mtu":1500,"min_mtu":68,"max_mtu":9000,"up":true,"rp_filter":0,"forwarding":0,"forwarding6":0,"disable_ipv6":0,"addresses":["192.0.2.1/24"]},
           "vlan5":{"index":4,"kind":"vlan","lower":3,"mtu":1500,"min_mtu":0,"max_mtu":65535,"up":true,"rp_filter":0,"forwarding":0,"forwarding6":0,"disable_ipv6":0}}}"#;
 
-    /// What a document does to an interface with an rp_filter of 1 (eth0) or 0 (the others).
-    fn felt(watched: &str, all: &str, addressed: bool, document: &str) -> String {
+    /// The first write of a document that affects an interface: eth0 has an rp_filter of 1, the others of
+    /// 0.
+    fn affected(watched: &str, all: &str, addressed: bool, document: &str) -> String {
         let address = if addressed {
             r#","addresses":["10.0.0.1/24"]"#
         } else {
@@ -134,10 +136,10 @@ mod tests {
         let document = Document::read(layers.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
         let plan = Goal::plan(&document, &host).unwrap().plan;
         let links = [watched.parse().unwrap()].into();
-        let felt = plan.first_felt_by(&links, &host);
-        felt.map_or_else(
+        let affected = plan.first_felt_by(&links, &host);
+        affected.map_or_else(
             || "nothing".to_owned(),
-            |felt| format!("{}: {}", felt.what, felt.op),
+            |affected| format!("{}: {}", affected.what, affected.op),
         )
     }
 
@@ -145,41 +147,41 @@ mod tests {
     fn all_counts_where_it_decides() {
         let all = |value: &str| format!("sysctl: {{ net.ipv4.conf.all.rp_filter: {value} }}");
         assert_eq!(
-            felt("eth0", "0", true, &all("2")),
+            affected("eth0", "0", true, &all("2")),
             "its effective rp_filter from 1 to 2: sysctl -w net.ipv4.conf.all.rp_filter=2"
         );
-        // eth0's own value decides before and after.
-        assert_eq!(felt("eth0", "0", true, &all("1")), "nothing");
+        // eth0's own value decides before and after the write.
+        assert_eq!(affected("eth0", "0", true, &all("1")), "nothing");
         assert_eq!(
-            felt("eth0", "2", true, &all("0")),
+            affected("eth0", "2", true, &all("0")),
             "its effective rp_filter from 2 to 1: sysctl -w net.ipv4.conf.all.rp_filter=0"
         );
-        // Filtering ends, which cuts nobody off.
-        assert_eq!(felt("eth1", "2", true, &all("0")), "nothing");
+        // The write ends filtering, so it cannot cut off a session.
+        assert_eq!(affected("eth1", "2", true, &all("0")), "nothing");
     }
 
     #[test]
     fn default_counts_where_it_is_followed() {
         let document = "sysctl: { net.ipv4.conf.default.rp_filter: 1 }";
         assert_eq!(
-            felt("vlan5", "0", false, document),
+            affected("vlan5", "0", false, document),
             "its effective rp_filter from 0 to 1: sysctl -w net.ipv4.conf.default.rp_filter=1"
         );
-        assert_eq!(felt("eth1", "0", true, document), "nothing");
+        assert_eq!(affected("eth1", "0", true, document), "nothing");
     }
 
     #[test]
-    fn what_stands_on_another_feels_it() {
+    fn a_write_to_a_lower_device_affects_the_upper_one() {
         assert_eq!(
-            felt("vlan5", "0", true, "link: { eth1: { mtu: 1400 } }"),
-            "its mtu beside: ip link set dev eth1 mtu 1400"
+            affected("vlan5", "0", true, "link: { eth1: { mtu: 1400 } }"),
+            "its mtu too: ip link set dev eth1 mtu 1400"
         );
         assert_eq!(
-            felt("eth0", "0", true, "link: { eth1: { mtu: 1400 } }"),
+            affected("eth0", "0", true, "link: { eth1: { mtu: 1400 } }"),
             "nothing"
         );
         assert_eq!(
-            felt("eth0", "0", true, "link: { eth0: { alias: up } }"),
+            affected("eth0", "0", true, "link: { eth0: { alias: up } }"),
             "it: ip link set dev eth0 alias up"
         );
     }
@@ -188,15 +190,15 @@ mod tests {
     fn ipv6_leaves_by_a_key_of_all() {
         let all = |leaf: &str| format!("sysctl: {{ net.ipv6.conf.all.{leaf}: 1 }}");
         assert_eq!(
-            felt("eth0", "0", true, &all("disable_ipv6")),
-            "its disable_ipv6 beside: sysctl -w net.ipv6.conf.all.disable_ipv6=1"
+            affected("eth0", "0", true, &all("disable_ipv6")),
+            "its disable_ipv6 too: sysctl -w net.ipv6.conf.all.disable_ipv6=1"
         );
         assert_eq!(
-            felt("eth0", "0", true, &all("forwarding")),
-            "its ipv6 forwarding beside: sysctl -w net.ipv6.conf.all.forwarding=1"
+            affected("eth0", "0", true, &all("forwarding")),
+            "its ipv6 forwarding too: sysctl -w net.ipv6.conf.all.forwarding=1"
         );
         assert_eq!(
-            felt("eth0", "0", true, "sysctl: { net.ipv4.ip_forward: 1 }"),
+            affected("eth0", "0", true, "sysctl: { net.ipv4.ip_forward: 1 }"),
             "nothing"
         );
     }

@@ -1,8 +1,8 @@
-//! Who holds which fact: for each field that netkeel wrote, the value found before, so that it can
-//! be given back. Stored as a log of JSON lines, compacted now and then.
+//! The ledger: ownership records, which hold the value of each written field as netkeel found it, so that a
+//! release can restore it. It is stored as a log of JSON lines and compacted from time to time.
 //!
-//! The first line is the format. The lines of an apply count from its [`Line::Committed`] on, and no
-//! longer once a [`Line::RolledBack`] names it. What follows the last newline was torn by a crash.
+//! The first line is the format. The lines of an apply count once a [`Line::Committed`] follows them, until
+//! a [`Line::RolledBack`] names the apply. Text after the last newline was torn by a crash and is ignored.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,32 +12,33 @@ use serde::{Deserialize, Serialize};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
 
-/// The version of the ledger's format; any other is refused.
+/// The version of the format. Any other version is rejected.
 const FORMAT: u32 = 1;
 
-/// The fewest lines that matter no longer for which a log is compacted.
+/// A log with fewer obsolete lines than this is not compacted.
 const FEW: usize = 64;
 
-/// A fact that an owner holds.
+/// The record that an owner owns a fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnershipRecord {
     /// The fact.
     pub fact: Fact,
-    /// Who.
+    /// The owner.
     pub owner: String,
-    /// What it was before netkeel first wrote it; none when it was not there.
+    /// The value before netkeel first wrote the fact; `None` if it did not exist.
     #[serde(deserialize_with = "Option::deserialize")]
     pub found: Option<Value>,
-    /// What netkeel wrote last; none when it took the fact away.
+    /// The value that netkeel wrote last; `None` if netkeel removed the fact.
     #[serde(deserialize_with = "Option::deserialize")]
     pub wrote: Option<Value>,
-    /// The fact that netkeel wrote, where the kernel changed this one with it.
+    /// The fact that netkeel wrote, if this one only changed with it in the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caused_by: Option<Box<Fact>>,
 }
 
 impl OwnershipRecord {
-    /// Takes a later claim of the same fact. What somebody declares is not held by who merely changes it.
+    /// Merges a later record of the same fact. A side effect of one owner never replaces the declaration of
+    /// another.
     fn take(&mut self, later: OwnershipRecord) {
         if later.caused_by.is_some() && later.owner != self.owner {
             return;
@@ -52,40 +53,40 @@ impl OwnershipRecord {
 /// The first line of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
 }
 
 impl Head {
-    /// That of a log that begins now.
+    /// The first line of a new log.
     pub const NEW: Self = Head { format: FORMAT };
 }
 
-/// A line of a log after the [`Head`].
+/// A line of the log after the [`Head`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// A fact that is held.
+    /// A fact becomes owned.
     Record(Box<OwnershipRecord>),
-    /// A fact that is held no longer.
+    /// A fact is released.
     Release(Fact),
-    /// The lines before this one count. Without it, none of them does.
+    /// The preceding lines count. Without this line they are ignored.
     Committed {
-        /// The apply; none where netkeel compacts the log or purges facts of interfaces that went.
+        /// The apply; `None` if netkeel compacts the log or purges facts of deleted interfaces.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         transaction: Option<String>,
-        /// How many lines.
+        /// The number of lines that it commits.
         lines: usize,
     },
-    /// An apply was undone: none of its lines counts.
+    /// An apply was undone, so none of its lines counts.
     RolledBack {
         /// The apply.
         transaction: String,
     },
 }
 
-/// What a commit adds to the log; also when nothing is held by it, since the last line says that the apply
-/// was committed.
+/// The lines that a commit adds to the log. The last one records that the apply was committed, so it is
+/// written even without ownership records.
 pub fn commit<'a>(
     transaction: Option<&str>,
     claims: impl IntoIterator<Item = OwnershipRecord>,
@@ -100,18 +101,18 @@ pub fn commit<'a>(
     lines
 }
 
-/// All claims that hold.
+/// All current ownership records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     claims: BTreeMap<Fact, OwnershipRecord>,
-    /// The applies that were committed since the log was compacted.
+    /// The applies that were committed since the log was last compacted.
     committed: BTreeSet<String>,
-    /// How many lines the log has.
+    /// The number of lines in the log.
     lines: usize,
 }
 
 impl FromIterator<OwnershipRecord> for Ledger {
-    /// What a log says to which these claims were committed, one after the other.
+    /// The ledger after these records were committed in this order.
     fn from_iter<I: IntoIterator<Item = OwnershipRecord>>(claims: I) -> Self {
         let mut ledger = Ledger::default();
         for claim in claims {
@@ -123,10 +124,10 @@ impl FromIterator<OwnershipRecord> for Ledger {
 }
 
 impl Ledger {
-    /// Reads a log. What follows the last newline was torn by a crash and does not count.
+    /// Reads a log. Text after the last newline was torn by a crash and is ignored.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreadable`] when a line does not make sense or the format is another one.
+    /// [`ErrorKind::Unreadable`] for a line that cannot be parsed and for another format.
     pub fn read(text: &str) -> Result<Self, Error> {
         let mut ledger = Ledger::default();
         let Some((first, rest)) = text.split_once('\n') else {
@@ -151,8 +152,8 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes what was added to the log since. False when that cannot be taken alone, and the whole
-    /// log has to be read.
+    /// Reads lines that were added to the log. Returns false if they depend on earlier lines, so that the
+    /// whole log must be read.
     ///
     /// # Errors
     /// See [`Ledger::read`].
@@ -172,10 +173,11 @@ impl Ledger {
             match line {
                 Line::Record(claim) => changes.push(Change::Hold(claim)),
                 Line::Release(fact) => changes.push(Change::Release(fact)),
-                // An apply that was undone before its commit was whole.
+                // The apply was undone before its commit was complete.
                 Line::RolledBack { .. } => changes.clear(),
                 Line::Committed { transaction, lines } => {
-                    // One that was killed in its commit and resumed has written some of these lines before.
+                    // An apply that was killed during its commit and then resumed has written some of these
+                    // lines before.
                     let earlier = changes.len().checked_sub(lines).ok_or_else(|| {
                         damaged(&format!("a commit of {lines} lines has {}", changes.len()))
                     })?;
@@ -203,7 +205,7 @@ impl Ledger {
         }
     }
 
-    /// A later claim of the same fact keeps what was found first.
+    /// Adds a record. A later record of the same fact keeps the value that was found first.
     fn hold(&mut self, later: OwnershipRecord) {
         match self.claims.entry(later.fact.clone()) {
             Entry::Occupied(mut held) => held.get_mut().take(later),
@@ -213,22 +215,22 @@ impl Ledger {
         }
     }
 
-    /// Who holds a fact.
+    /// The record of a fact.
     pub fn get(&self, fact: &Fact) -> Option<&OwnershipRecord> {
         self.claims.get(fact)
     }
 
-    /// What an owner holds.
+    /// The records of an owner, in the order of the facts.
     pub fn of(&self, owner: &str) -> impl Iterator<Item = &OwnershipRecord> {
         self.claims.values().filter(move |claim| claim.owner == owner)
     }
 
-    /// All that is held, in the order of the facts.
+    /// All records, in the order of the facts.
     pub fn claims(&self) -> impl ExactSizeIterator<Item = &OwnershipRecord> {
         self.claims.values()
     }
 
-    /// An apply was committed, as far as the log goes back.
+    /// Whether an apply was committed. Only applies since the last compaction are known.
     pub fn holds_those_of(&self, transaction: &str) -> bool {
         self.committed.contains(transaction)
     }
@@ -239,16 +241,16 @@ impl Ledger {
         self.claims.values().map(|claim| claim.owner.as_str()).collect()
     }
 
-    /// Most lines of the log do not matter any more.
+    /// Whether most lines of the log are obsolete.
     pub fn wants_compacting(&self) -> bool {
         let stale = self.lines.saturating_sub(self.claims.len());
         stale > FEW && stale > self.claims.len()
     }
 
-    /// The log that says the same in the fewest lines.
+    /// The shortest log with the same records.
     ///
     /// # Errors
-    /// Never in practice: all of it can be written as JSON.
+    /// Never in practice: every record can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
         let lines = commit(None, self.claims.values().cloned(), []);
         let head = [serde_json::to_string(&Head::NEW)].into_iter();
@@ -263,7 +265,7 @@ impl Ledger {
     }
 }
 
-/// What a line changes once it is committed.
+/// The effect of a line once it is committed.
 enum Change {
     Hold(Box<OwnershipRecord>),
     Release(Fact),
@@ -322,7 +324,7 @@ mod tests {
         }]
     }
 
-    /// Somebody reads these lines after a crash: a line of each kind as it is in the file.
+    /// The file is read by people after a crash: one line of each kind.
     #[test]
     fn each_kind_of_line_reads_well() {
         let mut absent = claim("eth1", "default", 0, 0);
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_declares_is_not_held_by_who_merely_changes_it() {
+    fn a_side_effect_of_another_owner_does_not_take_a_declared_fact() {
         let with = |mut claim: OwnershipRecord| {
             claim.caused_by = Some(Box::new(crate::ledger::tests::claim("eth9", "", 0, 0).fact));
             claim
@@ -372,12 +374,12 @@ mod tests {
         let held = |claims| ledger(claims).claims().next().unwrap().clone();
         let (declared, later) = (claim("eth0", "a", 1500, 1460), claim("eth0", "b", 1460, 1400));
         assert_eq!(held([declared.clone(), with(later.clone())]), declared);
-        // Who declares it takes it.
+        // The owner that declares the fact takes it.
         assert_eq!(
             held([with(declared.clone()), later]),
             claim("eth0", "b", 1500, 1400)
         );
-        // What one owner declares is declared, whatever it changes beside.
+        // A declaration of one owner stays a declaration, whatever else it changes.
         let again = claim("eth0", "a", 1460, 1400);
         assert_eq!(
             held([declared.clone(), with(again.clone())]),
@@ -400,7 +402,7 @@ mod tests {
             committed("2", &[claim("eth2", "a", 1500, 1460)], &[]),
             undone("2"),
             committed("3", &[], &[claim("eth0", "a", 0, 0)]),
-            // A release that was killed after its commit was written, and undone.
+            // A release that was killed after its commit was written, and then undone.
             committed("4", &[], &[claim("eth1", "b", 0, 0)]),
             undone("4"),
         ]);
@@ -477,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn a_damaged_log_is_rejected() {
         let lost = log(&[vec![Line::Committed {
             transaction: None,
             lines: 1,

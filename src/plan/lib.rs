@@ -1,4 +1,4 @@
-//! Wants and a snapshot to ordered ops, each with its reason and its undo.
+//! Turns wants and a snapshot into ordered ops, each with its reason and its undo.
 
 pub mod goal;
 pub mod indirect;

@@ -1,4 +1,4 @@
-//! What the undo of an op does not bring back.
+//! Losses: state that the undo of an op does not restore.
 
 use std::fmt;
 use std::path::Path;
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::nflog::entry_name::EntryName;
 
-/// Something that an undo does not bring back. Shown, it is a part of a sentence after "loses".
+/// State that an undo does not restore. It is shown after the word "loses".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// A device that netkeel cannot make again as it was.
+    /// A device that netkeel cannot recreate.
     Device {
         /// The device.
         link: LinkName,
     },
-    /// A device that the kernel deletes with another one.
+    /// A device that the kernel deletes together with another one.
     DeviceWith {
         /// The device.
         link: LinkName,
-        /// The device that is deleted.
+        /// The other device.
         with: LinkName,
     },
     /// The routes through an interface.
@@ -31,14 +31,14 @@ pub enum Loss {
         /// The interface.
         link: LinkName,
     },
-    /// The lifetime and the routes of an IPv6 address. The undo adds the address itself again.
+    /// The lifetime and the routes of an IPv6 address. The undo adds the address again, without them.
     AddressLifetime {
         /// The address with its prefix length.
         address: IpNet,
         /// The interface.
         link: LinkName,
     },
-    /// A link-local IPv6 address, until the kernel makes one again.
+    /// A link-local IPv6 address, until the kernel creates one again.
     LinkLocalAddress {
         /// The address with its prefix length.
         address: IpNet,
@@ -57,12 +57,12 @@ pub enum Loss {
         /// The interface.
         link: LinkName,
     },
-    /// What another program changed in the rules of an entry of `nflog`.
+    /// Changes of another program to the rules of an `nflog` entry.
     ChangedRules {
         /// The entry.
         entry: EntryName,
     },
-    /// The text of a file that is no private copy of its WireGuard configuration.
+    /// The text of a file that is not a private copy of its WireGuard configuration.
     WireguardFile {
         /// The file.
         path: Arc<Path>,
@@ -92,11 +92,11 @@ impl fmt::Display for Loss {
                 "the settings below net.ipv6.conf.{link}, which start anew from `default`"
             ),
             Loss::ChangedRules { entry } => {
-                write!(f, "what somebody has made of netkeel's rules of {entry}")
+                write!(f, "the changes of another program to netkeel's rules of {entry}")
             }
             Loss::WireguardFile { path } => write!(
                 f,
-                "what {} holds, which is no private copy of its source: no key is kept for an undo",
+                "the content of {}, which is not a private copy of its source: netkeel keeps no key to restore it",
                 path.display()
             ),
         }

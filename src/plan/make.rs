@@ -1,5 +1,5 @@
-//! From a document and a snapshot to ordered ops, each with its reason and its undo. Applying a
-//! plan leaves no choice to make.
+//! Turns a document and a snapshot into ordered ops, each with its reason and its undo. An apply runs them
+//! without any further decision.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,43 +23,43 @@ use netkeel_source::diagnostic::Diagnostics;
 /// The version of the plan's format.
 pub const FORMAT: u32 = 1;
 
-/// Plans for a document on a host on which netkeel has written before.
+/// Plans a document on a host where netkeel may have written before.
 pub(crate) fn plan_with(
     document: &Document,
     host: &Snapshot,
-    holdings: &Ownership<'_>,
+    ownership: &Ownership<'_>,
 ) -> Result<Planned, Box<Diagnostics>> {
     plan_wants(
         document,
         host,
-        holdings,
+        ownership,
         document.wants(host),
         Some(&BTreeSet::new()),
     )
 }
 
-/// Plans for what a document wants of a host, or for a part of it. Of a part it cannot be told what
-/// is no longer declared; of the whole it can, when it is said which facts are declared beside those
-/// that are wanted here.
+/// Plans the wants of a document for the whole host or for a part of it. `apart` is `None` for a part: a
+/// part cannot show which facts are no longer declared. For the whole host it holds the declared facts that
+/// `wants` leaves out.
 pub(crate) fn plan_wants(
     document: &Document,
     host: &Snapshot,
-    holdings: &Ownership<'_>,
+    ownership: &Ownership<'_>,
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
 ) -> Result<Planned, Box<Diagnostics>> {
-    ownership::refuse_foreign(&wants.facts, &document.owner, holdings, &mut wants.diagnostics);
+    ownership::refuse_foreign(&wants.facts, &document.owner, ownership, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
     }
-    pod_routes::follow(&mut wants, &document.owner, holdings, host);
+    pod_routes::follow(&mut wants, &document.owner, ownership, host);
     let mut problems = std::mem::take(&mut wants.problems);
     let (mut drift, wanted) = drift_of(&wants.facts, host, &mut problems);
     let mut findings = std::mem::take(&mut wants.findings);
     let whole = apart.is_some();
-    let prunes = whole && (holdings.prune || document.prune);
+    let prunes = whole && (ownership.prune || document.prune);
     let undeclared = (whole || !wants.left_alone.is_empty())
-        .then(|| ownership::undeclared(&wants.facts, &document.owner, holdings));
+        .then(|| ownership::undeclared(&wants.facts, &document.owner, ownership));
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&OwnershipRecord| {
         let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
@@ -100,8 +100,8 @@ pub(crate) fn plan_wants(
     })
 }
 
-/// The wanted facts that differ, and the number of those that do or could; what was not read is a
-/// problem.
+/// The wanted facts that differ, and the number of wanted facts that exist or can exist. Unread facts
+/// become problems.
 pub(crate) fn drift_of(
     wants: &BTreeMap<Fact, Want>,
     host: &Snapshot,
@@ -111,7 +111,7 @@ pub(crate) fn drift_of(
     let mut wanted = 0;
     for (fact, want) in wants {
         let observed = host.get(fact);
-        // What has a value is of an interface that is there.
+        // A link fact with a value belongs to an interface that exists.
         let there = matches!((&observed, &fact.object), (Lookup::Value(_), Object::Link(_)));
         let counts = there || exists_or_comes(fact, host, wants);
         wanted += usize::from(counts);
@@ -136,7 +136,7 @@ pub(crate) fn drift_of(
     (drift, wanted)
 }
 
-/// Orders the ops for a drift. The host after the last op comes with the plan, where there is something to do.
+/// Orders the ops for a drift. Returns the plan and, if it has steps, the host after the last op.
 pub(crate) fn finish(
     owner: &str,
     netns: &Netns,
@@ -174,7 +174,7 @@ pub(crate) fn finish(
     Ok((plan, after))
 }
 
-/// What the kernel would refuse, and wants that it ties together so that they cannot all hold.
+/// Writes that the kernel would reject, and wants that the kernel couples so that they cannot all hold.
 fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
     for (fact, error) in &planner.refused {
@@ -197,7 +197,7 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
         };
         if differs && exists_or_comes(fact, host, wants) {
             let message = format!(
-                "{fact} cannot be {} beside what else is declared, which makes it {}",
+                "{fact} cannot be {}: other declarations make it {}",
                 fact.show(Some(&want.value)),
                 fact.show(is.value().as_ref())
             );
@@ -209,7 +209,7 @@ fn impossible(wants: &BTreeMap<Fact, Want>, planner: &Planner<'_>) -> Diagnostic
     diagnostics
 }
 
-/// An interface that is not there and that the document does not make waits until it appears.
+/// An interface that does not exist, and that the document does not create, is skipped until it appears.
 fn exists_or_comes(fact: &Fact, host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> bool {
     match fact.link_name() {
         Some(name) => {

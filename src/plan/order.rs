@@ -1,4 +1,4 @@
-//! The order of ops: by phase, within a phase by what stands on what, then by fact.
+//! The order of ops: by phase, then by the depth of the device in its stack, then by fact.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::lookup::Lookup;
 
-/// Where an op stands.
+/// The position of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SortKey {
     /// The phase.
@@ -20,19 +20,19 @@ pub(crate) struct SortKey {
     pub fact: Fact,
 }
 
-/// How far above hardware each device stands.
+/// The depth of each device in its stack, counted from the hardware.
 pub(crate) struct Order {
     by_index: BTreeMap<u32, LinkName>,
     /// One port of each bridge or bond, by the master's index.
     port: BTreeMap<u32, LinkName>,
 }
 
-/// Deeper stacks than the kernel allows (MAX_NEST_DEV is 8) are a loop in a made-up snapshot.
+/// The kernel allows stacks of 8 (MAX_NEST_DEV). A deeper one is a loop in a fabricated snapshot.
 const DEEPEST: i32 = 16;
 
 #[cfg(test)]
 impl SortKey {
-    /// The first place of a phase.
+    /// The first position in a phase.
     pub fn first(phase: Phase, fact: Fact) -> Self {
         SortKey { phase, rank: 0, fact }
     }
@@ -53,10 +53,10 @@ impl Order {
         Order { by_index, port }
     }
 
-    /// `link` is the interface of the fact, where it is there.
+    /// The position of an op. `link` is the interface of the fact, if it exists.
     pub fn key(&self, op: &Op, fact: &Fact, link: Option<&Link>, host: &Snapshot) -> SortKey {
         let mut phase = phase(op, link);
-        // IPv6 and its sysctls come to an interface when its MTU rises.
+        // IPv6 and its sysctls appear on an interface when its MTU rises to 1280.
         let is_absent = || match &fact.object {
             Object::Link(_) => host.of_link(link, fact.field) == Lookup::Absent,
             _ => host.get(fact) == Lookup::Absent,
@@ -68,7 +68,7 @@ impl Order {
             (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
             (Op::WriteSysctl { link: Some(_), .. }, _) => SysctlKey::RANK_OF_LINK.into(),
             (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
-            // A child before its parent on the way down, a parent before its child on the way up.
+            // Lower an upper device before its lower device; raise a lower device before its upper device.
             (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, Phase::LowerLinks) => {
                 -self.height(link, host)
             }
@@ -83,7 +83,7 @@ impl Order {
         }
     }
 
-    /// Devices below this one. A veth's IFLA_LINK is its peer, which is beside it, not below.
+    /// The number of devices below this one. A veth's IFLA_LINK is its peer, which is not below it.
     fn height(&self, link: Option<&Link>, host: &Snapshot) -> i32 {
         let mut height = 0;
         let mut at = link;
@@ -129,7 +129,7 @@ pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,
         Op::SetRules { .. } | Op::RestoreForeignRules { .. } => Phase::Create,
         Op::RemoveFile { .. } | Op::DeleteLink { .. } | Op::RemoveAddress { .. } => Phase::Delete,
-        // Theirs go when ours are there: for a moment both log, and nothing is missed.
+        // Remove the rules of others after netkeel's exist: both log for a moment, and no packet is missed.
         Op::RemoveRules { .. } | Op::RemoveForeignRules { .. } => Phase::Delete,
     }
 }

@@ -1,5 +1,5 @@
-//! What facts were before a plan. Of those that differ from what is wanted the drift says it, so
-//! that only the others, which an op changes beside its own, are kept anew.
+//! The values of facts before a plan. The drift already has the values of facts that differ, so only side
+//! effects of ops are stored.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Value};
 use netkeel_host::model::Change;
 
-/// The values that facts had before the plan, of those that it has changed so far.
+/// The earlier value of every fact that the plan has changed so far.
 pub(crate) struct Originals<'a> {
     drift: BTreeMap<&'a Fact, &'a Drift>,
     others: BTreeMap<Fact, Option<Value>>,
 }
 
-/// Where the value of a changed fact before the plan is known from.
+/// The source of a changed fact's earlier value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// It is a fact that differs from what is wanted.
+    /// The drift has it: the fact differs from its wanted value.
     Drifts,
-    /// It was as it should be, or nobody wants it.
+    /// The fact had its wanted value, or no document wants it.
     Other,
 }
 
 impl<'a> Originals<'a> {
-    /// Those of a plan that changed nothing so far.
+    /// The originals of a plan that has not changed anything yet.
     pub fn new(drift: &'a [Drift]) -> Self {
         Originals {
             drift: drift.iter().map(|drift| (&drift.fact, drift)).collect(),
@@ -31,7 +31,7 @@ impl<'a> Originals<'a> {
         }
     }
 
-    /// Notes what a fact was, unless it was changed before.
+    /// Stores the earlier value of a fact, unless the plan changed the fact before.
     pub fn note(&mut self, change: &Change) -> Known {
         if self.drift.contains_key(&change.fact) {
             return Known::Drifts;
@@ -42,13 +42,13 @@ impl<'a> Originals<'a> {
         Known::Other
     }
 
-    /// What is to become of a fact that differs.
+    /// The drift of a fact that differs.
     pub(crate) fn drift_of(&self, fact: &Fact) -> Option<&'a Drift> {
         self.drift.get(fact).copied()
     }
 
-    /// What a fact was; the inner none stands for one that was not there. The outer none means that
-    /// the plan did not change it so far.
+    /// The earlier value of a fact. The inner `None` means that it did not exist; the outer `None` that the
+    /// plan has not changed it.
     pub fn get(&self, fact: &Fact) -> Option<Option<&Value>> {
         match self.drift.get(fact) {
             Some(drift) => Some(drift.observed.as_ref()),

@@ -11,49 +11,49 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// An apply that did what the document says.
+/// An apply that brought the host in sync.
 #[derive(Debug)]
 pub struct Applied {
     /// The host as it was before anything was written.
     pub before: Snapshot,
-    /// What was planned for it.
+    /// The plan that was applied.
     pub planned: Planned,
-    /// Ops done, those of a second pass for newcomers included.
+    /// The number of ops done, including those of a second pass for new interfaces.
     pub done: usize,
-    /// Interfaces that a match had found and that went away meanwhile.
+    /// Interfaces that a match had found and that were deleted during the apply.
     pub vanished: Vec<LinkName>,
 }
 
-/// An apply that did not.
+/// The reason why an apply failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The document and the host do not go together; nothing was written.
+    /// The document and the host conflict; nothing was written.
     Invalid(Box<Diagnostics>),
     /// Wanted facts could not be read; nothing was written.
     Unread(Vec<Problem>),
-    /// The plan loses what only `--allow-lossy` permits to lose; nothing was written.
+    /// The plan loses state, which needs `--allow-lossy`; nothing was written.
     Lossy(Box<Plan>),
-    /// It could not be begun: the host could not be looked at, the journal not be written.
+    /// The apply could not start: the host could not be scanned, or the journal not written.
     NotBegun(Error),
-    /// Something failed, and what had been done was undone as far as could be.
+    /// A step failed. The steps before it were undone as far as possible.
     Failed(Box<Rollback>),
 }
 
-/// How an apply that failed was undone.
+/// The rollback of an apply that failed.
 #[derive(Debug)]
 pub struct Rollback {
-    /// What failed.
+    /// The error of the step that failed.
     pub cause: Error,
-    /// What was undone, in the order in which it was.
+    /// The ops that were undone, in that order.
     pub undone: Vec<Op>,
-    /// What could not be undone and why: these commands remain, in this order. Empty when all is as
-    /// it was. What was done and is to be done again ([`AGAIN`]) is among them.
+    /// The commands that remain, in order, each with the reason why it failed. Empty after a complete
+    /// rollback. It includes undo commands that were done and must be repeated ([`AGAIN`]).
     pub remaining: Vec<(Op, Error)>,
-    /// What undoing does not bring back.
+    /// State that the rollback does not restore.
     pub lost: Vec<Loss>,
-    /// The facts that it failed at, where it is told by them.
+    /// The facts that the error names, if it names any.
     pub blamed: Vec<Fact>,
 }
 
-/// Why an op remains that was done.
-pub const AGAIN: &str = "it was done, and is to be done again after what failed";
+/// The reason why an op that was done remains.
+pub const AGAIN: &str = "done, but must be repeated after the command that failed";

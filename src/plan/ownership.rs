@@ -1,4 +1,4 @@
-//! What netkeel holds on a host, and what becomes of it when a document no longer names it.
+//! Ownership of facts, and the release of facts that a document no longer names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// What is held, and what a document may do about it.
+/// The ownership records, and how a document may use them.
 #[derive(Clone, Copy, Debug)]
 pub struct Ownership<'a> {
-    /// Who holds what; none when nobody knows.
+    /// The records; `None` if they are unknown.
     pub ledger: Option<&'a Ledger>,
-    /// What left the document is put back.
+    /// Facts that left the document are restored.
     pub prune: bool,
-    /// Facts of other owners may be taken.
+    /// The document may take facts of other owners.
     pub take_over: bool,
 }
 
 impl Ownership<'_> {
-    /// Nothing is known.
+    /// No ownership is known.
     pub const NONE: Ownership<'static> = Ownership {
         ledger: None,
         prune: false,
@@ -35,16 +35,16 @@ impl Ownership<'_> {
     };
 }
 
-/// What giving back takes.
+/// The changes that a release needs.
 #[derive(Debug, Default)]
 pub(crate) struct Back {
-    /// The facts that must change for it.
+    /// The facts that must change.
     pub drift: Vec<Drift>,
-    /// The facts that are held no longer.
+    /// The facts that are no longer owned.
     pub released: Vec<Fact>,
 }
 
-/// A fact that another owner holds is an error that names the owner.
+/// Reports an error, with the owner's name, for each wanted fact of another owner.
 pub(crate) fn refuse_foreign(
     wants: &BTreeMap<Fact, Want>,
     owner: &str,
@@ -68,20 +68,20 @@ pub(crate) fn refuse_foreign(
         if let Some(told) = diagnostics.list.get_mut(place) {
             told.concerns(fact);
         } else {
-            let message = format!("{fact} is held by the owner {}", claim.owner);
+            let message = format!("{fact} is owned by {}", claim.owner);
             diagnostics
                 .add(want.origin.span, &*want.origin.path, message)
                 .concerns(fact)
                 .hint(format!(
-                    "take it out of that owner's document, or let it go: netkeel release --owner {}",
+                    "remove it from that owner's document, or release it: netkeel release --owner {}",
                     claim.owner
                 ))
-                .hint("--take-over makes it this owner's");
+                .hint("or take it over with --take-over");
         }
     }
 }
 
-/// The claims of an owner that its document no longer wants.
+/// The records of an owner whose facts its document no longer wants.
 pub(crate) fn undeclared<'a>(
     wants: &'a BTreeMap<Fact, Want>,
     owner: &'a str,
@@ -97,21 +97,21 @@ pub(crate) fn undeclared<'a>(
     })
 }
 
-/// Reports what is no longer declared, where it is not put back.
+/// Reports facts that are no longer declared, if the plan does not restore them.
 pub(crate) fn report<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>, findings: &mut Findings) {
-    // What the kernel changed with a fact goes with it.
+    // Side effects are released with the fact that caused them.
     for claim in claims.filter(|claim| claim.caused_by.is_none()) {
         findings.add(
             Code::NK010,
             &claim.fact,
-            "netkeel wrote it and the document no longer declares it",
-            "apply --prune, or `prune: true` in the document, puts back what was there before; netkeel release gives up everything",
+            "netkeel wrote it, and the document no longer declares it",
+            "restore its earlier value with `apply --prune` or `prune: true` in the document; `netkeel release` restores everything",
         );
     }
 }
 
-/// Whether a claim is on the end of a veth in a pod that somebody else keeps by now, and so is not
-/// written, neither to have it as wanted nor to give it back.
+/// Whether another program by now controls the pod's end of the veth in this record. netkeel then neither
+/// writes nor restores it.
 pub(crate) fn is_kept_elsewhere(claim: &OwnershipRecord, host: &Snapshot) -> bool {
     let of_pod = matches!(claim.fact.field, Field::PodMtu | Field::PodRouteMtu(_));
     let link = claim.fact.link_name().filter(|_| of_pod);
@@ -119,9 +119,9 @@ pub(crate) fn is_kept_elsewhere(claim: &OwnershipRecord, host: &Snapshot) -> boo
     pod.is_some_and(|pod| pod.left_alone().is_some())
 }
 
-/// Whether netkeel itself has set this end of a veth to what the pod at the other end does not go with,
-/// and it went with what was there before: so it is where the pod was looked at after that was written,
-/// or somebody keeps it since.
+/// Whether netkeel itself broke this veth. netkeel set the host's end to an MTU that the pod's end does not
+/// fit, and the earlier MTU did fit. That happens if the pod was scanned only after the write, or if another
+/// program controls the pod's end since.
 pub(crate) fn does_harm(
     claim: &OwnershipRecord,
     host: &Snapshot,
@@ -137,8 +137,7 @@ pub(crate) fn does_harm(
     matches!(claim.found, Some(Value::Number(found)) if withheld(name) && pod.goes_with(found))
 }
 
-/// What must change so that claims hold nothing any more. A value that is not what netkeel wrote
-/// is somebody else's by now, and stays.
+/// The changes that release these records. A value that another program has written since is not changed.
 pub(crate) fn give_back<'a>(
     claims: impl Iterator<Item = &'a OwnershipRecord>,
     host: &Snapshot,
@@ -177,16 +176,11 @@ pub(crate) fn give_back<'a>(
             continue;
         }
         if observed != claim.wrote {
-            let message = "it is neither what netkeel wrote nor what was there before: it stays as it is";
-            findings.add(
-                Code::NK011,
-                &claim.fact,
-                message,
-                "somebody else has written it since; mend it by hand if need be",
-            );
+            let message = "another program changed it since netkeel wrote it; netkeel does not restore it";
+            findings.add(Code::NK011, &claim.fact, message, "restore it by hand if needed");
             continue;
         }
-        // The device that a tunnel took the place of cannot be made again: the tunnel goes.
+        // A device that a tunnel replaced cannot be created again, so the release only deletes the tunnel.
         let desired = claim.found.clone().filter(|_| !goes(&claim));
         back.drift.push(Drift {
             fact: claim.fact.clone(),
@@ -198,12 +192,12 @@ pub(crate) fn give_back<'a>(
     back
 }
 
-/// What stood there was no copy that its source and an MTU would make again.
+/// netkeel cannot restore the earlier file: it was not a private copy of its source.
 fn cannot_come_back(claim: &OwnershipRecord) -> bool {
     matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard(_))
 }
 
-/// A device of this kind is one that netkeel makes.
+/// Whether netkeel creates devices of this kind.
 fn can_be_made(kind: Option<&Value>) -> bool {
     let external = kind.and_then(|kind| kind.to_string().strip_suffix(" external").map(str::to_owned));
     external.is_some_and(|kind| TunnelKind::from_word(&kind).is_some())

@@ -14,42 +14,41 @@ use netkeel_document::want::Origin;
 use netkeel_host::model::Change;
 use netkeel_host::snapshot::problem::Problem;
 
-/// What is to be done, and what was seen.
+/// The changes to make, and the observations of the scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The owner of the document.
     pub owner: String,
-    /// The namespace.
+    /// The namespace of the host.
     pub netns: Netns,
-    /// How many facts the document wants, less those of interfaces that are not there.
+    /// The number of facts that the document wants, without those of interfaces that do not exist.
     pub wanted: usize,
     /// The facts that differ, in order.
     pub drift: Vec<Drift>,
-    /// The ops, in the order in which they are done.
+    /// The ops, in the order of execution.
     pub steps: Vec<Step>,
-    /// Facts that nobody wants and that the kernel changes with those that are written: they are
-    /// given back with them.
+    /// Side effects: facts that the kernel changes together with a written one. They are released with it.
     pub beside: Vec<OwnershipRecord>,
-    /// Facts that the owner holds no longer when this is done.
+    /// Facts that the owner no longer owns after this plan.
     pub released: Vec<Fact>,
-    /// What should be known.
+    /// The findings on the document, the host and the plan.
     pub findings: Vec<Finding>,
-    /// Matches of the document that meet no interface, each by its path.
+    /// Matches of the document that find no interface, each by its path.
     pub unmatched: Vec<Arc<str>>,
-    /// What could not be read.
+    /// Facts that could not be read.
     pub problems: Vec<Problem>,
 }
 
-/// A fact that is not as it is wanted.
+/// A fact that differs from its wanted value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
     /// The fact.
     pub fact: Fact,
-    /// What it is; none when it is absent.
+    /// The current value; `None` if the fact is absent.
     pub observed: Option<Value>,
-    /// What it should be; none when it is to go.
+    /// The wanted value; `None` if the plan removes the fact.
     pub desired: Option<Value>,
-    /// The line of the document that wants it; one without a path where none does.
+    /// The line of the document that wants it; an origin without a path for a fact that is released.
     pub origin: Arc<Origin>,
 }
 
@@ -58,45 +57,45 @@ pub struct Drift {
 pub struct Step {
     /// The op.
     pub op: Op,
-    /// When it is done.
+    /// The phase in which the op runs.
     pub phase: Phase,
-    /// The wanted fact it is for.
+    /// The wanted fact that the op is for.
     pub fact: Fact,
-    /// The op is there because an op before it changes a fact that is right now.
+    /// The op only restores a fact that is in sync now and that an earlier op changes.
     pub restores: bool,
-    /// The interface is named in the document: an op on one that is gone fails. One that was
-    /// matched may have gone meanwhile.
+    /// The document names the interface, so the op fails if the interface is gone. A matched interface may
+    /// disappear before the op runs.
     pub named: bool,
-    /// All facts that the op changes, its own first.
+    /// All facts that the op changes, its own fact first.
     pub changes: Vec<Change>,
-    /// How to undo it.
+    /// The undo of the op.
     pub undo: Undo,
-    /// The document permits what is lost.
+    /// The document permits the loss.
     pub permitted: bool,
 }
 
-/// How to undo an op: exactly when `loses` is empty.
+/// The undo of an op. It is exact if `loses` is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Undo {
-    /// The ops, in the order in which they are to be done.
+    /// The ops of the undo, in the order of execution.
     pub ops: Vec<Op>,
-    /// What they do not bring back.
+    /// State that the undo does not restore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<Loss>,
 }
 
 impl Plan {
-    /// Every wanted fact is known, and is as it is wanted.
+    /// Whether every wanted fact was read and has its wanted value.
     pub fn in_sync(&self) -> bool {
         self.drift.is_empty() && self.steps.is_empty() && self.problems.is_empty()
     }
 
-    /// Nothing is to be done.
+    /// Whether the plan changes nothing.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.released.is_empty()
     }
 
-    /// What the owner holds once it is done.
+    /// The facts that the owner owns after the plan.
     pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
         let kept = |drift: &&Drift| self.released.binary_search(&drift.fact).is_err();
         let claims = self.drift.iter().filter(kept).map(|drift| OwnershipRecord {
@@ -109,7 +108,7 @@ impl Plan {
         claims.chain(self.beside.iter().cloned())
     }
 
-    /// The steps that lose something which the document does not permit.
+    /// The steps that lose state without the document's permission.
     pub fn lossy(&self) -> impl Iterator<Item = &Step> {
         self.steps
             .iter()

@@ -1,4 +1,4 @@
-//! Places ops in order and follows on the model what each of them changes.
+//! Orders ops and tracks on the model which facts each of them changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,32 +19,32 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::lookup::Lookup;
 
-/// Orders ops and follows what each of them changes.
+/// Orders ops and tracks which facts each of them changes.
 pub(crate) struct Planner<'a> {
     wants: &'a BTreeMap<Fact, Want>,
-    /// What is to become of each fact that differs, in the order of the facts.
+    /// The facts that differ, in the order of the facts.
     drift: &'a [Drift],
     pub model: Model,
     order: Order,
-    /// The ops still to be placed.
+    /// The ops that are not yet ordered.
     queue: Queue,
-    /// Devices that this plan makes: udev may rewrite their sysctls, so what is wanted of them is
-    /// written whatever the model says.
+    /// Devices that this plan creates. udev may rewrite their sysctls, so the plan writes all their wanted
+    /// facts, whatever the model says.
     made: BTreeSet<LinkName>,
-    /// Facts that were put right once after a side effect: two wants that the kernel ties
-    /// together must not chase each other for ever.
+    /// Facts that the plan restored once after a side effect. Without this set, two wants that the kernel
+    /// couples would restore each other forever.
     put_right: BTreeSet<Fact>,
-    /// What each changed fact was before the plan.
+    /// The value of each changed fact before the plan.
     originals: Originals<'a>,
-    /// For which fact the op was that first changed a fact that is neither wanted nor drifted.
+    /// For each side effect (neither wanted nor drift), the fact whose op caused it first.
     causes: BTreeMap<Fact, Fact>,
-    /// Wanted facts that the kernel would refuse to write, and why.
+    /// Wanted facts that the kernel would reject, each with the error.
     pub refused: Vec<(Fact, Error)>,
     pub steps: Vec<Step>,
 }
 
 impl<'a> Planner<'a> {
-    /// `drift` is in the order of the facts.
+    /// `drift` must be in the order of the facts.
     pub fn new(wants: &'a BTreeMap<Fact, Want>, drift: &'a [Drift], host: &Snapshot) -> Self {
         Planner {
             wants,
@@ -57,14 +57,14 @@ impl<'a> Planner<'a> {
             originals: Originals::new(drift),
             causes: BTreeMap::new(),
             refused: Vec::new(),
-            // Mostly one for each: a vector that doubles holds everything twice meanwhile.
+            // Most drift needs one step. Growing the vector would hold all steps twice for a moment.
             steps: Vec::with_capacity(drift.len()),
         }
     }
 
     pub fn run(&mut self) {
         let drift = self.drift;
-        // Files and devices first: what is still to do on a new device shows once it is there.
+        // Place files and devices first: the remaining ops on a new device show once it exists.
         let comes = |drift: &&Drift| {
             drift.desired.is_some() && matches!(drift.fact.field, Field::Kind | Field::Content)
         };
@@ -76,7 +76,7 @@ impl<'a> Planner<'a> {
         }
         self.drain();
         match self.steps.is_empty() {
-            // What differs is not right.
+            // No step was placed, so every fact of the drift still differs.
             true => {
                 for drift in drift {
                     self.push(&drift.fact, drift.desired.as_ref(), false);
@@ -117,12 +117,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Places the ops that are queued, and those that become necessary by what they change.
+    /// Orders the queued ops, and the further ops that their side effects require.
     fn drain(&mut self) {
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
-            // The kernel may have moved a route of a pod along with its interface, and an op says what the
-            // route has. One that has what it should have by now is done.
+            // The kernel may have moved a pod's route together with its interface, and the op names the
+            // route's earlier MTU. If the route already has the wanted MTU, the op is skipped.
             if let Op::SetPodRouteMtu { was, mtu, .. } = op {
                 match self.model.host.get(&fact) {
                     Lookup::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
@@ -154,13 +154,13 @@ impl<'a> Planner<'a> {
                         .or_insert_with(|| fact.clone());
                 }
             }
-            // What is done to a device that this plan makes goes with it.
+            // Settings of a device that this plan creates disappear with the device.
             let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
                 _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
             };
-            // A device is deleted only when netkeel made it and is told to give it back.
-            // Rules and copies of its own are netkeel's to mend, whatever somebody has made of them.
+            // A device is deleted only if netkeel created it and its owner releases it. netkeel may rewrite
+            // its own rules and copies, whatever another program has changed in them.
             let permitted = want.is_some_and(|want| want.origin.permits_ipv6_loss)
                 || matches!(
                     op,
@@ -171,7 +171,7 @@ impl<'a> Planner<'a> {
                 );
             let wanted = want.is_some();
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
-            // What is wanted of a device that is made is written anyway.
+            // All wanted facts of a created device are written anyway.
             if !makes {
                 if !wanted {
                     self.keep(&changes);
@@ -191,8 +191,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What giving back changes beside its own fact and that is not to be given back stays as it
-    /// is: it was so before netkeel came, or it is of an interface that came since.
+    /// Restores side effects of a release that are not released themselves. Those values predate netkeel,
+    /// or belong to an interface that appeared later.
     fn keep(&mut self, changes: &[Change]) {
         for change in changes.iter().filter(|change| is_setting(change)) {
             let fact = &change.fact;
@@ -209,7 +209,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Settings that nobody wants and that changed with those that somebody does.
+    /// Settings that no document wants and that changed together with a wanted one.
     pub fn beside(&self, owner: &str) -> Vec<OwnershipRecord> {
         let mut beside = Vec::new();
         for (fact, with) in &self.causes {
@@ -232,7 +232,7 @@ impl<'a> Planner<'a> {
         beside
     }
 
-    /// A fact that an op changed beside its own and that is wanted otherwise gets an op too.
+    /// Queues an op for each side effect that changes a wanted fact.
     fn put_right(&mut self, own: &Fact, wanted: Option<&Want>, changes: &[Change]) {
         for change in changes {
             let want = match change.fact == *own {
@@ -242,7 +242,7 @@ impl<'a> Planner<'a> {
             let Some(want) = want else { continue };
             let wrong = match changes {
                 [only] => only.to.as_ref() != Some(&want.value),
-                // As it is in the end: a device that is made again goes first.
+                // Compare with the final state: recreating a device first deletes it.
                 _ => self.model.host.get(&change.fact) != Lookup::Value(want.value.clone()),
             };
             if wrong && !self.queue.holds(&change.fact) && self.put_right.insert(change.fact.clone()) {
@@ -253,7 +253,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The op that gives a fact a value, and where it stands; `link` is the interface of the fact.
+/// The op that gives a fact a value, and its position. `link` is the interface of the fact.
 fn placed(
     order: &Order,
     fact: &Fact,
@@ -265,7 +265,8 @@ fn placed(
     Some((order.key(&op, fact, link, host), op))
 }
 
-/// A value took the place of another one: no device or address came or went, and nothing with it.
+/// Whether one value replaced another. Devices, addresses and files that appear or disappear are not
+/// settings.
 fn is_setting(change: &Change) -> bool {
     let there = change.from.is_some() && change.to.is_some() && change.from != change.to;
     there

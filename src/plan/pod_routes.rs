@@ -1,4 +1,4 @@
-//! Routes of pods that netkeel has lowered, when what is wanted of their interfaces is larger again.
+//! Raises the routes of pods that netkeel has lowered, when a larger MTU is wanted for their interfaces.
 
 use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Value};
@@ -7,14 +7,14 @@ use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 
-/// Wants each route as large as it was found, as far as its interface is wanted so. A document names no
-/// routes: they go with the pod's end of the veth, down and up.
-pub(crate) fn follow(wants: &mut Wants, owner: &str, holdings: &Ownership<'_>, host: &Snapshot) {
-    // Without such a want there is nothing to follow, whatever is held.
+/// Wants for each lowered route the MTU that was found, limited by the MTU wanted for its interface. A
+/// document does not name routes: they follow the MTU of the pod's end.
+pub(crate) fn follow(wants: &mut Wants, owner: &str, ownership: &Ownership<'_>, host: &Snapshot) {
+    // Routes follow the pod's end, so without a want for it there is nothing to do.
     if !wants.facts.keys().any(|fact| fact.field == Field::PodMtu) {
         return;
     }
-    let claims = holdings.ledger.into_iter().flat_map(|ledger| ledger.of(owner));
+    let claims = ownership.ledger.into_iter().flat_map(|ledger| ledger.of(owner));
     let of_routes = claims.filter(|claim| matches!(claim.fact.field, Field::PodRouteMtu(_)));
     for claim in of_routes {
         let pod = Fact {
@@ -25,7 +25,7 @@ pub(crate) fn follow(wants: &mut Wants, owner: &str, holdings: &Ownership<'_>, h
             continue;
         };
         let Value::Number(mtu) = want.value else { continue };
-        // What somebody else has written since is somebody else's.
+        // If another program has written the route since, netkeel does not change it.
         let is_ours = claim.wrote.clone().map(Lookup::Value) == Some(host.get(&claim.fact));
         if is_ours && !wants.facts.contains_key(&claim.fact) {
             let want = Want {

@@ -1,4 +1,4 @@
-//! The ops of a plan that are still to be placed, in their order.
+//! The queue of ops that a plan has not placed yet.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use crate::order::SortKey;
 use netkeel_core::fact::Fact;
 use netkeel_core::op::Op;
 
-/// Ops that wait. There is one for a key: the one that was added last.
+/// Queued ops. A later op with the same key replaces the earlier one.
 #[derive(Default)]
 pub(crate) struct Queue {
     ops: BTreeMap<SortKey, Queued>,
-    /// How many wait for each fact: its keys differ where its ops are of several phases.
+    /// The number of queued ops for each fact. Ops of one fact in several phases have different keys.
     facts: BTreeMap<Fact, usize>,
 }
 
-/// An op, and whether it only puts right what another one changes.
+/// An op, and whether it only restores a fact that another op changes.
 pub(crate) type Queued = (Op, bool);
 
 impl Queue {
@@ -26,7 +26,7 @@ impl Queue {
         }
     }
 
-    /// Takes the first op.
+    /// Removes the first op.
     pub fn pop(&mut self) -> Option<(SortKey, Queued)> {
         let first = self.ops.pop_first()?;
         if let Some(number) = self.facts.get_mut(&first.0.fact) {
@@ -35,7 +35,7 @@ impl Queue {
         Some(first)
     }
 
-    /// An op for this fact waits.
+    /// Whether an op for this fact is queued.
     pub(crate) fn holds(&self, fact: &Fact) -> bool {
         self.facts.get(fact).is_some_and(|number| *number > 0)
     }

@@ -1,4 +1,4 @@
-//! The undo of an op, computed from all facts that the model says the op changes.
+//! Computes the undo of an op from all facts that the model says the op changes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,12 +16,12 @@ use netkeel_core::op::Op;
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::lookup::Lookup;
 
-/// How to undo an op that the model has just applied. The model is as it was when this returns.
-/// `mode` is that of the file before, where the op is for one.
+/// The undo of the op that the model has just applied. On return the model is unchanged. `mode` is the
+/// earlier mode of the file, if the op writes one.
 ///
-/// The op's own fact gets back what it was before the plan, and not what an op before this one may
-/// have made it: that op's undo could not put it right any more, because an interface that was
-/// written once does not follow `default` again.
+/// The op's own fact is restored to its value before the plan, not to the result of an earlier op. The undo
+/// of that earlier op could not restore it: an interface that was written once does not follow `default`
+/// again.
 pub(crate) fn undo(
     model: &mut Model,
     op: &Op,
@@ -36,7 +36,7 @@ pub(crate) fn undo(
     };
     let original = originals.get(own).unwrap_or(is.as_ref());
     let back = match op {
-        // What was deleted cannot be made again from what is known of it; the new one goes.
+        // netkeel does not know enough to recreate the deleted device; the undo only deletes the new one.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
             target: netkeel_core::op::Target {
                 index: 0,
@@ -55,7 +55,7 @@ pub(crate) fn undo(
     };
     let back_alone = back.as_ref().is_none_or(|back| model.changes_one_fact(back));
     let ops = if stands_alone(op) || (changes.len() <= 1 && back_alone) {
-        // Room for one alone: thousands are kept.
+        // Allocate exactly one element: plans have thousands of undos.
         back.map_or_else(Vec::new, |back| vec![back])
     } else {
         all_back(model, back, own, changes, originals)
@@ -66,8 +66,8 @@ pub(crate) fn undo(
     }
 }
 
-/// Tries the way back on the model, until nothing is left to put back: going back changes more than
-/// its own fact too, and not always what the op did.
+/// Tries the undo on the model until nothing is left to restore. The ops of an undo have side effects too,
+/// not always those of the op.
 fn all_back(
     model: &mut Model,
     back: Option<Op>,
@@ -75,7 +75,7 @@ fn all_back(
     changes: &[Change],
     originals: &Originals<'_>,
 ) -> Vec<Op> {
-    /// A device down or smaller, what stands on it, and their addresses.
+    /// Enough for: a device down or smaller, the devices above it, and their addresses.
     const ROUNDS: usize = 4;
     let mut changed: Vec<(Fact, Option<Value>)> = changes
         .iter()
@@ -104,7 +104,7 @@ fn all_back(
     done
 }
 
-/// The ops that give changed facts what they had.
+/// The ops that restore changed facts.
 fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> Vec<Op> {
     let is = |fact: &Fact| model.host.get(fact);
     let mut wrong: Vec<&(Fact, Option<Value>)> = changed
@@ -119,7 +119,7 @@ fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> 
         .collect()
 }
 
-/// What must be back before something else can be: addresses need the family, which needs the MTU.
+/// The order of restoring: addresses need the family, which needs the MTU.
 fn rank(field: Field) -> u8 {
     match field {
         Field::Mtu | Field::PodMtu => 0,
@@ -128,7 +128,7 @@ fn rank(field: Field) -> u8 {
     }
 }
 
-/// Ops that change nothing but their own fact, in both directions.
+/// Whether the op changes only its own fact, and its undo too.
 fn stands_alone(op: &Op) -> bool {
     match op {
         Op::WriteFile { .. }
@@ -165,7 +165,7 @@ fn restore_file(path: &Arc<Path>, original: Option<&Value>, mode: u32) -> Op {
     }
 }
 
-/// Link-local IPv6 addresses are made by the kernel.
+/// The kernel creates link-local IPv6 addresses, so netkeel does not restore them.
 fn can_come_back(fact: &Fact) -> bool {
     match fact.field {
         Field::Address(IpNet::V6(net)) => !net.addr().is_unicast_link_local(),
@@ -173,17 +173,17 @@ fn can_come_back(fact: &Fact) -> bool {
     }
 }
 
-/// What is deleted is a tunnel that netkeel can make.
+/// Whether the deleted device is a tunnel that netkeel can create.
 fn was_external(changes: &[Change]) -> bool {
     let kind = changes.first().and_then(|change| change.from.as_ref());
     kind.is_some_and(|kind| kind.to_string().ends_with(" external"))
 }
 
-/// What undoing does not bring back.
+/// State that the undo does not restore.
 fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
     let mut loses = Vec::new();
     if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target } = op {
-        // An external tunnel has nothing of its own: undo makes it again as it was.
+        // An external tunnel has no further state: the undo recreates it exactly.
         loses.push(match op {
             Op::DeleteLink { .. } if was_external(changes) => Loss::Routes { link: target.name },
             _ => Loss::Device { link: target.name },

@@ -1,4 +1,4 @@
-//! From a fact and a value to the op that brings them together.
+//! Turns a fact and a value into the op that writes it.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use netkeel_core::op::{Op, PodTarget, Target};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
-/// The op that gives a fact a value, or that takes the fact away.
+/// The op that gives a fact a value, or removes the fact.
 pub(crate) fn write(fact: &Fact, value: Option<&Value>, host: &Snapshot) -> Option<Op> {
     let link = fact.link_name().and_then(|name| host.link(name));
     write_on(fact, value, link, host)
 }
 
-/// The same, where the fact's interface was looked up already.
+/// As [`write`], with the fact's interface already looked up.
 pub(crate) fn write_on(
     fact: &Fact,
     value: Option<&Value>,
@@ -31,7 +31,7 @@ pub(crate) fn write_on(
                 Some(value) => Op::WriteFile {
                     path: path.clone(),
                     content: value.to_text(),
-                    // What is replaced keeps its permissions.
+                    // A replaced file keeps its permissions.
                     mode: mode(host, path),
                 },
                 None => Op::RemoveFile { path: path.clone() },
@@ -53,7 +53,7 @@ pub(crate) fn write_on(
                 mtu: match value {
                     None => None,
                     Some(Value::Number(mtu)) => Some(u32::try_from(*mtu).ok()?),
-                    // What is no copy holds keys that nobody kept.
+                    // The file is not a private copy: it holds keys that the undo could not restore.
                     Some(_) => return None,
                 },
             });
@@ -68,7 +68,7 @@ pub(crate) fn write_on(
             return match text.parse().map(Box::new) {
                 Ok(rules) => Some(Op::SetRules { netns, name, rules }),
                 Err(_) if text == foreign::NONE => Some(Op::RemoveRules { netns, name }),
-                // What somebody has changed is not known well enough to be made again.
+                // Rules that another program changed are not known well enough to recreate.
                 Err(_) => None,
             };
         }
@@ -82,7 +82,7 @@ pub(crate) fn write_on(
             let (mut gone, mut back) = (there.clone(), wanted.clone());
             gone.retain(|rule| lacks(&wanted, rule));
             back.retain(|rule| lacks(&there, rule));
-            // A want takes away and an undo puts back; nobody wants both.
+            // A want only removes and an undo only restores; no op does both.
             return match (gone.is_empty(), back.is_empty()) {
                 (false, _) => Some(Op::RemoveForeignRules { netns, rules: gone }),
                 (true, false) => Some(Op::RestoreForeignRules { netns, rules: back }),
@@ -142,7 +142,7 @@ pub(crate) fn write_on(
     })
 }
 
-/// The other end of a veth, where it can be written.
+/// The other end of a veth, if it can be written.
 fn pod(link: Option<&Link>) -> Option<PodTarget> {
     let end = link?.pod.as_ref()?;
     Some(PodTarget {
@@ -152,7 +152,7 @@ fn pod(link: Option<&Link>) -> Option<PodTarget> {
     })
 }
 
-/// The permissions of a file as it is, or of one that is not there yet.
+/// The permissions of a file, or the default for a new file.
 pub(crate) fn mode(host: &Snapshot, path: &Path) -> u32 {
     let file = host.files.get(path).and_then(Option::as_ref);
     file.map_or(netkeel_host::sysctl_d::drop_in::MODE, |file| file.mode)

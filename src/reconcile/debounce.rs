@@ -1,4 +1,4 @@
-//! What comes in many parts is dealt with once no more come, and no later than after a longest wait.
+//! Groups events that arrive in bursts: waits until no more arrive, up to a limit.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::event::Now;
 pub struct Debounce {
     quiet: Duration,
     longest: Duration,
-    /// When the first and the last part came.
+    /// The times of the first and the last event.
     came: Option<(Now, Now)>,
 }
 
 impl Debounce {
-    /// Quiet is when nothing came for so long; nothing waits for it longer than the second.
+    /// A burst is over once no event has arrived for `quiet`, or `longest` after its first event.
     pub fn new(quiet: Duration, longest: Duration) -> Self {
         Debounce {
             quiet,
@@ -23,24 +23,24 @@ impl Debounce {
         }
     }
 
-    /// A part came.
+    /// Records an event.
     pub fn came(&mut self, now: Now) {
         let first = self.came.map_or(now, |(first, _)| first);
         self.came = Some((first, now));
     }
 
-    /// All that came is dealt with.
+    /// Ends the burst: all its events were handled.
     pub fn over(&mut self) {
         self.came = None;
     }
 
-    /// When what came is to be dealt with, unless more comes; none when nothing did.
+    /// The time at which the burst is over if no more events arrive; `None` without an event.
     pub fn due(&self) -> Option<Now> {
         let (first, last) = self.came?;
         Some((last + self.quiet).min(first + self.longest))
     }
 
-    /// Whether that moment has come.
+    /// Whether the burst is over.
     pub(crate) fn is_due(&self, now: Now) -> bool {
         self.due().is_some_and(|due| due <= now)
     }

@@ -8,79 +8,79 @@ use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_plan::goal::part::Extent;
 
-/// A moment: the time since the service began, by a clock that only goes forward.
+/// A point in time: the time since the service started, by a monotonic clock.
 pub type Now = Duration;
 
-/// What a document has to do with events.
+/// The properties of a document that decide which events matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
-    /// The devices that it makes.
+    /// The devices that the document creates.
     pub made: BTreeSet<LinkName>,
-    /// It cannot be judged by parts: it limits how many interfaces a match may find.
+    /// The document limits how many interfaces a match may find, so only full scans can judge it.
     pub whole: bool,
-    /// It wants something of the other ends of veths, in pods.
+    /// The document has wants for the ends of veths in pods.
     pub pods: bool,
 }
 
-/// What happens.
+/// An event for the reconciler.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Look at everything.
+    /// Scan the whole host.
     Everything,
-    /// Look at what belongs to no interface: a file that netkeel owns changed.
+    /// Scan the objects other than interfaces: a file that netkeel owns changed.
     Rest,
     /// Files of the document changed.
     DocumentTouched,
-    /// It was told to read the document now.
+    /// A request to reload the document now.
     Reload,
-    /// Another document holds from now on.
+    /// A new document is in force.
     Loaded(Interest),
-    /// Nothing is written until then.
+    /// Writes are paused until this time.
     Paused(Now),
-    /// It is written again.
+    /// The pause is over.
     Resumed,
-    /// A look at this part begins: it answers what was heard until now.
+    /// A scan of this part starts. It covers all events received so far.
     Looking(Extent),
-    /// A pass over this part is over.
+    /// The pass over this part has ended.
     Ended(Extent, Outcome),
 }
 
-/// What a pass came to.
+/// The outcome of a pass.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Everything is as it is wanted; these facts were written, with the index of their interface.
+    /// The part is in sync. These facts were written, each with the index of its interface.
     Kept(Vec<(Fact, Option<u32>)>),
-    /// It was looked at, and nothing was to be written.
+    /// The part was scanned, and nothing was to be written.
     Looked,
-    /// It failed at these facts.
+    /// The pass failed at these facts.
     Blamed(Vec<Blamed>),
-    /// It failed, and at what is not told.
+    /// The pass failed, and the error names no facts.
     Failed,
-    /// It could not be begun, which has nothing to do with the facts.
+    /// The pass could not start, for a reason that does not concern the facts.
     Blocked,
 }
 
-/// A fact that a pass failed at.
+/// A fact at which a pass failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blamed {
     /// The fact.
     pub fact: Fact,
     /// The index of its interface.
     pub index: Option<u32>,
-    /// Why.
+    /// The error.
     pub why: Arc<str>,
 }
 
-/// What to do.
+/// An action of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Read the document.
     Load,
-    /// Look at a part of the host and, when `writes`, put it right.
+    /// Scan a part of the host and, if `writes` is set, correct its drift.
     Pass {
         /// The part.
         extent: Extent,
-        /// Facts that are left as they are.
+        /// Suspended facts. The pass does not change them.
         except: BTreeSet<Fact>,
         /// Whether to write.
         writes: bool,

@@ -1,4 +1,5 @@
-//! When to scan what: a state machine without I/O; and the status of the service as data.
+//! Decides which part of the host to scan and when, as a state machine without I/O. Holds the status of the
+//! service as data.
 
 pub mod debounce;
 pub mod event;

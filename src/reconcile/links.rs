@@ -1,5 +1,5 @@
-//! The interfaces as they were seen or told last: whether an event says anything new, and which
-//! interfaces must be looked at together.
+//! The interfaces as last scanned or reported by an event. Decides whether an event is news, and which
+//! interfaces must be scanned together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use netkeel_host::snapshot::link::Link;
 #[derive(Debug, Default)]
 pub struct Links {
     links: BTreeMap<u32, (LinkName, Arc<Link>)>,
-    /// Which stands on which, both ways.
-    beside: BTreeMap<u32, BTreeSet<u32>>,
+    /// Adjacent interfaces of each interface, in both directions: lower devices and masters.
+    adjacent: BTreeMap<u32, BTreeSet<u32>>,
 }
 
 impl Links {
-    /// Takes what was told of an interface; whether it is news.
+    /// Records a link event. Returns whether it changes anything.
     pub(crate) fn learn(&mut self, name: LinkName, link: Arc<Link>) -> bool {
         let index = link.index;
         if let Some((old_name, old)) = self.links.get(&index)
             && *old_name == name
-            && says_the_same(old, &link)
+            && same_settings(old, &link)
         {
             return false;
         }
@@ -32,8 +32,8 @@ impl Links {
         true
     }
 
-    /// Takes what was told of an interface's sysctls; whether it is news. An interface that is not
-    /// known yet will be told of itself.
+    /// Records an event of an interface's sysctls. Returns whether it changes anything. An unknown
+    /// interface is ignored: its own link event follows.
     pub(crate) fn learn_conf(
         &mut self,
         index: u32,
@@ -56,7 +56,7 @@ impl Links {
         before != (link.forwarding, link.forwarding6, link.rp_filter)
     }
 
-    /// Takes what was seen of a whole host, or of some of its interfaces.
+    /// Records the interfaces of a scan. `whole` means that the scan covered all interfaces.
     pub fn see(&mut self, snapshot: &Snapshot, whole: bool) {
         if whole {
             let there: BTreeSet<u32> = snapshot.links.values().map(|link| link.index).collect();
@@ -70,7 +70,7 @@ impl Links {
         }
     }
 
-    /// An interface is gone; what it was called.
+    /// Removes a deleted interface and returns its name.
     pub fn forget(&mut self, index: u32) -> Option<LinkName> {
         self.unjoin(index);
         self.links.remove(&index).map(|(name, _)| name)
@@ -79,36 +79,36 @@ impl Links {
     fn join(&mut self, index: u32, link: &Link) {
         for other in [link.lower.filter(|_| link.peer_netns.is_none()), link.master] {
             if let Some(other) = other.filter(|other| *other != index) {
-                self.beside.entry(index).or_default().insert(other);
-                self.beside.entry(other).or_default().insert(index);
+                self.adjacent.entry(index).or_default().insert(other);
+                self.adjacent.entry(other).or_default().insert(index);
             }
         }
     }
 
-    /// Takes away what an interface says of others; what others say of it stays.
+    /// Removes the adjacencies that an interface itself reports. Those that others report remain.
     fn unjoin(&mut self, index: u32) {
-        let others = self.beside.remove(&index).unwrap_or_default();
+        let others = self.adjacent.remove(&index).unwrap_or_default();
         for other in others {
-            let says = self.links.get(&other).is_some_and(|(_, link)| {
+            let reported = self.links.get(&other).is_some_and(|(_, link)| {
                 let lower = link.lower.filter(|_| link.peer_netns.is_none());
                 lower == Some(index) || link.master == Some(index)
             });
-            if says {
-                self.beside.entry(index).or_default().insert(other);
-            } else if let Some(its) = self.beside.get_mut(&other) {
+            if reported {
+                self.adjacent.entry(index).or_default().insert(other);
+            } else if let Some(its) = self.adjacent.get_mut(&other) {
                 its.remove(&index);
                 if its.is_empty() {
-                    self.beside.remove(&other);
+                    self.adjacent.remove(&other);
                 }
             }
         }
     }
 
-    /// An interface with all that stands on it or under it, or beside it on the same bridge.
+    /// An interface with all interfaces above and below it, and the other ports of its bridge or bond.
     pub(crate) fn stack(&self, index: u32) -> BTreeSet<u32> {
         let (mut stack, mut next) = (BTreeSet::from([index]), vec![index]);
         while let Some(one) = next.pop() {
-            for other in self.beside.get(&one).into_iter().flatten() {
+            for other in self.adjacent.get(&one).into_iter().flatten() {
                 if stack.insert(*other) {
                     next.push(*other);
                 }
@@ -117,7 +117,7 @@ impl Links {
         stack
     }
 
-    /// The stacks of some interfaces, each once.
+    /// The stacks of some interfaces, without duplicates.
     pub(crate) fn stacks(&self, of: impl IntoIterator<Item = u32>) -> Vec<BTreeSet<u32>> {
         let (mut stacks, mut seen) = (Vec::new(), BTreeSet::<u32>::new());
         for index in of {
@@ -130,7 +130,7 @@ impl Links {
         stacks
     }
 
-    /// Whether one of these is a veth whose other end is in another namespace.
+    /// Whether one of these interfaces is a veth whose other end is in another namespace.
     pub(crate) fn lead_into_pods(&self, links: &BTreeSet<u32>) -> bool {
         links.iter().any(|index| {
             let link = self.links.get(index).map(|(_, link)| link);
@@ -138,7 +138,7 @@ impl Links {
         })
     }
 
-    /// How many interfaces are known.
+    /// The number of known interfaces.
     pub fn count(&self) -> usize {
         self.links.len()
     }
@@ -148,14 +148,14 @@ impl Links {
         self.links.keys().copied()
     }
 
-    /// What is known of an interface.
+    /// The last known state of an interface.
     pub fn link(&self, index: u32) -> Option<&Link> {
         self.links.get(&index).map(|(_, link)| link.as_ref())
     }
 }
 
-/// Whether two say the same of an interface, as far as events tell it.
-fn says_the_same(one: &Link, other: &Link) -> bool {
+/// Whether two states are equal in everything that events report.
+fn same_settings(one: &Link, other: &Link) -> bool {
     let Link {
         index,
         kind,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_all_that_hangs_together() {
+    fn a_stack_is_all_connected_interfaces() {
         let mut known = Links::default();
         let rows = [
             ("eth0", link(1, None, None)),
@@ -225,19 +225,19 @@ mod tests {
         }
         assert_eq!(known.stack(1), [1, 2].into());
         assert_eq!(known.stacks([4, 3, 5]), [[3, 4].into(), BTreeSet::from([5])]);
-        // The port leaves its bridge, and the vlan goes.
+        // The port leaves its bridge, and the VLAN is deleted.
         assert!(known.learn("port".parse().unwrap(), link(4, None, None)));
         known.forget(2);
         assert_eq!(known.stack(3), [3].into());
         assert_eq!(known.stack(1), [1].into());
-        // What a lower device is told of later than what stands on it.
+        // The event of the lower device arrives after that of the upper one.
         known.learn("up".parse().unwrap(), link(7, Some(8), None));
         known.learn("down".parse().unwrap(), link(8, None, None));
         assert_eq!(known.stack(8), [7, 8].into());
     }
 
     #[test]
-    fn what_was_known_is_no_news() {
+    fn a_known_state_is_no_news() {
         let mut known = Links::default();
         let name = "eth0".parse().unwrap();
         assert!(known.learn(name, link(1, None, None)));

@@ -5,25 +5,25 @@ use netkeel_plan::goal::planned::Observation;
 use netkeel_plan::outcome::Rollback;
 use netkeel_plan::plan::Plan;
 
-/// What a pass came to, to be told.
+/// The result of a pass, for the state machine, the log and the status.
 #[derive(Debug)]
 pub struct PassResult {
-    /// For the state machine.
+    /// The outcome for the state machine.
     pub outcome: Outcome,
-    /// What it saw, when it came so far.
+    /// The observation, if the pass completed its scan.
     pub seen: Option<Observation>,
-    /// The plan, when it came so far.
+    /// The plan, if the pass completed it.
     pub plan: Option<Plan>,
-    /// How many writes it did.
+    /// The number of writes done.
     pub writes: usize,
-    /// Why it failed.
+    /// The error of a pass that failed.
     pub failure: Option<String>,
-    /// How it was undone.
+    /// The rollback of a pass that failed.
     pub rollback: Option<Box<Rollback>>,
 }
 
 impl PassResult {
-    /// A pass that failed for `why` before it planned anything.
+    /// The result of a pass that failed with `why` before it planned anything.
     pub fn failed(outcome: Outcome, why: impl Into<String>) -> Self {
         PassResult {
             outcome,

@@ -1,16 +1,16 @@
-//! Rates and pauses: some at once, then one each so often; pauses that grow.
+//! Rate limits with a burst, and pauses that grow.
 
 use std::time::Duration;
 
 use crate::event::Now;
 
-/// A bucket of tokens.
+/// A token bucket.
 #[derive(Debug)]
 pub struct RateLimiter {
     at_once: u32,
     every: Duration,
     tokens: u32,
-    /// When the tokens were counted last.
+    /// The time at which tokens were last added.
     counted: Now,
 }
 
@@ -24,7 +24,7 @@ impl RateLimiter {
         }
     }
 
-    /// Whether one may pass.
+    /// Whether a token is available.
     pub fn ready(&mut self, now: Now) -> bool {
         while self.tokens < self.at_once && self.counted + self.every <= now {
             self.tokens += 1;
@@ -36,7 +36,7 @@ impl RateLimiter {
         self.tokens > 0
     }
 
-    /// One passes.
+    /// Takes a token.
     pub fn take(&mut self, now: Now) {
         if self.tokens == self.at_once {
             self.counted = now;
@@ -44,12 +44,12 @@ impl RateLimiter {
         self.tokens = self.tokens.saturating_sub(1);
     }
 
-    /// One more may pass, whatever the rate.
+    /// Adds a token regardless of the rate.
     pub(crate) fn grant(&mut self) {
         self.tokens = self.tokens.max(1);
     }
 
-    /// When one may pass.
+    /// The time at which a token becomes available.
     pub(crate) fn opens(&self) -> Now {
         if self.tokens > 0 {
             Now::ZERO
@@ -59,7 +59,7 @@ impl RateLimiter {
     }
 }
 
-/// A pause that doubles with each time, up to a longest one.
+/// A pause that doubles each time, up to `longest`.
 pub(crate) fn growing(first: Duration, times: u32, longest: Duration) -> Duration {
     first
         .saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX))

@@ -1,10 +1,10 @@
-//! When to look at which part of the host again: a state machine of (event, now) to actions. An
-//! event means only "look again"; what differs then is the plan's business.
+//! The state machine of the service: (event, now) to actions. An event only triggers a scan; the plan finds
+//! what differs.
 //!
-//! Events of interfaces are gathered into one pass over all that are waiting, and passes have a
-//! rate. A look answers every event that was heard before it began, so that what netkeel writes
-//! itself wakes nobody. A pass that fails is narrowed down to what it fails at, which is then left
-//! alone with growing pauses, and so is a fact that another program writes again and again.
+//! Link events are gathered into one pass over all waiting interfaces, and passes have a rate limit. A scan
+//! covers every event received before it, so netkeel does not react to its own writes. A pass that fails is
+//! narrowed down to the facts that it fails at. Those are suspended with growing pauses, and so are facts
+//! that another program keeps changing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,68 +19,69 @@ use netkeel_core::fact::Fact;
 use netkeel_host::event::HostEvent;
 use netkeel_plan::goal::part::Extent;
 
-/// A document's files must be quiet for so long before they are read.
+/// A document's files are read once they have not changed for this long.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// No longer than this does a document wait for its files to be quiet.
+/// A document's files are read at the latest after this long, even if they keep changing.
 const QUIET_LONGEST: Duration = Duration::from_secs(2);
 
-/// The first pause after a pass that could not begin, and the longest.
+/// The first and the longest pause after a pass that could not start.
 const BLOCKED: Duration = Duration::from_millis(50);
 
 const BLOCKED_LONGEST: Duration = Duration::from_secs(30);
 
-/// The first pause after a single stack of interfaces failed, and the longest.
+/// The first and the longest pause after a single stack of interfaces failed.
 const FAILED: Duration = Duration::from_secs(1);
 
 const FAILED_LONGEST: Duration = Duration::from_secs(300);
 
-/// The other ends of veths are looked at when no interface has come or changed for so long, and no
-/// later than the second.
+/// Pods' ends of veths are scanned once no interface has appeared or changed for the first time, and at the
+/// latest after the second.
 const SETTLED: Duration = Duration::from_millis(250);
 
 const SETTLED_LONGEST: Duration = Duration::from_secs(2);
 
-/// Rules of others are looked at when none has changed for so long, and no later than the second:
-/// kube-proxy changes some all the time, and mostly they concern nothing that netkeel keeps.
+/// Rules of other programs are scanned once none has changed for the first time, and at the latest after
+/// the second. kube-proxy changes rules all the time, and few of them concern netkeel.
 const RULES: Duration = Duration::from_secs(5);
 
 const RULES_LONGEST: Duration = Duration::from_secs(30);
 
-/// An interface whose facts are left alone is looked at no more often than this.
+/// The shortest time between scans of an interface that has suspended facts.
 const CALM: Duration = Duration::from_secs(1);
 
 /// The state machine.
 #[derive(Debug)]
 pub struct Reconciler {
-    /// The interfaces as they are known.
+    /// The last known interfaces.
     pub known: Links,
-    /// Whether it writes at all.
+    /// Whether the service writes.
     enforces: bool,
     interval: Duration,
     interest: Interest,
-    /// What waits for a look.
+    /// A full scan is due.
     pub(crate) all: bool,
     pub(crate) rest: bool,
     pub(crate) links: BTreeSet<u32>,
-    /// Interfaces that wait for a moment.
+    /// Interfaces to scan at a later time.
     pub(crate) later: BTreeMap<u32, Now>,
-    /// Parts of a pass that failed, to be tried one by one.
+    /// Parts of a failed pass, to be tried one by one.
     pub(crate) suspects: VecDeque<Extent>,
-    /// The whole, the rest and single stacks that failed: how often, and when they are tried again.
+    /// Failed parts (the whole host, the rest or a single stack): the number of failures, and the time of
+    /// the next retry.
     pub(crate) failing: BTreeMap<Extent, (u32, Now)>,
-    pub(crate) alone: Suspended,
+    pub(crate) suspended: Suspended,
     pub(crate) passes: RateLimiter,
     pub(crate) full: RateLimiter,
     pub(crate) under_way: bool,
     pub(crate) next_full: Now,
-    /// Interfaces that wait for a look.
+    /// Bursts of link events.
     pub(crate) storm: Debounce,
-    /// Veths into pods that were looked at without their other ends.
+    /// Changes of veths into pods whose other ends were not scanned since.
     pub(crate) unsettled: Debounce,
-    /// Rules of others that changed.
+    /// Changes to rules of other programs.
     pub(crate) rules: Debounce,
-    /// Files of the document that were touched.
+    /// Changes to files of the document.
     pub(crate) touched: Debounce,
     pub(crate) load: bool,
     pub(crate) paused: Option<Now>,
@@ -88,7 +89,7 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// One that looks at everything first, and then at least once an interval.
+    /// A state machine that starts with a full scan and repeats it at least once an interval.
     pub fn new(enforces: bool, interval: Duration, interest: Interest) -> Self {
         Reconciler {
             known: Links::default(),
@@ -101,7 +102,7 @@ impl Reconciler {
             later: BTreeMap::new(),
             suspects: VecDeque::new(),
             failing: BTreeMap::new(),
-            alone: Suspended::default(),
+            suspended: Suspended::default(),
             passes: RateLimiter::new(4, Duration::from_millis(20)),
             full: RateLimiter::new(3, Duration::from_secs(2)),
             under_way: false,
@@ -116,7 +117,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes what the kernel told.
+    /// Handles an event from the kernel.
     pub fn hear(&mut self, heard: HostEvent, now: Now) {
         match heard {
             HostEvent::Link(name, link) => {
@@ -127,12 +128,12 @@ impl Reconciler {
                 }
             }
             HostEvent::Gone(index) => {
-                // Those that stood on it may have changed with it.
+                // The interfaces above it may have changed with it.
                 let stack = self.known.stack(index);
                 let gone = self.known.forget(index);
                 self.links.remove(&index);
                 self.later.remove(&index);
-                self.went(index, now);
+                self.deleted(index, now);
                 let made = gone.is_some_and(|name| self.interest.made.contains(&name));
                 self.all |= made || self.interest.whole;
                 for other in stack.into_iter().filter(|other| *other != index) {
@@ -157,9 +158,9 @@ impl Reconciler {
         }
     }
 
-    /// What failed with an interface that went may hold without it.
-    fn went(&mut self, index: u32, now: Now) {
-        self.alone.went(index);
+    /// A deleted interface may have caused failures, so retry them.
+    fn deleted(&mut self, index: u32, now: Now) {
+        self.suspended.went(index);
         let before = self.failing.len();
         self.failing.retain(|failed, _| !is_of(failed, &[index].into()));
         if self.failing.len() < before
@@ -172,7 +173,7 @@ impl Reconciler {
     fn changed(&mut self, index: u32, tunnel: bool, now: Now) {
         if tunnel || self.interest.whole {
             self.all = true;
-        } else if self.alone.concerns(index, now) {
+        } else if self.suspended.concerns(index, now) {
             self.later.entry(index).or_insert(now + CALM);
         } else {
             self.links.insert(index);
@@ -180,7 +181,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes an event.
+    /// Handles an event of the service.
     pub fn handle(&mut self, event: Event, now: Now) {
         match event {
             Event::Everything => self.all = true,
@@ -190,8 +191,8 @@ impl Reconciler {
             Event::Loaded(interest) => {
                 self.interest = interest;
                 self.all = true;
-                // What the old one failed at may not be asked for any more.
-                self.alone.forgive();
+                // The new document may not want the facts that could not be written.
+                self.suspended.end_refused();
                 self.failing.clear();
                 self.suspects.clear();
             }
@@ -236,15 +237,15 @@ impl Reconciler {
         }
         match outcome {
             Outcome::Kept(wrote) => {
-                self.held(&extent);
-                self.alone.wrote(wrote, now);
+                self.clear_failures(&extent);
+                self.suspended.wrote(wrote, now);
             }
-            Outcome::Looked => self.held(&extent),
-            // It was said to leave them alone, and failed at them: they are not what is wrong.
-            Outcome::Blamed(blamed) if self.alone.has_all(&blamed, now) => self.narrow(extent, now),
+            Outcome::Looked => self.clear_failures(&extent),
+            // All these facts were excluded from the pass, so they did not cause the failure.
+            Outcome::Blamed(blamed) if self.suspended.has_all(&blamed, now) => self.narrow(extent, now),
             Outcome::Blamed(blamed) => {
-                self.alone.refused(blamed, now);
-                // The others are wanted all the same.
+                self.suspended.refused(blamed, now);
+                // All other facts are still wanted.
                 self.again(&extent);
             }
             Outcome::Failed => self.narrow(extent, now),
@@ -264,7 +265,7 @@ impl Reconciler {
         }
     }
 
-    fn held(&mut self, extent: &Extent) {
+    fn clear_failures(&mut self, extent: &Extent) {
         match extent {
             Extent::All => self.failing.clear(),
             Extent::Rest => drop(self.failing.remove(extent)),
@@ -272,8 +273,8 @@ impl Reconciler {
         }
     }
 
-    /// Tries the parts of what failed, down to a single stack. That waits then, as the rest does, and
-    /// the whole, which may fail where its parts do not.
+    /// Splits a failed part, down to a single stack, to find the cause. A single stack, the rest and the
+    /// whole host are retried after a pause: the whole may fail even if its parts do not.
     fn narrow(&mut self, extent: Extent, now: Now) {
         let stacks = match &extent {
             Extent::All => {
@@ -284,7 +285,7 @@ impl Reconciler {
             Extent::Links(links) => self.known.stacks(links.iter().copied()),
         };
         match (&extent, stacks.as_slice()) {
-            (Extent::Links(_), [alone]) => self.wait(Extent::Links(alone.clone()), now),
+            (Extent::Links(_), [stack]) => self.wait(Extent::Links(stack.clone()), now),
             _ => {
                 let (first, second) = stacks.split_at(stacks.len() / 2);
                 for half in [first, second] {
@@ -300,14 +301,14 @@ impl Reconciler {
         }
     }
 
-    /// Tries a part again after a pause, which doubles each time.
+    /// Schedules a retry of a part after a pause, which doubles each time.
     fn wait(&mut self, extent: Extent, now: Now) {
         let (times, _) = self.failing.get(&extent).copied().unwrap_or_default();
         let due = now + growing(FAILED, times, FAILED_LONGEST);
         self.failing.insert(extent, (times + 1, due));
     }
 
-    /// What to do now; none when there is nothing, or not yet.
+    /// The next action; `None` if nothing is due.
     pub fn poll(&mut self, now: Now) -> Option<Action> {
         if self.under_way {
             return None;
@@ -332,12 +333,12 @@ impl Reconciler {
         self.under_way = true;
         Some(Action::Pass {
             extent,
-            except: self.alone.facts(now),
+            except: self.suspended.facts(now),
             writes: self.enforces && self.paused.is_none(),
         })
     }
 
-    /// What waited for a moment that has come.
+    /// Moves everything whose time has come to the waiting parts.
     fn wake(&mut self, now: Now) {
         if self.next_full <= now {
             self.all = true;
@@ -362,12 +363,12 @@ impl Reconciler {
         let due: Vec<Extent> = due.map(|(extent, _)| extent.clone()).collect();
         for extent in due {
             self.again(&extent);
-            // Until the pass over it has ended.
+            // No retry until the pass over it has ended.
             if let Some((_, due)) = self.failing.get_mut(&extent) {
                 *due = now + FAILED_LONGEST;
             }
         }
-        for (_, index) in self.alone.due(now) {
+        for (_, index) in self.suspended.due(now) {
             match index {
                 Some(index) => drop(self.links.insert(index)),
                 None => self.rest = true,
@@ -375,23 +376,23 @@ impl Reconciler {
         }
     }
 
-    /// What is left alone, and why.
+    /// The suspended facts.
     pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
-        self.alone.all()
+        self.suspended.all()
     }
 
-    /// What became known since it was asked last.
+    /// The changes to suspended facts since the last call.
     pub fn reports(&mut self) -> Vec<Report> {
-        self.alone.reports()
+        self.suspended.reports()
     }
 
-    /// Until when nothing is written.
+    /// The end of the pause; `None` if writes are not paused.
     pub fn paused(&self) -> Option<Now> {
         self.paused
     }
 }
 
-/// A part is a stack that one of these interfaces belongs to.
+/// Whether a part is a stack that contains one of these interfaces.
 fn is_of(part: &Extent, links: &BTreeSet<u32>) -> bool {
     matches!(part, Extent::Links(stack) if !stack.is_disjoint(links))
 }

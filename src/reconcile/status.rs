@@ -1,5 +1,4 @@
-//! What the service tells of itself: kept in one place, from which `netkeel status` and the metrics
-//! are read.
+//! The status of the service, from which `netkeel status` and the metrics are made.
 
 pub mod handshake;
 pub mod mtus;
@@ -24,97 +23,98 @@ use netkeel_plan::plan::Drift;
 /// The version of the format of `netkeel status --output json`.
 const FORMAT: u32 = 1;
 
-/// Bounds of the histogram of how long passes take, seconds.
+/// Upper bounds of the histogram of pass durations, seconds.
 pub const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
-/// A service that showed no sign of life for so long hangs; a large host takes a while.
+/// A service whose loop has not run for this long hangs. A scan of a large host takes a while.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// All of it.
+/// The status of the service.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
     /// The version of netkeel.
     pub version: &'static str,
-    /// Its process.
+    /// The process ID.
     pub pid: u32,
-    /// When it began, seconds since 1970.
+    /// The start time, Unix seconds.
     pub since: u64,
     /// `observe` or `enforce`.
     pub mode: &'static str,
-    /// Its worker sends nothing, whatever the document says.
+    /// The replication worker sends no packets, whatever the document says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// The namespace; none for that of the host.
+    /// The namespace; `None` for the host's.
     pub netns: Option<String>,
-    /// The document that holds.
+    /// The document in force.
     pub document: DocumentStatus,
-    /// Nothing is written until then.
+    /// The pause; `None` if writes are not paused.
     pub paused: Option<PauseStatus>,
-    /// The whole host was looked at since the document was read.
+    /// A full scan has ended since the document was loaded.
     pub looked: bool,
-    /// How many facts of the whole host are wanted.
+    /// The number of wanted facts on the whole host.
     pub wanted: usize,
-    /// What differs.
+    /// The facts that differ.
     pub drift: Vec<DriftStatus>,
-    /// What is left alone.
+    /// The suspended facts.
     pub left_alone: Vec<SuspendedStatus>,
-    /// What could not be read.
+    /// The facts that could not be read.
     pub problems: Vec<String>,
-    /// What is worth knowing of the whole host.
+    /// The findings of the last full scan.
     pub findings: Vec<FindingStatus>,
-    /// Why the last pass over the whole host failed, or why none can be begun.
+    /// The error of the last full pass, or the reason why no pass can start.
     pub failure: Option<String>,
-    /// Why the last pass, over whatever part, could not be begun.
+    /// The reason why the last pass, over any part, could not start.
     #[serde(skip)]
     pub blocked: Option<String>,
-    /// Numbers that only grow.
+    /// Counters since the start of the service.
     pub counters: Counters,
-    /// The worker that replicates; none when the document has none.
+    /// The replication worker; `None` if the document has none.
     pub worker: Option<WorkerStatus>,
     /// The WireGuard interfaces of the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeStatus>,
-    /// When the service last showed that it is alive.
+    /// The last time that the loop of the service ran.
     #[serde(skip)]
     pub alive: Instant,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftStatus>,
-    /// The interfaces that lead into pods which are stale and left alone, each with its index.
+    /// The host's ends of skipped pods' veths, each with its index.
     #[serde(skip)]
     stale: BTreeMap<LinkName, u32>,
-    /// The MTU of each interface that one is wanted of.
+    /// The MTU of each interface for which one is wanted.
     #[serde(skip)]
     pub mtus: Mtus,
-    /// The interface that budgets over the default routes stand on, with its MTU in bytes.
+    /// The interface with the smallest MTU among the default routes, if a budget depends on them, and that
+    /// MTU in bytes.
     #[serde(skip)]
     pub underlay: Option<(LinkName, i64)>,
 }
 
-/// The document.
+/// The document in force.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DocumentStatus {
     /// Its hash.
     pub hash: String,
     /// Its owner.
     pub owner: String,
-    /// Where it is read from.
+    /// The files it was read from.
     pub files: Vec<String>,
-    /// When it was read, seconds since 1970.
+    /// The load time, Unix seconds.
     pub loaded: u64,
-    /// Why a newer one was not taken.
+    /// The reason why a newer document was rejected.
     pub rejected: Option<String>,
 }
 
-/// A pause.
+/// A pause of all writes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PauseStatus {
-    /// When it ends, seconds since 1970.
+    /// The end, Unix seconds.
     pub until: u64,
-    /// When it began.
+    /// The start, Unix seconds.
     pub since: u64,
-    /// Who asked for it.
+    /// The user who started it.
     pub by: String,
 }
 
@@ -125,80 +125,80 @@ pub struct DriftStatus {
     pub fact: String,
     /// The kind of the document that wants it.
     pub kind: String,
-    /// The place in the document.
+    /// The path in the document.
     pub path: String,
-    /// What it is.
+    /// The current value.
     pub observed: String,
-    /// What it should be.
+    /// The wanted value.
     pub desired: String,
     /// The index of its interface.
     #[serde(skip)]
     index: Option<u32>,
 }
 
-/// A fact that is left alone.
+/// A suspended fact.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SuspendedStatus {
     /// The fact.
     pub fact: String,
     /// `flaps` or `refused`.
     pub why: &'static str,
-    /// What was said when it could not be written.
+    /// The error of the write that failed.
     pub reason: Option<String>,
-    /// How often it was put right, or tried to.
+    /// The number of attempts to write it.
     pub times: u32,
-    /// Seconds until it is tried again; 0 when it is on probation.
+    /// Seconds until the next attempt; 0 while netkeel watches whether it stays in sync.
     pub(crate) again_in: u64,
-    /// Who is known to write it too.
+    /// The programs known to write it too.
     pub writers: Vec<String>,
 }
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FindingStatus {
-    /// Its code.
+    /// The code.
     pub code: String,
-    /// What it is about.
+    /// The interface, key or file that it concerns.
     pub subject: String,
-    /// What was found.
+    /// The fact that was found.
     pub message: String,
 }
 
-/// Numbers that only grow.
+/// Counters since the start of the service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
-    /// Looks at a part of the host.
+    /// Passes over any part of the host.
     pub passes: u64,
-    /// Passes that wrote something and found it to hold.
+    /// Passes that wrote facts and verified them.
     pub applies: u64,
-    /// Writes of those.
+    /// Writes of those passes.
     pub writes: u64,
     /// Passes that failed.
     pub failures: u64,
     /// Passes that failed and were undone.
     pub rollbacks: u64,
-    /// Passes that failed and could not be undone.
+    /// Passes that failed and whose rollback failed too.
     pub not_rolled_back: u64,
-    /// Facts that began to flap.
+    /// Facts that started to flap.
     pub flaps: u64,
-    /// Times that somebody else wrote a CNI configuration that was right.
+    /// Changes of another program to a CNI configuration that was in sync.
     pub conflist_rewrites: u64,
-    /// Times that the kernel had more to tell than there was room for.
+    /// Netlink receive buffer overruns (ENOBUFS).
     pub events_lost: u64,
-    /// Times that the document was read.
+    /// Loads of the document.
     pub loads: u64,
-    /// Times that it was not taken.
+    /// Documents that were rejected.
     pub load_failures: u64,
-    /// How many passes took no longer than each of [`BUCKETS`], and how many there were.
+    /// The number of passes in each bucket of [`BUCKETS`]. The last element counts longer passes.
     #[serde(skip)]
     pub durations: [u64; BUCKETS.len() + 1],
-    /// Seconds that all passes took.
+    /// The total duration of all passes, seconds.
     #[serde(skip)]
     pub seconds: f64,
 }
 
 impl Status {
-    /// A picture of a service that has not looked yet.
+    /// The status of a service that has not scanned the host yet.
     pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32, now: Instant) -> Self {
         Status {
             format: FORMAT,
@@ -229,7 +229,7 @@ impl Status {
         }
     }
 
-    /// A pass took so long.
+    /// Records the duration of a pass.
     pub fn took(&mut self, time: Duration) {
         let seconds = time.as_secs_f64();
         let bucket = BUCKETS
@@ -243,13 +243,13 @@ impl Status {
         self.counters.passes += 1;
     }
 
-    /// A look at a part saw this. `right` says that what it found to differ was put right, all but
-    /// what is left alone; `link_of` knows the interfaces.
+    /// Records the observation of a pass. `right` means that the pass corrected all drift but that of
+    /// suspended facts (`suspended`). `link_of` looks interfaces up by index.
     pub fn saw<'a>(
         &mut self,
         extent: &Extent,
         seen: &Observation,
-        alone: &dyn Fn(&Fact) -> bool,
+        suspended: &dyn Fn(&Fact) -> bool,
         right: bool,
         link_of: &dyn Fn(u32) -> Option<&'a Link>,
     ) {
@@ -259,7 +259,7 @@ impl Status {
             (Extent::Links(_), Some(name)) => seen.links.contains_key(&name),
         };
         self.by_fact.retain(|fact, _| !within(fact));
-        for drift in seen.drift.iter().filter(|drift| !right || alone(&drift.fact)) {
+        for drift in seen.drift.iter().filter(|drift| !right || suspended(&drift.fact)) {
             let name = drift.fact.link_name();
             let index = name.and_then(|name| seen.links.get(&name).copied());
             self.by_fact.insert(drift.fact.clone(), shown(drift, index));
@@ -284,8 +284,8 @@ impl Status {
         }
     }
 
-    /// Which CNI configurations among what differs were right when they were seen last: somebody else
-    /// has written them. They are counted.
+    /// The CNI configurations among these drifting facts that were in sync at the last scan, so another
+    /// program wrote them. Adds them to the counter.
     pub fn rewritten<'a>(&mut self, differ: impl Iterator<Item = &'a Fact>) -> BTreeSet<Fact> {
         let news = |fact: &&Fact| {
             let of_cni = matches!(fact.object, Object::Plugin(_));
@@ -296,8 +296,8 @@ impl Status {
         rewritten
     }
 
-    /// How many veths lead into pods whose end, or a route by it, has another MTU than is wanted, be it
-    /// that netkeel may mend it or not.
+    /// The number of pods whose end of the veth, or a route over it, has another MTU than is wanted.
+    /// Skipped pods count too.
     pub fn stale_pods(&self) -> usize {
         let of_pod = |fact: &&Fact| matches!(fact.field, Field::PodMtu | Field::PodRouteMtu(_));
         let drift = self.by_fact.keys().filter(of_pod).filter_map(Fact::link_name);
@@ -307,7 +307,7 @@ impl Status {
             .len()
     }
 
-    /// Interfaces went.
+    /// Removes deleted interfaces.
     pub fn forget(&mut self, gone: &[u32]) {
         if gone.is_empty() {
             return;
@@ -321,7 +321,7 @@ impl Status {
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
     }
 
-    /// How many facts differ, by the kind that wants them.
+    /// The number of facts that differ, by the kind of the document that wants them.
     pub fn drift_by_kind(&self) -> BTreeMap<&str, usize> {
         let mut kinds = BTreeMap::new();
         for drift in self.by_fact.values() {
@@ -330,7 +330,10 @@ impl Status {
         kinds
     }
 
-    /// Everything that is to be so is so, and nothing stands in the way of its staying so.
+    /// Whether the service works. Drift does not count, since other programs can cause it.
+    ///
+    /// # Errors
+    /// The reason why it does not.
     pub fn healthy(&self, now: Instant) -> Result<(), String> {
         if now.saturating_duration_since(self.alive) > HANGS {
             return Err("the service hangs".into());
@@ -339,7 +342,7 @@ impl Status {
             return Err(why.clone());
         }
         if !self.looked {
-            return Err("the host was not looked at yet".into());
+            return Err("the first full scan has not finished".into());
         }
         if let Some(why) = self.handshakes.iter().find_map(|one| one.stale.clone()) {
             return Err(why);
@@ -350,37 +353,36 @@ impl Status {
                     .error
                     .as_deref()
                     .unwrap_or("the worker has not answered yet");
-                Err(format!("nothing is replicated: {why}"))
+                Err(format!("packets are not replicated: {why}"))
             }
             _ => Ok(()),
         }
     }
 
-    /// All of it in a sentence.
+    /// The status in one sentence.
     pub fn sentence(&self, now: Instant) -> String {
         if let Some(why) = &self.document.rejected {
             let why = why.lines().next().unwrap_or_default();
-            return format!("the document was not taken, an older one holds: {why}");
+            return format!("a new document was rejected; the previous one stays in force: {why}");
         }
         if let Some(pause) = &self.paused {
             return format!("paused by {}; {} facts differ", pause.by, self.by_fact.len());
         }
         match self.healthy(now) {
             Err(why) => why,
-            Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => format!(
-                "everything that may be written is as it is wanted; stale pods that are left alone: {}",
-                self.stale.len()
-            ),
-            Ok(()) if self.by_fact.is_empty() => "everything is as it is wanted".into(),
+            Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => {
+                format!("in sync; skipped pods with another MTU: {}", self.stale.len())
+            }
+            Ok(()) if self.by_fact.is_empty() => "in sync".into(),
             Ok(()) => format!(
-                "{} facts differ, {} left alone",
+                "drift: {} facts differ, {} suspended",
                 self.by_fact.len(),
                 self.left_alone.len()
             ),
         }
     }
 
-    /// The picture with its lists filled in, to be shown.
+    /// A copy whose lists are filled in, for display.
     pub fn to_show(&self) -> Status {
         let mut shown = self.clone();
         shown.drift = self.by_fact.values().cloned().collect();
@@ -390,9 +392,9 @@ impl Status {
 }
 
 impl SuspendedStatus {
-    /// A fact that is left alone, at a moment.
-    pub fn new(fact: &Fact, alone: &Suspension, now: Now, writers: Vec<String>) -> Self {
-        let (why, reason) = match &alone.why {
+    /// The entry of a suspended fact.
+    pub fn new(fact: &Fact, suspension: &Suspension, now: Now, writers: Vec<String>) -> Self {
+        let (why, reason) = match &suspension.why {
             Why::Flaps => ("flaps", None),
             Why::Refused(reason) => ("refused", Some(reason.clone())),
         };
@@ -400,8 +402,8 @@ impl SuspendedStatus {
             fact: fact.to_string(),
             why,
             reason,
-            times: alone.times,
-            again_in: alone.until.saturating_sub(now).as_secs_f64().ceil() as u64,
+            times: suspension.times,
+            again_in: suspension.until.saturating_sub(now).as_secs_f64().ceil() as u64,
             writers,
         }
     }
@@ -411,7 +413,7 @@ fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     let kind = drift.origin.path.split('.').next().unwrap_or_default();
     DriftStatus {
         fact: drift.fact.to_string(),
-        // What left the document has no path.
+        // A fact that is released has no path in the document.
         kind: if kind.is_empty() { "released" } else { kind }.to_owned(),
         path: drift.origin.path.to_string(),
         observed: drift.fact.show(drift.observed.as_ref()),

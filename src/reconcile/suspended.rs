@@ -1,5 +1,5 @@
-//! Facts that are left alone for a while: those that cannot be written, and those that another
-//! program writes again and again. The pause doubles each time.
+//! Facts that netkeel does not write for a while: those that cannot be written, and those that another
+//! program keeps changing. The pause doubles each time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -8,98 +8,98 @@ use crate::event::{Blamed, Now};
 use crate::rate_limiter::growing;
 use netkeel_core::fact::Fact;
 
-/// A fact that had to be put right so often...
+/// A fact that was written this often ...
 const OFTEN: usize = 5;
 
-/// ... within this time flaps. One that appears is written by its CNI and by udev beside netkeel.
+/// ... within this time flaps. A new interface's facts may be written by its CNI and by udev too.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// The first pause of a fact that flaps, and the longest.
+/// The first pause of a fact that flaps.
 const FLAPS: Duration = Duration::from_secs(1);
 
-/// The first pause of a fact that could not be written, and the longest of all.
+/// The first pause of a fact that could not be written.
 const REFUSED: Duration = Duration::from_secs(5);
 
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A fact that was not touched for so long beyond its pause is at peace.
-const PEACE: Duration = Duration::from_secs(30);
+/// A suspension ends once the fact has needed no write for its last pause, and for at least this long.
+const PROBATION: Duration = Duration::from_secs(30);
 
-/// Why a fact is left alone.
+/// The reason for a suspension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Another program writes it too.
+    /// Another program keeps changing the fact.
     Flaps,
-    /// It could not be written.
+    /// The fact could not be written.
     Refused(String),
 }
 
-/// A fact that is left alone.
+/// The suspension of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// Since when.
+    /// The start.
     pub since: Now,
-    /// Until when.
+    /// The end of the current pause.
     pub until: Now,
-    /// How long this time.
+    /// The length of the current pause.
     pub pause: Duration,
-    /// How often it was put right, or tried to, since.
+    /// The number of attempts to write the fact.
     pub times: u32,
-    /// The interface's index.
+    /// The index of its interface.
     pub index: Option<u32>,
-    /// It was looked at again after the pause.
-    looked: bool,
+    /// The fact was scanned again after the pause.
+    rechecked: bool,
 }
 
-/// What became known of a fact.
+/// A change to the suspension of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// It is left alone from now on.
+    /// The fact is suspended from now on.
     Began(Fact, Suspension),
-    /// It was put right or tried again, in vain.
+    /// The fact was written again and did not stay in sync.
     GoesOn(Fact, Suspension),
-    /// It is at peace.
+    /// The suspension has ended.
     Ended(Fact),
 }
 
-/// All of them.
+/// All suspended facts.
 #[derive(Debug, Default)]
 pub struct Suspended {
     facts: BTreeMap<Fact, Suspension>,
-    /// When each fact was written lately.
-    lately: BTreeMap<Fact, (Option<u32>, VecDeque<Now>)>,
+    /// The recent writes of each fact.
+    recent: BTreeMap<Fact, (Option<u32>, VecDeque<Now>)>,
     swept: Now,
     reports: Vec<Report>,
 }
 
 impl Suspended {
-    /// Facts were put right.
+    /// Records that facts were written.
     pub fn wrote(&mut self, facts: Vec<(Fact, Option<u32>)>, now: Now) {
         for (fact, index) in facts {
             match self.facts.get_mut(&fact) {
-                Some(alone) if alone.index == index && alone.why == Why::Flaps => {
-                    extend(alone, now);
-                    self.reports.push(Report::GoesOn(fact, alone.clone()));
+                Some(suspension) if suspension.index == index && suspension.why == Why::Flaps => {
+                    extend(suspension, now);
+                    self.reports.push(Report::GoesOn(fact, suspension.clone()));
                 }
                 _ => self.count(fact, index, now),
             }
         }
         if self.swept + WITHIN <= now {
             self.swept = now;
-            self.lately
+            self.recent
                 .retain(|_, (_, times)| times.back().is_some_and(|last| *last + WITHIN > now));
-            self.settle(now);
+            self.end_settled(now);
         }
     }
 
     fn count(&mut self, fact: Fact, index: Option<u32>, now: Now) {
-        // It was made anew, or could be written at last.
+        // The interface was created again, or the fact could be written at last.
         if self.facts.remove(&fact).is_some() {
             self.reports.push(Report::Ended(fact.clone()));
         }
-        let (of, times) = self.lately.entry(fact.clone()).or_default();
+        let (of, times) = self.recent.entry(fact.clone()).or_default();
         if *of != index {
             *of = index;
             times.clear();
@@ -109,107 +109,115 @@ impl Suspended {
             times.pop_front();
         }
         if times.len() >= OFTEN {
-            let alone = Suspension {
+            let suspension = Suspension {
                 why: Why::Flaps,
                 since: times.front().copied().unwrap_or(now),
                 until: now + FLAPS,
                 pause: FLAPS,
                 times: times.len() as u32,
                 index,
-                looked: false,
+                rechecked: false,
             };
-            self.lately.remove(&fact);
-            self.reports.push(Report::Began(fact.clone(), alone.clone()));
-            self.facts.insert(fact, alone);
+            self.recent.remove(&fact);
+            self.reports.push(Report::Began(fact.clone(), suspension.clone()));
+            self.facts.insert(fact, suspension);
         }
     }
 
-    /// Facts could not be written.
+    /// Records that facts could not be written.
     pub fn refused(&mut self, blamed: Vec<Blamed>, now: Now) {
         for Blamed { fact, index, why } in blamed {
-            if let Some(alone) = self.facts.get_mut(&fact).filter(|alone| alone.index == index) {
-                if let Why::Refused(said) = &mut alone.why {
-                    *said = why.to_string();
+            if let Some(suspension) = self
+                .facts
+                .get_mut(&fact)
+                .filter(|suspension| suspension.index == index)
+            {
+                if let Why::Refused(reason) = &mut suspension.why {
+                    *reason = why.to_string();
                 }
-                extend(alone, now);
-                self.reports.push(Report::GoesOn(fact, alone.clone()));
+                extend(suspension, now);
+                self.reports.push(Report::GoesOn(fact, suspension.clone()));
                 continue;
             }
-            let alone = Suspension {
+            let suspension = Suspension {
                 why: Why::Refused(why.to_string()),
                 since: now,
                 until: now + REFUSED,
                 pause: REFUSED,
                 times: 1,
                 index,
-                looked: false,
+                rechecked: false,
             };
-            self.reports.push(Report::Began(fact.clone(), alone.clone()));
-            self.facts.insert(fact, alone);
+            self.reports.push(Report::Began(fact.clone(), suspension.clone()));
+            self.facts.insert(fact, suspension);
         }
     }
 
-    /// The facts that are to be looked at again now, each once.
+    /// The facts whose pause has ended, each returned once.
     pub fn due(&mut self, now: Now) -> Vec<(Fact, Option<u32>)> {
-        self.settle(now);
+        self.end_settled(now);
         let due = self
             .facts
             .iter_mut()
-            .filter(|(_, alone)| !alone.looked && alone.until <= now);
-        due.map(|(fact, alone)| {
-            alone.looked = true;
-            (fact.clone(), alone.index)
+            .filter(|(_, suspension)| !suspension.rechecked && suspension.until <= now);
+        due.map(|(fact, suspension)| {
+            suspension.rechecked = true;
+            (fact.clone(), suspension.index)
         })
         .collect()
     }
 
-    /// An interface went, and its facts with it.
+    /// Ends the suspensions of a deleted interface.
     pub fn went(&mut self, index: u32) {
-        let gone = take(&mut self.facts, |alone| alone.index == Some(index));
+        let gone = take(&mut self.facts, |suspension| suspension.index == Some(index));
         self.reports.extend(gone.into_iter().map(Report::Ended));
     }
 
-    /// Lets go of those that are at peace.
-    fn settle(&mut self, now: Now) {
-        let peaceful = |alone: &Suspension| alone.looked && at_peace(alone) <= now;
-        let ended = take(&mut self.facts, peaceful);
+    /// Ends the suspensions of facts that stayed in sync.
+    fn end_settled(&mut self, now: Now) {
+        let settled = |suspension: &Suspension| suspension.rechecked && ends_at(suspension) <= now;
+        let ended = take(&mut self.facts, settled);
         self.reports.extend(ended.into_iter().map(Report::Ended));
     }
 
-    /// Another document: what could not be written may be now.
-    pub(crate) fn forgive(&mut self) {
-        let forgiven = take(&mut self.facts, |alone| alone.why != Why::Flaps);
-        self.reports.extend(forgiven.into_iter().map(Report::Ended));
+    /// A new document: facts that could not be written may not be wanted any more.
+    pub(crate) fn end_refused(&mut self) {
+        let ended = take(&mut self.facts, |suspension| suspension.why != Why::Flaps);
+        self.reports.extend(ended.into_iter().map(Report::Ended));
     }
 
-    /// Whether all of these are left alone already.
+    /// Whether all these facts are suspended already.
     pub(crate) fn has_all(&self, blamed: &[Blamed], now: Now) -> bool {
-        let alone = |fact| self.facts.get(fact).is_some_and(|alone| alone.until > now);
-        blamed.iter().all(|one| alone(&one.fact))
+        let suspension = |fact| {
+            self.facts
+                .get(fact)
+                .is_some_and(|suspension| suspension.until > now)
+        };
+        blamed.iter().all(|one| suspension(&one.fact))
     }
 
-    /// Whether an interface has facts that are left alone now.
+    /// Whether facts of this interface are suspended now.
     pub(crate) fn concerns(&self, index: u32, now: Now) -> bool {
-        let mut alone = self.facts.values();
-        alone.any(|alone| alone.index == Some(index) && alone.until > now)
+        let mut suspension = self.facts.values();
+        suspension.any(|suspension| suspension.index == Some(index) && suspension.until > now)
     }
 
-    /// The facts that are left alone now.
+    /// The facts that are suspended now.
     pub fn facts(&self, now: Now) -> BTreeSet<Fact> {
-        let alone = self.facts.iter().filter(|(_, alone)| alone.until > now);
-        alone.map(|(fact, _)| fact.clone()).collect()
+        let suspension = self.facts.iter().filter(|(_, suspension)| suspension.until > now);
+        suspension.map(|(fact, _)| fact.clone()).collect()
     }
 
-    /// All, and those that are on probation.
+    /// All suspensions, including those whose pause has ended.
     pub fn all(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
         self.facts.iter()
     }
 
-    /// When one is due.
+    /// The time of the next change.
     pub fn wakes(&self) -> Option<Now> {
-        let due = |alone: &Suspension| match alone.looked {
-            true => at_peace(alone),
-            false => alone.until,
+        let due = |suspension: &Suspension| match suspension.rechecked {
+            true => ends_at(suspension),
+            false => suspension.until,
         };
         self.facts.values().map(due).min()
     }
@@ -219,26 +227,26 @@ impl Suspended {
     }
 }
 
-/// Takes some out.
+/// Removes and returns the selected facts.
 fn take(facts: &mut BTreeMap<Fact, Suspension>, which: impl Fn(&Suspension) -> bool) -> Vec<Fact> {
     let taken: Vec<Fact> = facts
         .iter()
-        .filter(|(_, alone)| which(alone))
+        .filter(|(_, suspension)| which(suspension))
         .map(|(fact, _)| fact.clone())
         .collect();
-    facts.retain(|_, alone| !which(alone));
+    facts.retain(|_, suspension| !which(suspension));
     taken
 }
 
-/// Leaves it alone for longer than the last time.
-fn extend(alone: &mut Suspension, now: Now) {
-    alone.times += 1;
-    alone.looked = false;
-    alone.pause = growing(alone.pause, 1, LONGEST);
-    alone.until = now + alone.pause;
+/// Starts a longer pause.
+fn extend(suspension: &mut Suspension, now: Now) {
+    suspension.times += 1;
+    suspension.rechecked = false;
+    suspension.pause = growing(suspension.pause, 1, LONGEST);
+    suspension.until = now + suspension.pause;
 }
 
-/// When it has been quiet for long enough.
-fn at_peace(alone: &Suspension) -> Now {
-    alone.until + alone.pause.max(PEACE)
+/// The time at which the suspension ends if the fact stays in sync.
+fn ends_at(suspension: &Suspension) -> Now {
+    suspension.until + suspension.pause.max(PROBATION)
 }

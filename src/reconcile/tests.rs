@@ -1,5 +1,4 @@
-//! The state machine in simulated time: against a host of which each interface is right or wrong,
-//! whatever comes when.
+//! Tests of the state machine in simulated time, against a host whose interfaces are in sync or not.
 
 use proptest::prelude::*;
 
@@ -33,16 +32,16 @@ fn fact(index: u32) -> Fact {
 struct World {
     reconciler: Reconciler,
     now: Now,
-    /// By index: whether the fact is as it is wanted.
+    /// By index: whether the fact is in sync.
     right: BTreeMap<u32, bool>,
-    /// Interfaces whose fact cannot be written; `told` says whether a failure names it.
-    stubborn: BTreeSet<u32>,
-    told: bool,
-    /// How long a pass takes.
+    /// Interfaces whose fact cannot be written; `names_fact` says whether a failure names it.
+    unwritable: BTreeSet<u32>,
+    names_fact: bool,
+    /// The duration of a pass.
     takes: Duration,
-    /// The pass that is under way, and when it ends.
+    /// The current pass, and its end.
     pass: Option<(Extent, BTreeSet<Fact>, bool, Now)>,
-    /// When passes began.
+    /// The start times of all passes.
     passes: Vec<Now>,
     loads: usize,
 }
@@ -53,21 +52,21 @@ impl World {
             reconciler: Reconciler::new(true, INTERVAL, Interest::default()),
             now: ms(0),
             right: BTreeMap::new(),
-            stubborn: BTreeSet::new(),
-            told: true,
+            unwritable: BTreeSet::new(),
+            names_fact: true,
             takes: ms(1),
             pass: None,
             passes: Vec::new(),
             loads: 0,
         };
         for index in 1..=interfaces {
-            world.spoil(index, 1500 + index);
+            world.overwrite(index, 1500 + index);
         }
         world
     }
 
-    /// Somebody writes the fact, and the kernel tells.
-    fn spoil(&mut self, index: u32, mtu: u32) {
+    /// Another program writes the fact, and the kernel sends an event.
+    fn overwrite(&mut self, index: u32, mtu: u32) {
         self.right.insert(index, false);
         let link = Link {
             index,
@@ -78,7 +77,7 @@ impl World {
         self.reconciler.hear(HostEvent::Link(name, link.into()), self.now);
     }
 
-    /// Goes on until then, and does what the machine says.
+    /// Runs until `end` and performs the actions of the state machine.
     fn until(&mut self, end: Now) {
         loop {
             if self.pass.is_none() {
@@ -131,17 +130,17 @@ impl World {
             .filter(|(index, right)| !**right && within(index) && !except.contains(&fact(**index)))
             .map(|(index, _)| *index)
             .collect();
-        let stuck = wrong.iter().find(|index| self.stubborn.contains(index));
+        let stuck = wrong.iter().find(|index| self.unwritable.contains(index));
         let outcome = match stuck {
             _ if !writes => Outcome::Looked,
-            Some(index) if self.told => Outcome::Blamed(vec![Blamed {
+            Some(index) if self.names_fact => Outcome::Blamed(vec![Blamed {
                 fact: fact(*index),
                 index: Some(*index),
                 why: "no".into(),
             }]),
             Some(_) => Outcome::Failed,
             None => {
-                // The last look of a pass answers its own echoes.
+                // The last scan of a pass covers the events of its own writes.
                 self.reconciler.handle(Event::Looking(extent.clone()), self.now);
                 for index in &wrong {
                     self.right.insert(*index, true);
@@ -174,14 +173,14 @@ impl World {
 }
 
 #[test]
-fn a_lone_interface_is_looked_at_at_once_and_a_quiet_host_not_at_all() {
+fn a_single_event_causes_a_scan_at_once_and_a_quiet_host_none() {
     let mut world = World::new(1);
     world.until(ms(5_000));
     assert_eq!(world.wrong(), [] as [u32; 0]);
     let before = world.passes.len();
     world.until(ms(60_000));
     assert_eq!(world.passes.len(), before);
-    world.spoil(1, 1400);
+    world.overwrite(1, 1400);
     world.until(ms(60_001));
     assert_eq!((world.wrong(), world.passes.len()), (vec![], before + 1));
     world.until(ms(400_000));
@@ -189,55 +188,55 @@ fn a_lone_interface_is_looked_at_at_once_and_a_quiet_host_not_at_all() {
 }
 
 #[test]
-fn many_that_come_at_once_wait_for_the_last_of_them_but_not_for_long() {
+fn a_storm_is_scanned_once_it_ends_or_after_a_limit() {
     let mut world = World::new(0);
     world.until(ms(1_000));
     let before = world.passes.len();
-    // One each half millisecond, as `ip -batch` makes them.
+    // One every half millisecond, as `ip -batch` creates them.
     for index in 1..=400 {
         world.until(ms(1_000) + Duration::from_micros(500 * u64::from(index)));
-        world.spoil(index, 1500);
+        world.overwrite(index, 1500);
     }
     world.until(ms(1_212));
     assert_eq!(world.wrong(), [] as [u32; 0]);
-    // The first of them at once, as there is room for that, and all others at the end.
+    // The burst allows the first at once; the others follow at the end.
     let passes = world.passes.len() - before;
     assert!((2..=10).contains(&passes), "{passes}");
-    // Where it does not end.
+    // Until the end of the burst.
     let begun = world.now;
     let before = world.passes.len();
     for index in 1..=4_000 {
         world.until(begun + Duration::from_micros(500 * u64::from(index)));
-        world.spoil(index, 1400);
+        world.overwrite(index, 1400);
         assert!(world.wrong().len() <= 1_050, "{} wait", world.wrong().len());
     }
     assert!(world.passes.len() > before + 3);
 }
 
 #[test]
-fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_longer() {
+fn a_flapping_fact_is_reported_and_suspended_with_growing_pauses() {
     let mut world = World::new(3);
     world.until(ms(1_000));
     let start = world.passes.len();
     let mut began = None;
     for step in 0..600 {
         world.until(ms(1_000 + step * 100));
-        world.spoil(2, 1400 + step as u32 % 2);
+        world.overwrite(2, 1400 + step as u32 % 2);
         let reports = world.reconciler.reports();
         if reports.iter().any(
-            |report| matches!(report, Report::Began(of, alone) if *of == fact(2) && alone.why == Why::Flaps),
+            |report| matches!(report, Report::Began(of, suspension) if *of == fact(2) && suspension.why == Why::Flaps),
         ) {
             began.get_or_insert(world.now);
         }
     }
     assert!(began.unwrap() < ms(2_000), "{began:?}");
-    // A minute: the first writes, one for each pause, and a look a second at most.
+    // A minute: the first writes, one write for each pause, and at most one scan a second.
     assert!(world.passes.len() - start < 90, "{}", world.passes.len() - start);
-    // The others are not made to wait.
-    world.spoil(1, 1300);
+    // Other interfaces are not delayed.
+    world.overwrite(1, 1300);
     world.until(world.now + ms(100));
     assert_eq!(world.wrong(), [2]);
-    // It ends, and once it is at peace that is told.
+    // The other program stops, and the end of the suspension is reported.
     world.until(world.now + ms(700_000));
     assert_eq!(world.wrong(), [] as [u32; 0]);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(2))));
@@ -245,7 +244,7 @@ fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_lo
 }
 
 #[test]
-fn the_other_ends_of_veths_wait_for_the_last_newcomer() {
+fn pod_ends_are_scanned_once_no_new_interface_appears() {
     let mut world = World::new(0);
     let interest = Interest {
         pods: true,
@@ -275,13 +274,13 @@ fn the_other_ends_of_veths_wait_for_the_last_newcomer() {
 }
 
 #[test]
-fn one_that_cannot_be_put_right_does_not_stop_the_others() {
-    for told in [true, false] {
+fn a_fact_that_cannot_be_written_does_not_stop_the_others() {
+    for names_fact in [true, false] {
         let mut world = World::new(100);
-        world.told = told;
-        world.stubborn = [17].into();
+        world.names_fact = names_fact;
+        world.unwritable = [17].into();
         world.until(ms(2_000));
-        assert_eq!(world.wrong(), [17], "told: {told}");
+        assert_eq!(world.wrong(), [17], "names_fact: {names_fact}");
         let before = world.passes.len();
         world.until(ms(290_000));
         assert!(
@@ -289,19 +288,19 @@ fn one_that_cannot_be_put_right_does_not_stop_the_others() {
             "{}",
             world.passes.len() - before
         );
-        // It can be written at last.
-        world.stubborn.clear();
+        // The fact can be written at last.
+        world.unwritable.clear();
         world.until(world.now + ms(310_000));
         assert_eq!(world.wrong(), [] as [u32; 0]);
     }
 }
 
 #[test]
-fn the_whole_is_tried_again_when_its_parts_hold_or_are_gone() {
+fn the_whole_host_is_retried_once_its_parts_are_in_sync_or_deleted() {
     for gone in [true, false] {
         let mut world = World::new(20);
-        world.told = false;
-        world.stubborn = [17].into();
+        world.names_fact = false;
+        world.unwritable = [17].into();
         world.until(ms(2_000));
         assert!(world.reconciler.failing.contains_key(&Extent::All));
         match gone {
@@ -309,7 +308,7 @@ fn the_whole_is_tried_again_when_its_parts_hold_or_are_gone() {
                 world.right.remove(&17);
                 world.reconciler.hear(HostEvent::Gone(17), world.now);
             }
-            false => world.stubborn.clear(),
+            false => world.unwritable.clear(),
         }
         world.until(world.now + ms(20_000));
         assert_eq!(world.reconciler.failing, BTreeMap::new(), "gone: {gone}");
@@ -318,7 +317,7 @@ fn the_whole_is_tried_again_when_its_parts_hold_or_are_gone() {
 }
 
 #[test]
-fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
+fn the_rest_is_retried_and_suspensions_end_with_their_interface() {
     let mut reconciler = Reconciler::new(true, INTERVAL, Interest::default());
     let mut tries = Vec::new();
     let mut now = ms(0);
@@ -338,7 +337,7 @@ fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
     assert_eq!(tries, [All, Rest, Rest, Rest, Rest, All]);
 
     let mut world = World::new(1);
-    world.stubborn = [1].into();
+    world.unwritable = [1].into();
     world.until(ms(1_000));
     assert_eq!(world.reconciler.left_alone().count(), 1);
     world.reconciler.hear(HostEvent::Gone(1), world.now);
@@ -347,14 +346,14 @@ fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
 }
 
 #[test]
-fn own_rules_that_change_are_looked_at_at_once_and_those_of_others_now_and_then() {
+fn changes_to_own_rules_cause_a_scan_at_once_and_those_of_others_rarely() {
     let mut world = World::new(0);
     world.until(ms(1_000));
     let before = world.passes.len();
     world.reconciler.hear(HostEvent::Rules { own: true }, world.now);
     world.until(ms(1_010));
     assert_eq!(world.passes.len(), before + 1);
-    // kube-proxy, ten times a second for two minutes.
+    // kube-proxy changes rules ten times a second for two minutes.
     for step in 0..1_200 {
         world.until(ms(2_000 + step * 100));
         world.reconciler.hear(HostEvent::Rules { own: false }, world.now);
@@ -368,7 +367,7 @@ fn own_rules_that_change_are_looked_at_at_once_and_those_of_others_now_and_then(
 }
 
 #[test]
-fn while_it_is_paused_it_only_looks() {
+fn a_paused_service_only_scans() {
     let mut world = World::new(2);
     world.reconciler.handle(Event::Paused(ms(10_000)), world.now);
     world.until(ms(9_000));
@@ -379,7 +378,7 @@ fn while_it_is_paused_it_only_looks() {
 }
 
 #[test]
-fn a_document_is_read_when_its_files_are_quiet() {
+fn a_document_is_loaded_once_its_files_stop_changing() {
     let mut world = World::new(0);
     for _ in 0..5 {
         world.until(world.now + ms(50));
@@ -396,7 +395,7 @@ fn a_document_is_read_when_its_files_are_quiet() {
 }
 
 #[test]
-fn what_cannot_begin_is_tried_again_and_nothing_is_forgotten() {
+fn a_pass_that_cannot_start_is_retried_and_no_event_is_lost() {
     let mut reconciler = Reconciler::new(true, INTERVAL, Interest::default());
     let mut now = ms(0);
     let mut tries = 0;
@@ -414,10 +413,10 @@ fn what_cannot_begin_is_tried_again_and_nothing_is_forgotten() {
     assert_eq!(extent, Extent::All);
 }
 
-/// What may happen, and after how many milliseconds.
+/// The possible events, each with a delay in milliseconds.
 #[derive(Clone, Debug)]
-enum Happens {
-    Spoil(u32, u32),
+enum Step {
+    Overwrite(u32, u32),
     Gone(u32),
     Lost,
     Conf,
@@ -425,14 +424,14 @@ enum Happens {
     Everything,
 }
 
-fn happens() -> impl Strategy<Value = (u64, Happens)> {
+fn events() -> impl Strategy<Value = (u64, Step)> {
     let what = prop_oneof![
-        8 => (1u32..40, 1280u32..1500).prop_map(|(index, mtu)| Happens::Spoil(index, mtu)),
-        1 => (1u32..40).prop_map(Happens::Gone),
-        1 => Just(Happens::Lost),
-        1 => Just(Happens::Conf),
-        2 => (1u32..40).prop_map(Happens::Touched),
-        1 => Just(Happens::Everything),
+        8 => (1u32..40, 1280u32..1500).prop_map(|(index, mtu)| Step::Overwrite(index, mtu)),
+        1 => (1u32..40).prop_map(Step::Gone),
+        1 => Just(Step::Lost),
+        1 => Just(Step::Conf),
+        2 => (1u32..40).prop_map(Step::Touched),
+        1 => Just(Step::Everything),
     ];
     (0u64..200, what)
 }
@@ -440,36 +439,36 @@ fn happens() -> impl Strategy<Value = (u64, Happens)> {
 proptest! {
     #[test]
     fn it_converges_after_the_last_event_at_a_bounded_rate(
-        script in proptest::collection::vec(happens(), 0..120),
+        script in proptest::collection::vec(events(), 0..120),
         takes in 1u64..80,
-        stubborn in proptest::collection::btree_set(1u32..40, 0..3),
-        told: bool,
+        unwritable in proptest::collection::btree_set(1u32..40, 0..3),
+        names_fact: bool,
     ) {
         let mut world = World::new(20);
         world.takes = ms(takes);
-        world.stubborn = stubborn.clone();
-        world.told = told;
+        world.unwritable = unwritable.clone();
+        world.names_fact = names_fact;
         for (after, what) in script {
             world.until(world.now + ms(after));
             match what {
-                Happens::Spoil(index, mtu) => world.spoil(index, mtu),
-                Happens::Gone(index) => {
+                Step::Overwrite(index, mtu) => world.overwrite(index, mtu),
+                Step::Gone(index) => {
                     world.right.remove(&index);
                     world.reconciler.hear(HostEvent::Gone(index), world.now);
                 }
-                Happens::Lost => world.reconciler.hear(HostEvent::Lost, world.now),
-                Happens::Conf => world.reconciler.hear(
+                Step::Lost => world.reconciler.hear(HostEvent::Lost, world.now),
+                Step::Conf => world.reconciler.hear(
                     HostEvent::Conf { index: None, ipv6: false, forwarding: None, rp_filter: Some(1) },
                     world.now,
                 ),
-                Happens::Touched(index) => world.reconciler.hear(HostEvent::Touched(index), world.now),
-                Happens::Everything => world.reconciler.handle(Event::Everything, world.now),
+                Step::Touched(index) => world.reconciler.hear(HostEvent::Touched(index), world.now),
+                Step::Everything => world.reconciler.handle(Event::Everything, world.now),
             }
         }
-        // The longest pause, and a slow look.
+        // The longest pause, and a slow scan.
         world.until(world.now + ms(700_000));
         let wrong = world.wrong();
-        prop_assert!(wrong.iter().all(|index| stubborn.contains(index)), "{wrong:?} {stubborn:?}");
+        prop_assert!(wrong.iter().all(|index| unwritable.contains(index)), "{wrong:?} {unwritable:?}");
         prop_assert!(world.busiest_second() <= 8 + 50 + 1, "{}", world.busiest_second());
     }
 }

@@ -1,13 +1,12 @@
-//! Which part of the host is looked at next, and when.
+//! Selects the part of the host to scan next, and the time.
 
 use crate::event::Now;
 use crate::reconciler::Reconciler;
 use netkeel_plan::goal::part::Extent;
 
-/// When more interfaces than these wait for a look, many are being made or changed. Whoever does that
-/// holds the kernel's lock (rtnl), and writing meanwhile means to wait for it at every write, spinning:
-/// it takes four times the CPU time. So they are looked at when no more came for so long, and no later
-/// than the second.
+/// More waiting interfaces than this are a storm: a program is creating or changing many. It holds the
+/// kernel's RTNL lock, so writing during a storm spins on that lock for every write and takes four times
+/// the CPU time. The scan therefore waits until the events stop, up to a limit.
 const STORM: usize = 16;
 
 impl Reconciler {
@@ -33,12 +32,12 @@ impl Reconciler {
         Some(extent)
     }
 
-    /// When the interfaces that wait may be looked at, where they are many.
+    /// The time at which the waiting interfaces may be scanned, during a storm.
     fn storm_ends(&self) -> Option<Now> {
         self.storm.due().filter(|_| self.links.len() > STORM)
     }
 
-    /// When something of what waits for a look gets it.
+    /// The time at which the next waiting part may be scanned.
     fn turn(&self) -> Option<Now> {
         let suspects = (!self.suspects.is_empty()).then_some(Now::ZERO);
         let whole = (self.all || self.rest).then(|| self.full.opens());
@@ -47,7 +46,7 @@ impl Reconciler {
         Some(first.max(self.passes.opens()))
     }
 
-    /// What failed, and when it is tried again: the whole when its parts hold.
+    /// Failed parts and the times of their retries. The whole host is retried once its parts are in sync.
     pub(crate) fn tried_again(&self) -> impl Iterator<Item = (&Extent, Now)> {
         let parts = self.failing.keys().any(|extent| *extent != Extent::All) || !self.suspects.is_empty();
         let waits = move |extent: &Extent| parts && *extent == Extent::All;
@@ -55,7 +54,7 @@ impl Reconciler {
         failing.map(|(extent, (_, due))| (extent, *due))
     }
 
-    /// When [`Reconciler::poll`] has something to do at the latest, if nothing happens before.
+    /// The latest time at which [`Reconciler::poll`] must be called if no event arrives.
     pub fn wakes(&self) -> Option<Now> {
         if self.under_way {
             return None;
@@ -65,7 +64,7 @@ impl Reconciler {
             self.touched.due(),
             self.paused,
             Some(self.next_full),
-            self.alone.wakes(),
+            self.suspended.wakes(),
             self.unsettled.due(),
             self.rules.due(),
         ];
@@ -78,8 +77,7 @@ impl Reconciler {
         }
     }
 
-    /// Interfaces wait for the rate of passes, or for more of them: what is told meanwhile may wait with
-    /// them.
+    /// Whether interfaces wait for the rate limit or for the end of a storm. New events may wait with them.
     pub fn waits_for_its_turn(&self, now: Now) -> bool {
         let waits = !self.links.is_empty() && self.blocked.is_none();
         waits && self.turn().is_some_and(|turn| turn > now)

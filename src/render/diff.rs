@@ -1,4 +1,5 @@
-//! A plan as a unified diff: a file as itself, every other object as one file of `field: value`.
+//! A plan as a unified diff. A file is shown as it is, every other object as a file of `field: value`
+//! lines.
 
 use std::fmt::Write as _;
 
@@ -8,10 +9,10 @@ use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::text::escape::printable;
 use netkeel_plan::plan::{Drift, Plan};
 
-/// The diff; empty when nothing differs and there is no problem.
+/// The diff; empty if the host is in sync and there is no problem.
 pub fn plan(plan: &Plan) -> String {
     let mut out = String::new();
-    // What stands before the first file is a comment to whoever reads a diff.
+    // Tools that apply a diff ignore the text before the first file.
     for problem in &plan.problems {
         let _ = writeln!(
             out,
@@ -47,7 +48,7 @@ pub fn plan(plan: &Plan) -> String {
     out
 }
 
-/// The differing fields of an object; none when it is not there at all.
+/// The differing fields of an object; `None` if the object does not exist.
 fn lines(drift: &[Drift], desired: bool) -> Option<String> {
     let mut out = String::new();
     for drift in drift {

@@ -16,17 +16,17 @@ use netkeel_plan::plan::{Drift, Plan, Step};
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 
-/// The plan; the same for the same document and host.
+/// The plan. The output is the same for the same document and host.
 pub fn plan(plan: &Plan, sources: &Sources) -> Json {
     json(&planned(plan, sources))
 }
 
-/// Findings, as a plan has them.
+/// Findings, in the form that a plan has them.
 pub fn findings(findings: &[Finding]) -> Json {
     json(&findings.iter().map(finding).collect::<Vec<_>>())
 }
 
-/// What an apply did.
+/// The result of an apply that brought the host in sync.
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     let Applied {
         before: _,
@@ -42,12 +42,12 @@ pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     })
 }
 
-/// Why an apply did nothing.
+/// The result of an apply that changed nothing.
 pub fn refused(errors: &[Error]) -> Json {
     json(&ended(Outcome::Refused, errors))
 }
 
-/// How an apply that failed was undone.
+/// The result of an apply that failed, with its rollback.
 pub fn rolled_back(rollback: &Rollback) -> Json {
     let Rollback {
         cause,
@@ -70,7 +70,7 @@ pub fn rolled_back(rollback: &Rollback) -> Json {
     })
 }
 
-/// Types without maps whose keys are not text always have a JSON form.
+/// Serializes an output. Types whose maps have only text keys always have a JSON form.
 fn json(output: &impl Serialize) -> Json {
     serde_json::to_value(output).unwrap_or_default()
 }
@@ -135,7 +135,7 @@ fn finding(finding: &Finding) -> output::Finding<'_> {
     }
 }
 
-/// What every apply prints, however it ended.
+/// The part that the results of all applies share.
 fn ended(result: Outcome, errors: &[Error]) -> output::Applied<'_> {
     output::Applied {
         format: output::APPLIED,

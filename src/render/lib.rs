@@ -1,4 +1,4 @@
-//! Text, diff, JSON, Markdown, metrics and templates.
+//! Output as text, diff, JSON, Markdown and metrics, and the files that netkeel ships.
 
 pub mod diff;
 pub mod explain;

@@ -1,4 +1,4 @@
-//! A plan as Markdown, to be posted to a review.
+//! A plan as Markdown, to post in a review.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use netkeel_plan::plan::{Drift, Plan};
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 
-/// Rows beyond this are counted, not shown: reviews cut long comments off.
+/// Rows above this number are only counted: review tools truncate long comments.
 const ROWS: usize = 200;
 
 /// The plan.
@@ -18,18 +18,18 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
     whole("netkeel plan", &summary(plan, of), plan, sources)
 }
 
-/// A plan that was done, in so many writes.
+/// A plan that was applied with `done` writes.
 pub fn applied(plan: &Plan, done: usize, sources: &Sources, of: Of) -> String {
     let summary = summary(plan, of);
-    let said = match done {
+    let intro = match done {
         0 => summary,
         _ => format!("{}\n\nBefore: {summary}", applied_line(done)),
     };
-    whole("netkeel apply", &said, plan, sources)
+    whole("netkeel apply", &intro, plan, sources)
 }
 
-fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
-    let mut out = format!("### {heading}\n\n{said}\n");
+fn whole(heading: &str, intro: &str, plan: &Plan, sources: &Sources) -> String {
+    let mut out = format!("### {heading}\n\n{intro}\n");
     if !plan.drift.is_empty() {
         out.push_str("\n| object | field | observed | desired | declared at |\n|---|---|---|---|---|\n");
         let mut locator = Locator::new(sources);
@@ -84,7 +84,7 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
         );
     }
     if !plan.drift.is_empty() && plan.drift.len() <= ROWS {
-        // A fence longer than any run of backticks that a file may hold.
+        // A fence must be longer than any run of backticks in the file.
         let _ = write!(
             out,
             "\n<details><summary>diff</summary>\n\n`````diff\n{}`````\n\n</details>\n",
@@ -94,7 +94,7 @@ fn whole(heading: &str, said: &str, plan: &Plan, sources: &Sources) -> String {
     out
 }
 
-/// Text inside a table cell or a sentence.
+/// Escapes text for a table cell or a sentence.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in printable(text).chars() {

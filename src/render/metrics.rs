@@ -28,40 +28,42 @@ use netkeel_reconcile::status::{BUCKETS, Status};
 pub const TYPE: &str = CONTENT_TYPE;
 
 /// All metrics of a status.
-pub fn text(picture: Status, now: Instant) -> String {
-    let mut text = String::with_capacity(4096 + 200 * picture.mtus.iter().len());
+pub fn text(status: Status, now: Instant) -> String {
+    let mut text = String::with_capacity(4096 + 200 * status.mtus.iter().len());
     let mut registry = Registry::with_prefix("netkeel");
-    registry.register_collector(Box::new(Metrics { picture, now }));
+    registry.register_collector(Box::new(Metrics { status, now }));
     // Writing to a String does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
 }
 
-/// Writes the metrics of one status, at each scrape anew: the status already has every number.
+/// The metrics of one status. They are built anew for each scrape, since the status already has every
+/// number.
 #[derive(Debug)]
 struct Metrics {
-    picture: Status,
+    status: Status,
     now: Instant,
 }
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let picture = &self.picture;
+        let status = &self.status;
         let mut page = Page(encoder);
-        service(picture, self.now, &mut page)?;
-        document(picture, &mut page)?;
-        facts(picture, &mut page)?;
-        passes(picture, &mut page)?;
-        mtus(picture, &mut page)?;
-        handshakes(picture, &mut page)?;
-        match &picture.worker {
+        service(status, self.now, &mut page)?;
+        document(status, &mut page)?;
+        facts(status, &mut page)?;
+        passes(status, &mut page)?;
+        mtus(status, &mut page)?;
+        handshakes(status, &mut page)?;
+        match &status.worker {
             Some(worker) => replication(worker, &mut page),
             None => Ok(()),
         }
     }
 }
 
-/// Adds metrics to the text. Names come without the prefix `netkeel_`, and counters without `_total`.
+/// Adds metrics to the output. Names are given without the prefix `netkeel_`, and counters without
+/// `_total`.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
@@ -112,7 +114,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Each bucket has its upper bound and the number of values between the bound before and its own.
+    /// `buckets` has the upper bound of each bucket and the number of values above the previous bound.
     fn histogram(
         &mut self,
         name: &str,
@@ -128,27 +130,27 @@ impl Page<'_> {
     }
 }
 
-fn service(picture: &Status, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
-    page.info("build", "Version of netkeel.", [("version", picture.version)])?;
+fn service(status: &Status, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
+    page.info("build", "Version of netkeel.", [("version", status.version)])?;
     page.gauge(
         "start_time_seconds",
         "Start time of the service in Unix seconds.",
-        picture.since,
+        status.since,
     )?;
     page.gauge(
         "enforcing",
         "Whether the service writes settings: 1, or 0 in observe mode.",
-        u32::from(picture.mode == "enforce"),
+        u32::from(status.mode == "enforce"),
     )?;
     page.gauge(
         "healthy",
         "Result of /healthz: 1 for status 200, 0 for 503.",
-        u32::from(picture.healthy(now).is_ok()),
+        u32::from(status.healthy(now).is_ok()),
     )
 }
 
-fn document(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
-    let (document, counters) = (&picture.document, &picture.counters);
+fn document(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    let (document, counters) = (&status.document, &status.counters);
     page.info(
         "document",
         "Document in force.",
@@ -170,7 +172,7 @@ fn document(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Document loads that were rejected.",
         counters.load_failures,
     )?;
-    let paused = picture.paused.as_ref().map_or(0, |pause| pause.until);
+    let paused = status.paused.as_ref().map_or(0, |pause| pause.until);
     page.gauge(
         "paused",
         "Whether writes are paused: 1 during a pause.",
@@ -183,13 +185,13 @@ fn document(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn facts(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+fn facts(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauge(
         "facts_wanted",
         "Facts of this host that the document declares.",
-        picture.wanted,
+        status.wanted,
     )?;
-    let drift = picture.drift_by_kind();
+    let drift = status.drift_by_kind();
     let kinds = KINDS.iter().map(|kind| kind.field().name);
     page.gauges(
         "drift_facts",
@@ -203,22 +205,22 @@ fn facts(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "suspended_facts",
         "Facts that netkeel does not write for a while, by reason.",
         ["flaps", "refused"].map(|reason| {
-            let suspended = picture.left_alone.iter().filter(|alone| alone.why == reason);
+            let suspended = status.left_alone.iter().filter(|alone| alone.why == reason);
             ([("reason", reason)], suspended.count())
         }),
     )?;
     page.counter(
         "flaps",
         "Facts that began to flap because another program writes them too.",
-        picture.counters.flaps,
+        status.counters.flaps,
     )?;
     page.gauge(
         "unread_facts",
         "Declared facts that could not be read.",
-        picture.problems.len(),
+        status.problems.len(),
     )?;
     let mut codes = BTreeMap::<&str, usize>::new();
-    for finding in &picture.findings {
+    for finding in &status.findings {
         *codes.entry(&finding.code).or_default() += 1;
     }
     page.gauges(
@@ -228,8 +230,8 @@ fn facts(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn passes(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
-    let counters = &picture.counters;
+fn passes(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    let counters = &status.counters;
     page.counter(
         "applies",
         "Passes that wrote settings and verified them.",
@@ -262,11 +264,11 @@ fn passes(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     )
 }
 
-fn mtus(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+fn mtus(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "interface_mtu_bytes",
         "MTU in bytes of each interface whose MTU the document declares.",
-        picture
+        status
             .mtus
             .iter()
             .map(|(link, mtu)| ([("device", link.to_string())], mtu.observed)),
@@ -274,12 +276,12 @@ fn mtus(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "interface_mtu_desired_bytes",
         "MTU in bytes that the document declares for the interface.",
-        picture
+        status
             .mtus
             .iter()
             .map(|(link, mtu)| ([("device", link.to_string())], mtu.desired)),
     )?;
-    let classes = picture.mtus.by_class().into_iter();
+    let classes = status.mtus.by_class().into_iter();
     page.gauges(
         "interfaces",
         "Interfaces whose MTU the document declares, by class, MTU and declared MTU in bytes.",
@@ -295,7 +297,7 @@ fn mtus(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "underlay_mtu_bytes",
         "Smallest MTU in bytes of the default routes, where the document has a budget over them.",
-        picture
+        status
             .underlay
             .iter()
             .map(|(link, mtu)| ([("device", link.to_string())], *mtu)),
@@ -303,27 +305,27 @@ fn mtus(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauge(
         "stale_pods",
         "Pods with another MTU than the document declares, on their veth or on a route over it.",
-        picture.stale_pods(),
+        status.stale_pods(),
     )?;
     page.counter(
         "conflist_rewrites",
         "Changes of a correct CNI configuration by another program.",
-        picture.counters.conflist_rewrites,
+        status.counters.conflist_rewrites,
     )
 }
 
-fn handshakes(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+fn handshakes(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "wireguard_last_handshake_timestamp_seconds",
         "Last handshake of each WireGuard interface of the document in Unix seconds, 0 for none.",
-        picture
+        status
             .handshakes
             .iter()
             .map(|one| ([("device", one.interface.as_str())], one.last.unwrap_or(0))),
     )
 }
 
-/// No label comes from a packet: strangers must not be able to make series.
+/// No label has data from a packet, so remote hosts cannot create series.
 fn replication(worker: &WorkerStatus, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauges(
         "replication_health",
@@ -384,7 +386,7 @@ fn replication(worker: &WorkerStatus, page: &mut Page<'_>) -> Result<(), Error> 
     ] {
         page.counter(name, help, count)?;
     }
-    // All reasons from the start: a series that begins with its first event has no rate of it.
+    // Export all reasons from the start: `rate()` misses the first event of a series that starts with it.
     page.counters(
         "replication_refused",
         "Packets that were not copied, by reason.",

@@ -1,4 +1,4 @@
-//! An MTU budget as text: the derivation line by line, and CNIs side by side.
+//! An MTU budget as text: its derivation line by line, and a comparison of CNIs.
 
 use std::fmt::Write as _;
 
@@ -45,7 +45,7 @@ pub fn answer(answer: &Derivation, paint: Paint) -> String {
     out
 }
 
-/// What was found out about a host, and how it goes with what its CNI leaves.
+/// The detected properties of a host, compared with the MTU that its CNI leaves.
 pub fn detected(detected: &Detected, answer: &Derivation, paint: Paint) -> String {
     let mut out = format!(
         "{}, by {}
@@ -73,7 +73,7 @@ pub fn detected(detected: &Detected, answer: &Derivation, paint: Paint) -> Strin
     out
 }
 
-/// What each CNI makes of an underlay.
+/// The MTU that each CNI leaves of an underlay.
 pub fn compared(rows: &[(&str, Derivation)]) -> String {
     let mut out = format!(
         "  {:24}{:>5}{:>7}{:>11}  {}\n",
@@ -89,7 +89,7 @@ pub fn compared(rows: &[(&str, Derivation)]) -> String {
     out
 }
 
-/// The layers that can be named, with their parameters.
+/// The available layers with their parameters.
 pub fn known(title: &str, layers: &[Encapsulation]) -> String {
     let mut out = format!("{title}\n");
     for layer in layers {

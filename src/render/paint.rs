@@ -1,8 +1,8 @@
-//! Colours for a terminal, and nothing at all elsewhere.
+//! Colours for a terminal. Other output has no escape sequences.
 
 use std::fmt::Display;
 
-/// Writes escape sequences, or does not.
+/// Whether to write escape sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(pub bool);
 
@@ -15,17 +15,17 @@ impl Paint {
         }
     }
 
-    /// What comes.
+    /// Creations.
     pub(crate) fn green(self, text: impl Display) -> String {
         self.wrap("32", text)
     }
 
-    /// What goes, and what failed.
+    /// Deletions and failures.
     pub fn red(self, text: impl Display) -> String {
         self.wrap("31", text)
     }
 
-    /// What changes, and warnings.
+    /// Changes and warnings.
     pub(crate) fn yellow(self, text: impl Display) -> String {
         self.wrap("33", text)
     }
@@ -35,7 +35,7 @@ impl Paint {
         self.wrap("1", text)
     }
 
-    /// What matters less.
+    /// Details.
     pub(crate) fn dim(self, text: impl Display) -> String {
         self.wrap("2", text)
     }

@@ -1,4 +1,4 @@
-//! Pods as a table for people.
+//! Pods as a table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use netkeel_core::text::escape::printable;
 use netkeel_diagnose::pods::Pod;
 use netkeel_host::pods::{Apart, Namespace};
 
-/// A line for each pod, and one that counts them; then what is apart, where that is known.
+/// A line for each pod and their number; then the namespaces without a veth, if they are known.
 pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {
     let mut rows =
         vec![["HOST END", "MTU", "POD END", "MTU", "ROUTE", "WANTED", "POD", ""].map(str::to_owned)];
@@ -52,15 +52,15 @@ pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {
     let stale = pods.iter().filter(|pod| pod.stale).count();
     let _ = writeln!(out, "\n{}, {stale} stale.", count(pods.len(), "pod"));
     if let Some(apart) = apart {
-        tell_apart(apart, &mut out);
+        skipped_namespaces(apart, &mut out);
     }
     out
 }
 
-/// A line for each namespace without a veth, and one that counts the pods on the host's network.
-fn tell_apart(apart: &Apart, out: &mut String) {
+/// A line for each namespace without a veth, and the number of pods on the host's network.
+fn skipped_namespaces(apart: &Apart, out: &mut String) {
     if !apart.namespaces.is_empty() {
-        let mut rows = vec![["LEFT ALONE", "MTU", ""].map(str::to_owned)];
+        let mut rows = vec![["SKIPPED", "MTU", ""].map(str::to_owned)];
         rows.extend(apart.namespaces.iter().map(|namespace| {
             let name = namespace.name.as_deref().unwrap_or(&namespace.sandbox);
             [
@@ -73,11 +73,11 @@ fn tell_apart(apart: &Apart, out: &mut String) {
     }
     if !apart.on_the_host.is_empty() {
         let number = count(apart.on_the_host.len(), "pod");
-        let _ = writeln!(out, "\n{number} on the host's network: left alone.");
+        let _ = writeln!(out, "\n{number} on the host's network: skipped.");
     }
 }
 
-/// The MTUs of a namespace's interfaces, lo's apart.
+/// The MTUs of a namespace's interfaces other than lo.
 fn mtus(namespace: &Namespace) -> String {
     let interfaces = namespace.interfaces.iter().flatten();
     let mtus = interfaces.filter(|interface| interface.name.as_bytes() != b"lo");
@@ -88,7 +88,7 @@ fn mtus(namespace: &Namespace) -> String {
     }
 }
 
-/// Lines with their columns below each other.
+/// Lines with aligned columns.
 fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
     let mut widths = [0; COLUMNS];
     for row in rows {

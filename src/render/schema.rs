@@ -1,5 +1,5 @@
-//! JSON Schemas of what netkeel prints, derived from the types that it prints. The schema of the
-//! document is not among them: it comes from the shape that the check uses.
+//! JSON Schemas of netkeel's output, derived from the output types. The schema of the document is derived
+//! from its shape instead, which the validation of documents uses too.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -24,7 +24,7 @@ pub fn snapshot() -> Value {
     schema::<Snapshot>()
 }
 
-/// As serde writes the type: a field that is always written is required.
+/// The schema of a type as serde serializes it: every field that is always written is required.
 fn schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .for_serialize()
@@ -32,7 +32,7 @@ fn schema<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().into()
 }
 
-/// Refuses properties that a schema does not name, so that a misspelled one is found.
+/// Rejects properties that a schema does not name, so that misspelled ones are found.
 #[derive(Clone, Debug)]
 struct Closed;
 
@@ -45,7 +45,7 @@ impl Transform for Closed {
         {
             return;
         }
-        // The branches of a flattened enum name further properties of the same object.
+        // The variants of a flattened enum name further properties of the same object.
         let mut keyword = "additionalProperties";
         for combination in ["oneOf", "anyOf", "allOf"] {
             for branch in schema

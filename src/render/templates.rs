@@ -1,11 +1,11 @@
-//! The files that netkeel comes with, to be put where others read them.
+//! The files that netkeel ships for other programs.
 
 /// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Template {
     /// Its name.
     pub name: &'static str,
-    /// Where it belongs.
+    /// The directory or program it is for.
     pub place: &'static str,
     /// Its text.
     pub text: &'static str,

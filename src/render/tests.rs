@@ -1,4 +1,4 @@
-//! What holds of every way to show a plan.
+//! Properties that all output formats of a plan share.
 
 use crate::text::{Of, Style};
 use crate::{diff, markdown, text};
@@ -12,7 +12,7 @@ use netkeel_host::sysctl_d::drop_in;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
-/// A plan in each of the ways that people read.
+/// A plan in each of the formats for people.
 fn shown(text: &str, host: &Snapshot) -> [String; 3] {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
@@ -47,7 +47,7 @@ fn host(links: &[(&str, &str)]) -> Snapshot {
 }
 
 #[test]
-fn what_was_observed_cannot_write_to_the_terminal_or_forge_a_line() {
+fn observed_text_cannot_control_the_terminal_or_forge_a_line() {
     let evil = "e\u{1b}[2J\u{202e}";
     let mut host = host(&[(evil, "up\n  link lo\n`````\n+mtu: 9\u{9b}1m")]);
     let file = File {
@@ -79,7 +79,7 @@ fn what_was_observed_cannot_write_to_the_terminal_or_forge_a_line() {
 }
 
 #[test]
-fn what_could_not_be_read_is_not_in_sync() {
+fn a_host_with_unread_facts_is_not_in_sync() {
     let mut host = host(&[("eth0", "")]);
     host.problems.push(Problem {
         what: "file /etc/sysctl.d/90-netkeel.conf".into(),
@@ -94,13 +94,13 @@ fn what_could_not_be_read_is_not_in_sync() {
     );
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
-    Not in sync: 1 problem; beside that nothing differs of 2 declared facts (this host).
+    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this host).
     ---
     # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     ---
     ### netkeel plan
 
-    Not in sync: 1 problem; beside that nothing differs of 2 declared facts (this host).
+    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this host).
 
     - **problem** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     "#);

@@ -1,4 +1,4 @@
-//! A plan for a person at a terminal.
+//! A plan as text for a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,31 +16,31 @@ use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 use netkeel_source::span::Span;
 
-/// How to show a plan.
+/// The style of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     /// With colours.
     pub colour: bool,
-    /// With the commands an operator would type.
+    /// Show the commands that an operator would type.
     pub commands: bool,
-    /// Of which host.
+    /// The host that the plan is for.
     pub of: Of,
 }
 
-/// Which host a plan is for.
+/// The host that a plan is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Of {
-    /// The one that runs netkeel.
+    /// The host on which netkeel runs.
     #[default]
     Here,
-    /// Not that one: netkeel was started in another network namespace.
+    /// Another network namespace, in which netkeel was started.
     Namespace,
-    /// The one that a saved snapshot shows.
+    /// The host of a saved snapshot.
     Snapshot,
 }
 
 impl Of {
-    /// The place in brackets: `this host`, `netns pod`, `saved snapshot`.
+    /// The host for a summary: `this host`, `netns pod`, `saved snapshot`.
     fn place(self, netns: &Netns) -> String {
         match (self, netns.name()) {
             (Of::Namespace, None) => "this network namespace, which is not the host's".to_owned(),
@@ -51,7 +51,7 @@ impl Of {
     }
 }
 
-/// The whole plan.
+/// The plan as text.
 pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let paint = Paint(style.colour);
     let mut out = String::new();
@@ -93,16 +93,17 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     out
 }
 
-/// All that the line of a fact depends on. What a match does to a thousand interfaces reads the same
-/// for each, and is put together once.
+/// Everything that determines a fact's line. The lines of a thousand interfaces that one match finds are
+/// equal, so each line is built once.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Line<'a> {
     field: Field,
-    /// None for an interface: all else may have words of its own for a value.
+    /// `None` for an interface, whose name is not part of the line. Other objects may format a value
+    /// differently.
     object: Option<&'a Object>,
     observed: Option<&'a Value>,
     desired: Option<&'a Value>,
-    /// None for what is given back: it stands in no document.
+    /// `None` for a fact that is released, since no document names it.
     span: Option<Span>,
     derivation: Option<&'a str>,
     width: usize,
@@ -150,7 +151,7 @@ fn line_of(drift: &Drift, width: usize, locator: &mut Locator<'_>, paint: Paint)
     line
 }
 
-/// One line: `check` prints it, and a plan ends with it.
+/// The summary of a plan in one line: the output of `check`, and the last line of a plan.
 pub fn summary(plan: &Plan, of: Of) -> String {
     let place = of.place(&plan.netns);
     let notes = match plan.findings.len() {
@@ -160,7 +161,7 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     let stale = stale(plan);
     if plan.drift.is_empty() && !plan.problems.is_empty() {
         return format!(
-            "Not in sync: {}; beside that nothing differs of {}{stale} ({place}){notes}.",
+            "Not in sync: {}; otherwise nothing differs of {}{stale} ({place}){notes}.",
             problems(plan),
             count(plan.wanted, "declared fact"),
         );
@@ -194,26 +195,26 @@ pub fn summary(plan: &Plan, of: Of) -> String {
     )
 }
 
-/// What is said of a match that meets nothing.
+/// The message about a match that finds no interface.
 pub(crate) fn unmatched(path: &str) -> String {
-    format!("the match of {} meets no interface", printable(path))
+    format!("the match of {} finds no interface", printable(path))
 }
 
 fn problems(plan: &Plan) -> String {
     count(plan.problems.len(), "problem")
 }
 
-/// How many pods are not as declared and not to be written: findings tell which.
+/// The number of skipped pods that differ, as text. Findings name them.
 fn stale(plan: &Plan) -> String {
     let left = plan.findings.iter().filter(|finding| finding.code == Code::NK045);
     let pods: BTreeSet<&String> = left.flat_map(|finding| &finding.subjects).collect();
     match pods.len() {
         0 => String::new(),
-        number => format!(", {} stale and left alone", count(number, "pod")),
+        number => format!(", {} stale and skipped", count(number, "pod")),
     }
 }
 
-/// How many of the declared facts differ, and how many others are to be given back.
+/// The number of declared facts that differ, and of other facts that are released, as text.
 fn facts(plan: &Plan) -> String {
     let declared = plan
         .drift
@@ -231,7 +232,7 @@ fn facts(plan: &Plan) -> String {
     }
 }
 
-/// The object was there before, as far as one fact tells.
+/// Whether the object existed before, as far as one fact shows.
 fn is_there(drift: &Drift) -> bool {
     match &drift.observed {
         None => false,
@@ -241,7 +242,7 @@ fn is_there(drift: &Drift) -> bool {
     }
 }
 
-/// `1500 -> 1460`, or only the new value of something new.
+/// The change of a value: `1500 -> 1460`, or only the new value of a new object.
 fn change(drift: &Drift) -> String {
     let show = |value: &Option<Value>| drift.fact.show(value.as_ref());
     match &drift.observed {
@@ -264,7 +265,7 @@ fn file(drift: &Drift, paint: Paint) -> String {
     out
 }
 
-/// The steps that lose something, with what they lose.
+/// The steps that lose state, with their losses.
 fn lossy(plan: &Plan, paint: Paint) -> String {
     let mut out = String::new();
     for step in plan.steps.iter().filter(|step| !step.undo.loses.is_empty()) {
@@ -311,7 +312,7 @@ pub fn findings(findings: &[Finding], paint: Paint) -> String {
     out
 }
 
-/// The first few of what can be a thousand interfaces.
+/// The first few subjects of a finding, which may have thousands.
 pub(crate) fn subjects(subjects: &[String]) -> String {
     const SHOWN: usize = 4;
     let first = subjects
@@ -328,7 +329,7 @@ pub(crate) fn subjects(subjects: &[String]) -> String {
 
 fn because(step: &Step, paint: Paint) -> String {
     if step.restores {
-        paint.dim("  # a write before it changes this value")
+        paint.dim("  # an earlier write changes this value")
     } else {
         String::new()
     }

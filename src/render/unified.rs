@@ -6,10 +6,10 @@ use similar::TextDiff;
 
 use netkeel_core::text::escape::printable;
 
-/// Lines around a change that are shown with it.
+/// The number of unchanged lines around a change.
 const CONTEXT: usize = 3;
 
-/// The diff; `none` stands for a file that is not there. Nothing for two texts that are the same.
+/// The diff; empty for equal texts. `None` means that the file does not exist.
 pub(crate) fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
     let (before, after) = (lines(old), lines(new));
     let diff = TextDiff::from_slices(&before, &after);
@@ -33,12 +33,12 @@ pub(crate) fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_
     out
 }
 
-/// Lines with their ends. Only `\n` ends one: `similar` alone would also split at a lone `\r`.
+/// Splits text into lines, with their line ends. `similar` would also split at a lone `\r`.
 fn lines(text: Option<&str>) -> Vec<&str> {
     text.unwrap_or_default().split_inclusive('\n').collect()
 }
 
-/// A line as it is safe to print.
+/// A line with unsafe characters escaped.
 fn shown(line: &str) -> String {
     let parts: Vec<_> = line.split('\t').map(printable).collect();
     parts.join("\t")
@@ -51,7 +51,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_the_library_prints(old in "([ab]\n){0,12}[ab]?", new in "([ab]\n){0,12}[ab]?") {
+        fn it_equals_the_output_of_the_library(old in "([ab]\n){0,12}[ab]?", new in "([ab]\n){0,12}[ab]?") {
             let theirs = similar::TextDiff::from_lines(&old, &new)
                 .unified_diff()
                 .context_radius(CONTEXT)

@@ -1,6 +1,6 @@
-//! A moment as people read it.
+//! Unix time as text.
 
-/// Seconds since 1970 as `2026-11-20 17:55:49 UTC`: days to a civil date as Howard Hinnant has it.
+/// Unix seconds as `2026-11-20 17:55:49 UTC`, by Howard Hinnant's `civil_from_days`.
 pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;

@@ -1,4 +1,4 @@
-//! A plan as text, unified diff, JSON or Markdown.
+//! Text that several output formats of a plan share.
 
 use netkeel_core::fact::{Object, Value};
 use netkeel_plan::plan::{Drift, Plan};
@@ -19,15 +19,15 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// The line that says that a plan was done.
+/// The line about a plan that was applied.
 pub fn applied_line(done: usize) -> String {
     format!(
-        "Applied: {}; looked again and found nothing left.",
+        "Applied: {}; verified, nothing left to change.",
         count(done, "write")
     )
 }
 
-/// The text of a file that is there.
+/// The text of a file that exists.
 pub(crate) fn file_text(value: &Option<Value>) -> Option<&str> {
     match value {
         Some(Value::Text(text)) => Some(text),

@@ -168,7 +168,7 @@ fn an_apply_as_markdown_says_that_it_was_applied() {
     let first = apply();
     assert!(
         first.starts_with(
-            "### netkeel apply\n\nApplied: 6 writes; looked again and found nothing left.\n\nBefore: Drift: "
+            "### netkeel apply\n\nApplied: 6 writes; verified, nothing left to change.\n\nBefore: Drift: "
         ),
         "{first}"
     );

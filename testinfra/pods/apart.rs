@@ -44,7 +44,7 @@ fn every_sandbox_without_a_veth_is_listed_with_the_reason() {
 
     1 pod, 0 stale.
 
-    LEFT ALONE            MTU
+    SKIPPED               MTU
     /run/netns/blue       1500  no veth leads into it: veth uplink to another namespace
     /run/netns/elsewhere  1500  no veth leads into it: veth eth0 to another namespace
     /run/netns/empty      -     no veth leads into it: it has nothing but lo
@@ -82,10 +82,10 @@ fn pods_on_the_hosts_network_are_counted_and_named() {
 
     0 pods, 0 stale.
 
-    LEFT ALONE        MTU
+    SKIPPED           MTU
     /run/netns/other  -    no veth leads into it: it has nothing but lo
 
-    1 pod on the host's network: left alone.
+    1 pod on the host's network: skipped.
     0
       "on_the_host": [
         {
@@ -111,7 +111,7 @@ fn in_a_named_namespace_only_what_stands_on_it_is_told() {
     let (_, said) = node.netkeel(&["pods"]);
     let left_alone = said
         .lines()
-        .skip_while(|line| !line.starts_with("LEFT ALONE"))
+        .skip_while(|line| !line.starts_with("SKIPPED"))
         .skip(1);
     let left_alone: Vec<String> = left_alone
         .map(|line| line.replace(&sandbox.name, "macvlan"))

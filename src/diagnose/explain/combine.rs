@@ -1,5 +1,5 @@
-//! How a setting of `all` and an interface's own make what counts (the macros of
-//! include/linux/inetdevice.h, Linux 6.12; net/ipv6 for the few of IPv6).
+//! Combines the value of `all` with the interface's own (the macros of include/linux/inetdevice.h, Linux
+//! 6.12; net/ipv6 for the few of IPv6).
 
 use serde::Serialize;
 
@@ -9,48 +9,48 @@ use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
 use netkeel_core::rp_filter::{Decider, RpFilter, Verdict};
 
-/// How the two values combine.
+/// The rule that combines the two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// The larger one counts.
+    /// The larger value is effective.
     Max,
-    /// On if either is.
+    /// On if either value is on.
     Or,
-    /// On if both are.
+    /// On if both values are on.
     And,
-    /// `accept_redirects`: on if both are where the interface forwards, else if either is.
+    /// `accept_redirects`: on if both are on, for an interface that forwards; otherwise on if either is.
     AndWhereForwarding,
-    /// The interface's own counts; writing `all` writes every interface's.
+    /// The interface's own value is effective; a write to `all` is copied to every interface.
     Copied,
-    /// The interface's own counts, whatever `all` is.
+    /// The interface's own value is effective, whatever `all` is.
     Own,
-    /// Not known to netkeel.
+    /// netkeel does not know the rule.
     Unknown,
 }
 
-/// What counts on an interface.
+/// The effective value on an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Combined {
-    /// How.
+    /// The rule.
     pub rule: Rule,
-    /// Kernels differ in it: this is Linux 6.12's.
+    /// Kernel versions differ in the rule; this one is from Linux 6.12.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub varies: bool,
     /// The value of `all`.
     pub all: Option<i64>,
-    /// The interface's.
+    /// The interface's own value.
     pub own: Option<i64>,
-    /// What counts; none when it cannot be told.
+    /// The effective value; `None` if it is unknown.
     pub effective: Option<i64>,
-    /// The key that makes it so.
+    /// The key that decides.
     pub decided_by: Option<SysctlKey>,
-    /// For `rp_filter`: what becomes of a packet whose way back is another interface.
+    /// For `rp_filter`: the treatment of a packet whose reverse path is another interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<&'static str>,
 }
 
-/// The rule of a setting below `net.ipv4.conf`, and whether kernels differ in it.
+/// The rule of each setting below `net.ipv4.conf`, and whether kernel versions differ in it.
 const IPV4: &[(&str, Rule, bool)] = &[
     ("rp_filter", Rule::Max, false),
     ("arp_announce", Rule::Max, false),
@@ -81,7 +81,7 @@ const IPV4: &[(&str, Rule, bool)] = &[
     ("medium_id", Rule::Own, false),
 ];
 
-/// The same below `net.ipv6.conf`, where `all` mostly means nothing.
+/// The rules below `net.ipv6.conf`, where `all` rarely has an effect.
 const IPV6: &[(&str, Rule, bool)] = &[
     ("forwarding", Rule::Copied, false),
     ("disable_ipv6", Rule::Copied, false),
@@ -96,7 +96,7 @@ const IPV6: &[(&str, Rule, bool)] = &[
     ("use_tempaddr", Rule::Own, false),
 ];
 
-/// The rule of a key; none for one that no interface has.
+/// The rule of a key; `None` for a key that is not per interface.
 pub fn rule(key: &SysctlKey) -> Option<(Rule, bool)> {
     let parts = key.per_interface()?;
     let table = match (parts.family, parts.table) {
@@ -108,7 +108,7 @@ pub fn rule(key: &SysctlKey) -> Option<(Rule, bool)> {
     Some(found.map_or((Rule::Unknown, false), |(_, rule, varies)| (*rule, *varies)))
 }
 
-/// What counts of an interface's key.
+/// The effective value of an interface's key.
 pub(crate) fn combined(host: &Inputs<'_>, key: &SysctlKey) -> Option<Combined> {
     let PerInterface {
         family,
@@ -143,7 +143,7 @@ pub(crate) fn combined(host: &Inputs<'_>, key: &SysctlKey) -> Option<Combined> {
                 Verdict::Accept => "passes",
                 Verdict::Drop => "is dropped",
                 Verdict::DropNoAddress => {
-                    "is dropped, loose as the mode is: the interface has no IPv4 address"
+                    "is dropped, although the mode is loose: the interface has no IPv4 address"
                 }
             });
             (effective.value, by_all(effective.decided_by == Decider::All))
@@ -171,8 +171,8 @@ fn and(all: i64, own: i64) -> i64 {
     i64::from(all != 0 && own != 0)
 }
 
-/// The interfaces on which `all`'s rp_filter decides.
-pub(crate) fn outvoted(host: &Inputs<'_>, key: &SysctlKey) -> Vec<LinkName> {
+/// The interfaces on which the rp_filter of `all` decides.
+pub(crate) fn decided_by_all(host: &Inputs<'_>, key: &SysctlKey) -> Vec<LinkName> {
     let is_all = key.path() == "net/ipv4/conf/all/rp_filter";
     let Some(all) = live(host.snapshot, key).number().filter(|_| is_all) else {
         return Vec::new();
@@ -186,7 +186,7 @@ pub(crate) fn outvoted(host: &Inputs<'_>, key: &SysctlKey) -> Vec<LinkName> {
         .collect()
 }
 
-/// `1 (strict)` for an rp_filter, else the value.
+/// An rp_filter with its name, as in `1 (strict)`; any other value unchanged.
 pub(crate) fn shown(key: &SysctlKey, value: &str) -> String {
     let is_rp_filter = key.path().starts_with("net/ipv4/") && key.path().ends_with("/rp_filter");
     let mode = value.parse().ok().and_then(RpFilter::from_number);

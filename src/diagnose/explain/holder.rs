@@ -1,4 +1,4 @@
-//! Who holds a fact: the owner that wrote it, what was there before, and who wrote it last.
+//! The ownership of a fact: its owner, its earlier value, and its last write.
 
 use serde::Serialize;
 
@@ -6,53 +6,53 @@ use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::nflog::entry_name::TABLE;
 use netkeel_plan::ledger::Ledger;
 
-/// What netkeel keeps of earlier runs.
+/// The records of earlier runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Records<'a> {
-    /// Who holds what; none when it could not be read.
+    /// The ownership records; `None` if they could not be read.
     pub ledger: Option<&'a Ledger>,
-    /// What was applied, oldest first.
+    /// The history of applies, oldest first.
     pub acts: &'a [Act],
 }
 
 /// One apply, release or recovery, from the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Act {
-    /// Seconds since 1970.
+    /// Unix seconds.
     pub time: u64,
-    /// Who, with pid and command.
+    /// The user, with pid and command.
     pub actor: String,
-    /// The document, by hash.
+    /// The hash of the document.
     pub document: String,
-    /// What came of it.
+    /// The result.
     pub result: String,
-    /// The commands an operator would have typed.
+    /// The commands, as an operator would type them.
     #[serde(skip)]
     pub commands: Vec<String>,
 }
 
-/// A fact that an owner holds.
+/// A fact and its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Held {
-    /// The fact, in words.
+    /// The fact, as text.
     pub fact: String,
     /// The owner.
     pub owner: String,
-    /// What it was before netkeel first wrote it; `absent` when it was not there.
+    /// The value before netkeel first wrote it; `absent` if it did not exist.
     pub found: String,
-    /// What netkeel wrote last.
+    /// The value that netkeel wrote last.
     pub wrote: String,
-    /// The fact that was written: the kernel changed this one with it.
+    /// The fact that netkeel wrote, if the kernel changed this one as a side effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<String>,
-    /// The last time that it was written, as far as the history goes back.
+    /// The last write, as far as the history goes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Act>,
 }
 
-/// Who holds a fact.
-pub fn held(kept: &Records<'_>, fact: &Fact) -> Option<Held> {
-    let claim = kept.ledger?.get(fact)?;
+/// The ownership record of a fact, as text.
+pub fn held(records: &Records<'_>, fact: &Fact) -> Option<Held> {
+    let claim = records.ledger?.get(fact)?;
     let written = claim.caused_by.as_deref().unwrap_or(fact);
     let wrote = |act: &&Act| act.commands.iter().any(|command| writes(command, written));
     Some(Held {
@@ -61,11 +61,11 @@ pub fn held(kept: &Records<'_>, fact: &Fact) -> Option<Held> {
         found: shown(fact, claim.found.as_ref()),
         wrote: shown(fact, claim.wrote.as_ref()),
         with: claim.caused_by.as_ref().map(ToString::to_string),
-        last: kept.acts.iter().rev().find(wrote).cloned(),
+        last: records.acts.iter().rev().find(wrote).cloned(),
     })
 }
 
-/// The text of a file is long, and the file is there to be read.
+/// A value as text. The text of a file is long, so only its length is given.
 fn shown(fact: &Fact, value: Option<&Value>) -> String {
     match (&fact.object, value) {
         (Object::File(_), Some(Value::Text(text))) => format!("a file of {} bytes", text.len()),
@@ -73,7 +73,8 @@ fn shown(fact: &Fact, value: Option<&Value>) -> String {
     }
 }
 
-/// A command of the history writes a fact: commands read as [`netkeel_core::op::Op`] shows them.
+/// Whether a command of the history writes a fact. Commands have the form that [`netkeel_core::op::Op`]
+/// displays.
 fn writes(command: &str, fact: &Fact) -> bool {
     let plain = command.replace('\'', "");
     let sysctl = |key: &dyn std::fmt::Display| plain.contains(&format!("sysctl -w {key}="));
@@ -222,11 +223,11 @@ mod tests {
             act(2, "sysctl -w net.ipv4.conf.default.rp_filter=1"),
             act(3, "sysctl -w net.ipv4.conf.all.rp_filter=1"),
         ];
-        let kept = Records {
+        let records = Records {
             ledger: Some(&ledger),
             acts: &acts,
         };
-        let held = super::held(&kept, &link(Field::RpFilter)).unwrap();
+        let held = super::held(&records, &link(Field::RpFilter)).unwrap();
         assert_eq!(
             (held.owner.as_str(), held.found.as_str(), held.wrote.as_str()),
             ("puppet", "0 (off)", "1 (strict)")
@@ -236,6 +237,6 @@ mod tests {
             Some("sysctl net.ipv4.conf.default.rp_filter")
         );
         assert_eq!(held.last.map(|act| act.time), Some(2));
-        assert_eq!(super::held(&kept, &link(Field::Mtu)), None);
+        assert_eq!(super::held(&records, &link(Field::Mtu)), None);
     }
 }

@@ -1,6 +1,5 @@
-//! Why a setting is what it is: its live value, what counts of it and who decides that, what the
-//! files of sysctl.d make of it at boot and for an interface that appears later, and who else is
-//! known to write it.
+//! The inputs of an explanation: live values, sysctl.d files, evidence of other programs, and netkeel's own
+//! records.
 
 use serde::Serialize;
 
@@ -14,36 +13,35 @@ use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::sysctl_d::file::Files;
 
-/// All that an explanation is made of.
+/// Everything that an explanation is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// The live values; of the [`scope`] of the keys.
+    /// The live values. It must cover the [`scope`] of the keys.
     pub snapshot: &'a Snapshot,
     /// The files of sysctl.d.
     pub files: &'a Files,
-    /// What shows who is at work here.
+    /// Evidence of other programs on the host.
     pub evidence: &'a Evidence,
-    /// What netkeel keeps of earlier runs.
+    /// The records of earlier runs.
     pub kept: Records<'a>,
-    /// It is the host's own namespace, the one that the files are applied in; none when that cannot
-    /// be told.
+    /// Whether this is the host's own network namespace, in which sysctl.d is applied; `None` if unknown.
     pub initial: Option<bool>,
 }
 
-/// What is in the kernel now.
+/// The value of a key in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Live {
-    /// It has this value.
+    /// It exists.
     Value {
-        /// In the kernel's words.
+        /// The value as the kernel prints it.
         value: String,
     },
-    /// There is no such key now.
+    /// There is no such key.
     Absent,
     /// It could not be read.
     Unread {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -58,7 +56,7 @@ impl Live {
     }
 }
 
-/// What must be read of the kernel to explain keys.
+/// The state that must be read to explain these keys.
 pub fn scope<'a>(keys: impl IntoIterator<Item = &'a SysctlKey>) -> Scope {
     let mut scope = Scope {
         families: Families {
@@ -82,7 +80,7 @@ pub fn scope<'a>(keys: impl IntoIterator<Item = &'a SysctlKey>) -> Scope {
     scope
 }
 
-/// The live value of a key, whatever part of a snapshot holds it.
+/// The live value of a key, from whichever part of the snapshot has it.
 pub fn live(snapshot: &Snapshot, key: &SysctlKey) -> Live {
     let fact = Fact::sysctl(&snapshot.netns, key);
     match snapshot.get(&fact) {
@@ -98,7 +96,7 @@ pub fn live(snapshot: &Snapshot, key: &SysctlKey) -> Live {
             let problem = snapshot.problems.iter().find(|problem| problem.what == what);
             Live::Unread {
                 why: problem
-                    .map_or("it was not asked for", |problem| &problem.why)
+                    .map_or("it was not read", |problem| &problem.why)
                     .to_owned(),
             }
         }

@@ -1,4 +1,4 @@
-//! One key explained.
+//! Explains one sysctl key.
 
 use serde::Serialize;
 
@@ -13,40 +13,40 @@ use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_host::sysctl_d::answer::{Answers, How, answer};
 use netkeel_host::sysctl_d::mention::{Fate, Mention};
 
-/// What there is to know of a key.
+/// The explanation of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyExplained {
     /// The key, in slash form.
     pub key: SysctlKey,
-    /// Its value now.
+    /// Its current value.
     pub live: Live,
-    /// What counts on its interface.
+    /// The effective value on its interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combined: Option<Combined>,
-    /// For a key of `all` or `default`: how it meets those of interfaces.
+    /// For a key of `all` or `default`: how it combines with the interfaces' own values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
     /// For `all.rp_filter`: the interfaces whose own value is smaller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decides_on: Vec<LinkName>,
-    /// The owner that holds it.
+    /// Its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
-    /// What sysctl.d says.
+    /// The values that sysctl.d gives it.
     pub sysctl_d: Answers,
-    /// Who else writes it.
+    /// Other programs that write it.
     pub writers: Vec<Writer>,
-    /// What else to know, a sentence each.
+    /// Notes, a sentence each.
     pub notes: Vec<String>,
 }
 
 impl KeyExplained {
-    /// A value as people say it: `1 (strict)`.
+    /// A value with its name, as in `1 (strict)`.
     pub fn shown(&self, value: &str) -> String {
         combine::shown(&self.key, value)
     }
 
-    /// No file and no kernel knows the key.
+    /// Whether neither a file nor the kernel has the key.
     pub fn is_unheard_of(&self) -> bool {
         self.live == Live::Absent && self.sysctl_d.lines.is_empty()
     }
@@ -55,7 +55,8 @@ impl KeyExplained {
 /// Explains a key.
 pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     let live = live(host.snapshot, key);
-    // What reads as an integer is one: no key of net/ that takes words holds a number.
+    // No key below net/ that takes words has a number as its value, so an integer means that the key takes
+    // integers.
     let integer = key.path().starts_with("net/") && live.number().is_some();
     let sysctl_d = answer(host.files, key, integer);
     let of_slot = key
@@ -64,7 +65,7 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     KeyExplained {
         combined: combine::combined(host, key),
         rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
-        decides_on: combine::outvoted(host, key),
+        decides_on: combine::decided_by_all(host, key),
         held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
         writers: writer::writers(key, host.evidence, host.snapshot),
         notes: notes(host, key, &live, &sysctl_d),
@@ -120,7 +121,7 @@ pub(crate) fn notes(host: &Inputs<'_>, key: &SysctlKey, live: &Live, answers: &A
         let folded: Vec<&str> = wanted.split_ascii_whitespace().collect();
         if folded.join(" ") != *value {
             notes.push(format!(
-                "{key} is {value} now: what sysctl.d says was changed since, or never applied"
+                "{key} is {value} now: it was changed after sysctl.d was applied, or sysctl.d was never applied"
             ));
         }
     }

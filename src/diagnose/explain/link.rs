@@ -1,4 +1,4 @@
-//! One interface explained: what it is, and every setting netkeel knows of it.
+//! Explains one interface and all its known settings.
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -13,23 +13,23 @@ use netkeel_host::device_owner;
 use netkeel_host::snapshot::link::Link;
 use netkeel_plan::ledger::Ledger;
 
-/// What there is to know of an interface.
+/// The explanation of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkExplained {
     /// Its name.
     pub link: LinkName,
-    /// What it is.
+    /// Its properties.
     pub device: Device,
-    /// What an owner holds of it, beside its settings.
+    /// Its owned facts other than sysctls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Held>,
-    /// Its settings that are sysctls.
+    /// Its sysctls.
     pub settings: Vec<KeyExplained>,
-    /// What else to know, a sentence each.
+    /// Notes, a sentence each.
     pub notes: Vec<String>,
 }
 
-/// What an interface is.
+/// The properties of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// Its index.
@@ -38,29 +38,29 @@ pub struct Device {
     pub kind: String,
     /// A tunnel in collect-metadata mode.
     pub external: bool,
-    /// The driver, by ethtool's word.
+    /// The driver's name, from ethtool.
     pub driver: Option<String>,
     /// Administratively up.
     pub up: bool,
-    /// Bytes.
+    /// The MTU, bytes.
     pub mtu: u32,
-    /// The smallest MTU that the device takes; 0 for any.
+    /// The smallest MTU that the device accepts, bytes; 0 for no limit.
     pub min_mtu: u32,
-    /// The largest; 0 for any.
+    /// The largest MTU that the device accepts, bytes; 0 for no limit.
     pub max_mtu: u32,
-    /// Packets.
+    /// The transmit queue length, packets.
     pub txqueuelen: u32,
     /// The alias.
     pub alias: Option<String>,
-    /// The device below it.
+    /// The lower device.
     pub lower: Option<Other>,
-    /// Its other end, or the device below it, is in another namespace.
+    /// The other end, or the lower device, is in another namespace.
     pub peer_elsewhere: bool,
     /// The bridge or bond it is a port of.
     pub master: Option<Other>,
-    /// The devices above it.
+    /// The upper devices.
     pub upper: Vec<Other>,
-    /// Its addresses; none when they could not be read.
+    /// The addresses; `None` if they could not be read.
     pub addresses: Option<Vec<IpNet>>,
 }
 
@@ -75,7 +75,7 @@ pub struct Other {
     pub mtu: u32,
 }
 
-/// The sysctls that are explained of an interface.
+/// The sysctls that the explanation of an interface covers.
 pub fn keys_of(name: LinkName) -> Vec<SysctlKey> {
     let keys = [
         ("ipv4", "rp_filter"),
@@ -87,7 +87,7 @@ pub fn keys_of(name: LinkName) -> Vec<SysctlKey> {
         .into()
 }
 
-/// Explains an interface; none when there is none of that name.
+/// Explains an interface; `None` if it does not exist.
 pub fn link(host: &Inputs<'_>, name: LinkName) -> Option<LinkExplained> {
     let link = host.snapshot.links.get(&name)?;
     let device = device(host, link);
@@ -101,7 +101,7 @@ pub fn link(host: &Inputs<'_>, name: LinkName) -> Option<LinkExplained> {
     })
 }
 
-/// What is held of an interface and is no sysctl.
+/// The owned facts of an interface other than sysctls.
 fn of_device(host: &Inputs<'_>, name: LinkName) -> Vec<Held> {
     let claims = host.kept.ledger.into_iter().flat_map(Ledger::claims);
     let of_it = claims.filter(|claim| matches!(claim.fact.object, Object::Link(link) if link == name));
@@ -120,7 +120,7 @@ pub(crate) fn device(host: &Inputs<'_>, link: &Link) -> Device {
     };
     let by_index = |index: u32| snapshot.by_index(index).map(|(name, link)| other(name, link));
     let above = |upper: &Link| upper.peer_netns.is_none() && upper.lower == Some(link.index);
-    // The ends of a veth name each other as the device below.
+    // Each end of a veth names the other as its lower device.
     let is_veth = link.kind_name() == "veth";
     let read = snapshot.families.ipv4 && snapshot.families.ipv6;
     Device {
@@ -158,7 +158,7 @@ pub(crate) fn notes(name: LinkName, device: &Device) -> Vec<String> {
     }
     if let Some(keeper) = device_owner::keeper(&text) {
         notes.push(format!(
-            "{keeper} makes and keeps it: no pattern of a document reaches it"
+            "{keeper} manages it: patterns of a document do not match it"
         ));
     }
     if let Some(lower) = &device.lower
@@ -175,12 +175,12 @@ pub(crate) fn notes(name: LinkName, device: &Device) -> Vec<String> {
         && peer.mtu != device.mtu
     {
         notes.push(format!(
-            "the other end {} has MTU {}, this one {}: what is larger than the smaller of both is lost without a word",
+            "the other end {} has MTU {}, this one {}: packets larger than the smaller MTU are dropped without an ICMP error",
             peer.link, peer.mtu, device.mtu
         ));
     }
     if device.mtu < 1280 {
-        notes.push("an MTU below 1280 takes IPv6 off it".into());
+        notes.push("an MTU below 1280 removes IPv6 from it".into());
     }
     notes
 }

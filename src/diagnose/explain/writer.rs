@@ -1,4 +1,4 @@
-//! Who else is known to write a setting, and what shows that they are at work here.
+//! Other programs known to write a setting, and the evidence that they run on this host.
 
 use serde::Serialize;
 
@@ -8,40 +8,40 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::sysctl_d::file::{Dialect, FileLine, UDEV_RULES};
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 
-/// Somebody who writes the setting.
+/// A program that writes the setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Writer {
-    /// Who.
+    /// The program's name.
     pub name: &'static str,
-    /// What they write, and when.
+    /// The values that it writes, and when.
     pub does: String,
-    /// What shows that they are at work here; empty when nothing does.
+    /// The evidence that it runs on this host; empty without any.
     pub evidence: Vec<String>,
 }
 
-/// What shows that somebody is at work.
+/// Evidence that a program runs on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clue {
     /// A path exists.
     Path(&'static str),
-    /// An interface's name starts so.
+    /// An interface whose name starts with this exists.
     Link(&'static str),
-    /// A file holds a text.
+    /// A file contains a text.
     Holds(&'static str, &'static str),
 }
 
-/// One row of what is known.
+/// A known program.
 struct KnownWriter {
     name: &'static str,
     does: &'static str,
-    /// They write this key.
+    /// Whether it writes this key.
     writes: fn(&Target<'_>) -> bool,
     clues: &'static [Clue],
-    /// They can write any key at all: told only where a clue shows them.
+    /// It can write any key, so it is reported only with evidence.
     anything: bool,
 }
 
-/// A key as the rows see it.
+/// A key split into its parts.
 struct Target<'a> {
     path: &'a str,
     parts: Option<PerInterface<'a>>,
@@ -76,13 +76,13 @@ const UDEV: &[Clue] = &[
     Clue::Path(UDEV_RULES[2]),
 ];
 
-/// ufw's own sysctl file.
+/// ufw's sysctl file.
 const UFW: &str = "/etc/ufw/sysctl.conf";
 
 const KNOWN: &[KnownWriter] = &[
     KnownWriter {
         name: "udev",
-        does: "runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before",
+        does: "runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so overwrites earlier values with the lines and patterns of sysctl.d",
         writes: |key| {
             key.parts
                 .is_some_and(|parts| matches!(parts.slot, Slot::Link(name) if name.as_bytes() != b"lo"))
@@ -122,7 +122,7 @@ const KNOWN: &[KnownWriter] = &[
     },
     KnownWriter {
         name: "Cilium",
-        does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent: all files are applied anew",
+        does: "writes a file of sysctl.d with all.rp_filter=0 and 0 for lxc* and cilium_*, and restarts systemd-sysctl at each start of its agent, which applies all files again",
         writes: |key| {
             key.family("ipv4")
                 && key.is(&["rp_filter", "forwarding"])
@@ -192,14 +192,14 @@ const KNOWN: &[KnownWriter] = &[
     },
     KnownWriter {
         name: "TuneD",
-        does: "writes what its active profile says, then by default applies /etc/sysctl.d again (reapply_sysctl)",
+        does: "writes the values of its active profile, then by default applies /etc/sysctl.d again (reapply_sysctl)",
         writes: |_| true,
         clues: &[Clue::Path("/etc/tuned/active_profile")],
         anything: true,
     },
     KnownWriter {
         name: "Talos",
-        does: "writes what machine.sysctls and SysctlConfig documents say, and puts the old value back when a key leaves them",
+        does: "writes the values of machine.sysctls and SysctlConfig documents, and restores the old value when a key leaves them",
         writes: |_| true,
         clues: &[Clue::Holds("/etc/os-release", "ID=talos")],
         anything: true,
@@ -208,7 +208,7 @@ const KNOWN: &[KnownWriter] = &[
 
 const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
 
-/// The paths that [`Evidence`] is about, and whether their text is needed.
+/// The paths that [`Evidence`] needs, and whether it needs their text.
 pub const WATCHED: &[(&str, bool)] = &[
     (UDEV_RULES[0], false),
     (UDEV_RULES[1], false),
@@ -224,13 +224,13 @@ pub const WATCHED: &[(&str, bool)] = &[
     (UFW, true),
 ];
 
-/// Whether udev applies sysctl.d to new interfaces here.
+/// Whether udev applies sysctl.d to new interfaces on this host.
 pub(crate) fn udev_is_there(evidence: &Evidence) -> bool {
     UDEV.iter()
         .any(|clue| matches!(clue, Clue::Path(path) if evidence.paths.contains(*path)))
 }
 
-/// Who writes a key: first those who show themselves, each part in the order of the list.
+/// The programs that write a key: first those with evidence, each group in the order of the list.
 pub fn writers(key: &SysctlKey, evidence: &Evidence, snapshot: &Snapshot) -> Vec<Writer> {
     let target = Target {
         path: key.path(),
@@ -273,8 +273,8 @@ fn shown_by(clues: &[Clue], evidence: &Evidence, snapshot: &Snapshot) -> Vec<Str
     clues.iter().filter_map(shown).collect()
 }
 
-/// ufw, if its file is there and names the key: it is read by `sysctl -p` when ufw starts, after
-/// all of sysctl.d.
+/// ufw, if its file exists and names the key. ufw runs `sysctl -p` on that file when it starts, after
+/// sysctl.d was applied.
 fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
     let text = evidence.texts.get(UFW)?;
     let mut last = None;

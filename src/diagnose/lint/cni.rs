@@ -1,4 +1,4 @@
-//! What is amiss with the CNI configurations of a host.
+//! Misconfigurations of a host's CNI.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use netkeel_host::cni::runtime::{Loaded, stopped};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
 
-/// Looks at the directory that the container runtime loads from.
-pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
+/// Checks the directory from which the container runtime loads its configuration.
+pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
     let Some(cni) = &host.cni else { return };
     let Some(runtime) = &cni.runtime else { return };
     let loaded = match runtime.loads(&cni.files) {
@@ -30,13 +30,13 @@ pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
             "tuning" if plugin.mtu.is_some() => findings.add(
                 Code::NK043,
                 loaded.display(),
-                "the plugin tuning sets the MTU of the pod's end only: what is larger is dropped between the two ends",
+                "the plugin tuning sets the MTU of the pod's end only: larger packets are dropped between the two ends",
                 "set the MTU in the plugin that makes the interface",
             ),
             "kube-ovn" | "ovn-k8s-cni-overlay" => findings.add(
                 Code::NK044,
                 loaded.display(),
-                format!("its plugin {} reads no mtu there: what new pods get is decided elsewhere", plugin.kind),
+                format!("its plugin {} does not read an mtu there: the MTU of new pods is set elsewhere", plugin.kind),
                 elsewhere(&plugin.kind).unwrap_or_default(),
             ),
             "calico" => calico(cni, plugin.mtu.as_ref(), &loaded.display(), findings),
@@ -47,7 +47,7 @@ pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
     copies(cni, loaded, findings);
 }
 
-/// An `mtu` that is text stops the plugin, whose program reads a number (Go's encoding/json).
+/// An `mtu` that is text stops the plugin: plugins parse it as a number (Go's encoding/json).
 pub fn no_number(host: &Snapshot, findings: &mut Findings) {
     let loaded = host.cni.as_ref().and_then(|cni| {
         let path = cni.runtime.as_ref()?.intends(&cni.files)?;
@@ -64,27 +64,28 @@ pub fn no_number(host: &Snapshot, findings: &mut Findings) {
             continue;
         }
         let message = format!(
-            "its {} has the mtu {text}, which is no whole number: the plugin cannot read it, and no pod starts",
+            "its {} has the mtu {text}, which is not a whole number: the plugin cannot read it, and no pod starts",
             plugin.kind
         );
-        let remedy = "write it as a number; a `cni` entry of the document does";
+        let remedy = "write it as a number, or declare it in a `cni` entry";
         findings.add(Code::NK049, path.display(), message, remedy);
     }
 }
 
-/// Without an MTU, or with 0, Calico's plugin takes what Felix found (libcalico-go
+/// Without an MTU, or with 0, Calico's plugin uses the value that Felix detected (libcalico-go
 /// `/var/lib/calico/mtu`).
 fn calico(cni: &Cni, mtu: Option<&Value>, file: &dyn std::fmt::Display, findings: &mut Findings) {
     let automatic = matches!(mtu, None | Some(Value::Number(0)));
     if let (true, Some(found)) = (automatic, cni.calico_mtu) {
         let message =
             format!("it gives Calico no MTU: new pods get {found}, which Felix wrote to /var/lib/calico/mtu");
-        let remedy = "it follows the host's interfaces; a `cni` entry of the document fixes it";
+        let remedy = "declare a fixed MTU in a `cni` entry; otherwise it follows the host's interfaces";
         findings.add(Code::NK044, file, message, remedy);
     }
 }
 
-/// Multus loads its own file, with a copy of what it delegates to: the original does nothing then.
+/// Multus loads its own file, which has a copy of the delegate's configuration. The delegate's original
+/// file then has no effect.
 fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
     let Some(Some(configuration)) = cni.file(loaded) else {
         return;
@@ -97,13 +98,13 @@ fn copies(cni: &Cni, loaded: &Path, findings: &mut Findings) {
             if known && here != *there {
                 let show = |mtu: &Option<Value>| mtu.as_ref().map_or("none".to_owned(), ToString::to_string);
                 let message = format!(
-                    "its {} has the MTU {}, and that of {}, which is loaded, has {}",
+                    "its {} has the MTU {}, but that of the loaded {} has {}",
                     plugin.kind,
                     show(there),
                     loaded.display(),
                     show(&here)
                 );
-                let remedy = "set both: whoever makes one from the other (Multus, when it starts) brings the other value";
+                let remedy = "set both files: Multus generates one from the other when it starts";
                 findings.add(Code::NK042, path.display(), message, remedy);
             }
         }
@@ -115,7 +116,7 @@ mod tests {
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::Snapshot;
 
-    fn look(plugins: &str) -> String {
+    fn check(plugins: &str) -> String {
         let text = format!(
             r#"{{"runtime": {{"directory": "/d"}}, "files": {{"/d/10-x.conflist": {{"sha256": "", "plugins": [{plugins}]}}}}}}"#
         );
@@ -128,19 +129,19 @@ mod tests {
 
     #[test]
     fn an_mtu_that_is_text_stops_the_plugin() {
-        insta::assert_snapshot!(look(
+        insta::assert_snapshot!(check(
             r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "\"1460\""}, {"type": "portmap", "at": "plugins[1].mtu", "mtu": "\"1\""}"#
-        ), @r#"NK049 its calico has the mtu "1460", which is no whole number: the plugin cannot read it, and no pod starts"#);
+        ), @r#"NK049 its calico has the mtu "1460", which is not a whole number: the plugin cannot read it, and no pod starts"#);
         assert_eq!(
-            look(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
+            check(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
             ""
         );
     }
 
     #[test]
     fn a_plugin_that_reads_no_mtu_is_told_with_who_decides() {
-        insta::assert_snapshot!(look(
+        insta::assert_snapshot!(check(
             r#"{"type": "kube-ovn", "at": "plugins[0].mtu"}, {"type": "portmap", "at": "plugins[1].mtu"}"#
-        ), @"NK044 its plugin kube-ovn reads no mtu there: what new pods get is decided elsewhere");
+        ), @"NK044 its plugin kube-ovn does not read an mtu there: the MTU of new pods is set elsewhere");
     }
 }

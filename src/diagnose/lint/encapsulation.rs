@@ -1,12 +1,12 @@
-//! What pods are given, held against what the CNI's encapsulation leaves of the default route.
+//! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of the default route.
 
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::underlay::Underlay;
 
-/// Looks at a host where a CNI shows itself and the underlay is known.
-pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
+/// Checks a host on which a CNI is detected and the underlay is known.
+pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
     let Some(detected) = detect(host) else { return };
     let Ok((underlay, from)) = Underlay::DefaultRoute.on(host) else {
         return;

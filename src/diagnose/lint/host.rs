@@ -1,25 +1,24 @@
-//! What is amiss on a host, whatever a document says of it: each rule looks at a snapshot and adds
-//! findings.
+//! Misconfigurations of a host, independent of any document. Each rule checks a snapshot and adds findings.
 
 use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d};
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 
-/// Looks at a whole host.
+/// Checks a whole host.
 pub fn host(host: &Snapshot) -> Vec<Finding> {
     let mut findings = Findings::default();
     links(host, &|_| true, &mut findings);
     rp_filter::tunnels(host, &mut findings);
-    pmtud::look(host, &mut findings);
+    pmtud::check(host, &mut findings);
     sysctl_d::host(host, &mut findings);
-    cni::look(host, &mut findings);
-    encapsulation::look(host, &mut findings);
+    cni::check(host, &mut findings);
+    encapsulation::check(host, &mut findings);
     findings.into_sorted()
 }
 
-/// Looks at the interfaces that are asked for: what a plan comes to.
+/// Checks the selected interfaces, on a host as a plan leaves it.
 pub(crate) fn links(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
-    mtu::look(host, wanted, findings);
-    rp_filter::look(host, wanted, findings);
+    mtu::check(host, wanted, findings);
+    rp_filter::check(host, wanted, findings);
 }

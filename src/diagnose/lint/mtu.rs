@@ -1,4 +1,4 @@
-//! MTUs that do not go together.
+//! MTUs that do not fit each other.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
-/// What a vxlan device needs below it, bytes: IPv4 20, UDP 8, VXLAN 8, Ethernet 14
-/// (`vxlan_headroom`, drivers/net/vxlan/vxlan_core.c); over IPv6 20 more.
+/// The overhead of a vxlan device, bytes: IPv4 20, UDP 8, VXLAN 8, Ethernet 14 (`vxlan_headroom`,
+/// drivers/net/vxlan/vxlan_core.c). IPv6 adds 20.
 const VXLAN_OVER_IPV4: u32 = 50;
 
-pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
-    // Made when the first interface asks for what is below it: the other ends of pods' veths, which
-    // are the most, are in other namespaces.
+pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    // Built only when an interface has a lower device in this namespace. Most interfaces are pods' veths,
+    // whose other ends are in other namespaces.
     let by_index: LazyCell<BTreeMap<u32, LinkName>, _> = LazyCell::new(|| {
         let indexes = host.links.iter().map(|(name, link)| (link.index, *name));
         indexes.collect()
@@ -38,40 +38,34 @@ pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             _ => {}
         }
         if device_owner::is_ovs_tunnel(name.as_bytes()) {
-            let message = format!(
-                "Open vSwitch gave it its MTU of {}, and that is as it should be",
-                link.mtu
-            );
+            let message = format!("Open vSwitch set its MTU to {}, which is correct", link.mtu);
             findings.add(
                 Code::NK017,
                 name,
                 message,
-                "leave it; what limits packets is the MTU of the pods",
+                "leave it; the MTU of the pods limits packets",
             );
         }
         if link.mtu < netkeel_core::mtu::IPV6_MIN_MTU && link.lasting_ipv6().next().is_some() {
-            let message = format!(
-                "its MTU of {} is below 1280 and it bears IPv6 addresses",
-                link.mtu
-            );
+            let message = format!("its MTU of {} is below 1280 and it has IPv6 addresses", link.mtu);
             findings.add(
                 Code::NK004,
                 name,
                 message,
-                "give it 1280 or more: the kernel takes IPv6 off a smaller one",
+                "give it 1280 or more: the kernel removes IPv6 below that",
             );
         }
     }
 }
 
-/// Both ends in one namespace, each with its own MTU: what one end takes the other drops without a
-/// word (`__is_skb_forwardable`, net/core/dev.c).
+/// Both ends of a veth in one namespace with different MTUs. An end drops packets larger than its own MTU
+/// without an ICMP error (`__is_skb_forwardable`, net/core/dev.c).
 fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, findings: &mut Findings) {
     if let Some((_, peer)) = peer
         && link.mtu < peer.mtu
     {
         let message = format!(
-            "its MTU is {} and that of its other end is {}: what is larger than {} is dropped on the way to it, without an ICMP",
+            "its MTU is {} and that of its other end is {}: packets above {} bytes are dropped on the way to it, without an ICMP error",
             link.mtu,
             peer.mtu,
             link.mtu + 4
@@ -80,8 +74,8 @@ fn one_end(name: LinkName, link: &Link, peer: Option<(LinkName, &Link)>, finding
     }
 }
 
-/// The same, where the other end is in a pod, whose routes say what leaves by it: Cilium gives them the
-/// smaller MTU, and the device the larger one.
+/// A veth whose other end is in a pod. The pod's routes limit the packets that it sends: Cilium gives the
+/// routes the smaller MTU, and the device the larger one.
 fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
     let Some(pod) = &link.pod else { return };
     if pod.goes_with(link.mtu.into()) {
@@ -90,7 +84,7 @@ fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
     let route = pod.largest_route().filter(|route| *route > pod.mtu);
     if let Some(route) = route.filter(|_| pod.mtu == link.mtu) {
         let message = format!(
-            "a route by its other end, {} in a pod, allows {route}, and the end itself has {}: what is larger than {} is dropped on the way from the pod, without an ICMP",
+            "a route by its other end, {} in a pod, allows {route}, and the end itself has {}: packets above {} bytes are dropped on the way from the pod, without an ICMP error",
             pod.name,
             pod.mtu,
             link.mtu + 4
@@ -109,7 +103,7 @@ fn end_in_a_pod(name: LinkName, link: &Link, findings: &mut Findings) {
         (link.mtu, "from the pod")
     };
     let message = format!(
-        "its MTU is {} and that of its other end, {} in a pod, is {}: what is larger than {} is dropped on the way {way}, without an ICMP",
+        "its MTU is {} and that of its other end, {} in a pod, is {}: packets above {} bytes are dropped on the way {way}, without an ICMP error",
         link.mtu,
         pod.name,
         pod.mtu,
@@ -123,11 +117,17 @@ fn above_parent(name: LinkName, link: &Link, parent: Option<(LinkName, &Link)>, 
         && link.mtu > parent.mtu
     {
         let message = format!("its MTU is {} and {below} below it has {}", link.mtu, parent.mtu);
-        findings.add(Code::NK014, name, message, "lower it, or raise what is below it");
+        findings.add(
+            Code::NK014,
+            name,
+            message,
+            "lower it, or raise the MTU of the device below",
+        );
     }
 }
 
-/// The kernel sets the MTU of a vxlan when it is made and leaves it when the device below shrinks.
+/// The kernel sets the MTU of a vxlan device when it is created, and does not lower it with its lower
+/// device.
 fn stale_vxlan(name: LinkName, link: &Link, lower: Option<(LinkName, &Link)>, findings: &mut Findings) {
     if let Some((below, lower)) = lower
         && link.mtu + VXLAN_OVER_IPV4 > lower.mtu
@@ -146,7 +146,7 @@ fn stale_vxlan(name: LinkName, link: &Link, lower: Option<(LinkName, &Link)>, fi
     }
 }
 
-/// The least MTU among the ports of each bridge, by the bridge's index.
+/// The smallest MTU among the ports of each bridge, by the bridge's index.
 fn least_port(host: &Snapshot) -> BTreeMap<u32, u32> {
     let mut least = BTreeMap::new();
     for link in host.links.values() {
@@ -158,20 +158,20 @@ fn least_port(host: &Snapshot) -> BTreeMap<u32, u32> {
     least
 }
 
-/// A bridge follows the least MTU of its ports until somebody sets one (`br_mtu_auto_adjust`).
+/// A bridge follows the smallest MTU of its ports until its own MTU is set (`br_mtu_auto_adjust`).
 fn pinned(name: LinkName, link: &Link, least: Option<&u32>, findings: &mut Findings) {
     if let Some(least) = least
         && *least != link.mtu
     {
         let message = format!(
-            "its MTU of {} was set by hand: its ports allow {least}, and it follows them no more",
+            "its MTU of {} was set by hand: its ports allow {least}, and it no longer follows them",
             link.mtu
         );
         findings.add(
             Code::NK015,
             name,
             message,
-            format!("declare its MTU, {least}, or make the bridge anew"),
+            format!("declare its MTU, {least}, or create the bridge again"),
         );
     }
 }
@@ -180,7 +180,7 @@ fn pinned(name: LinkName, link: &Link, least: Option<&u32>, findings: &mut Findi
 mod tests {
     use netkeel_host::snapshot::Snapshot;
 
-    fn look(links: &str) -> String {
+    fn check(links: &str) -> String {
         let text = format!(
             r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
         );
@@ -194,14 +194,14 @@ mod tests {
 
     #[test]
     fn a_veth_with_two_mtus_is_a_black_hole() {
-        insta::assert_snapshot!(look(
+        insta::assert_snapshot!(check(
             r#"{"cali0":{"index":2,"kind":"veth","mtu":1460,"lower":3},"p0":{"index":3,"kind":"veth","mtu":1500,"lower":2}}"#
-        ), @"NK013 cali0: its MTU is 1460 and that of its other end is 1500: what is larger than 1464 is dropped on the way to it, without an ICMP");
+        ), @"NK013 cali0: its MTU is 1460 and that of its other end is 1500: packets above 1464 bytes are dropped on the way to it, without an ICMP error");
     }
 
     #[test]
-    fn what_stands_on_a_device_fits_it() {
-        insta::assert_snapshot!(look(
+    fn an_upper_device_must_fit_its_lower_device() {
+        insta::assert_snapshot!(check(
             r#"{"eth0":{"index":2,"mtu":1400},"vx0":{"index":3,"kind":"vxlan","mtu":1450,"lower":2},
                 "eth0.5":{"index":4,"kind":"vlan","mtu":1500,"lower":2},"vx1":{"index":5,"kind":"vxlan","mtu":1350,"lower":2}}"#
         ), @r"
@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn a_bridge_that_was_set_by_hand_is_told() {
-        insta::assert_snapshot!(look(
+        insta::assert_snapshot!(check(
             r#"{"br0":{"index":2,"kind":"bridge","mtu":1450},"a":{"index":3,"kind":"dummy","mtu":1300,"master":2},
                 "br1":{"index":4,"kind":"bridge","mtu":1500},"genev_sys_6081":{"index":5,"kind":"geneve","mtu":65000}}"#
         ), @r"
-        NK015 br0: its MTU of 1450 was set by hand: its ports allow 1300, and it follows them no more
-        NK017 genev_sys_6081: Open vSwitch gave it its MTU of 65000, and that is as it should be
+        NK015 br0: its MTU of 1450 was set by hand: its ports allow 1300, and it no longer follows them
+        NK017 genev_sys_6081: Open vSwitch set its MTU to 65000, which is correct
         ");
     }
 }

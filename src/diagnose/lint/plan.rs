@@ -1,4 +1,4 @@
-//! Findings on a plan: what it changes that nobody named, and what it would leave wrong.
+//! Findings on a plan: its side effects, and misconfigurations that it would leave.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use netkeel_plan::goal::planned::Planned;
 use netkeel_plan::plan::Plan;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Plans for a document on a host of which nothing else is known, with the findings on the plan.
+/// Plans a document on a host without a ledger, and adds the findings on the plan.
 ///
 /// # Errors
 /// As [`Goal::plan`].
@@ -25,8 +25,8 @@ pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostic
     Ok(planned.plan)
 }
 
-/// Adds the findings on a plan to those that it has. `host` is the snapshot that it was made for; a release
-/// has no document.
+/// Adds the findings on a plan. `host` is the snapshot that the plan was made from. `document` is `None`
+/// for a release.
 pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) {
     let wants = &planned.wants.facts;
     let mut findings = Findings::default();
@@ -39,7 +39,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);
     }
     for step in &planned.plan.steps {
-        rp_effect::told(step, wants, &mut findings);
+        rp_effect::side_effects(step, wants, &mut findings);
     }
     if let Some(after) = &planned.after {
         rp_effect::judge_now(host, after, wants, &mut findings);

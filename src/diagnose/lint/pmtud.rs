@@ -1,28 +1,27 @@
-//! Settings that keep a host from learning, or from telling others, what a path carries.
+//! Settings that impair path MTU discovery on this host or through it.
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_host::snapshot::Snapshot;
 
-pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
+pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
     if let Some(mode @ 1..) = host.sysctl_number("net/ipv4/ip_no_pmtu_disc") {
         let what = match mode {
             1 => "new sockets do not set DF: their packets are fragmented instead of shrunk",
             2 => "every ICMP \"packet too big\" is discarded",
-            _ => "an ICMP \"packet too big\" is believed only for protocols that can check it",
+            _ => "an ICMP \"packet too big\" is accepted only for protocols that can check it",
         };
         let message = format!("it is {mode}: {what}");
         findings.add(
             Code::NK021,
             "net.ipv4.ip_no_pmtu_disc",
             message,
-            "set 0 to have path MTU discovery",
+            "set it to 0 to enable path MTU discovery",
         );
     }
     if let Some(least) = host.sysctl_number("net/ipv4/route/min_pmtu")
         && least > 552
     {
-        let message =
-            format!("it is {least}: a path that carries less is taken to carry {least}, with DF off");
+        let message = format!("it is {least}: a path with a smaller MTU is treated as {least}, with DF off");
         findings.add(
             Code::NK022,
             "net.ipv4.route.min_pmtu",
@@ -30,8 +29,8 @@ pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
             "the kernel's own default is 552",
         );
     }
-    // "Fragmentation needed" is never limited (`icmpv4_mask_allow`, net/ipv4/icmp.c); what tools
-    // that look for the path use is. Destination unreachable is type 3 of the mask.
+    // "Fragmentation needed" is exempt from rate limits (`icmpv4_mask_allow`, net/ipv4/icmp.c). The
+    // messages that traceroute needs are not. Destination unreachable is type 3 of the mask.
     let limited = host
         .sysctl_number("net/ipv4/icmp_ratemask")
         .is_some_and(|mask| mask & (1 << 3) != 0);
@@ -68,7 +67,7 @@ pub(crate) fn look(host: &Snapshot, findings: &mut Findings) {
 mod tests {
     use netkeel_host::snapshot::Snapshot;
 
-    fn look(sysctls: &str) -> String {
+    fn check(sysctls: &str) -> String {
         let text = format!(
             r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"links":{{}},"sysctls":{{{sysctls}}}}}"#
         );
@@ -90,7 +89,7 @@ mod tests {
             value("icmp_ratelimit", 1000),
             value("icmp_ratemask", 6168),
         ];
-        assert_eq!(look(&defaults.join(",")), "");
+        assert_eq!(check(&defaults.join(",")), "");
         let wrong = [
             value("ip_no_pmtu_disc", 2),
             value("route/min_pmtu", 1400),
@@ -99,7 +98,7 @@ mod tests {
             value("icmp_msgs_per_sec", 50),
         ];
         assert_eq!(
-            look(&wrong.join(",")),
+            check(&wrong.join(",")),
             "NK021 net.ipv4.ip_no_pmtu_disc; NK022 net.ipv4.route.min_pmtu; NK023 net.ipv4.icmp_ratelimit; NK023 net.ipv4.icmp_msgs_per_sec"
         );
     }

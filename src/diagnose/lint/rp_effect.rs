@@ -1,5 +1,5 @@
-//! What a plan comes to that its document does not say: values without effect, and facts that
-//! change beside those that were named.
+//! Effects of a plan that its document does not name: values without effect, and side effects on other
+//! facts.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_plan::plan::Step;
 
-/// Judges each wanted rp_filter, and that of each tunnel, by its effect on the host as it will be.
+/// Judges the effective rp_filter of each interface with a wanted one, and of each tunnel, after the plan.
 pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
@@ -37,18 +37,18 @@ pub(crate) fn judge(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mu
                     Decider::Interface => format!("net.ipv4.conf.{name}.rp_filter"),
                 };
                 let message = format!(
-                    "its effective rp_filter is {} (decided by {decider}), which drops the IPv4 packets that come out of it: their way back is another interface",
+                    "its effective rp_filter is {} (decided by {decider}), which drops the IPv4 packets that it decapsulates: their reverse path is another interface",
                     word(effective.value)
                 );
-                findings.add(Code::NK009, name, message, "rp_filter: off on the tunnel and 0 on net.ipv4.conf.all; or loose, with an address on the tunnel");
+                findings.add(Code::NK009, name, message, "declare rp_filter: off for the tunnel and 0 for net.ipv4.conf.all; or loose, with an address on the tunnel");
             }
             _ => {}
         }
     }
 }
 
-/// What reverse path filtering is judged for: what is wanted, and where the document has `all` or
-/// `default` in its hands, every tunnel that takes packets of any sender.
+/// The interfaces to judge: those with a wanted rp_filter, and, if the document declares `all` or
+/// `default`, every tunnel that accepts packets from any sender.
 fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item = (LinkName, Field)> {
     let is_judged = |field: &Field| matches!(field, Field::RpFilter | Field::Kind);
     let wanted = wants.keys().filter(move |fact| is_judged(&fact.field));
@@ -62,9 +62,9 @@ fn judged(host: &Snapshot, wants: &BTreeMap<Fact, Want>) -> impl Iterator<Item =
     wanted.chain(tunnels.map(|(name, _)| (*name, Field::Kind)))
 }
 
-/// Whether rp_filter of `all` or of `default` is wanted.
+/// Whether the document wants an rp_filter for `all` or `default`.
 fn decides_for_all(wants: &BTreeMap<Fact, Want>) -> bool {
-    // In the order of facts sysctls stand before interfaces, of which there may be thousands.
+    // Sysctls sort before interfaces, of which there may be thousands.
     let mut before = wants
         .keys()
         .take_while(|fact| !matches!(fact.object, Object::Link(_)));
@@ -77,8 +77,8 @@ fn decides_for_all(wants: &BTreeMap<Fact, Want>) -> bool {
     })
 }
 
-/// Says what reverse path filtering does now, where the plan mends it: why packets are dropped is
-/// what somebody who looks at a plan wants to know.
+/// Reports drops by reverse path filtering that the plan corrects, since they may be why somebody reads the
+/// plan.
 pub(crate) fn judge_now(
     host: &Snapshot,
     after: &Snapshot,
@@ -93,37 +93,37 @@ pub(crate) fn judge_now(
         become_loose(host, after, (all, all_after), wants, findings);
     }
     for (name, _) in judged(after, wants) {
-        let (Some(link), Some(mended)) = (host.links.get(&name), after.links.get(&name)) else {
+        let (Some(link), Some(link_after)) = (host.links.get(&name), after.links.get(&name)) else {
             continue;
         };
-        let (Some(own), Some(own_after)) = (link.rp_filter, mended.rp_filter) else {
+        let (Some(own), Some(own_after)) = (link.rp_filter, link_after.rp_filter) else {
             continue;
         };
         let now = effective(all, own.into(), link.has_ipv4() || !host.families.ipv4);
         let then = effective(
             all_after,
             own_after.into(),
-            mended.has_ipv4() || !after.families.ipv4,
+            link_after.has_ipv4() || !after.families.ipv4,
         );
-        // Where the interface's own value changes, the diff says it already.
+        // If the interface's own value changes, the diff already shows it.
         if own == own_after && now.decided_by == Decider::All && now != then {
             let message = format!(
-                "now net.ipv4.conf.all.rp_filter, {}, decides over its own {}: packets whose way back is another interface are {}",
+                "net.ipv4.conf.all.rp_filter, {}, now overrides its own {}: packets whose reverse path is another interface are {}",
                 word(all),
                 word(own.into()),
                 if now.verdict == Verdict::Accept {
-                    "let in"
+                    "accepted"
                 } else {
                     "dropped"
                 }
             );
-            findings.add(Code::NK012, name, message, "this plan mends it");
+            findings.add(Code::NK012, name, message, "this plan corrects it");
         }
     }
 }
 
-/// Tells of interfaces that nobody named, and on which the plan makes reverse path filtering loose while
-/// they have no address. One that is down, or a port, receives no packets of its own.
+/// Reports interfaces without an address that the document does not name and whose rp_filter the plan makes
+/// loose. Interfaces that are down, and ports, receive no packets of their own.
 fn become_loose(
     host: &Snapshot,
     after: &Snapshot,
@@ -156,12 +156,12 @@ fn loose_without_address(name: LinkName, findings: &mut Findings) {
     findings.add(
         Code::NK002,
         name,
-        "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose way back is another interface",
+        "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose reverse path is another interface",
         "give it an address (127.0.0.42/32 will do), or use off or strict",
     );
 }
 
-/// Felix reads `default` once, when it starts, and writes it to each pod's interface from then on
+/// Felix reads `default` once, when it starts, and then writes that value to each pod's interface
 /// (felix/dataplane/linux/endpoint_mgr.go).
 pub(crate) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
     let default_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/default/rp_filter");
@@ -169,11 +169,11 @@ pub(crate) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) 
     let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
     if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
         let message = format!(
-            "it changes from {} to {}: where Calico makes the interfaces cali*, Felix read it when it started, and goes on to write {now} to those of new pods",
+            "it changes from {} to {}: Felix (Calico) read it when it started, and keeps writing {now} to the cali* interfaces of new pods",
             word(now),
             word(then)
         );
-        let remedy = "restart calico-node afterwards, or match cali* in a link of the document";
+        let remedy = "restart calico-node after the apply, or match cali* in a `link` entry";
         findings.add(Code::NK019, "net.ipv4.conf.default.rp_filter", message, remedy);
     }
 }
@@ -204,9 +204,9 @@ fn word(number: i64) -> String {
     }
 }
 
-/// Tells what an op changes beside its own fact and that nobody asked for.
-pub(crate) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
-    // What giving back changes beside its fact is put right.
+/// Reports side effects of a step that the document does not name.
+pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    // A release restores its side effects.
     if !wants.contains_key(&step.fact) {
         return;
     }
@@ -239,7 +239,7 @@ pub(crate) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Fin
         }
         Op::SetMtu { mtu, .. } | Op::SetPodMtu { mtu, .. } if *mtu < IPV6_MIN_MTU && !step.permitted => {
             let mut lost: BTreeMap<LinkName, Vec<String>> = BTreeMap::new();
-            // The other kinds that have an MTU have no such key.
+            // Only `link` entries have the key `allow_ipv6_loss`.
             let may_permit = changes
                 .first()
                 .and_then(|change| wants.get(&change.fact))
@@ -257,14 +257,14 @@ pub(crate) fn told(step: &Step, wants: &BTreeMap<Fact, Want>, findings: &mut Fin
                 }
             }
             for (name, addresses) in lost {
-                let mut message = format!("an MTU below {IPV6_MIN_MTU} takes IPv6 off it");
+                let mut message = format!("an MTU below {IPV6_MIN_MTU} removes IPv6 from it");
                 if !addresses.is_empty() {
                     message = format!("{message}, and with it {}", addresses.join(", "));
                 }
                 let remedy = if may_permit {
-                    "stay at 1280 or above, or say allow_ipv6_loss: true"
+                    "use 1280 or more, or declare allow_ipv6_loss: true"
                 } else {
-                    "stay at 1280 or above, or apply it with --allow-lossy"
+                    "use 1280 or more, or apply with --allow-lossy"
                 };
                 findings.add(Code::NK004, name, message, remedy);
             }

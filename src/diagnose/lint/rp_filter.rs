@@ -1,4 +1,4 @@
-//! Reverse path filtering that does not do what it looks like.
+//! Reverse path filtering whose effect differs from its setting.
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
@@ -6,11 +6,11 @@ use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::snapshot::Snapshot;
 
-pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     if host.sysctl_number("net/ipv4/conf/all/rp_filter") == Some(2) {
         for (name, link) in &host.links {
-            // Felix wants its pods' interfaces strict; loose on an addressless one drops, and one
-            // that is addressed lets pods spoof.
+            // Felix sets its pods' interfaces to strict. Loose drops packets on an interface without an
+            // address, and lets pods spoof on one with an address.
             let loosened = link.rp_filter == Some(1);
             if loosened && name.as_bytes().starts_with(b"cali") && wanted(*name) {
                 let message = "Calico set its rp_filter to 1 (strict) and it is effectively 2 (loose): net.ipv4.conf.all.rp_filter is 2 and the larger counts";
@@ -34,18 +34,18 @@ pub(crate) fn look(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings:
             .iter()
             .filter(|(name, link)| wanted(**name) && link.external && link.kind_name() == "ipip");
         for (name, _) in external {
-            let message = "it stands beside tunl0, which is up as it is where Calico runs IPIP: of two tunnels for any sender the newer one gets every packet";
+            let message = "tunl0 is up too, as it is where Calico runs IPIP: both tunnels accept any sender, and the newer one gets every packet";
             findings.add(
                 Code::NK020,
                 name,
                 message,
-                "switch Calico to VXLAN or no encapsulation, or do without the tunnel",
+                "switch Calico to VXLAN or no encapsulation, or remove the tunnel",
             );
         }
     }
 }
 
-/// Tunnels that drop what comes out of them. A plan judges those that it wants by itself.
+/// Tunnels that drop the packets that they decapsulate. A plan judges the tunnels that it wants itself.
 pub(crate) fn tunnels(host: &Snapshot, findings: &mut Findings) {
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
@@ -57,10 +57,15 @@ pub(crate) fn tunnels(host: &Snapshot, findings: &mut Findings) {
         let effective = effective(all, own, link.has_ipv4() || !host.families.ipv4);
         if effective.verdict != Verdict::Accept {
             let message = format!(
-                "its effective rp_filter is {}: what comes out of it is dropped",
+                "its effective rp_filter is {}: the packets that it decapsulates are dropped",
                 effective.value
             );
-            findings.add(Code::NK009, name, message, "set 0 on it and on net.ipv4.conf.all");
+            findings.add(
+                Code::NK009,
+                name,
+                message,
+                "set rp_filter to 0 on it and on net.ipv4.conf.all",
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the files of sysctl.d make of netkeel's: a drop-in that loses against another file, and
-//! patterns that write another value to interfaces that appear later.
+//! Conflicts between netkeel's drop-in and other files of sysctl.d: files that override it, and patterns
+//! that write another value to new interfaces.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +15,14 @@ use netkeel_host::sysctl_d::mention::Fate;
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 use netkeel_host::sysctl_d::reader::Judge;
 
-/// Where drop-ins lie: the strongest of [`netkeel_host::sysctl_d::order::DIRECTORIES`].
+/// The directory of drop-ins, which has the highest priority in
+/// [`netkeel_host::sysctl_d::order::DIRECTORIES`].
 const ETC: usize = 0;
 
-/// The first words of the names that [`netkeel_host::sysctl_d::drop_in::path`] gives.
+/// The prefix of the names that [`netkeel_host::sysctl_d::drop_in::path`] returns.
 const OURS: &str = "90-netkeel";
 
-/// Looks at a host as it is.
+/// Checks the host in its current state.
 pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     let Some(found) = &host.sysctl_d else {
         return;
@@ -47,8 +48,8 @@ pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     }
 }
 
-/// Looks at the files as they are with the drop-in of a document, and at what is wanted of
-/// interfaces. `own` is the path and the text of the drop-in.
+/// Checks the files together with the drop-in of a document, against the wants for interfaces. `own` is the
+/// path and the text of the drop-in.
 pub(crate) fn document(
     own: Option<(&Path, &str)>,
     wants: &BTreeMap<Fact, Want>,
@@ -85,7 +86,7 @@ pub(crate) fn document(
     }
 }
 
-/// Each line of a drop-in against what the files come to.
+/// Compares each line of a drop-in with the result of all files.
 fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: &mut Findings) {
     for line in parse(Dialect::Systemd, text) {
         let Entry::Assign { key, value } = line.entry else {
@@ -117,12 +118,12 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
             (Some((systemd, _)), None) => format!("at boot {systemd}, by systemd's rules"),
             (None, Some((procps, _))) => format!("where `sysctl --system` applies the files, {procps}"),
         };
-        let remedy = format!("take the line out, or make its file sort before {name}");
+        let remedy = format!("remove the line, or make its file sort before {name}");
         findings.add(Code::NK024, &key, message, remedy);
     }
 }
 
-/// The same line decides, by whatever name its file is read.
+/// Whether the same line decides in both orders. The file may have two names.
 fn is_same(one: &Outcome, other: &Outcome) -> bool {
     let places = match (&one.place, &other.place) {
         (Some(one), Some(other)) => one.is_same(other),
@@ -131,14 +132,14 @@ fn is_same(one: &Outcome, other: &Outcome) -> bool {
     places && one.value == other.value
 }
 
-/// What becomes of a line that loses, as a part of a sentence.
+/// The reason why a line of the drop-in has no effect, as part of a sentence.
 fn winner(name: &str, dialect: Dialect, key: &SysctlKey, boot: &Outcome, judge: &Judge<'_>) -> String {
     if let (Some(place), Some(value)) = (&boot.place, &boot.value) {
         let place = match &place.target {
             Some(target) => format!("{place} ({target})"),
             None => place.to_string(),
         };
-        return format!("{place} writes {value} over what {name} says");
+        return format!("{place} overrides {name} with {value}");
     }
     let own = format!("/etc/sysctl.d/{name}");
     let line = judge.lines(key).into_iter().find(|line| line.place.file == own);
@@ -148,13 +149,13 @@ fn winner(name: &str, dialect: Dialect, key: &SysctlKey, boot: &Outcome, judge: 
     });
     match fate {
         Some(Fate::Replaced { by } | Fate::Overridden { by } | Fate::Exempt { by }) => {
-            format!("{by} keeps what {name} says from being written")
+            format!("{by} keeps the value in {name} from being applied")
         }
-        _ => format!("what {name} says is not written"),
+        _ => format!("the value in {name} is not applied"),
     }
 }
 
-/// A pattern that an interface gets when it appears, instead of what is wanted of it.
+/// Reports a pattern that replaces the wanted value when an interface appears.
 fn rearmed(
     key: &SysctlKey,
     subject: &dyn std::fmt::Display,
@@ -177,13 +178,13 @@ fn rearmed(
     if folded(&value) == folded(wanted) {
         return;
     }
-    let whose = match key.per_interface().map(|parts| parts.slot) {
-        Some(Slot::Link(_)) => "when it appears anew",
+    let when = match key.per_interface().map(|parts| parts.slot) {
+        Some(Slot::Link(_)) => "when it is created again",
         _ => "on an interface that appears later",
     };
     let message =
-        format!("{whose}, udev applies {pattern} = {value} of {place} over the {wanted} that it should have");
-    let remedy = "take the pattern out, hide its file by a link of its name in /etc/sysctl.d to /dev/null, or name the interface exactly: a line for a key keeps patterns off it";
+        format!("{when}, udev applies {pattern} = {value} of {place} instead of the declared {wanted}");
+    let remedy = "remove the pattern, mask its file with a link to /dev/null in /etc/sysctl.d, or declare the interface by its exact name: a line for a key exempts it from patterns";
     findings.add(Code::NK025, subject, message, remedy);
 }
 
@@ -191,7 +192,7 @@ fn unreadable(files: &Files, findings: &mut Findings) {
     for file in files.dropins.iter().chain(&files.sysctl_conf) {
         if let Content::Unreadable(why) = &file.content {
             let message = format!("it could not be read: {why}");
-            let remedy = "what it says of sysctls is not known here; look at it as root";
+            let remedy = "its sysctls are unknown; run netkeel as root";
             findings.add(Code::NK027, &file.target, message, remedy);
         }
     }

@@ -1,5 +1,4 @@
-//! A document as the service keeps it true: of the whole host or of a part, and with facts that
-//! are left as they are for the time being.
+//! A document as the service enforces it: on the whole host or a part of it, without suspended facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,31 +15,31 @@ use netkeel_host::snapshot::routes::default_routes;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Which part of a host.
+/// The part of a host that a plan covers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
-    /// All of it.
+    /// The whole host.
     All,
-    /// What belongs to no interface, and the devices that the document makes.
+    /// Objects other than interfaces, and the devices that the document creates.
     Rest,
-    /// The interfaces with these indices. They must be whole stacks: an interface with all that
-    /// stands on it or under it.
+    /// The interfaces with these indices. The set must hold whole stacks: an interface with every interface
+    /// above and below it.
     Links(BTreeSet<u32>),
 }
 
-/// A document, kept.
+/// A document and the part of the host to enforce it on.
 #[derive(Debug)]
 pub struct PartGoal<'a> {
     /// The document.
     pub document: &'a Document,
-    /// What is held, by whom.
+    /// The ownership records, and how the plan may use them.
     pub holdings: Ownership<'a>,
-    /// The part.
+    /// The part of the host.
     pub extent: &'a Extent,
-    /// Facts that are left as they are.
+    /// Suspended facts. The plan does not change them.
     pub except: &'a BTreeSet<Fact>,
-    /// Interfaces, by name and index, whose MTU is left as it is: they lead into pods that do not go with
-    /// what is wanted, as far as the last look at everything saw.
+    /// Interfaces, by name and index, whose MTU the plan does not change. The last full scan found that the
+    /// pod at the other end does not fit the wanted MTU.
     pub withheld: &'a BTreeMap<LinkName, u32>,
 }
 
@@ -66,8 +65,8 @@ impl Goal for PartGoal<'_> {
             (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
         };
         wants.facts.retain(|fact, _| within(fact));
-        // What is wrong with facts that are left alone, or with another part, is no reason not to keep
-        // the others.
+        // An error about a suspended fact, or about another part, must not keep the remaining facts from
+        // being enforced.
         if wants.diagnostics.more == 0 {
             let matters = |fact: &Fact| within(fact) && !self.except.contains(fact);
             let list = &mut wants.diagnostics.list;
@@ -99,26 +98,26 @@ impl Goal for PartGoal<'_> {
             false
         });
         let mtus = wants.facts.iter().filter_map(mtu).collect();
-        let left = |fact: &Fact| self.except.contains(fact);
-        let alone: BTreeMap<_, _> = match self.except.is_empty() {
+        let is_suspended = |fact: &Fact| self.except.contains(fact);
+        let suspended: BTreeMap<_, _> = match self.except.is_empty() {
             true => BTreeMap::new(),
             false => {
-                let (alone, rest) = std::mem::take(&mut wants.facts)
+                let (suspended, rest) = std::mem::take(&mut wants.facts)
                     .into_iter()
-                    .partition(|(fact, _)| left(fact));
+                    .partition(|(fact, _)| is_suspended(fact));
                 wants.facts = rest;
-                alone
+                suspended
             }
         };
-        let wanted = alone.len() + wants.facts.len();
-        let (mut drift, _) = drift_of(&alone, host, &mut Vec::new());
+        let wanted = suspended.len() + wants.facts.len();
+        let (mut drift, _) = drift_of(&suspended, host, &mut Vec::new());
         let indices = host.links.iter().map(|(name, link)| (*name, link.index));
         let links: BTreeMap<LinkName, u32> = indices.collect();
         let whole = (*self.extent == Extent::All).then_some(&apart);
         let mut planned = plan_wants(self.document, host, &self.holdings, wants, whole)?;
         let plan = &mut planned.plan;
         if *self.extent != Extent::All {
-            // Of a part it is not told who is missing, and who else is there.
+            // Findings and unmatched entries concern the whole host; a part cannot show them.
             plan.findings.clear();
             plan.unmatched.clear();
         }
@@ -190,14 +189,14 @@ mod tests {
         host: &Snapshot,
     ) -> (Vec<String>, Observation) {
         let except = except.iter().copied().cloned().collect();
-        let kept = PartGoal {
+        let goal = PartGoal {
             document,
             holdings: Ownership::NONE,
             extent: &extent,
             except: &except,
             withheld,
         };
-        let planned = kept.plan(host).unwrap();
+        let planned = goal.plan(host).unwrap();
         let ops = planned
             .plan
             .steps
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_into_a_pod_that_is_left_alone_is_left_until_all_is_looked_at_again() {
+    fn the_veth_of_a_skipped_pod_is_withheld_until_the_next_full_scan() {
         let document = document(
             "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 } }\n",
         );
@@ -222,7 +221,8 @@ mod tests {
         assert_eq!(set, ["ip link set dev cali2 mtu 1460"]);
         assert_eq!(seen.stale, BTreeMap::from([(cali1, true)]));
         assert_eq!(seen.mtus, BTreeMap::from([(cali2, 1460)]));
-        // Of a part, pods are not looked at: this one is remembered, as long as the interface is the same.
+        // A scan of a part does not read pods. The withheld index still applies while the interface is the
+        // same.
         host.link_mut(cali1).unwrap().pod = None;
         let part = |index| {
             let withheld = BTreeMap::from([(cali1, index)]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_planned_names_its_facts_and_the_others_are_planned_without_them() {
+    fn an_error_names_its_facts_and_the_other_facts_are_planned() {
         let document = document(
             "version: 1\npersist: false\nsysctl: { net.ipv4.no_such_key: 1, net.ipv4.tcp_mtu_probing: 2 }\n",
         );
@@ -263,26 +263,26 @@ mod tests {
             host.sysctls
                 .insert(format!("net.ipv4.{key}").parse().unwrap(), reading);
         }
-        let kept = |except: &BTreeSet<Fact>, extent: Extent| {
-            let kept = PartGoal {
+        let goal = |except: &BTreeSet<Fact>, extent: Extent| {
+            let goal = PartGoal {
                 document: &document,
                 holdings: Ownership::NONE,
                 extent: &extent,
                 except,
                 withheld: &BTreeMap::new(),
             };
-            kept.plan(&host)
+            goal.plan(&host)
         };
-        let wrong = kept(&BTreeSet::new(), Extent::Rest).unwrap_err();
+        let wrong = goal(&BTreeSet::new(), Extent::Rest).unwrap_err();
         let facts = wrong
             .list
             .iter()
             .flat_map(|one| one.facts.iter().cloned())
             .collect();
         assert_eq!(wrong.list.len(), 1, "{wrong:?}");
-        let planned = kept(&facts, Extent::Rest).unwrap();
+        let planned = goal(&facts, Extent::Rest).unwrap();
         assert_eq!(planned.plan.steps.len(), 1);
-        // It is no business of another part.
-        assert!(kept(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
+        // Another part is not affected.
+        assert!(goal(&BTreeSet::new(), Extent::Links([1].into())).is_ok());
     }
 }

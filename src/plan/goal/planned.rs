@@ -1,4 +1,4 @@
-//! What planning returns: the plan, the wants, the host afterwards, and what was observed.
+//! The result of planning: the plan, the wants, the host afterwards, and the observation.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::Problem;
 
-/// What planning came to.
+/// The result of planning.
 #[derive(Debug)]
 pub struct Planned {
-    /// What is to be done.
+    /// The drift and the steps.
     pub plan: Plan,
-    /// What was wanted when the plan was made.
+    /// The wants that the plan was made from.
     pub wants: Wants,
-    /// The host after the last op; none where the plan has no op.
+    /// The model of the host after the last step; `None` for a plan without steps.
     pub after: Option<Snapshot>,
-    /// What was seen beside the plan, where a service keeps a document.
+    /// The observation of the scan; `None` unless a service made the plan.
     pub observation: Option<Observation>,
 }
 
-/// What a look saw beside the plan.
+/// Facts about the host that the service needs in addition to the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
-    /// Each interface's index.
+    /// The index of each interface.
     pub links: BTreeMap<LinkName, u32>,
-    /// The MTUs that are wanted, bytes.
+    /// The wanted MTUs, bytes.
     pub mtus: BTreeMap<LinkName, i64>,
-    /// The interface whose MTU is the least of the default routes', with that MTU in bytes, where a
-    /// budget stands on them.
+    /// The interface with the smallest MTU among the default routes, and that MTU in bytes. `None` without
+    /// a budget over the default routes.
     pub underlay: Option<(LinkName, i64)>,
-    /// All that differs, also what is left alone.
+    /// All drift, including suspended facts.
     pub drift: Vec<Drift>,
-    /// How many facts are wanted.
+    /// The number of wanted facts.
     pub wanted: usize,
-    /// The pods, by the host's ends of their veths, that do not go with what is wanted and are left
-    /// alone, each with whether this end is therefore left alone too. Of a part they are not known.
+    /// Skipped pods whose MTU differs from the wanted one, by the host's end of the veth. The value says
+    /// whether the plan withholds the host's end too. Empty for a part.
     pub stale: BTreeMap<LinkName, bool>,
-    /// What could not be read. It is not written either, and the others are kept all the same.
+    /// Facts that could not be read. The plan does not write them; it covers all other facts.
     pub problems: Vec<Problem>,
 }

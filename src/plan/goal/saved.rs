@@ -1,5 +1,5 @@
-//! A plan that is kept to be applied later, exactly or not at all: the document it was made from
-//! and everything that was read to make it. File contents are not kept, only what leads to them.
+//! A plan that is saved to be applied later, exactly or not at all. It holds the document and everything
+//! that was read to plan it. File contents are stored as hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,39 +16,39 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// The version of the format; a newer one is refused.
+/// The version of the format. A newer version is rejected.
 const FORMAT: u32 = 1;
 
 /// A saved plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedPlan {
-    /// [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
-    /// The boot in which it was made.
+    /// The boot ID of the boot in which the plan was made.
     pub boot: String,
-    /// The namespace, by name.
+    /// The name of the namespace; `None` for the current one.
     pub netns: Option<String>,
-    /// The document in its canonical spelling, which is a document itself.
+    /// The document in canonical form, which is a valid document.
     pub document: serde_json::Value,
-    /// What was read.
+    /// The state that the plan depends on.
     pub read: ReadSet,
     /// The commands, in order.
     pub commands: Vec<String>,
 }
 
-/// Everything on a host that a plan rests on.
+/// All state of a host that a plan depends on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadSet {
-    /// Each wanted fact with its value; of a file a hash.
+    /// Each wanted fact with its value; a hash for a file.
     pub facts: BTreeMap<String, Option<Value>>,
-    /// The index of each interface concerned.
+    /// The index of each interface that the plan concerns.
     pub indexes: BTreeMap<LinkName, u32>,
     /// The interfaces that each match found.
     pub matches: BTreeMap<String, BTreeSet<LinkName>>,
 }
 
 impl ReadSet {
-    /// What a document's plan rests on.
+    /// The state that this document's plan depends on.
     pub fn of(document: &Document, host: &Snapshot) -> Self {
         let mut read = ReadSet::default();
         for (fact, want) in document.wants(host).facts {
@@ -77,7 +77,7 @@ impl ReadSet {
         read
     }
 
-    /// What is different now, a sentence each.
+    /// The differences to the current state, one sentence each.
     fn differences(&self, now: &ReadSet) -> Vec<String> {
         let mut differences = Vec::new();
         let show = |value: Option<&Option<Value>>| match value {
@@ -94,22 +94,22 @@ impl ReadSet {
             let (then, is) = (then.unwrap_or_default(), is.unwrap_or_default());
             differences.extend(
                 is.difference(&then)
-                    .map(|name| format!("{rule} matches {name} now")),
+                    .map(|name| format!("{rule} now matches {name}")),
             );
             differences.extend(
                 then.difference(&is)
-                    .map(|name| format!("{rule} does not match {name} any more")),
+                    .map(|name| format!("{rule} no longer matches {name}")),
             );
         }
         for (name, index) in &self.indexes {
             if now.indexes.get(name).is_some_and(|is| is != index) {
-                differences.push(format!("{name} is another interface now"));
+                differences.push(format!("{name} was deleted and created again"));
             }
         }
         for fact in self.facts.keys().chain(now.facts.keys()).collect::<BTreeSet<_>>() {
             let (then, is) = (self.facts.get(fact), now.facts.get(fact));
             if then != is && (then.is_some() && is.is_some()) {
-                differences.push(format!("{fact} was {} and is {}", show(then), show(is)));
+                differences.push(format!("{fact} was {} and is now {}", show(then), show(is)));
             }
         }
         differences
@@ -141,7 +141,7 @@ impl SavedPlan {
     /// Reads a saved plan.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when it is none, or of a newer format.
+    /// [`ErrorKind::Input`] for text that is not a saved plan, and for a newer format.
     pub fn read(text: &str) -> Result<Self, Error> {
         let wrong = |error: serde_json::Error| {
             Error::new(ErrorKind::Input, format!("this is not a saved plan: {error}"))
@@ -159,7 +159,7 @@ impl SavedPlan {
     }
 }
 
-/// The goal of a saved plan: what its document declares, if nothing that was read has changed.
+/// The goal of a saved plan: its document, provided that nothing it depends on has changed.
 #[derive(Debug)]
 pub struct Exactly<'a> {
     declared: Declared<'a>,
@@ -167,7 +167,7 @@ pub struct Exactly<'a> {
 }
 
 impl<'a> Exactly<'a> {
-    /// A saved plan's goal.
+    /// The goal of `saved`, on the host that `declared` describes.
     pub fn new(declared: Declared<'a>, saved: &'a SavedPlan) -> Self {
         Exactly { declared, saved }
     }
@@ -192,7 +192,7 @@ impl Goal for Exactly<'_> {
                 .add(
                     None,
                     "",
-                    "the saved plan does not fit this host any more, so nothing was written",
+                    "the host has changed since the plan was saved; nothing was written",
                 )
                 .hint("plan again");
             return Err(Box::new(stale));
@@ -209,15 +209,15 @@ impl Goal for Exactly<'_> {
                 .add(
                     None,
                     "",
-                    "the plan comes out differently now, so nothing was written",
+                    "planning again gives different steps; nothing was written",
                 )
-                .hint("it was saved by another netkeel, or with other options (--prune); plan again");
+                .hint("another netkeel saved it, or other options (--prune) are set; plan again");
             return Err(Box::new(stale));
         }
         Ok(planned)
     }
 
-    /// The ops that were done have changed what was read.
+    /// The steps themselves have changed the state that was read, so the saved state is not checked.
     fn plan_again(&self, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
         self.declared.plan(host)
     }

@@ -1,5 +1,5 @@
-//! The MTU of each interface that one is wanted of, as the service saw it last: by name to be shown, and
-//! by index, since one that goes is told by that alone.
+//! The MTUs of the interfaces for which one is wanted, as the service saw them last. They are kept by name
+//! for display, and by index because a delete event has only the index.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Iter;
@@ -12,15 +12,15 @@ use netkeel_core::name::link::LinkName;
 pub struct MtuStatus {
     /// The interface's index.
     pub index: u32,
-    /// Its kind, by rtnetlink's word; none for hardware.
+    /// The rtnetlink kind; `None` for hardware.
     pub class: Option<Arc<str>>,
-    /// What it is, bytes.
+    /// The current MTU, bytes.
     pub observed: u32,
-    /// What it should be, bytes.
+    /// The wanted MTU, bytes.
     pub desired: i64,
 }
 
-/// The MTUs. Of a name and of an index there is one.
+/// The MTUs. Each name and each index occurs once.
 #[derive(Clone, Debug, Default)]
 pub struct Mtus {
     by_name: BTreeMap<LinkName, MtuStatus>,
@@ -28,7 +28,7 @@ pub struct Mtus {
 }
 
 impl Mtus {
-    /// What was seen of an interface, which may have another name or index than before.
+    /// Records the MTU of an interface. Its name or index may be new.
     pub fn insert(&mut self, name: LinkName, mtu: MtuStatus) {
         let index = mtu.index;
         if let Some(before) = self.by_name.insert(name, mtu)
@@ -43,19 +43,19 @@ impl Mtus {
         }
     }
 
-    /// An interface went.
+    /// Removes a deleted interface.
     pub fn forget(&mut self, index: u32) {
         if let Some(name) = self.names.remove(&index) {
             self.by_name.remove(&name);
         }
     }
 
-    /// All of them, by name.
+    /// All MTUs, by name.
     pub fn iter(&self) -> Iter<'_, LinkName, MtuStatus> {
         self.by_name.iter()
     }
 
-    /// How many interfaces of a kind have an MTU and are wanted to have one, by those three.
+    /// The number of interfaces by kind, MTU and wanted MTU.
     pub fn by_class(&self) -> BTreeMap<(&str, u32, i64), usize> {
         let mut classes = BTreeMap::new();
         for mtu in self.by_name.values() {

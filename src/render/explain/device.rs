@@ -1,11 +1,11 @@
-//! What an interface is, as rows.
+//! The properties of an interface as rows.
 
 use std::fmt::Write as _;
 
 use crate::explain::row::row;
 use netkeel_diagnose::explain::link::Device;
 
-/// The rows.
+/// Adds the rows.
 pub(crate) fn device(out: &mut String, device: &Device) {
     let mut kind = device.kind.clone();
     if device.external {

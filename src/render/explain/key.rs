@@ -18,7 +18,7 @@ use netkeel_host::sysctl_d::answer::{How, Outcome, Resolution};
 use netkeel_host::sysctl_d::file::FileLine;
 use netkeel_host::sysctl_d::mention::{Fate, Mention};
 
-/// A key.
+/// The explanation of a key.
 pub fn key(explained: &KeyExplained, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.bold(&explained.key));
     values(&mut out, explained, paint);
@@ -29,7 +29,8 @@ pub fn key(explained: &KeyExplained, paint: Paint) -> String {
     out
 }
 
-/// An interface: what it is, each of its keys, and once what is the same for several of them.
+/// The explanation of an interface: its properties, each of its keys, and then once the rows that several
+/// keys share.
 pub fn link(explained: &LinkExplained, paint: Paint) -> String {
     let mut out = format!("{}\n", paint.bold(format_args!("interface {}", explained.link)));
     device::device(&mut out, &explained.device);
@@ -85,14 +86,14 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
     boot(out, explained, &answers.systemd, &answers.procps);
     later(out, explained, &answers.systemd, &answers.procps);
     if !answers.lines.is_empty() {
-        let _ = writeln!(out, "  {:<10} {}", "lines", paint.dim("the weakest first"));
+        let _ = writeln!(out, "  {:<10} {}", "lines", paint.dim("lowest priority first"));
     }
     for mention in &answers.lines {
         line(out, mention, paint);
     }
 }
 
-/// Who holds a fact. `names` tells which one.
+/// The owner of a fact. `names` adds the name of the fact.
 fn holder(out: &mut String, held: &Held, names: bool) {
     let Held {
         fact,
@@ -184,19 +185,19 @@ fn effective(out: &mut String, explained: &KeyExplained, combined: &Combined) {
         row(
             out,
             "",
-            format_args!("a packet whose way back is another interface {verdict}"),
+            format_args!("a packet whose reverse path is another interface {verdict}"),
         );
     }
 }
 
-/// What a key of `all` or `default` means for interfaces; nothing more is known of some.
+/// The effect of a key of `all` or `default` on interfaces; `None` if it has no known effect.
 fn of_slot(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::Max => "on each interface the larger of all and its own counts",
-        Rule::Or => "on on an interface if all or its own is",
-        Rule::And => "on on an interface if all and its own are",
+        Rule::Or => "on for an interface if all or its own is",
+        Rule::And => "on for an interface if all and its own are",
         Rule::AndWhereForwarding => {
-            "on on an interface if all and its own are where it forwards, else if either is"
+            "on for an interface if all and its own are where it forwards, else if either is"
         }
         Rule::Copied => "an interface's own counts; writing all writes every interface's",
         Rule::Own => "an interface's own counts, whatever all is",
@@ -206,17 +207,17 @@ fn of_slot(rule: Rule) -> Option<&'static str> {
 
 fn boot(out: &mut String, explained: &KeyExplained, systemd: &Resolution, procps: &Resolution) {
     if same(&systemd.boot, &procps.boot) {
-        row(out, "at boot", told(explained, &systemd.boot));
+        row(out, "at boot", value_and_origin(explained, &systemd.boot));
     } else {
         row(
             out,
             "at boot",
-            format_args!("systemd: {}", told(explained, &systemd.boot)),
+            format_args!("systemd: {}", value_and_origin(explained, &systemd.boot)),
         );
         row(
             out,
             "",
-            format_args!("procps:  {}", told(explained, &procps.boot)),
+            format_args!("procps:  {}", value_and_origin(explained, &procps.boot)),
         );
     }
 }
@@ -225,12 +226,12 @@ fn later(out: &mut String, explained: &KeyExplained, systemd: &Resolution, procp
     let (Some(by_udev), Some(without)) = (&systemd.later, &procps.later) else {
         return;
     };
-    row(out, "later", told(explained, by_udev));
+    row(out, "later", value_and_origin(explained, by_udev));
     if by_udev.value != without.value {
         row(
             out,
             "",
-            format_args!("without udev: {}", told(explained, without)),
+            format_args!("without udev: {}", value_and_origin(explained, without)),
         );
     }
 }
@@ -243,12 +244,12 @@ fn same(one: &Outcome, other: &Outcome) -> bool {
     places && one.value == other.value
 }
 
-fn told(explained: &KeyExplained, outcome: &Outcome) -> String {
+fn value_and_origin(explained: &KeyExplained, outcome: &Outcome) -> String {
     let value = outcome.value.as_deref().map(|value| explained.shown(value));
     let (Some(value), Some(place)) = (value, &outcome.place) else {
         return match outcome.how {
             How::Inherited => "the kernel's default: no file names it, nor `default`".to_owned(),
-            _ => "left as the kernel has it: no file decides".to_owned(),
+            _ => "unchanged from the kernel: no file sets it".to_owned(),
         };
     };
     let place = named(place);
@@ -289,16 +290,16 @@ pub(crate) fn line(out: &mut String, mention: &Mention, paint: Paint) {
 fn fate(fate: &Fate) -> String {
     match fate {
         Fate::Decides => "decides".to_owned(),
-        Fate::Overridden { by } => format!("written over by {by}"),
-        Fate::Replaced { by } => format!("does not count: {by} is in its place"),
-        Fate::Repeats { of } => format!("says what {of} says"),
-        Fate::Exempt { by } => format!("not applied: {by} names the key, which keeps patterns off"),
-        Fate::Excludes => "keeps patterns off the key".to_owned(),
-        Fate::Refused => "the kernel does not take the value".to_owned(),
-        Fate::NoChange => "changes nothing that is copied".to_owned(),
+        Fate::Overridden { by } => format!("overridden by {by}"),
+        Fate::Replaced { by } => format!("ignored: {by} replaces it"),
+        Fate::Repeats { of } => format!("same as {of}"),
+        Fate::Exempt { by } => format!("not applied: {by} names the key, which exempts it from patterns"),
+        Fate::Excludes => "exempts the key from patterns".to_owned(),
+        Fate::Refused => "the kernel rejects the value".to_owned(),
+        Fate::NoChange => "no effect: the value does not change".to_owned(),
         Fate::Hidden { by } => format!("not read: {by} hides the file"),
         Fate::NotRead => "not read".to_owned(),
-        Fate::Invalid => "ignored: it is no assignment".to_owned(),
+        Fate::Invalid => "ignored: not an assignment".to_owned(),
         Fate::AnotherKey => "means another key".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use netkeel_core::text::escape::printable;
 
-/// One line with its label.
+/// Adds one line with its label.
 pub(crate) fn row(out: &mut String, label: &str, text: impl std::fmt::Display) {
     let text = text.to_string();
     let _ = writeln!(out, "  {label:<10} {}", printable(&text));

@@ -1,4 +1,4 @@
-//! One host with most of what can be told, explained.
+//! Explains a host that has nearly everything that an explanation can show.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use netkeel_host::sysctl_d::file::{Content, File, Files};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
 use netkeel_plan::ledger::{Ledger, OwnershipRecord};
 
-/// A Kubernetes worker whose cali0 is as systemd's file has it.
+/// A Kubernetes worker whose cali0 has the value of systemd's file.
 fn snapshot() -> Snapshot {
     let link = |index, kind: Option<&str>, mtu, lower, rp_filter, addresses: &[&str]| Link {
         index,
@@ -63,7 +63,7 @@ fn snapshot() -> Snapshot {
     snapshot
 }
 
-/// puppet keeps eth0 strict and its MTU.
+/// The owner puppet declares the MTU of eth0 and its rp_filter as strict.
 fn kept() -> (Ledger, Vec<Act>) {
     let claim = |field, found, wrote| OwnershipRecord {
         fact: Fact::link(&Netns::CURRENT, "eth0".parse().unwrap(), field),
@@ -112,7 +112,7 @@ fn files() -> Files {
     }
 }
 
-fn told(what: &str) -> String {
+fn explained(what: &str) -> String {
     let (snapshot, files) = (snapshot(), files());
     let evidence = Evidence {
         paths: ["/usr/lib/udev/rules.d/99-systemd.rules".to_owned()].into(),
@@ -141,19 +141,19 @@ fn told(what: &str) -> String {
 
 #[test]
 fn an_interface_that_a_pattern_has_made_loose() {
-    insta::assert_snapshot!(told("net.ipv4.conf.cali0.rp_filter"), @"
+    insta::assert_snapshot!(explained("net.ipv4.conf.cali0.rp_filter"), @"
     net.ipv4.conf.cali0.rp_filter
       live       2 (loose)
       effective  2 (loose): the larger of all (2) and its own (2); decided by net.ipv4.conf.cali0.rp_filter
-                 a packet whose way back is another interface is dropped, loose as the mode is: the interface has no IPv4 address
+                 a packet whose reverse path is another interface is dropped, although the mode is loose: the interface has no IPv4 address
       at boot    2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
       later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
                  without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
-      lines      the weakest first
+      lines      lowest priority first
         /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
           decides
       writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
-                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so overwrites earlier values with the lines and patterns of sysctl.d
       writer     Felix (Calico) (the interface cali0)
                  writes it for each workload's interface; rp_filter gets the value that conf.default had when Felix started
       writers    no sign here of systemd-networkd
@@ -162,22 +162,22 @@ fn an_interface_that_a_pattern_has_made_loose() {
 
 #[test]
 fn all_where_systemd_and_procps_differ() {
-    insta::assert_snapshot!(told("net.ipv4.conf.all.rp_filter"), @"
+    insta::assert_snapshot!(explained("net.ipv4.conf.all.rp_filter"), @"
     net.ipv4.conf.all.rp_filter
       live       2 (loose)
       effect     on each interface the larger of all and its own counts
       decides on eth0, eth0.7
-      at boot    systemd: left as the kernel has it: no file decides
+      at boot    systemd: unchanged from the kernel: no file sets it
                  procps:  1 (strict), by /etc/sysctl.d/10-site.conf:1
-      lines      the weakest first
+      lines      lowest priority first
         /etc/sysctl.d/10-site.conf:1  net.ipv4.conf.all.rp_filter=1
-          systemd: does not count: /usr/lib/sysctl.d/50-default.conf:3 is in its place
+          systemd: ignored: /usr/lib/sysctl.d/50-default.conf:3 replaces it
           procps: decides
         /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
-          systemd: not applied: /usr/lib/sysctl.d/50-default.conf:3 names the key, which keeps patterns off
-          procps: not applied: /etc/sysctl.d/10-site.conf:1 names the key, which keeps patterns off
+          systemd: not applied: /usr/lib/sysctl.d/50-default.conf:3 names the key, which exempts it from patterns
+          procps: not applied: /etc/sysctl.d/10-site.conf:1 names the key, which exempts it from patterns
         /usr/lib/sysctl.d/50-default.conf:3  -net.ipv4.conf.all.rp_filter
-          keeps patterns off the key
+          exempts the key from patterns
       writer     ufw (/etc/ufw/sysctl.conf:1)
                  writes 0 when it starts, after all of sysctl.d
       writers    no sign here of Felix (Calico, eBPF), Cilium, systemd-networkd
@@ -186,20 +186,20 @@ fn all_where_systemd_and_procps_differ() {
 
 #[test]
 fn default_with_a_pattern_that_new_interfaces_get() {
-    insta::assert_snapshot!(told("net.ipv4.conf.default.rp_filter"), @"
+    insta::assert_snapshot!(explained("net.ipv4.conf.default.rp_filter"), @"
     net.ipv4.conf.default.rp_filter
       live       1 (strict)
       effect     on each interface the larger of all and its own counts
       at boot    1 (strict), by /etc/sysctl.d/90-netkeel.conf:1
       later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
                  without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
-      lines      the weakest first
+      lines      lowest priority first
         /usr/lib/sysctl.d/50-default.conf:1  net.ipv4.conf.default.rp_filter = 2
-          systemd: does not count: /etc/sysctl.d/90-netkeel.conf:1 is in its place
-          procps: written over by /etc/sysctl.d/90-netkeel.conf:1
+          systemd: ignored: /etc/sysctl.d/90-netkeel.conf:1 replaces it
+          procps: overridden by /etc/sysctl.d/90-netkeel.conf:1
         /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
-          systemd: not applied: /etc/sysctl.d/90-netkeel.conf:1 names the key, which keeps patterns off
-          procps: not applied: /usr/lib/sysctl.d/50-default.conf:1 names the key, which keeps patterns off
+          systemd: not applied: /etc/sysctl.d/90-netkeel.conf:1 names the key, which exempts it from patterns
+          procps: not applied: /usr/lib/sysctl.d/50-default.conf:1 names the key, which exempts it from patterns
         /etc/sysctl.d/90-netkeel.conf:1  net/ipv4/conf/default/rp_filter = 1  (netkeel's)
           decides
       writers    no sign here of systemd-networkd
@@ -208,25 +208,25 @@ fn default_with_a_pattern_that_new_interfaces_get() {
 
 #[test]
 fn a_setting_that_no_interface_has() {
-    insta::assert_snapshot!(told("net.core.rmem_max"), @"
+    insta::assert_snapshot!(explained("net.core.rmem_max"), @"
     net.core.rmem_max
-      live       could not be read: it was not asked for
-      at boot    left as the kernel has it: no file decides
+      live       could not be read: it was not read
+      at boot    unchanged from the kernel: no file sets it
     ");
 }
 
 #[test]
 fn an_interface_that_is_not_there_yet() {
-    insta::assert_snapshot!(told("net.ipv4.conf.ipip0.forwarding"), @"
+    insta::assert_snapshot!(explained("net.ipv4.conf.ipip0.forwarding"), @"
     net.ipv4.conf.ipip0.forwarding
       live       absent
       at boot    1, copied from net.ipv4.ip_forward, by /etc/sysctl.d/10-site.conf:2
       later      1, as `default` has it by /etc/sysctl.d/10-site.conf:2
-      lines      the weakest first
+      lines      lowest priority first
         /etc/sysctl.d/10-site.conf:2  net.ipv4.ip_forward=1
           decides
       writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
-                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so overwrites earlier values with the lines and patterns of sysctl.d
       writers    no sign here of systemd-networkd, NetworkManager
       note       there is no interface ipip0 now
     ");
@@ -234,7 +234,7 @@ fn an_interface_that_is_not_there_yet() {
 
 #[test]
 fn an_interface_with_all_its_settings() {
-    insta::assert_snapshot!(told("eth0.7"), @"
+    insta::assert_snapshot!(explained("eth0.7"), @"
     interface eth0.7
       kind       vlan, index 3
       state      up
@@ -246,11 +246,11 @@ fn an_interface_with_all_its_settings() {
     net/ipv4/conf/eth0.7/rp_filter
       live       1 (strict)
       effective  2 (loose): the larger of all (2) and its own (1); decided by net.ipv4.conf.all.rp_filter
-                 a packet whose way back is another interface is dropped, loose as the mode is: the interface has no IPv4 address
+                 a packet whose reverse path is another interface is dropped, although the mode is loose: the interface has no IPv4 address
       at boot    2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
       later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
                  without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1
-      lines      the weakest first
+      lines      lowest priority first
         /usr/lib/sysctl.d/50-default.conf:2  net.ipv4.conf.*.rp_filter = 2
           decides
 
@@ -259,35 +259,35 @@ fn an_interface_with_all_its_settings() {
       effective  1: its own counts; writing all writes every interface's
       at boot    1, copied from net.ipv4.ip_forward, by /etc/sysctl.d/10-site.conf:2
       later      1, as `default` has it by /etc/sysctl.d/10-site.conf:2
-      lines      the weakest first
+      lines      lowest priority first
         /etc/sysctl.d/10-site.conf:2  net.ipv4.ip_forward=1
           decides
 
     net/ipv6/conf/eth0.7/forwarding
       live       0
       effective  0: its own counts; writing all writes every interface's
-      at boot    left as the kernel has it: no file decides
+      at boot    unchanged from the kernel: no file sets it
       later      the kernel's default: no file names it, nor `default`
 
     net/ipv6/conf/eth0.7/disable_ipv6
       live       0
       effective  0: its own counts; writing all writes every interface's
-      at boot    left as the kernel has it: no file decides
+      at boot    unchanged from the kernel: no file sets it
       later      the kernel's default: no file names it, nor `default`
 
       writer     udev (/usr/lib/udev/rules.d/99-systemd.rules)
-                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so puts the lines and patterns of sysctl.d over what was written before
+                 runs systemd-sysctl for an interface some 100 ms after it appears (99-systemd.rules), and so overwrites earlier values with the lines and patterns of sysctl.d
       writers    no sign here of Felix (Calico, eBPF), NetworkManager, systemd-networkd
       note       its MTU 9000 is above that of eth0 below it, 1500
-      note       net/ipv4/conf/eth0.7/rp_filter is 1 now: what sysctl.d says was changed since, or never applied
+      note       net/ipv4/conf/eth0.7/rp_filter is 1 now: it was changed after sysctl.d was applied, or sysctl.d was never applied
     ");
 }
 
 #[test]
-fn what_an_owner_holds() {
+fn the_owner_of_a_fact() {
     let rows = |what| {
-        let told = told(what);
-        let lines = told.lines().skip_while(|line| !line.contains("held by"));
+        let explained = explained(what);
+        let lines = explained.lines().skip_while(|line| !line.contains("held by"));
         let of_it = lines.take_while(|line| !line.contains("at boot") && !line.is_empty());
         of_it.collect::<Vec<_>>().join("\n")
     };

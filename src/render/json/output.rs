@@ -1,5 +1,5 @@
-//! What `--output json` prints, as types: their serde form is the output, and `netkeel schema` derives
-//! the published schemas from them.
+//! The types of `--output json`. Their serde form is the output, and `netkeel schema` derives the published
+//! schemas from them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub(crate) const PLAN: &str = "netkeel/plan";
 /// The format's name in the result of an apply.
 pub(crate) const APPLIED: &str = "netkeel/applied";
 
-/// What `netkeel plan --output json` prints.
+/// The output of `netkeel plan --output json`.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "netkeel plan")]
 pub(crate) struct Plan<'a> {
@@ -41,11 +41,11 @@ pub(crate) struct Plan<'a> {
     pub steps: Vec<Step<'a>>,
     /// Facts that the owner no longer holds after this plan.
     pub released: Vec<Fact>,
-    /// What netkeel found beside the drift.
+    /// Findings of netkeel in addition to the drift.
     pub findings: Vec<Finding<'a>>,
     /// Matches of the document that no interface meets, each by its path.
     pub(crate) unmatched: Vec<&'a str>,
-    /// What could not be read.
+    /// Facts that could not be read.
     pub problems: &'a [Problem],
 }
 
@@ -54,13 +54,13 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Drift<'a> {
     /// The fact.
     pub fact: Fact,
-    /// The value on the host; null where there is none.
+    /// The value on the host; null if there is none.
     pub observed: Option<&'a Value>,
-    /// The value in the document; null where the plan removes it.
+    /// The value in the document; null if the plan removes it.
     pub desired: Option<&'a Value>,
     /// The path in the document.
     pub path: &'a str,
-    /// How netkeel calculated the value, where the document gives a budget.
+    /// The derivation of the value, if the document gives a budget.
     pub(crate) derivation: Option<&'a str>,
     /// The place in the document.
     pub source: Place,
@@ -82,7 +82,7 @@ pub(crate) struct Place {
 /// One write of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Step<'a> {
-    /// When the write is done.
+    /// The phase in which the write is done.
     pub(crate) phase: Phase,
     /// The declared fact that the write is for.
     pub fact: Fact,
@@ -90,22 +90,22 @@ pub(crate) struct Step<'a> {
     pub command: String,
     /// The write itself.
     pub op: &'a Op,
-    /// An earlier write of the plan changes this fact, which is right now.
+    /// The fact is in sync, but an earlier write of the plan changes it.
     pub(crate) restores: bool,
-    /// How the write is undone.
+    /// The undo of the write.
     pub undo: Undo,
-    /// The document permits what the undo loses.
+    /// The document permits the loss.
     pub(crate) permitted: bool,
 }
 
-/// How a write is undone.
+/// The undo of a write.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Undo {
     /// The undo loses nothing.
     pub exact: bool,
     /// The commands of the undo, in their order.
     pub commands: Vec<String>,
-    /// What the undo does not bring back.
+    /// State that the undo does not restore.
     pub loses: Vec<String>,
 }
 
@@ -148,15 +148,15 @@ pub(crate) struct Finding<'a> {
     pub code: Code,
     /// How bad the finding is.
     pub severity: Severity,
-    /// The interfaces, keys or files that it is about.
+    /// The interfaces, keys or files that the finding concerns.
     pub subjects: &'a [String],
-    /// What was found.
+    /// The fact, and its effect.
     pub message: &'a str,
-    /// What to do about it.
+    /// The remedy.
     pub(crate) remedy: &'a str,
 }
 
-/// What `netkeel apply --output json` prints, however the apply ended.
+/// The output of `netkeel apply --output json`, for every outcome.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "netkeel applied")]
 pub(crate) struct Applied<'a> {
@@ -166,31 +166,31 @@ pub(crate) struct Applied<'a> {
     /// The version of the format.
     #[schemars(extend("const" = FORMAT))]
     pub version: u32,
-    /// How the apply ended.
+    /// The outcome.
     pub result: Outcome,
-    /// Why nothing was applied.
+    /// The errors because of which nothing was applied.
     pub errors: Vec<Reason<'a>>,
-    /// Writes that were done and hold.
+    /// The number of writes that were done and verified.
     pub writes: usize,
-    /// Interfaces that a match had found and that disappeared during the apply.
+    /// Interfaces that a match had found and that were deleted during the apply.
     pub vanished: &'a [LinkName],
-    /// The commands that undid what had been done, in their order.
+    /// The commands that undid the writes, in their order.
     pub undone: Vec<String>,
-    /// The commands that would undo what is left, in their order.
+    /// The undo commands that remain, in their order.
     pub remaining: Vec<Remaining<'a>>,
-    /// What the undo did not bring back.
+    /// State that the undo did not restore.
     pub lost: Vec<String>,
     /// The facts at which the apply failed.
     pub blamed: Vec<Fact>,
-    /// The plan before anything was written; null unless it was applied.
+    /// The plan before anything was written; null unless the plan was applied.
     pub plan: Option<Plan<'a>>,
 }
 
-/// How an apply ended.
+/// The outcome of an apply.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// The host is as the document declares. Exit status 0 or 2.
+    /// The host is in sync with the document. Exit status 0 or 2.
     Applied,
     /// Nothing was written. Exit status 1.
     Refused,
@@ -203,9 +203,9 @@ pub(crate) enum Outcome {
 /// An error.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Reason<'a> {
-    /// What failed, and why.
+    /// The failure and its reason.
     pub message: &'a str,
-    /// What to do about it.
+    /// Remedies.
     pub hints: &'a [String],
 }
 
@@ -214,6 +214,6 @@ pub(crate) struct Reason<'a> {
 pub(crate) struct Remaining<'a> {
     /// The command.
     pub command: String,
-    /// Why it was not done.
+    /// The reason why it was not done.
     pub why: &'a str,
 }

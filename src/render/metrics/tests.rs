@@ -16,23 +16,23 @@ use netkeel_reconcile::status::{FindingStatus, Status};
 
 /// A status with a value for every metric.
 fn filled() -> Status {
-    let mut picture = Status::new("enforce", None, 7, 1, Instant::now());
-    picture.took(Duration::from_millis(2));
-    picture.took(Duration::from_secs(60));
+    let mut status = Status::new("enforce", None, 7, 1, Instant::now());
+    status.took(Duration::from_millis(2));
+    status.took(Duration::from_secs(60));
     let mtu = MtuStatus {
         index: 3,
         class: Some("veth".into()),
         observed: 1500,
         desired: 1460,
     };
-    picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
-    picture.underlay = Some(("eth0".parse().unwrap(), 1500));
-    picture.findings.push(FindingStatus {
+    status.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
+    status.underlay = Some(("eth0".parse().unwrap(), 1500));
+    status.findings.push(FindingStatus {
         code: "NK001".into(),
         subject: "eth0".into(),
         message: "a finding".into(),
     });
-    picture.handshakes.push(HandshakeStatus {
+    status.handshakes.push(HandshakeStatus {
         interface: "wg0".into(),
         last: None,
         stale: None,
@@ -55,7 +55,7 @@ fn filled() -> Status {
         ..Statistics::default()
     };
     statistics.latency.count(Duration::from_micros(20), 1);
-    picture.worker = Some(WorkerStatus {
+    status.worker = Some(WorkerStatus {
         health: WorkerHealth::Degraded,
         pid: None,
         uid: None,
@@ -64,7 +64,7 @@ fn filled() -> Status {
         settings: None,
         statistics: Some(statistics),
     });
-    picture
+    status
 }
 
 /// The names of the samples. Each has to follow the description of its metric.
