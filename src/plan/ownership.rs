@@ -23,7 +23,7 @@ pub struct Ownership<'a> {
     /// What left the document is put back.
     pub prune: bool,
     /// Facts of other owners may be taken.
-    pub take_over: bool,
+    pub force_ownership: bool,
 }
 
 impl Ownership<'_> {
@@ -31,7 +31,7 @@ impl Ownership<'_> {
     pub const NONE: Ownership<'static> = Ownership {
         ledger: None,
         prune: false,
-        take_over: false,
+        force_ownership: false,
     };
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn refuse_foreign(
     holdings: &Ownership<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
+    let Some(ledger) = holdings.ledger.filter(|_| !holdings.force_ownership) else {
         return;
     };
     let mut told = BTreeMap::new();
@@ -76,7 +76,7 @@ pub(crate) fn refuse_foreign(
                     "take it out of that owner's document, or let it go: netkeel release --owner {}",
                     claim.owner
                 ))
-                .hint("--take-over makes it this owner's");
+                .hint("--force-ownership makes it this owner's");
         }
     }
 }

@@ -376,7 +376,7 @@ impl Reconciler {
     }
 
     /// What is left alone, and why.
-    pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
+    pub fn suspended(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
         self.alone.all()
     }
 

@@ -59,7 +59,7 @@ pub struct Status {
     /// What differs.
     pub drift: Vec<DriftStatus>,
     /// What is left alone.
-    pub left_alone: Vec<SuspendedStatus>,
+    pub suspended: Vec<SuspendedStatus>,
     /// What could not be read.
     pub problems: Vec<String>,
     /// What is worth knowing of the whole host.
@@ -213,7 +213,7 @@ impl Status {
             looked: false,
             wanted: 0,
             drift: Vec::new(),
-            left_alone: Vec::new(),
+            suspended: Vec::new(),
             problems: Vec::new(),
             findings: Vec::new(),
             failure: None,
@@ -375,7 +375,7 @@ impl Status {
             Ok(()) => format!(
                 "{} facts differ, {} left alone",
                 self.by_fact.len(),
-                self.left_alone.len()
+                self.suspended.len()
             ),
         }
     }

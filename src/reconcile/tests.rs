@@ -241,7 +241,7 @@ fn a_fact_that_somebody_else_writes_too_is_reported_and_left_alone_longer_and_lo
     world.until(world.now + ms(700_000));
     assert_eq!(world.wrong(), [] as [u32; 0]);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(2))));
-    assert_eq!(world.reconciler.left_alone().count(), 0);
+    assert_eq!(world.reconciler.suspended().count(), 0);
 }
 
 #[test]
@@ -340,9 +340,9 @@ fn the_rest_is_tried_again_when_it_fails_and_facts_go_with_their_interface() {
     let mut world = World::new(1);
     world.stubborn = [1].into();
     world.until(ms(1_000));
-    assert_eq!(world.reconciler.left_alone().count(), 1);
+    assert_eq!(world.reconciler.suspended().count(), 1);
     world.reconciler.hear(HostEvent::Gone(1), world.now);
-    assert_eq!(world.reconciler.left_alone().count(), 0);
+    assert_eq!(world.reconciler.suspended().count(), 0);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(1))));
 }
 
