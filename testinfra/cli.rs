@@ -119,7 +119,7 @@ fn a_refusal_of_the_kernel_undoes_what_was_done() {
     for part in [
         "Invalid argument (EINVAL)",
         "ip_local_port_range",
-        "rolled back: 1 write undone, the host is as it was\nThese commands undid it:\n  ip -n ",
+        "rolled back: 1 write undone, the host is as before\nCommands that rolled it back:\n  ip -n ",
     ] {
         assert!(apply.stderr.contains(part), "{part}: {}", apply.stderr);
     }

@@ -331,8 +331,8 @@ fn the_cni_at_work_is_detected_with_what_does_not_fit() {
         "#,
     );
     insta::assert_snapshot!(shown, @r#"
-    error: no CNI shows itself here, by a plugin that is known or a device of its own
-      help: netkeel mtu --compare shows what each would take
+    error: no CNI found: neither a known plugin nor a known device
+      help: `netkeel mtu --compare` shows the MTU of each CNI
     nothing: 1
     calico:vxlan, by /etc/cni/net.d/10-calico.conflist (calico), vxlan.calico
       underlay                1500  the default route's eth0
@@ -431,7 +431,7 @@ cni:
 .
         netkeel run -f pods.yaml --interval 10m 2> said &
         service=$!
-        until grep -qs event=whole said; do sleep 0.1; done
+        until grep -qs event=full-scan said; do sleep 0.1; done
         mkdir -p /etc/cni/net.d
         cp "$CONFLISTS/calico.conflist" /etc/cni/net.d/10-calico.conflist
         for _ in $(seq 50); do

@@ -152,7 +152,7 @@ fn the_environment_overrides() {
         (
             ["NETKEEL_MTU=many"],
             &over[..],
-            "NETKEEL_MTU in the environment is `many`",
+            "environment variable NETKEEL_MTU: `many`",
         ),
         (["NETKEEL_MTU=9000"], &over[..], "above the underlay"),
         (["NETKEEL_MTU=12"], &over[..], "from 68 to 65535"),

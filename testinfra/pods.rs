@@ -199,7 +199,7 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     3 pods, 2 stale.
     ");
     assert_eq!(pods(&["-f", "pods.yaml", "--detailed-exitcode"]).0, 2);
-    let (_, json) = pods(&["--json"]);
+    let (_, json) = pods(&["--output", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["pods"][2]["pod_mtu"], 1500, "{json:#}");
     // The host's ends of those that are left alone stay with them: netkeel makes no black hole.

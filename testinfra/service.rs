@@ -154,7 +154,7 @@ fn with_a_bad_document_it_begins_with_the_last_good_one_or_not_at_all() {
 
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=started");
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     assert_eq!(service.stop().0, 0);
     let mut again = Daemon::start(&namespace, &bad, &[]);
     again.wait_for("event=document-rejected");
@@ -198,7 +198,7 @@ fn events_that_are_lost_are_made_up_for() {
     let namespace = Namespace::new();
     // The least that the kernel gives; a burst of interfaces does not fit.
     let mut service = Daemon::start(&namespace, PODS, &["--event-queue", "2048"]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     // While it is stopped nobody takes what is queued.
     service.signal("STOP");
     namespace.sh("for i in $(seq 40); do echo link add cali$i type veth peer name eth$i; done | ip -batch -");
@@ -223,7 +223,7 @@ fn what_a_killed_service_left_is_undone_or_finished_by_the_next() {
         namespace.sh("for i in $(seq 200); do echo link set cali$i mtu 1500; done | ip -batch -");
     }
     let mut service = Daemon::start(&namespace, PODS, &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("all of them are right", || {
         namespace.sh("ip -o link show | grep -c 'cali.*mtu 1460' || :") == "200\n"
     });
@@ -290,14 +290,14 @@ fn who_only_observes_writes_nothing() {
     namespace.sh("ip link add cali1 type veth peer name eth1");
     let before = facts(&namespace, "cali1");
     let mut service = Daemon::start(&namespace, PODS, &["--mode", "observe"]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     namespace.sh("ip link add cali2 type veth peer name eth2");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(facts(&namespace, "cali1"), before);
     assert_eq!(service.stop().0, 0);
     assert_eq!(
         daemon::netkeel(&["history", "--netns", &namespace.name]).1,
-        "Nothing was applied here.\n"
+        "No applies are recorded.\n"
     );
 }
 
@@ -307,7 +307,7 @@ fn rules_that_log_are_kept_while_it_runs_and_go_when_it_stops() {
     let namespace = Namespace::new();
     let listed = || namespace.sh("nft -s list ruleset");
     let mut service = Daemon::start(&namespace, LOGGING, &["--interval", "1s"]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     let both = listed();
     assert_eq!(both.matches("log group").count(), 4, "{both}");
     namespace.sh("nft delete table inet netkeel");
@@ -328,7 +328,7 @@ fn rules_that_are_flushed_are_made_again_at_once_and_its_own_writes_wake_nobody(
     let namespace = Namespace::new();
     let listed = || namespace.sh("nft -s list ruleset");
     let mut service = Daemon::start(&namespace, LOGGING, &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("the rules are there", || listed().contains("group 33"));
     let before = listed();
     for _ in 0..2 {
@@ -355,11 +355,11 @@ fn what_cannot_be_planned_is_left_alone_and_the_others_are_kept() {
     let probing = || namespace.sh("cat /proc/sys/net/ipv4/tcp_mtu_probing");
     for (mode, found) in [("observe", "0\n"), ("enforce", "2\n")] {
         let mut service = Daemon::start(&namespace, HALF, &["--mode", mode]);
-        service.wait_for("event=whole");
+        service.wait_for("event=full-scan");
         let status = status(&namespace);
         assert_eq!(probing(), found);
         assert_eq!(status["failure"], serde_json::Value::Null, "{status}");
-        let alone = &status["left_alone"][0];
+        let alone = &status["suspended"][0];
         assert_eq!(alone["why"], "refused", "{status}");
         let reason = alone["reason"].as_str().unwrap();
         assert!(reason.contains("this kernel has no sysctl"), "{reason}");

@@ -14,14 +14,15 @@ use netkeel_mtu::layer::Family;
 use netkeel_plan::ledger::Ledger;
 use netkeel_plan::ownership::Ownership;
 
-/// Where documents are looked for when none is named.
+/// Directory of documents that is read without `-f`.
 pub(crate) const DEFAULT_DOCUMENTS: &str = "/etc/netkeel/desired.d";
 
-/// Which documents, and for which namespace.
+/// The documents to read, and the network namespace to work on.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Documents {
-    /// A document (YAML, JSON or TOML), a directory of documents, or - for standard input.
-    /// May be given several times: later ones are layered over earlier ones.
+    /// Document, directory of documents, or - for standard input
+    ///
+    /// Documents are YAML, JSON or TOML. Repeat the option to layer documents: later ones override earlier ones.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", default_value = DEFAULT_DOCUMENTS)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -30,38 +31,40 @@ pub(crate) struct Documents {
     pub place: Place,
 }
 
-/// Whose words the files speak.
+/// The format of the input files, and the facts that Hiera data need.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Origin {
-    /// What the files are: documents of netkeel's own, or the data that others keep.
+    /// Input format: native, hiera, ansible or talos
     #[arg(long, value_enum, default_value_t)]
     from: From,
-    /// A fact that the files ask for, with --from hiera: `networking.primary=eth0` for
-    /// `%{facts.networking.primary}`. May be given several times.
+    /// Fact for --from hiera; may be repeated
+    ///
+    /// `networking.primary=eth0` gives the value of `%{facts.networking.primary}`.
     #[arg(long = "fact", value_name = "NAME=VALUE", value_parser = parse_fact, hide_short_help = true)]
     facts: Vec<(String, String)>,
-    /// The facts of a host as `puppet facts --render-as json` prints them, with --from hiera; --fact
-    /// gives others beside them.
+    /// File of facts for --from hiera
+    ///
+    /// The file holds what `puppet facts --render-as json` prints. --fact adds facts and overrides those of the file.
     #[arg(long = "facts", value_name = "FILE", hide_short_help = true)]
     facts_file: Option<PathBuf>,
 }
 
-/// Whose words.
+/// A format of input files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum From {
-    /// Documents.
+    /// netkeel documents
     #[default]
     Native,
-    /// Data of Hiera: the parameters of the class netkeel.
+    /// Hiera data: the parameters of the class netkeel
     Hiera,
-    /// Variables of an Ansible inventory.
+    /// Variables of an Ansible inventory
     Ansible,
-    /// A machine configuration of Talos Linux and its patches, 1.7 to 1.14.
+    /// Talos Linux machine configuration and patches, 1.7 to 1.14
     Talos,
 }
 
 impl Origin {
-    /// The same for a reader.
+    /// The dialect that reads this format.
     pub fn dialect(&self) -> Dialect {
         match self.from {
             From::Native => Dialect::Native,
@@ -71,12 +74,12 @@ impl Origin {
         }
     }
 
-    /// The facts that are given one by one.
+    /// The facts of `--fact`.
     pub(crate) fn single_facts(&self) -> &[(String, String)] {
         &self.facts
     }
 
-    /// A file of facts.
+    /// The file of `--facts`.
     pub(crate) fn facts_file(&self) -> Option<&Path> {
         self.facts_file.as_deref()
     }
@@ -85,61 +88,61 @@ impl Origin {
 pub(crate) fn parse_fact(text: &str) -> Result<(String, String), Error> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Error::new(ErrorKind::Input, "write NAME=VALUE")),
+        _ => Err(Error::new(ErrorKind::Input, "expected NAME=VALUE")),
     }
 }
 
-/// Which namespace.
+/// The network namespace to work on.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
-    /// The network namespace to work on, as `ip netns` names it. Nothing outside it is written.
+    /// Network namespace to work on, as `ip netns` names it
+    ///
+    /// netkeel writes nothing outside this namespace.
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 }
 
 impl Place {
-    /// The namespace.
     pub fn netns(&self) -> Netns {
         self.netns.as_deref().map_or(Netns::CURRENT, Netns::named)
     }
 }
 
-/// How to show what is no plan.
+/// Output formats of verbs that print no plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For a person.
+    /// For people
     #[default]
     Text,
-    /// For a program.
+    /// For programs
     Json,
 }
 
-/// How to show a plan.
+/// Output formats of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For a person.
+    /// For people
     #[default]
     Text,
-    /// A unified diff.
+    /// Unified diff
     Diff,
-    /// For a program; `netkeel schema plan` describes what `plan` prints, `netkeel schema applied` what
-    /// `apply` does.
+    /// For programs; `netkeel schema` prints the schemas
     Json,
-    /// For a review comment.
+    /// For a review comment
     Markdown,
 }
 
-/// The family of outer headers.
+/// The IP version of the outer header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OuterFamily {
-    /// 20 bytes.
+    /// 20-byte header
     Ipv4,
-    /// 40 bytes.
+    /// 40-byte header
     Ipv6,
 }
 
 impl OuterFamily {
-    /// The same for a budget.
+    /// The address family of the MTU budget.
     pub fn family(self) -> Family {
         match self {
             OuterFamily::Ipv4 => Family::Ipv4,
@@ -148,50 +151,52 @@ impl OuterFamily {
     }
 }
 
-/// What to do about facts that netkeel wrote before.
+/// How to treat facts that netkeel wrote earlier.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OwnershipArguments {
-    /// Put back what netkeel wrote and the documents no longer declare.
+    /// Restore settings that the documents no longer declare
+    ///
+    /// Only settings that netkeel wrote are restored.
     #[arg(long)]
     prune: bool,
-    /// Take facts that another owner holds.
+    /// Take over settings that another owner holds
     #[arg(long)]
-    take_over: bool,
+    force_ownership: bool,
 }
 
 impl OwnershipArguments {
-    /// The same for the planner.
+    /// The ownership rules for the planner.
     pub(crate) fn holdings<'a>(&self, ledger: &'a Ledger) -> Ownership<'a> {
         Ownership {
             ledger: Some(ledger),
             prune: self.prune,
-            take_over: self.take_over,
+            force_ownership: self.force_ownership,
         }
     }
 }
 
-/// How long to wait for another netkeel.
+/// How long to wait for the lock.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LockOptions {
-    /// How long to wait while another netkeel writes, as 30s or 2m.
+    /// How long to wait while another netkeel writes, e.g. 30s
     #[arg(long = "lock-timeout", value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     pub(crate) timeout: Duration,
 }
 
-/// A duration with its unit.
+/// Parses a duration with its unit, such as `30s`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
-    duration::parse(text).map_err(in_one)
+    duration::parse(text).map_err(with_hints_inline)
 }
 
-/// An error with its hints in its message: of a wrong option only that is shown.
-fn in_one(mut error: Error) -> Error {
+/// Moves hints into the message, because clap shows only the message of a rejected option.
+fn with_hints_inline(mut error: Error) -> Error {
     for hint in std::mem::take(&mut error.hints) {
         error.message = format!("{}; {hint}", error.message);
     }
     error
 }
 
-/// A version of Talos Linux.
+/// Parses a version of Talos Linux.
 pub(crate) fn parse_talos_version(text: &str) -> Result<Version, Error> {
-    text.parse().map_err(in_one)
+    text.parse().map_err(with_hints_inline)
 }

@@ -1,5 +1,4 @@
-//! The command line, a contract: the only place that knows clap. Results go to stdout, everything
-//! else to stderr.
+//! Parses the command line and dispatches to the verbs. Results go to stdout, everything else to stderr.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,8 +12,7 @@ use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output};
 
-/// Keeps a Linux host's network path settings true to a declared state: MTUs, rp_filter, ipip
-/// tunnels, sysctls.
+/// Keep a Linux host's network path in sync with a declarative config
 #[derive(Debug, Parser)]
 #[command(
     name = "netkeel",
@@ -28,7 +26,7 @@ struct Cli {
     verb: Verb,
 }
 
-// The options of twenty verbs take longer to write out than those of one to be read.
+// Deferred: building the options of all verbs takes longer than parsing those of one.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 enum Verb {
@@ -59,7 +57,7 @@ enum Verb {
     ReplicateWorker,
 }
 
-/// Parses, runs, and tells the exit code.
+/// Parses the command line, runs the verb and returns the exit code.
 pub fn main() -> ExitCode {
     exit_on_panic();
     let cli = match parse(ansible_module::with_verb(std::env::args_os().collect())) {
@@ -90,8 +88,8 @@ pub fn main() -> ExitCode {
         Verb::Pods(arguments) => pods::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
-        Verb::Completions(arguments) => completions::run(&arguments, written_out()),
-        Verb::Man(arguments) => man::run(&arguments, written_out()),
+        Verb::Completions(arguments) => completions::run(&arguments, full_command()),
+        Verb::Man(arguments) => man::run(&arguments, full_command()),
         Verb::AnsibleModule(arguments) => ansible_module::run(&arguments),
         Verb::ReplicateWorker => replicate_worker::run(),
     };
@@ -101,30 +99,30 @@ pub fn main() -> ExitCode {
     }))
 }
 
-/// Reads a command line.
+/// Parses a command line.
 fn parse(line: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    // Whoever names no verb is told of all of them.
+    // The help of all verbs needs their options.
     if !matches!(line.get(1), Some(verb) if command.find_subcommand(verb).is_some()) {
-        command = written_out();
+        command = full_command();
     }
     let mut matches = command.try_get_matches_from_mut(line)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The command line with the options of every verb.
-fn written_out() -> Command {
+/// The clap command with the options of every verb.
+fn full_command() -> Command {
     let mut command = Cli::command();
     command.get_subcommands_mut().for_each(Command::build);
     command
 }
 
-/// A panic, on whichever thread, ends the process with 101 once it was told: a service that lacks a
-/// thread is worse than one that is started again, and what an apply left is in its journal.
+/// Makes a panic on any thread end the process with status 101, after the message is printed. A service
+/// that lost a thread is worse than a restarted one, and the journal holds any unfinished apply.
 fn exit_on_panic() {
-    let tell = std::panic::take_hook();
+    let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
+        print(panic);
         std::process::exit(exit::BUG.into());
     }));
 }
@@ -134,19 +132,19 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn whoever_names_no_verb_is_told_of_all_of_them() {
-        let told = super::parse(vec!["netkeel".into(), "--help".into()])
+    fn help_without_a_verb_lists_all_verbs() {
+        let help = super::parse(vec!["netkeel".into(), "--help".into()])
             .unwrap_err()
             .to_string();
-        let command = super::written_out();
+        let command = super::full_command();
         for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            let about = verb.get_about().expect("what it does").to_string();
+            let about = verb.get_about().expect("an about text").to_string();
             let begins: String = about.chars().take(16).collect();
-            assert!(told.contains(&begins), "{}: {told}", verb.get_name());
+            assert!(help.contains(&begins), "{}: {help}", verb.get_name());
         }
     }
 
-    /// In a process of its own, which is this test again.
+    /// The test runs itself in a child process.
     #[test]
     fn a_panic_of_any_thread_ends_the_process_with_101() {
         const CHILD: &str = "NETKEEL_TEST_PANIC";

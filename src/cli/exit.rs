@@ -1,19 +1,19 @@
-//! Exit codes; what a verb means by them stands in its help.
+//! Exit codes. The help of each verb lists the codes it uses.
 
-/// Done, or in sync.
+/// Success, or in sync.
 pub(crate) const OK: u8 = 0;
 
-/// It could not be done: input, usage, permission, or a wanted fact that could not be read.
+/// Error: bad input, usage, permission, or state that could not be read.
 pub(crate) const ERROR: u8 = 1;
 
 /// Drift (`check`), or changes with `--detailed-exitcode`.
 pub(crate) const CHANGES: u8 = 2;
 
-/// Failed, and everything was undone.
+/// Failed and rolled back.
 pub(crate) const ROLLED_BACK: u8 = 3;
 
-/// Failed, and so did undoing it.
+/// Failed, and rolling back failed too.
 pub(crate) const NOT_ROLLED_BACK: u8 = 4;
 
-/// A bug.
+/// A panic, which is a bug in netkeel.
 pub(crate) const BUG: u8 = 101;

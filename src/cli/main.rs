@@ -1,10 +1,10 @@
-//! Parses the command line, runs it and exits with its code.
+//! The `netkeel` program.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-/// musl's own allocator takes several times as long.
+/// musl's allocator is several times slower.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;

@@ -1,4 +1,4 @@
-//! Standard output and error: a closed pipe ends quietly, colours are for terminals.
+//! Writes to standard output and standard error. A closed pipe is not an error; only terminals get colours.
 
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -16,7 +16,7 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// Prints a result. Nobody listening any more is no error.
+/// Prints a result. A closed pipe is not an error.
 pub(crate) fn print(result: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush()) {
@@ -28,9 +28,9 @@ pub(crate) fn print(result: &str) -> Result<(), Error> {
     }
 }
 
-/// Says something that is not a result.
+/// Writes a message to standard error.
 pub(crate) fn say(message: &str) {
-    // When stderr is gone there is nobody left to tell.
+    // There is nowhere to report that stderr is closed.
     let _ = io::stderr().lock().write_all(message.as_bytes());
 }
 
@@ -45,12 +45,12 @@ pub(crate) fn error(error: &Error) {
     say(&message);
 }
 
-/// Reports all that is wrong in documents.
+/// Reports the diagnostics of documents.
 pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
     say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
-/// Reports what could not be read.
+/// Reports the facts that could not be read.
 pub(crate) fn problems(problems: &[Problem]) {
     for problem in problems {
         error(&Error::new(
@@ -60,7 +60,7 @@ pub(crate) fn problems(problems: &[Problem]) {
     }
 }
 
-/// Which host a plan is for that was made here.
+/// Whether a live plan is for the host or for another namespace.
 pub(crate) fn here() -> Of {
     if identity::is_of_a_host() {
         Of::Here
@@ -80,7 +80,7 @@ pub(crate) fn plan(
     print(&shown(plan, sources, output, commands, of))
 }
 
-/// A plan as it is printed.
+/// Formats a plan.
 pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bool, of: Of) -> String {
     match output {
         Output::Text => text::plan(
@@ -98,17 +98,17 @@ pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bo
     }
 }
 
-/// JSON as people read it.
+/// Indented JSON with a final newline.
 pub(crate) fn pretty(json: &serde_json::Value) -> String {
     format!("{json:#}\n")
 }
 
-/// Standard output takes colours.
+/// Whether standard output takes colours.
 pub(crate) fn stdout_colour() -> bool {
     colour(io::stdout().is_terminal())
 }
 
-/// Standard error takes colours.
+/// Whether standard error takes colours.
 fn stderr_colour() -> bool {
     colour(io::stderr().is_terminal())
 }

@@ -1,4 +1,4 @@
-//! Verbs that print what needs no host.
+//! Verbs that print and do not read the host.
 
 pub(crate) mod completions;
 pub(crate) mod man;

@@ -23,7 +23,7 @@ pub struct Ownership<'a> {
     /// Facts that left the document are restored.
     pub prune: bool,
     /// The document may take facts of other owners.
-    pub take_over: bool,
+    pub force_ownership: bool,
 }
 
 impl Ownership<'_> {
@@ -31,7 +31,7 @@ impl Ownership<'_> {
     pub const NONE: Ownership<'static> = Ownership {
         ledger: None,
         prune: false,
-        take_over: false,
+        force_ownership: false,
     };
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn refuse_foreign(
     holdings: &Ownership<'_>,
     diagnostics: &mut Diagnostics,
 ) {
-    let Some(ledger) = holdings.ledger.filter(|_| !holdings.take_over) else {
+    let Some(ledger) = holdings.ledger.filter(|_| !holdings.force_ownership) else {
         return;
     };
     let mut told = BTreeMap::new();
@@ -76,7 +76,7 @@ pub(crate) fn refuse_foreign(
                     "remove it from that owner's document, or release it: netkeel release --owner {}",
                     claim.owner
                 ))
-                .hint("or take it over with --take-over");
+                .hint("--force-ownership makes it this owner's");
         }
     }
 }

@@ -377,7 +377,7 @@ impl Reconciler {
     }
 
     /// The suspended facts.
-    pub fn left_alone(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
+    pub fn suspended(&self) -> impl Iterator<Item = (&Fact, &Suspension)> {
         self.suspended.all()
     }
 

@@ -58,7 +58,7 @@ pub struct Status {
     /// The facts that differ.
     pub drift: Vec<DriftStatus>,
     /// The suspended facts.
-    pub left_alone: Vec<SuspendedStatus>,
+    pub suspended: Vec<SuspendedStatus>,
     /// The facts that could not be read.
     pub problems: Vec<String>,
     /// The findings of the last full scan.
@@ -213,7 +213,7 @@ impl Status {
             looked: false,
             wanted: 0,
             drift: Vec::new(),
-            left_alone: Vec::new(),
+            suspended: Vec::new(),
             problems: Vec::new(),
             findings: Vec::new(),
             failure: None,
@@ -377,7 +377,7 @@ impl Status {
             Ok(()) => format!(
                 "drift: {} facts differ, {} suspended",
                 self.by_fact.len(),
-                self.left_alone.len()
+                self.suspended.len()
             ),
         }
     }

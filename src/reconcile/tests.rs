@@ -240,7 +240,7 @@ fn a_flapping_fact_is_reported_and_suspended_with_growing_pauses() {
     world.until(world.now + ms(700_000));
     assert_eq!(world.wrong(), [] as [u32; 0]);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(2))));
-    assert_eq!(world.reconciler.left_alone().count(), 0);
+    assert_eq!(world.reconciler.suspended().count(), 0);
 }
 
 #[test]
@@ -339,9 +339,9 @@ fn the_rest_is_retried_and_suspensions_end_with_their_interface() {
     let mut world = World::new(1);
     world.unwritable = [1].into();
     world.until(ms(1_000));
-    assert_eq!(world.reconciler.left_alone().count(), 1);
+    assert_eq!(world.reconciler.suspended().count(), 1);
     world.reconciler.hear(HostEvent::Gone(1), world.now);
-    assert_eq!(world.reconciler.left_alone().count(), 0);
+    assert_eq!(world.reconciler.suspended().count(), 0);
     assert!(world.reconciler.reports().contains(&Report::Ended(fact(1))));
 }
 

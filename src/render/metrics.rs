@@ -205,7 +205,7 @@ fn facts(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "suspended_facts",
         "Facts that netkeel does not write for a while, by reason.",
         ["flaps", "refused"].map(|reason| {
-            let suspended = status.left_alone.iter().filter(|alone| alone.why == reason);
+            let suspended = status.suspended.iter().filter(|alone| alone.why == reason);
             ([("reason", reason)], suspended.count())
         }),
     )?;
@@ -395,11 +395,11 @@ fn replication(worker: &WorkerStatus, page: &mut Page<'_>) -> Result<(), Error> 
             ([("reason", reason.name())], count)
         }),
     )?;
-    let reachable = statistics.peers.iter().filter(|peer| peer.state.is_served());
+    let reachable = statistics.peers.iter().filter(|peer| peer.state.is_reachable());
     let unreachable = statistics
         .peers
         .iter()
-        .filter(|peer| peer.state.is_amiss() && !peer.state.is_served());
+        .filter(|peer| peer.state.needs_attention() && !peer.state.is_reachable());
     page.gauges(
         "replication_peers",
         "Peers, by whether copies reach them.",

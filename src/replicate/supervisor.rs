@@ -255,7 +255,7 @@ impl Supervisor {
             WorkerHealth::Failed
         } else if settings.dry_run {
             WorkerHealth::DryRun
-        } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.is_amiss()) {
+        } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.needs_attention()) {
             WorkerHealth::Degraded
         } else {
             WorkerHealth::Ok

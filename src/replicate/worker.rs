@@ -198,7 +198,7 @@ impl Copies {
     fn tell(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
         PeerStatistics {
             address,
-            state: match self.look() && state.is_served() {
+            state: match self.look() && state.is_reachable() {
                 true => PeerState::Refused,
                 false => state,
             },

@@ -1,4 +1,4 @@
-//! Asks a running service over its socket.
+//! The client of the service's socket.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -12,15 +12,15 @@ use netkeel_core::replication::settings::Settings;
 use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_host::snapshot::replication::Replicating;
 
-/// Longest wait for an answer.
+/// Timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be asked.
+/// A request to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Its status, as JSON.
+    /// Return the status as JSON.
     Status,
-    /// To look whether it is paused.
+    /// Check whether the service is paused.
     Look,
 }
 
@@ -33,18 +33,15 @@ impl Request {
     }
 }
 
-/// Asks the service, and returns the body of its answer.
+/// Sends a request to the service and returns the body of the response.
 ///
 /// # Errors
-/// [`ErrorKind::Missing`] when no service runs; else when it does not answer in five seconds, or not
-/// as this version does.
+/// [`ErrorKind::Missing`] when the service is not running. Other kinds when the service does not answer
+/// within five seconds, or sends an unexpected response.
 pub fn ask(store: &Store, request: Request) -> Result<String, Error> {
     let mut stream = store.connect()?;
     let refused = |error: std::io::Error| {
-        Error::new(
-            ErrorKind::Refused,
-            format!("the service does not answer: {error}"),
-        )
+        Error::new(ErrorKind::Refused, format!("no answer from the service: {error}"))
     };
     stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
     stream
@@ -52,19 +49,19 @@ pub fn ask(store: &Store, request: Request) -> Result<String, Error> {
         .map_err(refused)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(refused)?;
-    body(&answer).map(str::to_owned).ok_or_else(strange)
+    body(&answer).map(str::to_owned).ok_or_else(unexpected)
 }
 
-/// The status of the service, as it tells it.
+/// Requests the status of the service.
 ///
 /// # Errors
-/// Those of [`ask`], and when the answer is no JSON.
+/// Those of [`ask`], and when the response is not JSON.
 pub fn status(store: &Store) -> Result<Value, Error> {
     let body = ask(store, Request::Status)?;
-    serde_json::from_str(&body).map_err(|_| strange())
+    serde_json::from_str(&body).map_err(|_| unexpected())
 }
 
-/// What the service says of its worker; none when that cannot be told.
+/// The state of the service's replication worker; `None` when it is unknown.
 pub fn replicating(store: &Store) -> Option<Replicating> {
     match ask(store, Request::Status) {
         Err(error) if error.kind == ErrorKind::Missing => Some(Replicating::default()),
@@ -74,14 +71,14 @@ pub fn replicating(store: &Store) -> Option<Replicating> {
     }
 }
 
-/// The part of a status that tells of the worker.
+/// The part of the status about the worker.
 #[derive(Deserialize)]
 struct StatusReply {
     mode: Mode,
     #[serde(default)]
     dry_run: bool,
-    /// It is `null` where there is none; a service that says nothing of it is of another version.
-    #[serde(deserialize_with = "said")]
+    /// `null` without a worker. The key must be present: without it, the worker's state is unknown.
+    #[serde(deserialize_with = "present")]
     worker: Option<Worker>,
 }
 
@@ -117,21 +114,21 @@ impl StatusReply {
     }
 }
 
-/// A value that may be `null` and not left out.
-fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Worker>, D::Error> {
+/// Deserializes a key that may be `null` but must be present.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Worker>, D::Error> {
     Option::deserialize(from)
 }
 
-/// The body of an answer that says that it went well.
+/// The body of a successful response.
 fn body(answer: &str) -> Option<&str> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let code = head.split(' ').nth(1)?;
     code.starts_with('2').then_some(body)
 }
 
-fn strange() -> Error {
-    Error::new(ErrorKind::Unreadable, "the service answers something strange")
-        .hint("it may be of another version: systemctl restart netkeel")
+fn unexpected() -> Error {
+    Error::new(ErrorKind::Unreadable, "the service sent an unexpected response")
+        .hint("it may run another version: `systemctl restart netkeel`")
 }
 
 #[cfg(test)]
@@ -143,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_that_went_well_has_a_body() {
+    fn only_a_successful_response_has_a_body() {
         assert_eq!(body("HTTP/1.0 200 OK\r\nA: b\r\n\r\n{}"), Some("{}"));
         assert_eq!(body("HTTP/1.0 404 Not Found\r\n\r\n{}"), None);
         assert_eq!(body("{}"), None);
@@ -151,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_mode_keeps_a_worker_from_sending_before_the_option_does() {
-        let dry_by = |status| replicating(status).and_then(|told| told.dry_by);
+        let dry_by = |status| replicating(status).and_then(|reply| reply.dry_by);
         let observes = r#"{"mode": "observe", "dry_run": true, "worker": null}"#;
         assert_eq!(dry_by(observes).as_deref(), Some("--mode observe"));
         let dry = r#"{"mode": "enforce", "dry_run": true, "worker": null}"#;
@@ -160,12 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_not_known() {
+    fn a_missing_worker_is_unknown() {
         let none = replicating(r#"{"mode": "enforce", "worker": null}"#);
-        assert_eq!(none.map(|told| (told.service, told.health)), Some((true, None)));
+        assert_eq!(
+            none.map(|reply| (reply.service, reply.health)),
+            Some((true, None))
+        );
         let bad = replicating(r#"{"mode": "enforce", "worker": {"health": "failed", "error": "no"}}"#);
         assert_eq!(
-            bad.map(|told| (told.health, told.error)),
+            bad.map(|reply| (reply.health, reply.error)),
             Some((Some(WorkerHealth::Failed), Some("no".to_owned())))
         );
         assert_eq!(replicating(r#"{"mode": "enforce"}"#), None);

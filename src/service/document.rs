@@ -1,4 +1,4 @@
-//! The document that the service keeps in force.
+//! The document in force.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use netkeel_kernel::namespace::identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
-/// What a document has to do with events.
+/// The events that concern a document.
 pub(crate) fn interest(document: &Document) -> netkeel_reconcile::event::Interest {
     netkeel_reconcile::event::Interest {
         made: document.makes().into_iter().collect::<BTreeSet<_>>(),
@@ -18,12 +18,15 @@ pub(crate) fn interest(document: &Document) -> netkeel_reconcile::event::Interes
     }
 }
 
-/// A document that was read and that was not rolled back before.
+/// Accepts a document unless it is invalid or was rolled back before.
 pub(crate) fn accepted(read: Result<Document, String>, store: &Store) -> Result<Document, String> {
     let document = read?;
     match store.rejection(Some(&document.hash)) {
         Ok(None) => Ok(document),
-        Ok(Some(rejection)) => Err(format!("it was rolled back before: {}", rejection.reason)),
+        Ok(Some(rejection)) => Err(format!(
+            "the document was rolled back before: {}",
+            rejection.reason
+        )),
         Err(error) => Err(error.message),
     }
 }
@@ -39,7 +42,7 @@ pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
     diagnostics.is_empty().then_some(document)
 }
 
-/// A hash as people compare it.
+/// A short hash for people.
 pub(crate) fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }

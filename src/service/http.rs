@@ -1,6 +1,6 @@
-//! Answers to those who ask: the metrics and the health over TCP, and the status over a socket that
-//! only root reaches. One thread, a bounded number of connections, and a deadline for each, so that
-//! whoever connects cannot keep the service from its work.
+//! The HTTP server: metrics and health over TCP, the status over a Unix socket that only root can
+//! open. It has one thread, a limited number of connections, and a deadline for each connection, so
+//! that clients cannot slow down the service.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,65 +16,67 @@ use netkeel_core::error::{Error, ErrorKind as Kind};
 use netkeel_reconcile::status::Status;
 use netkeel_render::metrics;
 
-/// Connections at once by each way in; one more takes the place of the oldest.
+/// Maximum number of connections per transport; a new one closes the oldest.
 const AT_ONCE: usize = 16;
 
-/// Longest life of a connection.
+/// Deadline of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest request, bytes.
+/// Maximum size of a request, bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// Most headers of a request.
+/// Maximum number of request headers.
 const HEADERS: usize = 64;
 
-/// What is asked.
+/// The transport of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// From anywhere: the metrics and the health.
+    /// Serves metrics and health to anyone.
     Tcp,
-    /// From this host, by root: the status too.
+    /// Also serves the status, to root on this host.
     Unix,
 }
 
-/// Both ends of a way in.
+/// A connected socket.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// Somebody who asks.
+/// A client connection.
 pub(crate) struct Connection {
     stream: Stream,
     way: Way,
     since: Instant,
     request: Vec<u8>,
-    /// What is still to be sent, once the request was whole.
+    /// The response and the number of bytes sent, once the request is complete.
     answer: Option<(Vec<u8>, usize)>,
 }
 
-/// All that answering takes.
+/// The HTTP server.
 pub(crate) struct Server {
     tcp: Option<TcpListener>,
     unix: UnixListener,
-    picture: Arc<Mutex<Status>>,
-    /// Wakes the service, so that it looks whether it is paused.
+    status: Arc<Mutex<Status>>,
+    /// Wakes the service to check whether it is paused.
     wake: UnixStream,
     connections: Vec<Connection>,
 }
 
 impl Server {
-    /// Answers from now on, in a thread that ends with the process.
+    /// Starts the server in a thread that ends with the process.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When a socket cannot be made nonblocking or the thread cannot be started.
     pub fn start(
         tcp: Option<TcpListener>,
         unix: UnixListener,
-        picture: Arc<Mutex<Status>>,
+        status: Arc<Mutex<Status>>,
         wake: UnixStream,
     ) -> Result<(), Error> {
-        let refused = |error: std::io::Error| Error::new(Kind::Refused, format!("answering: {error}"));
+        let refused = |error: std::io::Error| {
+            Error::new(Kind::Refused, format!("cannot start the HTTP server: {error}"))
+        };
         if let Some(tcp) = &tcp {
             tcp.set_nonblocking(true).map_err(refused)?;
         }
@@ -83,7 +85,7 @@ impl Server {
         let mut server = Server {
             tcp,
             unix,
-            picture,
+            status,
             wake,
             connections: Vec::new(),
         };
@@ -102,9 +104,9 @@ impl Server {
         self.wait();
         self.accept();
         let now = Instant::now();
-        let (picture, wake) = (&self.picture, &mut self.wake);
+        let (status, wake) = (&self.status, &mut self.wake);
         self.connections
-            .retain_mut(|connection| connection.since + PATIENCE > now && connection.go_on(picture, wake));
+            .retain_mut(|connection| connection.since + PATIENCE > now && connection.go_on(status, wake));
     }
 
     fn wait(&self) {
@@ -139,7 +141,7 @@ impl Server {
                 self.add(Stream::Unix(stream), Way::Unix);
             }
         }
-        // Two loops at most: without file descriptors accepting fails, and is tried again later.
+        // Without free file descriptors accept fails; the next turn retries.
         while let Some(Ok((stream, _))) = self.tcp.as_ref().map(TcpListener::accept) {
             if stream.set_nonblocking(true).is_ok() {
                 self.add(Stream::Tcp(stream), Way::Tcp);
@@ -199,15 +201,15 @@ impl Write for Stream {
 }
 
 impl Connection {
-    /// Reads and writes what it can without waiting; whether more is to come.
-    fn go_on(&mut self, picture: &Mutex<Status>, wake: &mut UnixStream) -> bool {
+    /// Reads and writes without blocking; returns whether the connection stays open.
+    fn go_on(&mut self, status: &Mutex<Status>, wake: &mut UnixStream) -> bool {
         if self.answer.is_none() {
             match self.read() {
                 Ok(false) => return true,
                 Ok(true) => {}
                 Err(()) => return false,
             }
-            self.answer = Some((respond(&self.request, self.way, picture, wake), 0));
+            self.answer = Some((respond(&self.request, self.way, status, wake), 0));
         }
         let Some((bytes, sent)) = &mut self.answer else {
             return true;
@@ -224,7 +226,7 @@ impl Connection {
         false
     }
 
-    /// Whether the request is whole, or more than is read.
+    /// Reads the request; returns whether it is complete or too long.
     fn read(&mut self) -> Result<bool, ()> {
         let mut buffer = [0; 2048];
         loop {
@@ -232,7 +234,7 @@ impl Connection {
                 Ok(0) => return Err(()),
                 Ok(length) => {
                     self.request.extend(buffer.iter().take(length));
-                    if is_whole(&self.request) || self.request.len() > LONGEST {
+                    if is_complete_request(&self.request) || self.request.len() > LONGEST {
                         return Ok(true);
                     }
                 }
@@ -244,29 +246,29 @@ impl Connection {
     }
 }
 
-fn is_whole(request: &[u8]) -> bool {
+fn is_complete_request(request: &[u8]) -> bool {
     request.windows(4).any(|bytes| bytes == b"\r\n\r\n") || request.windows(2).any(|bytes| bytes == b"\n\n")
 }
 
-fn respond(request: &[u8], way: Way, picture: &Mutex<Status>, wake: &mut UnixStream) -> Vec<u8> {
+fn respond(request: &[u8], way: Way, status: &Mutex<Status>, wake: &mut UnixStream) -> Vec<u8> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let complete = parsed.parse(request).is_ok_and(|status| status.is_complete());
     let (Some(method), Some(path), true) = (parsed.method, parsed.path, complete) else {
-        return answer("400 Bad Request", TEXT, b"this is not a request\n", true);
+        return answer("400 Bad Request", TEXT, b"malformed request\n", true);
     };
     let body = method != "HEAD";
-    // What follows a question mark asks for nothing that there is.
+    // No path takes a query.
     let path = path.split('?').next().unwrap_or_default();
-    let locked = || picture.lock().unwrap_or_else(PoisonError::into_inner);
+    let locked = || status.lock().unwrap_or_else(PoisonError::into_inner);
     match (method, path, way) {
         ("GET" | "HEAD", "/metrics", _) => {
-            // Copied first, so that the service does not wait while the text is written.
-            let picture = locked().clone();
+            // Copy the status, so that the service does not wait for the lock while the text is formatted.
+            let status = locked().clone();
             answer(
                 "200 OK",
                 metrics::TYPE,
-                metrics::text(picture, Instant::now()).as_bytes(),
+                metrics::text(status, Instant::now()).as_bytes(),
                 body,
             )
         }
@@ -285,12 +287,17 @@ fn respond(request: &[u8], way: Way, picture: &Mutex<Status>, wake: &mut UnixStr
             answer("200 OK", "application/json", &json, true)
         }
         ("POST", "/look", Way::Unix) => {
-            // A full pipe wakes as well.
+            // A full pipe already wakes the service.
             let _ = wake.write(&[1]);
-            answer("202 Accepted", TEXT, b"it will look\n", true)
+            answer("202 Accepted", TEXT, b"the service will check\n", true)
         }
-        ("GET" | "HEAD", ..) => answer("404 Not Found", TEXT, b"there are /metrics and /healthz\n", body),
-        _ => answer("405 Method Not Allowed", TEXT, b"only GET is answered\n", true),
+        ("GET" | "HEAD", ..) => answer(
+            "404 Not Found",
+            TEXT,
+            b"not found; try /metrics or /healthz\n",
+            body,
+        ),
+        _ => answer("405 Method Not Allowed", TEXT, b"only GET is supported\n", true),
     }
 }
 
@@ -314,14 +321,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn asked(request: &[u8], way: Way) -> String {
-        let picture = Mutex::new(Status::new("enforce", None, 0, 1, Instant::now()));
+        let status = Mutex::new(Status::new("enforce", None, 0, 1, Instant::now()));
         let (mut wake, _other) = UnixStream::pair().unwrap();
-        let answer = respond(request, way, &picture, &mut wake);
+        let answer = respond(request, way, &status, &mut wake);
         String::from_utf8(answer).unwrap()
     }
 
     #[test]
-    fn each_way_in_has_its_answers() {
+    fn each_transport_has_its_responses() {
         let code = |request: &str, way| asked(request.as_bytes(), way)[9..12].to_owned();
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(code(&get("/metrics"), Way::Tcp), "200");
@@ -342,7 +349,7 @@ mod tests {
         fn no_request_makes_it_panic(request in proptest::collection::vec(any::<u8>(), 0..512)) {
             asked(&request, Way::Tcp);
             asked(&request, Way::Unix);
-            is_whole(&request);
+            is_complete_request(&request);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The document and the pause of a service: read when it begins, when they change, and when it is
-//! told to.
+//! Loads the document and the pause of the service.
 
 use std::time::{Duration, Instant};
 
@@ -13,18 +12,18 @@ use netkeel_reconcile::event::Event;
 use netkeel_reconcile::status::PauseStatus;
 
 impl Service<'_> {
-    /// Reads the document again; a bad one leaves the old one in force.
+    /// Reloads the document. If the new one is rejected, the previous one stays in force.
     pub fn load(&mut self) {
         self.notify.reloading();
-        // Before it is read: what changes meanwhile is seen later.
+        // Hash before reading, so that a change during the read is noticed later.
         self.digest = (self.source.digest(), Instant::now());
-        let read = accepted(self.source.read(), &self.keeper.store);
-        self.picture().counters.loads += 1;
+        let read = accepted(self.source.read(), &self.runner.store);
+        self.status().counters.loads += 1;
         match read {
             Ok(document) => {
                 let same = document.hash == self.document.hash;
                 self.document = document;
-                self.took_document(None);
+                self.document_loaded(None);
                 self.log.say(
                     Level::Info,
                     "loaded",
@@ -35,27 +34,27 @@ impl Service<'_> {
                     .handle(Event::Loaded(interest(&self.document)), now);
             }
             Err(why) => {
-                self.picture().counters.load_failures += 1;
+                self.status().counters.load_failures += 1;
                 self.rejected(&why);
                 self.files.watch_document(&self.source.paths());
             }
         }
-        self.look_for_pause();
-        self.notify.tell("READY=1");
+        self.read_pause();
+        self.notify.send("READY=1");
     }
 
-    /// Looks at what the document is read from, when it was not looked at for a while: not every way in
-    /// which it can be replaced is told.
-    pub(crate) fn mind_document(&mut self) {
-        /// It is small: reading it so often takes no time that shows.
+    /// Checks the document's files for changes from time to time: inotify does not report every way to
+    /// replace a file.
+    pub(crate) fn poll_document(&mut self) {
+        /// Documents are small, so frequent reads cost little.
         const EVERY: Duration = Duration::from_secs(20);
         if self.digest.1.elapsed() >= EVERY {
-            self.look_at_document();
+            self.check_document();
         }
     }
 
-    /// Looks whether what the document is read from is another than what was read.
-    pub(crate) fn look_at_document(&mut self) {
+    /// Reports a change of the document's files to the reconciler.
+    pub(crate) fn check_document(&mut self) {
         let digest = self.source.digest();
         let changed = std::mem::replace(&mut self.digest, (digest, Instant::now())).0 != digest;
         if changed {
@@ -65,16 +64,16 @@ impl Service<'_> {
     }
 
     fn rejected(&mut self, why: &str) {
-        self.picture().document.rejected = Some(why.to_owned());
+        self.status().document.rejected = Some(why.to_owned());
         let fields: &[(&str, &dyn std::fmt::Display)] =
             &[("kept", &short(&self.document.hash)), ("why", &why)];
         self.log.say(Level::Error, "document-rejected", fields);
     }
 
-    /// A document is in force: what it concerns is watched.
-    pub(crate) fn took_document(&mut self, rejected: Option<String>) {
+    /// Puts the document in force: watches everything that it depends on.
+    pub(crate) fn document_loaded(&mut self, rejected: Option<String>) {
         self.files.watch_document(&self.source.paths());
-        self.want_worker();
+        self.configure_worker();
         self.handshakes.watch(&self.document.handshakes());
         let scope = self.document.scope();
         self.paths.follow(scope.paths);
@@ -88,26 +87,26 @@ impl Service<'_> {
             self.files.watch(path, Role::Owned);
         }
         {
-            let mut picture = self.picture();
-            picture.document.hash.clone_from(&self.document.hash);
-            picture.document.owner.clone_from(&self.document.owner);
-            picture.document.files = self
+            let mut status = self.status();
+            status.document.hash.clone_from(&self.document.hash);
+            status.document.owner.clone_from(&self.document.owner);
+            status.document.files = self
                 .source
                 .paths()
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
-            picture.document.loaded = now();
-            picture.document.rejected = None;
-            picture.looked = false;
+            status.document.loaded = now();
+            status.document.rejected = None;
+            status.looked = false;
         }
         match rejected {
             Some(why) => {
-                self.picture().counters.load_failures += 1;
+                self.status().counters.load_failures += 1;
                 self.rejected(&why);
             }
             None => {
-                if let Err(error) = self.keeper.store.keep_good(&self.document.canonical) {
+                if let Err(error) = self.runner.store.keep_good(&self.document.canonical) {
                     self.log
                         .say(Level::Warning, "document-not-kept", &[("why", &error)]);
                 }
@@ -115,10 +114,10 @@ impl Service<'_> {
         }
     }
 
-    /// Hears what changes in nftables, where the document has rules there.
+    /// Subscribes to nftables events if the document has rules.
     pub(crate) fn follow_rules(&mut self) {
         match self.events.follow_rules(!self.document.nflog.is_empty()) {
-            // What changed until now was not heard.
+            // Earlier changes were missed.
             Ok(begins) if begins => {
                 let now = self.now();
                 self.reconciler.handle(Event::Rest, now);
@@ -130,12 +129,12 @@ impl Service<'_> {
         }
     }
 
-    /// Looks whether somebody has paused the service, or ended a pause.
-    pub(crate) fn look_for_pause(&mut self) {
-        let paused = match self.keeper.store.paused(now()) {
+    /// Reads whether the service is paused.
+    pub(crate) fn read_pause(&mut self) {
+        let paused = match self.runner.store.paused(now()) {
             Ok(paused) => paused,
             Err(error) => {
-                // Nobody knows what was meant: nothing is written, and it is said.
+                // An unreadable pause counts as a pause: the service must not write against an operator's wish.
                 self.log.say(Level::Error, "pause", &[("why", &error)]);
                 let reason = error.message;
                 Some(Pause::unknown(now(), reason))
@@ -156,7 +155,7 @@ impl Service<'_> {
             ),
             None => self.log.say(Level::Info, "resumed", &[]),
         }
-        self.picture().paused = shown;
+        self.status().paused = shown;
         self.reconciler.handle(event, at);
     }
 }

@@ -1,28 +1,28 @@
-//! The service's log: lines of `key=value` on standard error, with a priority where the journal
-//! reads them. Each kind of line has a rate; what is held back is counted and told.
+//! The service's log: lines of `key=value` on standard error, with a priority for the journal. Each
+//! event has a rate limit; suppressed lines are counted and reported.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// So many lines of a kind at once...
+/// Number of lines of one event that may be written in a burst.
 const AT_ONCE: u32 = 10;
 
-/// ... and then one each so often.
+/// After a burst, one more line per this interval.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Longest value, characters: what others write into names and messages has no say in this.
+/// Maximum length of a value, characters: names and messages may come from other programs.
 const LONGEST: usize = 1000;
 
-/// How urgent a line is, by syslog's numbers.
+/// Severity, as syslog numbers it (RFC 5424).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// Somebody must do something.
+    /// Someone must act.
     Error = 3,
-    /// Somebody should look at it.
+    /// Someone should check.
     Warning = 4,
-    /// It is good to know.
+    /// Information.
     Info = 6,
 }
 
@@ -36,10 +36,10 @@ impl Level {
     }
 }
 
-/// Writes lines.
+/// The log, with the rate limit of each event.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// systemd reads standard error: it takes `<N>` at the start of a line for its priority.
+    /// Whether standard error goes to the journal, which reads `<N>` at the start of a line as priority.
     journal: bool,
     rates: BTreeMap<&'static str, Rate>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Rate {
 }
 
 impl Log {
-    /// A log to standard error.
+    /// A log on standard error.
     pub fn new() -> Self {
         Log {
             journal: std::env::var_os("JOURNAL_STREAM").is_some(),
@@ -60,7 +60,7 @@ impl Log {
         }
     }
 
-    /// Writes a line of a kind, which is its `event`.
+    /// Writes a line for an event, unless its rate limit suppresses it.
     pub fn say(&mut self, level: Level, event: &'static str, fields: &[(&str, &dyn Display)]) {
         let Some(held_back) = self.passes(event, Instant::now()) else {
             return;
@@ -73,13 +73,13 @@ impl Log {
             true => format!("<{}>", level as u8),
             false => String::new(),
         };
-        // When nobody reads it, there is nobody to tell.
+        // There is nowhere to report that standard error is closed.
         let _ = std::io::stderr()
             .lock()
             .write_all(format!("{priority}{line}\n").as_bytes());
     }
 
-    /// Whether a line of this kind may be written, and how many were held back before it.
+    /// The number of lines suppressed since the last one, or `None` to suppress this one.
     fn passes(&mut self, event: &'static str, now: Instant) -> Option<u64> {
         let rate = self.rates.entry(event).or_insert(Rate {
             tokens: AT_ONCE,
@@ -113,7 +113,7 @@ fn line(level: Level, event: &str, fields: &[(&str, &dyn Display)]) -> String {
         let shown: String = value.chars().take(LONGEST).collect();
         let _ = match bare {
             true => write!(line, " {key}={shown}"),
-            // Control characters and quotes are escaped: a line stays a line.
+            // Debug output escapes control characters and quotes, so the value stays on one line.
             false => write!(line, " {key}={shown:?}"),
         };
     }

@@ -1,5 +1,4 @@
-//! What systemd is told: that the service is ready, what it does, that it is alive
-//! (sd_notify(3)).
+//! Notifies systemd of readiness, reloads, the status line and the watchdog (sd_notify(3)).
 
 use std::env;
 use std::os::linux::net::SocketAddrExt;
@@ -7,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// Tells systemd, where there is one that wants to be told.
+/// The notification socket of systemd, if there is one.
 #[derive(Debug)]
 pub(crate) struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -15,7 +14,7 @@ pub(crate) struct Notify {
 }
 
 impl Notify {
-    /// Finds out who wants to be told, by the variables NOTIFY_SOCKET and WATCHDOG_USEC.
+    /// Reads the environment variables NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID.
     pub fn new() -> Self {
         let path = env::var_os("NOTIFY_SOCKET");
         let address = path.and_then(|path| match path.as_bytes().strip_prefix(b"@") {
@@ -32,22 +31,22 @@ impl Notify {
         }
     }
 
-    /// How often [`Notify::tell`] must say `WATCHDOG=1`: twice in the time that systemd waits.
+    /// Interval of `WATCHDOG=1`: half of systemd's timeout.
     pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog.map(|watchdog| watchdog / 2)
     }
 
-    /// Tells it. Nobody listening is no error.
-    pub fn tell(&self, what: &str) {
+    /// Sends a message. A missing or closed socket is not an error.
+    pub fn send(&self, what: &str) {
         if let Some((socket, address)) = &self.to {
             let _ = socket.send_to_addr(what.as_bytes(), address);
         }
     }
 
-    /// That the service reads its document anew: systemd wants to know when that began.
+    /// Reports the start of a reload, with the monotonic time that systemd requires.
     pub(crate) fn reloading(&self) {
         let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
         let micros = now.unwrap_or_default().as_micros();
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 }

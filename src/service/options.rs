@@ -9,36 +9,36 @@ use netkeel_document::document::Document;
 
 /// Where the document comes from.
 pub trait Source: Send {
-    /// Reads it.
+    /// Reads the document.
     ///
     /// # Errors
-    /// All that is wrong with it, as text for people.
+    /// All diagnostics, as text for people.
     fn read(&mut self) -> Result<Document, String>;
 
-    /// The files and directories that it is read from.
+    /// The files and directories of the document.
     fn paths(&self) -> Vec<PathBuf>;
 
-    /// What tells what would be read from what was read before.
+    /// A hash of the current content, to detect changes.
     fn digest(&mut self) -> u64;
 }
 
 /// How the service runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The namespace.
+    /// The network namespace to work on.
     pub netns: Netns,
-    /// It writes; else it only looks.
+    /// Whether the service corrects drift; otherwise it only reports drift.
     pub enforces: bool,
-    /// Its worker sends nothing, whatever the document says.
+    /// Whether the replication worker sends no copies, whatever the document says.
     pub dry_run: bool,
-    /// The whole host is looked at once in this time at least.
+    /// Maximum time between full scans.
     pub interval: Duration,
-    /// It may lose what an undo does not bring back.
+    /// Whether changes that cannot be undone exactly are allowed.
     pub lossy: bool,
-    /// It may change the interface that the host is managed through.
+    /// Whether changes to the management interface are allowed.
     pub management: bool,
-    /// Bytes of events that the kernel may queue.
+    /// Size of the kernel event queue, bytes.
     pub queue: usize,
-    /// Where the metrics and the health are answered.
+    /// Address of /metrics and /healthz.
     pub listen: Option<SocketAddr>,
 }

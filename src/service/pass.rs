@@ -1,4 +1,4 @@
-//! One pass: under the lock, journalled, verified and entered into the ledger like an apply by hand.
+//! Runs one pass. A pass that writes takes the lock, and is journalled, verified and recorded like `netkeel apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,26 +29,26 @@ use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
-/// What passes work with.
+/// Runs passes.
 pub(crate) struct PassRunner {
     /// Journal, ledger, history.
     pub store: Store,
-    /// Who writes.
+    /// The actor recorded in the journal and history.
     pub actor: String,
-    /// What undoing an interrupted apply came to last, to be told.
+    /// The last rollback of an interrupted apply, until it is reported.
     pub recovered: Option<Undone>,
-    /// What is not done.
+    /// Refuses changes that the service may not make.
     pub(crate) guard: Guard,
-    /// Ops whose undo does not bring everything back may be done.
+    /// Whether changes that cannot be undone exactly are allowed.
     pub lossy: bool,
-    /// The ledger.
+    /// The cached ledger.
     pub ledger: LedgerFile,
     /// Interfaces, by name and index, whose MTU is not written: see [`PartGoal::withheld`].
     pub(crate) withheld: BTreeMap<LinkName, u32>,
 }
 
 impl PassRunner {
-    /// Takes the lock, and undoes an apply that was interrupted.
+    /// Takes the lock and rolls back an interrupted apply.
     fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
         let lock = self.store.lock(&self.actor, Duration::ZERO)?;
         match undo_pending(&self.store, netns) {
@@ -64,23 +64,23 @@ impl PassRunner {
         Ok(lock)
     }
 
-    /// Looks at a part, and puts it right where it may write.
+    /// Checks a part of the host, and corrects drift if `writes`.
     pub(crate) fn pass(
         &mut self,
         document: &Document,
-        hearing: &mut KernelView<'_>,
+        view: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
         writes: bool,
     ) -> PassResult {
-        // An MTU by a budget depends on interfaces beyond its own stack, and on routes.
+        // A derived MTU depends on routes and on interfaces outside its own stack.
         let extent = match extent {
             Extent::Links(_) if document.has_budgets() => &Extent::All,
             extent => extent,
         };
         let passed = match writes {
-            true => self.write(document, hearing, extent, except),
-            false => self.look(document, hearing, extent, except),
+            true => self.write(document, view, extent, except),
+            false => self.check(document, view, extent, except),
         };
         if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
             let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
@@ -90,11 +90,11 @@ impl PassRunner {
         passed
     }
 
-    /// Reads only; it needs no lock.
-    fn look(
+    /// Reports drift without writing; this needs no lock.
+    fn check(
         &mut self,
         document: &Document,
-        hearing: &mut KernelView<'_>,
+        view: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
@@ -103,7 +103,7 @@ impl PassRunner {
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
-        let mut kernel = hearing.over(extent);
+        let mut kernel = view.scoped(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
@@ -131,7 +131,7 @@ impl PassRunner {
     fn write(
         &mut self,
         document: &Document,
-        hearing: &mut KernelView<'_>,
+        view: &mut KernelView<'_>,
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
@@ -157,7 +157,7 @@ impl PassRunner {
             &self.actor,
         );
         log.compacts = ledger.wants_compacting();
-        let mut kernel = hearing.over(extent);
+        let mut kernel = view.scoped(extent);
         let Ended {
             outcome,
             observation: seen,
@@ -210,7 +210,7 @@ impl PassRunner {
                 PassResult::failed(Outcome::Failed, what.join("; "))
             }
             Err(Failure::Lossy(plan)) => {
-                let why = "an undo would not bring everything back; run --allow-lossy does it all the same";
+                let why = "the change cannot be undone exactly; `netkeel run --allow-lossy` allows it";
                 let facts = plan.lossy().map(|step| step.fact.clone()).collect();
                 PassResult {
                     seen,
@@ -243,9 +243,9 @@ impl PassRunner {
         }
     }
 
-    /// Gives back what is held only while the service runs; the number of writes that took.
+    /// Removes what exists only while the service runs; returns the number of writes.
     pub fn stop(&mut self, document: &Document, kernel: &mut dyn Kernel) -> Result<usize, Error> {
-        /// An apply by hand may be under way.
+        /// How long to wait for a running `netkeel apply`.
         const PATIENCE: Duration = Duration::from_secs(5);
         let facts = document.removed_on_stop();
         if facts.is_empty() {
@@ -279,28 +279,27 @@ impl PassRunner {
             Err(Failure::Failed(rollback)) => Err(rollback.cause),
             Err(Failure::Invalid(_) | Failure::Unread(_) | Failure::Lossy(_)) => Err(Error::new(
                 ErrorKind::Refused,
-                "what is held while the service runs could not be given back",
+                "cannot remove the rules that exist only while the service runs",
             )
-            .hint("netkeel release gives back everything of an owner")),
+            .hint("`netkeel release` restores everything that an owner holds")),
         }
     }
 
-    /// Lets go of what the ledger says of interfaces that are gone: a host whose pods come and go
-    /// would remember all of them.
+    /// Purges the ledger entries of deleted interfaces. Without this the ledger grows with every pod.
     pub(crate) fn forget_gone(
         &mut self,
         document: &Document,
         kernel: &mut dyn Kernel,
     ) -> Result<usize, Error> {
         let _lock = self.begin(&document.netns)?;
-        let there = kernel.snapshot(&netkeel_host::snapshot::scope::Scope {
+        let now = kernel.snapshot(&netkeel_host::snapshot::scope::Scope {
             links: Links::All,
             ..Default::default()
         })?;
         let ledger = self.ledger.now(&self.store)?;
         let gone = |fact: &Fact| {
             fact.link_name()
-                .is_some_and(|name| !there.links.contains_key(&name))
+                .is_some_and(|name| !now.links.contains_key(&name))
         };
         let facts: Vec<Fact> = ledger
             .of(&document.owner)
@@ -325,7 +324,7 @@ fn goal<'a>(
         holdings: Ownership {
             ledger: Some(ledger),
             prune: false,
-            take_over: false,
+            force_ownership: false,
         },
         extent,
         except,
@@ -345,8 +344,8 @@ fn blame(fact: Fact, indices: &BTreeMap<LinkName, u32>, why: &Arc<str>) -> Blame
     }
 }
 
-/// The facts that cannot be planned for, each with the reason. Where something else is wrong, nobody
-/// knows which.
+/// The facts that cannot be planned, each with the reason. A diagnostic without facts makes the whole
+/// pass fail.
 fn at_fault(diagnostics: &Diagnostics, indices: &BTreeMap<LinkName, u32>) -> Outcome {
     let list = &diagnostics.list;
     if list.is_empty() || list.iter().any(|one| one.facts.is_empty()) {

@@ -1,4 +1,4 @@
-//! Telling what was done and seen: to the picture, to the log, and to systemd.
+//! Reports the result of passes to the status, the log and systemd.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -15,35 +15,41 @@ use netkeel_reconcile::status::{FindingStatus, SuspendedStatus};
 use netkeel_reconcile::suspended::{Report, Why};
 
 impl Service<'_> {
-    /// Tells what a pass came to: to the picture and to the log.
-    pub fn tell(&mut self, extent: &Extent, except: &BTreeSet<Fact>, passed: &PassResult, took: Duration) {
+    /// Reports the result of a pass to the status and the log.
+    pub fn report_pass(
+        &mut self,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+        passed: &PassResult,
+        took: Duration,
+    ) {
         let known = &self.reconciler.known;
-        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        picture.took(took);
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.took(took);
         let right = matches!(passed.outcome, Outcome::Kept(_));
-        // What was put right differs no longer in what was seen last.
+        // Facts that this pass corrected no longer differ in the observation, so their drift is in the plan.
         let planned = passed.plan.iter().flat_map(|plan| &plan.drift);
         let differ = planned.chain(passed.seen.iter().flat_map(|seen| &seen.drift));
-        let rewritten = picture.rewritten(differ.map(|drift| &drift.fact));
-        let first = *extent == Extent::All && passed.plan.is_some() && !picture.looked;
+        let rewritten = status.rewritten(differ.map(|drift| &drift.fact));
+        let first = *extent == Extent::All && passed.plan.is_some() && !status.looked;
         if let Some(seen) = &passed.seen {
-            picture.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
+            status.saw(extent, seen, &|fact| except.contains(fact), right, &|index| {
                 known.link(index)
             });
             if !matches!(extent, Extent::Links(_)) {
-                // The rest is read as with the whole host, and only facts of interfaces are not judged.
+                // `Extent::Rest` reads everything but judges no interface, so problems of interfaces stay.
                 let stay = |problem: &String| *extent == Extent::Rest && problem.starts_with("link ");
-                picture.problems.retain(stay);
+                status.problems.retain(stay);
                 let seen = seen.problems.iter();
                 let seen = seen.map(|problem| format!("{}: {}", problem.what, problem.why));
-                picture.problems.extend(seen);
-                picture.problems.sort();
-                picture.problems.dedup();
+                status.problems.extend(seen);
+                status.problems.sort();
+                status.problems.dedup();
             }
         }
-        let mut told_first = Vec::new();
+        let mut new_findings = Vec::new();
         if let (Some(plan), Extent::All) = (&passed.plan, extent) {
-            picture.looked = true;
+            status.looked = true;
             let found: Vec<FindingStatus> = plan
                 .findings
                 .iter()
@@ -53,33 +59,33 @@ impl Service<'_> {
                     message: finding.message.clone(),
                 })
                 .collect();
-            // Whoever has packets replicated is to know who else wants them.
+            // Operators of replication must know which other programs use the same packets.
             let of_groups = |finding: &&FindingStatus| finding.code.starts_with("NK03");
-            let old = |finding: &&FindingStatus| picture.findings.contains(finding);
-            told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
-            picture.findings = found;
+            let old = |finding: &&FindingStatus| status.findings.contains(finding);
+            new_findings.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
+            status.findings = found;
         }
-        picture.counters.failures += u64::from(passed.failure.is_some());
+        status.counters.failures += u64::from(passed.failure.is_some());
         let blocked = matches!(passed.outcome, Outcome::Blocked);
-        picture.blocked = passed.failure.clone().filter(|_| blocked);
-        // What cannot be written is left alone from now on, and the others are done at once.
+        status.blocked = passed.failure.clone().filter(|_| blocked);
+        // Facts that cannot be written are suspended from now on, and the next pass writes the others at once.
         let news = |blamed: &[Blamed]| blamed.iter().any(|one| !except.contains(&one.fact));
         let goes_on = matches!(&passed.outcome, Outcome::Blamed(blamed) if news(blamed));
         if *extent == Extent::All && !blocked && !goes_on {
-            picture.failure.clone_from(&passed.failure);
+            status.failure.clone_from(&passed.failure);
         }
         if right && passed.writes > 0 {
-            picture.counters.applies += 1;
-            picture.counters.writes += passed.writes as u64;
+            status.counters.applies += 1;
+            status.counters.writes += passed.writes as u64;
         }
         if let Some(rollback) = &passed.rollback {
             match rollback.remaining.is_empty() {
-                true => picture.counters.rollbacks += 1,
-                false => picture.counters.not_rolled_back += 1,
+                true => status.counters.rollbacks += 1,
+                false => status.counters.not_rolled_back += 1,
             }
         }
-        drop(picture);
-        for finding in told_first {
+        drop(status);
+        for finding in new_findings {
             let (code, subject, message) = (&finding.code, &finding.subject, &finding.message);
             self.log.say(
                 Level::Warning,
@@ -92,7 +98,7 @@ impl Service<'_> {
             self.log.say(
                 Level::Warning,
                 "rewritten",
-                &[("fact", &fact), ("put_right", &right), ("writers", &writers)],
+                &[("fact", &fact), ("corrected", &right), ("writers", &writers)],
             );
         }
         self.log_pass(passed, took);
@@ -103,7 +109,7 @@ impl Service<'_> {
             };
             self.log.say(
                 Level::Info,
-                "whole",
+                "full-scan",
                 &[("wanted", &seen.wanted), ("differ", &differ)],
             );
         }
@@ -154,9 +160,9 @@ impl Service<'_> {
         }
     }
 
-    /// Tells what became of an apply that was interrupted.
-    pub(crate) fn tell_recovered(&mut self) {
-        let Some(undone) = self.keeper.recovered.take() else {
+    /// Logs the rollback of an interrupted apply.
+    pub(crate) fn report_recovered(&mut self) {
+        let Some(undone) = self.runner.recovered.take() else {
             return;
         };
         let apply = undone.apply.unwrap_or_default();
@@ -183,15 +189,15 @@ impl Service<'_> {
         );
     }
 
-    /// Tells what became known since.
+    /// Publishes suspensions, the status and the systemd status line.
     pub(crate) fn publish(&mut self) {
         let now = self.now();
         for report in self.reconciler.reports() {
-            self.report(&report);
+            self.log_suspension(&report);
         }
         let alone: Vec<SuspendedStatus> = self
             .reconciler
-            .left_alone()
+            .suspended()
             .map(|(fact, alone)| {
                 let writers = self.writers.get(fact).cloned().unwrap_or_default();
                 SuspendedStatus::new(fact, alone, now, writers)
@@ -199,34 +205,38 @@ impl Service<'_> {
             .collect();
         let gone = std::mem::take(&mut self.gone);
         self.went += gone.len();
-        let status = {
-            let mut picture = self.picture();
-            picture.left_alone = alone;
-            picture.forget(&gone);
+        let status_line = {
+            let mut status = self.status();
+            status.suspended = alone;
+            status.forget(&gone);
             if self.reconciler.paused().is_none() {
-                picture.paused = None;
+                status.paused = None;
             }
-            picture.sentence(Instant::now())
+            status.sentence(Instant::now())
         };
-        if status != self.status {
-            let first = if self.status.is_empty() { "READY=1\n" } else { "" };
-            self.notify.tell(&format!("{first}STATUS={status}"));
-            self.status = status;
+        if status_line != self.status_line {
+            let first = if self.status_line.is_empty() {
+                "READY=1\n"
+            } else {
+                ""
+            };
+            self.notify.send(&format!("{first}STATUS={status_line}"));
+            self.status_line = status_line;
         }
     }
 
-    fn report(&mut self, report: &Report) {
+    fn log_suspension(&mut self, report: &Report) {
         match report {
             Report::Began(fact, alone) | Report::GoesOn(fact, alone) => {
                 let event = match alone.why {
                     Why::Flaps => "flap",
-                    Why::Refused(_) => "left-alone",
+                    Why::Refused(_) => "suspended",
                 };
                 if let (Report::Began(..), "flap") = (report, event) {
-                    self.picture().counters.flaps += 1;
+                    self.status().counters.flaps += 1;
                 }
                 let reason = match &alone.why {
-                    Why::Flaps => "another program writes it too".to_owned(),
+                    Why::Flaps => "another program keeps changing it".to_owned(),
                     Why::Refused(reason) => reason.clone(),
                 };
                 let writers = self
@@ -248,7 +258,7 @@ impl Service<'_> {
             }
             Report::Ended(fact) => {
                 self.writers.remove(fact);
-                self.log.say(Level::Info, "at-peace", &[("fact", fact)]);
+                self.log.say(Level::Info, "settled", &[("fact", fact)]);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The service: what the kernel, files, signals and the clock tell goes to the
-//! [state machine](crate::reconcile), and what it asks for is done. One thread does it all but
-//! answering `netkeel status` and those who scrape, who see the [picture](picture::Picture) only.
+//! Starts the service. One thread receives events from the kernel, files, signals and the clock, passes
+//! them to the [reconciler](netkeel_reconcile::reconciler), and runs its actions. A second thread serves HTTP
+//! and sees only the [status](netkeel_reconcile::status::Status).
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -16,17 +16,17 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_reconcile::status::Status;
 
-/// Runs the service until it is told to end.
+/// Runs the service until a signal stops it.
 ///
 /// # Errors
-/// When it cannot begin: no document was ever good, or the kernel cannot be listened to.
+/// When the service cannot start: there is no valid document, or an event source cannot be opened.
 pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
-    // Before there are other threads, which would take the signals.
+    // Before other threads start: they would receive the signals.
     let signals = signals::Signals::new()?;
     let store = Store::open(&options.netns)?;
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);
-    let picture = Arc::new(Mutex::new(Status::new(
+    let status = Arc::new(Mutex::new(Status::new(
         mode,
         netns,
         netkeel_apply::clock::now(),
@@ -36,14 +36,14 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     let tcp = options.listen.map(listen).transpose()?;
     let socket = store.listen()?;
     let (wake, woken) = UnixStream::pair().map_err(|error| refused(&error))?;
-    http::Server::start(tcp, socket, Arc::clone(&picture), wake)?;
+    http::Server::start(tcp, socket, Arc::clone(&status), wake)?;
     let done = Live::with(&options.netns, |live| {
-        let senses = service::EventSources {
+        let sources = service::EventSources {
             signals,
             events: live.events(options.queue)?,
             woken,
         };
-        service::Service::new(options, source, store.clone(), senses, picture)?.run(live)
+        service::Service::new(options, source, store.clone(), sources, status)?.run(live)
     });
     store.listen_no_longer();
     done?
@@ -51,7 +51,7 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
 
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address)
-        .map_err(|error| Error::new(ErrorKind::Refused, format!("listening at {address}: {error}")))
+        .map_err(|error| Error::new(ErrorKind::Refused, format!("cannot listen on {address}: {error}")))
 }
 
 fn refused(error: &std::io::Error) -> Error {

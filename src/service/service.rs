@@ -1,4 +1,4 @@
-//! The loop: wait, listen, ask the state machine, do, tell.
+//! The main loop: wait for events, ask the reconciler for the next action, run it, report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::notify::Notify;
 use crate::options::{Options, Source};
 use crate::pass::PassRunner;
 use crate::view::KernelView;
-use crate::watch::files::Files;
+use crate::watch::files::FileWatches;
 use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
 use crate::watch::signals::{Asked, Signals};
@@ -35,80 +35,78 @@ use netkeel_reconcile::reconciler::Reconciler;
 use netkeel_reconcile::status::Status;
 use netkeel_replicate::supervisor::Supervisor;
 
-/// The ledger is rid of interfaces that are gone at most once in this time: with each regular look at
-/// the whole host, as `--interval` has it by default.
-const TIDY: Duration = Duration::from_secs(240);
+/// Minimum time between purges of the ledger after full scans; just below the default `--interval`.
+const PURGE_INTERVAL: Duration = Duration::from_secs(240);
 
-/// Before that, when so many went: what is known of thousands takes room, and to let go of it takes more.
-const TIDY_AFTER: usize = 128;
+/// Minimum number of deleted interfaces for an earlier purge, which limits the memory that their entries take.
+const PURGE_THRESHOLD: usize = 128;
 
-/// It shows that it is alive at least this often.
+/// Maximum time between signs of life.
 const ALIVE: Duration = Duration::from_secs(10);
 
 /// The service.
 pub(crate) struct Service<'a> {
     pub source: &'a mut dyn Source,
-    /// What was read from it last, and when that was looked at.
+    /// Hash of the source's content, and when it was last computed.
     pub digest: (u64, Instant),
     pub document: Document,
     pub enforces: bool,
     pub dry_run: bool,
-    pub(crate) keeper: PassRunner,
+    pub(crate) runner: PassRunner,
     pub(crate) reconciler: Reconciler,
     pub(crate) signals: Signals,
     pub events: Events,
-    pub files: Files,
+    pub files: FileWatches,
     pub(crate) notify: Notify,
     pub log: Log,
     pub start: Instant,
-    /// What others may see.
-    pub(crate) picture: Arc<Mutex<Status>>,
-    /// Somebody wants it to look whether it is paused.
+    /// The status shared with the HTTP thread.
+    pub(crate) status: Arc<Mutex<Status>>,
+    /// Wakes the service to check whether it is paused.
     pub(crate) woken: UnixStream,
     pub gone: Vec<u32>,
-    /// Who else writes what is left alone.
+    /// Likely writers of suspended facts.
     pub writers: BTreeMap<Fact, Vec<String>>,
     pub(crate) tidied: Instant,
-    /// How many interfaces went since.
+    /// Number of interfaces deleted since the last purge.
     pub(crate) went: usize,
-    /// Paths that budgets stand on.
+    /// Paths whose MTU the document depends on.
     pub paths: Paths,
-    /// WireGuard interfaces that are to be alive.
+    /// WireGuard interfaces whose handshakes are checked.
     pub(crate) handshakes: Handshakes,
-    /// Keeps the worker running that replicates.
+    /// Keeps the replication worker running.
     pub supervisor: Supervisor,
-    /// What `systemctl status` shows.
-    pub status: String,
+    /// The status line that `systemctl status` shows.
+    pub status_line: String,
 }
 
-/// What it hears by beside files.
+/// The event sources, except files.
 pub(crate) struct EventSources {
-    /// Signals.
     pub(crate) signals: Signals,
-    /// What the kernel tells.
+    /// Kernel events.
     pub events: Events,
-    /// Somebody wants it to look whether it is paused.
+    /// Wakes the service to check whether it is paused.
     pub(crate) woken: UnixStream,
 }
 
 impl<'a> Service<'a> {
-    /// Reads the document, or takes the last good one.
+    /// Reads the document, or the last good one if that fails.
     ///
     /// # Errors
-    /// When there is none.
+    /// When neither can be read.
     pub fn new(
         options: &'a Options,
         source: &'a mut dyn Source,
         store: Store,
-        senses: EventSources,
-        picture: Arc<Mutex<Status>>,
+        sources: EventSources,
+        status: Arc<Mutex<Status>>,
     ) -> Result<Self, Error> {
         let mut log = Log::new();
         let EventSources {
             signals,
             events,
             woken,
-        } = senses;
+        } = sources;
         woken
             .set_nonblocking(true)
             .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
@@ -126,7 +124,7 @@ impl<'a> Service<'a> {
         let mut service = Service {
             source,
             digest,
-            keeper: PassRunner {
+            runner: PassRunner {
                 actor: actor(),
                 recovered: None,
                 guard,
@@ -139,10 +137,10 @@ impl<'a> Service<'a> {
             reconciler,
             signals,
             events,
-            files: Files::new()?,
+            files: FileWatches::new()?,
             notify: Notify::new(),
             start: Instant::now(),
-            picture,
+            status,
             woken,
             gone: Vec::new(),
             writers: BTreeMap::new(),
@@ -153,50 +151,50 @@ impl<'a> Service<'a> {
             supervisor: Supervisor::new(options.netns.clone(), None),
             enforces: options.enforces,
             dry_run: options.dry_run,
-            status: String::new(),
+            status_line: String::new(),
             log: Log::new(),
         };
         log.say(
             Level::Info,
             "started",
             &[
-                ("mode", &service.picture().mode),
+                ("mode", &service.status().mode),
                 ("document", &short(&service.document.hash)),
                 ("interval", &format!("{:?}", options.interval)),
             ],
         );
-        service.picture().dry_run = options.dry_run;
-        service.took_document(rejected);
-        service.look_for_pause();
+        service.status().dry_run = options.dry_run;
+        service.document_loaded(rejected);
+        service.read_pause();
         Ok(service)
     }
 
-    /// Runs until it is told to end.
+    /// Runs until a signal stops it.
     ///
     /// # Errors
-    /// Never by itself: what goes wrong is told and tried again.
+    /// Does not fail: errors are logged and retried.
     pub fn run(&mut self, live: &mut Live) -> Result<(), Error> {
         loop {
             let (more, now) = {
                 let mut lost = 0;
-                let mut hearing = self.hearing(live, &mut lost);
-                let heard = (hearing.listen(), hearing.now());
+                let mut view = self.view(live, &mut lost);
+                let listened = (view.listen(), view.now());
                 self.count_lost(lost);
-                heard
+                listened
             };
             if self.was_woken() {
-                self.look_for_pause();
+                self.read_pause();
             }
             match self.signals.take() {
                 Some(Asked::Stop) => break,
                 Some(Asked::Reload) => self.reconciler.handle(Event::Reload, now),
                 None => {}
             }
-            self.mind_worker();
-            self.mind_document();
-            self.mind_paths(live);
-            if let Some(seen) = self.handshakes.look(live) {
-                self.picture().handshakes = seen;
+            self.poll_worker();
+            self.poll_document();
+            self.poll_paths(live);
+            if let Some(seen) = self.handshakes.poll(live) {
+                self.status().handshakes = seen;
             }
             match self.reconciler.poll(now) {
                 Some(Action::Load) => self.load(),
@@ -206,33 +204,33 @@ impl<'a> Service<'a> {
                     writes,
                 }) => self.pass(live, extent, &except, writes),
                 None if !more => {
-                    self.tell_recovered();
+                    self.report_recovered();
                     self.publish();
-                    self.tidy_in_a_lull(live);
+                    self.purge_if_idle(live);
                     self.wait();
                 }
                 None => {}
             }
         }
-        self.notify.tell("STOPPING=1");
-        self.give_back(live);
+        self.notify.send("STOPPING=1");
+        self.remove_on_stop(live);
         self.supervisor.stop();
         self.log.say(Level::Info, "stopped", &[]);
         Ok(())
     }
 
-    /// Gives back what is held only while the service runs, where it writes at all.
-    fn give_back(&mut self, live: &mut Live) {
-        if self.picture().mode != "enforce" {
+    /// Removes what exists only while the service runs, if the service writes.
+    fn remove_on_stop(&mut self, live: &mut Live) {
+        if self.status().mode != "enforce" {
             return;
         }
-        if let Err(error) = self.keeper.stop(&self.document, live) {
+        if let Err(error) = self.runner.stop(&self.document, live) {
             let why = error.message;
             self.log.say(Level::Warning, "not-given-back", &[("why", &why)]);
         }
     }
 
-    fn hearing<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> KernelView<'b> {
+    fn view<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> KernelView<'b> {
         KernelView {
             kernel: live,
             events: &mut self.events,
@@ -246,11 +244,11 @@ impl<'a> Service<'a> {
 
     fn count_lost(&mut self, lost: u64) {
         if lost > 0 {
-            self.picture().counters.events_lost += lost;
+            self.status().counters.events_lost += lost;
             self.log.say(
                 Level::Warning,
                 "events-lost",
-                &[("then", &"the whole host is looked at")],
+                &[("then", &"the whole host is scanned")],
             );
         }
     }
@@ -259,8 +257,8 @@ impl<'a> Service<'a> {
         self.start.elapsed()
     }
 
-    pub(crate) fn picture(&self) -> MutexGuard<'_, Status> {
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn was_woken(&mut self) -> bool {
@@ -293,7 +291,7 @@ impl<'a> Service<'a> {
             .fds()
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        // A storm of events would wake it for each of them, only to wait for its turn once more.
+        // While the rate limit holds a pass back, events need not wake the loop: that would only cost CPU.
         if !self.reconciler.waits_for_its_turn(self.now()) {
             fds.extend(self.events.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             fds.push(PollFd::new(self.files.as_fd(), PollFlags::POLLIN));
@@ -301,15 +299,15 @@ impl<'a> Service<'a> {
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
         let worker = self.supervisor.descriptor();
         fds.extend(worker.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        // Interrupted or not, whoever calls looks at everything.
+        // The caller checks all sources, so an interrupted wait is not an error.
         let _ = nix::poll::ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None);
-        self.notify.tell("WATCHDOG=1");
-        self.picture().alive = Instant::now();
+        self.notify.send("WATCHDOG=1");
+        self.status().alive = Instant::now();
     }
 
-    /// Looks at everything when a path takes another MTU than before.
-    fn mind_paths(&mut self, live: &mut Live) {
-        for (target, measured) in self.paths.mind(live) {
+    /// Starts a full scan when the MTU of a path changed.
+    fn poll_paths(&mut self, live: &mut Live) {
+        for (target, measured) in self.paths.poll(live) {
             match measured {
                 Ok(mtu) => {
                     let fields: &[(&str, &dyn std::fmt::Display)] = &[("to", &target), ("mtu", &mtu)];
@@ -327,12 +325,12 @@ impl<'a> Service<'a> {
 
     fn pass(&mut self, live: &mut Live, extent: Extent, except: &BTreeSet<Fact>, writes: bool) {
         if extent == Extent::All {
-            self.look_at_document();
+            self.check_document();
         }
         let begun = Instant::now();
         let mut lost = 0;
         let passed = {
-            let mut hearing = KernelView {
+            let mut view = KernelView {
                 kernel: live,
                 events: &mut self.events,
                 files: &mut self.files,
@@ -341,41 +339,41 @@ impl<'a> Service<'a> {
                 gone: &mut self.gone,
                 lost: &mut lost,
             };
-            self.keeper
-                .pass(&self.document, &mut hearing, &extent, except, writes)
+            self.runner
+                .pass(&self.document, &mut view, &extent, except, writes)
         };
         self.count_lost(lost);
         let took = begun.elapsed();
-        self.tell_recovered();
-        self.tell(&extent, except, &passed, took);
-        // What it has written may have brought nftables into the kernel.
+        self.report_recovered();
+        self.report_pass(&extent, except, &passed, took);
+        // The writes may have loaded nftables into the kernel.
         if passed.writes > 0 {
             self.follow_rules();
         }
         let now = self.now();
         let done = extent == Extent::All && passed.failure.is_none();
         self.reconciler.handle(Event::Ended(extent, passed.outcome), now);
-        if done && writes && self.tidied.elapsed() > TIDY {
-            self.tidy(live);
+        if done && writes && self.tidied.elapsed() > PURGE_INTERVAL {
+            self.purge(live);
         }
     }
 
-    /// Rids the ledger of interfaces that are gone when many are. It looks for them among all that are
-    /// there: the more there are, the more have to have gone.
-    fn tidy_in_a_lull(&mut self, live: &mut Live) {
-        let many = self.went > TIDY_AFTER.max(self.reconciler.known.count() / 4);
+    /// Purges ledger entries once many interfaces were deleted. A purge reads all interfaces, so the
+    /// threshold grows with their number.
+    fn purge_if_idle(&mut self, live: &mut Live) {
+        let many = self.went > PURGE_THRESHOLD.max(self.reconciler.known.count() / 4);
         let writes = self.enforces && self.reconciler.paused().is_none();
         let busy = self.reconciler.waits_for_its_turn(self.now());
         if many && writes && !busy {
-            self.tidy(live);
+            self.purge(live);
         }
     }
 
-    fn tidy(&mut self, live: &mut Live) {
+    fn purge(&mut self, live: &mut Live) {
         self.tidied = Instant::now();
         self.went = 0;
-        let forgotten = self.keeper.forget_gone(&self.document, live);
-        self.tell_recovered();
+        let forgotten = self.runner.forget_gone(&self.document, live);
+        self.report_recovered();
         if let Err(error) = forgotten {
             self.log.say(Level::Warning, "ledger", &[("why", &error)]);
         }

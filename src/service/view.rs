@@ -1,11 +1,11 @@
-//! The kernel as the service looks at it: what was heard before a look is answered by it, so that
-//! the echo of what netkeel writes itself wakes nobody.
+//! The kernel during a pass. Events that arrived before a scan are discarded after it, so netkeel does
+//! not react to its own writes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::watch::files::{Files, Role};
+use crate::watch::files::{FileWatches, Role};
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
@@ -18,31 +18,31 @@ use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Event, Now};
 use netkeel_reconcile::reconciler::Reconciler;
 
-/// All that the service hears by, and the machine that it tells.
+/// The kernel, the event sources, and the reconciler that receives their events.
 pub(crate) struct KernelView<'a> {
     /// The host.
     pub kernel: &'a mut dyn Kernel,
-    /// What the kernel tells.
+    /// Kernel events.
     pub events: &'a mut Events,
-    /// Files that changed.
-    pub files: &'a mut Files,
-    /// Who decides when to look.
+    /// File events.
+    pub files: &'a mut FileWatches,
+    /// Decides when to run a pass.
     pub(crate) reconciler: &'a mut Reconciler,
-    /// When the service began.
+    /// Start time of the service.
     pub start: Instant,
-    /// Interfaces that went, by index.
+    /// Indices of deleted interfaces.
     pub gone: &'a mut Vec<u32>,
-    /// Times that the kernel had more to tell than there was room for.
+    /// Netlink receive buffer overruns (ENOBUFS).
     pub lost: &'a mut u64,
 }
 
 impl KernelView<'_> {
-    /// The time since the service began.
+    /// Time since the start of the service.
     pub fn now(&self) -> Now {
         self.start.elapsed()
     }
 
-    /// Takes all that was told since. More may be left when it returns true.
+    /// Passes the queued events to the reconciler. Returns whether more may be queued.
     pub fn listen(&mut self) -> bool {
         let now = self.now();
         let KernelView {
@@ -53,13 +53,13 @@ impl KernelView<'_> {
             lost,
             ..
         } = self;
-        let more = events.take(|heard| {
-            match heard {
+        let more = events.take(|event| {
+            match event {
                 HostEvent::Gone(index) => gone.push(index),
                 HostEvent::Lost => **lost += 1,
                 _ => {}
             }
-            reconciler.hear(heard, now);
+            reconciler.hear(event, now);
         });
         for role in files.take() {
             let event = match role {
@@ -71,11 +71,11 @@ impl KernelView<'_> {
         more
     }
 
-    /// The kernel as a pass over a part looks at it.
-    pub fn over<'b>(&'b mut self, extent: &'b Extent) -> ScopedView<'b> {
-        // The two lifetimes of what is borrowed become one.
+    /// The view of the kernel for a pass over a part of the host.
+    pub fn scoped<'b>(&'b mut self, extent: &'b Extent) -> ScopedView<'b> {
+        // Reborrow, so that all borrows have one lifetime.
         ScopedView {
-            hearing: KernelView {
+            view: KernelView {
                 kernel: &mut *self.kernel,
                 events: &mut *self.events,
                 files: &mut *self.files,
@@ -92,51 +92,49 @@ impl KernelView<'_> {
 
 /// The kernel during a pass.
 pub(crate) struct ScopedView<'a> {
-    hearing: KernelView<'a>,
+    view: KernelView<'a>,
     extent: &'a Extent,
-    /// The index of each interface that was seen during the pass; of one that went, its last.
+    /// The index of each interface seen during the pass; for a deleted interface, its last index.
     pub(crate) indices: BTreeMap<LinkName, u32>,
 }
 
 impl ScopedView<'_> {
-    /// Hears what was told until now, which the look that follows answers.
+    /// Passes on the events so far; the scan that follows covers them.
     fn begin(&mut self) {
-        let hearing = &mut self.hearing;
-        // What is still left is heard later, and is then looked at once more.
-        hearing.listen();
-        let now = hearing.now();
-        hearing
-            .reconciler
-            .handle(Event::Looking(self.extent.clone()), now);
+        let view = &mut self.view;
+        // Events that stay queued are handled later and cause another check.
+        view.listen();
+        let now = view.now();
+        view.reconciler.handle(Event::Looking(self.extent.clone()), now);
     }
 
-    /// Remembers what was seen.
+    /// Records the interfaces of a snapshot, and watches its files.
     fn saw(&mut self, snapshot: Snapshot) -> Snapshot {
-        let hearing = &mut self.hearing;
+        let view = &mut self.view;
         let indices = snapshot.links.iter().map(|(name, link)| (*name, link.index));
         self.indices.extend(indices);
         let whole = !matches!(self.extent, Extent::Links(_));
-        hearing.reconciler.known.see(&snapshot, whole);
-        // Also before there is a file in it, or it is there itself: what a CNI's installer brings first. What
-        // came between the look and the watch is seen by another look.
+        view.reconciler.known.see(&snapshot, whole);
+        // A CNI installer may create the directory later, so the nearest existing ancestor is watched. Changes
+        // between the scan and the watch need another scan.
         for runtime in snapshot.cni.iter().flat_map(|cni| &cni.runtime) {
             let absent = |path: &&Path| !path.parent().is_none_or(Path::is_dir);
             let there = runtime.directory.ancestors().find(|path| !absent(path));
-            if there.is_some_and(|path| hearing.files.watch(path, Role::Owned)) {
-                let now = hearing.now();
-                hearing.reconciler.handle(Event::Rest, now);
+            if there.is_some_and(|path| view.files.watch(path, Role::Owned)) {
+                let now = view.now();
+                view.reconciler.handle(Event::Rest, now);
             }
         }
-        // Which file of a directory counts depends on the others.
+        // Which file takes effect depends on the other files of the directory.
         let configurations = snapshot.cni.iter().flat_map(|cni| cni.files.keys());
         for directory in configurations.filter_map(|path| path.parent()) {
-            hearing.files.watch(directory, Role::Owned);
+            view.files.watch(directory, Role::Owned);
         }
-        // A mounted Secret is replaced by replacing the link that its directory is reached by.
+        // Kubernetes updates a mounted Secret by replacing a symbolic link in its directory.
         for (copy, copied) in &snapshot.wireguard {
-            hearing.files.watch(copy, Role::Owned);
+            view.files.watch(copy, Role::Owned);
             if let Some(directory) = copied.source.parent() {
-                hearing.files.watch(directory, Role::Owned);
+                view.files.watch(directory, Role::Owned);
             }
         }
         snapshot
@@ -146,11 +144,11 @@ impl ScopedView<'_> {
 impl Kernel for ScopedView<'_> {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.begin();
-        let snapshot = self.hearing.kernel.snapshot(scope)?;
+        let snapshot = self.view.kernel.snapshot(scope)?;
         Ok(self.saw(snapshot))
     }
 
     fn execute(&mut self, op: &Op) -> Result<(), Error> {
-        self.hearing.kernel.execute(op)
+        self.view.kernel.execute(op)
     }
 }

@@ -1,5 +1,4 @@
-//! The worker that replicates, as the service keeps it: started, told and stopped as the document
-//! says, and its state in the picture.
+//! Runs the replication worker as the document declares, and copies its state into the status.
 
 use crate::log::Level;
 use crate::service::Service;
@@ -7,28 +6,28 @@ use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_replicate::supervisor::{LogRecord, Severity};
 
 impl Service<'_> {
-    /// Tells the worker what the document says. Who only observes, or was told to run dry, sends
-    /// nothing: packets are judged and counted.
-    pub(crate) fn want_worker(&mut self) {
+    /// Passes the document's settings to the worker. With `--mode observe` or `--dry-run` the worker checks
+    /// and counts packets but sends no copies.
+    pub(crate) fn configure_worker(&mut self) {
         let mut wanted = self.document.replicate.clone();
         if let Some(wanted) = &mut wanted {
             wanted.settings.dry_run |= self.dry_run || !self.enforces;
         }
-        let notes = self.supervisor.want(wanted);
-        self.log_worker(notes);
+        let records = self.supervisor.want(wanted);
+        self.log_worker(records);
     }
 
-    /// Hears what the worker says, and does what is due.
-    pub(crate) fn mind_worker(&mut self) {
-        let notes = self.supervisor.poll();
-        self.log_worker(notes);
+    /// Reads messages of the worker, and restarts the worker when due.
+    pub(crate) fn poll_worker(&mut self) {
+        let records = self.supervisor.poll();
+        self.log_worker(records);
         let status = self.supervisor.status();
         let off = status.health == WorkerHealth::Off;
-        self.picture().worker = Some(status).filter(|_| !off);
+        self.status().worker = Some(status).filter(|_| !off);
     }
 
-    fn log_worker(&mut self, notes: Vec<LogRecord>) {
-        for LogRecord { severity, text } in notes {
+    fn log_worker(&mut self, records: Vec<LogRecord>) {
+        for LogRecord { severity, text } in records {
             let level = match severity {
                 Severity::Information => Level::Info,
                 Severity::Error => Level::Error,

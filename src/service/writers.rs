@@ -1,4 +1,4 @@
-//! Who else is known to write a fact: the evidence is looked for when one flaps.
+//! Finds the likely writers of a fact that flaps.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::files::openers::openers;
 use netkeel_kernel::files::root::Root;
 
-/// The names of those who are known to write a fact and show themselves here.
+/// The names of known writers of a fact for which this host has evidence.
 pub(crate) fn of(fact: &Fact) -> Vec<String> {
     let key = match &fact.object {
         Object::Sysctl(key) => Some(key.clone()),
@@ -21,12 +21,12 @@ pub(crate) fn of(fact: &Fact) -> Vec<String> {
     let (Some(key), Ok(mut host)) = (key, Root::open(Path::new("/"))) else {
         return Vec::new();
     };
-    let mut there = Snapshot::empty(fact.netns.clone());
-    // Its own name is a clue: `cali*` is Calico's.
+    let mut snapshot = Snapshot::empty(fact.netns.clone());
+    // The interface name is evidence: `cali*` is Calico's.
     if let Object::Link(name) = &fact.object {
-        there.links.insert(*name, Default::default());
+        snapshot.links.insert(*name, Default::default());
     }
-    writers_of(&key, &host.evidence(WATCHED), &there)
+    writers_of(&key, &host.evidence(WATCHED), &snapshot)
         .into_iter()
         .filter(|writer| !writer.evidence.is_empty())
         .map(|writer| writer.name.to_owned())

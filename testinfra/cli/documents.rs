@@ -73,7 +73,7 @@ fn no_layer_of_a_directory_is_left_out_without_a_word() {
         ("ln -s nowhere d/50.yaml", "d/50.yaml: No such file or directory"),
         (
             "mkfifo d/50.json",
-            "d/50.json has the name of a document and is no file",
+            "d/50.json has the name of a document but is not a regular file",
         ),
         (
             "ln -s 50.toml d/50.toml",
@@ -96,10 +96,10 @@ fn what_cannot_be_read_exits_with_1_and_says_what() {
     ]);
     let cases: [(&[&str], &str); 8] = [
         (&["plan", "-f", "nowhere.yaml"], "nowhere.yaml"),
-        (&["check", "-f", "empty.d"], "holds no documents"),
+        (&["check", "-f", "empty.d"], "has no documents"),
         (
             &["plan", "-f", "-", "-f", "-"],
-            "standard input can be read once only",
+            "standard input can be read only once",
         ),
         (
             &["check", "-f", "good.yaml", "--netns", "no-such-netns"],
@@ -244,7 +244,7 @@ hierarchy:
     let done = plan(&["--facts", "wrong.json"]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(
-        done.stderr.contains("wrong.json: the facts cannot be read"),
+        done.stderr.contains("wrong.json: cannot read the facts"),
         "{done:?}"
     );
 }

@@ -174,9 +174,9 @@ fn what_a_rollback_leaves_is_printed_as_commands_that_do_it() {
 fn remaining(ran: &Ran) -> String {
     let (_, after) = ran
         .stderr
-        .split_once("These commands remain:\n")
+        .split_once("Commands that remain to be run:\n")
         .unwrap_or_else(|| panic!("{ran:?}"));
-    let end = after.find("\n  not brought back:").unwrap_or(after.len());
+    let end = after.find("\n  not restored:").unwrap_or(after.len());
     after[..end].to_owned()
 }
 

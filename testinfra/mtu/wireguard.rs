@@ -78,10 +78,8 @@ fn the_mount_is_left_alone_and_the_name_stays() {
     assert_eq!((over.code, over.stdout.as_str()), (1, ""), "{over:?}");
     assert!(
         over.stderr
-            .contains("the copy would take the place of secret/wg0.conf, which is only read")
-            && over
-                .stderr
-                .contains("a mounted Secret can be neither written nor replaced"),
+            .contains("the copy would overwrite its source secret/wg0.conf")
+            && over.stderr.contains("a mounted Secret cannot be written"),
         "{}",
         over.stderr
     );
@@ -89,7 +87,7 @@ fn the_mount_is_left_alone_and_the_name_stays() {
         "{ROUTE}ln -s secret other; netkeel wireguard-mtu secret/wg0.conf --directory other"
     ));
     assert!(
-        by_link.code == 1 && by_link.stderr.contains("would take the place"),
+        by_link.code == 1 && by_link.stderr.contains("would overwrite its source"),
         "{by_link:?}"
     );
     for name in ["wg0.conf.new", "a-name-that-is-too-long.conf", "wg0", "all.conf"] {
@@ -97,7 +95,7 @@ fn the_mount_is_left_alone_and_the_name_stays() {
             "cp secret/wg0.conf {name}; netkeel wireguard-mtu {name} --directory copy"
         ));
         assert!(
-            other.code == 1 && other.stderr.contains("is not named as wg-quick needs it"),
+            other.code == 1 && other.stderr.contains("is not a file name that wg-quick accepts"),
             "{name}: {other:?}"
         );
     }
@@ -108,14 +106,14 @@ fn what_cannot_be_told_is_what_is_usual_with_a_warning() {
     let without_route = pod(TO_COPY);
     assert_eq!(
         (without_route.code, without_route.stderr.as_str()),
-        (0, "warning: there is no default route: eth0 is taken\n")
+        (0, "warning: there is no default route: using eth0\n")
     );
     assert!(without_route.stdout.contains("Calculated WireGuard MTU: 1370"));
     let nothing = pod(&format!("ip link del eth0\n{TO_COPY}"));
     assert_eq!(
         nothing.stderr,
-        "warning: there is no default route: eth0 is taken\n\
-         warning: the MTU of eth0 cannot be read: 1500 is taken\n"
+        "warning: there is no default route: using eth0\n\
+         warning: cannot read the MTU of eth0: using 1500\n"
     );
     assert!(
         nothing.stdout.contains("Calculated WireGuard MTU: 1420"),

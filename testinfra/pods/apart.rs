@@ -35,7 +35,7 @@ fn every_sandbox_without_a_veth_is_listed_with_the_reason() {
          ip -n elsewhere link add eth0 type veth peer name uplink netns blue
          touch /run/netns/left-behind
          netkeel pods
-         netkeel pods --json | tr -d ' \\n' | sed 's/.*\"sandbox\":\"\\/run\\/netns\\/macvlan\"/macvlan/; s/\\(left_alone[^}]*}\\).*/\\1/'; echo
+         netkeel pods --output json | tr -d ' \\n' | sed 's/.*\"sandbox\":\"\\/run\\/netns\\/macvlan\"/macvlan/; s/\\(left_alone[^}]*}\\).*/\\1/'; echo
          echo; netkeel pods --netns blue",
     );
     insta::assert_snapshot!(said, @r#"
@@ -74,7 +74,7 @@ fn pods_on_the_hosts_network_are_counted_and_named() {
          mount --bind /run/of-a-pod /proc/$same/cgroup
          mount --bind /run/of-another /proc/$other/cgroup
          netkeel pods --detailed-exitcode; echo $?
-         netkeel pods --json | sed -n '/on_the_host/,/]/p'
+         netkeel pods --output json | sed -n '/on_the_host/,/]/p'
          netkeel pods --netns other",
     );
     insta::assert_snapshot!(said, @r#"

@@ -243,7 +243,7 @@ fn a_file_of_peers_is_read_again_when_it_changes() {
     let served = |worker: &mut Worker, number: usize| {
         worker.until(&format!("{number} peers are served"), |status| {
             let peers = status.statistics.iter().flat_map(|one| &one.peers);
-            peers.filter(|peer| peer.state.is_served()).count() == number
+            peers.filter(|peer| peer.state.is_reachable()).count() == number
         })
     };
     assert_eq!(served(&mut worker, 1).health, WorkerHealth::Ok);
@@ -322,7 +322,7 @@ fn peers_are_back_soon_after_their_interface() {
     let mut worker = Worker::start(node, world.settings());
     let served = |status: &WorkerStatus| {
         let peers = status.statistics.iter().flat_map(|one| &one.peers);
-        peers.filter(|peer| peer.state.is_served()).count()
+        peers.filter(|peer| peer.state.is_reachable()).count()
     };
     for away in [100, 2_500] {
         node.host.sh("ip link set eth0 down");

@@ -41,7 +41,7 @@ pub fn get(address: SocketAddr, path: &str) -> String {
 fn its_own_writes_wake_nobody() {
     let namespace = Namespace::new();
     let mut service = Daemon::start(&namespace, PODS, &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     let before = passes(&namespace);
     // What an interface brings with it when it comes may take a second look; what netkeel writes
     // to it does not, nor does anybody's write that leaves things as they are wanted.
@@ -63,10 +63,14 @@ fn its_own_writes_wake_nobody() {
 fn the_status_tells_the_document_what_differs_and_what_was_done() {
     let namespace = Namespace::new();
     let (code, text) = netkeel(&["status", "--netns", &namespace.name]);
-    assert_eq!((code, text.contains("no service runs here")), (1, true), "{text}");
+    assert_eq!(
+        (code, text.contains("the netkeel service is not running")),
+        (1, true),
+        "{text}"
+    );
     namespace.sh("ip link add cali1 type veth peer name eth1");
     let mut service = Daemon::start(&namespace, PODS, &["--mode", "observe"]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("what differs is told", || {
         status(&namespace)["drift"].as_array().unwrap().len() == 2
     });
@@ -92,7 +96,7 @@ fn the_status_tells_the_document_what_differs_and_what_was_done() {
     service.write("version: 1\nlink: 5\n");
     service.wait_for("event=document-rejected");
     let (_, text) = netkeel(&["status", "--netns", &namespace.name]);
-    assert!(text.contains("NOT TAKEN is a newer one"), "{text}");
+    assert!(text.contains("a newer document was REJECTED"), "{text}");
     assert_eq!(service.stop().0, 0);
     assert_eq!(netkeel(&["status", "--netns", &namespace.name]).0, 1);
 }
@@ -102,10 +106,10 @@ fn a_pause_holds_across_a_restart_and_ends() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");
     let (code, text) = netkeel(&["pause", "1h", "--netns", &namespace.name]);
-    assert!(code == 0 && text.contains("No service runs now"), "{text}");
+    assert!(code == 0 && text.contains("The service is not running"), "{text}");
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=paused");
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     let told = status(&namespace);
     assert_eq!(
         told["drift"].as_array().unwrap().len(),
@@ -125,7 +129,7 @@ fn a_pause_holds_across_a_restart_and_ends() {
     again.wait_for("event=paused");
     assert_eq!(
         netkeel(&["pause", "--end", "--netns", &namespace.name]).1,
-        "The pause is over.\n"
+        "The pause has ended.\n"
     );
     until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
     // One that ends by itself.
@@ -144,7 +148,7 @@ fn metrics_and_health_are_scraped_also_beside_those_who_only_connect() {
     namespace.sh("ip link add cali1 type veth peer name eth1");
     let address = free_port();
     let mut service = Daemon::start(&namespace, PODS, &["--listen", &address.to_string()]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("it is healthy", || {
         get(address, "/healthz").starts_with("HTTP/1.1 200 OK")
     });

@@ -124,7 +124,7 @@ fn mtu_of(pod: &Namespace) -> String {
 fn a_rewritten_configuration_has_its_mtu_back_within_a_second() {
     let node = Node::new();
     let mut service = Daemon::start_inside(&node.host, &node.document(), &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     assert!(node.is_right());
     assert_eq!(node.rewrites(), 0, "it had not been right before");
     for times in 1..=3 {
@@ -149,7 +149,7 @@ fn pods_that_were_made_meanwhile_are_listed_and_mended() {
     let document = node.document();
     node.host.sh("ip link set lo up");
     let mut service = Daemon::start_inside(&node.host, &document, &["--listen", "127.0.0.1:9440"]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("the pod that was there is mended", || mtu_of(&old) == "1460");
     // Nobody mends anything for a while, as before the service is up after a boot.
     node.run(&["pause", "1h"]);
@@ -194,7 +194,7 @@ fn pods_that_were_made_meanwhile_are_listed_and_mended() {
 fn who_writes_it_again_and_again_is_named_and_given_way() {
     let node = Node::new();
     let mut service = Daemon::start_inside(&node.host, &node.document(), &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     let mut other = node.installer(60);
     let told = service.wait_for("event=rewritten");
     let named = format!("install-cni (process {}, which has it open)", other.id());

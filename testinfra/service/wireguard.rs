@@ -117,7 +117,7 @@ fn a_copy_follows_the_underlay_and_its_source_and_keeps_its_keys() {
     let world = World::new();
     let document = world.document();
     let mut service = Daemon::start(&world.namespace, &document, &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     assert!(world.has(&expected(KEYS[0], 1370)));
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(world.copy()), 0o600);

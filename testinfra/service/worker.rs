@@ -30,7 +30,7 @@ fn who_observes_or_runs_dry_says_so_and_names_what_is_missing() {
         (&["--dry-run"], "--dry-run"),
     ] {
         let mut service = Daemon::start(&namespace, DOCUMENT, options);
-        service.wait_for("event=whole");
+        service.wait_for("event=full-scan");
         let document = service.document.display().to_string();
         let (code, text) = netkeel(&["plan", "-f", &document, "--netns", &namespace.name]);
         assert_eq!(code, 0, "{text}");
@@ -64,7 +64,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
         ));
     }
     let mut service = Daemon::start(&node, DOCUMENT, &[]);
-    service.wait_for("event=whole");
+    service.wait_for("event=full-scan");
     until("it replicates", || worker(&node)["health"] == "ok");
     let first = worker(&node)["pid"].as_u64().unwrap();
     // It is known as netkeel's own to whoever looks who reads the group, and does as declared.
@@ -112,7 +112,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     );
     assert_eq!(service.stop().0, 0);
     let text = plan(&other);
-    assert!(text.contains("no service runs here"), "{text}");
+    assert!(text.contains("the netkeel service is not running"), "{text}");
     for pid in [first, second] {
         assert!(
             !std::path::Path::new(&format!("/proc/{pid}")).exists(),

@@ -51,7 +51,8 @@ impl Store {
         let path = self.socket_path();
         UnixStream::connect(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                Error::new(ErrorKind::Missing, "no service runs here").hint("netkeel run -f DOCUMENT is one")
+                Error::new(ErrorKind::Missing, "the netkeel service is not running")
+                    .hint("start it with `systemctl start netkeel`")
             }
             _ => failed(&error, &path),
         })

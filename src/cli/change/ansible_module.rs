@@ -1,5 +1,5 @@
-//! `netkeel ansible-module`: the program as an Ansible binary module. Given a file of a task's arguments,
-//! it answers with the task's result as JSON, made of what its own verbs say.
+//! `netkeel ansible-module`: the program as an Ansible binary module. It reads a task's arguments from a
+//! file, runs `netkeel plan` and `netkeel apply`, and prints the task's result as JSON.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -14,37 +14,37 @@ use serde_json::{Map, Value, json};
 use crate::{exit, output};
 use netkeel_core::error::Error;
 
-/// What Ansible calls it by.
+/// The hidden verb that Ansible runs.
 pub(crate) const VERB: &str = "ansible-module";
 
-/// Ansible copies a module to the host under its own name with this before it, and calls it there with
-/// nothing but the file of arguments (lib/ansible/plugins/action/__init__.py).
+/// Ansible copies a module to the host under this prefix and the module's name. The arguments file is
+/// the only argument (lib/ansible/plugins/action/__init__.py).
 const MODULE: &str = "AnsiballZ_";
 
-/// Longest file of arguments that is read, bytes: documents have the same limit.
+/// Maximum size of the arguments file, bytes: documents have the same limit.
 const LONGEST: u64 = 10 * 1024 * 1024;
 
-/// What Ansible adds to the arguments of each task begins so.
+/// Prefix of the arguments that Ansible adds to each task.
 const INTERNAL: &str = "_ansible_";
 
-/// Arguments that are options of the verbs, for the plan as for the apply.
-const OF_BOTH: &[&str] = &["prune", "take_over"];
+/// Arguments that are options of both `plan` and `apply`.
+const OF_BOTH: &[&str] = &["prune", "force_ownership"];
 
-/// And for the apply alone.
+/// Arguments that are options of `apply` only.
 const OF_APPLY: &[&str] = &["allow_lossy", "allow_management"];
 
-/// The others.
+/// Arguments that are not switches.
 const OTHERS: &[&str] = &["document", "src", "netns", "verify_reach", "lock_timeout"];
 
-/// What a task that failed tells beside `failed`.
+/// The result of a failed task, without `failed`.
 type Failure = Box<Map<String, Value>>;
 
-/// Does a task of Ansible's: reads its arguments from a file, and answers with its result as JSON.
+/// Run an Ansible task and print its result as JSON
 ///
-/// Exit status: 0; 1 when the task failed.
+/// Exit status: 0 success; 1 the task failed.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The arguments, as JSON.
+    /// The task's arguments as JSON
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(code)
 }
 
-/// The command line with the verb, where Ansible has called this program as one of its modules.
+/// Adds the verb to the command line when Ansible runs this program as a module.
 pub(crate) fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
     let [program, _] = line.as_slice() else {
         return line;
@@ -75,9 +75,10 @@ pub(crate) fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
     line
 }
 
-/// The arguments of a task.
+/// Reads the arguments of a task.
 fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
-    let wrong = |why: &dyn Display| said(format!("the arguments in {}: {why}", path.display()));
+    let wrong =
+        |why: &dyn Display| failure(format!("cannot read the arguments in {}: {why}", path.display()));
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
@@ -85,7 +86,7 @@ fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
-/// Plans, and applies unless the task only checks.
+/// Plans, and applies unless the task runs in check mode.
 fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
     refuse_unknown(arguments)?;
     let document = document(arguments)?;
@@ -104,7 +105,8 @@ fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
     let drift = exit::CHANGES.into();
     let (status, shown) = run("plan", &["--detailed-exitcode".to_owned()], &[0, drift])?;
     let (_, plan) = run("plan", &["--output".to_owned(), "json".to_owned()], &[0])?;
-    let plan: Value = serde_json::from_str(&plan).map_err(|error| said(format!("netkeel plan: {error}")))?;
+    let plan: Value =
+        serde_json::from_str(&plan).map_err(|error| failure(format!("netkeel plan: {error}")))?;
     if status == drift && !switch(arguments, "_ansible_check_mode")? {
         run("apply", &of_apply(arguments)?, &[0])?;
     }
@@ -119,7 +121,7 @@ fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
     }))
 }
 
-/// Where the document is, and its text where that is to be told.
+/// The path of the document; its text when it goes to standard input.
 struct Document {
     path: String,
     text: Option<String>,
@@ -139,9 +141,9 @@ fn document(arguments: &Map<String, Value>) -> Result<Document, Failure> {
             path: src,
             text: None,
         }),
-        (Some(Value::Object(_)), Some(_)) => Err(said("document, src: one of them, not both".to_owned())),
-        (Some(document), _) if !document.is_null() => Err(said("document: it is no mapping".to_owned())),
-        _ => Err(said("document: it is missing, and so is src".to_owned())),
+        (Some(Value::Object(_)), Some(_)) => Err(failure("set either document or src, not both".to_owned())),
+        (Some(document), _) if !document.is_null() => Err(failure("document must be a mapping".to_owned())),
+        _ => Err(failure("set document or src".to_owned())),
     }
 }
 
@@ -158,13 +160,13 @@ fn of_apply(arguments: &Map<String, Value>) -> Result<Vec<String>, Failure> {
     for target in targets {
         let target = target
             .as_str()
-            .ok_or_else(|| said(format!("verify_reach: {target} is no text")))?;
+            .ok_or_else(|| failure(format!("verify_reach: expected text, found {target}")))?;
         words.extend(["--verify-reach".to_owned(), target.to_owned()]);
     }
     Ok(words)
 }
 
-/// The options that are switched on.
+/// The options of the switches that are on.
 fn switches(arguments: &Map<String, Value>, names: &[&str]) -> Result<Vec<String>, Failure> {
     let mut on = Vec::new();
     for name in names {
@@ -175,7 +177,7 @@ fn switches(arguments: &Map<String, Value>, names: &[&str]) -> Result<Vec<String
     Ok(on)
 }
 
-/// A boolean, also in the words that Ansible knows: `key=value` arguments are text.
+/// A boolean. `key=value` arguments are text, so the words that Ansible accepts are accepted too.
 fn switch(arguments: &Map<String, Value>, name: &str) -> Result<bool, Failure> {
     match arguments.get(name) {
         None | Some(Value::Null) => Ok(false),
@@ -186,7 +188,7 @@ fn switch(arguments: &Map<String, Value>, name: &str) -> Result<bool, Failure> {
         Some(Value::String(word)) if ["no", "false", "off", "0"].contains(&word.to_lowercase().as_str()) => {
             Ok(false)
         }
-        Some(other) => Err(said(format!("{name}: {other} is neither true nor false"))),
+        Some(other) => Err(failure(format!("{name}: {other} is neither true nor false"))),
     }
 }
 
@@ -196,7 +198,7 @@ fn text(arguments: &Map<String, Value>, name: &str) -> Result<Option<String>, Fa
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(other) => Err(said(format!("{name}: {other} is no text"))),
+        Some(other) => Err(failure(format!("{name}: expected text, found {other}"))),
     }
 }
 
@@ -207,16 +209,16 @@ fn refuse_unknown(arguments: &Map<String, Value>) -> Result<(), Failure> {
     if unknown.is_empty() {
         return Ok(());
     }
-    Err(said(format!(
-        "{}: no such argument; there are {}",
+    Err(failure(format!(
+        "unknown argument: {}; known arguments: {}",
         unknown.join(", "),
         known.join(", ")
     )))
 }
 
-/// Runs one of its own verbs, as a process so that it says and exits as it always does.
+/// Runs a netkeel verb as a child process, so that output and exit status are those of the command line.
 fn netkeel(words: &[&str], stdin: Option<&str>, expected: &[i32]) -> Result<(i32, String), Failure> {
-    let doing = |error: std::io::Error| said(format!("netkeel {}: {error}", words.join(" ")));
+    let doing = |error: std::io::Error| failure(format!("netkeel {}: {error}", words.join(" ")));
     let mut child = Command::new("/proc/self/exe")
         .args(words)
         .env("NO_COLOR", "1")
@@ -226,7 +228,7 @@ fn netkeel(words: &[&str], stdin: Option<&str>, expected: &[i32]) -> Result<(i32
         .spawn()
         .map_err(doing)?;
     if let Some(mut pipe) = child.stdin.take() {
-        // It reads all of its input before it says anything, or none; what it says of that is told below.
+        // A child that does not read its input reports its own error, which is returned below.
         let _ = pipe.write_all(stdin.unwrap_or_default().as_bytes());
     }
     let ended = child.wait_with_output().map_err(doing)?;
@@ -237,14 +239,14 @@ fn netkeel(words: &[&str], stdin: Option<&str>, expected: &[i32]) -> Result<(i32
     }
     let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
     let verb = words.first().copied().unwrap_or_default();
-    let mut failure = said(format!("netkeel {verb}: {}: {}{shown}", ended.status, errors));
+    let mut failure = failure(format!("netkeel {verb}: {}: {}{shown}", ended.status, errors));
     failure.insert("rc".to_owned(), status.into());
     failure.insert("stdout".to_owned(), shown.into());
     failure.insert("stderr".to_owned(), errors.into());
     Err(failure)
 }
 
-fn said(message: String) -> Failure {
+fn failure(message: String) -> Failure {
     let mut failure = Map::new();
     failure.insert("msg".to_owned(), message.into());
     Box::new(failure)
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ansible_gives_no_verb() {
+    fn the_verb_is_added_only_for_ansible() {
         let called = read(&[
             "/root/.ansible/tmp/a/AnsiballZ_netkeel_host",
             "/root/.ansible/tmp/a/args",

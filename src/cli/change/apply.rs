@@ -1,4 +1,4 @@
-//! `netkeel apply`: plan, execute, look again; all or nothing.
+//! `netkeel apply`: plan, execute, verify; all or nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,87 +28,96 @@ use netkeel_render::wording::{applied_line, count};
 use netkeel_render::{json, markdown};
 use netkeel_source::sources::Sources;
 
-/// How many of the writes that were undone are told one by one.
+/// How many undone writes are listed.
 const SHOWN: usize = 10;
 
-/// Makes the host as the document says, or leaves it as it was.
+/// Make the changes, or none
 ///
-/// An op that fails stops it, and what was done is undone in reverse. After writing it looks
-/// again, and fails when a fact is not as it was written.
+/// netkeel reads the host again after the writes. When a write fails, or a value does not persist,
+/// netkeel rolls back all writes in reverse order.
 ///
-/// Exit status: 0; with --detailed-exitcode 2 when something was changed; 1 when nothing could be
-/// done; 3 when it failed and all was undone; 4 when it failed and undoing failed too.
+/// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
+/// rolling back failed too; with --detailed-exitcode 2 when something changed.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
     #[command(flatten)]
     lock: LockOptions,
-    /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
+    /// Allow changes that cannot be undone exactly
+    ///
+    /// Examples: an MTU below 1280 deletes IPv6 addresses; some changes recreate a device.
     #[arg(long)]
     allow_lossy: bool,
     #[command(flatten)]
     ownership: OwnershipArguments,
-    /// Do exactly what a saved plan says (`netkeel plan --save`), or nothing when anything that it
-    /// rests on has changed.
+    /// Apply a plan saved by `netkeel plan --save`
+    ///
+    /// netkeel writes nothing when any fact that the plan depends on has changed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]
     plan: Option<PathBuf>,
-    /// Undo everything unless `netkeel confirm` comes within this time, as 60s. It holds also when
-    /// the session or netkeel itself dies.
+    /// Roll back unless `netkeel confirm` runs within this time, e.g. 60s
+    ///
+    /// The rollback also happens when the session or netkeel itself dies.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     confirm_within: Option<Duration>,
-    /// Undo everything when this target answered before and does not after: by TCP with a port,
-    /// else by ping. May be given several times.
+    /// Roll back if this target becomes unreachable; may be repeated
+    ///
+    /// netkeel tests with a TCP connection if a port is given, otherwise with ping. A target that does not answer
+    /// before the apply is ignored.
     #[arg(long, value_name = "HOST[:PORT]")]
     verify_reach: Vec<String>,
-    /// Apply a document that was rolled back before for want of confirmation or reach.
+    /// Apply a document that was rolled back before
+    ///
+    /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
     #[arg(long)]
-    again: bool,
-    /// Change the interface that carries the default route or this ssh session, be it by its name or
-    /// by what it feels of a write to `all`, to `default` or to the device it stands on.
+    retry_rejected: bool,
+    /// Allow changes to the interface of the default route or SSH session
+    ///
+    /// This covers direct changes and indirect ones through `all`, `default` or its lower device.
     #[arg(long)]
     allow_management: bool,
-    /// How to show what was done.
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
-    /// Exit with 2 when something was changed.
+    /// Exit with status 2 when something changed
     #[arg(long)]
     detailed_exitcode: bool,
 }
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let tell = |outcome: &serde_json::Value| {
+    let print_json = |outcome: &serde_json::Value| {
         if arguments.output == Output::Json {
             result(&output::pretty(outcome));
         }
     };
-    match whole(arguments) {
+    match execute(arguments) {
         Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
         Ok(Some((Err(failure), sources))) => {
-            tell(&match &failure {
+            print_json(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
                 other => json::refused(&reasons(other)),
             });
             Ok(failed(failure, &sources))
         }
         Ok(None) => {
-            let message = "the documents are wrong, as standard error says";
-            tell(&json::refused(&[Error::new(ErrorKind::Input, message)]));
+            let message = "invalid documents; standard error lists the errors";
+            print_json(&json::refused(&[Error::new(ErrorKind::Input, message)]));
             Ok(exit::ERROR)
         }
         Err(error) => {
-            tell(&json::refused(std::slice::from_ref(&error)));
+            print_json(&json::refused(std::slice::from_ref(&error)));
             Err(error)
         }
     }
 }
 
-/// How an apply ended, with the texts that its document came from.
-type Ended = (Result<Applied, Failure>, Sources);
+/// The result of an apply, and the sources of its document.
+type Outcome = (Result<Applied, Failure>, Sources);
 
-/// Does all of it, and prints nothing but what is wrong in the documents; none when something is.
-fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
+/// Applies without printing the result. Prints diagnostics and returns `None` when the documents are invalid.
+fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
         Some((name, saved)) => load_saved(saved, name),
@@ -126,13 +135,13 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
     if let Some((name, saved)) = &saved
         && saved.boot != store.boot
     {
-        let message = format!("{name}: the plan was saved before the host was booted");
-        return Err(Error::new(ErrorKind::Refused, message).hint("plan again"));
+        let message = format!("{name}: the plan was saved before the host rebooted");
+        return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel plan --save` again"));
     }
     let actor = actor();
     let lock = store.lock(&actor, arguments.lock.timeout)?;
     recover::settle(&store, &document.netns)?;
-    refuse_rejected(&store, &document, arguments.again)?;
+    refuse_rejected(&store, &document, arguments.retry_rejected)?;
     let ledger = store.ledger()?;
     let declared = Declared {
         document: &document,
@@ -170,16 +179,16 @@ fn whole(arguments: &Arguments) -> Result<Option<Ended>, Error> {
         plan::add(Some(&document), &mut applied.planned, &applied.before);
         applied
     });
-    let noted = match &outcome {
+    let recorded = match &outcome {
         Ok(_) if arguments.confirm_within.is_none() => store.accept(&document.hash),
-        Err(_) if watch.cut_off => store.reject(&document.hash, "it cut a target off"),
+        Err(_) if watch.cut_off => store.reject(&document.hash, "it made a target unreachable"),
         _ => Ok(()),
     };
-    // What was done or undone stays what it is: that it could not be noted is only said.
-    if let Err(error) = noted {
+    // A failure to record the result does not change the result.
+    if let Err(error) = recorded {
         output::error(&error);
     }
-    // Before anything is printed: where the connection is dead printing may never end, and the
+    // Release the lock before printing: printing may block forever on a dead connection, and the
     // watchdog waits for the lock.
     drop(lock);
     watch.clear();
@@ -194,21 +203,21 @@ fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
     Ok((name, saved))
 }
 
-/// What was rolled back because it cut something off is not done again by the next run of a
-/// configuration manager.
-fn refuse_rejected(store: &Store, document: &Document, again: bool) -> Result<(), Error> {
+/// Rejects a document that was rolled back before, so that the next run of a configuration manager
+/// does not cut the host off again.
+fn refuse_rejected(store: &Store, document: &Document, retry_rejected: bool) -> Result<(), Error> {
     match store.rejection(Some(&document.hash))? {
-        Some(rejection) if !again => {
+        Some(rejection) if !retry_rejected => {
             let message = format!("this document was rolled back before: {}", rejection.reason);
             Err(Error::new(ErrorKind::Refused, message)
-                .hint("change the document, or apply it --again")
-                .hint("netkeel history shows when"))
+                .hint("change the document, or apply it with --retry-rejected")
+                .hint("`netkeel history` shows when"))
         }
         _ => Ok(()),
     }
 }
 
-/// Prints what was done. That it could not be printed does not change what was done.
+/// Prints the result. An output error is only a warning, because the apply is already done.
 fn result(text: &str) {
     if let Err(error) = output::print(text) {
         output::say(&format!("warning: {error}\n"));
@@ -233,14 +242,14 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     }
     if let (Some(within), true) = (arguments.confirm_within, *done > 0) {
         output::say(&format!(
-            "`netkeel confirm` keeps it; else it is undone {within:?} after it began\n"
+            "keep the changes with `netkeel confirm`; otherwise they are rolled back {within:?} after the start of the apply\n"
         ));
     }
     if arguments.output == Output::Text && *done > 0 {
         result(&format!("{}\n", applied_line(*done)));
     }
     for name in vanished {
-        output::say(&format!("{name} went away meanwhile\n"));
+        output::say(&format!("{name} was deleted during the apply\n"));
     }
     if arguments.detailed_exitcode && *done > 0 {
         exit::CHANGES
@@ -249,22 +258,23 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     }
 }
 
-/// Why nothing was done.
+/// The errors of an apply that wrote nothing or was rolled back.
 fn reasons(failure: &Failure) -> Vec<Error> {
     match failure {
         Failure::Invalid(diagnostics) => {
-            let told = diagnostics.list.iter().map(|diagnostic| Error {
+            let errors = diagnostics.list.iter().map(|diagnostic| Error {
                 kind: ErrorKind::Input,
                 message: format!("{}: {}", diagnostic.path, diagnostic.message),
                 hints: diagnostic.hints.clone(),
             });
-            told.collect()
+            errors.collect()
         }
         Failure::Unread(problems) => {
-            let told = problems
+            let messages = problems
                 .iter()
                 .map(|problem| format!("{}: {}", problem.what, problem.why));
-            told.map(|message| Error::new(ErrorKind::Unreadable, message))
+            messages
+                .map(|message| Error::new(ErrorKind::Unreadable, message))
                 .collect()
         }
         Failure::NotBegun(error) => vec![error.clone()],
@@ -276,13 +286,13 @@ fn reasons(failure: &Failure) -> Vec<Error> {
 fn loses(plan: &Plan) -> Error {
     let error = Error::new(
         ErrorKind::Refused,
-        "the plan loses what an undo cannot bring back, so nothing was written",
+        "the plan has changes that cannot be undone exactly; nothing was written",
     );
     let lossy = plan.lossy().fold(error, |error, step| {
         let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
         error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
     });
-    lossy.hint("--allow-lossy permits it")
+    lossy.hint("allow them with --allow-lossy")
 }
 
 pub(crate) fn failed(failure: Failure, sources: &Sources) -> u8 {
@@ -307,15 +317,15 @@ fn rolled_back(rollback: &Rollback) -> u8 {
     output::error(cause);
     let writes = count(undone.len(), "write");
     output::say(&match remaining.len() {
-        0 if undone.is_empty() => "nothing had been written: the host is as it was\n".to_owned(),
-        0 => format!("rolled back: {writes} undone, the host is as it was\n"),
+        0 if undone.is_empty() => "nothing was written: the host is as before\n".to_owned(),
+        0 => format!("rolled back: {writes} undone, the host is as before\n"),
         left => format!(
             "NOT rolled back: {writes} undone, {} left\n",
             count(left, "write")
         ),
     });
     if !undone.is_empty() {
-        output::say("These commands undid it:\n");
+        output::say("Commands that rolled it back:\n");
     }
     for op in undone.iter().take(SHOWN) {
         output::say(&format!("  {op}\n"));
@@ -324,14 +334,14 @@ fn rolled_back(rollback: &Rollback) -> u8 {
         output::say(&format!("  and {more} more\n"));
     }
     if !remaining.is_empty() {
-        output::say("These commands remain:\n");
+        output::say("Commands that remain to be run:\n");
     }
     for (op, error) in remaining {
         let failed = if error.message == AGAIN { "" } else { "failed: " };
         output::say(&format!("  {}    # {failed}{error}\n", op.command()));
     }
     for lost in lost {
-        output::say(&format!("  not brought back: {lost}\n"));
+        output::say(&format!("  not restored: {lost}\n"));
     }
     if remaining.is_empty() {
         exit::ROLLED_BACK

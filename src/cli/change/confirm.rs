@@ -1,4 +1,4 @@
-//! `netkeel confirm`: keeps what `apply --confirm-within` did.
+//! `netkeel confirm`: keeps the changes of a pending `apply --confirm-within`.
 
 use clap::Args;
 
@@ -13,9 +13,9 @@ use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::transaction::Pending;
 use netkeel_core::error::{Error, ErrorKind};
 
-/// Keeps what `apply --confirm-within` did: it is not undone any more.
+/// Keep the changes of a pending `apply --confirm-within`
 ///
-/// Exit status: 0; 1 when nothing waits to be confirmed; 3 when it was undone already.
+/// Exit status: 0 kept; 1 nothing waits for confirmation; 3 the changes were already rolled back.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -34,20 +34,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         && (!journal.complete || journal.undoing)
     {
         return Err(Error::new(ErrorKind::Refused, journal.describe())
-            .hint("half of an apply is not kept: netkeel recover undoes it"));
+            .hint("an incomplete apply cannot be kept: roll it back with `netkeel recover`"));
     }
     let waiting = pending.and_then(|pending| Some((pending.confirm_by()?, pending)));
     let Some((by, pending)) = waiting else {
         let last = store.history()?.pop();
         if last.is_some_and(|done| done.result.starts_with("rolled back")) {
-            output::say("too late: it was undone already\n");
+            output::say("too late: the changes were already rolled back\n");
             return Ok(exit::ROLLED_BACK);
         }
-        return Err(Error::new(ErrorKind::Missing, "nothing waits to be confirmed"));
+        return Err(Error::new(ErrorKind::Missing, "nothing waits for confirmation"));
     };
     if by <= now() {
-        output::say("too late: its time is over\n");
-        recover::told(&expire(&store, &netns, &pending)?);
+        output::say("too late: the time to confirm is over\n");
+        recover::report(&expire(&store, &netns, &pending)?);
         return Ok(exit::ROLLED_BACK);
     }
     for journal in pending.journals().take(1) {
@@ -57,6 +57,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         store.accept(&header.document)?;
         store.note(header, std::iter::empty(), "confirmed")?;
     }
-    output::print("Confirmed: it stays.\n")?;
+    output::print("Confirmed: the changes stay.\n")?;
     Ok(exit::OK)
 }

@@ -1,4 +1,4 @@
-//! `netkeel recover`: undoes or finishes an apply that was interrupted.
+//! `netkeel recover`: rolls back or finishes an interrupted apply.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_render::wording::count;
 
-/// How long the watchdog waits for whoever holds the lock: it is the last that could undo.
+/// How long the watchdog waits for the lock. It is the last process that can roll back, so it never gives up.
 const PATIENCE: Duration = Duration::MAX;
 
-/// Undoes an apply that was interrupted by a crash; with --resume, finishes it.
+/// Roll back or finish an apply that a crash interrupted
 ///
-/// `apply` undoes one by itself before it begins. After a reboot only files are left to undo:
-/// the rest died with the kernel it was written to.
+/// `apply` rolls back an interrupted apply before it starts. After a reboot only files are left to
+/// restore: other changes were lost with the old kernel.
 ///
-/// Exit status: 0; 1 when it could not be done; 4 when something could not be undone.
+/// Exit status: 0 success; 1 error; 4 some writes could not be undone.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     lock: LockOptions,
-    /// Do the writes that are left instead of undoing those that were done.
+    /// Finish the remaining writes instead of rolling back
     #[arg(long)]
     resume: bool,
-    /// Undo this apply when it is still not confirmed; what the watchdog runs.
+    /// Roll back this apply if it is still unconfirmed; used by the watchdog
     #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
     unconfirmed: Option<String>,
-    /// Wait this long before.
+    /// Wait this long first
     #[arg(long, value_name = "DURATION", hide = true, value_parser = parse_duration, requires = "unconfirmed")]
     after: Option<Duration>,
 }
@@ -53,17 +53,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::OK);
     };
     if !arguments.resume {
-        return Ok(told(&undo_all(&store, &netns, &pending)?));
+        return Ok(report(&undo_all(&store, &netns, &pending)?));
     }
     let writes = count(finish(&store, &netns, &pending)?, "write");
     output::print(&format!(
-        "Resumed: {writes} done. `netkeel check` tells whether the host is in sync.\n"
+        "Resumed: {writes} done. Run `netkeel check` to see whether the host is in sync.\n"
     ))?;
     Ok(exit::OK)
 }
 
-/// What the watchdog does when its time has come. Another apply may hold the lock meanwhile, but
-/// none can begin over one that waits to be confirmed.
+/// Rolls back an unconfirmed apply after a delay; the watchdog runs this. Another apply may hold the
+/// lock meanwhile, but no apply can start while one waits for confirmation.
 pub(crate) fn unconfirmed(
     store: &Store,
     netns: &Netns,
@@ -71,11 +71,11 @@ pub(crate) fn unconfirmed(
     after: Option<Duration>,
 ) -> Result<u8, Error> {
     if let Some(after) = after {
-        // In a session of its own neither Ctrl-C nor a hangup reaches it.
+        // In its own session the watchdog receives neither Ctrl-C nor SIGHUP.
         nix::unistd::setsid().map_err(|errno| {
             Error::new(
                 ErrorKind::Refused,
-                format!("the watchdog cannot leave its session: {errno}"),
+                format!("the watchdog cannot start its own session: {errno}"),
             )
         })?;
         output::print(ARMED)?;
@@ -84,37 +84,37 @@ pub(crate) fn unconfirmed(
     let _lock = store.lock(&actor(), PATIENCE)?;
     match store.pending()? {
         Some(pending) if pending.transaction() == Some(transaction) => {
-            Ok(told(&expire(store, netns, &pending)?))
+            Ok(report(&expire(store, netns, &pending)?))
         }
         _ => Ok(exit::OK),
     }
 }
 
-/// What an apply by hand does before it begins: undoes one that was interrupted, and tells of it.
+/// Rolls back an interrupted apply before a new one, and reports it.
 pub(crate) fn settle(store: &Store, netns: &Netns) -> Result<(), Error> {
     match undo_pending(store, netns) {
         Ok(undone) => {
-            undone.iter().for_each(tell);
+            undone.iter().for_each(print);
             Ok(())
         }
         Err(Unsettled::Refused(error)) => Err(error),
         Err(Unsettled::Remains(undone)) => {
-            tell(&undone);
+            print(&undone);
             Err(undone.incomplete())
         }
     }
 }
 
-/// Tells what undoing came to; the exit code that it means.
-pub(crate) fn told(undone: &Undone) -> u8 {
-    tell(undone);
+/// Prints the result of a rollback and returns its exit code.
+pub(crate) fn report(undone: &Undone) -> u8 {
+    print(undone);
     match undone.remaining.is_empty() {
         true => exit::OK,
         false => exit::NOT_ROLLED_BACK,
     }
 }
 
-fn tell(undone: &Undone) {
+fn print(undone: &Undone) {
     if let Some(apply) = &undone.apply {
         output::say(&format!("{apply}\n"));
     }
@@ -123,8 +123,6 @@ fn tell(undone: &Undone) {
     }
     if undone.remaining.is_empty() {
         let writes = count(undone.writes, "write");
-        output::say(&format!(
-            "recovered: {writes} undone, the host is as it was before\n"
-        ));
+        output::say(&format!("recovered: {writes} undone, the host is as before\n"));
     }
 }

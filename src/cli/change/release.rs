@@ -1,4 +1,4 @@
-//! `netkeel release`: gives back what an owner holds.
+//! `netkeel release`: restores everything that an owner holds.
 
 use clap::Args;
 
@@ -21,24 +21,26 @@ use netkeel_plan::goal::{Goal, Release};
 use netkeel_render::wording::count;
 use netkeel_source::sources::Sources;
 
-/// Puts back every value that netkeel wrote for an owner, and removes what it made. A value that
-/// somebody else has changed since stays as it is.
+/// Restore the values that netkeel changed for an owner
 ///
-/// Exit status: 0; 1 when nothing could be done; 3 when it failed and all was undone; 4 when it
-/// failed and undoing failed too.
+/// netkeel also removes the objects that it created for the owner. A value that another program
+/// changed since is left unchanged.
+///
+/// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
+/// rolling back failed too.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     lock: LockOptions,
-    /// Whose.
+    /// Owner whose settings are restored
     #[arg(long, default_value = "default")]
     owner: String,
-    /// Show what would be given back, and write nothing.
+    /// Show what would be restored; write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Allow what cannot be undone exactly.
+    /// Allow changes that cannot be undone exactly
     #[arg(long)]
     allow_lossy: bool,
 }

@@ -1,5 +1,5 @@
-//! Looks on while an apply is under way: shows progress, hears Ctrl-C, keeps off the interface that
-//! the host is managed through, and sees whether targets still answer.
+//! Watches an apply: shows progress, stops on Ctrl-C, protects the management interface, and checks
+//! that targets still answer.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,37 +21,40 @@ use netkeel_kernel::management;
 use netkeel_kernel::reach::Target;
 use netkeel_plan::plan::Plan;
 
-/// Fewer ops than this are done before anybody could read a line about them.
+/// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.
 const MANY: usize = 200;
 
-/// How often a target is asked before it counts as cut off: the first packet after a change may
-/// wait for a neighbour.
+/// Number of tries before a target counts as unreachable: the first packet after a change may wait for
+/// neighbour resolution.
 const TRIES: u32 = 3;
 
-/// Looks on.
+/// Watches an apply for the command line.
 pub(crate) struct Watcher {
     interrupted: Arc<AtomicBool>,
     terminal: bool,
     shown: bool,
-    /// Changes of the management interface are allowed.
+    /// Whether changes to the management interface are allowed.
     pub(crate) management: bool,
-    /// Ops that may be done yet; none for no limit.
+    /// Number of ops still allowed; `None` for no limit.
     pub budget: Option<usize>,
     targets: Vec<Target>,
-    /// A target that answered before did not after.
+    /// Whether a target became unreachable.
     pub(crate) cut_off: bool,
 }
 
 impl Watcher {
-    /// A watcher that allows everything and asks nobody.
+    /// A watcher that allows every change and has no targets.
     ///
     /// # Errors
-    /// When signals cannot be heard.
+    /// When the signal handlers cannot be installed.
     pub fn new() -> Result<Self, Error> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
-                Error::new(ErrorKind::Refused, format!("cannot listen to signals: {error}"))
+                Error::new(
+                    ErrorKind::Refused,
+                    format!("cannot install signal handlers: {error}"),
+                )
             })?;
         }
         let terminal = io::stderr().is_terminal();
@@ -66,21 +69,21 @@ impl Watcher {
         })
     }
 
-    /// Remembers the targets that answer now; the others are said to be left out.
+    /// Keeps the targets that answer now, and reports the others as ignored.
     pub(crate) fn must_reach(&mut self, targets: Vec<Target>) {
         for target in targets {
             if target.answers() {
                 self.targets.push(target);
             } else {
                 output::say(&format!(
-                    "{} does not answer now: it is not watched\n",
+                    "{} does not answer before the apply: ignored\n",
                     target.text
                 ));
             }
         }
     }
 
-    /// Takes the progress line away.
+    /// Clears the progress line.
     pub fn clear(&self) {
         if self.shown {
             output::say("\r\u{1b}[K");
@@ -99,11 +102,11 @@ impl Watch for Watcher {
     fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
         if let Some(budget) = self.budget.filter(|budget| plan.steps.len() > *budget) {
             let message = format!(
-                "{} writes are more than limits.changes_per_minute allows now: {budget}",
+                "the plan has {} writes; limits.changes_per_minute allows {budget} more now",
                 plan.steps.len()
             );
             return Err(Error::new(ErrorKind::Refused, message)
-                .hint("look at the plan: is this change meant?")
+                .hint("check that the plan is what you want")
                 .hint("raise the limit in the document, or wait a minute"));
         }
         if self.management {
@@ -116,12 +119,12 @@ impl Watch for Watcher {
         };
         let (name, why) = (felt.link, management.get(&felt.link).unwrap_or(&""));
         let message = format!(
-            "{name} is what this host is managed through: {why}, and the plan changes {}",
+            "the plan changes {}, and {name} is the management interface: {why}",
             felt.what
         );
         Err(Error::new(ErrorKind::Refused, message)
             .hint(format!("the change is `{}`", felt.op))
-            .hint("--confirm-within 60s undoes it unless you confirm; --allow-management does it right away"))
+            .hint("use --confirm-within 60s to roll back unless you confirm, or --allow-management to change it at once"))
     }
 
     fn stops(&mut self) -> bool {
@@ -138,12 +141,12 @@ impl Watch for Watcher {
             });
             if !answers {
                 self.cut_off = true;
-                let message = format!("{} answered before and does not any more", target.text);
+                let message = format!("{} no longer answers", target.text);
                 return Err(Error::new(ErrorKind::Refused, message));
             }
         }
         if self.stops() {
-            Err(Error::new(ErrorKind::Refused, "it was interrupted"))
+            Err(Error::new(ErrorKind::Refused, "interrupted by a signal"))
         } else {
             Ok(())
         }

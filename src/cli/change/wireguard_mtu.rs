@@ -1,4 +1,4 @@
-//! `netkeel wireguard-mtu`: a copy of a WireGuard configuration with the MTU that fits here.
+//! `netkeel wireguard-mtu`: copies a WireGuard config with an MTU that fits this host.
 
 use std::path::{Path, PathBuf};
 
@@ -19,32 +19,34 @@ use netkeel_kernel::namespace::identity;
 use netkeel_mtu::budget::Budget;
 use netkeel_mtu::layer::Layer;
 
-/// What is taken where there is no default route.
+/// The interface assumed without a default route.
 const USUAL_INTERFACE: &str = "eth0";
 
-/// What is taken where an MTU cannot be read, bytes.
+/// The MTU assumed where it cannot be read, bytes.
 const USUAL_MTU: i64 = 1500;
 
-/// Copies a WireGuard configuration with the MTU that the default route's interface leaves, for
-/// wg-quick to use. The source is only read, so that it may be a mounted Secret. The copy has its
-/// name, since wg-quick takes the name of the interface from it, and mode 0600.
+/// Copy a WireGuard config with an MTU that fits this host
 ///
-/// Prints what it found; every wg-quick call must use the path in its last line. NETKEEL_MTU and
-/// NETKEEL_OVERHEAD in the environment take the place of what is derived.
+/// The MTU is that of the default route's interface minus WireGuard's overhead. The source is only
+/// read, so it may be a mounted Secret. The copy has the same file name, because wg-quick takes the
+/// interface name from it, and mode 0600.
 ///
-/// Exit status: 0; 1 when it could not be done, or the floor leaves no room for WireGuard's headers.
+/// The last line of output is the path to use in every wg-quick call. The environment variables
+/// NETKEEL_MTU and NETKEEL_OVERHEAD override the derived values.
+///
+/// Exit status: 0 success; 1 error, or the floor leaves no room for WireGuard's headers.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The configuration.
+    /// WireGuard config to copy
     #[arg(value_name = "FILE", default_value = "/etc/wireguard/wg0.conf")]
     source: PathBuf,
-    /// Where the copy goes; made when it is missing.
+    /// Directory of the copy; created if missing
     #[arg(long, value_name = "DIR", default_value = "/tmp/wireguard")]
     directory: PathBuf,
-    /// The family by which all endpoints are reached; without it there is room for either.
+    /// IP version of all endpoints; by default there is room for both
     #[arg(long, value_enum)]
     family: Option<OuterFamily>,
-    /// The least that is taken; an error where it leaves no room for the headers.
+    /// Smallest MTU to use; an error if the headers do not fit
     #[arg(long, value_name = "MTU", default_value_t = 1280, value_parser = clap::value_parser!(i64).range(68..=65535))]
     floor: i64,
     #[command(flatten)]
@@ -67,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let answer = budget.derive(base, &interface).map_err(|error| {
         error.hint(format!(
-            "to have no IPv6 in the tunnel: --floor {}",
+            "without IPv6 in the tunnel, use --floor {}",
             netkeel_mtu::budget::LEAST
         ))
     })?;
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         target.display(),
         mtu = answer.mtu,
     ))?;
-    // That there is room for either family is as it should be.
+    // Room for both IP versions is the normal case and needs no warning.
     for note in answer
         .notes
         .iter()
@@ -113,10 +115,11 @@ fn target(source: &Path, directory: &Path) -> Result<PathBuf, Error> {
         .and_then(|name| name.parse::<LinkName>().ok())
         .is_none()
     {
-        return Err(
-            refused(format!("{} is not named as wg-quick needs it", source.display()))
-                .hint("the name is that of the interface with .conf, as wg0.conf"),
-        );
+        return Err(refused(format!(
+            "{} is not a file name that wg-quick accepts",
+            source.display()
+        ))
+        .hint("name it after the interface, e.g. wg0.conf"));
     }
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let target = absolute(&directory.join(name));
@@ -124,17 +127,15 @@ fn target(source: &Path, directory: &Path) -> Result<PathBuf, Error> {
     let of_source = same(&absolute(source));
     if of_source.is_some() && of_source == same(&target) {
         return Err(refused(format!(
-            "the copy would take the place of {}, which is only read",
+            "the copy would overwrite its source {}",
             source.display()
         ))
-        .hint(
-            "a mounted Secret can be neither written nor replaced: name another directory with --directory",
-        ));
+        .hint("set another directory with --directory; a mounted Secret cannot be written"));
     }
     Ok(target)
 }
 
-/// The interface that carries the tunnel, and its MTU; what is usual where that cannot be told.
+/// The interface that carries the tunnel, and its MTU; defaults where they cannot be read.
 fn underlay(arguments: &Arguments) -> (String, i64) {
     let netns = arguments.place.netns();
     let scope = Scope {
@@ -146,7 +147,7 @@ fn underlay(arguments: &Arguments) -> (String, i64) {
         Ok(host) => host,
         Err(error) => {
             warn(&format!(
-                "the interfaces cannot be read ({}): {USUAL_INTERFACE} with an MTU of {USUAL_MTU} is taken",
+                "cannot read the interfaces ({}): using {USUAL_INTERFACE} with MTU {USUAL_MTU}",
                 error.message
             ));
             return (USUAL_INTERFACE.to_owned(), USUAL_MTU);
@@ -157,22 +158,20 @@ fn underlay(arguments: &Arguments) -> (String, i64) {
     let (interface, mtu) = match least {
         Some((name, mtu, _)) => (name.to_string(), Some(mtu)),
         None => {
-            warn(&format!("there is no default route: {USUAL_INTERFACE} is taken"));
+            warn(&format!("there is no default route: using {USUAL_INTERFACE}"));
             let name = USUAL_INTERFACE.parse::<LinkName>().ok();
             let link = name.and_then(|name| host.links.get(&name));
             (USUAL_INTERFACE.to_owned(), link.map(|link| link.mtu.into()))
         }
     };
     let mtu = mtu.unwrap_or_else(|| {
-        warn(&format!(
-            "the MTU of {interface} cannot be read: {USUAL_MTU} is taken"
-        ));
+        warn(&format!("cannot read the MTU of {interface}: using {USUAL_MTU}"));
         USUAL_MTU
     });
     let in_kubernetes = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if in_kubernetes && identity::is_the_first(&netns) == Some(true) {
         warn(&format!(
-            "this pod is in the host's network (hostNetwork): {mtu} is the MTU of the node's {interface}, not that of the pod network"
+            "this pod uses the host's network (hostNetwork): {mtu} is the MTU of the node's {interface}, not of the pod network"
         ));
     }
     (interface, mtu)

@@ -1,4 +1,4 @@
-//! `netkeel check`: the plan in a line, for `unless`.
+//! `netkeel check`: reports in one line whether the host is in sync.
 
 use clap::Args;
 
@@ -9,17 +9,18 @@ use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_render::text;
 
-/// Says in a line whether the host is as the document says. Writes nothing. Pods that are not as
-/// declared and that netkeel leaves alone (NK045) are counted in the line and are no drift.
+/// Report in one line whether the host is in sync
 ///
-/// Exit status: 0 in sync; 2 drift; 1 when it could not be told.
+/// Writes nothing. Skipped pods (NK045) are counted but are not drift.
+///
+/// Exit status: 0 in sync; 2 drift; 1 error (bad input, usage, permission, or state that could not be read).
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
     #[command(flatten)]
     ownership: OwnershipArguments,
-    /// Print nothing; the exit status tells.
+    /// Print nothing; only set the exit status
     #[arg(short, long)]
     quiet: bool,
 }

@@ -1,4 +1,4 @@
-//! `netkeel explain`: why a setting is what it is.
+//! `netkeel explain`: explains where the value of a setting comes from.
 
 use std::path::PathBuf;
 
@@ -29,31 +29,42 @@ use netkeel_plan::ledger::Ledger;
 use netkeel_render::explain::key;
 use netkeel_render::paint;
 
-/// Tells why a sysctl, or a setting of an interface, is what it is: its live value, the effective
-/// value and the key that decides it, the owner that holds it with what was there before and who
-/// wrote it last, the file and line of sysctl.d that wins at boot and for an interface that appears
-/// later (under systemd's rules, and under procps's where they differ), every line that loses and
-/// why, and who else is known to write it.
+/// Explain where a setting's value comes from
 ///
-/// Exit status: 0; 1 when there is no such key or interface, or something could not be read.
+/// The output lists:
+///
+/// - the live value, the effective value, and the key that decides it
+///
+/// - the netkeel owner, the value before netkeel, and the last writer
+///
+/// - the sysctl.d line that applies at boot and to new interfaces, under the rules of systemd and,
+/// where they differ, of procps
+///
+/// - the sysctl.d lines that are overridden, and why
+///
+/// - other programs that are known to write the setting
+///
+/// Exit status: 0 success; 1 no such key or interface, or state that could not be read.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A sysctl, as net.ipv4.conf.eth0.rp_filter or net/ipv4/conf/eth0.100/rp_filter, or the name of
-    /// an interface.
+    /// Sysctl or interface name, e.g. net.ipv4.conf.eth0.rp_filter
+    ///
+    /// Use slashes when an interface name contains a dot: net/ipv4/conf/eth0.100/rp_filter.
     #[arg(value_name = "KEY|IFACE")]
     what: String,
     #[command(flatten)]
     place: Place,
-    /// How to show it.
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    /// Where the files of sysctl.d are looked for: the root directory of a mounted image. The live
-    /// values are those of the kernel that runs here.
+    /// Root directory of the sysctl.d files, e.g. a mounted image
+    ///
+    /// Live values always come from the running kernel.
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
 }
 
-/// What is printed as JSON.
+/// The JSON output.
 #[derive(Serialize)]
 struct Document<'a> {
     format: &'static str,
@@ -62,7 +73,7 @@ struct Document<'a> {
     explained: &'a Explained,
 }
 
-/// What is explained.
+/// The explained sysctl or interface.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Explained {
@@ -82,12 +93,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .into_iter()
         .chain(key.clone().ok())
         .collect();
-    let (snapshot, beside) = Live::with(&netns, |kernel| {
+    let (snapshot, siblings) = Live::with(&netns, |kernel| {
         let snapshot = kernel.snapshot(&inputs::scope(&keys));
-        let beside = key.as_ref().ok().and_then(missing::beside);
-        snapshot.map(|snapshot| (snapshot, beside))
+        let siblings = key.as_ref().ok().and_then(missing::beside);
+        snapshot.map(|snapshot| (snapshot, siblings))
     })??;
-    // Where nothing was kept, or may be looked at, nobody is known to hold anything.
+    // Without a readable store there are no known owners.
     let (ledger, acts) = match Store::open(&netns) {
         Ok(store) => (store.readable_ledger()?, acts(&store)?),
         Err(_) => (Ledger::default(), Vec::new()),
@@ -104,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let explained = match (link.and_then(|name| link::link(&host, name)), key) {
         (Some(link), _) => Explained::Link(Box::new(link)),
-        (None, Ok(key)) => Explained::Key(Box::new(known(&host, &key, beside)?)),
+        (None, Ok(key)) => Explained::Key(Box::new(known(&host, &key, siblings)?)),
         (None, Err(_)) if link.is_some() && !arguments.what.contains(['.', '/']) => {
             return Err(no_such_link(&arguments.what, &snapshot));
         }
@@ -127,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             let json = serde_json::to_value(&document).map_err(|error| {
                 Error::new(
                     ErrorKind::Unreadable,
-                    format!("it cannot be written as JSON: {error}"),
+                    format!("cannot convert the result to JSON: {error}"),
                 )
             })?;
             output::pretty(&json)
@@ -143,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// The history, as far as it may be seen.
+/// The history; empty without permission to read it.
 fn acts(store: &Store) -> Result<Vec<Act>, Error> {
     let act = |done: HistoryEntry| Act {
         time: done.time,
@@ -159,11 +170,11 @@ fn acts(store: &Store) -> Result<Vec<Act>, Error> {
     }
 }
 
-/// A key that the kernel or a file knows, or that an interface of that name would have.
+/// Explains a key that the kernel or a file has, or that a new interface of that name would have.
 fn known(
     host: &Inputs<'_>,
     key: &SysctlKey,
-    beside: Option<missing::MissingKey>,
+    siblings: Option<missing::MissingKey>,
 ) -> Result<KeyExplained, Error> {
     let explained = netkeel_diagnose::explain::key::key(host, key);
     let of_default = key
@@ -174,11 +185,11 @@ fn known(
     }
     let error = Error::new(
         ErrorKind::Missing,
-        format!("there is no sysctl {key} here, and no file of sysctl.d names it"),
+        format!("there is no sysctl {key}, and no sysctl.d file sets it"),
     );
-    let near = beside.and_then(|beside| {
-        let name = nearest(&beside.missing, beside.names.iter().map(String::as_str))?;
-        let path = [&*beside.parent, name, &*beside.rest].join("/");
+    let near = siblings.and_then(|siblings| {
+        let name = nearest(&siblings.missing, siblings.names.iter().map(String::as_str))?;
+        let path = [&*siblings.parent, name, &*siblings.rest].join("/");
         path.trim_matches('/').parse::<SysctlKey>().ok()
     });
     Err(match near {
@@ -192,7 +203,7 @@ fn no_such_link(what: &str, snapshot: &Snapshot) -> Error {
     let error = Error::new(ErrorKind::Missing, format!("there is no interface {what}"));
     let error = match nearest(what, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean {near}?")),
-        None => error.hint(format!("there are {}", names.join(", "))),
+        None => error.hint(format!("known interfaces: {}", names.join(", "))),
     };
-    error.hint("a sysctl is named with its path, as net.ipv4.conf.eth0.rp_filter")
+    error.hint("write a sysctl with its full path, e.g. net.ipv4.conf.eth0.rp_filter")
 }

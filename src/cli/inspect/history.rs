@@ -1,28 +1,30 @@
-//! `netkeel history`: what was applied, by whom, from which document.
+//! `netkeel history`: lists earlier applies.
 
 use clap::Args;
 
-use crate::arguments::Place;
+use crate::arguments::{Format, Place};
 use crate::{exit, output};
 use netkeel_apply::store::Store;
 use netkeel_core::error::Error;
 use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 
-/// Shows what was applied here, newest first: when, by whom, from which document, with what result.
-/// It goes back for 2 MiB at least; older lines are dropped.
+/// List earlier applies, newest first
 ///
-/// Exit status: 0.
+/// Each entry has the time, result, owner, document and caller. netkeel keeps at least the last
+/// 2 MiB of history.
+///
+/// Exit status: 0 success; 1 error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Show the commands too.
+    /// Also show the commands
     #[arg(long)]
     commands: bool,
-    /// As JSON, one object a line.
-    #[arg(long)]
-    json: bool,
+    /// Output format; `json` prints one object per line
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
 }
 
 /// Runs the verb.
@@ -33,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .iter()
         .rev()
     {
-        if arguments.json {
+        if arguments.output == Format::Json {
             out.push_str(&serde_json::to_string(done).unwrap_or_default());
             out.push('\n');
             continue;
@@ -52,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     }
     output::print(if out.is_empty() {
-        "Nothing was applied here.\n"
+        "No applies are recorded.\n"
     } else {
         &out
     })?;

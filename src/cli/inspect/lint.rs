@@ -1,10 +1,10 @@
-//! `netkeel lint`: what is amiss on a host and in documents.
+//! `netkeel lint`: reports misconfigurations of a host and of documents.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::arguments::{Documents, parse_talos_version};
+use crate::arguments::{Documents, Format, parse_talos_version};
 use crate::load::documents::{LoadOutcome, load_configuration, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
@@ -22,27 +22,28 @@ use netkeel_render::text;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Says what is amiss on this host, and what documents would make of it: each finding has a code,
-/// what it concerns, and a remedy. Writes nothing. With --from talos it looks at the machine
-/// configuration alone.
+/// Report misconfigurations on this host, or those a document would cause
 ///
-/// Exit status: 0; 1 when it could not be told; with --fail-on 2 when there is a finding that bad.
+/// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
+/// machine configuration is checked.
+///
+/// Exit status: 0 success; 1 error; with --fail-on 2 when a finding has at least that severity.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
-    /// Look at a saved snapshot instead of this host.
+    /// Use a saved snapshot instead of this host
     #[arg(long, value_name = "FILE", conflicts_with_all = ["netns", "talos_version"])]
     snapshot: Option<PathBuf>,
-    /// With --from talos, also look whether this version of Talos Linux has the forms that are used.
+    /// With --from talos, also check the config against this version
     #[arg(long, value_name = "VERSION", value_parser = parse_talos_version)]
     talos_version: Option<Version>,
-    /// Exit with 2 when there is a finding of this severity or a worse one.
+    /// Exit with status 2 on a finding of at least this severity
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// A machine configuration is no host's: nothing else is looked at.
+/// Lints a Talos machine configuration; no host is read.
 fn talos(arguments: &Arguments) -> Result<u8, Error> {
     let Some(mut loaded) = load_configuration(&arguments.documents.files)? else {
         return Ok(exit::ERROR);
@@ -119,11 +120,11 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
     show(findings, arguments)
 }
 
-/// Prints findings, and says what they come to.
+/// Prints findings and returns the exit code.
 fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> {
     findings.sort();
     findings.dedup();
-    if arguments.json {
+    if arguments.output == Format::Json {
         output::print(&output::pretty(&netkeel_render::json::findings(&findings)))?;
     } else {
         output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
@@ -131,7 +132,7 @@ fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> 
     }
     let worst = findings.iter().map(|finding| finding.code.severity()).min();
     let limit = arguments.fail_on.map(FailOn::severity);
-    // The worst come first.
+    // The most severe is the least.
     Ok(match (limit, worst) {
         (Some(limit), Some(worst)) if worst <= limit => exit::CHANGES,
         _ => exit::OK,

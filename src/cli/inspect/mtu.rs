@@ -1,4 +1,4 @@
-//! `netkeel mtu`: the MTU that layers of encapsulation leave, and why.
+//! `netkeel mtu`: derives the MTU inside layers of encapsulation.
 
 use std::path::PathBuf;
 
@@ -22,62 +22,70 @@ use netkeel_mtu::underlay::Underlay;
 use netkeel_mtu::{convention, encapsulation};
 use netkeel_render::{mtu, paint, text};
 
-/// Derives an MTU line by line: what layers of encapsulation, from the outer to the inner, leave of
-/// an underlay, with the MSS of TCP; what is exact, and what a CNI takes by convention.
+/// Calculate the MTU inside layers of encapsulation
 ///
-/// NETKEEL_OVERHEAD in the environment takes the place of the bytes of all layers, NETKEEL_MTU that
-/// of the result.
+/// The output shows each layer from the outermost to the innermost, the resulting MTU and TCP MSS,
+/// the exact value, and the value that a CNI uses by convention.
 ///
-/// Exit status: 0; 1 when a layer is unknown, nothing is left, or a floor leaves no room for the
-/// headers.
+/// The environment variable NETKEEL_OVERHEAD overrides the overhead of all layers; NETKEEL_MTU
+/// overrides the result.
+///
+/// Exit status: 0 success; 1 unknown layer, no bytes left, or the floor leaves no room for the headers.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A layer: a name (vxlan), with parameters (geneve:options=8, wireguard:ipv4), a stack of
-    /// headers (ipv4+udp+vxlan+eth), or any name with its bytes (vpn:57); see --list.
+    /// Layers, outermost first, e.g. vxlan or geneve:options=8
+    ///
+    /// A layer is a name (vxlan), a name with parameters (geneve:options=8, wireguard:ipv4), a stack
+    /// of headers (ipv4+udp+vxlan+eth), or any name with a number of bytes (vpn:57). --list shows
+    /// the names.
     #[arg(value_name = "LAYER")]
     layers: Vec<String>,
-    /// What the layers go over: an MTU, an interface with its MTU, or default-route: the least MTU
-    /// of all default routes.
+    /// Underlay of the layers: an MTU, an interface or default-route
+    ///
+    /// default-route is the smallest MTU of all default routes.
     #[arg(long, value_name = "MTU|IFACE|default-route", default_value = "default-route")]
     underlay: String,
-    /// Bytes that are left over on purpose.
+    /// Bytes to keep free
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=65535))]
     margin: i64,
-    /// The least that is taken. What falls below is raised into the margin; where that leaves no
-    /// room for the headers, it is an error.
+    /// Smallest MTU to use
+    ///
+    /// A smaller result is raised at the expense of the margin. An error if the headers then do not fit.
     #[arg(long, value_name = "MTU", value_parser = clap::value_parser!(i64).range(68..=65535))]
     floor: Option<i64>,
-    /// Rounds down to a multiple.
+    /// Round down to a multiple of this
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..=1024))]
     align: Option<i64>,
-    /// The most that is taken.
+    /// Largest MTU to use
     #[arg(long, value_name = "MTU", value_parser = clap::value_parser!(i64).range(68..=65535))]
     cap: Option<i64>,
-    /// The family of the outer headers, for layers that do not say.
+    /// IP version of outer headers, for layers that do not set it
     #[arg(long, value_enum)]
     family: Option<OuterFamily>,
-    /// Shows what each CNI makes of it, over the layers that are named.
+    /// Show the MTU that each CNI would use over these layers
     #[arg(long, conflicts_with_all = ["list"])]
     compare: bool,
-    /// Lists the layers that can be named.
+    /// List the known layers
     #[arg(long)]
     list: bool,
-    /// Finds out which CNI is at work here and how it encapsulates, by CNI configurations, devices and
-    /// what Calico, Cilium and flannel note; what that leaves by its convention; and which MTUs in
-    /// use go with it. One that is too large is a finding.
+    /// Detect the CNI of this host and check its MTUs
+    ///
+    /// netkeel reads the CNI configs, the devices, and the files of Calico, Cilium and flannel. It
+    /// derives the MTU by the CNI's convention and compares it with the MTUs in use. An MTU that is
+    /// too large is a finding.
     #[arg(long, conflicts_with_all = ["list", "compare", "layers"])]
     detect: bool,
-    /// Look at a saved snapshot instead of this host.
+    /// Use a saved snapshot instead of this host
     #[arg(long, value_name = "FILE", conflicts_with = "netns", requires = "detect")]
     snapshot: Option<PathBuf>,
-    /// How to show it.
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
     place: Place,
 }
 
-/// What is printed as JSON.
+/// The JSON output of a derivation.
 #[derive(Serialize)]
 struct Document<'a> {
     format: &'static str,
@@ -86,7 +94,7 @@ struct Document<'a> {
     answer: &'a Derivation,
 }
 
-/// CNIs side by side as JSON.
+/// The JSON output of `--compare`.
 #[derive(Serialize)]
 struct Compared<'a> {
     format: &'static str,
@@ -94,7 +102,7 @@ struct Compared<'a> {
     compared: Vec<Row<'a>>,
 }
 
-/// What was found out about a host as JSON.
+/// The JSON output of `--detect`.
 #[derive(Serialize)]
 struct DetectedDocument<'a> {
     format: &'static str,
@@ -115,10 +123,10 @@ struct Row<'a> {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.list {
-        let mut list = mtu::known("Layers, by what is on the wire:", encapsulation::KNOWN);
+        let mut list = mtu::known("Layers, by their bytes on the wire:", encapsulation::KNOWN);
         list.push('\n');
         list.push_str(&mtu::known(
-            "What CNIs and platforms take off:",
+            "Overhead that CNIs and platforms subtract:",
             convention::CONVENTIONS,
         ));
         output::print(&list)?;
@@ -160,9 +168,9 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     let Some(detected) = detect(&host) else {
         return Err(Error::new(
             ErrorKind::Missing,
-            "no CNI shows itself here, by a plugin that is known or a device of its own",
+            "no CNI found: neither a known plugin nor a known device",
         )
-        .hint("netkeel mtu --compare shows what each would take"));
+        .hint("`netkeel mtu --compare` shows the MTU of each CNI"));
     };
     let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(&host)?;
     let layers = detected.layers(arguments.family.map(OuterFamily::family))?;
@@ -174,9 +182,9 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     let paint = paint::Paint(output::stdout_colour());
     output::print(&match arguments.output {
         Format::Text => {
-            let told = text::findings(&findings, paint);
-            let blank = if told.is_empty() { "" } else { "\n" };
-            mtu::detected(&detected, &answer, paint) + blank + told.trim_end_matches('\n') + blank
+            let shown = text::findings(&findings, paint);
+            let blank = if shown.is_empty() { "" } else { "\n" };
+            mtu::detected(&detected, &answer, paint) + blank + shown.trim_end_matches('\n') + blank
         }
         Format::Json => json(&DetectedDocument {
             format: "netkeel/mtu-detected",
@@ -214,7 +222,7 @@ fn json(document: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_value(document).map_err(|error| {
         Error::new(
             ErrorKind::Unreadable,
-            format!("it cannot be written as JSON: {error}"),
+            format!("cannot convert the result to JSON: {error}"),
         )
     })?;
     Ok(output::pretty(&json))
@@ -244,7 +252,7 @@ fn budget_of(arguments: &Arguments, layers: Vec<Layer>) -> Result<Budget, Error>
     })
 }
 
-/// A number that the environment sets, with the name of the variable.
+/// Reads a number of bytes from an environment variable; returns it with the variable's name.
 pub(crate) fn from_environment(name: &str) -> Result<Option<(i64, String)>, Error> {
     let value = match std::env::var(name) {
         Ok(value) if value.is_empty() => return Ok(None),
@@ -256,12 +264,12 @@ pub(crate) fn from_environment(name: &str) -> Result<Option<(i64, String)>, Erro
         Some(bytes) => Ok(Some((bytes, name.to_owned()))),
         None => Err(Error::new(
             ErrorKind::Input,
-            format!("{name} in the environment is `{value}`, which is no number of bytes"),
+            format!("environment variable {name}: `{value}` is not a number of bytes (0 to 65535)"),
         )),
     }
 }
 
-/// The MTU below the layers, and where it comes from.
+/// The MTU of the underlay, and its source.
 pub(crate) fn underlay(arguments: &Arguments) -> Result<(i64, String), Error> {
     let underlay = Underlay::parse(&arguments.underlay)?;
     if let Underlay::Mtu(mtu) = underlay {

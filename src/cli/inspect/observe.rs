@@ -1,4 +1,4 @@
-//! `netkeel observe`: the snapshot, as JSON.
+//! `netkeel observe`: prints a snapshot of the host as JSON.
 
 use clap::Args;
 
@@ -12,10 +12,12 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 
-/// Prints what netkeel sees of the host: every interface, the sysctls that matter to network
-/// paths, and whatever the documents name. `netkeel plan --snapshot` reads it.
+/// Print a snapshot of the host as JSON
 ///
-/// Exit status: 0; 1 when something could not be read.
+/// The snapshot has all interfaces, the sysctls of the network path, and everything that the
+/// documents name. `netkeel plan --snapshot` reads it.
+///
+/// Exit status: 0 success; 1 state that could not be read.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -27,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
     let mut scope = Scope::wide();
     match load_if_any(&arguments.documents, netns.clone())? {
-        // Without documents there is still something to see.
+        // Without documents the snapshot has the interfaces and sysctls of the network path.
         LoadOutcome::Nothing => {}
         LoadOutcome::Document(loaded) => scope.extend(loaded.document.scope()),
         LoadOutcome::Wrong => return Ok(exit::ERROR),
@@ -37,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let json = serde_json::to_value(&snapshot).map_err(|error| {
         Error::new(
             ErrorKind::Unreadable,
-            format!("the snapshot cannot be written as JSON: {error}"),
+            format!("cannot convert the snapshot to JSON: {error}"),
         )
     })?;
     output::print(&output::pretty(&json))?;

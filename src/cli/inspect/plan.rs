@@ -1,4 +1,4 @@
-//! `netkeel plan`: the diff, live or offline.
+//! `netkeel plan`: shows the plan for this host or for a snapshot.
 
 use std::path::{Path, PathBuf};
 
@@ -23,33 +23,36 @@ use netkeel_render::text::Of;
 use netkeel_service::client;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Shows what differs from the document and what would be written. Writes nothing.
+/// Show what would change
 ///
-/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when something differs.
+/// Writes nothing.
+///
+/// Exit status: 0 success; 1 error (bad input, usage, permission, or state that could not be read);
+/// with --detailed-exitcode 2 when something differs.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
     #[command(flatten)]
     ownership: OwnershipArguments,
-    /// Plan against a saved snapshot (`netkeel observe`) instead of this host.
+    /// Plan for a saved snapshot (`netkeel observe`), not this host
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
-    /// How to show it.
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
-    /// With the text, show the commands an operator would type.
+    /// Also show equivalent commands, with --output text
     #[arg(long)]
     commands: bool,
-    /// Keep the plan in a file, for `netkeel apply --plan` to do exactly that or nothing.
+    /// Save the plan to a file for `netkeel apply --plan`
     #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
     save: Option<PathBuf>,
-    /// Exit with 2 when something differs.
+    /// Exit with status 2 when something differs
     #[arg(long)]
     detailed_exitcode: bool,
 }
 
-/// A plan, or everything that stands in its way.
+/// A plan, or the diagnostics that prevent one.
 pub(crate) type Planned = Result<Plan, Box<Diagnostics>>;
 
 /// Runs the verb.
@@ -70,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         None => output::here(),
     };
     let planned = match saved {
-        // A review has no ledger: it plans for a host as the snapshot shows it.
+        // A snapshot has no ledger.
         Some(host) => plan::plan(&document, &host),
         None => {
             let (host, planned) = live(&document, &arguments.ownership)?;
@@ -96,8 +99,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-/// Plans on the document's namespace as it is now. An interrupted apply makes that nothing to
-/// plan on.
+/// Plans for the live state of the document's namespace.
+///
+/// # Errors
+/// When an interrupted apply is pending: the current state is then not one to plan for.
 pub(crate) fn live(
     document: &Document,
     ownership: &OwnershipArguments,
@@ -123,12 +128,8 @@ pub(crate) fn live(
 pub(crate) fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Result<(), Error> {
     let store = Store::open_to_read(&document.netns)?;
     let saved = SavedPlan::new(document, host, plan, &store.boot)?;
-    let json = serde_json::to_value(&saved).map_err(|error| {
-        Error::new(
-            ErrorKind::Unreadable,
-            format!("the plan cannot be saved: {error}"),
-        )
-    })?;
+    let json = serde_json::to_value(&saved)
+        .map_err(|error| Error::new(ErrorKind::Unreadable, format!("cannot save the plan: {error}")))?;
     std::fs::write(path, output::pretty(&json))
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
 }

@@ -1,12 +1,11 @@
-//! `netkeel pods`: both ends of every veth that leads into a pod, what they should be, and the
-//! sandboxes without a veth.
+//! `netkeel pods`: lists pods, the MTUs of both veth ends, and sandboxes without a veth.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arguments::Documents;
+use crate::arguments::{Documents, Format};
 use crate::load::documents::{LoadOutcome, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
@@ -20,25 +19,27 @@ use netkeel_kernel::pod::name::pod_names;
 use netkeel_render::paint::Paint;
 use netkeel_render::pods::table;
 
-/// Lists the veths that lead into other namespaces: the MTU of both ends and of the routes in the
-/// pod, what documents want of them, and why one is left alone. One that is not as it should be is
-/// stale; without documents, one whose ends do not go together. Network namespaces that no veth
-/// leads into and pods on the host's network are left alone, and told after them. Writes nothing.
+/// List pods with the MTUs of their veths and routes
 ///
-/// Exit status: 0; 1 when it could not be told; with --detailed-exitcode 2 when one is stale.
+/// For each veth into another namespace, the list has the MTU of both ends and of the pod's routes,
+/// the declared values, and why netkeel skips a pod. A pod that differs from the documents is
+/// stale. Without documents, a pod whose two veth ends do not match is stale. Namespaces without a veth, and
+/// host-network pods, are listed last and never changed. Writes nothing.
+///
+/// Exit status: 0 success; 1 error; with --detailed-exitcode 2 when a pod is stale.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
-    /// Look at a saved snapshot instead of this host.
+    /// Use a saved snapshot instead of this host
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
-    /// Exit with 2 when a pod is stale.
+    /// Exit with status 2 when a pod is stale
     #[arg(long)]
     detailed_exitcode: bool,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
 }
 
 /// Runs the verb.
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let Some(loaded) = &loaded {
         scope.extend(loaded.document.scope());
     }
-    // A snapshot has links, and with them nothing of a sandbox without a veth.
+    // A snapshot has only interfaces, so it shows no sandbox without a veth.
     let (host, names, apart) = match saved {
         Some(saved) => (saved, BTreeMap::new(), None),
         None => {
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     }
     let found = pods(&host, wants.as_ref(), |sandbox| names.get(sandbox).cloned());
-    if arguments.json {
+    if arguments.output == Format::Json {
         let json = serde_json::json!({
             "pods": found,
             "namespaces": apart.as_ref().map(|apart| &apart.namespaces),

@@ -1,4 +1,4 @@
-//! From the `-f` options to one document.
+//! Reads the files of `-f` into one document.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -22,33 +22,33 @@ use netkeel_source::node::Node;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// Names that a directory's documents end in.
+/// File name extensions of the documents in a directory.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
 
-/// A document with the texts it came from.
+/// A document and its source texts.
 pub(crate) struct Loaded {
     pub document: Document,
     pub sources: Sources,
 }
 
-/// Reads all files and reports everything that is wrong in them; none when something is.
+/// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
 pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
-    Ok(told(parse(texts, documents.origin.dialect(), &facts, netns)))
+    Ok(report(parse(texts, documents.origin.dialect(), &facts, netns)))
 }
 
-/// What [`load_if_any`] found.
+/// The result of [`load_if_any`].
 pub(crate) enum LoadOutcome {
-    /// Nothing was named, and the default place is not there.
+    /// No file was named, and the default directory does not exist.
     Nothing,
-    /// Documents.
+    /// The document.
     Document(Box<Loaded>),
-    /// Something is wrong in them, and was told.
+    /// The documents are invalid; the diagnostics were printed.
     Wrong,
 }
 
-/// Reads the documents of a verb that has a use without any.
+/// Reads the documents of a verb that also works without any.
 pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOutcome, Error> {
     let mut files = documents.files.iter();
     if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
@@ -60,14 +60,14 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOut
     })
 }
 
-/// Takes a document that a saved plan holds.
+/// Reads the document in a saved plan.
 pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
-    told(parse(vec![text], Dialect::Native, &Facts::new(), netns))
+    report(parse(vec![text], Dialect::Native, &Facts::new(), netns))
 }
 
-/// Reads all files; what is wrong is text for people.
+/// Reads all files; an error is text for people.
 pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
     let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
     let texts = read_files(documents, &facts).map_err(|error| error.message)?;
@@ -77,7 +77,7 @@ pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Docume
     }
 }
 
-/// What tells the files, or why they cannot be read, from what they were before.
+/// A hash of the files' content, or of the error that prevents reading them.
 pub(crate) fn digest(documents: &Documents) -> u64 {
     let mut hasher = DefaultHasher::new();
     let facts = hierarchy::facts(&documents.origin);
@@ -89,8 +89,8 @@ pub(crate) fn digest(documents: &Documents) -> u64 {
     hasher.finish()
 }
 
-/// What was parsed, or nothing when something is wrong, which is told.
-fn told(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
+/// Returns the parsed document, or prints the diagnostics.
+fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
     match parsed {
         Ok(loaded) => Some(loaded),
         Err(wrong) => {
@@ -126,7 +126,7 @@ fn parse(
     Err(Box::new((diagnostics, sources)))
 }
 
-/// A document, with the machine configuration of Talos that it was read from, if it was: that says more.
+/// Reads a document, and the Talos machine configuration that it came from, if any: the configuration holds more.
 pub(crate) fn load_with_configuration(
     documents: &Documents,
     netns: Netns,
@@ -135,21 +135,21 @@ pub(crate) fn load_with_configuration(
     let texts = read_files(documents, &facts)?;
     let dialect = documents.origin.dialect();
     let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
-    let Some(Loaded { document, .. }) = told(parse(texts, dialect, &facts, netns)) else {
+    let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns)) else {
         return Ok(None);
     };
     let configuration = of_talos.and_then(configuration);
     Ok(Some((document, configuration.map(|loaded| loaded.configuration))))
 }
 
-/// A machine configuration of Talos with the texts it came from.
+/// A Talos machine configuration and its source texts.
 pub(crate) struct LoadedConfiguration {
     pub configuration: Configuration,
     pub sources: Sources,
 }
 
-/// Reads and merges machine configurations of Talos; none when something is wrong in them, which is
-/// told.
+/// Reads and merges Talos machine configurations. Prints diagnostics and returns `None` when they are
+/// invalid.
 pub(crate) fn load_configuration(files: &[PathBuf]) -> Result<Option<LoadedConfiguration>, Error> {
     Ok(configuration(read_all(files)?))
 }
@@ -186,7 +186,7 @@ fn nodes(
     nodes
 }
 
-/// The files of `-f`; of Hiera also those that a hiera.yaml leads to.
+/// Reads the files of `-f`. With Hiera, also reads the files that a hiera.yaml names.
 fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
     if documents.origin.dialect() != Dialect::Hiera {
         return read_all(&documents.files);
@@ -210,7 +210,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
             if std::mem::replace(&mut stdin_read, true) {
                 return Err(Error::new(
                     ErrorKind::Input,
-                    "standard input can be read once only: `-f -` stands twice",
+                    "`-f -` is given twice: standard input can be read only once",
                 ));
             }
             texts.push((
@@ -250,21 +250,23 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     if paths.is_empty() {
         return Err(Error::new(
             ErrorKind::Input,
-            format!("{} holds no documents", directory.display()),
+            format!("{} has no documents", directory.display()),
         )
-        .hint(format!("a document's name ends in .{}", EXTENSIONS.join(", ."))));
+        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
     }
     paths.sort();
     Ok(paths)
 }
 
-/// Whether something with the name of a document is one; a directory is none. A layer that is not
-/// there would be left out without a word, so that whatever else stands there is an error.
+/// Whether a path with the name of a document is a file; directories are ignored.
+///
+/// # Errors
+/// When the path is neither: ignoring it would silently drop a layer.
 fn is_layer(path: &Path) -> Result<bool, Error> {
     let found = fs::metadata(path).map_err(|error| {
         let error = io_error(&error).context(path.display());
         if path.is_symlink() {
-            error.hint("it is a symbolic link: mend it, or remove it")
+            error.hint("it is a broken symbolic link: fix it or remove it")
         } else {
             error
         }
@@ -272,6 +274,9 @@ fn is_layer(path: &Path) -> Result<bool, Error> {
     if found.is_file() || found.is_dir() {
         return Ok(found.is_file());
     }
-    let message = format!("{} has the name of a document and is no file", path.display());
+    let message = format!(
+        "{} has the name of a document but is not a regular file",
+        path.display()
+    );
     Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
 }

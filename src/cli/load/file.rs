@@ -8,12 +8,12 @@ use crate::arguments::DEFAULT_DOCUMENTS;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_source::text::limits;
 
-/// Reads a file; of the default place it tells how to name another.
+/// Reads a file. For the default directory, the error suggests `-f`.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let open = fs::File::open(path).map_err(|error| {
         let error = io_error(&error).context(path.display());
         if path == Path::new(DEFAULT_DOCUMENTS) {
-            error.hint("name a document with -f")
+            error.hint("set a document with -f")
         } else {
             error
         }
@@ -21,10 +21,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     read(&mut open?, path)
 }
 
-/// Reads no more than a document may have, whatever a file claims to be.
+/// Reads at most the maximum size of a document, even when the input never ends.
 pub(crate) fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    // With room for a byte order mark, and one more to tell that it is too much.
+    // Room for a byte order mark (3 bytes), and one byte more to detect a document that is too large.
     let limit = limits::MAX_BYTES as u64 + 4;
     from.take(limit)
         .read_to_end(&mut bytes)
@@ -32,7 +32,7 @@ pub(crate) fn read(from: &mut dyn Read, name: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// An error of reading, with what kind it is for an exit code.
+/// Converts a read error, with the kind that sets the exit code.
 pub(crate) fn io_error(error: &io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorKind::Permission,

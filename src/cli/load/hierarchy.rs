@@ -1,5 +1,4 @@
-//! What Hiera's data need besides themselves: the facts of a host, and the files that a hiera.yaml
-//! leads to.
+//! Reads the facts of a host for Hiera, and finds the data files that a hiera.yaml names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,21 +15,19 @@ use netkeel_source::node::Node;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
 
-/// The facts that are given, one by one over those of a file.
+/// The facts of `--facts` and `--fact`; `--fact` overrides.
 pub(crate) fn facts(origin: &Origin) -> Result<Facts, Error> {
     let mut facts = match origin.facts_file() {
-        Some(file) => read_as(file, "the facts cannot be read", &mut |node, _| {
-            facts::named(node)
-        })?,
+        Some(file) => read_as(file, "cannot read the facts", &mut |node, _| facts::named(node))?,
         None => Facts::new(),
     };
     facts.extend(origin.single_facts().iter().cloned());
     Ok(facts)
 }
 
-/// The files of data that are there, the most general first.
+/// The data files that exist, the most general first.
 pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<PathBuf>, Error> {
-    let places = read_as(config, "it cannot be followed", &mut |node, diagnostics| {
+    let places = read_as(config, "cannot follow the hierarchy", &mut |node, diagnostics| {
         places(node, facts, diagnostics)
     })?;
     let directory = config.parent().unwrap_or(Path::new(""));
@@ -38,22 +35,22 @@ pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<PathBuf>, Error>
     for place in places {
         match place {
             DataFile::File(path) => found.push(directory.join(path)),
-            DataFile::Glob(pattern) => found.extend(fitting(directory, &pattern)?),
+            DataFile::Glob(pattern) => found.extend(matching(directory, &pattern)?),
         }
     }
     found.retain(|path| path.is_file());
     if found.is_empty() {
         return Err(Error::new(
             ErrorKind::Missing,
-            format!("{} leads to no file that is there", config.display()),
+            format!("{} names no file that exists", config.display()),
         )
-        .hint("give the facts of the host with --fact NAME=VALUE or --facts FILE"));
+        .hint("set the facts of the host with --fact NAME=VALUE or --facts FILE"));
     }
     found.reverse();
     Ok(found)
 }
 
-/// What is made of a file, when nothing is wrong in it.
+/// Reads a file and converts it; diagnostics become the error.
 fn read_as<T>(
     file: &Path,
     otherwise: &str,
@@ -66,7 +63,7 @@ fn read_as<T>(
     match made {
         Some(made) if diagnostics.is_empty() => Ok(made),
         _ => {
-            // The service reads it again and again, and tells what is wrong by itself.
+            // The service rereads the file and reports the error itself.
             let why = render::render(&diagnostics, &sources, false);
             let message = format!("{name}: {otherwise}\n{}", why.trim_end());
             Err(Error::new(ErrorKind::Input, message))
@@ -74,9 +71,9 @@ fn read_as<T>(
     }
 }
 
-/// The paths below a directory that a pattern fits, sorted. What is hidden is meant only by a
-/// pattern that says so.
-fn fitting(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
+/// The paths below a directory that match a pattern, sorted. Only a pattern part that starts with a dot
+/// matches hidden files.
+fn matching(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
     let mut found = vec![directory.to_owned()];
     for part in pattern.split('/') {
         if !part.contains(['*', '?']) {

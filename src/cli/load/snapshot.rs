@@ -1,11 +1,11 @@
-//! A snapshot in a file, as the verbs that work offline take it.
+//! Reads a snapshot file for the verbs that work offline.
 
 use std::path::Path;
 
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_host::snapshot::Snapshot;
 
-/// Reads what `netkeel observe` printed.
+/// Reads a snapshot that `netkeel observe` printed.
 pub(crate) fn read_snapshot(path: &Path) -> Result<Snapshot, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::new(ErrorKind::Input, format!("{}: {error}", path.display())))?;

@@ -1,4 +1,4 @@
-//! `netkeel completions`: for the shell.
+//! `netkeel completions`: prints shell completion scripts.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -6,15 +6,15 @@ use clap_complete::Shell;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 
-/// Prints the completion script of a shell.
+/// Print a shell completion script
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The shell.
+    /// Shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Runs the verb on the whole command line.
+/// Runs the verb; `command` has the options of every verb.
 pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "netkeel", &mut script);

@@ -1,18 +1,18 @@
-//! `netkeel man`: manual pages from the command line's own description.
+//! `netkeel man`: prints manual pages made from the help texts.
 
 use clap::{Args, Command};
 
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 
-/// Prints a manual page, as roff: of netkeel, or of one command.
+/// Print a manual page in roff
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The command.
+    /// Command to describe; without it, the page of netkeel
     command: Option<String>,
 }
 
-/// Runs the verb on the whole command line.
+/// Runs the verb; `command` has the options of every verb.
 pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Error> {
     command.build();
     if let Some(name) = &arguments.command {
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Err
     clap_mangen::Man::new(command)
         .source(concat!("netkeel ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
-        .map_err(|error| Error::new(ErrorKind::Unreadable, format!("the page cannot be made: {error}")))?;
+        .map_err(|error| Error::new(ErrorKind::Unreadable, format!("cannot render the page: {error}")))?;
     output::print(&String::from_utf8_lossy(&page))?;
     Ok(exit::OK)
 }

@@ -1,4 +1,4 @@
-//! `netkeel render`: the files that netkeel comes with, and documents in the words of others.
+//! `netkeel render`: prints files that ship with netkeel, and documents in other formats.
 
 use std::path::PathBuf;
 
@@ -13,19 +13,16 @@ use netkeel_dialects::talos::version::{KNOWN, Version};
 use netkeel_dialects::talos::write::{cozystack, machine, patches};
 use netkeel_render::templates::TEMPLATES;
 
-/// What is made of a document, each with what it is for.
+/// Outputs that are made from a document, with their help.
 const DOCUMENTS: [(&str, &str); 3] = [
-    (
-        TALOS,
-        "Patches for machine configurations of Talos Linux, of a document",
-    ),
+    (TALOS, "Talos Linux: machine config patches for a document"),
     (
         "daemonset",
-        "Kubernetes: what of a document Talos Linux cannot carry, for a DaemonSet",
+        "Kubernetes: a DaemonSet for what Talos Linux cannot express",
     ),
     (
         COZYSTACK,
-        "CozyStack: its ConfigMap with the MTU that a document wants of kube-ovn's pods",
+        "CozyStack: its ConfigMap with the pod MTU of the document",
     ),
 ];
 
@@ -33,25 +30,29 @@ pub(crate) const TALOS: &str = "talos";
 
 pub(crate) const COZYSTACK: &str = "cozystack";
 
-/// Prints a file that netkeel comes with: systemd units, alert rules, a dashboard; or a document
-/// in the words of Talos Linux, with what those cannot say as netkeel's own.
+/// Print a file that ships with netkeel, or Talos patches
+///
+/// The files are systemd units, alert rules and a dashboard. `talos` prints a document as Talos
+/// patches; whatever Talos cannot express goes into a netkeel document.
+///
+/// Exit status: 0 success; 1 error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Which one.
+    /// File or output to print
     #[arg(value_parser = names())]
     name: String,
     #[command(flatten)]
     documents: Documents,
-    /// The version of Talos Linux that is to take the patches, as 1.12.
+    /// Talos Linux version of the patches, e.g. 1.12
     #[arg(long, value_name = "VERSION", value_parser = parse_talos_version, required_if_eq("name", TALOS))]
     talos_version: Option<Version>,
-    /// The interface through which kube-ovn tunnels on this machine, as an annotation of its node.
+    /// Interface of kube-ovn's tunnels, for the node annotation
     #[arg(long, value_name = "INTERFACE")]
     tunnel_interface: Option<String>,
-    /// The ConfigMap `cozystack` as it is, in a file: what stands in it stays.
+    /// File with the current ConfigMap `cozystack`; its values are kept
     #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
     configmap: Option<PathBuf>,
-    /// The image of the DaemonSet.
+    /// Container image of the DaemonSet
     #[arg(long, default_value = concat!("netkeel:", env!("CARGO_PKG_VERSION")))]
     image: String,
 }
@@ -92,9 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         _ => patches::daemonset(&document, version, &arguments.image)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
-                "nothing of the document is left for a DaemonSet",
+                "Talos Linux can express the whole document; no DaemonSet is needed",
             )
-            .hint("netkeel render talos")
+            .hint("run `netkeel render talos`")
         })?,
     };
     output::print(&rendered)?;

@@ -1,4 +1,4 @@
-//! `netkeel schema`: JSON Schema of what netkeel reads and prints.
+//! `netkeel schema`: prints the JSON Schemas of netkeel's formats.
 
 use clap::{Args, ValueEnum};
 
@@ -7,11 +7,13 @@ use netkeel_core::error::Error;
 use netkeel_document::document::SHAPE;
 use netkeel_document::schema;
 
-/// Prints the JSON Schema of a document, of a plan (`plan --output json`), of what an apply came to
-/// (`apply --output json`) or of a snapshot.
+/// Print the JSON Schema of a document, plan, apply or snapshot
+///
+/// `plan` is the output of `netkeel plan --output json`, `applied` that of
+/// `netkeel apply --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Of what.
+    /// Format to describe
     #[arg(value_enum, default_value_t)]
     of: Of,
 }

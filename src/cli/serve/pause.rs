@@ -1,4 +1,4 @@
-//! `netkeel pause`: the service writes nothing for a while.
+//! `netkeel pause`: stops the service from writing for a while.
 
 use std::time::Duration;
 
@@ -14,24 +14,23 @@ use netkeel_render::utc::utc;
 use netkeel_service::client;
 use netkeel_service::client::Request;
 
-/// Nobody remembers a pause that is longer than this.
+/// Longest pause: people forget a longer one.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
-/// Keeps the service from writing, until the time is over or --end is given. It goes on to look and
-/// to report what differs.
+/// Stop the service from writing for a while
 ///
-/// A pause survives a restart of the service and of the host. What is applied by hand is not
-/// affected.
+/// The service keeps checking and reporting drift. The pause ends after the given time or with
+/// --end. It survives restarts of the service and the host. `netkeel apply` is not affected.
 ///
-/// Exit status: 0.
+/// Exit status: 0 success; 1 error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// For how long, as 30m or 1h; 31 days at most.
+    /// Duration, e.g. 30m or 1h; at most 31 days
     #[arg(value_name = "DURATION", value_parser = parse_duration, required_unless_present = "end")]
     duration: Option<Duration>,
-    /// End the pause now.
+    /// End the pause now
     #[arg(long, conflicts_with = "duration")]
     end: bool,
 }
@@ -39,30 +38,31 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open(&arguments.place.netns())?;
-    let mut said = match arguments.duration {
+    let mut message = match arguments.duration {
         Some(duration) if duration > LONGEST => {
-            return Err(Error::new(ErrorKind::Input, "a pause lasts 31 days at most")
+            return Err(Error::new(ErrorKind::Input, "a pause lasts at most 31 days")
                 .hint("stop the service, or run it with --mode observe"));
         }
         Some(duration) => {
             let since = now();
-            // A part of a second is a whole one: the pause is not over before its time.
+            // Round up, so that the pause does not end early.
             let until = since + duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
             store.pause(since, until, &actor())?;
             format!("Paused until {}.\n", utc(until))
         }
-        None if store.resume_service()? => "The pause is over.\n".to_owned(),
-        None => "It was not paused.\n".to_owned(),
+        None if store.resume_service()? => "The pause has ended.\n".to_owned(),
+        None => "The service was not paused.\n".to_owned(),
     };
     match client::ask(&store, Request::Look) {
         Ok(_) => {}
         Err(error) if error.kind == ErrorKind::Missing => {
             if !arguments.end {
-                said.push_str("No service runs now; one that is started before that is paused too.\n");
+                message
+                    .push_str("The service is not running. A service started before then is paused too.\n");
             }
         }
         Err(error) => return Err(error),
     }
-    output::print(&said)?;
+    output::print(&message)?;
     Ok(exit::OK)
 }

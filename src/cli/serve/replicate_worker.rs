@@ -1,5 +1,5 @@
-//! `netkeel replicate-worker`: what the service starts as a process of its own. It is told what to do
-//! on its standard input, and is not for people.
+//! `netkeel replicate-worker`: the replication worker. The service starts it as a child process and sends
+//! its settings on standard input. People do not run it.
 
 use crate::exit;
 use netkeel_core::error::Error;

@@ -1,4 +1,4 @@
-//! `netkeel run`: the service that keeps the document true.
+//! `netkeel run`: the service that keeps the host in sync.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,60 +15,70 @@ use netkeel_document::document::Document;
 use netkeel_service::options::{Options, Source};
 use netkeel_service::run;
 
-/// Keeps the host as the document says, until it is told to end: looks again at what changes, and
-/// at everything from time to time.
+/// Keep the host in sync until stopped
 ///
-/// SIGHUP reads the document again, and so does a change of its files; when the new one is bad, the
-/// old one stays in force. SIGTERM ends the service; it leaves the host as it is, but for the rules of
-/// `nflog` that say `remove_on_stop`, as they do by default.
+/// The service checks what kernel events report, and scans the whole host at regular intervals.
 ///
-/// Exit status: 0; 1 when it could not begin.
+/// SIGHUP reloads the document, and so does a change of its files. When the new document is invalid,
+/// the previous one stays in force. SIGTERM stops the service. The host keeps its settings, except
+/// for `nflog` rules with `remove_on_stop`, which is the default.
+///
+/// Exit status: 0 stopped by a signal; 1 the service could not start.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     documents: Documents,
-    /// Whether to write.
+    /// Whether to correct drift or only report it
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
-    /// Judge and count the packets that `replicate` is for, and send no copies. What else the document
-    /// says is kept as --mode has it.
+    /// Do not send copies of packets for `replicate`
+    ///
+    /// The worker still checks and counts the packets. --mode applies to the rest of the document.
     #[arg(long)]
     dry_run: bool,
-    /// Look at the whole host at least once in this time, for what the kernel does not tell.
+    /// Maximum time between full scans
+    ///
+    /// Full scans find changes that the kernel does not report.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "5m")]
     interval: Duration,
-    /// Allow what cannot be undone exactly: IPv6 addresses lost below 1280, a device made again.
+    /// Allow changes that cannot be undone exactly
+    ///
+    /// Examples: an MTU below 1280 deletes IPv6 addresses; some changes recreate a device.
     #[arg(long)]
     allow_lossy: bool,
-    /// Change the interface that carries the default route.
+    /// Allow changes to the interface of the default route
     #[arg(long)]
     allow_management: bool,
-    /// Answer /metrics and /healthz here, as 127.0.0.1:9440; without this nothing is answered over
-    /// the network. With --netns it is an address outside of that namespace.
+    /// Serve /metrics and /healthz here, e.g. 127.0.0.1:9440
+    ///
+    /// By default the service opens no network port. With --netns, the address is outside that
+    /// namespace.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Bytes of events that the kernel may queue; when they are more, the whole host is looked at.
+    /// Size of the kernel event queue
+    ///
+    /// When the queue overflows, the service scans the whole host.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, hide_short_help = true)]
     event_queue: usize,
 }
 
-/// Whether to write.
+/// Whether the service writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Look, and report what differs.
+    /// Report drift
     Observe,
-    /// Put it right.
+    /// Correct drift
     #[default]
     Enforce,
 }
 
-/// The files of `-f`.
-struct Files {
+/// The documents of `-f`.
+struct DocumentSource {
     documents: Documents,
     netns: Netns,
 }
 
-impl Source for Files {
+impl Source for DocumentSource {
     fn read(&mut self) -> Result<Document, String> {
         load_quietly(&self.documents, self.netns.clone())
     }
@@ -89,15 +99,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if paths.iter().any(|path| path == Path::new("-")) {
         return Err(Error::new(
             ErrorKind::Input,
-            "a service reads its document again and again, and standard input can be read once only",
+            "the service rereads its document, but standard input can be read only once",
         )
-        .hint("put it into a file"));
+        .hint("save the document to a file"));
     }
     if arguments.interval < Duration::from_secs(1) {
-        return Err(Error::new(
-            ErrorKind::Input,
-            "an interval below a second would be a busy loop",
-        ));
+        return Err(Error::new(ErrorKind::Input, "the interval must be at least 1s"));
     }
     let options = Options {
         netns: netns.clone(),
@@ -109,10 +116,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         queue: arguments.event_queue,
         listen: arguments.listen,
     };
-    let mut files = Files {
+    let mut source = DocumentSource {
         documents: arguments.documents.clone(),
         netns,
     };
-    run::run(&options, &mut files)?;
+    run::run(&options, &mut source)?;
     Ok(exit::OK)
 }

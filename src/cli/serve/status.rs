@@ -1,4 +1,4 @@
-//! `netkeel status`: what the service says of itself.
+//! `netkeel status`: shows the status of the running service.
 
 use clap::Args;
 use serde_json::Value;
@@ -11,15 +11,17 @@ use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 use netkeel_service::client;
 
-/// Shows what the service says of itself: the document in force, whether it is paused, what differs,
-/// and what is left alone and why.
+/// Show the status of the running service
 ///
-/// Exit status: 0; 1 when no service runs.
+/// The status has the document in force, the pause, the drift, and the suspended settings with the
+/// reason.
+///
+/// Exit status: 0 success; 1 the service is not running.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// How to show it.
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
 }
@@ -35,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(exit::OK)
 }
 
-/// The status for a person.
+/// The status as text.
 fn text(status: &Value) -> String {
     let word = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
@@ -61,7 +63,7 @@ fn text(status: &Value) -> String {
         utc(number("/document/loaded"))
     ));
     if let Some(why) = status.pointer("/document/rejected").and_then(Value::as_str) {
-        out.push_str("NOT TAKEN is a newer one, and this one stays in force:\n");
+        out.push_str("a newer document was REJECTED; the previous one stays in force:\n");
         out.extend(why.lines().map(|line| format!("    {line}\n")));
     }
     if let Some(pause) = status.get("paused").filter(|pause| !pause.is_null()) {
@@ -76,9 +78,9 @@ fn text(status: &Value) -> String {
     let wanted = number("/wanted") as usize;
     out.push_str(
         &match (status.get("looked").and_then(Value::as_bool), drift.len()) {
-            (Some(false), _) => "the host was not looked at yet\n".to_owned(),
+            (Some(false), _) => "no full scan has finished yet\n".to_owned(),
             (_, 0) => format!("in sync: {}\n", count(wanted, "declared fact")),
-            // What is given back is not declared any more.
+            // A restored fact is no longer declared, so drift can exceed the declared facts.
             (_, differ) if differ > wanted => format!("{} differ:\n", count(differ, "fact")),
             (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
         },
@@ -99,7 +101,7 @@ fn text(status: &Value) -> String {
             of(one, "path")
         ));
     }
-    for one in &list("left_alone") {
+    for one in &list("suspended") {
         let times = one.get("times").and_then(Value::as_u64).unwrap_or_default();
         let again = one.get("again_in").and_then(Value::as_u64).unwrap_or_default();
         let why = match of(one, "why").as_str() {
@@ -115,12 +117,12 @@ fn text(status: &Value) -> String {
                 } else {
                     format!("another program ({}?)", writers.join(", "))
                 };
-                format!("{who} writes it too, put right {times} times")
+                format!("{who} keeps changing it; corrected {times} times")
             }
             _ => of(one, "reason"),
         };
         out.push_str(&format!(
-            "left alone: {}: {why}; again in {again} s\n",
+            "suspended: {}: {why}; retry in {again} s\n",
             of(one, "fact")
         ));
     }
@@ -130,7 +132,7 @@ fn text(status: &Value) -> String {
             problem.as_str().unwrap_or_default()
         ));
     }
-    /// More findings than these are for `netkeel plan`.
+    /// Number of findings to show; `netkeel plan` shows all.
     const FINDINGS: usize = 20;
     let findings = list("findings");
     for one in findings.iter().take(FINDINGS) {
@@ -139,7 +141,7 @@ fn text(status: &Value) -> String {
     }
     if findings.len() > FINDINGS {
         out.push_str(&format!(
-            "{} more: netkeel plan\n",
+            "{} more (`netkeel plan` shows them)\n",
             count(findings.len() - FINDINGS, "finding")
         ));
     }
@@ -159,7 +161,7 @@ fn text(status: &Value) -> String {
     out
 }
 
-/// The worker that replicates, for a person.
+/// The status of the replication worker as text.
 fn replication(worker: &Value) -> String {
     let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let mut out = format!(
@@ -185,10 +187,10 @@ fn replication(worker: &Value) -> String {
         let of = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
         let hint = match of("state") {
             "refused" => {
-                "; a packet filter of this host, or its unit: with mode ipip it needs IPAddressAllow="
+                "; this host drops the copies: check its packet filter and, with mode ipip, IPAddressAllow= of the unit"
             }
             "router" => {
-                "; its link-layer address is the router's: what comes by it passes for its copies and is not replicated"
+                "; it has the router's link-layer address: packets from the router look like its copies and are not replicated"
             }
             _ => "",
         };

@@ -63,15 +63,15 @@ impl Statistics {
                 Some(name) => format!("no broadcast goes out: {name} is not there, or down"),
                 None => "no broadcast goes out: no peer is found on a link".into(),
             })
-        } else if !broadcast && !self.peers.iter().any(|peer| peer.state.is_served()) {
-            Some(self.unserved())
+        } else if !broadcast && !self.peers.iter().any(|peer| peer.state.is_reachable()) {
+            Some(self.why_unreachable())
         } else {
             None
         }
     }
 
-    /// Why none of the peers is served.
-    fn unserved(&self) -> String {
+    /// Why no peer is reachable.
+    fn why_unreachable(&self) -> String {
         /// So many are named.
         const SHOWN: usize = 3;
         let others = self.peers.iter().filter(|peer| peer.state != PeerState::Itself);
@@ -136,13 +136,14 @@ pub enum PeerState {
 }
 
 impl PeerState {
-    /// Copies are sent to it.
-    pub fn is_served(self) -> bool {
+    /// Whether the worker sends copies to this peer.
+    pub fn is_reachable(self) -> bool {
         matches!(self, PeerState::Ready | PeerState::Router | PeerState::Ipv4Only)
     }
 
-    /// Something is to be done before copies reach it, or come from others.
-    pub fn is_amiss(self) -> bool {
+    /// Whether an operator must act before copies reach this peer, or before its copies are told from the router's packets.
+    /// [`PeerState::Router`] is reachable and needs attention.
+    pub fn needs_attention(self) -> bool {
         matches!(
             self,
             PeerState::Unresolved

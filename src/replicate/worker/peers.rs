@@ -188,7 +188,7 @@ impl Peers {
     /// nobody's.
     pub fn targets(&self) -> Vec<(Target, usize)> {
         let served = self.list.iter().enumerate();
-        let served = served.filter(|(_, peer)| peer.state.is_served());
+        let served = served.filter(|(_, peer)| peer.state.is_reachable());
         match self.mode {
             Mode::Ipip => served
                 .map(|(place, peer)| (Target::Tunnel(peer.address), place))

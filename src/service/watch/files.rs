@@ -1,5 +1,5 @@
-//! Files whose changes matter: those that netkeel owns and those of the document. Their
-//! directories are watched, since files are replaced by renaming others over them.
+//! Watches the files that netkeel owns and those of the document. Programs replace files by renaming, so
+//! the directories are watched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -11,16 +11,16 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use netkeel_core::error::{Error, ErrorKind};
 
-/// What a file is to the service.
+/// The role of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
-    /// netkeel writes it.
+    /// netkeel writes the file.
     Owned,
-    /// It is one of the document's.
+    /// The document is read from the file.
     Document,
 }
 
-/// What is watched in a directory: some names, or all of them.
+/// The names watched in a directory, or all names.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     names: BTreeMap<OsString, BTreeSet<Role>>,
@@ -33,33 +33,33 @@ impl Watched {
     }
 }
 
-/// The watches.
-pub(crate) struct Files {
+/// The inotify watches.
+pub(crate) struct FileWatches {
     inotify: Inotify,
     directories: BTreeMap<WatchDescriptor, Watched>,
     by_path: BTreeMap<PathBuf, WatchDescriptor>,
 }
 
-impl Files {
-    /// Watches nothing yet.
+impl FileWatches {
+    /// Creates an inotify instance without watches.
     ///
     /// # Errors
-    /// When there is no inotify to be had (`fs.inotify.max_user_instances`).
+    /// When the kernel refuses one (`fs.inotify.max_user_instances`).
     pub fn new() -> Result<Self, Error> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
         let inotify = Inotify::init(flags).map_err(|errno| {
-            Error::new(ErrorKind::Refused, format!("watching files: {errno}"))
-                .hint("fs.inotify.max_user_instances limits how many programs may do so")
+            Error::new(ErrorKind::Refused, format!("cannot watch files: {errno}"))
+                .hint("raise the sysctl fs.inotify.max_user_instances")
         })?;
-        Ok(Files {
+        Ok(FileWatches {
             inotify,
             directories: BTreeMap::new(),
             by_path: BTreeMap::new(),
         })
     }
 
-    /// Watches a file, or everything in a directory; whether nothing there was watched before. What
-    /// is not there cannot be watched, and the slow look finds it.
+    /// Watches a file, or everything in a directory; returns whether the directory had no watch before. A
+    /// missing directory cannot be watched; full scans cover it.
     pub fn watch(&mut self, path: &Path, role: Role) -> bool {
         if !path.is_dir() {
             return self.watch_name(path, role);
@@ -72,11 +72,11 @@ impl Files {
         is_new
     }
 
-    /// Watches what the document is read from, anew: whatever was there before. A name in its
-    /// directory is watched too, and where a link leads, since either may be replaced.
+    /// Replaces the watches of the document. The name in its directory and the target of a symbolic link
+    /// are both watched, because either may be replaced.
     pub(crate) fn watch_document(&mut self, paths: &[PathBuf]) {
         const ROLE: Role = Role::Document;
-        // The same path may be another directory by now. To watch one twice is to watch it once.
+        // A path may now name another directory. Adding a watch twice returns the same descriptor.
         self.by_path.clear();
         for watched in self.directories.values_mut() {
             watched.all.remove(&ROLE);
@@ -98,7 +98,7 @@ impl Files {
         self.directories.retain(|descriptor, watched| {
             let wanted = !watched.is_empty();
             if !wanted {
-                // It may be gone already.
+                // The directory may already be deleted.
                 let _ = inotify.rm_watch(*descriptor);
             }
             wanted
@@ -139,8 +139,8 @@ impl Files {
         Some(self.directories.entry(descriptor).or_default())
     }
 
-    /// What changed since, without waiting. Where more happened than there was room for, or a
-    /// directory went away, everything counts as changed.
+    /// Returns the roles of the files that changed, without blocking. After a queue overflow, or when a
+    /// directory was deleted, all its files count as changed.
     pub fn take(&mut self) -> BTreeSet<Role> {
         let mut changed = BTreeSet::new();
         loop {
@@ -170,13 +170,13 @@ impl Files {
         let Some(watched) = self.directories.get(&descriptor) else {
             return;
         };
-        // Kubernetes replaces the link `..data`, which the files of a ConfigMap are reached by. Of a
-        // directory that moved or went all is another.
+        // Kubernetes updates a ConfigMap by replacing the symbolic link `..data`. When a directory is moved or
+        // deleted, all its files change.
         let all = name.as_ref().is_none_or(|name| name == "..data");
         match name {
             Some(name) if !all => {
                 changed.extend(watched.names.get(&name).into_iter().flatten());
-                // Editors and configuration managers write beside, and rename.
+                // Editors and configuration managers write a hidden temporary file and rename it.
                 if !name.as_encoded_bytes().starts_with(b".") {
                     changed.extend(&watched.all);
                 }
@@ -186,7 +186,7 @@ impl Files {
                 changed.extend(watched.names.values().flatten());
             }
         }
-        // It may be there again under the same name: the next look watches it.
+        // A new directory may take the name; the next scan watches it.
         let gone = AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_MOVE_SELF;
         if mask.intersects(gone) {
             self.by_path.retain(|_, other| *other != descriptor);
@@ -197,7 +197,7 @@ impl Files {
     }
 }
 
-impl AsFd for Files {
+impl AsFd for FileWatches {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
@@ -209,11 +209,11 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_is_watched_is_told_and_nothing_else() {
+    fn only_watched_files_are_reported() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         fs::create_dir(path("documents")).unwrap();
-        let mut files = Files::new().unwrap();
+        let mut files = FileWatches::new().unwrap();
         files.watch(&path("90-netkeel.conf"), Role::Owned);
         files.watch(&path("documents"), Role::Document);
         assert_eq!(files.take(), [].into());
@@ -235,8 +235,8 @@ mod tests {
     fn a_document_is_watched_whatever_it_is_replaced_by() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
-        let mut files = Files::new().unwrap();
-        let mut told = |paths: &[&str], change: &dyn Fn()| {
+        let mut files = FileWatches::new().unwrap();
+        let mut reported = |paths: &[&str], change: &dyn Fn()| {
             let paths: Vec<PathBuf> = paths.iter().map(|name| path(name)).collect();
             files.watch_document(&paths);
             files.take();
@@ -258,25 +258,25 @@ mod tests {
         fs::remove_file(path("cm/a.yaml")).unwrap();
         link("cm/..data", "..1");
         link("cm/a.yaml", "..data/a.yaml");
-        assert!(told(&["cm/a.yaml"], &|| link("cm/..data", "..2")));
-        // A directory that another takes the place of, that is made again, or that is a link.
+        assert!(reported(&["cm/a.yaml"], &|| link("cm/..data", "..2")));
+        // A directory that is replaced, recreated, or a symbolic link.
         make("here");
         make("there");
         let swap = || {
             fs::rename(path("here"), path("old")).unwrap();
             fs::rename(path("there"), path("here")).unwrap();
         };
-        assert!(told(&["here"], &swap));
-        assert!(told(&["here"], &|| fs::remove_dir_all(path("here")).unwrap()));
-        assert!(told(&["here"], &|| make("here")));
+        assert!(reported(&["here"], &swap));
+        assert!(reported(&["here"], &|| fs::remove_dir_all(path("here")).unwrap()));
+        assert!(reported(&["here"], &|| make("here")));
         make("s1");
         make("s2");
         link("cur", "s1");
-        assert!(told(&["cur"], &|| link("cur", "s2")));
-        assert!(told(&["cur"], &|| fs::write(path("s2/b.yaml"), "x").unwrap()));
-        assert!(!told(&["cur"], &|| fs::write(path("s1/b.yaml"), "x").unwrap()));
-        // The file that a link leads to.
+        assert!(reported(&["cur"], &|| link("cur", "s2")));
+        assert!(reported(&["cur"], &|| fs::write(path("s2/b.yaml"), "x").unwrap()));
+        assert!(!reported(&["cur"], &|| fs::write(path("s1/b.yaml"), "x").unwrap()));
+        // The target of a symbolic link.
         link("one.yaml", "s1/a.yaml");
-        assert!(told(&["one.yaml"], &|| fs::write(path("s1/a.yaml"), "x").unwrap()));
+        assert!(reported(&["one.yaml"], &|| fs::write(path("s1/a.yaml"), "x").unwrap()));
     }
 }

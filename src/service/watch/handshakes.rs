@@ -1,6 +1,6 @@
-//! Whether WireGuard interfaces of the document still shake hands: a tunnel that has not for three
-//! minutes carries nothing, whatever its MTU (a session is made anew every two, and given up after
-//! three: REKEY_AFTER_TIME and REJECT_AFTER_TIME of WireGuard's protocol).
+//! Checks the handshakes of the document's WireGuard interfaces. Without a handshake for three minutes a
+//! tunnel carries nothing, whatever its MTU: a session is rekeyed after two minutes and rejected after
+//! three (REKEY_AFTER_TIME and REJECT_AFTER_TIME of the WireGuard protocol).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,37 +10,37 @@ use netkeel_core::name::link::LinkName;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_reconcile::status::handshake::{HandshakeStatus, judge};
 
-/// It is looked at no more often than this.
+/// Minimum time between two checks.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// All of them.
+/// The WireGuard interfaces to check.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    /// Since when each is watched, seconds since 1970.
+    /// When each interface was added, Unix seconds.
     watched: BTreeMap<LinkName, u64>,
-    looked: Option<Instant>,
+    checked: Option<Instant>,
 }
 
 impl Handshakes {
-    /// These are watched from now on.
+    /// Sets the interfaces to check.
     pub fn watch(&mut self, names: &[LinkName]) {
         self.watched.retain(|name, _| names.contains(name));
         for name in names {
             self.watched.entry(*name).or_insert_with(now);
         }
-        self.looked = None;
+        self.checked = None;
     }
 
-    /// Looks at them, when it is time to.
-    pub fn look(&mut self, live: &Live) -> Option<Vec<HandshakeStatus>> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < EVERY) {
+    /// Checks all interfaces when due.
+    pub fn poll(&mut self, live: &Live) -> Option<Vec<HandshakeStatus>> {
+        if self.checked.is_some_and(|checked| checked.elapsed() < EVERY) {
             return None;
         }
-        self.looked = Some(Instant::now());
-        let pictures = self.watched.iter().map(|(name, since)| {
-            let told = live.last_handshake(*name).map_err(|error| error.message);
-            judge(*name, told, *since, now())
+        self.checked = Some(Instant::now());
+        let statuses = self.watched.iter().map(|(name, since)| {
+            let handshake = live.last_handshake(*name).map_err(|error| error.message);
+            judge(*name, handshake, *since, now())
         });
-        Some(pictures.collect())
+        Some(statuses.collect())
     }
 }

@@ -1,5 +1,5 @@
-//! The paths that budgets of the document stand on: measured again and again in a thread of their own,
-//! since whoever is asked may take a second to answer, or never does.
+//! Measures the path MTUs that the document depends on. A measurement runs in its own thread, because a
+//! target may answer late or never.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,17 +13,17 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::path;
 
-/// They are measured at least this often: the kernel forgets what it learned of a path after ten
-/// minutes (`net.ipv4.route.mtu_expires`).
+/// Maximum time between measurements. The kernel forgets a learned path MTU after ten minutes
+/// (`net.ipv4.route.mtu_expires`).
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How long a measurement is waited for before it is asked after.
+/// Interval at which a running measurement is polled.
 const SOON: Duration = Duration::from_millis(200);
 
-/// What was measured.
+/// Path MTUs by target, bytes.
 pub(crate) type Measured = BTreeMap<IpAddr, Result<u32, Error>>;
 
-/// All of them.
+/// The targets and the running measurement.
 #[derive(Debug)]
 pub(crate) struct Paths {
     netns: Netns,
@@ -34,7 +34,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// None yet. They are measured with each look of the clock at least.
+    /// No targets yet. The interval between measurements is at most `interval`.
     pub fn new(netns: Netns, interval: Duration) -> Self {
         Paths {
             netns,
@@ -45,12 +45,12 @@ impl Paths {
         }
     }
 
-    /// These are measured from now on. A look measures those that are new.
+    /// Sets the targets. The next scan measures new targets itself.
     pub fn follow(&mut self, targets: BTreeSet<IpAddr>) {
         self.targets = targets;
     }
 
-    /// When there is something to do.
+    /// When [`Paths::poll`] is due; `None` without targets.
     pub fn due(&self) -> Option<Instant> {
         if self.targets.is_empty() {
             return None;
@@ -61,9 +61,9 @@ impl Paths {
         })
     }
 
-    /// Measures when it is time to; those whose MTU is another one than before, and those that could
-    /// not be measured, which keep what they had.
-    pub(crate) fn mind(&mut self, live: &mut Live) -> Vec<(IpAddr, Result<u32, Error>)> {
+    /// Starts a measurement when due. Returns the targets whose path MTU changed, and those that could not
+    /// be measured, which keep their last value.
+    pub(crate) fn poll(&mut self, live: &mut Live) -> Vec<(IpAddr, Result<u32, Error>)> {
         let measured = match self.under_way.as_ref().map(Receiver::try_recv) {
             None => BTreeMap::new(),
             Some(Err(TryRecvError::Empty)) => return Vec::new(),
@@ -88,18 +88,18 @@ impl Paths {
     }
 
     fn measure(&self) -> Option<Receiver<Measured>> {
-        let (tell, hear) = channel();
+        let (sender, receiver) = channel();
         let (netns, targets) = (self.netns.clone(), self.targets.clone());
         let work = move || {
             let one = |target: IpAddr| {
                 let measured = inside(&netns, || path::measure(target));
-                let none = || Error::new(ErrorKind::Missing, "there is no such namespace");
+                let none = || Error::new(ErrorKind::Missing, "the network namespace does not exist");
                 (target, measured.unwrap_or_else(|_| Err(none())))
             };
-            // Nobody listens any more when the service has ended.
-            let _ = tell.send(targets.into_iter().map(one).collect());
+            // The receiver is gone when the service has stopped.
+            let _ = sender.send(targets.into_iter().map(one).collect());
         };
         thread::Builder::new().name("paths".into()).spawn(work).ok()?;
-        Some(hear)
+        Some(receiver)
     }
 }

@@ -1,4 +1,4 @@
-//! Signals as bytes in a pipe that can be waited for.
+//! Delivers signals through pipes that poll(2) can wait for.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,52 +9,55 @@ use signal_hook::low_level::pipe;
 
 use netkeel_core::error::{Error, ErrorKind};
 
-/// What a signal asks for.
+/// The request that a signal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// Read the document anew.
+    /// Reload the document.
     Reload,
-    /// End.
+    /// Stop the service.
     Stop,
 }
 
-/// The signals that were sent.
+/// The signal pipes.
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: [(UnixStream, Asked); 3],
 }
 
 impl Signals {
-    /// Hears them from now on.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// When they cannot be heard.
+    /// When a handler cannot be installed.
     pub fn new() -> Result<Self, Error> {
         let refused = |error: std::io::Error| {
-            Error::new(ErrorKind::Refused, format!("cannot listen to signals: {error}"))
+            Error::new(
+                ErrorKind::Refused,
+                format!("cannot install signal handlers: {error}"),
+            )
         };
-        let hear = |signal, asked| {
+        let pipe_of = |signal, asked| {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
             pipe::register(signal, write)?;
             Ok((read, asked))
         };
-        let hear = |signal, asked| hear(signal, asked).map_err(refused);
+        let pipe_of = |signal, asked| pipe_of(signal, asked).map_err(refused);
         Ok(Signals {
             pipes: [
-                hear(SIGHUP, Asked::Reload)?,
-                hear(SIGTERM, Asked::Stop)?,
-                hear(SIGINT, Asked::Stop)?,
+                pipe_of(SIGHUP, Asked::Reload)?,
+                pipe_of(SIGTERM, Asked::Stop)?,
+                pipe_of(SIGINT, Asked::Stop)?,
             ],
         })
     }
 
-    /// What to wait for.
+    /// The file descriptors to wait for.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.pipes.iter().map(|(read, _)| read.as_fd())
     }
 
-    /// What was asked for since; stopping outweighs the rest.
+    /// The pending request, if any; stop has priority.
     pub fn take(&mut self) -> Option<Asked> {
         let mut taken = None;
         for (read, asked) in &mut self.pipes {

@@ -31,7 +31,7 @@ def run(report, host, _soak):
     said = host.logged("event=document-rejected", since)
     report.check("the log says so", said, said[:1])
     text = host.sh("netkeel status")
-    report.check("people are told", "NOT TAKEN" in text, text)
+    report.check("status reports the rejection", "REJECTED" in text, text)
     host.sh("ip link set cali0 mtu 1500")
     mtu = host.until_mtu("cali0", 1420)
     report.check("it is kept", mtu == "1420", f"cali0 has {mtu}")

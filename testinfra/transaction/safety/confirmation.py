@@ -43,8 +43,8 @@ def restored(report, host, name, way):
     last = host.last_done()
     report.check(f"{name}: history says why", "rolled back: nobody confirmed it in time" in last, last)
     outcome = host.netkeel(f"apply --allow-management -f {document}")
-    good = outcome.code == 1 and "--again" in outcome.output
-    report.check(f"{name}: the document is refused without --again", good, outcome)
+    good = outcome.code == 1 and "--retry-rejected" in outcome.output
+    report.check(f"{name}: the document is refused without --retry-rejected", good, outcome)
     differences = host.changes_since(before)
     report.check(f"{name}: the refusal changes nothing", not differences, differences or "the same state")
 

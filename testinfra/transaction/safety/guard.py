@@ -31,8 +31,8 @@ def refused(report, host, when, document, before, name, why):
     state = host.state()
     outcome = host.netkeel(f"apply -f {document}", before)
     report.check(f"{when}: apply exits 1", outcome.code == 1, outcome)
-    good = f"{name} is what this host is managed through" in outcome.output and why in outcome.output
-    report.check(f"{when}: it says why", good, outcome.line_with("managed through"))
+    good = f"{name} is the management interface" in outcome.output and why in outcome.output
+    report.check(f"{when}: it says why", good, outcome.line_with("management interface"))
     differences = host.changes_since(state)
     report.check(f"{when}: nothing has changed", not differences, differences or "the same state")
 

@@ -44,7 +44,7 @@ def interrupted(report, host, document):
     report.check("it was in the middle", middle, outcome.line_with("rolled back"))
     same(report, host, before, "the host is as before")
     last = host.last_done()
-    report.check("history says why", "rolled back: it was interrupted" in last, last)
+    report.check("history says why", "rolled back: interrupted by a signal" in last, last)
     outcome = host.netkeel(f"plan -f {document}")
     report.check("nothing is left to recover", outcome.code == 0, outcome)
 
@@ -64,7 +64,7 @@ def killed(report, host, document, when, strace):
     report.check("recover exits 0", outcome.code == 0, outcome)
     same(report, host, before, "the host is as before")
     last = host.last_done()
-    report.check("history says so", "rolled back: it was interrupted" in last, last)
+    report.check("history says so", "rolled back: interrupted by a signal" in last, last)
 
 
 def stuck(report, host, document):

@@ -15,12 +15,12 @@ def run(report, host, _full):
     seconds = f"{time.monotonic() - begin:.1f} s"
     report.check("an apply that cuts the target off exits 3", outcome.code == 3, outcome)
     report.check("it names the target", f"{CLIENT} answered before" in outcome.output, outcome.line_with(CLIENT))
-    unwatched = "10.9.9.77 does not answer now"
+    unwatched = "10.9.9.77 does not answer before the apply"
     report.check("one that did not answer before is not watched", unwatched in outcome.output, outcome.line_with("10.9.9.77"))
     differences = host.changes_since(before)
     report.check("the host is as before", not differences, differences or f"after {seconds}")
     outcome = host.netkeel(f"apply --allow-management -f {document}")
-    good = outcome.code == 1 and "--again" in outcome.output
-    report.check("the document is refused without --again", good, outcome)
+    good = outcome.code == 1 and "--retry-rejected" in outcome.output
+    report.check("the document is refused without --retry-rejected", good, outcome)
     last = host.last_done()
     report.check("history says why", "rolled back: " in last and CLIENT in last, last)

@@ -37,7 +37,7 @@ options:
       - Whether settings that the documents no longer declare get their old values back.
     type: bool
     default: false
-  take_over:
+  force_ownership:
     description:
       - Whether to take over facts of another owner.
     type: bool
@@ -155,7 +155,7 @@ def main():
             document={"type": "dict"},
             dest={"type": "path"},
             prune={"type": "bool", "default": False},
-            take_over={"type": "bool", "default": False},
+            force_ownership={"type": "bool", "default": False},
             allow_lossy={"type": "bool", "default": False},
             allow_management={"type": "bool", "default": False},
             verify_reach={"type": "list", "elements": "str", "default": []},
@@ -232,7 +232,7 @@ def converge(module, program, path):
 
 def look(module, program, path, renamed=None):
     """The plan, as the result of a task that has not changed anything yet."""
-    words = ["plan", "-f", path] + flags(module, "prune", "take_over")
+    words = ["plan", "-f", path] + flags(module, "prune", "force_ownership")
     status, text = program.run(*words, "--detailed-exitcode", expected=KNOWN, renamed=renamed)
     plan = json.loads(program.run(*words, "--output", "json", renamed=renamed)[1])
     return {
@@ -247,7 +247,7 @@ def look(module, program, path, renamed=None):
 def apply(module, program, path, renamed=None):
     """Applies, or fails with netkeel's own words."""
     words = ["apply", "-f", path, "--lock-timeout", "%ds" % module.params["lock_timeout"]]
-    words += flags(module, "prune", "take_over", "allow_lossy", "allow_management")
+    words += flags(module, "prune", "force_ownership", "allow_lossy", "allow_management")
     for target in module.params["verify_reach"]:
         words += ["--verify-reach", target]
     program.run(*words, renamed=renamed)
