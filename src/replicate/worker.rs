@@ -405,7 +405,7 @@ impl Worker {
             link_mtu: self.peers.mtu(logged.link),
             replica: replica || tunnelled,
         };
-        self.rules.judge(&found, arrival)?;
+        self.rules.check(&found, arrival)?;
         let copies = self.sender.copies(found.ipv6);
         if copies == 0 {
             return Err(Refusal::NoPeer);
@@ -414,7 +414,7 @@ impl Worker {
         let start = logged.payload.start;
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
-        copy::age(packet, self.settings.ttl);
+        copy::decrement_ttl(packet, self.settings.ttl);
         Ok(PacketRange {
             place,
             ipv6: found.ipv6,
