@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     assert!(packet.length <= input.len());
-    let _ = Filter::default().judge(&packet, Arrival::default());
+    let _ = Filter::default().check(&packet, Arrival::default());
     let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());
     let mut limiter = Limiter::new(Limits::default(), key);
     assert!(
@@ -32,6 +32,6 @@ fuzz_target!(|input: &[u8]| {
         "its duplicate"
     );
     let mut copy = input[..packet.length].to_vec();
-    copy::age(&mut copy, None);
+    copy::decrement_ttl(&mut copy, None);
     assert_eq!(read(&copy), Ok(packet));
 });

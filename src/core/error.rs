@@ -1,33 +1,32 @@
-//! What can go wrong and how it is told: an error has a kind, a message and hints; a diagnostic
-//! has also a place in a document.
+//! Errors: each has a kind, a message and hints. A diagnostic also has a place in a document.
 
 use std::fmt;
 
-/// What kind of thing went wrong; exit codes and retries are decided by it.
+/// The kind of failure. It decides exit codes and retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The command line or a document is wrong.
     Input,
     /// The kernel or the file system refused for lack of privilege.
     Permission,
-    /// The object is not there (any more).
+    /// The object does not exist (any more).
     Missing,
     /// The kernel lacks a feature or a module.
     Unsupported,
     /// The kernel or the file system refused for another reason.
     Refused,
-    /// Something that netkeel read does not make sense to it.
+    /// The data was read, but netkeel cannot interpret it.
     Unreadable,
 }
 
-/// An error: what happened, and what to do about it. Context is added once, by the caller.
+/// An error: the failure, and how to fix it. The caller adds context once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// The kind.
+    /// The kind of failure.
     pub kind: ErrorKind,
     /// One sentence without a full stop.
     pub message: String,
-    /// What would be right, or where to look.
+    /// Fixes, or places to look.
     pub hints: Vec<String>,
 }
 
@@ -48,7 +47,7 @@ impl Error {
         self
     }
 
-    /// Puts what was being done before the message.
+    /// Prefixes the message with the action that failed.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);

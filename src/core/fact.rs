@@ -1,5 +1,5 @@
-//! One fact space: whatever kind a wish comes from, it lowers to wants on facts, and two wants on
-//! one fact that differ are the conflict.
+//! Facts: the fields of objects that netkeel reads and writes. Every kind of declaration becomes wanted
+//! values of facts. Two different wanted values of one fact are a conflict.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,58 +20,58 @@ use crate::nflog::foreign::ForeignRule;
 use crate::rp_filter::RpFilter;
 use crate::text::escape::printable;
 
-/// One thing that can be read and, mostly, written: a field of an object in a namespace.
+/// A field of an object in a namespace. It can be read and, mostly, written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fact {
-    /// The namespace it lives in.
+    /// The namespace of the object.
     #[serde(default, skip_serializing_if = "crate::name::netns::Netns::is_current")]
     pub netns: Netns,
     /// The object.
     pub object: Object,
-    /// The field of the object.
+    /// The field of that object.
     pub field: Field,
 }
 
-/// What has fields.
+/// An object that has fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
-    /// A file; of no namespace.
+    /// A file; it belongs to no namespace.
     File(Arc<Path>),
-    /// The plugins of a type in a CNI configuration; of no namespace.
+    /// The plugins of one type in a CNI configuration; they belong to no namespace.
     Plugin(Arc<Plugin>),
-    /// A private copy of a WireGuard configuration; of no namespace.
+    /// A private copy of a WireGuard configuration; it belongs to no namespace.
     Wireguard(Arc<WireguardCopy>),
-    /// A sysctl that is not one of an interface's own facts.
+    /// A sysctl that is not a field of a link.
     Sysctl(SysctlKey),
     /// A network interface.
     Link(LinkName),
-    /// netkeel's rules of an entry of `nflog`.
+    /// netkeel's own rules for an `nflog` entry.
     Nflog(EntryName),
-    /// The rules of others that hand path MTU messages to an NFLOG group.
+    /// The rules of other programs that log path MTU messages to an NFLOG group.
     LogGroup(u16),
 }
 
-/// The plugins of a type in a CNI configuration. It stands behind a pointer, as the copy below, so that
-/// the facts of interfaces, of which there are thousands, are no larger than they need be.
+/// The plugins of one type in a CNI configuration. [`Object`] holds it by pointer, so that the facts of
+/// thousands of interfaces stay small.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Plugin {
-    /// The configuration.
+    /// The configuration file.
     pub file: Arc<Path>,
-    /// The `type`.
+    /// The `type` of the plugins.
     pub kind: Arc<str>,
 }
 
 /// A private copy of a WireGuard configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WireguardCopy {
-    /// The copy.
+    /// The path of the copy.
     pub copy: Arc<Path>,
-    /// What it is a copy of: without it, it could not be made again.
+    /// The path of the original. The copy is recreated from it.
     pub source: Arc<Path>,
 }
 
-/// A field of an object. Which fields an object has follows from its kind.
+/// A field of an object. The kind of object decides which fields it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
@@ -81,7 +81,7 @@ pub enum Field {
     Value,
     /// Of a link: that it exists, and as what (`ipip external`).
     Kind,
-    /// Of a link: that it bears this address.
+    /// Of a link: that it has this address.
     Address(IpNet),
     /// Of a link: `net.ipv4.conf.LINK.rp_filter`.
     RpFilter,
@@ -89,15 +89,15 @@ pub enum Field {
     Forwarding,
     /// Of a link: `net.ipv6.conf.LINK.forwarding`.
     Forwarding6,
-    /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 takes its IPv6 addresses away.
+    /// Of a link: `net.ipv6.conf.LINK.disable_ipv6`; 1 removes its IPv6 addresses.
     DisableIpv6,
     /// Of a link, a CNI plugin or a WireGuard configuration: MTU in bytes.
     Mtu,
     /// Of a veth whose other end is in another namespace: that end's MTU in bytes.
     PodMtu,
-    /// Of the same: the MTU in bytes of a route by that end, which has one of its own.
+    /// Of such a veth: the MTU in bytes of a route through the pod's end. The route has its own MTU.
     PodRouteMtu(RouteKey),
-    /// Of the same: that end bears this IPv6 address, which no small MTU leaves it.
+    /// Of such a veth: that the pod's end has this IPv6 address. An MTU below 1280 removes it.
     PodAddress(IpNet),
     /// Of a link: administratively up.
     Up,
@@ -105,19 +105,19 @@ pub enum Field {
     TxQueueLength,
     /// Of a link: its alias, up to 255 bytes.
     Alias,
-    /// Of an entry of `nflog`, or of a group: its rules.
+    /// Of an `nflog` entry, or of a group: its rules.
     Rules,
 }
 
-/// A value in the kernel's own words.
+/// A value as the kernel represents it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
-    /// Yes or no: up, an address being there.
+    /// A boolean: up, or an address present.
     Switch(bool),
-    /// A number: an MTU, an `rp_filter` (which the kernel lets be negative).
+    /// A number: an MTU, or an `rp_filter` (the kernel accepts negative ones).
     Number(i64),
-    /// Text: a sysctl's value with single blanks, a kind, an alias, a file.
+    /// Text: a sysctl's value with single blanks, a link kind, an alias, a file.
     Text(Arc<str>),
 }
 
@@ -127,7 +127,8 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Takes a value by what it is. Derived, `untagged` would not say in its error what a value can be.
+/// Accepts any of the value's types. A derived `untagged` implementation would not list them in its
+/// error.
 struct ValueVisitor;
 
 impl Visitor<'_> for ValueVisitor {
@@ -167,14 +168,14 @@ impl Fact {
         }
     }
 
-    /// The fact that a sysctl key means. Some have two names: an interface's `rp_filter` and
+    /// The fact behind a sysctl key. Some facts have two names: an interface's `rp_filter` and
     /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
     /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
     pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
         Fact::of_parts(netns, key, key.per_interface())
     }
 
-    /// The same for a key that was taken apart already.
+    /// The fact behind a sysctl key whose parts are already known.
     pub fn of_parts(netns: &Netns, key: &SysctlKey, parts: Option<PerInterface<'_>>) -> Self {
         if let Some(PerInterface {
             family,
@@ -198,7 +199,7 @@ impl Fact {
         }
     }
 
-    /// netkeel's rules of an entry of `nflog`.
+    /// netkeel's own rules for an `nflog` entry.
     pub fn nflog(netns: &Netns, name: &EntryName) -> Self {
         Fact {
             netns: netns.clone(),
@@ -207,7 +208,7 @@ impl Fact {
         }
     }
 
-    /// The rules of others that hand path MTU messages to a group.
+    /// The rules of other programs that log path MTU messages to a group.
     pub fn log_group(netns: &Netns, group: u16) -> Self {
         Fact {
             netns: netns.clone(),
@@ -216,7 +217,7 @@ impl Fact {
         }
     }
 
-    /// A file's content.
+    /// The content of a file.
     pub fn file(path: &Path) -> Self {
         Fact {
             netns: Netns::CURRENT,
@@ -225,7 +226,7 @@ impl Fact {
         }
     }
 
-    /// The `mtu` of the plugins of a type in a CNI configuration.
+    /// The `mtu` of the plugins of one type in a CNI configuration.
     pub fn plugin(file: &Path, kind: &str) -> Self {
         Fact {
             netns: Netns::CURRENT,
@@ -249,12 +250,12 @@ impl Fact {
         }
     }
 
-    /// The interface this is a fact of.
+    /// The interface of this fact.
     pub fn link_name(&self) -> Option<LinkName> {
         match &self.object {
             Object::Link(name) => Some(*name),
             Object::Sysctl(key) => key.link(),
-            // Rules go by name, and stand also while there is no such interface.
+            // Rules refer to interfaces by name. They can exist without the interface.
             Object::File(_)
             | Object::Plugin(_)
             | Object::Wireguard(_)
@@ -263,19 +264,19 @@ impl Fact {
         }
     }
 
-    /// The value as people say it: `1 (strict)` for an rp_filter, else as it is, with what a terminal
-    /// would act on spelled out.
+    /// The value for display: `1 (strict)` for an rp_filter, any other value unchanged. Characters that
+    /// a terminal would act on are escaped.
     pub fn show(&self, value: Option<&Value>) -> String {
         match value {
             None => "absent".into(),
-            Some(value) => match printable(&self.in_words(value)) {
+            Some(value) => match printable(&self.describe(value)) {
                 Cow::Borrowed(words) => words.to_owned(),
                 Cow::Owned(words) => words,
             },
         }
     }
 
-    fn in_words(&self, value: &Value) -> String {
+    fn describe(&self, value: &Value) -> String {
         let rp_filter = match &self.object {
             Object::Link(_) => self.field == Field::RpFilter,
             Object::Sysctl(key) => matches!(
@@ -322,8 +323,8 @@ impl Fact {
 }
 
 impl Field {
-    /// The fields that are sysctls below `net/<family>/conf/LINK`: one dump of the interfaces
-    /// carries them, so they are facts of the link.
+    /// The fields that are sysctls below `net/<family>/conf/LINK`. One dump of the interfaces carries
+    /// them, so they are facts of the link.
     const SYSCTLS: &[(Field, &str, &str)] = &[
         (Field::RpFilter, "ipv4", "rp_filter"),
         (Field::Forwarding, "ipv4", "forwarding"),
@@ -331,26 +332,27 @@ impl Field {
         (Field::DisableIpv6, "ipv6", "disable_ipv6"),
     ];
 
-    /// The field that `net/<family>/conf/LINK/<leaf>` is.
+    /// The field for `net/<family>/conf/LINK/<leaf>`.
     pub fn of_sysctl(family: &str, leaf: &str) -> Option<Field> {
         let mut fields = Field::SYSCTLS.iter();
         fields.find_map(|(field, of, name)| (*of == family && *name == leaf).then_some(*field))
     }
 
-    /// The field that a key of an interface, of `all` or of `default` is: every dump of interfaces has it.
+    /// The field for a key of an interface, of `all` or of `default`. Every dump of interfaces carries
+    /// its value.
     pub fn of_key(key: &SysctlKey) -> Option<Field> {
         let parts = key.per_interface().filter(|parts| parts.table == "conf")?;
         Field::of_sysctl(parts.family, parts.leaf)
     }
 
-    /// The sysctl that the field of an interface is.
+    /// The sysctl for this field of an interface.
     pub fn sysctl_of(self, link: LinkName) -> Option<SysctlKey> {
         let (_, family, leaf) = Field::SYSCTLS.iter().find(|(field, _, _)| *field == self)?;
         Some(SysctlKey::conf(family, link, leaf))
     }
 }
 
-/// A path as it is safe to print.
+/// The path, escaped for a terminal.
 fn shown(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }
@@ -407,7 +409,7 @@ impl fmt::Display for Field {
 }
 
 impl Value {
-    /// The value as it is written to a sysctl or a file.
+    /// The text that is written to a sysctl or a file.
     pub fn to_text(&self) -> Arc<str> {
         match self {
             Value::Text(text) => text.clone(),
@@ -427,5 +429,5 @@ impl fmt::Display for Value {
     }
 }
 
-/// What an MTU says that stands for none: wg-quick then finds one by itself.
+/// The MTU value for "no MTU": wg-quick then finds one by itself.
 pub const NONE: i64 = 0;

@@ -1,5 +1,5 @@
-//! What a user should know although it is not an error: findings have stable codes, a severity
-//! and a remedy.
+//! Findings: facts that a user should know, although they are not errors. Each has a stable code, a
+//! severity and a remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 
-/// What was found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
-    /// What kind of finding.
+    /// The kind of finding.
     pub code: Code,
-    /// What it concerns: interfaces, keys, files; sorted.
+    /// The affected interfaces, keys or files, sorted.
     pub subjects: Vec<String>,
-    /// What is so, one sentence without a full stop and without the subjects.
+    /// The fact, one sentence without a full stop and without the subjects.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// It is refused as a whole, or cannot work.
+    /// The document is rejected as a whole, or it cannot work.
     Error,
-    /// The document does not do what it says.
+    /// The document does not have the declared effect.
     Warning,
     /// Worth knowing.
     Note,
@@ -38,53 +38,53 @@ pub enum Severity {
 /// The codes: stable, documented in `docs/reference/findings/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Code {
-    /// A wanted rp_filter has no effect, or another one than it says.
+    /// A wanted rp_filter has no effect, or a different effect than declared.
     NK001,
     /// Loose mode on an interface without IPv4 address drops everything.
     NK002,
-    /// Writing `default` changes interfaces that nobody named.
+    /// Writing `default` changes interfaces that the document does not name.
     NK003,
-    /// An MTU below 1280 takes IPv6 off the interface.
+    /// An MTU below 1280 disables IPv6 on the interface.
     NK004,
-    /// A named interface is not there.
+    /// A named interface does not exist.
     NK005,
-    /// A glob met an interface that another program keeps.
+    /// A glob matches an interface that another program manages.
     NK006,
-    /// A glob met an interface that is never touched.
+    /// A glob matches an interface that netkeel never changes.
     NK007,
-    /// A device must be deleted and made again.
+    /// A device must be deleted and recreated.
     NK008,
-    /// Reverse path filtering drops what comes out of a tunnel.
+    /// Reverse path filtering drops packets that come out of a tunnel.
     NK009,
-    /// Netkeel wrote a fact that its document no longer declares.
+    /// netkeel wrote a fact that its document no longer declares.
     NK010,
-    /// A fact that is to be given back was changed by somebody else.
+    /// Another program changed a fact that netkeel was to restore.
     NK011,
-    /// What a wanted rp_filter does now, before the plan mends it.
+    /// The current effect of a wanted rp_filter, before the plan corrects it.
     NK012,
     /// The ends of a veth have different MTUs.
     NK013,
-    /// A device has a larger MTU than what it stands on.
+    /// A device has a larger MTU than its lower device.
     NK014,
     /// A bridge's MTU was set by hand and does not follow its ports.
     NK015,
     /// A vxlan does not fit its lower device.
     NK016,
-    /// An Open vSwitch tunnel device, which is to be left alone.
+    /// An Open vSwitch tunnel device, which must not be changed.
     NK017,
     /// Calico's strict filtering is effectively loose.
     NK018,
-    /// A running Felix keeps the `default` it read when it started.
+    /// A running Felix keeps the `default` that it read at start.
     NK019,
-    /// An external ipip tunnel beside Calico's tunl0.
+    /// An external ipip tunnel on a host that has Calico's tunl0.
     NK020,
     /// Path MTU discovery is off.
     NK021,
-    /// The least path MTU is raised.
+    /// The minimum path MTU is raised.
     NK022,
-    /// ICMP errors are limited more than by default.
+    /// ICMP errors are limited more than the kernel's default.
     NK023,
-    /// The drop-in loses against another file.
+    /// Another file overrides the drop-in.
     NK024,
     /// A pattern in sysctl.d writes another value to interfaces that appear later.
     NK025,
@@ -92,63 +92,63 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
-    /// Rules of others log what an entry of nflog would: netkeel's stay away.
+    /// Rules of another program already log the packets of an nflog entry; netkeel adds none.
     NK030,
-    /// A rule of others logs some of the same packets to the same group.
+    /// A rule of another program logs some of the same packets to the same group.
     NK031,
-    /// Somebody has put something into netkeel's table.
+    /// Another program added objects to netkeel's table.
     NK032,
-    /// An NFLOG group that Felix uses.
+    /// Felix uses the NFLOG group.
     NK033,
     /// Another program reads the NFLOG group.
     NK034,
-    /// What the document has replicated is not, or not as it says.
+    /// Packets that the document declares replicated are not replicated, or not as declared.
     NK035,
-    /// The rules keep packets from the worker that it would replicate.
+    /// The rules filter out packets that the worker would replicate.
     NK036,
-    /// A CNI configuration that is named, or any at all, is not there.
+    /// The named CNI configuration is missing, or there is none at all.
     NK040,
-    /// A CNI configuration comes first and cannot be loaded.
+    /// The first CNI configuration cannot be loaded.
     NK041,
     /// Another CNI configuration has the same plugin with another MTU.
     NK042,
-    /// A CNI plugin sets the MTU of the pod's end only.
+    /// A CNI plugin sets the MTU of the pod's end of the veth only.
     NK043,
-    /// A CNI plugin takes its MTU from elsewhere.
+    /// A CNI plugin takes its MTU from another source.
     NK044,
-    /// The end of a veth in a pod, which somebody else keeps.
+    /// Another program manages the pod's end of a veth.
     NK045,
-    /// A WireGuard configuration that is named is not there.
+    /// A named WireGuard configuration does not exist.
     NK046,
-    /// An MTU is larger than what its encapsulation leaves.
+    /// An MTU is larger than its encapsulation allows.
     NK047,
-    /// A budget leaves less than IPv6 needs.
+    /// A budget leaves less than the minimum MTU of IPv6.
     NK048,
-    /// The `mtu` of a CNI plugin is no number.
+    /// The `mtu` of a CNI plugin is not a number.
     NK049,
-    /// A value of a map of texts in a machine configuration of Talos that is no text.
+    /// A Talos machine configuration has a value that is not text in a map of texts.
     NK050,
-    /// A key without a value in a machine configuration of Talos.
+    /// A Talos machine configuration has a key without a value.
     NK051,
-    /// A document that the version of Talos does not know.
+    /// A document that this Talos version does not know.
     NK052,
-    /// A form that the schema of the version of Talos has left out.
+    /// A form that the schema of this Talos version omits.
     NK053,
     /// Both forms of KubeSpan's configuration.
     NK054,
-    /// An MTU of pods that does not fit what their packets go over.
+    /// An MTU of pods that does not fit the path of their packets.
     NK055,
-    /// An MTU of pods above what kube-ovn would take itself.
+    /// An MTU of pods above the default of kube-ovn.
     NK056,
-    /// An MTU that Talos refuses.
+    /// An MTU that Talos rejects.
     NK057,
-    /// An argument that says another MTU of pods than the values do.
+    /// An argument sets a different MTU of pods than the values do.
     NK058,
-    /// An MTU of pods above what CozyStack documents.
+    /// An MTU of pods above the maximum that CozyStack documents.
     NK059,
-    /// Documents that Talos refuses beside each other.
+    /// Documents that Talos rejects in combination.
     NK060,
-    /// A field of a machine configuration that is nearly one that Talos knows.
+    /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
 }
 
@@ -213,7 +213,7 @@ impl Code {
         Code::NK061,
     ];
 
-    /// How bad findings of this code are.
+    /// The severity of findings with this code.
     pub fn severity(self) -> Severity {
         match self {
             Code::NK051 | Code::NK052 | Code::NK054 | Code::NK055 | Code::NK057 | Code::NK060 => {
@@ -263,7 +263,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Findings with the same code, message and remedy are one with several subjects.
+/// A set of findings. Findings with the same code, message and remedy become one with several subjects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(BTreeMap<(Code, String, String), BTreeSet<String>>);
 
@@ -282,7 +282,7 @@ impl Findings {
             .insert(subject.to_string());
     }
 
-    /// Adds findings that were sorted before.
+    /// Adds findings that are already grouped.
     pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             self.0
@@ -292,7 +292,7 @@ impl Findings {
         }
     }
 
-    /// All, sorted by code.
+    /// All findings, sorted by code.
     pub fn into_sorted(self) -> Vec<Finding> {
         let finding =
             |((code, message, remedy), subjects): ((Code, String, String), BTreeSet<String>)| Finding {

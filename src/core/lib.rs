@@ -1,4 +1,5 @@
-//! The nouns of netkeel: facts, ops, names, findings and errors. No I/O, no clock, no file format.
+//! The core types of netkeel: facts, ops, names, findings and errors. The crate does no I/O, reads no
+//! clock and knows no file format.
 
 pub mod error;
 pub mod fact;

@@ -1,9 +1,9 @@
-//! The smallest MTUs that IPv4 and IPv6 accept.
+//! The minimum MTUs of IPv4 and IPv6.
 
-/// Below this MTU (bytes) the kernel takes IPv6 off an interface: IPV6_MIN_MTU,
-/// `addrconf_notify` on NETDEV_CHANGEMTU (net/ipv6/addrconf.c).
+/// Below this MTU (bytes) the kernel disables IPv6 on an interface: IPV6_MIN_MTU, `addrconf_notify` on
+/// NETDEV_CHANGEMTU (net/ipv6/addrconf.c).
 pub const IPV6_MIN_MTU: u32 = 1280;
 
-/// Below this MTU (bytes) the kernel takes IPv4 off an interface: IPV4_MIN_MTU,
-/// `inetdev_event` (net/ipv4/devinet.c).
+/// Below this MTU (bytes) the kernel disables IPv4 on an interface: IPV4_MIN_MTU, `inetdev_event`
+/// (net/ipv4/devinet.c).
 pub const IPV4_MIN_MTU: u32 = 68;

@@ -1,4 +1,4 @@
-//! Names of the kernel and of netkeel, each a type that only holds what is valid.
+//! Names of kernel objects and of netkeel's own. Each type holds valid names only.
 
 pub mod link;
 pub mod netns;

@@ -1,4 +1,4 @@
-//! NFLOG entries: their names, their rules, and rules of other programs that log the same packets.
+//! NFLOG entries: their names and rules, and the rules of other programs that log the same packets.
 
 pub mod entry_name;
 pub mod foreign;

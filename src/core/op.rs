@@ -1,5 +1,5 @@
-//! The writes netkeel can do: a closed set, since the real and the model kernel must each handle
-//! every one. Shown, an op is the command an operator would type.
+//! The writes that netkeel can do. The set is closed: the real and the model kernel must each handle
+//! every op. `Display` shows an op as the command that an operator would type.
 
 pub mod command;
 
@@ -21,25 +21,25 @@ use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::nflog::rules::Rules;
 
-/// The interface an op is for.
+/// The interface of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// The namespace.
     #[serde(default, skip_serializing_if = "crate::name::netns::Netns::is_current")]
     pub netns: Netns,
-    /// The index that bore the name when the plan was made; 0 for an interface that the same plan
-    /// makes. Executing refuses when the index no longer bears the name.
+    /// The index that had this name when the plan was made; 0 for an interface that the same plan
+    /// makes. The executor rejects the op when the index no longer has the name.
     pub index: u32,
     /// The name.
     pub name: LinkName,
 }
 
-/// The other end of a veth that an op is for.
+/// The pod's end of a veth.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct PodTarget {
     /// Its namespace.
     pub sandbox: Sandbox,
-    /// Its index there; executing refuses when it no longer bears the name.
+    /// Its index there. The executor rejects the op when the index no longer has the name.
     pub index: u32,
     /// Its name there.
     pub name: LinkName,
@@ -49,7 +49,7 @@ pub struct PodTarget {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {
-    /// Puts a file in place: temporary file in the same directory, fsync, rename.
+    /// Replaces a file: temporary file in the same directory, fsync, rename.
     WriteFile {
         /// Absolute path.
         path: Arc<Path>,
@@ -63,39 +63,40 @@ pub enum Op {
         /// Absolute path.
         path: Arc<Path>,
     },
-    /// Sets the `mtu` of the plugins of a type in a CNI configuration and keeps all its other
-    /// bytes: the same replacement of the file as [`Op::WriteFile`]. An edit and not a text, since
-    /// the file may hold a token.
+    /// Sets the `mtu` of the plugins of one type in a CNI configuration and keeps all other bytes. The
+    /// file is replaced as for [`Op::WriteFile`]. The op holds an edit instead of the text, because the
+    /// file may hold a token.
     SetPluginMtu {
         /// Absolute path.
         path: Arc<Path>,
         /// The `type` of the plugins.
         plugin: Arc<str>,
-        /// What stands there now: executing refuses when it is neither this nor `mtu`.
+        /// The previous value. The executor rejects the op when the file has neither this nor `mtu`.
         was: Option<Value>,
-        /// Bytes, or whatever stood there before; none takes the key away.
+        /// The new value, in bytes or exactly as it was before; `None` removes the key.
         mtu: Option<Value>,
     },
-    /// Puts a private copy of a WireGuard configuration in place, with an MTU of its own: the same
-    /// replacement of the file as [`Op::WriteFile`]. Not its text, which holds keys.
+    /// Writes a private copy of a WireGuard configuration with its own MTU. The file is replaced as for
+    /// [`Op::WriteFile`]. The op does not hold the text, which has keys.
     SetWireguardMtu {
-        /// What it is a copy of: absolute path.
+        /// The original: absolute path.
         source: Arc<Path>,
         /// The copy: absolute path.
         path: Arc<Path>,
-        /// What it is now: executing refuses when it is neither this nor what is wanted.
+        /// The previous value. The executor rejects the op when the copy has neither this nor the
+        /// wanted value.
         was: Option<Value>,
-        /// Bytes, or 0 for the source as it is; none takes the copy away.
+        /// Bytes, or 0 for the original unchanged; `None` removes the copy.
         mtu: Option<u32>,
     },
-    /// Makes an external tunnel, down and without addresses, and waits for udev to settle.
+    /// Makes an external tunnel, down and without addresses, then waits for udev to settle.
     CreateTunnel {
         /// Namespace and name; the index is not known yet.
         target: Target,
         /// The kind.
         mode: TunnelKind,
     },
-    /// Deletes a device and makes an external tunnel of its name.
+    /// Deletes a device and makes an external tunnel with its name.
     RecreateTunnel {
         /// The device to delete.
         target: Target,
@@ -107,7 +108,7 @@ pub enum Op {
         /// The device.
         target: Target,
     },
-    /// Gives an address to an interface.
+    /// Adds an address to an interface.
     AddAddress {
         /// The interface.
         target: Target,
@@ -115,7 +116,7 @@ pub enum Op {
         #[schemars(with = "String")]
         address: IpNet,
     },
-    /// Takes an address away.
+    /// Removes an address from an interface.
     RemoveAddress {
         /// The interface.
         target: Target,
@@ -130,38 +131,38 @@ pub enum Op {
         /// Bytes.
         mtu: u32,
     },
-    /// Sets the MTU of a veth's other end, in a pod.
+    /// Sets the MTU of the pod's end of a veth.
     SetPodMtu {
-        /// The end in this namespace.
+        /// The end in the host's namespace.
         target: Target,
-        /// The other one.
+        /// The end in the pod.
         pod: Box<PodTarget>,
         /// Bytes.
         mtu: u32,
     },
-    /// Sets the MTU of a route in a pod, which has one of its own; all else of the route stays.
+    /// Sets the MTU of a pod's route that has its own MTU; other attributes of the route stay.
     SetPodRouteMtu {
-        /// The end in this namespace.
+        /// The end in the host's namespace.
         target: Target,
-        /// The end in the pod, by which the route leads.
+        /// The end in the pod, which is the route's device.
         pod: Box<PodTarget>,
-        /// Which it is.
+        /// The key of the route.
         destination: RouteKey,
-        /// The rest of the route, as `ip route` takes it.
+        /// The other attributes of the route, as `ip route` accepts them.
         rest: Arc<str>,
-        /// The rest names its next hops, so that no `dev` stands before it.
+        /// Whether `rest` names next hops; then no `dev` precedes it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         next_hops: bool,
-        /// What it is now, bytes.
+        /// The previous MTU, bytes.
         was: u32,
         /// Bytes.
         mtu: u32,
     },
-    /// Sets administratively up or down.
+    /// Sets the interface administratively up or down.
     SetUp {
         /// The interface.
         target: Target,
-        /// Up.
+        /// Whether the interface is to be up.
         up: bool,
     },
     /// Sets the transmit queue length.
@@ -171,7 +172,7 @@ pub enum Op {
         /// Packets.
         packets: u32,
     },
-    /// Sets or, when empty, removes the alias.
+    /// Sets the alias; an empty one removes it.
     SetAlias {
         /// The interface.
         target: Target,
@@ -185,68 +186,68 @@ pub enum Op {
         netns: Netns,
         /// The key.
         key: SysctlKey,
-        /// The value, vectors with single blanks.
+        /// The value; vectors with single blanks.
         value: Arc<str>,
-        /// The interface the key belongs to: its index is checked before the write.
+        /// The interface of the key: its index is checked before the write.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<Target>,
     },
-    /// Gives an entry of `nflog` its rules, in place of those it has.
+    /// Replaces the rules of an `nflog` entry.
     SetRules {
         /// The namespace.
         netns: Netns,
         /// The entry.
         name: EntryName,
-        /// Its rules.
+        /// The new rules.
         rules: Box<Rules>,
     },
-    /// Takes the rules of an entry of `nflog` away.
+    /// Removes the rules of an `nflog` entry.
     RemoveRules {
         /// The namespace.
         netns: Netns,
         /// The entry.
         name: EntryName,
     },
-    /// Takes rules of others away.
+    /// Deletes rules of other programs.
     RemoveForeignRules {
         /// The namespace.
         netns: Netns,
         /// The rules.
         rules: Vec<ForeignRule>,
     },
-    /// Puts rules of others back where they were.
+    /// Restores rules of other programs at their previous positions.
     RestoreForeignRules {
         /// The namespace.
         netns: Netns,
-        /// The rules, in the order of their places.
+        /// The rules, ordered by position.
         rules: Vec<ForeignRule>,
     },
 }
 
-/// When an op is done. The order is the declaration's.
+/// The phase in which an op runs, in the order of the declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Files first: what they say is applied by udev to devices that are made next.
+    /// Files come first: udev applies them to devices that are made next.
     Files,
     /// Devices and their addresses.
     Create,
-    /// Routes whose MTU falls.
+    /// Routes whose MTU decreases.
     LowerRoutes,
-    /// Interfaces whose MTU falls or that go down, child before parent.
+    /// Interfaces whose MTU decreases or that go down, child before parent.
     LowerLinks,
-    /// Sysctls and the attributes that order does not matter to.
+    /// Sysctls, and attributes whose order does not matter.
     Sysctls,
-    /// Interfaces whose MTU rises or that come up, parent before child.
+    /// Interfaces whose MTU increases or that come up, parent before child.
     RaiseLinks,
-    /// Routes whose MTU rises.
+    /// Routes whose MTU increases.
     RaiseRoutes,
-    /// What goes away.
+    /// Deletions.
     Delete,
 }
 
 impl Op {
-    /// It is about a file, and so outlives a boot.
+    /// Whether the op writes a file, so that its effect survives a reboot.
     pub fn is_durable(&self) -> bool {
         matches!(
             self,
@@ -257,7 +258,7 @@ impl Op {
         )
     }
 
-    /// The interface the op is for.
+    /// The interface of the op.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Op::WriteFile { .. }
@@ -283,7 +284,7 @@ impl Op {
         }
     }
 
-    /// The namespace the op is for; none for a file.
+    /// The namespace of the op; `None` for a file.
     pub fn netns(&self) -> Option<&Netns> {
         match self {
             Op::WriteSysctl { netns, .. }

@@ -1,5 +1,5 @@
-//! Reverse path filtering judged by its effect: which value counts, who decides it, and what it
-//! does to packets.
+//! The effect of reverse path filtering: the value in effect, the key that decides it, and the verdict
+//! on packets.
 
 use std::fmt;
 
@@ -8,50 +8,51 @@ use std::fmt;
 pub enum RpFilter {
     /// 0: no check.
     Off,
-    /// 1: the route back to the source must leave through the interface the packet came in by.
+    /// 1: the route back to the source must leave through the interface that received the packet.
     Strict,
-    /// 2: there must be a route back through any interface.
+    /// 2: a route back must exist through any interface.
     Loose,
 }
 
-/// The words of a document for the modes, with the kernel's numbers.
+/// The document's words for the modes, with the kernel's numbers.
 pub const WORDS: &[(&str, i64)] = &[("off", 0), ("strict", 1), ("loose", 2)];
 
-/// What the kernel makes of the two values that meet on an interface.
+/// The effective mode of an interface, from its own value and `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// `max(all, interface)`: `IN_DEV_MAXCONF` in include/linux/inetdevice.h.
     pub value: i64,
     /// The key that decides.
     pub decided_by: Decider,
-    /// What happens to a packet whose way back is another interface.
+    /// The verdict on a packet whose route back leaves through another interface.
     pub verdict: Verdict,
 }
 
-/// Which of the two values is the larger.
+/// The key with the larger value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decider {
-    /// The interface's own; also when both are equal.
+    /// The interface's own value; also when both are equal.
     Interface,
     /// `net.ipv4.conf.all.rp_filter`.
     All,
 }
 
-/// What reverse path filtering does with a packet that arrives on the interface while the route
-/// back to its source leaves through another one.
+/// The verdict on a packet that arrives on the interface while the route back to its source leaves
+/// through another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It passes.
     Accept,
     /// It is dropped and counted in `TcpExt: IPReversePathFilter`.
     Drop,
-    /// It is dropped although the mode is loose: without an IPv4 address on the interface
+    /// It is dropped although the mode is loose. Without an IPv4 address on the interface,
     /// `__fib_validate_source` (net/ipv4/fib_frontend.c) has no last resort.
     DropNoAddress,
 }
 
 impl RpFilter {
-    /// The mode of a number; the kernel accepts others too but they mean none of the three.
+    /// The mode for a number. The kernel accepts other numbers too, but they mean none of the three
+    /// modes.
     pub fn from_number(number: i64) -> Option<Self> {
         match number {
             0 => Some(RpFilter::Off),

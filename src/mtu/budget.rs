@@ -1,5 +1,5 @@
-//! The MTU budget: what layers of encapsulation leave of an underlay's MTU, line by line, as it is
-//! exactly and as each CNI counts.
+//! The MTU budget: the MTU that layers of encapsulation leave of an underlay, line by line, both exact
+//! and by the rules of each CNI.
 
 use serde::Serialize;
 
@@ -7,13 +7,13 @@ use crate::layer::{Carrier, Layer};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::{Code, Findings};
 
-/// The least MTU of a link that carries IPv4, bytes (RFC 791, 3.2; ETH_MIN_MTU).
+/// The minimum MTU of a link that carries IPv4, bytes (RFC 791, 3.2; ETH_MIN_MTU).
 pub const LEAST: i64 = 68;
 
-/// The most that an IP packet has, bytes.
+/// The maximum size of an IP packet, bytes.
 pub const MOST: i64 = 65_535;
 
-/// The least MTU of a link that carries IPv6, bytes (RFC 8200, 5).
+/// The minimum MTU of a link that carries IPv6, bytes (RFC 8200, 5).
 const LEAST_IPV6: i64 = 1280;
 
 /// IPv4 and TCP without options, bytes.
@@ -22,27 +22,27 @@ const IPV4_TCP: i64 = 40;
 /// IPv6 and TCP without options, bytes.
 const IPV6_TCP: i64 = 60;
 
-/// What stands between an underlay and an MTU.
+/// The layers and rules between an underlay and an MTU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// Outer to inner.
+    /// The layers, outer to inner.
     pub layers: Vec<Layer>,
-    /// Bytes that are left over on purpose.
+    /// Bytes that are left unused on purpose.
     pub margin: i64,
-    /// The least that is taken: what falls below is raised where there is room, and an error where
-    /// there is none.
+    /// The minimum MTU. A smaller result is raised to it; if the headers leave too little room, that is
+    /// an error.
     pub floor: Option<i64>,
     /// The MTU is a multiple of this.
     pub align: Option<i64>,
-    /// The most that is taken.
+    /// The maximum MTU.
     pub cap: Option<i64>,
-    /// An MTU that somebody set by hand instead of this, and where.
+    /// An MTU that was set by hand and replaces the result, and where it was set.
     pub forced: Option<(i64, String)>,
-    /// Bytes that somebody set by hand instead of those of the layers, and where.
+    /// Bytes that were set by hand and replace those of the layers, and where they were set.
     pub forced_overhead: Option<(i64, String)>,
 }
 
-/// What a budget comes to.
+/// The result of a budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Derivation {
     /// The MTU, bytes.
@@ -55,15 +55,15 @@ pub struct Derivation {
     pub overhead: i64,
     /// The MTU of the underlay, bytes.
     pub underlay: i64,
-    /// The largest MTU that the headers on the wire leave room for, bytes.
+    /// The largest MTU that the headers on the wire allow, bytes.
     pub exact_mtu: i64,
-    /// Bytes that are left over: negative when packets do not fit.
+    /// Unused bytes: negative when packets do not fit.
     pub left_over: i64,
-    /// What carries the MTU: the device, or the routes through it.
+    /// The carrier of the MTU: the device, or the routes through it.
     pub carried_by: &'static str,
-    /// From the underlay to the MTU.
+    /// The steps from the underlay to the MTU.
     pub steps: Vec<DerivationLine>,
-    /// What should be known.
+    /// Remarks for the user.
     pub notes: Vec<String>,
 }
 
@@ -72,16 +72,16 @@ pub struct Derivation {
 pub struct DerivationLine {
     /// The layer, or `underlay`, `margin`, `cap`, `align`, `floor`.
     pub what: String,
-    /// The bytes that it takes; negative when it gives.
+    /// The bytes that it subtracts; negative when it adds.
     pub bytes: i64,
-    /// What is left, bytes.
+    /// The remaining MTU, bytes.
     pub mtu: i64,
-    /// Where the bytes come from.
+    /// The origin of the bytes.
     pub why: String,
 }
 
 impl Derivation {
-    /// Adds what is amiss, about what it is for: packets that do not fit, and too little for IPv6.
+    /// Adds findings about the subject: packets that do not fit, or an MTU too small for IPv6.
     pub fn tell(&self, subject: &dyn std::fmt::Display, findings: &mut Findings) {
         if self.left_over < 0 {
             let remedy = format!("take {} or less", self.exact_mtu);
@@ -105,10 +105,11 @@ fn too_small(mtu: i64) -> String {
 }
 
 impl Budget {
-    /// Derives the MTU over an underlay, which is described in a few words.
+    /// Derives the MTU over an underlay; `from` describes the underlay in a few words.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when no packet is left, or a floor leaves no room for the headers.
+    /// [`ErrorKind::Input`] when the result is not a valid MTU, or a floor leaves no room for the
+    /// headers.
     pub fn derive(&self, underlay: i64, from: &str) -> Result<Derivation, Error> {
         within("the underlay", underlay)?;
         let mut steps = vec![DerivationLine {
@@ -150,7 +151,7 @@ impl Budget {
         })
     }
 
-    /// Takes off the layers and returns the exact maximum.
+    /// Subtracts the layers and returns the exact maximum.
     fn layers(
         &self,
         underlay: i64,
@@ -190,7 +191,7 @@ impl Budget {
                 mtu: underlay - bytes,
                 why: by.clone(),
             });
-            // Without layers nothing else is known of it.
+            // Without layers, the underlay's MTU is exact.
             if self.layers.is_empty() {
                 exact = underlay - bytes;
             } else if underlay - bytes != mtu {
@@ -203,7 +204,7 @@ impl Budget {
         Ok(exact)
     }
 
-    /// Margin, cap, alignment, floor, and what was set by hand.
+    /// Applies margin, cap, alignment, floor and the MTU that was set by hand.
     fn shape(
         &self,
         exact: i64,
@@ -253,7 +254,7 @@ impl Budget {
         let Some(floor) = self.floor.filter(|floor| mtu < *floor) else {
             return Ok(());
         };
-        // A floor that is no multiple is met by the next one.
+        // A floor that is not a multiple is raised to the next one.
         let raised = floor + (align - floor.rem_euclid(align)).rem_euclid(align);
         let taken = steps.last().map_or(0, |step| step.mtu);
         if raised > exact || self.cap.is_some_and(|cap| raised > cap) {
@@ -290,7 +291,7 @@ impl Budget {
     }
 }
 
-/// The bytes of a layer, in words.
+/// Describes the bytes of a layer.
 pub fn why(layer: &Layer, outer: i64) -> String {
     match (layer.flat, &layer.wire) {
         (None, Some(wire)) => {
@@ -329,7 +330,7 @@ fn within(what: &str, mtu: i64) -> Result<(), Error> {
     ))
 }
 
-/// A packet must be left.
+/// Checks that the result is a valid MTU.
 fn room(mtu: i64, steps: &[DerivationLine]) -> Result<(), Error> {
     if (LEAST..=MOST).contains(&mtu) {
         return Ok(());

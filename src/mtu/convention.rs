@@ -1,12 +1,12 @@
-//! What CNIs and platforms take off for their encapsulation, which is not always what their headers
-//! need: constants and rules as their sources and documentation have them.
+//! The bytes that CNIs and platforms subtract for their encapsulation. They may differ from the exact
+//! size of the headers. The constants and rules come from their sources and documentation.
 
 use crate::encapsulation::{Encapsulation, Given};
 use crate::header::Wire;
 use crate::layer::{Carrier, Family, Layer};
 use netkeel_core::error::Error;
 
-/// The conventions, in the order in which they are documented.
+/// The conventions, in the order of the documentation.
 pub const CONVENTIONS: &[Encapsulation] = &[
     Encapsulation::new(
         "calico",
@@ -94,7 +94,7 @@ pub const CONVENTIONS: &[Encapsulation] = &[
     ),
 ];
 
-/// The settings that are worth comparing.
+/// The settings for comparisons.
 pub const COMPARED: &[&str] = &[
     "calico:ipip",
     "calico:vxlan",
@@ -129,7 +129,7 @@ const OVN: &[&str] = &["udp", "geneve", "ovnopt", "eth"];
 
 const WIREGUARD: &[&str] = &["udp", "wg"];
 
-/// The convention of a name; `ovn-kubernetes` is OpenShift's under its own name.
+/// The convention with this name; `ovn-kubernetes` is another name of OpenShift's.
 pub(crate) fn find(name: &str) -> Option<&'static Encapsulation> {
     let name = if name == "ovn-kubernetes" {
         "openshift"
@@ -139,12 +139,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Encapsulation> {
     CONVENTIONS.iter().find(|known| known.name == name)
 }
 
-/// All names.
+/// All names of conventions.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     CONVENTIONS.iter().map(|known| known.name)
 }
 
-/// A constant, and what is on the wire.
+/// A constant, and the headers on the wire.
 fn by(flat: i64, wire: Wire) -> Layer {
     Layer {
         flat: Some(flat),
@@ -152,7 +152,7 @@ fn by(flat: i64, wire: Wire) -> Layer {
     }
 }
 
-/// A constant, where the headers depend on what cannot be seen from here.
+/// A constant whose headers depend on facts that are not known here.
 fn flat(flat: i64) -> Layer {
     Layer {
         wire: None,
@@ -172,14 +172,14 @@ fn more(given: &Given<'_>) -> i64 {
     }
 }
 
-/// WireGuard over a family that is IPv6 where nothing was said.
+/// WireGuard over the given family; over IPv6 if none is given.
 fn wireguard(given: &Given<'_>) -> Wire {
     let family = given.said_family().unwrap_or(Family::Ipv6);
     Wire::of(&[family.word(), "udp", "wg"])
 }
 
-/// `determinePodMTU` and the constants beside it: felix/dataplane/linux/int_dataplane.go. A packet
-/// takes one of the encapsulations, so the largest counts, not the sum.
+/// `determinePodMTU` and its constants: felix/dataplane/linux/int_dataplane.go. A packet has one of the
+/// encapsulations, so the largest counts, not the sum.
 fn calico(given: &Given<'_>) -> Result<Layer, Error> {
     let mut enabled = Vec::new();
     if given.has("ipip") {
@@ -189,7 +189,7 @@ fn calico(given: &Given<'_>) -> Result<Layer, Error> {
         enabled.push((50 + more(given), given.over_ip(VXLAN)));
     }
     if given.has("wireguard") {
-        // On AKS the platform's part comes with the encryption of hosts.
+        // On AKS, host encryption includes the platform's part.
         let platform = if given.has("aks") { 100 } else { 0 };
         enabled.push((60 + more(given) + platform, given.over_ip(WIREGUARD)));
     }
@@ -200,8 +200,8 @@ fn calico(given: &Given<'_>) -> Result<Layer, Error> {
     })
 }
 
-/// `getRouteMTU` and the constants beside it: pkg/mtu/mtu.go. WireGuard was 80 up to 1.19.4, and is
-/// 95, with the most that its padding can add, since 1.19.5.
+/// `getRouteMTU` and its constants: pkg/mtu/mtu.go. WireGuard took 80 bytes up to 1.19.4. Since 1.19.5
+/// it takes 95, which includes the maximum padding.
 fn cilium(given: &Given<'_>) -> Result<Layer, Error> {
     given.one_of(&["vxlan", "geneve"])?;
     given.one_of(&["wireguard", "ipsec"])?;
@@ -227,8 +227,8 @@ fn cilium(given: &Given<'_>) -> Result<Layer, Error> {
     })
 }
 
-/// The backends' own constants: pkg/backend/*/*_network.go. VXLAN's 50 holds over IPv6 too, which is
-/// 20 too few.
+/// The constants of each backend: pkg/backend/*/*_network.go. VXLAN takes 50 over IPv6 too, which is 20
+/// too few.
 fn flannel(given: &Given<'_>) -> Result<Layer, Error> {
     const BACKENDS: &[&str] = &["vxlan", "wireguard", "ipsec", "ipip", "udp", "host-gw"];
     given.one_of(BACKENDS)?;

@@ -1,5 +1,5 @@
-//! Which CNI is at work on a host, and how it encapsulates, by its configuration and its devices; what
-//! its convention leaves to pods, and what they are given.
+//! Detects the CNI of a host and its encapsulation from configuration and devices. Compares the MTU
+//! that its convention allows with the MTUs in use.
 
 use std::collections::BTreeMap;
 
@@ -13,42 +13,42 @@ use netkeel_core::finding::{Code, Findings};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
-/// What was found out about a host.
+/// The CNI detected on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Detected {
     /// The CNI, by the name of its convention.
     pub cni: &'static str,
-    /// From the outer to the inner, as `netkeel mtu` takes them.
+    /// The layers, outer to inner, as `netkeel mtu` accepts them.
     pub layers: Vec<String>,
-    /// What shows that it is so.
+    /// The files and devices that indicate this CNI.
     pub evidence: Vec<String>,
-    /// The MTUs that are in use.
+    /// The MTUs in use.
     pub found: Vec<MtuInUse>,
 }
 
-/// An MTU that is in use.
+/// An MTU in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MtuInUse {
-    /// Where.
+    /// The place of the MTU.
     pub what: String,
     /// Bytes.
     pub mtu: i64,
-    /// What it limits: the pods' devices, their routes, or the tunnel that their packets take.
+    /// The object that it limits: the pods' devices, their routes, or the tunnel for their packets.
     pub on: &'static str,
 }
 
-/// How an MTU goes with what the encapsulation leaves.
+/// The comparison of an MTU with the size that the encapsulation allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is what the convention takes, or more and fits.
+    /// It equals the convention's, or is larger and fits.
     Fits,
-    /// So many bytes less than it could be.
+    /// This many bytes less than possible.
     Less(i64),
-    /// Full packets are so many bytes too large.
+    /// Full packets are this many bytes too large.
     Over(i64),
 }
 
-/// Plugins, and the convention of the CNI that they are of.
+/// Plugins, and the convention of their CNI.
 const PLUGINS: &[(&str, &str)] = &[
     ("calico", "calico"),
     ("flannel", "flannel"),
@@ -60,8 +60,8 @@ const PLUGINS: &[(&str, &str)] = &[
     ("aws-cni", "eks"),
 ];
 
-/// A device, the CNI that it shows, and the parameter of its convention that it stands for. Some show
-/// no more than how another CNI encapsulates.
+/// A device, the CNI that it indicates, and the parameter of the convention that it implies. Some
+/// devices indicate only how another CNI encapsulates.
 const DEVICES: &[(&str, &str, &str)] = &[
     ("vxlan.calico", "calico", "vxlan"),
     ("vxlan-v6.calico", "calico", "vxlan"),
@@ -86,14 +86,14 @@ const DEVICES: &[(&str, &str, &str)] = &[
     ("gre_sys", "", "gre"),
 ];
 
-/// The parameters that a device without a CNI of its own says something of.
+/// The parameters that a device without its own CNI implies.
 const SHARED: &[(&str, &[&str])] = &[
     ("calico", &["ipip"]),
     ("antrea", &["geneve", "vxlan", "gre"]),
     ("kube-ovn", &["geneve", "vxlan"]),
 ];
 
-/// Looks for a CNI; none where none shows itself.
+/// Detects the CNI; `None` when nothing indicates one.
 pub fn detect(host: &Snapshot) -> Option<Detected> {
     let mut evidence = Vec::new();
     let loaded = loaded(host);
@@ -104,7 +104,7 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
     });
     let there = |name: &str| -> Option<&Link> {
         let link = host.links.get(&name.parse().ok()?)?;
-        // The kernel makes tunl0 wherever the module is; Calico brings it up.
+        // The kernel makes tunl0 when the module is loaded; Calico sets it up.
         (link.up || name != "tunl0").then_some(link)
     };
     let seen = DEVICES.iter().filter(|(name, ..)| there(name).is_some());
@@ -150,7 +150,7 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
     })
 }
 
-/// The plugins of the configuration that the runtime loads: its path, their types, their `mtu`.
+/// The plugins of the configuration that the runtime loads: path, types, `mtu`.
 fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
     let loaded = host.cni.as_ref().and_then(|cni| {
         let path = cni.runtime.as_ref()?.intends(&cni.files)?;
@@ -179,7 +179,7 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     if let Some((path, mtu)) = set {
         add(path.clone(), mtu, "device");
     }
-    // What the plugin takes when its configuration has none.
+    // The plugin's default when its configuration has no MTU.
     let state = host.cni.as_ref().and_then(|host| match cni {
         "calico" if set.is_none() => Some(("/var/lib/calico/mtu", host.calico_mtu?)),
         "flannel" | "canal" if set.is_none() => Some(("/run/flannel/subnet.env", host.flannel_mtu?)),
@@ -228,7 +228,7 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
 }
 
 impl Detected {
-    /// What its convention leaves of an underlay.
+    /// The MTU that its convention leaves of an underlay.
     ///
     /// # Errors
     /// As [`Budget::derive`].
@@ -240,7 +240,7 @@ impl Detected {
         budget.derive(underlay, from)
     }
 
-    /// Its layers, whose outer headers are of a family where they do not say it themselves.
+    /// Its layers; `family` is the family of outer headers that do not name one.
     ///
     /// # Errors
     /// As [`Layer::parse`].
@@ -251,7 +251,7 @@ impl Detected {
             .collect()
     }
 
-    /// Tells what is too large.
+    /// Reports MTUs that are too large.
     pub fn judge(&self, answer: &Derivation, findings: &mut Findings) {
         for found in &self.found {
             if let Verdict::Over(bytes) = found.verdict(answer) {
@@ -270,10 +270,12 @@ impl Detected {
 }
 
 impl MtuInUse {
-    /// How it goes with what is left. Where the routes carry the MTU, the device keeps the underlay's.
+    /// Compares this MTU with the derived one. Where routes carry the MTU, the device keeps the
+    /// underlay's.
     pub fn verdict(&self, answer: &Derivation) -> Verdict {
         let (exact, wanted) = match (answer.carried_by, self.on) {
-            // Each tunnel of several has room of its own, and NK016 is about what does not fit below it.
+            // Each of several tunnels has its own limit. NK016 reports a tunnel that does not fit its
+            // lower device.
             (_, "tunnel") => (i64::MAX, answer.mtu),
             ("route", "device") => (answer.underlay, answer.underlay),
             _ => (answer.exact_mtu.max(answer.mtu), answer.mtu),

@@ -1,4 +1,4 @@
-//! The layers by name, each with the headers that are on the wire; sizes are exact.
+//! Named layers of encapsulation with their headers on the wire; sizes are exact.
 
 use crate::header::{Header, Wire, header};
 use crate::layer::{Family, Layer, padded};
@@ -7,18 +7,18 @@ use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number::decimal;
 use netkeel_core::text::suggest::suggest;
 
-/// A layer by name.
+/// A named layer.
 pub struct Encapsulation {
     /// The name.
     pub name: &'static str,
-    /// What it is, one line.
+    /// Its description, one line.
     pub doc: &'static str,
-    /// The parameters it takes; `NAME=` for one with a number.
+    /// Its parameters; `NAME=` for one with a number.
     pub parameters: &'static [&'static str],
     layer: fn(&Given<'_>) -> Result<Layer, Error>,
 }
 
-/// The parameters that were given.
+/// The parameters of a layer in the input.
 pub struct Given<'a> {
     name: &'a str,
     words: Vec<&'a str>,
@@ -27,18 +27,18 @@ pub struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// A word was given.
+    /// Whether a word was given.
     pub fn has(&self, word: &str) -> bool {
         self.words.contains(&word)
     }
 
-    /// A number was given.
+    /// The number of a parameter, if given.
     fn number(&self, name: &str) -> Option<i64> {
         let (_, number) = self.numbers.iter().find(|(known, _)| *known == name)?;
         Some(*number)
     }
 
-    /// The family of the outer header, as far as it was said.
+    /// The family of the outer header, if given.
     pub(crate) fn said_family(&self) -> Option<Family> {
         match (self.has("ipv4"), self.has("ipv6")) {
             (true, _) => Some(Family::Ipv4),
@@ -47,12 +47,12 @@ impl Given<'_> {
         }
     }
 
-    /// The family of the outer header: IPv4 where nothing was said.
+    /// The family of the outer header; IPv4 if none is given.
     pub fn family(&self) -> Family {
         self.said_family().unwrap_or(Family::Ipv4)
     }
 
-    /// Two of these words contradict each other.
+    /// Rejects two of these words in combination.
     pub(crate) fn one_of(&self, words: &[&str]) -> Result<(), Error> {
         let given: Vec<&str> = words.iter().copied().filter(|word| self.has(word)).collect();
         match given.as_slice() {
@@ -64,7 +64,7 @@ impl Given<'_> {
         }
     }
 
-    /// Headers over the family's own: `udp`, `vxlan`, `eth`.
+    /// Headers over the given family: `udp`, `vxlan`, `eth`.
     pub(crate) fn over_ip(&self, words: &[&str]) -> Wire {
         let mut wire = Wire::of(&[self.family().word()]);
         wire.headers.extend(Wire::of(words).headers);
@@ -80,7 +80,7 @@ impl Given<'_> {
 }
 
 impl Encapsulation {
-    /// The layer with these parameters: `ipv6,options=8`.
+    /// Builds the layer with these parameters: `ipv6,options=8`.
     pub fn build(&self, name: &str, parameters: &str, family: Option<Family>) -> Result<Layer, Error> {
         let mut given = Given {
             name,
@@ -111,12 +111,12 @@ impl Encapsulation {
         (self.layer)(&given)
     }
 
-    /// The parameter that counts, for a layer that can come several times.
+    /// The parameter that repeats the layer, if the layer has one.
     pub(crate) fn counted(&self) -> Option<&'static str> {
         (self.name == "mpls").then_some("labels")
     }
 
-    /// Makes an entry of a table.
+    /// An entry of a table.
     pub const fn new(
         name: &'static str,
         doc: &'static str,
@@ -143,7 +143,7 @@ const FAMILY: &[&str] = &["ipv4", "ipv6"];
 
 const FRAME: &[&str] = &["ipv4", "ipv6", "vlan"];
 
-/// The layers, in the order in which they are documented.
+/// The layers, in the order of the documentation.
 pub const KNOWN: &[Encapsulation] = &[
     Encapsulation::new("ipip", "IPv4 in IPv4", &[], |_| words(&["ipv4"])),
     Encapsulation::new("sit", "IPv6 in IPv4", &[], |_| words(&["ipv4"])),
@@ -234,12 +234,12 @@ pub const KNOWN: &[Encapsulation] = &[
     ),
 ];
 
-/// The layer of a name.
+/// The layer with this name.
 pub(crate) fn find(name: &str) -> Option<&'static Encapsulation> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// All names.
+/// All names of layers.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.name)
 }
@@ -292,8 +292,8 @@ fn geneve(given: &Given<'_>) -> Result<Layer, Error> {
 }
 
 /// WireGuard pads to 16 bytes, but not beyond the MTU of its device (`calculate_skb_padding`,
-/// drivers/net/wireguard/send.c), so that padding takes nothing; it does where packets come with
-/// the route of another device.
+/// drivers/net/wireguard/send.c), so padding takes no bytes. It does take bytes where packets use the
+/// route of another device.
 fn wireguard(given: &Given<'_>) -> Result<Layer, Error> {
     let family = given.said_family();
     let outer = family.unwrap_or(Family::Ipv6);

@@ -1,6 +1,6 @@
-//! Headers by name with their exact sizes, and stacks of them: what a layer puts on the wire.
+//! Named headers with their exact sizes, and the stack of headers that a layer puts on the wire.
 
-/// A header and its size in bytes; negative for what is given back, as the slack of a tag.
+/// A header and its size in bytes; negative for bytes that are recovered, as the slack of a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Its name in a message: `UDP`.
@@ -16,7 +16,7 @@ struct KnownHeader {
     /// The name in a message.
     name: &'static str,
     bytes: i64,
-    /// The header it stands on, where it can stand on one only.
+    /// The header that must precede it, if there is only one.
     on: Option<&'static str>,
 }
 
@@ -29,7 +29,7 @@ const fn known(word: &'static str, name: &'static str, bytes: i64, on: Option<&'
     }
 }
 
-/// Sizes from the RFCs that define the headers; options only where they are named.
+/// Sizes from the RFCs that define the headers, without options unless named.
 const KNOWN: &[KnownHeader] = &[
     // RFC 791 and RFC 8200.
     known("ipv4", "IPv4", 20, None),
@@ -64,7 +64,7 @@ const KNOWN: &[KnownHeader] = &[
     known("esphdr", "ESP", 8, None),
 ];
 
-/// The header of a word.
+/// The header for a word.
 pub(crate) fn header(word: &str) -> Option<Header> {
     let known = KNOWN.iter().find(|known| known.word == word)?;
     Some(Header {
@@ -73,38 +73,38 @@ pub(crate) fn header(word: &str) -> Option<Header> {
     })
 }
 
-/// The header that must stand before a word in a stack.
-pub(crate) fn stands_on(word: &str) -> Option<&'static str> {
+/// The header that must precede a word in a stack.
+pub(crate) fn predecessor(word: &str) -> Option<&'static str> {
     KNOWN.iter().find(|known| known.word == word)?.on
 }
 
-/// All words.
+/// All words of headers.
 pub fn words() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.word)
 }
 
-/// What a layer is on the wire: headers, and what pads its payload.
+/// A layer on the wire: headers, and the padding of the payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
-    /// Outer to inner.
+    /// The headers, outer to inner.
     pub(crate) headers: Vec<Header>,
     /// How the payload is padded.
     pub(crate) padding: Option<Padding>,
 }
 
-/// A payload is padded to a multiple, so that not every size fits.
+/// Padding of the payload to a multiple, so that not every size is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Padding {
     /// The multiple in bytes.
     pub(crate) multiple: i64,
-    /// Bytes of the packet that stay before the padded part.
+    /// Bytes of the packet before the padded part.
     pub before: i64,
-    /// Bytes at the end of the padded part that are no payload.
+    /// Bytes at the end of the padded part that are not payload.
     pub(crate) trailer: i64,
 }
 
 impl Wire {
-    /// A stack of known words; a word that is not known has no bytes.
+    /// A stack of known words; an unknown word has no bytes.
     pub fn of(words: &[&str]) -> Self {
         Wire {
             headers: words.iter().filter_map(|word| header(word)).collect(),
@@ -112,12 +112,12 @@ impl Wire {
         }
     }
 
-    /// All headers together, bytes.
+    /// The size of all headers, bytes.
     pub fn bytes(&self) -> i64 {
         self.headers.iter().map(|header| header.bytes).sum()
     }
 
-    /// The largest packet that fits, in bytes, when the packet that carries it may have `outer`.
+    /// The largest inner packet, in bytes, for an outer packet of at most `outer`.
     pub fn inner(&self, outer: i64) -> i64 {
         let room = outer - self.bytes();
         match self.padding {

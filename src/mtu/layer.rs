@@ -1,14 +1,13 @@
-//! A layer of encapsulation as it is written: a name with parameters, a stack of headers, or
-//! `NAME:BYTES`.
+//! A layer of encapsulation: a name with parameters, a stack of headers, or `NAME:BYTES`.
 
 use crate::header::{Padding, Wire};
 
 /// The address family of an outer header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// 20 bytes.
+    /// IPv4: 20 bytes.
     Ipv4,
-    /// 40 bytes.
+    /// IPv6: 40 bytes.
     Ipv6,
 }
 
@@ -22,7 +21,7 @@ impl Family {
     }
 }
 
-/// What carries the smaller MTU.
+/// The carrier of the smaller MTU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Carrier {
     /// The device.
@@ -32,23 +31,24 @@ pub enum Carrier {
     Route,
 }
 
-/// A layer.
+/// A layer of encapsulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// As it was written.
+    /// The layer as written by the user.
     pub text: String,
-    /// Bytes that are taken whatever is on the wire: a program's convention, or what was given.
+    /// A fixed number of bytes, independent of the headers: a program's convention, or the user's
+    /// number.
     pub flat: Option<i64>,
-    /// What is on the wire; none where only the bytes are known.
+    /// The headers on the wire; `None` where only the bytes are known.
     pub wire: Option<Wire>,
-    /// What carries the MTU that comes of it.
+    /// The carrier of the resulting MTU.
     pub place: Carrier,
-    /// What should be known of it.
+    /// A remark for the user.
     pub note: Option<String>,
 }
 
 impl Layer {
-    /// What stands on the wire and nothing else.
+    /// A layer of exactly these headers.
     pub fn exact(wire: Wire) -> Self {
         Layer {
             text: String::new(),
@@ -59,7 +59,7 @@ impl Layer {
         }
     }
 
-    /// The largest packet that fits by the layer's rule, bytes.
+    /// The largest packet by the layer's rule, bytes.
     pub fn inner(&self, outer: i64) -> i64 {
         match (self.flat, &self.wire) {
             (Some(flat), _) => outer - flat,
@@ -76,7 +76,7 @@ impl Layer {
         }
     }
 
-    /// The bytes that it takes, without padding.
+    /// The bytes of the layer, without padding.
     pub fn bytes(&self) -> i64 {
         self.flat
             .or_else(|| Some(self.wire.as_ref()?.bytes()))
@@ -84,7 +84,7 @@ impl Layer {
     }
 }
 
-/// ESP and what else pads its payload.
+/// A layer that pads its payload, such as ESP.
 pub(crate) fn padded(mut wire: Wire, multiple: i64, before: i64, trailer: i64) -> Wire {
     wire.padding = Some(Padding {
         multiple,

@@ -1,6 +1,6 @@
 //! Parses a layer: a name with parameters, a stack of headers, or `NAME:BYTES`.
 
-use crate::header::{Header, Wire, header, stands_on, words};
+use crate::header::{Header, Wire, header, predecessor, words};
 use crate::layer::{Family, Layer};
 use crate::{convention, encapsulation};
 use netkeel_core::error::{Error, ErrorKind};
@@ -8,14 +8,14 @@ use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number::decimal;
 use netkeel_core::text::suggest::nearest;
 
-/// The most that a layer may take, bytes: more than any headers do, and small enough to add.
+/// The maximum size of a layer, bytes: larger than any headers, and small enough for sums.
 const MOST: i64 = 65_535;
 
 impl Layer {
-    /// Reads a layer. `family` is that of the outer header where the layer does not say.
+    /// Parses a layer. `family` is the family of outer headers if the layer does not name one.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when there is no such layer, header or parameter.
+    /// [`ErrorKind::Input`] for an unknown layer, header or parameter.
     pub fn parse(text: &str, family: Option<Family>) -> Result<Self, Error> {
         let mut layer = if text.contains('+') {
             stack(text)?
@@ -44,7 +44,7 @@ fn stack(text: &str) -> Result<Layer, Error> {
             Some((name, bytes)) => headers.push(given(text, name, bytes)?),
             None => headers.push(header(word).ok_or_else(|| no_header(text, word))?),
         }
-        if let Some(on) = stands_on(word)
+        if let Some(on) = predecessor(word)
             && before != Some(on)
         {
             return Err(
@@ -141,7 +141,7 @@ fn single(text: &str, name: &str, parameters: Option<&str>, family: Option<Famil
     }
 }
 
-/// A known layer with its size as given: that cannot be less than its headers.
+/// A known layer with an explicit size, which cannot be less than its headers.
 fn by_bytes(
     text: &str,
     bytes: i64,

@@ -1,4 +1,4 @@
-//! Layers as they are written, and what budgets come to.
+//! Tests of layers and budgets.
 
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ fn what_is_no_layer_is_told_with_what_would_be() {
 fn a_layer_by_its_size_keeps_its_headers() {
     let layer = Layer::parse("vxlan:70", None).unwrap();
     assert_eq!((layer.inner(1500), layer.exactly(1500)), (1430, 1450));
-    // As small as that only IPv4 can be below it.
+    // So small that only IPv4 fits inside.
     let layer = Layer::parse("wireguard:60", None).unwrap();
     assert_eq!((layer.inner(1500), layer.exactly(1500)), (1440, 1440));
 }
@@ -194,7 +194,7 @@ proptest! {
         }
     }
 
-    /// More below is never less above, and what fits on the wire is never more than what is below.
+    /// A larger underlay never gives a smaller MTU, and the exact MTU is never above the underlay's.
     #[test]
     fn an_mtu_grows_with_its_underlay(
         underlay in LEAST..MOST,

@@ -1,5 +1,4 @@
-//! What a budget stands on: a number, an interface, the default routes of a host, or a path that is
-//! measured.
+//! The underlay of a budget: a number, an interface, the default routes of a host, or a measured path.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,24 +11,24 @@ use netkeel_core::text::number::decimal;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::routes::default_routes;
 
-/// The word for the default routes.
+/// The keyword for the default routes.
 const DEFAULT_ROUTE: &str = "default-route";
 
-/// An underlay.
+/// The underlay of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Underlay {
     /// An MTU, bytes.
     Mtu(i64),
     /// An interface.
     Link(LinkName),
-    /// All interfaces with a default route: the least counts.
+    /// All interfaces with a default route; the smallest MTU counts.
     DefaultRoute,
-    /// The path to a host: its measured MTU.
+    /// The path to a host, with its measured MTU.
     Path(IpAddr),
 }
 
 impl Underlay {
-    /// Reads `1500`, `eth0` or `default-route`.
+    /// Parses `1500`, `eth0` or `default-route`.
     ///
     /// # Errors
     /// [`ErrorKind::Input`] for anything else.
@@ -57,11 +56,11 @@ impl Underlay {
         }
     }
 
-    /// Its MTU on a host, and where that comes from in a few words.
+    /// The MTU on a host, and its origin in a few words.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] when there is no such interface or no default route;
-    /// [`ErrorKind::Unreadable`] when the default routes were not read.
+    /// [`ErrorKind::Unreadable`] when the default routes could not be read.
     pub fn on(self, host: &Snapshot) -> Result<(i64, String), Error> {
         match self {
             Underlay::Mtu(mtu) => Ok((mtu, "as given".to_owned())),

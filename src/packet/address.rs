@@ -1,4 +1,4 @@
-//! Addresses and networks in a form that compares fast: both families as one 128-bit number.
+//! Addresses and networks in a form that compares fast: both families are one 128-bit number.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,21 +9,21 @@ use ipnet::IpNet;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(u128);
 
-/// What IPv4-mapped addresses begin with.
+/// The prefix of IPv4-mapped addresses.
 const MAPPED: u128 = 0xffff << 32;
 
 impl Address {
-    /// Of four bytes in network order.
+    /// From four bytes in network order.
     pub(crate) fn v4(bytes: [u8; 4]) -> Self {
         Address(MAPPED | u128::from(u32::from_be_bytes(bytes)))
     }
 
-    /// Of sixteen bytes in network order.
+    /// From sixteen bytes in network order.
     pub(crate) fn v6(bytes: [u8; 16]) -> Self {
         Address(u128::from_be_bytes(bytes))
     }
 
-    /// The number, as it is hashed.
+    /// The number, for hashing.
     pub fn number(self) -> u128 {
         self.0
     }
@@ -58,12 +58,13 @@ impl fmt::Debug for Address {
     }
 }
 
-/// A network: the addresses that begin as it does.
+/// A network: the addresses with its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     bits: u128,
     mask: u128,
-    /// A short prefix of IPv6 has all IPv4-mapped addresses in it, and no address of IPv4.
+    /// Whether it is an IPv4 network. A short IPv6 prefix covers the IPv4-mapped addresses but must not
+    /// match IPv4 addresses.
     ipv4: bool,
 }
 
@@ -80,13 +81,13 @@ impl From<IpNet> for Network {
 }
 
 impl Network {
-    /// Whether an address is in it.
+    /// Whether the network contains an address.
     pub fn contains(self, address: Address) -> bool {
         address.0 & self.mask == self.bits && address.is_ipv4() == self.ipv4
     }
 }
 
-/// Networks of both families. Few are expected: each is looked at.
+/// Networks of both families. The list is short, so the search is linear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
 
@@ -97,12 +98,12 @@ impl FromIterator<IpNet> for Networks {
 }
 
 impl Networks {
-    /// None is named.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an address is in one of them.
+    /// Whether one of the networks contains an address.
     pub(crate) fn contain(&self, address: Address) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
@@ -122,7 +123,7 @@ impl FromIterator<IpAddr> for Addresses {
 }
 
 impl Addresses {
-    /// Whether an address is one of them.
+    /// Whether the set contains an address.
     pub(crate) fn contain(&self, address: Address) -> bool {
         self.0.binary_search(&address).is_ok()
     }

@@ -1,7 +1,7 @@
-//! The Internet checksum (RFC 1071): summing, and mending it after one word changed (RFC 1624).
+//! The Internet checksum (RFC 1071): the sum, and the update after one word changed (RFC 1624).
 
-/// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: RFC 1071
-/// shows that the sum does not depend on it.
+/// The ones' complement sum of bytes, not yet folded, in the byte order of this machine: RFC 1071 shows
+/// that the sum does not depend on it.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<2>();
     let word = |word: [u8; 2]| u64::from(u16::from_ne_bytes(word));
@@ -17,14 +17,13 @@ fn fold(mut sum: u64) -> u16 {
     sum as u16
 }
 
-/// Whether bytes that hold their checksum are right: the sum is all ones.
+/// Whether bytes that include their checksum are valid: their sum is all ones.
 pub(crate) fn holds(sum: u64) -> bool {
     fold(sum) == 0xffff
 }
 
-/// The checksum after a 16-bit word that it covers changed (RFC 1624, equation 3); all in network
-/// order.
-pub(crate) fn mend(checksum: u16, old: u16, new: u16) -> u16 {
+/// The checksum after one 16-bit word of its data changed (RFC 1624, equation 3); all in network order.
+pub(crate) fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
 }
 
@@ -33,8 +32,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Word by word, as RFC 1071 has it.
-    fn by_the_book(bytes: &[u8]) -> u16 {
+    /// Word by word, as in RFC 1071.
+    fn reference(bytes: &[u8]) -> u16 {
         let mut sum = 0u32;
         for pair in bytes.chunks(2) {
             sum += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
@@ -47,21 +46,21 @@ mod tests {
         #[test]
         fn sums_as_the_book_does(bytes in proptest::collection::vec(any::<u8>(), 0..1501)) {
             let ours = fold(sum(&bytes)).to_be();
-            // Zero has two spellings, and only sums of nothing but zeroes give the other one.
-            prop_assert_eq!(ours, by_the_book(&bytes));
+            // Zero has two representations, and only a sum of zeros gives the other one.
+            prop_assert_eq!(ours, reference(&bytes));
         }
 
         #[test]
-        fn mended_is_computed_anew(mut words in proptest::collection::vec(any::<u16>(), 10), new: u16) {
-            // As of an IP header, whose first word is never zero.
+        fn update_equals_a_full_sum(mut words in proptest::collection::vec(any::<u16>(), 10), new: u16) {
+            // The first word of an IP header is never zero.
             words[0] |= 0x4000;
             let of = |words: &[u16]| {
                 let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-                !by_the_book(&bytes)
+                !reference(&bytes)
             };
             let (before, old) = (of(&words), words[4]);
             words[4] = new;
-            prop_assert_eq!(mend(before, old, new), of(&words));
+            prop_assert_eq!(update(before, old, new), of(&words));
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Which sound packets may go on to the peers: everything that can be told without memory.
+//! The filter for valid packets: all checks that need no state.
 
 use crate::address::{Addresses, Networks};
 use crate::too_big::TooBig;
 use netkeel_core::replication::limits::Floor;
 use netkeel_core::replication::refusal::Refusal;
 
-/// What a packet must fulfil.
+/// The conditions for replicating a packet.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// The least next-hop MTU that is believed.
+    /// The minimum next-hop MTUs.
     pub floor: Floor,
-    /// Quoted sources must be in one of these; empty means that any may be.
+    /// Networks that quoted sources must be in; empty means any.
     pub vips: Networks,
     /// Sources that are not replicated.
     pub ignore_sources: Networks,
@@ -18,23 +18,23 @@ pub struct Filter {
     pub nodes: Addresses,
 }
 
-/// How a packet arrived.
+/// Where a packet arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arrival {
-    /// The MTU of the interface it came in by, bytes, when that is known.
+    /// The MTU of the receiving interface in bytes, when known.
     pub link_mtu: Option<u32>,
-    /// It is a replica: its frame came from a peer or went to more than one station, or it came out
-    /// of a tunnel.
+    /// Whether it is a replica: its frame came from a peer or went to more than one station, or it came
+    /// out of a tunnel.
     pub replica: bool,
 }
 
 impl Filter {
-    /// Judges a packet.
+    /// Checks a packet.
     ///
     /// # Errors
-    /// The first reason against it. A replica is looked for first, and whether the quote is of one
-    /// of our addresses before anything else that the sender chooses.
-    pub fn judge(&self, packet: &TooBig, arrival: Arrival) -> Result<(), Refusal> {
+    /// The first reason against the packet. The check for replicas comes first, then the check that a
+    /// local address sent the quoted packet, then all other fields that the sender controls.
+    pub fn check(&self, packet: &TooBig, arrival: Arrival) -> Result<(), Refusal> {
         let floor = if packet.ipv6 {
             self.floor.ipv6
         } else {

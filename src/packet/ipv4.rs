@@ -1,4 +1,4 @@
-//! IPv4: an ICMP error of type 3 code 4, with options in either header, and the packet it quotes.
+//! IPv4: ICMP errors of type 3 code 4, with options in either header, and the packets they quote.
 
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at};
@@ -61,16 +61,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     })
 }
 
-/// The flow of a quoted packet: its header and at least 8 bytes behind it (RFC 792). Its checksum
-/// and its length are left alone: what a router has done to the packet before it quotes it is its
-/// own affair, and Linux does not look at them either.
+/// The flow of a quoted packet: its header and at least 8 bytes after it (RFC 792). Its checksum and
+/// length are not checked: a router may have changed them before it quoted the packet, and Linux does
+/// not check them either.
 fn quoted(quote: &[u8]) -> Option<Flow> {
     let fixed = quote.first_chunk::<HEADER>()?;
     let header = usize::from(fixed[0] & 0x0f) * 4;
     if fixed[0] >> 4 != 4 || header < HEADER {
         return None;
     }
-    // Errors are about first fragments only (RFC 1122, 3.2.2), and others have no ports.
+    // Errors are about first fragments only (RFC 1122, 3.2.2), and later fragments have no ports.
     if u16::from_be_bytes([fixed[6], fixed[7]]) & OFFSET != 0 {
         return None;
     }

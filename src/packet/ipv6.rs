@@ -1,4 +1,4 @@
-//! IPv6: an ICMPv6 error of type 2 code 0 behind any extension headers, and the packet it quotes.
+//! IPv6: ICMPv6 errors of type 2 code 0 after any extension headers, and the packets they quote.
 
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at};
@@ -15,10 +15,10 @@ const ICMP: usize = 8;
 /// ICMPv6 as a next header.
 const NEXT_ICMP: u8 = 58;
 
-/// Packet Too Big, with the code that RFC 4443 has senders set.
+/// Packet Too Big; RFC 4443 has senders set the code to 0.
 const TOO_BIG: [u8; 2] = [2, 0];
 
-/// How many extension headers are walked; a sound packet has each at most once or twice (RFC 8200,
+/// The maximum number of extension headers; a valid packet has each at most once or twice (RFC 8200,
 /// 4.1).
 const MOST_HEADERS: usize = 8;
 
@@ -59,7 +59,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     })
 }
 
-/// The flow of a quoted packet: its headers and at least the ports behind them.
+/// The flow of a quoted packet: its headers and at least the ports after them.
 fn quoted(quote: &[u8]) -> Option<Flow> {
     let fixed = quote.first_chunk::<HEADER>()?;
     if fixed[0] >> 4 != 6 {
@@ -67,7 +67,7 @@ fn quoted(quote: &[u8]) -> Option<Flow> {
     }
     let mut walk = Walk::new(quote, fixed[6]);
     walk.reach_the_end().ok()?;
-    // Of a later fragment there are no ports; the first has an offset of 0.
+    // A later fragment has no ports; the first has an offset of 0.
     if walk.fragment & !1 != 0 {
         return None;
     }
@@ -79,17 +79,17 @@ fn quoted(quote: &[u8]) -> Option<Flow> {
     })
 }
 
-/// A walk along the extension headers of a packet.
+/// A walk over the extension headers of a packet.
 struct Walk<'a> {
     packet: &'a [u8],
-    /// Where the next header begins.
+    /// The offset of the next header.
     at: usize,
-    /// What it is.
+    /// The type of the next header.
     next: u8,
-    /// Offset (upper 13 bits) and More (lowest bit) of a fragment header; 0 without one, and of an
-    /// atomic fragment (RFC 6946), which is whole.
+    /// Offset (upper 13 bits) and More (lowest bit) of a fragment header. 0 without one, and for an
+    /// atomic fragment (RFC 6946), which is a complete packet.
     fragment: u16,
-    /// A routing header says that the packet has not arrived.
+    /// Whether a routing header has segments left.
     segments_left: bool,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes on to the first header that is no extension.
+    /// Moves to the first header that is not an extension.
     fn reach_the_end(&mut self) -> Result<(), Refusal> {
         for _ in 0..MOST_HEADERS {
             let rest = self.packet.get(self.at..).unwrap_or_default();
@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
             self.at += length.ok_or(Refusal::ExtensionHeaders)?;
             self.next = *rest.first().ok_or(Refusal::ExtensionHeaders)?;
             if self.fragment & !1 != 0 {
-                // What follows is not a header but the middle of something.
+                // A later fragment continues with payload, not with a header.
                 return Ok(());
             }
         }
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The length of a header that counts in eight bytes, the first not included.
+/// The length of a header that counts in units of eight bytes, without the first unit.
 fn eights(header: &[u8]) -> Option<usize> {
     header.get(1).map(|length| (usize::from(*length) + 1) * 8)
 }

@@ -1,4 +1,5 @@
-//! ICMP "packet too big": read, filter, limit, copy. Hostile bytes in, a decision out; no socket and no clock.
+//! ICMP "packet too big": read, filter, limit, copy. The crate decides about hostile bytes without a
+//! socket or a clock.
 
 pub mod address;
 mod bytes;

@@ -1,4 +1,4 @@
-//! Rate limits by flow, with a trickle for sources that are not yet known.
+//! Rate limits by flow, with a reserve for sources that are not yet known.
 
 pub mod bucket;
 pub mod dedup_cache;

@@ -7,7 +7,7 @@ use netkeel_core::replication::refusal::Refusal;
 /// Reads a packet from its IP header on.
 ///
 /// # Errors
-/// Why it is no sound "packet too big".
+/// The reason why it is not a valid "packet too big".
 pub fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     match bytes.first().map(|first| first >> 4) {
         Some(4) => ipv4::read(bytes),

@@ -2,19 +2,19 @@
 
 use netkeel_core::replication::refusal::Refusal;
 
-/// How often each reason was met.
+/// A counter per reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusalCounts([u64; Refusal::ALL.len()]);
 
 impl RefusalCounts {
-    /// Counts one.
+    /// Counts one packet.
     pub fn count(&mut self, refusal: Refusal) {
         if let Some(counter) = self.0.get_mut(refusal as usize) {
             *counter += 1;
         }
     }
 
-    /// How often a reason was met.
+    /// The count of a reason.
     pub fn of(&self, refusal: Refusal) -> u64 {
         self.0.get(refusal as usize).copied().unwrap_or(0)
     }

@@ -1,16 +1,16 @@
-//! Sound "packet too big" errors for tests and measurements, made by the book and without the code
-//! that reads them.
+//! Valid "packet too big" errors for tests and measurements, built from the RFCs without the code that
+//! reads them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an error says.
+/// The fields of an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     /// The router.
     pub source: IpAddr,
-    /// Whose packet was too big, and who is told.
+    /// The sender of the packet that was too big, to which the error is sent.
     pub vip: IpAddr,
-    /// Where it went.
+    /// The destination of that packet.
     pub client: IpAddr,
     /// Protocol of the quoted packet: 6 is TCP, 17 is UDP.
     pub protocol: u8,
@@ -20,12 +20,12 @@ pub(crate) struct Sample {
     pub mtu: u16,
     /// TTL or hop limit of the error.
     pub ttl: u8,
-    /// Bytes of the quoted packet's payload behind its IP header, at least 8.
+    /// Bytes of the quoted packet after its IP header, at least 8.
     pub quoted: usize,
 }
 
 impl Sample {
-    /// Of IPv4, with documentation addresses.
+    /// An IPv4 error with documentation addresses.
     pub fn ipv4() -> Self {
         Sample {
             source: Ipv4Addr::new(198, 51, 100, 1).into(),
@@ -39,7 +39,7 @@ impl Sample {
         }
     }
 
-    /// Of IPv6, with documentation addresses.
+    /// An IPv6 error with documentation addresses.
     pub fn ipv6() -> Self {
         let address = |last| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into();
         Sample {

@@ -1,5 +1,5 @@
-//! The reader and the rules against packets made by the book, against etherparse as an oracle, and
-//! against any bytes.
+//! Tests of the reader and the filter with generated packets, with etherparse as an oracle, and with
+//! arbitrary bytes.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
 }
 
-/// A change to a packet, after which its checksums are made right again when `mend` says so.
+/// Changes a packet; `mend` says whether to correct its checksums afterwards.
 fn changed(sample: &Sample, mend: bool, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = sample.bytes();
     change(&mut bytes);
@@ -28,7 +28,7 @@ fn changed(sample: &Sample, mend: bool, change: impl FnOnce(&mut Vec<u8>)) -> Ve
     bytes
 }
 
-/// Makes the checksums of an IPv4 packet with a header of the length it says right.
+/// Corrects the checksums of an IPv4 packet with a header of the length it declares.
 fn mend(bytes: &mut [u8]) {
     let header = usize::from(bytes[0] & 15) * 4;
     for (from, to, at) in [(0, header, 10), (header, bytes.len(), header + 2)] {
@@ -38,7 +38,7 @@ fn mend(bytes: &mut [u8]) {
     }
 }
 
-/// Puts options behind the outer header.
+/// Inserts options after the outer header.
 fn with_options(sample: &Sample, options: &[u8]) -> Vec<u8> {
     changed(sample, true, |bytes| {
         bytes.splice(20..20, options.iter().copied());
@@ -48,7 +48,7 @@ fn with_options(sample: &Sample, options: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Puts an extension header behind the outer header of an IPv6 packet.
+/// Inserts an extension header after the outer header of an IPv6 packet.
 fn with_extension(sample: &Sample, kind: u8, mut header: Vec<u8>) -> Vec<u8> {
     changed(sample, false, |bytes| {
         header[0] = bytes[6];
@@ -84,7 +84,7 @@ fn reads_what_an_error_says() {
 fn options_and_extension_headers_are_walked() {
     let sample = Sample::ipv4();
     let plain = read(&sample.bytes()).unwrap();
-    // Router alert; the most there can be.
+    // Router alert; then the maximum length.
     for options in [&[0x94, 4, 0, 0][..], &[1; 40]] {
         let packet = read(&with_options(&sample, options)).unwrap();
         assert_eq!((packet.quoted, packet.mtu), (plain.quoted, 1400));
@@ -169,7 +169,7 @@ fn each_defect_has_its_reason() {
             with_extension(&v6, 44, vec![0, 0, 0, 8, 0, 0, 0, 0]),
             Refusal::Fragment,
         ),
-        // A routing header that has not ended.
+        // A routing header with segments left.
         (
             with_extension(&v6, 43, vec![0, 0, 0, 1, 0, 0, 0, 0]),
             Refusal::ExtensionHeaders,
@@ -183,7 +183,7 @@ fn each_defect_has_its_reason() {
     for (number, (bytes, refusal)) in cases.into_iter().enumerate() {
         assert_eq!(read(&bytes), Err(refusal), "case {number}");
     }
-    // Headers without end.
+    // An endless chain of headers.
     let mut endless = Sample::ipv6().bytes();
     endless[6] = 0;
     endless[40..].fill(0);
@@ -203,36 +203,36 @@ fn what_the_rules_refuse() {
         link_mtu: Some(1500),
         replica: false,
     };
-    let judged = |change: &dyn Fn(&mut Sample)| {
+    let checked = |change: &dyn Fn(&mut Sample)| {
         let mut sample = Sample::ipv4();
         change(&mut sample);
-        rules.judge(&read(&sample.bytes()).unwrap(), arrival)
+        rules.check(&read(&sample.bytes()).unwrap(), arrival)
     };
-    assert_eq!(judged(&|_| ()), Ok(()));
-    assert_eq!(judged(&|s| s.vip = ip("192.0.3.1")), Err(Refusal::OutsideVips));
+    assert_eq!(checked(&|_| ()), Ok(()));
+    assert_eq!(checked(&|s| s.vip = ip("192.0.3.1")), Err(Refusal::OutsideVips));
     assert_eq!(
-        judged(&|s| s.client = ip("172.16.0.2")),
+        checked(&|s| s.client = ip("172.16.0.2")),
         Err(Refusal::QuoteToNode)
     );
-    assert_eq!(judged(&|s| s.source = ip("172.16.0.1")), Err(Refusal::FromNode));
+    assert_eq!(checked(&|s| s.source = ip("172.16.0.1")), Err(Refusal::FromNode));
     assert_eq!(
-        judged(&|s| s.source = ip("10.1.2.3")),
+        checked(&|s| s.source = ip("10.1.2.3")),
         Err(Refusal::IgnoredSource)
     );
-    assert_eq!(judged(&|s| s.mtu = 575), Err(Refusal::BelowFloor));
-    assert_eq!(judged(&|s| s.mtu = 576), Ok(()));
-    assert_eq!(judged(&|s| s.mtu = 1500), Err(Refusal::NotBelowLink));
-    assert_eq!(judged(&|s| s.mtu = 1499), Ok(()));
+    assert_eq!(checked(&|s| s.mtu = 575), Err(Refusal::BelowFloor));
+    assert_eq!(checked(&|s| s.mtu = 576), Ok(()));
+    assert_eq!(checked(&|s| s.mtu = 1500), Err(Refusal::NotBelowLink));
+    assert_eq!(checked(&|s| s.mtu = 1499), Ok(()));
 
     let mut another = read(&Sample::ipv4().bytes()).unwrap();
     another.quoted.source = address("192.0.2.11");
-    assert_eq!(rules.judge(&another, arrival), Err(Refusal::QuoteOfAnother));
+    assert_eq!(rules.check(&another, arrival), Err(Refusal::QuoteOfAnother));
     let replica = Arrival {
         replica: true,
         ..arrival
     };
     assert_eq!(
-        rules.judge(&read(&Sample::ipv4().bytes()).unwrap(), replica),
+        rules.check(&read(&Sample::ipv4().bytes()).unwrap(), replica),
         Err(Refusal::Replica)
     );
 
@@ -245,10 +245,10 @@ fn what_the_rules_refuse() {
     )
     .unwrap();
     assert_eq!(
-        Filter::default().judge(&packet, arrival),
+        Filter::default().check(&packet, arrival),
         Err(Refusal::BelowFloor)
     );
-    // An interface whose MTU is not known refuses nothing.
+    // An interface with an unknown MTU rejects nothing.
     let packet = read(
         &Sample {
             mtu: 9000,
@@ -257,7 +257,7 @@ fn what_the_rules_refuse() {
         .bytes(),
     )
     .unwrap();
-    assert_eq!(Filter::default().judge(&packet, Arrival::default()), Ok(()));
+    assert_eq!(Filter::default().check(&packet, Arrival::default()), Ok(()));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_replica_differs_in_ttl_and_checksum_alone() {
                 ..sample.clone()
             };
             let mut replica = sample.bytes();
-            copy::age(&mut replica, set);
+            copy::decrement_ttl(&mut replica, set);
             let expected = Sample {
                 ttl: becomes,
                 ..sample
@@ -286,7 +286,8 @@ fn a_replica_differs_in_ttl_and_checksum_alone() {
     }
 }
 
-/// What etherparse makes of a packet: the length of the quote and the MTU, if it is one.
+/// The result of etherparse: whether the packet has a quote, and the MTU; `None` if it is not a "packet
+/// too big".
 fn oracle(bytes: &[u8]) -> Option<(bool, u32)> {
     let sliced = SlicedPacket::from_ip(bytes).ok()?;
     match (sliced.net?, sliced.transport?) {
@@ -317,7 +318,7 @@ fn oracle(bytes: &[u8]) -> Option<(bool, u32)> {
     }
 }
 
-/// Zero and all ones are the same number in ones' complement; RFC 1624 has the story.
+/// Zero and all ones are the same number in ones' complement (RFC 1624).
 fn checksums_agree(one: u16, other: u16) -> bool {
     one == other || (one == 0 || one == 0xffff) && (other == 0 || other == 0xffff)
 }
@@ -339,13 +340,13 @@ fn any_sample() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Whatever is read, the judge and the replica take it too.
+/// The filter and the copy accept every packet that the reader accepts.
 fn exercise(bytes: &[u8]) {
     if let Ok(packet) = read(bytes) {
         assert!(packet.length <= bytes.len());
-        let _ = Filter::default().judge(&packet, Arrival::default());
+        let _ = Filter::default().check(&packet, Arrival::default());
         let mut replica = bytes[..packet.length].to_vec();
-        copy::age(&mut replica, None);
+        copy::decrement_ttl(&mut replica, None);
         assert_eq!(read(&replica).map(|replica| replica.quoted), Ok(packet.quoted));
     }
 }
@@ -381,10 +382,10 @@ proptest! {
         exercise(&bytes);
     }
 
-    /// Where netkeel takes a packet, etherparse reads the same from it. netkeel refuses more: it
-    /// has an opinion on the quote and on fragments.
+    /// If netkeel accepts a packet, etherparse reads the same from it. netkeel rejects more: it also
+    /// checks the quote and fragments.
     #[test]
-    fn takes_nothing_that_the_oracle_refuses(
+    fn accepts_nothing_that_the_oracle_rejects(
         mut bytes in any_sample(),
         flips in proptest::collection::vec((0usize..60, any::<u8>()), 0..2),
     ) {
@@ -402,7 +403,7 @@ proptest! {
     }
 }
 
-/// Right checksums get a changed packet past the first checks.
+/// Correct checksums get a changed packet past the first checks.
 fn mend_if_possible(bytes: &mut [u8]) {
     let header = usize::from(bytes[0] & 15) * 4;
     if (20..=bytes.len().saturating_sub(4)).contains(&header) {

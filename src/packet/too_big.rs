@@ -1,23 +1,23 @@
-//! ICMP "packet too big" as it comes off the wire: from any bytes to what the packet says, or to the
-//! reason why it says nothing that should reach a peer. Nothing in here can panic.
+//! ICMP "packet too big" as parsed from the wire. Parsing gives the packet's fields, or the reason to
+//! reject it. It never panics.
 
 use crate::address::Address;
 
-/// An ICMP error that says "packet too big": IPv4 type 3 code 4 (RFC 1191), ICMPv6 type 2 code 0
-/// (RFC 4443). Lengths, checksums and the quoted packet's header were found right.
+/// An ICMP error "packet too big": IPv4 type 3 code 4 (RFC 1191), ICMPv6 type 2 code 0 (RFC 4443). Its
+/// lengths, checksums and quoted header are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooBig {
-    /// Bytes of the IP packet; link-layer padding may follow it.
+    /// Bytes of the IP packet; link-layer padding may follow.
     pub length: usize,
-    /// It came by IPv6.
+    /// Whether it is an IPv6 packet.
     pub ipv6: bool,
-    /// Who reports it: a router on the path, or whoever pretends to be one.
+    /// The sender: a router on the path, or an attacker who forges its address.
     pub source: Address,
-    /// Whom it was sent to.
+    /// The destination.
     pub(crate) destination: Address,
     /// The next-hop MTU in bytes.
     pub mtu: u32,
-    /// Whose packet was too big.
+    /// The flow of the packet that was too big.
     pub quoted: Flow,
 }
 
@@ -30,7 +30,7 @@ pub struct Flow {
     pub(crate) destination: Address,
     /// The transport protocol.
     pub protocol: u8,
-    /// The first four bytes of the transport header: both ports of TCP, UDP, SCTP and DCCP, and
-    /// what else tells flows of a protocol apart (the SPI of ESP).
+    /// The first four bytes of the transport header: both ports of TCP, UDP, SCTP and DCCP, or other
+    /// fields that distinguish flows (the SPI of ESP).
     pub ports: u32,
 }

@@ -1,4 +1,4 @@
-//! The line to the other side: messages a line each over a socket, without ever waiting for it.
+//! The connection between the service and its worker: one message per line over a non-blocking socket.
 
 use std::io;
 use std::io::{Read, Write};
@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use crate::message::{decode, encode};
 use netkeel_core::error::{Error, ErrorKind};
 
-/// Longest line in bytes that is believed: a hundred thousand peers fit.
+/// Longest accepted line in bytes; a hundred thousand peers fit.
 const LONGEST: usize = 8 << 20;
 
-/// One end.
+/// One end of the connection.
 #[derive(Debug)]
 pub struct Control {
     stream: UnixStream,
@@ -22,20 +22,20 @@ pub struct Control {
     unsent: Vec<u8>,
 }
 
-/// What there was to read.
+/// The result of one read.
 #[derive(Debug)]
 pub struct Received<T> {
     /// The messages, in order.
     pub messages: Vec<T>,
-    /// The other side is gone.
+    /// Whether the other side has closed the connection.
     pub ended: bool,
 }
 
 impl Control {
-    /// Takes a connected socket.
+    /// Wraps a connected socket.
     ///
     /// # Errors
-    /// When it cannot be made not to wait.
+    /// When the socket cannot be made non-blocking.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Control {
@@ -45,11 +45,11 @@ impl Control {
         })
     }
 
-    /// Reads what is there.
+    /// Reads the available messages.
     ///
     /// # Errors
-    /// When it makes no sense: the other side is of another version, or no netkeel.
-    pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Received<T>, Error> {
+    /// When a line cannot be parsed: the other side is of another version, or not netkeel.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<Received<T>, Error> {
         let mut chunk = [0; 16 * 1024];
         let ended = loop {
             match self.stream.read(&mut chunk) {
@@ -77,18 +77,18 @@ impl Control {
         Ok(Received { messages, ended })
     }
 
-    /// Queues a message and sends what can be sent now.
-    pub fn tell(&mut self, message: &impl Serialize) {
+    /// Queues a message and sends as much as the socket takes now.
+    pub fn send(&mut self, message: &impl Serialize) {
         self.unsent.extend(encode(message).into_bytes());
         self.flush();
     }
 
-    /// Something waits to be sent.
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Whether data is waiting to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// Sends what can be sent now. That the other side is gone shows when it is read from.
+    /// Sends as much as the socket takes now. The next read reports a closed connection.
     pub fn flush(&mut self) {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
@@ -120,16 +120,16 @@ mod tests {
             message: "x".repeat(number),
             hints: Vec::new(),
         };
-        // More than a socket holds.
-        (0..1_000).for_each(|number| one.tell(&failed(number)));
-        assert!(one.is_behind());
+        // More than a socket buffer holds.
+        (0..1_000).for_each(|number| one.send(&failed(number)));
+        assert!(one.has_unsent());
         let mut got = Vec::new();
         while got.len() < 1_000 {
-            got.extend(other.hear::<FromWorker>().unwrap().messages);
+            got.extend(other.receive::<FromWorker>().unwrap().messages);
             one.flush();
         }
         assert_eq!(got, (0..1_000).map(failed).collect::<Vec<_>>());
         drop(one);
-        assert!(other.hear::<FromWorker>().unwrap().ended);
+        assert!(other.receive::<FromWorker>().unwrap().ended);
     }
 }

@@ -1,5 +1,5 @@
-//! The worker that replicates ICMP "packet too big" to all peers, and its supervision: it is a
-//! process of its own, so that hostile bytes are not read beside netkeel's privileges.
+//! The worker that replicates ICMP "packet too big" to all peers, and its supervisor. The worker is a
+//! separate process, so that no process with netkeel's privileges reads hostile bytes.
 
 pub mod control;
 mod message;

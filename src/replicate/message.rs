@@ -1,5 +1,5 @@
-//! The messages between netkeel and its worker: a line of JSON each, with the version of the format.
-//! Both are the same program, but a worker may outlive an upgrade of the file it was started from.
+//! The messages between netkeel and its worker: one line of JSON each, with the version of the format.
+//! Both are the same program, but a worker may outlive an upgrade of its executable.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,15 @@ use netkeel_core::replication::statistics::Statistics;
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// What the worker is told.
+/// A message to the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ToWorker {
-    /// From now on do this.
+    /// Use these settings from now on.
     Configure(Box<Settings>),
 }
 
-/// What the worker tells.
+/// A message from the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FromWorker {
@@ -28,13 +28,13 @@ pub(crate) enum FromWorker {
         /// The user that the worker runs as.
         uid: u32,
     },
-    /// What it has done; every second.
+    /// The current counters; sent every second.
     Statistics(Box<Statistics>),
-    /// It cannot go on and ends, or cannot take the settings and goes on with those before.
+    /// The worker ends because of an error, or rejects new settings and keeps the previous ones.
     Failed {
-        /// Why.
+        /// The error.
         message: String,
-        /// What to do about it.
+        /// Ways to fix it.
         hints: Vec<String>,
     },
 }
@@ -51,20 +51,20 @@ struct Version {
     version: u32,
 }
 
-/// A message as a line.
+/// Encodes a message as a line.
 pub(crate) fn encode<T: Serialize>(message: &T) -> String {
     let envelope = Envelope {
         version: VERSION,
         message,
     };
-    // Nothing in it has keys that are no text.
+    // All keys of a message are text, so this cannot fail.
     serde_json::to_string(&envelope).unwrap_or_default() + "\n"
 }
 
-/// Reads a line.
+/// Decodes a line.
 ///
 /// # Errors
-/// [`ErrorKind::Unreadable`] when it is no such message, or one of another version.
+/// [`ErrorKind::Unreadable`] when the line is not a valid message of this version.
 pub(crate) fn decode<T: DeserializeOwned>(line: &str) -> Result<T, Error> {
     let unreadable = |error: serde_json::Error| {
         Error::new(

@@ -21,35 +21,35 @@ use netkeel_kernel::netlink::refusal::error;
 /// `nobody` everywhere; it owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// CAP_NET_ADMIN reads NFLOG and looks up neighbours, CAP_NET_RAW sends.
+/// CAP_NET_ADMIN reads NFLOG and resolves neighbours; CAP_NET_RAW sends.
 const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
-/// Gives it all up and returns the user that is left: 65534, or the one that netkeel runs as where
-/// that is not root or the user namespace has no 65534.
+/// Gives up all of these and returns the remaining user: 65534, or netkeel's own user where that is not
+/// root or the user namespace has no 65534.
 ///
 /// # Errors
-/// When the kernel refuses one of the steps; the worker must not go on then.
+/// When the kernel rejects one of the steps; the worker must then end.
 pub(crate) fn give_up() -> Result<u32, Error> {
-    let said = |doing: &'static str| move |errno: Errno| error(errno).context(doing);
+    let context = |doing: &'static str| move |errno: Errno| error(errno).context(doing);
     let refused =
         |doing: &str, cause: &dyn Display| Error::new(ErrorKind::Refused, format!("{doing}: {cause}"));
-    prctl::set_no_new_privs().map_err(said("giving up new privileges"))?;
-    prctl::set_keepcaps(true).map_err(said("keeping capabilities"))?;
+    prctl::set_no_new_privs().map_err(context("giving up new privileges"))?;
+    prctl::set_keepcaps(true).map_err(context("keeping capabilities"))?;
     drop_bounding();
     if getuid().is_root() {
-        change_user().map_err(said("changing the user"))?;
+        change_user().map_err(context("changing the user"))?;
     }
     keep_capabilities().map_err(|cause| refused("giving up capabilities", &cause))?;
-    // Others of the same user must not attach to it.
-    prctl::set_dumpable(false).map_err(said("refusing to be traced"))?;
+    // Other processes of the same user must not attach to it.
+    prctl::set_dumpable(false).map_err(context("refusing to be traced"))?;
     seccomp::confine().map_err(|cause| refused("confining system calls", &cause))?;
     Ok(getuid().as_raw())
 }
 
-/// A program is started without what netkeel has from whoever started it: all that it gets are
-/// standard input, output and error.
+/// Makes a program inherit only standard input, output and error, and not the descriptors that netkeel
+/// itself inherited.
 pub(crate) fn inherits_nothing(command: &mut Command) {
-    /// What is no descriptor by number yet is closed too when it is one.
+    /// The whole range: descriptors opened later are closed too.
     const ALL: libc::c_uint = libc::c_uint::MAX;
     let close = || {
         // SAFETY: close_range(2) takes numbers, and with this flag it closes nothing before the program
@@ -64,12 +64,13 @@ pub(crate) fn inherits_nothing(command: &mut Command) {
         };
         Ok(())
     };
-    // SAFETY: what runs between fork and exec is one system call, which takes no lock and no memory.
+    // SAFETY: between fork and exec only one system call runs, which takes no lock and allocates no
+    // memory.
     unsafe { command.pre_exec(close) };
 }
 
-/// Takes the user of nobody. Where the user namespace has none, root of that namespace stays; it has
-/// no more than its capabilities.
+/// Changes to the user `nobody`. Where the user namespace has no such user, root of that namespace
+/// remains, with only the capabilities that are kept.
 fn change_user() -> Result<(), Errno> {
     let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
     match setgroups(&[]) {
@@ -83,8 +84,8 @@ fn change_user() -> Result<(), Errno> {
     }
 }
 
-/// A program that the worker would execute gets no more than KEPT. Without CAP_SETPCAP the kernel refuses
-/// this, and no_new_privs alone has to hold.
+/// Limits a program that the worker might execute to KEPT. Without CAP_SETPCAP the kernel rejects this,
+/// and only no_new_privs protects.
 fn drop_bounding() {
     for capability in caps::all() {
         if !KEPT.contains(&capability) {

@@ -1,5 +1,5 @@
-//! Starts the worker, tells it what to do, listens to it, and starts it again when it ends. Nothing
-//! in here waits: whoever hosts it polls its descriptor and calls it when something is due.
+//! Starts the worker, sends it settings, reads its messages, and restarts it when it ends. Nothing in
+//! this module blocks: the caller polls the descriptor and calls the supervisor when something is due.
 
 pub mod child_reaper;
 pub mod lifecycle;
@@ -24,22 +24,22 @@ use netkeel_core::replication::statistics::Statistics;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_kernel::namespace::enter;
 
-/// The verb that makes netkeel the worker; not for people.
+/// The hidden verb that runs netkeel as the worker.
 const VERB: &str = "replicate-worker";
 
-/// What is worth a line in the log. Nothing in it comes from a packet.
+/// A record for the log. It holds no data from a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
-    /// How bad it is.
+    /// The severity of the record.
     pub severity: Severity,
     /// One sentence without a full stop.
     pub text: String,
 }
 
-/// How bad it is.
+/// The severity of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing is amiss.
+    /// Normal operation.
     Information,
     /// Packets are not replicated.
     Error,
@@ -54,40 +54,40 @@ pub(crate) struct Running {
 
 /// The supervisor of one worker.
 ///
-/// Call [`Supervisor::want`] when a document was read, [`Supervisor::poll`] when its descriptor is
-/// readable or [`Supervisor::due`] has come, and log what that returns.
+/// Call [`Supervisor::want`] after reading a document, and [`Supervisor::poll`] when its descriptor is
+/// readable or [`Supervisor::due`] has come. Log the records that they return.
 pub struct Supervisor {
     netns: Netns,
     program: PathBuf,
     begin: Instant,
     lifecycle: Lifecycle,
-    /// What the document says.
+    /// The replication section of the document.
     wanted: Option<Replication>,
     file: Option<PeersFile>,
-    /// What the worker was told: the document and the file together.
+    /// The worker's current settings: the document and the peers file together.
     settings: Option<Settings>,
     running: Option<Running>,
-    /// Workers that were told to end and have not yet.
+    /// Workers that were stopped but have not ended yet.
     ending: ChildReaper,
     error: Option<String>,
-    /// The worker did not take what it was told: how often, and when it is told again.
+    /// Set while the worker rejects its settings: the number of attempts, and the time of the next one.
     refused: Option<(u32, Instant)>,
 }
 
-/// What is known of a worker that ended before the kernel has told how.
+/// The error of a worker that ended, until the kernel reports its exit status.
 const ENDED: &str = "the replication worker ended";
 
-/// The first pause before a worker is told again what it did not take, and the longest.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The first and the longest pause before rejected settings are sent again.
+const RETRY: Duration = Duration::from_secs(1);
 
-const AGAIN_LONGEST: Duration = Duration::from_secs(30);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
-/// The supervisor looks this often whether a worker that ended has gone.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the supervisor checks whether a worker has exited.
+const EXIT_POLL: Duration = Duration::from_millis(100);
 
 impl Supervisor {
-    /// One for a namespace, that starts `program`, which is netkeel: by default this very program,
-    /// also when its file was replaced meanwhile.
+    /// A supervisor for a namespace. It starts `program`, which must be netkeel; by default the running
+    /// executable, even after its file was replaced.
     pub fn new(netns: Netns, program: Option<PathBuf>) -> Self {
         Supervisor {
             netns,
@@ -104,39 +104,40 @@ impl Supervisor {
         }
     }
 
-    /// Says what the worker is to do from now on; nothing ends it. A worker that runs is told, and
-    /// loses no packets by it.
+    /// Sets the wanted replication; `None` stops the worker. A running worker gets the new settings and
+    /// loses no packets.
     pub fn want(&mut self, wanted: Option<Replication>) -> Vec<LogRecord> {
-        let mut notes = Vec::new();
+        let mut records = Vec::new();
         if wanted == self.wanted {
-            return notes;
+            return records;
         }
         let path = wanted.as_ref().and_then(|wanted| wanted.peers_file.as_deref());
         if path != self.file.as_ref().map(PeersFile::path) {
             self.file = path.map(PeersFile::new);
         }
         self.wanted = wanted;
-        self.look_at_file(&mut notes);
-        self.tell(&mut notes);
-        notes
+        self.look_at_file(&mut records);
+        self.update_settings(&mut records);
+        records
     }
 
-    fn look_at_file(&mut self, notes: &mut Vec<LogRecord>) -> bool {
+    fn look_at_file(&mut self, records: &mut Vec<LogRecord>) -> bool {
         let Some(file) = &mut self.file else {
             return false;
         };
-        let changed = file.look(Instant::now());
-        if let (true, Some(trouble)) = (changed, file.trouble()) {
-            notes.push(LogRecord {
+        let changed = file.poll(Instant::now());
+        if let (true, Some(error)) = (changed, file.error()) {
+            records.push(LogRecord {
                 severity: Severity::Error,
-                text: format!("{trouble}: the peers stay as they were"),
+                text: format!("{error}: the peers stay as they were"),
             });
         }
         changed
     }
 
-    /// Makes settings of the document and the file, and tells the worker when they are others.
-    fn tell(&mut self, notes: &mut Vec<LogRecord>) {
+    /// Combines the document and the peers file, and sends the settings to the worker when they
+    /// changed.
+    fn update_settings(&mut self, records: &mut Vec<LogRecord>) {
         let settings = self.wanted.as_ref().map(|wanted| {
             let mut settings = wanted.settings.clone();
             let more = self.file.as_ref().map(PeersFile::peers).unwrap_or_default();
@@ -148,31 +149,31 @@ impl Supervisor {
         }
         self.settings = settings;
         self.configure();
-        self.step(Event::Wanted(self.settings.is_some()), notes);
+        self.step(Event::Wanted(self.settings.is_some()), records);
     }
 
-    /// Tells the worker that runs what it is to do.
+    /// Sends the settings to the running worker.
     fn configure(&mut self) {
         if let (Some(running), Some(settings)) = (&mut self.running, &self.settings) {
             running
                 .control
-                .tell(&ToWorker::Configure(Box::new(settings.clone())));
+                .send(&ToWorker::Configure(Box::new(settings.clone())));
         }
     }
 
-    /// What it did not take may be possible by now: another program has left the group.
-    fn configure_again(&mut self) {
+    /// Sends rejected settings again: another program may have released the group.
+    fn retry_configure(&mut self) {
         let now = Instant::now();
         if let Some((times, due)) = self.refused
             && due <= now
         {
-            // Until it answers.
-            self.refused = Some((times, now + AGAIN_LONGEST));
+            // Wait for the answer.
+            self.refused = Some((times, now + RETRY_LONGEST));
             self.configure();
         }
     }
 
-    /// The descriptor to poll for reading; it changes when the worker is started again.
+    /// The descriptor to poll for reading; it changes when the worker is restarted.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.running.as_ref().map(|running| running.control.as_fd())
     }
@@ -180,44 +181,44 @@ impl Supervisor {
     /// When to call [`Supervisor::poll`] at the latest.
     pub fn due(&self) -> Option<Instant> {
         let lifecycle = self.lifecycle.due().map(|due| self.begin + due);
-        let behind = self.running.as_ref().is_some_and(|one| one.control.is_behind());
-        let look = (!self.ending.is_empty() || behind).then(|| Instant::now() + LOOK);
+        let behind = self.running.as_ref().is_some_and(|one| one.control.has_unsent());
+        let exits = (!self.ending.is_empty() || behind).then(|| Instant::now() + EXIT_POLL);
         let file = self.file.as_ref().map(PeersFile::due);
         let again = self
             .refused
             .filter(|_| self.running.is_some())
             .map(|(_, due)| due);
-        lifecycle.into_iter().chain(look).chain(file).chain(again).min()
+        lifecycle.into_iter().chain(exits).chain(file).chain(again).min()
     }
 
-    /// Hears what the worker says and does what is due.
+    /// Reads the worker's messages and performs due actions.
     pub fn poll(&mut self) -> Vec<LogRecord> {
-        let mut notes = Vec::new();
-        if self.look_at_file(&mut notes) {
-            self.tell(&mut notes);
+        let mut records = Vec::new();
+        if self.look_at_file(&mut records) {
+            self.update_settings(&mut records);
         }
-        self.hear(&mut notes);
-        self.configure_again();
-        self.step(Event::Tick, &mut notes);
-        self.reap(&mut notes);
-        notes
+        self.read_messages(&mut records);
+        self.retry_configure();
+        self.step(Event::Tick, &mut records);
+        self.reap(&mut records);
+        records
     }
 
-    /// Says how workers ended that were not to.
-    fn reap(&mut self, notes: &mut Vec<LogRecord>) {
+    /// Reports unexpected exits of workers.
+    fn reap(&mut self, records: &mut Vec<LogRecord>) {
         for text in self.ending.reap() {
-            notes.push(LogRecord {
+            records.push(LogRecord {
                 severity: Severity::Error,
                 text: text.clone(),
             });
-            // Unless another one works by now.
+            // Unless another worker runs by now.
             if self.error.as_deref() == Some(ENDED) {
                 self.error = Some(text);
             }
         }
     }
 
-    /// What is known of the worker.
+    /// The status of the worker.
     pub fn status(&self) -> WorkerStatus {
         let running = self.running.as_ref();
         WorkerStatus {
@@ -225,24 +226,24 @@ impl Supervisor {
             pid: running.map(|running| running.child.id()),
             uid: running.and_then(|running| running.uid),
             restarts: self.lifecycle.restarts(),
-            error: self.why(),
+            error: self.current_error(),
             settings: self.settings.clone(),
             statistics: running.and_then(|running| running.statistics.clone()),
         }
     }
 
-    /// What is wrong.
-    fn why(&self) -> Option<String> {
+    /// The current error, if any.
+    fn current_error(&self) -> Option<String> {
         let running = self.running.as_ref();
         let silent = self.settings.is_some() && running.is_none_or(|one| one.statistics.is_none());
         let not_yet = || silent.then(|| "the worker has not answered yet".to_owned());
         (self.error.clone())
-            .or_else(|| self.nobody())
-            .or_else(|| self.trouble().map(str::to_owned))
+            .or_else(|| self.undelivered())
+            .or_else(|| self.peers_file_error().map(str::to_owned))
             .or_else(not_yet)
     }
 
-    /// Whether packets are replicated.
+    /// The state of replication.
     pub fn health(&self) -> WorkerHealth {
         let Some(settings) = &self.settings else {
             return WorkerHealth::Off;
@@ -251,47 +252,47 @@ impl Supervisor {
             return WorkerHealth::Failed;
         };
         let peers = &statistics.peers;
-        if self.error.is_some() || self.nobody().is_some() {
+        if self.error.is_some() || self.undelivered().is_some() {
             WorkerHealth::Failed
         } else if settings.dry_run {
             WorkerHealth::DryRun
-        } else if self.trouble().is_some() || peers.iter().any(|peer| peer.state.needs_attention()) {
+        } else if self.peers_file_error().is_some() || peers.iter().any(|peer| peer.state.needs_attention()) {
             WorkerHealth::Degraded
         } else {
             WorkerHealth::Ok
         }
     }
 
-    /// Ends the worker and waits until it is gone, two seconds at most.
+    /// Stops the worker and waits until it has exited, two seconds at most.
     pub fn stop(&mut self) {
         self.want(None);
-        let until = Instant::now() + END + LOOK;
+        let until = Instant::now() + END + EXIT_POLL;
         while !self.ending.is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
             self.poll();
         }
     }
 
-    /// Why no copy reaches anybody, where that is so.
-    fn nobody(&self) -> Option<String> {
+    /// The reason why no copy reaches any peer, if that is so.
+    fn undelivered(&self) -> Option<String> {
         let statistics = self.running.as_ref()?.statistics.as_ref()?;
         statistics.trouble(self.settings.as_ref()?)
     }
 
-    /// What is wrong with the file of peers.
-    fn trouble(&self) -> Option<&str> {
-        self.file.as_ref()?.trouble()
+    /// The error of the peers file, if any.
+    fn peers_file_error(&self) -> Option<&str> {
+        self.file.as_ref()?.error()
     }
 
-    fn step(&mut self, event: Event, notes: &mut Vec<LogRecord>) {
+    fn step(&mut self, event: Event, records: &mut Vec<LogRecord>) {
         match self.lifecycle.step(event, self.begin.elapsed()) {
             Action::None => {}
-            Action::Start => self.start(notes),
+            Action::Start => self.start(records),
             Action::Stop => {
-                // It ends when its input does.
+                // The worker ends when its input is closed.
                 if let Some(running) = self.running.take() {
                     self.ending.add(running.child, false);
-                    notes.push(information("the replication worker is stopped".into()));
+                    records.push(information("the replication worker is stopped".into()));
                 }
                 (self.error, self.refused) = (None, None);
             }
@@ -300,25 +301,25 @@ impl Supervisor {
                     let _ = running.child.kill();
                     self.fail(
                         "the replication worker does not answer: it is killed".into(),
-                        notes,
+                        records,
                     );
                 }
             }
         }
     }
 
-    fn start(&mut self, notes: &mut Vec<LogRecord>) {
+    fn start(&mut self, records: &mut Vec<LogRecord>) {
         match self.spawn() {
             Ok(running) => {
                 let pid = running.child.id();
                 self.running = Some(running);
-                notes.push(information(format!(
+                records.push(information(format!(
                     "the replication worker is started as process {pid}"
                 )));
             }
             Err(error) => {
-                self.fail(error.context("starting the replication worker").message, notes);
-                self.step(Event::Ended, notes);
+                self.fail(error.context("starting the replication worker").message, records);
+                self.step(Event::Ended, records);
             }
         }
     }
@@ -335,10 +336,10 @@ impl Supervisor {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null());
         privileges::inherits_nothing(&mut command);
-        // A process is born in the namespace of the thread that makes it.
+        // A process starts in the namespace of the thread that makes it.
         let child = enter::inside(&self.netns, || command.spawn())?.map_err(failed)?;
         if let Some(settings) = &self.settings {
-            control.tell(&ToWorker::Configure(Box::new(settings.clone())));
+            control.send(&ToWorker::Configure(Box::new(settings.clone())));
         }
         Ok(Running {
             child,
@@ -348,23 +349,23 @@ impl Supervisor {
         })
     }
 
-    fn hear(&mut self, notes: &mut Vec<LogRecord>) {
+    fn read_messages(&mut self, records: &mut Vec<LogRecord>) {
         let Some(running) = &mut self.running else {
             return;
         };
         running.control.flush();
-        let heard = match running.control.hear::<FromWorker>() {
-            Ok(heard) => heard,
+        let received = match running.control.receive::<FromWorker>() {
+            Ok(received) => received,
             Err(error) => {
                 let _ = running.child.kill();
-                self.fail(error.context("the replication worker").message, notes);
-                return self.ended(notes);
+                self.fail(error.context("the replication worker").message, records);
+                return self.ended(records);
             }
         };
-        if !heard.messages.is_empty() {
-            self.step(Event::Heard, notes);
+        if !received.messages.is_empty() {
+            self.step(Event::Message, records);
         }
-        for message in heard.messages {
+        for message in received.messages {
             match message {
                 FromWorker::Configured { uid } => {
                     (self.error, self.refused) = (None, None);
@@ -380,23 +381,23 @@ impl Supervisor {
                 FromWorker::Failed { message, hints } => {
                     let hints: String = hints.iter().map(|hint| format!("; {hint}")).collect();
                     let (times, _) = self.refused.unwrap_or((0, Instant::now()));
-                    let pause = AGAIN.saturating_mul(1 << times.min(8)).min(AGAIN_LONGEST);
+                    let pause = RETRY.saturating_mul(1 << times.min(8)).min(RETRY_LONGEST);
                     self.refused = Some((times.saturating_add(1), Instant::now() + pause));
                     let text = format!("the replication worker: {message}{hints}");
-                    // Once is enough.
+                    // Log the same error once only.
                     if self.error.as_ref() != Some(&text) {
-                        self.fail(text, notes);
+                        self.fail(text, records);
                     }
                 }
             }
         }
-        if heard.ended {
-            self.ended(notes);
+        if received.ended {
+            self.ended(records);
         }
     }
 
-    /// The worker's end of the line is closed: it ended, or is about to.
-    fn ended(&mut self, notes: &mut Vec<LogRecord>) {
+    /// Handles a closed connection: the worker has ended, or is about to.
+    fn ended(&mut self, records: &mut Vec<LogRecord>) {
         let unexplained = self.error.is_none();
         if unexplained {
             self.error = Some(ENDED.to_owned());
@@ -405,18 +406,18 @@ impl Supervisor {
             self.ending.add(running.child, unexplained);
         }
         self.refused = None;
-        self.reap(notes);
-        self.step(Event::Ended, notes);
+        self.reap(records);
+        self.step(Event::Ended, records);
         if let Phase::Waiting { until } = self.lifecycle.phase() {
             let wait = until.saturating_sub(self.begin.elapsed()).as_secs_f32();
-            notes.push(information(format!(
+            records.push(information(format!(
                 "the replication worker is started again in {wait:.1} s"
             )));
         }
     }
 
-    fn fail(&mut self, text: String, notes: &mut Vec<LogRecord>) {
-        notes.push(LogRecord {
+    fn fail(&mut self, text: String, records: &mut Vec<LogRecord>) {
+        records.push(LogRecord {
             severity: Severity::Error,
             text: text.clone(),
         });
@@ -432,7 +433,7 @@ fn information(text: String) -> LogRecord {
 }
 
 impl Drop for Supervisor {
-    /// The line closes, and the worker ends by itself.
+    /// Closes the connection, so that the worker ends.
     fn drop(&mut self) {
         self.stop();
     }

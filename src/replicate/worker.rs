@@ -1,5 +1,5 @@
-//! The worker: reads an NFLOG group, judges, and sends copies. It is a process of its own, told what
-//! to do by netkeel on its standard input, and ends when that ends.
+//! The worker: reads an NFLOG group, filters the packets, and sends copies. It is a separate process.
+//! netkeel sends it settings on its standard input, and it ends when that closes.
 
 mod neighbours;
 mod nflog;
@@ -40,27 +40,27 @@ use netkeel_packet::limit::limiter::Limiter;
 use netkeel_packet::read::read;
 use netkeel_packet::refused::RefusalCounts;
 
-/// What the process is called.
+/// The process name.
 const NAME: &CStr = c"netkeel-worker";
 
-/// Statistics are told so often, and so often it looks whether something is due.
+/// The interval of statistics and of periodic checks.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many messages are taken before other things get their turn.
+/// The maximum number of messages per turn, before other work is done.
 const TURN: usize = 64;
 
-/// Runs the worker until its standard input ends.
+/// Runs the worker until its standard input closes.
 ///
 /// # Errors
-/// What keeps it from working at all; it has told that too.
+/// The error that prevents it from working; the worker has also reported it to the service.
 pub fn run() -> Result<(), Error> {
-    // It is started by way of /proc/self/exe. Whoever looks who reads the group is to see who it is.
+    // The executable is /proc/self/exe. The name shows in the list of the group's readers.
     let _ = prctl::set_name(NAME);
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(error)?;
     let mut control = Control::new(UnixStream::from(input)).map_err(error)?;
     let outcome = serve(&mut control);
     if let Err(error) = &outcome {
-        control.tell(&failed(error));
+        control.send(&failed(error));
     }
     outcome
 }
@@ -78,49 +78,49 @@ fn serve(control: &mut Control) -> Result<(), Error> {
     };
     let mut worker = Worker::new(settings)?;
     let uid = privileges::give_up()?;
-    control.tell(&FromWorker::Configured { uid });
-    control.tell(&worker.statistics());
-    let mut told = Instant::now();
+    control.send(&FromWorker::Configured { uid });
+    control.send(&worker.statistics());
+    let mut reported = Instant::now();
     loop {
         let now = Instant::now();
-        worker.look(now)?;
-        if now.saturating_duration_since(told) >= SECOND {
-            told = now;
+        worker.check_peers(now)?;
+        if now.saturating_duration_since(reported) >= SECOND {
+            reported = now;
             worker.tick(now)?;
-            // Whoever does not listen gets the next one.
-            if !control.is_behind() {
-                control.tell(&worker.statistics());
+            // If the service does not read, skip these statistics.
+            if !control.has_unsent() {
+                control.send(&worker.statistics());
             }
             control.flush();
         }
-        let until = worker.due().min(told + SECOND);
-        let (packets, peers, heard) = wait(&worker, control, until)?;
+        let until = worker.due().min(reported + SECOND);
+        let (packets, peers, received) = wait(&worker, control, until)?;
         if packets {
             for _ in 0..TURN {
-                if !worker.take()? {
+                if !worker.read_message()? {
                     break;
                 }
             }
         }
         if peers {
-            worker.hear_of_peers()?;
+            worker.read_peer_events()?;
         }
-        if heard {
-            let heard = control.hear::<ToWorker>()?;
-            for ToWorker::Configure(settings) in heard.messages {
+        if received {
+            let received = control.receive::<ToWorker>()?;
+            for ToWorker::Configure(settings) in received.messages {
                 match worker.configure(*settings) {
-                    Ok(()) => control.tell(&FromWorker::Configured { uid }),
-                    Err(error) => control.tell(&failed(&error)),
+                    Ok(()) => control.send(&FromWorker::Configured { uid }),
+                    Err(error) => control.send(&failed(&error)),
                 }
             }
-            if heard.ended {
+            if received.ended {
                 return Ok(());
             }
         }
     }
 }
 
-/// Waits for the first settings; nothing when the other side goes before it has any.
+/// Waits for the first settings; `None` when the service closes the connection first.
 fn first(control: &mut Control) -> Result<Option<Settings>, Error> {
     loop {
         let mut wanted = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
@@ -128,18 +128,17 @@ fn first(control: &mut Control) -> Result<Option<Settings>, Error> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(error(errno)),
         }
-        let heard = control.hear::<ToWorker>()?;
-        if let Some(ToWorker::Configure(settings)) = heard.messages.into_iter().next_back() {
+        let received = control.receive::<ToWorker>()?;
+        if let Some(ToWorker::Configure(settings)) = received.messages.into_iter().next_back() {
             return Ok(Some(*settings));
         }
-        if heard.ended {
+        if received.ended {
             return Ok(None);
         }
     }
 }
 
-/// Waits until something is to be read: packets, news of peers, a message. Packets are left where
-/// they are while it is better that they wait.
+/// Waits for packets, peer events or a message. Packets stay in the socket while they should wait.
 fn wait(worker: &Worker, control: &Control, until: Instant) -> Result<(bool, bool, bool), Error> {
     let events = PollFlags::POLLIN;
     let mut wanted = [
@@ -154,18 +153,18 @@ fn wait(worker: &Worker, control: &Control, until: Instant) -> Result<(bool, boo
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(error(errno)),
     }
-    let [peers, heard, packets] = wanted.map(|one| one.any().unwrap_or(false));
-    Ok((packets, peers, heard))
+    let [peers, received, packets] = wanted.map(|one| one.any().unwrap_or(false));
+    Ok((packets, peers, received))
 }
 
-/// What became of the copies to a peer.
+/// Counters of the copies to one peer.
 #[derive(Clone, Copy, Default)]
 struct Copies {
     sent: u64,
     failed: u64,
-    /// Both when statistics were told last.
-    told: (u64, u64),
-    /// The kernel took none of the last ones.
+    /// Both counters at the last report.
+    reported: (u64, u64),
+    /// Whether the kernel rejected all of the last copies.
     refused: bool,
 }
 
@@ -177,28 +176,27 @@ impl Copies {
         }
     }
 
-    /// Looks at what was done since statistics were told last, and says whether the kernel took none
-    /// of the last ones.
-    fn look(&mut self) -> bool {
-        let (sent, failed) = self.told;
+    /// Compares with the last report. Returns whether the kernel rejected all copies since then.
+    fn update(&mut self) -> bool {
+        let (sent, failed) = self.reported;
         self.refused = match self.sent > sent {
             true => false,
             false => self.refused || self.failed > failed,
         };
-        self.told = (self.sent, self.failed);
+        self.reported = (self.sent, self.failed);
         self.refused
     }
 
-    /// What was refused went where nothing goes any more.
-    fn forget(&mut self) {
+    /// Clears the state after a change of peers: earlier errors are about other targets.
+    fn reset(&mut self) {
         self.refused = false;
-        self.told = (self.sent, self.failed);
+        self.reported = (self.sent, self.failed);
     }
 
-    fn tell(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
+    fn statistics(&mut self, address: IpAddr, state: PeerState) -> PeerStatistics {
         PeerStatistics {
             address,
-            state: match self.look() && state.is_reachable() {
+            state: match self.update() && state.is_reachable() {
                 true => PeerState::Refused,
                 false => state,
             },
@@ -208,7 +206,7 @@ impl Copies {
     }
 }
 
-/// All that packets go through.
+/// The state of the worker.
 struct Worker {
     settings: Settings,
     group: Group,
@@ -216,10 +214,10 @@ struct Worker {
     sender: Sender,
     rules: Filter,
     limiter: Limiter,
-    /// The peers' stations, sorted.
+    /// The link-layer addresses of the peers, sorted.
     stations: Vec<[u8; 6]>,
     targets: Vec<(Target, usize)>,
-    /// Packets wait in the socket until more is known of the peers.
+    /// Whether packets wait in the socket until the peers are resolved.
     waits: bool,
     begin: Instant,
     next: Option<u32>,
@@ -227,9 +225,9 @@ struct Worker {
     logged: Vec<Logged>,
     pieces: Vec<PacketRange>,
     refused: RefusalCounts,
-    /// By the place of the peer.
+    /// Counters by index of the peer.
     copies: Vec<Copies>,
-    /// Of all peers, and broadcasts.
+    /// Counters of all peers and of broadcasts.
     all: Copies,
     counted: Statistics,
 }
@@ -261,13 +259,13 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Takes other settings. The sockets stay, and with them what is queued; another group is bound
-    /// before the one until now is left.
+    /// Applies new settings. Sockets and their queued packets stay. A new group is bound before the
+    /// previous one is released.
     fn configure(&mut self, settings: Settings) -> Result<(), Error> {
         let now = Instant::now();
         if settings.group != self.group.number() {
             let group = Group::bind(settings.group)?;
-            while self.take()? {}
+            while self.read_message()? {}
             self.counted.dropped += self.group.dropped();
             (self.group, self.next) = (group, None);
         }
@@ -300,30 +298,30 @@ impl Worker {
         if targets != self.targets {
             self.sender.aim(&targets)?;
             self.targets = targets;
-            self.copies.iter_mut().for_each(Copies::forget);
-            self.all.forget();
+            self.copies.iter_mut().for_each(Copies::reset);
+            self.all.reset();
         }
         Ok(())
     }
 
-    fn hear_of_peers(&mut self) -> Result<(), Error> {
-        if self.peers.hear() {
+    fn read_peer_events(&mut self) -> Result<(), Error> {
+        if self.peers.read_events() {
             self.aim()?;
         }
         Ok(())
     }
 
-    /// When to look at the peers again.
+    /// The time of the next check of the peers.
     fn due(&self) -> Instant {
         let due = self.peers.due();
         match self.waits {
-            true => due.min(self.peers.patience()),
+            true => due.min(self.peers.wait_ends()),
             false => due,
         }
     }
 
-    /// Looks at the peers when that is due, and at whether packets need to wait any more.
-    fn look(&mut self, now: Instant) -> Result<(), Error> {
+    /// Checks the peers when due, and whether packets still have to wait.
+    fn check_peers(&mut self, now: Instant) -> Result<(), Error> {
         if now >= self.peers.due() {
             self.tick(now)?;
         }
@@ -332,15 +330,15 @@ impl Worker {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Error> {
-        self.group.heard(0, now);
+        self.group.count(0, now);
         if self.peers.tick(now)? {
             self.aim()?;
         }
         Ok(())
     }
 
-    /// Takes one message of NFLOG, if there is one.
-    fn take(&mut self) -> Result<bool, Error> {
+    /// Reads one NFLOG message, if there is one.
+    fn read_message(&mut self) -> Result<bool, Error> {
         let length = match self.group.receive(&mut self.buffer) {
             Ok(length) => length,
             Err(Errno::EAGAIN) => return Ok(false),
@@ -363,7 +361,7 @@ impl Worker {
         self.pieces.clear();
         let age = now.saturating_duration_since(self.begin);
         for number in 0..self.logged.len() {
-            match self.judge(number, age) {
+            match self.process(number, age) {
                 Ok(piece) => self.pieces.push(piece),
                 Err(refusal) => self.refused.count(refusal),
             }
@@ -382,13 +380,13 @@ impl Worker {
         if replicated > 0 {
             self.counted.latency.count(now.elapsed(), replicated);
         }
-        self.group.heard(packets, now);
+        self.group.count(packets, now);
         Ok(true)
     }
 
-    /// Checks one packet of a message by the rules and the limits, at an age of this worker, and
-    /// makes it a replica in its place.
-    fn judge(&mut self, number: usize, age: Duration) -> Result<PacketRange, Refusal> {
+    /// Applies the filter and the limits to one packet of a message at `age`, the worker's uptime, and
+    /// turns the packet into a replica in place.
+    fn process(&mut self, number: usize, age: Duration) -> Result<PacketRange, Refusal> {
         let logged = self.logged.get(number).ok_or(Refusal::Truncated)?;
         if let Some(sequence) = logged.sequence {
             let expected = self.next.unwrap_or(sequence);
@@ -405,7 +403,7 @@ impl Worker {
             link_mtu: self.peers.mtu(logged.link),
             replica: replica || tunnelled,
         };
-        self.rules.judge(&found, arrival)?;
+        self.rules.check(&found, arrival)?;
         let copies = self.sender.copies(found.ipv6);
         if copies == 0 {
             return Err(Refusal::NoPeer);
@@ -414,7 +412,7 @@ impl Worker {
         let start = logged.payload.start;
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
-        copy::age(packet, self.settings.ttl);
+        copy::decrement_ttl(packet, self.settings.ttl);
         Ok(PacketRange {
             place,
             ipv6: found.ipv6,
@@ -427,7 +425,7 @@ impl Worker {
         FromWorker::Statistics(Box::new(Statistics {
             sent: self.all.sent,
             failed: self.all.failed,
-            unsent: self.all.look(),
+            unsent: self.all.update(),
             targets: Targets {
                 ipv4: self.sender.copies(false),
                 ipv6: self.sender.copies(true),
@@ -436,7 +434,7 @@ impl Worker {
             dropped: self.counted.dropped + self.group.dropped(),
             threshold: self.group.threshold(),
             peers: peers
-                .map(|(peer, copies)| copies.tell(peer.address, peer.state))
+                .map(|(peer, copies)| copies.statistics(peer.address, peer.state))
                 .collect(),
             ..self.counted.clone()
         }))

@@ -1,47 +1,46 @@
-//! One error or warning of a document, and a bounded collection of them.
+//! An error or warning about a document, and a bounded list of them.
 
 use std::collections::BTreeSet;
 
 use crate::span::Span;
 use netkeel_core::fact::Fact;
 
-/// One thing that is wrong in a document.
+/// An error in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Where; `None` when it concerns a file as a whole that has no text (an empty document).
+    /// The place; `None` when it concerns a whole file without text (an empty document).
     pub span: Option<Span>,
-    /// The path of keys to it, as `link.pods.match.name` or `tunnel.ipip0.addresses[1]`.
+    /// The key path, as `link.pods.match.name` or `tunnel.ipip0.addresses[1]`.
     pub path: String,
-    /// What is wrong, one sentence without a full stop.
+    /// The error, one sentence without a full stop.
     pub message: String,
-    /// A second place that matters, with a label: the other half of a conflict, the first of two
-    /// duplicates.
+    /// A second place with a label: the other half of a conflict, the first of two duplicates.
     pub other: Option<(Span, String)>,
-    /// What would be right.
+    /// Ways to fix it.
     pub hints: Vec<String>,
-    /// The facts that cannot be as they are wanted for it: all else can be done without them. None
-    /// when the document as a whole is wrong.
+    /// The facts that cannot get their wanted values; all other facts can. Empty when the document as a
+    /// whole is invalid.
     pub facts: BTreeSet<Fact>,
 }
 
-/// How many diagnostics are kept; whoever gets more has one cause in many places.
+/// The maximum number of diagnostics kept. More usually have one cause in many places.
 const MAX_KEPT: usize = 1000;
 
-/// All that is wrong, in the order in which it was found.
+/// All diagnostics, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
-    /// The diagnostics.
+    /// The diagnostics that are kept.
     pub list: Vec<Diagnostic>,
-    /// How many more there were than are kept.
+    /// The number of diagnostics that are not kept.
     pub more: usize,
-    /// A file could not be read as a tree at all: what is missing may stand in it.
+    /// Whether a file could not be parsed into a tree; keys that seem absent may be in that file.
     pub lost: bool,
-    /// The last one that was not kept: [`Diagnostics::add`] has to return something.
+    /// The last diagnostic that was not kept: [`Diagnostics::add`] has to return a reference.
     dropped: Diagnostic,
 }
 
 impl Diagnostics {
-    /// Adds one and returns it, so that hints can follow.
+    /// Adds a diagnostic and returns it, so that the caller can add hints.
     pub fn add(
         &mut self,
         span: impl Into<Option<Span>>,
@@ -68,7 +67,8 @@ impl Diagnostics {
         &mut self.dropped
     }
 
-    /// Adds what is wrong in a place where it may be wrong for many facts: the first tells it.
+    /// Adds an error for a place that several facts share; further errors about the place are not
+    /// added.
     pub fn add_once(&mut self, span: Span, path: &str, message: impl Into<String>) -> &mut Diagnostic {
         match self.list.iter().position(|told| told.span == Some(span)) {
             Some(place) => self.list.get_mut(place).unwrap_or(&mut self.dropped),
@@ -76,17 +76,17 @@ impl Diagnostics {
         }
     }
 
-    /// Nothing is wrong.
+    /// Whether there are no diagnostics.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many things are wrong.
+    /// The number of diagnostics, including those not kept.
     pub fn count(&self) -> usize {
         self.list.len() + self.more
     }
 
-    /// Takes over all of another list.
+    /// Appends all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
         for diagnostic in other.list {
             if self.list.len() < MAX_KEPT {
@@ -100,19 +100,19 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
-    /// Adds what would be right.
+    /// Adds a hint.
     pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Says which fact cannot be as it is wanted; it may be one of many.
+    /// Names an affected fact; a diagnostic may have several.
     pub fn concerns(&mut self, fact: &Fact) -> &mut Self {
         self.facts.insert(fact.clone());
         self
     }
 
-    /// Points at a second place.
+    /// Adds a second place.
     pub fn other(&mut self, span: Span, label: impl Into<String>) -> &mut Self {
         self.other = Some((span, label.into()));
         self

@@ -1,4 +1,5 @@
-//! Bytes to nodes with spans: YAML, JSON and TOML, and diagnostics that point into them.
+//! Parses YAML, JSON and TOML into nodes with spans, and reports diagnostics that point into the
+//! source.
 
 pub mod diagnostic;
 pub mod json;

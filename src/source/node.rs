@@ -8,30 +8,30 @@ pub mod size;
 
 use crate::span::Span;
 
-/// A value of a document with the place it came from.
+/// A value of a document with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where it stands; of a map or list the whole of it.
+    /// The place; of a map or list, all of it.
     pub span: Span,
-    /// What it is.
+    /// The value.
     pub data: Data,
 }
 
-/// The shapes that the three formats have in common.
+/// The kinds of values that the three formats have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    /// `null`, `~`, or nothing after a key: withdraws what a lower layer said.
+    /// `null`, `~`, or nothing after a key: withdraws the value of a lower layer.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A plain decimal integer.
     Integer(i64),
-    /// Everything else that is scalar: text, quoted numbers, and the number forms that are
-    /// refused where a number is due (octal, sexagesimal, `1e3`, floats), as they were written.
+    /// Every other scalar, as written: text, quoted numbers, and number forms that are rejected where a
+    /// number is required (octal, sexagesimal, `1e3`, floats).
     Text {
         /// The text after unescaping.
         value: String,
-        /// It was written without quotes.
+        /// Whether it was written without quotes.
         plain: bool,
     },
     /// A list.
@@ -45,7 +45,7 @@ pub enum Data {
 pub struct Entry {
     /// The key's text.
     pub key: String,
-    /// Where the key stands.
+    /// The place of the key.
     pub key_span: Span,
     /// The value.
     pub value: Node,

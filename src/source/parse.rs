@@ -8,13 +8,13 @@ use crate::text::decode;
 use crate::text::format::Format;
 use crate::yaml::builder;
 
-/// Parses one file. Everything that is wrong is added to `diagnostics`; `None` when nothing could
-/// be made of the text. A file without content is an empty map.
+/// Parses one file and adds all errors to `diagnostics`; `None` when the text cannot be parsed. A file
+/// without content is an empty map.
 pub fn parse(file: FileId, text: &str, format: Format, diagnostics: &mut Diagnostics) -> Option<Node> {
     parse_with(file, text, format, false, diagnostics)?.pop()
 }
 
-/// One node, or with `many` as many as a file of YAML has documents.
+/// Parses one node; with `many`, every document of a YAML file.
 pub(crate) fn parse_with(
     file: FileId,
     text: &str,

@@ -1,5 +1,5 @@
-//! Documents of any format parse to one tree of nodes with spans, so that every error has its
-//! line and all errors come at once.
+//! The files of one invocation. All formats parse to one tree of nodes with spans, so every error has
+//! its line and all errors are reported at once.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::text::decode;
 use crate::text::decode::decode;
 use crate::text::format::{Format, detect};
 
-/// One document as it was given, kept for the lines of error messages.
+/// A document's name and text, kept for error messages.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// The name to show: the path as the user gave it, or `<stdin>`.
+    /// The displayed name: the path as the user gave it, or `<stdin>`.
     pub name: Arc<str>,
     /// The text, without a byte order mark.
     pub text: Arc<str>,
 }
 
-/// All files of one invocation, in the order in which they are layered.
+/// All files of one invocation, in the order of their layers.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The files; a [`FileId`] indexes them.
@@ -38,8 +38,8 @@ impl Sources {
         id
     }
 
-    /// Adds and parses a file as it was read: decodes it, tells the format when none is given, and
-    /// keeps the text for the messages. `None` when nothing could be made of it.
+    /// Adds and parses a file: decodes it, detects the format when none is given, and keeps the text
+    /// for messages. `None` when the file cannot be parsed.
     pub fn load(
         &mut self,
         name: &str,
@@ -50,8 +50,8 @@ impl Sources {
         self.load_with(name, bytes, format, false, diagnostics).pop()
     }
 
-    /// As [`Sources::load`]; with `many` as many nodes as a file of YAML has documents. Empty when
-    /// nothing could be made of it.
+    /// As [`Sources::load`]; with `many`, every document of a YAML file. Empty when the file cannot be
+    /// parsed.
     pub fn load_with(
         &mut self,
         name: &str,
@@ -77,12 +77,12 @@ impl Sources {
         nodes.unwrap_or_default()
     }
 
-    /// A file's text; empty for an id that is not of these sources.
+    /// A file's text; empty for an id of other sources.
     pub fn text(&self, file: FileId) -> &str {
         self.files.get(usize::from(file.0)).map_or("", |file| &file.text)
     }
 
-    /// A file's name; empty for an id that is not of these sources.
+    /// A file's name; empty for an id of other sources.
     pub fn name(&self, file: FileId) -> &str {
         self.files.get(usize::from(file.0)).map_or("", |file| &file.name)
     }

@@ -1,6 +1,6 @@
 //! A place in a source file, in bytes.
 
-/// Which of the [`Sources`] a span lies in.
+/// The index of a span's file in [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct FileId(pub u16);
 
@@ -16,7 +16,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// A range of bytes of a file; what no file can reach is cut to what `u32` can say.
+    /// A range of bytes of a file. Numbers beyond `u32` are cut; files are smaller.
     pub fn new(file: FileId, start: usize, end: usize) -> Self {
         let cut = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Span {

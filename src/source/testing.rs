@@ -1,4 +1,4 @@
-//! What tests of documents share: parsing in one call, and trees on one line.
+//! Shared test helpers: parsing in one call, and trees on one line.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::report::render::render;
 use crate::sources::Sources;
 use crate::text::format::Format;
 
-/// Parses a text; the second is what was reported, as a user sees it.
+/// Parses a text; also returns the rendered diagnostics.
 pub(crate) fn read(format: Format, text: &str) -> (Option<Node>, String) {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
@@ -23,14 +23,14 @@ pub(crate) fn read(format: Format, text: &str) -> (Option<Node>, String) {
     (node, report)
 }
 
-/// Parses YAML in which nothing is wrong.
+/// Parses valid YAML.
 pub fn yaml(text: &str) -> Node {
     let (node, report) = read(Format::Yaml, text);
     assert_eq!(report, "");
     node.unwrap()
 }
 
-/// The tree on one line: plain text as it is, quoted text in quotes.
+/// The tree on one line: plain text unchanged, quoted text in quotes.
 pub fn outline(node: &Node) -> String {
     match &node.data {
         Data::Null => "null".to_owned(),
@@ -52,7 +52,7 @@ pub fn outline(node: &Node) -> String {
     }
 }
 
-/// Each key and value with the text that its span covers, a line each.
+/// Appends each key and value with the text of its span, one per line.
 #[cfg(test)]
 pub(crate) fn spans(node: &Node, text: &str, out: &mut String) {
     let cut = |span: crate::span::Span| text.get(span.start as usize..span.end as usize).unwrap_or("?");
@@ -84,7 +84,7 @@ fn strip(node: &mut Node) {
     }
 }
 
-/// Any tree that JSON can say, as JSON, with unique keys and printable text.
+/// Any tree that JSON can represent, as JSON, with unique keys and printable text.
 pub fn json_map() -> impl Strategy<Value = serde_json::Value> {
     let key = || {
         prop_oneof![
@@ -112,7 +112,7 @@ pub fn json_map() -> impl Strategy<Value = serde_json::Value> {
         .prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))
 }
 
-/// The tree that a JSON value stands for.
+/// The expected tree for a JSON value.
 pub fn expected(value: &serde_json::Value) -> Node {
     use serde_json::Value;
     let span = crate::span::Span::default();

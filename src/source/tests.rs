@@ -1,4 +1,4 @@
-//! What holds for all formats alike.
+//! Properties that all formats share.
 
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn toml_document(value: &Value) -> String {
         .collect()
 }
 
-/// Spans lie in the text, and children in their parents.
+/// Spans are within the text, and children within their parents.
 fn well_placed(node: &Node, within: Span, text: &str) -> Result<(), TestCaseError> {
     let inside = |span: Span| {
         span.start <= span.end
@@ -116,7 +116,7 @@ proptest! {
         prop_assert_eq!(merge(empty, a.clone()), a.clone());
         prop_assert_eq!(merge(a.clone(), a.clone()), a.clone());
         let merged = merge(merge(a.clone(), b), c.clone());
-        // What the last layer says stands, and nothing withdraws what no null withdrew.
+        // The last layer's values remain, and a key is withdrawn only by a `null`.
         prop_assert_eq!(merge(merged.clone(), c.clone()), merged.clone());
         prop_assert_eq!(withdraw(merged.clone()), merged.clone());
         let over = merge(a.clone(), c.clone());

@@ -1,4 +1,4 @@
-//! The name of a network interface, held in place: no allocation for ten thousand of them.
+//! The name of an interface, stored inline: ten thousand names need no allocation.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,21 +13,21 @@ use crate::text::from_str;
 /// Longest name in bytes: `IFNAMSIZ` (16, include/uapi/linux/if.h) less the terminating zero.
 pub const MAX: usize = 15;
 
-/// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes,
-/// not `.` or `..`, without `/`, `:` and white space. `all` and `default` are refused too, since
-/// they mean something else below `net.ipv4.conf`.
+/// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes, not
+/// `.` or `..`, without `/`, `:` and white space. `all` and `default` are rejected too, because they
+/// have a different meaning below `net.ipv4.conf`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName(
-    /// The name, zeros, and in the last byte the length. No name holds a zero, so that names sort as
-    /// their bytes do.
+    /// The name, zeros, and the length in the last byte. No name holds a zero byte, so arrays sort as
+    /// names do.
     [u8; MAX + 1],
 );
 
 impl LinkName {
-    /// Takes the bytes of a name.
+    /// Checks the bytes of a name.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when the kernel would refuse the name.
+    /// [`ErrorKind::Input`] when the kernel would reject the name.
     pub fn new(name: &[u8]) -> Result<Self, Error> {
         let refuse = |why: String| Err(Error::new(ErrorKind::Input, why));
         let shown = || String::from_utf8_lossy(name).escape_debug().to_string();
@@ -64,8 +64,8 @@ impl LinkName {
         &self.0[..usize::from(self.0[MAX])]
     }
 
-    /// The name as text; bytes that are no text are escaped. It is not for a terminal, which would act
-    /// on some characters: shown, a name has those spelled out.
+    /// The name as text, with bytes that are not UTF-8 escaped. Do not print it to a terminal:
+    /// `Display` also escapes the characters that a terminal would act on.
     pub fn as_text(&self) -> Cow<'_, str> {
         match std::str::from_utf8(self.as_bytes()) {
             Ok(name) => name.into(),
@@ -73,8 +73,8 @@ impl LinkName {
         }
     }
 
-    /// The name as it is stored: text as it is, and a byte that is none as `/ff`. No name holds a `/`,
-    /// so that it is read back as the same.
+    /// The name as it is stored: text unchanged, and a byte that is not UTF-8 as `/ff`. No name holds a
+    /// `/`, so reading gives the same name.
     pub fn stored(&self) -> Cow<'_, str> {
         if let Ok(name) = std::str::from_utf8(self.as_bytes()) {
             return name.into();
@@ -89,10 +89,10 @@ impl LinkName {
         out.into()
     }
 
-    /// Reads what [`LinkName::stored`] wrote.
+    /// Reads the output of [`LinkName::stored`].
     fn from_stored(text: &str) -> Result<Self, Error> {
         match text.parse() {
-            // No name holds one.
+            // No valid name holds a `/`.
             Err(_) if text.contains('/') => {}
             read => return read,
         }
@@ -103,7 +103,7 @@ impl LinkName {
                 .get(..2)
                 .and_then(|digits| u8::from_str_radix(digits, 16).ok());
             let (Some(byte), Some(rest)) = (byte, piece.get(2..)) else {
-                // Whatever is wrong with it is said of the whole.
+                // The error quotes the whole text.
                 return LinkName::new(text.as_bytes());
             };
             name.push(byte);
@@ -113,8 +113,8 @@ impl LinkName {
     }
 }
 
-/// Whether a name cannot hold a byte: two signs, and the kernel's `isspace` (lib/ctype.c), of which 0xa0
-/// is Latin-1's hard blank.
+/// Whether a byte is invalid in a name: two signs, and the kernel's `isspace` (lib/ctype.c), which
+/// includes 0xa0, the hard blank of Latin-1.
 fn is_refused(byte: u8) -> bool {
     matches!(byte, 0 | b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0)
 }

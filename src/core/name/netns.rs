@@ -1,4 +1,4 @@
-//! Which network namespace a fact or a write belongs to.
+//! The network namespace of a fact or an op.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,26 +6,26 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A network namespace, as netkeel names it.
+/// A network namespace: the current one, or a named one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Netns(#[schemars(with = "Option<String>")] Option<Arc<str>>);
 
 impl Netns {
-    /// The one in which netkeel was started.
+    /// The namespace in which netkeel was started.
     pub const CURRENT: Netns = Netns(None);
 
-    /// One that `ip netns add` made: a name below /run/netns.
+    /// A namespace that `ip netns add` made: a name below /run/netns.
     pub fn named(name: &str) -> Self {
         Netns(Some(name.into()))
     }
 
-    /// It is the one in which netkeel was started.
+    /// Whether it is the namespace in which netkeel was started.
     pub fn is_current(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Its name, when it has one.
+    /// The name; `None` for the current namespace.
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref()
     }

@@ -1,4 +1,4 @@
-//! A route of a pod, by what tells it from all others of its namespace.
+//! The key of a pod's route: the fields that distinguish it from other routes of its namespace.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,22 +10,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// RT_TABLE_MAIN (include/uapi/linux/rtnetlink.h).
 const MAIN: u32 = 254;
 
-/// IP6_RT_PRIO_USER (include/uapi/linux/ipv6_route.h): what an IPv6 route has that names no metric.
+/// IP6_RT_PRIO_USER (include/uapi/linux/ipv6_route.h): the metric of an IPv6 route without an explicit
+/// one.
 const USUAL_IPV6: u32 = 1024;
 
-/// Which route: written as `ip route` takes it, what is usual left out.
+/// A route's key. It is written as `ip route` accepts it, without default values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteKey {
-    /// Where it leads.
+    /// The destination of the route.
     pub destination: IpNet,
-    /// Which of several to one destination: the least is taken.
+    /// The metric: the kernel prefers the route with the smallest.
     pub metric: u32,
-    /// Its table.
+    /// The number of the routing table.
     pub table: u32,
 }
 
 impl RouteKey {
-    /// The route of the main table that names no metric.
+    /// A route of the main table with the default metric.
     pub fn new(destination: IpNet) -> Self {
         let metric = match destination {
             IpNet::V4(_) => 0,

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A network namespace that is not the one a plan is for.
+/// A network namespace other than the one of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Sandbox {
-    /// A file that leads into it: below /run/netns, or /proc/PID/ns/net.
+    /// A file that refers to the namespace: below /run/netns, or /proc/PID/ns/net.
     pub path: Arc<Path>,
-    /// The namespace's inode, so that what the path leads to later is not taken for it.
+    /// The namespace's inode. It shows when the path later refers to another namespace.
     pub inode: u64,
 }
 
 impl Sandbox {
-    /// A sandbox by its file.
+    /// The sandbox with this file and inode.
     pub fn new(path: PathBuf, inode: u64) -> Self {
         Sandbox {
             path: path.into(),

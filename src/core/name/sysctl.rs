@@ -1,5 +1,5 @@
-//! The key of a sysctl: a path below /proc/sys, read as procps reads it, with what is known of
-//! the interface it belongs to and of the order in which keys must be written.
+//! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
+//! interface and the order in which keys must be written.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::name::link::LinkName;
 use crate::text::escape::printable;
 use crate::text::from_str;
 
-/// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, also
-/// when its value stays (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
+/// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, even when
+/// the value of `all` does not change (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
 /// `addrconf_disable_ipv6` and `addrconf_sysctl_addr_gen_mode`, net/ipv6/addrconf.c).
 const COPIED_FROM_ALL: &[&str] = &[
     "forwarding",
@@ -23,8 +23,8 @@ const COPIED_FROM_ALL: &[&str] = &[
     "addr_gen_mode",
 ];
 
-/// The leaves of `net.ipv4.conf` whose `default` nobody follows: they are not written through
-/// `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
+/// The leaves of `net.ipv4.conf` whose `default` no existing interface follows: they are not written
+/// through `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
 pub const NOT_FOLLOWED: &[&str] = &[
     "disable_policy",
     "disable_xfrm",
@@ -39,25 +39,25 @@ pub const NOT_FOLLOWED: &[&str] = &[
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SysctlKey(Arc<str>);
 
-/// Whose setting a key below `net/<family>/conf` or `net/<family>/neigh` is.
+/// The third component of a key below `net/<family>/conf` or `net/<family>/neigh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     /// `all`: combined with each interface's own value, or copied to it.
     All,
-    /// `default`: what a new interface starts with.
+    /// `default`: the initial value of a new interface.
     Default,
-    /// One interface.
+    /// The interface's own value.
     Link(LinkName),
 }
 
-/// A key of `net/<family>/<table>/<slot>/<leaf>` taken apart.
+/// The parts of a key `net/<family>/<table>/<slot>/<leaf>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerInterface<'a> {
     /// `ipv4` or `ipv6`.
     pub family: &'a str,
     /// `conf` or `neigh`.
     pub table: &'a str,
-    /// Whose.
+    /// `all`, `default` or an interface.
     pub slot: Slot,
     /// The setting: `rp_filter`.
     pub leaf: &'a str,
@@ -78,12 +78,12 @@ impl SysctlKey {
         SysctlKey::below(&["net/", family, "/", table, "/"].concat(), link, leaf)
     }
 
-    /// Every interface's rp_filter comes by here several times, and `format!` takes five times as long.
+    /// Every interface's rp_filter passes here several times, and `format!` takes five times as long.
     fn below(directory: &str, link: LinkName, leaf: &str) -> Self {
         SysctlKey([directory, &link.as_text(), "/", leaf].concat().into())
     }
 
-    /// The same setting of another slot, `all` or `default`; none for a key that has no slot.
+    /// The same setting in another slot, `all` or `default`; `None` for a key without a slot.
     pub fn in_slot(&self, slot: &'static str) -> Option<Self> {
         let PerInterface {
             family, table, leaf, ..
@@ -91,7 +91,7 @@ impl SysctlKey {
         Some(SysctlKey(format!("net/{family}/{table}/{slot}/{leaf}").into()))
     }
 
-    /// A key that the program itself names; `path` is in slash form.
+    /// A key that netkeel itself uses; `path` is in slash form.
     pub fn known(path: &'static str) -> Self {
         SysctlKey(path.into())
     }
@@ -101,7 +101,7 @@ impl SysctlKey {
         &self.0
     }
 
-    /// Dotted, as people write it, unless a component holds a dot.
+    /// The dotted form, unless a component holds a dot.
     pub fn dotted(&self) -> Cow<'_, str> {
         if self.0.contains('.') {
             Cow::Borrowed(&self.0)
@@ -110,7 +110,7 @@ impl SysctlKey {
         }
     }
 
-    /// Takes a per-interface key apart.
+    /// The parts of a per-interface key.
     pub fn per_interface(&self) -> Option<PerInterface<'_>> {
         let rest = self.0.strip_prefix("net/ipv")?;
         let (family, rest) = match rest.as_bytes().first() {
@@ -121,7 +121,7 @@ impl SysctlKey {
             Some(rest) => ("conf", rest),
             None => ("neigh", rest.strip_prefix("neigh/")?),
         };
-        // Byte by byte: for so few, a search that is made for long texts takes thrice the time.
+        // Byte by byte: for so few bytes, a search made for long texts takes three times as long.
         let (slot, leaf) = rest.split_at_checked(rest.bytes().position(|byte| byte == b'/')?)?;
         let leaf = leaf.strip_prefix('/')?;
         if leaf.bytes().any(|byte| byte == b'/') {
@@ -140,7 +140,7 @@ impl SysctlKey {
         })
     }
 
-    /// The interface whose own setting this is.
+    /// The interface, if the key is its own setting.
     pub fn link(&self) -> Option<LinkName> {
         match self.per_interface()?.slot {
             Slot::Link(name) => Some(name),
@@ -151,10 +151,9 @@ impl SysctlKey {
     /// The [`SysctlKey::rank`] of an interface's own key.
     pub const RANK_OF_LINK: u8 = 3;
 
-    /// Position among keys that are written together. Switching forwarding rewrites
-    /// `accept_redirects` and every interface's `forwarding` (`inet_forward_change`,
-    /// net/ipv4/devinet.c), so it goes first; `all` and `default` may be copied to interfaces, so
-    /// they go before them.
+    /// Position among keys that are written together. Switching forwarding rewrites `accept_redirects`
+    /// and every interface's `forwarding` (`inet_forward_change`, net/ipv4/devinet.c), so it goes
+    /// first. `all` and `default` may be copied to interfaces, so they precede interfaces.
     pub fn rank(&self) -> u8 {
         match (self.path(), self.per_interface()) {
             ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 0,
@@ -174,7 +173,8 @@ impl SysctlKey {
         }
     }
 
-    /// The keys that the kernel writes when this one is written; an undo needs what they were.
+    /// The keys that the kernel also writes when this one is written. A rollback needs their previous
+    /// values.
     pub fn written_beside(&self) -> Vec<SysctlKey> {
         let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
         match self.path() {
@@ -192,9 +192,9 @@ impl SysctlKey {
         }
     }
 
-    /// Writing it may change the same setting of interfaces: `all` of four settings of IPv6 is
-    /// copied to each (net/ipv6/addrconf.c), and `default` of those of IPv4 to interfaces that
-    /// nobody touched (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
+    /// Whether writing this key may change the same setting of interfaces. The kernel copies `all` of
+    /// four IPv6 settings to each interface (net/ipv6/addrconf.c), and `default` of IPv4 settings to
+    /// interfaces that never had an explicit value (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
     pub fn copied_to_links(&self) -> bool {
         let Some(parts) = self.per_interface().filter(|parts| parts.table == "conf") else {
             return false;
@@ -207,7 +207,7 @@ impl SysctlKey {
     }
 }
 
-/// It is compared as its path is.
+/// The order and equality of keys are those of their paths.
 impl Borrow<str> for SysctlKey {
     fn borrow(&self) -> &str {
         &self.0
@@ -217,8 +217,8 @@ impl Borrow<str> for SysctlKey {
 impl FromStr for SysctlKey {
     type Err = Error;
 
-    /// Reads dotted and slash form: where the first separator is a dot, dots separate and a slash
-    /// stands for a dot (sysctl.d(5), procps' `sysctl(8)`).
+    /// Reads dotted and slash form. Where the first separator is a dot, dots separate and a slash means
+    /// a dot (sysctl.d(5), procps' `sysctl(8)`).
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = |why: String| Error::new(ErrorKind::Input, why);
         let path: Cow<str> = match text.find(['.', '/']) {
@@ -318,7 +318,7 @@ from_str::schema_as_text!(SysctlKey, "SysctlKey");
 
 impl<'de> Deserialize<'de> for SysctlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A control character is refused in what people write, and an interface may bear one.
+        // Control characters are rejected in user input only: the name of an interface may hold them.
         from_str::deserialize_by(deserializer, |text| match text.contains(char::is_control) {
             true => {
                 text.replace(char::is_control, "_").parse::<SysctlKey>()?;

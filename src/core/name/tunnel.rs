@@ -1,5 +1,5 @@
-//! The tunnels netkeel makes: both in collect-metadata mode, where the outer header comes with
-//! each packet instead of from the device.
+//! The tunnels that netkeel makes. Both work in collect-metadata mode: each packet brings its outer
+//! header, and the device has none.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl TunnelKind {
     /// All modes.
     pub const ALL: &[TunnelKind] = &[TunnelKind::Ipip, TunnelKind::Ip6tnl];
 
-    /// The rtnetlink kind, and the word of a document.
+    /// The rtnetlink kind, which is also the document's word.
     pub fn kind(self) -> &'static str {
         match self {
             TunnelKind::Ipip => "ipip",
@@ -28,7 +28,7 @@ impl TunnelKind {
         }
     }
 
-    /// The mode of a document's word.
+    /// The kind for a document's word.
     pub fn from_word(word: &str) -> Option<Self> {
         TunnelKind::ALL.iter().copied().find(|mode| mode.kind() == word)
     }
@@ -41,7 +41,7 @@ impl TunnelKind {
         }
     }
 
-    /// The kernel configuration option of the module.
+    /// The kernel configuration option that builds the module.
     pub fn config(self) -> &'static str {
         match self {
             TunnelKind::Ipip => "CONFIG_NET_IPIP",
@@ -58,7 +58,7 @@ impl TunnelKind {
         }
     }
 
-    /// The device that the module makes by itself in each namespace, and that is never netkeel's.
+    /// The device that the module makes by itself in each namespace. netkeel never manages it.
     pub fn fallback_device(self) -> &'static str {
         match self {
             TunnelKind::Ipip => "tunl0",

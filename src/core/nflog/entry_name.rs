@@ -1,5 +1,4 @@
-//! What the firewall hands to a program: the rules of an `nflog` entry as a document has them, and
-//! resolved to what the kernel is to hold for each family.
+//! The names of `nflog` entries and of the nftables objects that belong to them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,18 +10,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::{Error, ErrorKind};
 use crate::text::from_str;
 
-/// The family and the name of the table that is netkeel's.
+/// The name of netkeel's table in the family `inet`.
 pub const TABLE: &str = "netkeel";
 
-/// What netkeel's own rules bear as their comment, by which they are told from those of others.
+/// The comment of netkeel's own rules. It distinguishes them from rules of other programs.
 pub const MARK: &str = "netkeel";
 
-/// Longest name of an entry in bytes: with what stands around it, a chain's name has at most 31
+/// Longest name of an entry in bytes. With its prefix, a chain's name has at most 31
 /// (NFT_CHAIN_MAXNAMELEN of kernels before 4.14, less the terminating zero).
 const LONGEST: usize = 20;
 
-/// The name of an entry: 1 to 20 lower-case letters, digits and dashes, the first one a letter, as
-/// nft takes a name without quotes.
+/// The name of an entry: 1 to 20 lower-case letters, digits and dashes. The first character is a
+/// letter, as nft requires without quotes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct EntryName(Arc<str>);
 
@@ -50,12 +49,12 @@ impl EntryName {
         format!("nflog-{self}")
     }
 
-    /// The entry that a chain belongs to.
+    /// The entry of a chain.
     pub fn of_chain(chain: &str) -> Option<Self> {
         chain.strip_prefix("nflog-")?.parse().ok()
     }
 
-    /// The name of the set in which the entry counts the sources of a family.
+    /// The name of the set that tracks the entry's sources of one family.
     pub fn set(&self, ipv6: bool) -> String {
         format!("nflog-{self}-{}", if ipv6 { "ipv6" } else { "ipv4" })
     }
@@ -75,11 +74,11 @@ impl fmt::Display for EntryName {
     }
 }
 
-/// A rate for each source.
+/// A rate limit per source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
-    /// Packets a second.
+    /// Packets per second.
     pub per_second: u32,
-    /// Packets that may come at once beyond that.
+    /// Packets of a burst above the rate.
     pub burst: u32,
 }

@@ -1,4 +1,4 @@
-//! What a host was seen to hand to NFLOG groups: netkeel's rules, those of others, and who reads.
+//! NFLOG rules found on a host that netkeel did not write.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,57 +9,57 @@ use serde::{Deserialize, Serialize};
 use crate::name::link::LinkName;
 use crate::text::shell::Quoted;
 
-/// The text of an entry whose rules are there and are not as netkeel writes them.
-pub const CHANGED: &str = "changed by somebody else";
+/// The value of an entry whose rules exist but differ from netkeel's.
+pub const CHANGED: &str = "changed by another program";
 
-/// The text where an entry has no rules.
+/// The value of an entry without rules.
 pub const NONE: &str = "none";
 
-/// A rule of somebody else.
+/// A rule of another program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ForeignRule {
-    /// Which program's.
+    /// The program that wrote it.
     pub writer: Writer,
-    /// The family as nft names it: `ip`, `ip6` or `inet`.
+    /// The family, named as nft does: `ip`, `ip6` or `inet`.
     pub family: Arc<str>,
     /// Its table.
     pub table: Arc<str>,
     /// Its chain.
     pub chain: Arc<str>,
-    /// Where it stands in the chain, counted from 1.
+    /// Its position in the chain, counted from 1.
     pub position: u32,
     /// The group it logs to.
     pub group: u16,
-    /// Packets that come in by these.
+    /// The input interfaces that it matches.
     pub interfaces: Interfaces,
     /// It logs ICMP type 3 code 4.
     pub ipv4: bool,
     /// It logs ICMPv6 type 2 code 0.
     pub ipv6: bool,
-    /// It logs all of them, but for those of sources that it leaves out.
+    /// It logs all of these messages, apart from those of sources that it excludes.
     pub whole: bool,
-    /// The rule, as iptables-save(8) or nft(8) print it.
+    /// The rule as iptables-save(8) or nft(8) prints it.
     pub text: Arc<str>,
-    /// What it takes to make it again; only of rules that can be taken away.
+    /// The kernel's bytes to recreate it; present only for rules that netkeel can delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
 }
 
-/// A rule in the kernel's bytes, as hexadecimal digits.
+/// A rule in the kernel's binary form, as hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ForeignRuleContent")]
 pub struct Content {
-    /// Its expressions (NFTA_RULE_EXPRESSIONS), counters without their counts.
+    /// Its expressions (NFTA_RULE_EXPRESSIONS), with counters reset.
     pub expressions: Arc<str>,
-    /// The protocol that extensions of iptables in it are told of (NFTA_RULE_COMPAT), where it has any.
+    /// The protocol for iptables extensions in the rule (NFTA_RULE_COMPAT), if set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u8>,
-    /// What its writer noted (NFTA_RULE_USERDATA).
+    /// The comment or other data of its writer (NFTA_RULE_USERDATA).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userdata: Option<Arc<str>>,
 }
 
-/// By what a rule was written.
+/// The program that wrote a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Writer {
@@ -71,20 +71,20 @@ pub enum Writer {
     Nft,
 }
 
-/// Which interfaces a rule is for.
+/// The interfaces that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interfaces {
-    /// All.
+    /// Every interface.
     All,
-    /// One, by name.
+    /// One interface by name.
     Named(LinkName),
-    /// All that begin so.
+    /// Interfaces whose names begin with this prefix.
     Prefix(Arc<str>),
 }
 
 impl Interfaces {
-    /// The rule is for packets of an interface.
+    /// Whether the rule matches packets of an interface.
     pub fn cover(&self, name: LinkName) -> bool {
         match self {
             Interfaces::All => true,
@@ -95,7 +95,7 @@ impl Interfaces {
 }
 
 impl ForeignRule {
-    /// The interface it is for, when it is one.
+    /// The interface, if the rule matches exactly one.
     pub fn interface(&self) -> Option<LinkName> {
         match self.interfaces {
             Interfaces::Named(name) => Some(name),
@@ -103,7 +103,7 @@ impl ForeignRule {
         }
     }
 
-    /// It stands in the same chain.
+    /// Whether both rules are in the same chain.
     pub fn is_beside(&self, other: &ForeignRule) -> bool {
         let chain = |rule: &ForeignRule| {
             let ForeignRule {
@@ -118,17 +118,17 @@ impl ForeignRule {
         chain(self) == chain(other)
     }
 
-    /// It says the same in the same chain, wherever in it.
+    /// Whether both rules have the same text in the same chain, at any position.
     pub fn is_the_same(&self, other: &ForeignRule) -> bool {
         self.is_beside(other) && self.text == other.text && self.content == other.content
     }
 
-    /// The rules that the value of a fact holds; none in text that is no such value.
+    /// Parses the rules in the value of a fact; empty if the text is not such a value.
     pub fn read_all(text: &str) -> Vec<ForeignRule> {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.
+    /// The iptables command for the rule: `-D` and the rule, or `-I` and the position.
     pub fn command(&self, verb: Verb) -> String {
         let program = match (self.writer, &*self.family) {
             (Writer::IptablesNft, "ip6") => "ip6tables-nft",
@@ -154,12 +154,12 @@ impl ForeignRule {
     }
 }
 
-/// What a command does with a rule.
+/// The action of a command on a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Takes it away.
+    /// Deletes the rule.
     Delete,
-    /// Puts it where it was.
+    /// Inserts the rule at its previous position.
     Insert,
 }
 

@@ -1,4 +1,4 @@
-//! Rules as nft takes them: what an operator would type for an op on them.
+//! netkeel's rules in nft syntax, as an operator would type them.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,14 @@ use crate::name::link::LinkName;
 use crate::nflog::entry_name::{EntryName, MARK, Rate, TABLE};
 use crate::nflog::rules::{Part, Rules};
 
-/// How long a source is remembered after its last packet, seconds.
+/// How long a source is remembered after its last packet, in seconds.
 pub const REMEMBERED: u64 = 60;
 
-/// How many sources are remembered at most. Those beyond are not logged until others are forgotten.
+/// The maximum number of remembered sources. Further sources are not logged until others expire.
 pub const SOURCES: u32 = 65_536;
 
 impl Rules {
-    /// The commands, for one run of nft, that make the rules.
+    /// The commands that make the rules, for one run of nft.
     pub(crate) fn nft(&self, name: &EntryName) -> String {
         let chain = name.chain();
         let mut out = format!(
@@ -48,7 +48,7 @@ impl Rules {
             let _ = write!(rule, "meta nfproto {} ", if ipv6 { "ipv6" } else { "ipv4" });
         }
         for net in &part.ignore_sources {
-            // As nft prints it: an address has no prefix length.
+            // nft prints a single address without its prefix length.
             let whole = net.prefix_len() == net.max_prefix_len();
             let net = match net {
                 IpNet::V4(net) if whole => net.addr().to_string(),

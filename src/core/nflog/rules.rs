@@ -1,4 +1,4 @@
-//! What the kernel is to hold for an entry, and the line of text that says the same.
+//! The rules that the kernel should hold for an entry, and their text form.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,11 +17,11 @@ use crate::nflog::entry_name::Rate;
 pub struct Rules {
     /// The NFLOG group.
     pub group: u16,
-    /// Bytes of each packet at most.
+    /// Maximum captured bytes of each packet.
     pub snaplen: u32,
-    /// Packets that are gathered before the reader is woken.
+    /// Packets that the kernel queues before it wakes the reader.
     pub queue_threshold: u16,
-    /// What a source is let through.
+    /// The rate limit per source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// ICMP type 3 code 4.
@@ -35,9 +35,9 @@ pub struct Rules {
 /// The rules of one family.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// By which the packets come in; not empty.
+    /// The input interfaces; not empty.
     pub interfaces: BTreeSet<LinkName>,
-    /// Whose packets are left out.
+    /// Sources whose packets are not logged.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub ignore_sources: BTreeSet<IpNet>,
@@ -50,14 +50,14 @@ pub struct Part {
 }
 
 impl Rules {
-    /// The families that have rules; true is IPv6.
+    /// The families that have rules; `true` is IPv6.
     pub fn parts(&self) -> impl Iterator<Item = (bool, &Part)> {
         let ipv4 = self.ipv4.iter().map(|part| (false, part));
         ipv4.chain(self.ipv6.iter().map(|part| (true, part)))
     }
 }
 
-/// Each value after its word, so that no interface's name can be taken for a word.
+/// Every value follows a keyword, so that no interface name is read as a keyword.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules {
@@ -161,7 +161,7 @@ impl Part {
     }
 }
 
-/// Words and their values.
+/// Keywords and their values.
 struct Words<'a>(std::str::Split<'a, char>);
 
 impl<'a> Words<'a> {

@@ -1,4 +1,4 @@
-//! An op as the command an operator would type.
+//! An op as the command that an operator would type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::op::{Op, PodTarget, Target};
 use crate::text::shell::{Escaped, Quoted, in_bash};
 
 impl Op {
-    /// The whole command, for a shell: shown, a file has its name only.
+    /// The whole command, for a shell. `Display` shortens a file to its name.
     pub fn command(&self) -> String {
         match self {
             Op::WriteFile { path, content, mode } => {
@@ -47,7 +47,7 @@ impl Op {
     }
 }
 
-/// Prints a WireGuard configuration with an MTU of its own.
+/// A command that prints a WireGuard configuration with its own MTU.
 fn with_mtu(source: &Path, mtu: u32) -> String {
     let script =
         format!(r"/^[[:space:]]*MTU[[:space:]]*=/Id; s/^[[:space:]]*\[Interface\].*/&\nMTU = {mtu}/I");
@@ -66,7 +66,7 @@ impl fmt::Display for Ip<'_> {
     }
 }
 
-/// What begins a command that is run in a namespace.
+/// The command prefix that runs a program in a namespace.
 struct Inside<'a>(&'a Netns);
 
 impl fmt::Display for Inside<'_> {
@@ -78,7 +78,7 @@ impl fmt::Display for Inside<'_> {
     }
 }
 
-/// A command for each rule.
+/// Joins one command per rule.
 fn commands(f: &mut fmt::Formatter<'_>, netns: &Netns, rules: &[ForeignRule], verb: Verb) -> fmt::Result {
     for (number, rule) in rules.iter().enumerate() {
         let and = if number > 0 { " && " } else { "" };
@@ -96,7 +96,7 @@ impl fmt::Display for InPod<'_> {
     }
 }
 
-/// The name of an interface, quoted like a word.
+/// The name of an interface, quoted for a shell.
 pub struct Name(
     /// The name.
     pub LinkName,
@@ -126,7 +126,8 @@ impl fmt::Display for Op {
                 path, plugin, mtu, ..
             } => {
                 let below = if &**plugin == "flannel" { ".delegate" } else { "" };
-                // Wherever a configuration has plugins: not the `ipam` of one, which may have its type.
+                // Every place that holds plugins. The `ipam` of a plugin is excluded, since it may
+                // have the same type.
                 let plugins = "., (.. | objects | .plugins[]?, .delegates[]?, .delegate)";
                 let place = format!(r#"({plugins} | objects | select(.type == "{plugin}")){below}.mtu"#);
                 let filter = match mtu {
@@ -170,8 +171,8 @@ impl fmt::Display for Op {
             Op::RemoveAddress { target, address } => {
                 write!(f, "{} addr del {address} dev {}", Ip(&target.netns), name(target))
             }
-            // These two in pieces: a plan of a thousand interfaces writes each two thousand times, and
-            // `write!` takes thrice as long.
+            // In pieces: a plan of a thousand interfaces formats each of these two ops two thousand
+            // times, and `write!` takes three times as long.
             Op::SetMtu { target, mtu } => {
                 Ip(&target.netns).fmt(f)?;
                 f.write_str(" link set dev ")?;
@@ -196,7 +197,7 @@ impl fmt::Display for Op {
                 ..
             } => {
                 write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
-                // `nexthop` comes last (iproute2 ip/iproute.c), and each has its own `dev`.
+                // `nexthop` comes last (iproute2 ip/iproute.c), and each next hop has its own `dev`.
                 if *next_hops {
                     return write!(f, " mtu {mtu} {rest}");
                 }

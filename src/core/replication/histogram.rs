@@ -1,27 +1,27 @@
-//! How long things took, counted in classes.
+//! A histogram of durations.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The upper bounds of the classes in microseconds; what is longer is in one more. Ten microseconds
-/// are one copy, ten milliseconds a full batch to a hundred peers.
+/// The upper bounds of the buckets in microseconds; one more bucket holds longer durations. One copy
+/// takes about ten microseconds, a full batch to a hundred peers about ten milliseconds.
 pub const BOUNDS: [u32; 12] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000,
 ];
 
-/// Counts by class.
+/// Counts per bucket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// How many were at most each of [`BOUNDS`] and longer than the one before; the last is what was
-    /// longer than all.
+    /// The number of durations in each bucket of [`BOUNDS`]. The last bucket holds those above all
+    /// bounds.
     pub counts: [u64; BOUNDS.len() + 1],
-    /// All together, in microseconds.
+    /// The sum of all durations in microseconds.
     pub sum: u64,
 }
 
 impl Histogram {
-    /// Counts `times` of one length.
+    /// Counts a duration `times` times.
     pub fn count(&mut self, length: Duration, times: u64) {
         let microseconds = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
         let class = BOUNDS.partition_point(|bound| u64::from(*bound) < microseconds);

@@ -5,32 +5,32 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A rate: so many in a second, and so many at once after a rest.
+/// A token bucket: a rate per second, and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
-    /// In a second.
+    /// Packets per second.
     pub per_second: u32,
-    /// At once.
+    /// Packets of a burst.
     pub burst: u32,
 }
 
-/// The limits.
+/// The rate limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
-    /// Packets of one source, which is a router: Linux sends at most 1,000 errors a second unless
-    /// it is told otherwise (`icmp_msgs_per_sec`).
+    /// Packets of one source, which is a router. By default Linux sends at most 1,000 ICMP errors a
+    /// second (`icmp_msgs_per_sec`).
     pub per_source: Rate,
     /// Packets about one quoted destination.
     pub per_destination: Rate,
-    /// Copies to all peers together: what bounds the amplification.
+    /// Copies to all peers together. This limit bounds the amplification.
     pub copies: Rate,
-    /// How long the same flow with the same MTU is not replicated again.
+    /// How long the same flow with the same MTU counts as a duplicate.
     pub repeat_after: Duration,
 }
 
 impl Default for Limits {
-    /// An incident, as when a path loses 100 bytes below 3,000 connections, passes at once to 32
-    /// peers; a flood costs the network 50,000 copies a second at most.
+    /// A path that loses 100 bytes below 3,000 connections passes at once to 32 peers. A flood costs
+    /// the network at most 50,000 copies a second.
     fn default() -> Self {
         let thousand = Rate {
             per_second: 1_000,
@@ -48,12 +48,12 @@ impl Default for Limits {
     }
 }
 
-/// The least next-hop MTUs, bytes. Whoever can make hosts believe a tiny MTU slows them down.
+/// The minimum next-hop MTUs, bytes. A forged tiny MTU would slow hosts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
     /// Of IPv4. By default 576, which every host takes (RFC 791).
     pub ipv4: u16,
-    /// Of IPv6. By default 1280, the least there is (RFC 8200).
+    /// Of IPv6. By default 1280, the protocol's minimum (RFC 8200).
     pub ipv6: u16,
 }
 

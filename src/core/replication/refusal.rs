@@ -1,13 +1,13 @@
-//! Why a packet is not replicated, as a closed set: each reason has a name for metrics and a counter.
-//! Nothing in it comes from the packet, so that no sender chooses what is stored or logged.
+//! The reasons why a packet is not replicated: a closed set. Each reason has a counter and a name for
+//! metrics. A reason holds nothing from the packet, so that no sender chooses what is stored or logged.
 
 use serde::{Deserialize, Serialize};
 
-/// A reason.
+/// A reason for which a packet is not replicated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
-    /// Fewer bytes than its own header says, or than were captured.
+    /// Fewer bytes than its own header or the captured length says.
     Truncated,
     /// Neither IPv4 nor IPv6.
     NotIp,
@@ -15,17 +15,17 @@ pub enum Refusal {
     BadLength,
     /// The checksum of the IPv4 header is wrong.
     BadHeaderChecksum,
-    /// A fragment: the rest of it is elsewhere.
+    /// A fragment: the rest of the packet is missing.
     Fragment,
-    /// IPv6 extension headers that cannot be walked, or a routing header that has not ended.
+    /// IPv6 extension headers that cannot be walked, or a routing header with segments left.
     ExtensionHeaders,
     /// Not ICMP "packet too big" by protocol, type or code.
     NotTooBig,
     /// The checksum of the ICMP message is wrong.
     BadChecksum,
-    /// The quoted packet is too short to tell its flow, or no packet of the same family.
+    /// The quoted packet is too short for its ports, or of another family.
     BadQuote,
-    /// The quoted packet is not from the address that the error was sent to.
+    /// The source of the quoted packet is not the destination of the error.
     QuoteOfAnother,
     /// The quoted source is not one of `vips`.
     OutsideVips,
@@ -33,28 +33,28 @@ pub enum Refusal {
     QuoteToNode,
     /// The next-hop MTU is below the floor.
     BelowFloor,
-    /// The next-hop MTU is not below that of the interface it came in by.
+    /// The next-hop MTU is not below the MTU of the interface that received the packet.
     NotBelowLink,
     /// A node sent it.
     FromNode,
     /// Its source is one of `ignore_sources`.
     IgnoredSource,
-    /// It is a replica: its frame came from a peer, went to all, or came out of a tunnel.
+    /// The packet is a replica: its frame came from a peer, was a broadcast, or came out of a tunnel.
     Replica,
     /// The same flow with the same MTU was replicated a moment ago.
     Duplicate,
-    /// Its source sends more than it may.
+    /// The source exceeds its rate.
     SourceRate,
-    /// More about one destination than there may be.
+    /// Packets about this destination exceed its rate.
     DestinationRate,
-    /// More copies than may be sent.
+    /// The copies exceed the total rate.
     CopyRate,
-    /// There is no peer that can be reached.
+    /// No peer can be reached.
     NoPeer,
 }
 
 impl Refusal {
-    /// All, in the order in which they are looked for.
+    /// All reasons, in the order of the checks.
     pub const ALL: [Refusal; 22] = [
         Refusal::Truncated,
         Refusal::NotIp,
@@ -80,7 +80,7 @@ impl Refusal {
         Refusal::NoPeer,
     ];
 
-    /// Its name, as in metrics and in `netkeel status`.
+    /// The name in metrics and in `netkeel status`.
     pub fn name(self) -> &'static str {
         match self {
             Refusal::Truncated => "truncated",

@@ -9,7 +9,7 @@ use crate::replication::histogram::Histogram;
 use crate::replication::refusal::Refusal;
 use crate::replication::settings::{Mode, Settings};
 
-/// What the worker has done since it was started.
+/// Counters of the worker since its start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// Packets that NFLOG handed over.
@@ -18,31 +18,31 @@ pub struct Statistics {
     pub replicated: u64,
     /// Copies that were sent.
     pub sent: u64,
-    /// Copies that the kernel did not take.
+    /// Copies that the kernel rejected.
     pub failed: u64,
     /// Packets that were not copied, by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Packets that the kernel logged and could not hand over, by gaps in their numbers.
+    /// Packets that the kernel logged but could not deliver, counted by gaps in sequence numbers.
     pub lost: u64,
-    /// Messages that did not fit into the socket, by its own count.
+    /// Messages that did not fit into the socket, as the socket counts them.
     pub dropped: u64,
-    /// How often the socket said that messages were lost.
+    /// How often the socket reported lost messages.
     pub overruns: u64,
-    /// Messages that were no NFLOG packets.
+    /// Messages that were not NFLOG packets.
     pub malformed: u64,
-    /// Packets that are handed over at once at most, at present.
+    /// The current maximum number of packets per batch.
     pub threshold: u32,
-    /// Copies that a packet comes to at present.
+    /// The current number of copies per packet.
     pub targets: Targets,
-    /// The kernel took none of the last copies, whoever they were for.
+    /// Whether the kernel rejected all of the last copies, for every peer.
     pub unsent: bool,
-    /// From when packets were read until their copies were sent.
+    /// The time from reading a packet to sending its copies.
     pub latency: Histogram,
-    /// The peers, as they were named.
+    /// The peers, in the order of the settings.
     pub peers: Vec<PeerStatistics>,
 }
 
-/// Copies that a packet of each family comes to.
+/// The number of copies per packet, by family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Targets {
     /// One of IPv4.
@@ -52,7 +52,7 @@ pub struct Targets {
 }
 
 impl Statistics {
-    /// Why no copy reaches anybody, where that is so.
+    /// The reason why no copy reaches any peer, if that is so.
     pub fn trouble(&self, settings: &Settings) -> Option<String> {
         let Targets { ipv4, ipv6 } = self.targets;
         let broadcast = settings.mode == Mode::Broadcast;
@@ -70,9 +70,9 @@ impl Statistics {
         }
     }
 
-    /// Why no peer is reachable.
+    /// The reason why no peer can be reached.
     fn why_unreachable(&self) -> String {
-        /// So many are named.
+        /// The maximum number of peers that the message names.
         const SHOWN: usize = 3;
         let others = self.peers.iter().filter(|peer| peer.state != PeerState::Itself);
         let others: Vec<&PeerStatistics> = others.collect();
@@ -95,20 +95,20 @@ impl Statistics {
     }
 }
 
-/// What is known of a peer.
+/// The state and counters of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatistics {
     /// Its address.
     pub address: IpAddr,
     /// Whether it can be reached.
     pub state: PeerState,
-    /// Copies that were sent to it; a broadcast is nobody's.
+    /// Copies that were sent to it; broadcasts are not counted.
     pub sent: u64,
-    /// Copies to it that the kernel did not take.
+    /// Copies to it that the kernel rejected.
     pub failed: u64,
 }
 
-/// Whether a peer can be reached.
+/// The reachability of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerState {
@@ -116,22 +116,23 @@ pub enum PeerState {
     Ready,
     /// It is this node.
     Itself,
-    /// It does not answer for its link-layer address.
+    /// Its link-layer address cannot be resolved.
     Unresolved,
     /// There is no route to it.
     NoRoute,
-    /// It is behind a router, which only `mode: ipip` crosses: a router would send a copy where it
-    /// sends everything for the address in it, and not to this peer.
+    /// It is behind a router, which only `mode: ipip` crosses. The router would forward a copy by its
+    /// destination address, and not to this peer.
     BehindRouter,
-    /// Its link-layer address is that of a peer named before, which gets the copy.
+    /// It has the same link-layer address as an earlier peer, which gets the copy.
     SameStation,
-    /// It gets copies, and its link-layer address is that of the router: packets that come by it
-    /// cannot be told from its copies, and are not replicated.
+    /// It gets copies, but its link-layer address is that of the router. Packets from the router cannot
+    /// be distinguished from this peer's copies and are not replicated.
     Router,
-    /// It has an IPv4 address and `mode: ipip` takes IPv6 to IPv6 addresses only; it gets IPv4.
+    /// It has only an IPv4 address. `mode: ipip` sends IPv6 to IPv6 addresses only, so the peer gets
+    /// IPv4 only.
     Ipv4Only,
-    /// It can be reached, and this host lets none of the copies out: a packet filter, or
-    /// IPAddressDeny= of the unit.
+    /// It can be reached, but this host blocks the copies: a packet filter, or IPAddressDeny= of the
+    /// unit.
     Refused,
 }
 

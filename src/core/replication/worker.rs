@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::replication::settings::Settings;
 use crate::replication::statistics::Statistics;
 
-/// Whether packets are replicated.
+/// The state of replication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerHealth {
@@ -14,29 +14,29 @@ pub enum WorkerHealth {
     Off,
     /// Packets are copied to all peers.
     Ok,
-    /// Packets are copied; some peers cannot be reached, or the file of peers cannot be read.
+    /// Packets are copied; some peers cannot be reached, or the peers file cannot be read.
     Degraded,
-    /// Packets are checked and counted, and not sent (`dry_run`).
+    /// Packets are filtered and counted, but not sent (`dry_run`).
     DryRun,
     /// No packet is copied.
     Failed,
 }
 
-/// All that is known of the worker, for `netkeel status` and for metrics.
+/// The status of the worker, for `netkeel status` and for metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkerStatus {
-    /// Whether packets are replicated.
+    /// The state of replication.
     pub health: WorkerHealth,
-    /// Its process.
+    /// Its process id.
     pub pid: Option<u32>,
-    /// The user that it runs as.
+    /// The user id that it runs as.
     pub uid: Option<u32>,
-    /// How often it was started again.
+    /// The number of restarts.
     pub restarts: u64,
-    /// The last thing that went wrong, until it works again.
+    /// The last error, until it is resolved.
     pub error: Option<String>,
-    /// What it was told: the document, and its file of peers.
+    /// Its current settings, from the document and the peers file.
     pub settings: Option<Settings>,
-    /// What it has done since it was started.
+    /// Its counters since its start.
     pub statistics: Option<Statistics>,
 }

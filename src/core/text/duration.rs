@@ -1,4 +1,4 @@
-//! Durations carry a unit: `90` could be anything.
+//! Durations with a unit: a bare `90` is ambiguous.
 
 use std::time::Duration;
 

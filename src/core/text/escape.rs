@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal would act on the character, or show it in a misleading place.
+/// Whether a terminal would act on the character or display it in a misleading position.
 pub fn is_deceptive(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The text as it is safe to print: what a terminal would act on is spelled out.
+/// The text in a form that is safe to print: characters that a terminal would act on are escaped.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| matches!(byte, b' '..=b'~');
     if text.bytes().all(plain) || !text.chars().any(is_deceptive) {
@@ -26,7 +26,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A user's text in a message: between backticks, on one line, shortened when it is long.
+/// User input for a message: between backticks, on one line, shortened when it is long.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut out = String::from("`");

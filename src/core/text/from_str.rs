@@ -1,4 +1,4 @@
-//! For serde: values that are read from text, without a copy of the text.
+//! Deserialises values from text without copying the text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use crate::error::Error;
 /// Reads a value from a string.
 ///
 /// # Errors
-/// When it is no string, or not one that the type takes.
+/// When the input is not a string, or the type rejects it.
 pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: FromStr<Err = Error>,
@@ -21,10 +21,10 @@ where
     deserialize_by(deserializer, str::parse)
 }
 
-/// Reads a value from a string that is stored otherwise than people write it.
+/// Reads a value from a string whose stored form differs from the form in documents.
 ///
 /// # Errors
-/// When it is no string, or not one that `read` takes.
+/// When the input is not a string, or `read` rejects it.
 pub(crate) fn deserialize_by<'de, T, D>(
     deserializer: D,
     read: impl FnOnce(&str) -> Result<T, Error>,
@@ -35,7 +35,7 @@ where
     deserializer.deserialize_str(Text(read, PhantomData))
 }
 
-/// For schemars: a type that is written as text.
+/// Implements `JsonSchema` for a type that is written as text.
 macro_rules! schema_as_text {
     ($type:ty, $name:literal) => {
         impl schemars::JsonSchema for $type {

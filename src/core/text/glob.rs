@@ -2,8 +2,8 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// A pattern over interface names: `*`, `?`, `[a-z]`, `[!a-z]`; a backslash takes the next
-/// character as it is.
+/// A pattern over interface names: `*`, `?`, `[a-z]`, `[!a-z]`. A backslash makes the next character
+/// literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(Vec<Piece>);
 
@@ -42,9 +42,9 @@ impl Glob {
         Ok(Glob(pieces))
     }
 
-    /// Whether a name matches as a whole.
+    /// Whether the pattern matches the whole name.
     pub fn matches(&self, name: &[u8]) -> bool {
-        // Most patterns are how names begin, and `*`.
+        // Most patterns are a prefix and `*`.
         let mut begin = 0;
         while let (Some(Piece::Byte(wanted)), Some(byte)) = (self.0.get(begin), name.get(begin)) {
             if wanted != byte {
@@ -56,7 +56,7 @@ impl Glob {
             return true;
         }
         let (mut piece, mut at) = (begin, begin);
-        // Where to go on when a run must take one byte more: the piece after the last `*`.
+        // The position to resume at when a run must take one byte more: the piece after the last `*`.
         let mut retry: Option<(usize, usize)> = None;
         loop {
             let taken = match (self.0.get(piece), name.get(at)) {
@@ -87,7 +87,7 @@ impl Glob {
     }
 }
 
-/// The rest of a bracket expression; a `]` right after the opening is a member.
+/// Parses the rest of a bracket expression; a `]` right after the opening is a member.
 fn class(rest: &mut std::str::Bytes<'_>) -> Option<Piece> {
     let mut members = Vec::new();
     let mut byte = rest.next()?;

@@ -1,26 +1,26 @@
-//! How numbers are written: the one decimal form that is taken, and all the forms that readers
-//! disagree on, which are refused with the decimal form as a hint.
+//! Number formats. Only one decimal form is valid. Forms that parsers disagree on are rejected, with
+//! the decimal form as a hint.
 
-/// What a text that looks like a number is.
+/// The form of a text that looks like a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Decimal digits, with a minus at most.
+    /// Decimal digits, optionally after a minus.
     Decimal(i64),
-    /// The same, but beyond 64 bits.
+    /// Decimal digits beyond 64 bits.
     TooLarge,
-    /// Another form.
+    /// Any other form.
     Other {
         /// Its name: `octal`, `a float`.
         what: &'static str,
-        /// The decimal forms that may be meant; empty when there is none.
+        /// The decimal forms that the user may mean; may be empty.
         meant: Vec<String>,
     },
 }
 
-/// What [`Form::Other`] calls a number that begins with 0x.
+/// The name in [`Form::Other`] of a number that begins with 0x.
 pub const HEXADECIMAL: &str = "a hexadecimal number";
 
-/// The integer, if the text is one in decimal, without plus and leading zeros.
+/// The integer, if the text is its decimal form without a plus or leading zeros.
 pub fn decimal(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let canonical = match digits.as_bytes() {
@@ -31,7 +31,7 @@ pub fn decimal(text: &str) -> Option<i64> {
     if canonical { text.parse().ok() } else { None }
 }
 
-/// Tells the form of a text; `None` when it is not a number in any form.
+/// Classifies a text; `None` when it is not a number in any form.
 pub fn form(text: &str) -> Option<Form> {
     if let Some(value) = decimal(text) {
         return Some(Form::Decimal(value));
@@ -122,7 +122,7 @@ fn sexagesimal(body: &str) -> Option<Option<i128>> {
     Some(value)
 }
 
-/// `1.5`, `1e3`, `1460.0`: what it is, and the integer when it is one.
+/// `1.5`, `1e3`, `1460.0`: the name of the form, and the integer value if there is one.
 fn float(body: &str) -> Option<(&'static str, Option<i128>)> {
     let (mantissa, exponent) = match body.find(['e', 'E']) {
         Some(at) => (body.get(..at)?, Some(body.get(at + 1..)?)),
@@ -142,7 +142,7 @@ fn float(body: &str) -> Option<(&'static str, Option<i128>)> {
     if unsigned.is_empty() || !digits(unsigned) {
         return None;
     }
-    // Only what shifts the point to the right makes an integer that anybody would write.
+    // Only a shift of the point to the right gives a plausible integer.
     let value = exponent.parse::<i32>().ok().and_then(|exponent| {
         let zeros = u32::try_from(exponent)
             .ok()?

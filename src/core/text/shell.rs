@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::text::escape::{is_deceptive, printable};
 
-/// A word quoted for a shell, where it needs to be: as bash does it where a terminal would act on a
-/// character of it.
+/// A word, quoted for a shell if necessary. Characters that a terminal would act on are escaped in bash
+/// syntax.
 pub struct Quoted<T>(
     /// The word.
     pub T,
@@ -32,7 +32,7 @@ impl<T: AsRef<str>> fmt::Display for Quoted<T> {
     }
 }
 
-/// `$'...'` of any bytes.
+/// Quotes any bytes as `$'...'`.
 pub(crate) fn in_bash(f: &mut fmt::Formatter<'_>, word: &[u8]) -> fmt::Result {
     let by_number = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
         bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
@@ -53,7 +53,7 @@ pub(crate) fn in_bash(f: &mut fmt::Formatter<'_>, word: &[u8]) -> fmt::Result {
     f.write_str("'")
 }
 
-/// Text of many lines in one, quoted for `printf %b` of any shell (POSIX).
+/// Text of several lines as one line, quoted for `printf %b` of any shell (POSIX).
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {

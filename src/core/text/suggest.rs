@@ -1,13 +1,13 @@
-//! "Did you mean": the nearest of the words that would be right.
+//! "Did you mean": the nearest valid word.
 
 use crate::text::escape::quoted;
 
-/// The nearest of some words, if one is near enough to be what was meant.
+/// The nearest of the known words, if it is near enough to be a typing error.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let simple = |word: &str| word.to_ascii_lowercase().replace('-', "_");
     let typed = simple(word);
     let most = (typed.chars().count() / 3).max(1);
-    // A long text is never a slip of a known word, and the distance is quadratic.
+    // A long text is never a misspelt known word, and the distance is quadratic.
     if typed.len() > 64 {
         return None;
     }
@@ -19,7 +19,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// A hint for a wrong word: the nearest right one, or all of them.
+/// A hint for an unknown word: the nearest known word, or all of them.
 pub fn suggest(word: &str, known: &[&str]) -> Option<String> {
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean {}?", quoted(near)));
@@ -30,7 +30,7 @@ pub fn suggest(word: &str, known: &[&str]) -> Option<String> {
     Some(format!("known here: {}", listed(known)))
 }
 
-/// Words as a list in a sentence.
+/// Words as a list for a sentence.
 pub fn listed(words: &[&str]) -> String {
     words
         .iter()

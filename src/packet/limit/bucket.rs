@@ -1,15 +1,15 @@
-//! Token buckets: a hashed table of small ones, and the one for all copies.
+//! Token buckets: a hashed table of small ones, and one for all copies.
 
 use std::time::Duration;
 
 use netkeel_core::replication::limits::Rate;
 
-/// Buckets in a table; a power of two. Sources beyond that many share.
+/// Buckets in a table; a power of two. Further sources share buckets.
 const BUCKETS: usize = 1 << 14;
 
-/// A fixed number of buckets, found by hash. Each counts the tokens that were taken and are not yet
-/// paid back, and when it was last looked at, in milliseconds: an untouched one is full, and zeroes,
-/// for which the allocator has memory that is not used before it is written.
+/// A fixed number of buckets, found by hash. Each holds the tokens taken and not yet refilled, and the
+/// time of its last update in milliseconds. An unused bucket is full and all zeros, so the allocator's
+/// zeroed pages stay unused until the first write.
 #[derive(Debug)]
 pub struct Buckets(Box<[(f32, u32)]>);
 
@@ -19,12 +19,12 @@ impl Default for Buckets {
     }
 }
 
-/// How much of a rate counts at present, 0 to 1 each.
+/// The part of a rate that applies at present, 0 to 1 each.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// Of what there is in a second.
+    /// The part of the rate per second.
     pub pace: f32,
-    /// Of what there is at once.
+    /// The part of the burst.
     pub burst: f32,
 }
 
@@ -33,7 +33,7 @@ impl Buckets {
         self.0.get_mut(hash as usize % BUCKETS)
     }
 
-    /// Whether a token is left in a bucket.
+    /// Whether a bucket has a token left.
     pub fn has(&mut self, hash: u64, rate: Rate, share: Share, now: u32) -> bool {
         let Some((taken, at)) = self.bucket(hash) else {
             return false;
@@ -44,13 +44,13 @@ impl Buckets {
         *taken + 1.0 <= (rate.burst as f32 * share.burst).max(1.0)
     }
 
-    /// Which part of a bucket that was just looked at is left, 0 to 1.
+    /// The fraction of a bucket that is left, 0 to 1; call it after [`Buckets::has`].
     pub fn left(&mut self, hash: u64, rate: Rate) -> f32 {
         let taken = self.bucket(hash).map_or(0.0, |(taken, _)| *taken);
         (1.0 - taken / rate.burst.max(1) as f32).max(0.0)
     }
 
-    /// Takes a token, if there is one: what is taken beyond is not paid back later.
+    /// Takes a token, if there is one. A bucket never goes below empty.
     pub fn take(&mut self, hash: u64, rate: Rate) {
         if let Some((taken, _)) = self.bucket(hash) {
             *taken = (*taken + 1.0).min(rate.burst.max(1) as f32);
@@ -58,7 +58,7 @@ impl Buckets {
     }
 }
 
-/// The bucket of all copies.
+/// The bucket for all copies.
 #[derive(Debug, Default)]
 pub struct Total {
     taken: f64,
@@ -67,18 +67,18 @@ pub struct Total {
 }
 
 impl Total {
-    /// Which part of it is left, 0 to 1.
+    /// The fraction that is left, 0 to 1.
     pub fn left(&mut self, rate: Rate, copies: u32, now: Duration) -> f32 {
         let seconds = now.saturating_sub(self.at).as_secs_f64();
         self.taken = (self.taken - seconds * f64::from(rate.per_second)).max(0.0);
         self.at = now;
-        // A burst that is smaller than what one packet comes to would never let one pass.
+        // A burst smaller than the copies of one packet would never let a packet pass.
         self.burst = f64::from(rate.burst).max(4.0 * f64::from(copies));
         (1.0 - self.taken / self.burst).max(0.0) as f32
     }
 
-    /// Takes tokens for the copies of one packet, if so many are left; of the lower half only for a
-    /// regular source.
+    /// Takes tokens for the copies of one packet, if enough are left. Only a regular source may use the
+    /// lower half.
     pub fn take(&mut self, copies: u32, regular: bool) -> bool {
         let after = self.taken + f64::from(copies);
         let most = if regular { self.burst } else { self.burst / 2.0 };

@@ -1,4 +1,5 @@
-//! Keyed hashes of addresses and flows: a few multiplications each, since every packet needs three.
+//! Keyed hashes of addresses and flows. They take a few multiplications each, because every packet
+//! needs three.
 
 use std::hash::BuildHasher;
 
@@ -8,16 +9,16 @@ use crate::too_big::TooBig;
 /// The keyed hashes of a packet.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowHash {
-    /// Of what it says of which flow.
+    /// The hash of the packet's flow and MTU.
     pub(crate) flow: u64,
-    /// Of who says it.
+    /// The hash of the sender.
     pub source: u64,
-    /// Of the quoted destination.
+    /// The hash of the quoted destination.
     pub(crate) destination: u64,
 }
 
-/// What hashes are keyed with. No sender may know it, else sources can be chosen that share a bucket
-/// with a victim. Hashes are told to nobody, so that nothing can be learned of the key by trying.
+/// The hash key. It is secret: a sender who knew it could choose sources that share a bucket with a
+/// victim. Hashes are never published, so trials reveal nothing about the key.
 #[derive(Clone, Copy)]
 pub struct Key([u64; 4]);
 
@@ -28,9 +29,9 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// From a hasher that is keyed with something secret.
+    /// A key from a hasher with a secret key.
     pub fn new(secret: &impl BuildHasher) -> Self {
-        // A factor of zero would make everything the same.
+        // A factor of zero would make all hashes equal.
         Key([0u64, 1, 2, 3].map(|number| secret.hash_one(number) | 1))
     }
 
@@ -43,14 +44,14 @@ impl Key {
         }
     }
 
-    /// Of an address.
+    /// The hash of an address.
     fn address(&self, address: Address) -> u64 {
         let Key([first, second, third, fourth]) = *self;
         let (high, low) = halves(address);
         mix(mix(low ^ first, high ^ second) ^ third, fourth)
     }
 
-    /// Of what makes two packets say the same.
+    /// The hash of the fields that make two packets duplicates.
     fn flow(&self, packet: &TooBig) -> u64 {
         let Key([first, second, third, fourth]) = *self;
         let quoted = packet.quoted;
@@ -58,7 +59,7 @@ impl Key {
         let source = mix(low ^ second, high ^ third);
         let (high, low) = halves(quoted.destination);
         let both = mix(low ^ source, high ^ fourth);
-        // An MTU above 65,535 comes with IPv6 only, and none such is below that of a link.
+        // An MTU above 65,535 occurs only in IPv6, and none is below the MTU of a link.
         let mtu = u64::from(packet.mtu.min(0xffff));
         let rest = u64::from(quoted.ports) << 32 | u64::from(quoted.protocol) << 16 | mtu;
         mix(mix(both ^ rest, first), third)
@@ -70,7 +71,7 @@ fn halves(address: Address) -> (u64, u64) {
     ((number >> 64) as u64, number as u64)
 }
 
-/// A product whose halves are folded: each bit of both numbers reaches nearly all of the result.
+/// A product with its halves folded: each bit of both numbers affects nearly all of the result.
 fn mix(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     (product >> 64) as u64 ^ product as u64
@@ -82,8 +83,8 @@ mod tests {
     use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-    /// Neighbouring addresses, and such that differ in upper bits alone, are spread evenly over
-    /// each part of the hash.
+    /// Neighbouring addresses, and addresses that differ in upper bits only, spread evenly over each
+    /// part of the hash.
     #[test]
     fn every_part_is_spread_evenly() {
         let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());
@@ -100,7 +101,7 @@ mod tests {
                     let hash = key.address(spread(number).into());
                     counts[(hash >> shift) as usize % (1 << 14)] += 1;
                 }
-                // 16 each on average, as many as chance would have it.
+                // 16 each on average; the maximum of a random distribution.
                 let most = counts.iter().max().unwrap();
                 let none = counts.iter().filter(|count| **count == 0).count();
                 assert!(

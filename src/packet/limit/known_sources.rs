@@ -1,8 +1,8 @@
-//! Which sources send regularly: a bounded table of recent sources and how often each was heard.
+//! Regular sources: a bounded table of recent sources and their packet counts.
 //!
-//! A million forged sources come once or twice each, and a real router keeps coming. Each set of
-//! the table holds four sources. A new source replaces the one with the lowest count, so a forged
-//! source replaces another forged source, and the router's count grows.
+//! A million forged sources send once or twice each, while a real router keeps sending. Each set of the
+//! table holds four sources. A new source replaces the one with the lowest count. So a forged source
+//! replaces another forged source, and the router's count grows.
 
 /// Sets of sources; a power of two. The table takes 768 KiB, however many sources there are.
 const SETS: usize = 1 << 14;
@@ -10,30 +10,30 @@ const SETS: usize = 1 << 14;
 /// Sources in a set.
 pub const WAYS: usize = 4;
 
-/// From this count on a source is regular. A count halves every second, so that ten packets a
-/// second settle at 14 and five at 7.
+/// From this count on, a source is regular. A count halves every second, so ten packets a second settle
+/// at 14 and five at 7.
 const REGULAR: f32 = 8.0;
 
-/// A source in the table. Zeros are a free place: its count is the lowest of all.
+/// A source in the table. Zeros are a free entry: its count is the lowest of all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Source {
     /// The upper half of the source's hash; the lower half finds the set.
     fingerprint: u32,
-    /// When the source was last heard, in milliseconds.
+    /// The time of the last packet, in milliseconds.
     at: u32,
-    /// Packets heard at that time, older ones counted less.
+    /// Packets counted up to that time, older ones weighted less.
     count: f32,
 }
 
 impl Source {
-    /// The count as it has decayed by now.
+    /// The decayed count at `now`.
     fn count(&self, now: u32) -> f32 {
         let seconds = now.wrapping_sub(self.at) as f32 / 1_000.0;
         self.count * (-seconds).exp2()
     }
 }
 
-/// The table.
+/// The table of sources.
 #[derive(Debug)]
 pub struct KnownSources(Box<[[Source; WAYS]]>);
 
@@ -68,7 +68,7 @@ impl KnownSources {
     }
 }
 
-/// The place of the source with the lowest count.
+/// The index of the source with the lowest count.
 fn rarest(set: &[Source], now: u32) -> Option<usize> {
     let counts = set.iter().map(|known| known.count(now)).enumerate();
     counts

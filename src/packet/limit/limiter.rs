@@ -1,6 +1,5 @@
-//! How much is replicated: token buckets by source, by quoted destination and for all copies, and a
-//! memory of what was replicated a moment ago. All tables have a fixed size, so that no number of
-//! forged sources makes them grow.
+//! The rate limiter: token buckets by source, by quoted destination and for all copies, and a cache of
+//! recent flows. All tables have a fixed size, so forged sources cannot make them grow.
 
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use crate::too_big::TooBig;
 use netkeel_core::replication::limits::{Limits, Rate};
 use netkeel_core::replication::refusal::Refusal;
 
-/// So much a regular source may say about one destination whatever others say about it: twice what
-/// a steady source sends. Who forges many that send as steadily takes from the limit on copies, and
-/// not from an honest source that reports about the same client.
+/// The rate that a regular source always has for one destination: twice what a steady source sends.
+/// Forged sources that send as steadily use up the limit on copies, but not this share of an honest
+/// source.
 const TRICKLE: Rate = Rate {
     per_second: 20,
     burst: 20,
@@ -22,18 +21,17 @@ const TRICKLE: Rate = Rate {
 
 /// Decides packet by packet.
 ///
-/// Forged sources are free, so that shares by source alone would leave an honest router one
-/// millionth. Hence two ranks: sources that were heard regularly, and newcomers. Newcomers take
-/// copies while more than half of the burst is left; regular sources take also the rest, and as it
-/// shrinks so does what each of them may send, which leaves those below their fair share alone. So
-/// it is with what is said about one destination.
+/// Forged sources cost nothing, so equal shares per source would leave an honest router one millionth.
+/// Hence there are two classes: regular sources and newcomers. Newcomers may use the upper half of the
+/// burst; regular sources may use the rest too. As the rest shrinks, so does each source's limit, which
+/// does not affect sources below their fair share. The limit per destination works the same way.
 #[derive(Debug)]
 pub struct Limiter {
     key: Key,
     limits: Limits,
     sources: Buckets,
     destinations: Buckets,
-    /// Of one source about one destination; looked at while that destination's bucket is below half.
+    /// Buckets for one source and one destination; used while the destination's bucket is below half.
     pairs: Buckets,
     total: Total,
     known: KnownSources,
@@ -41,7 +39,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// With all buckets full and no memory.
+    /// All buckets are full and the cache is empty.
     pub fn new(limits: Limits, key: Key) -> Self {
         Limiter {
             key,
@@ -55,18 +53,18 @@ impl Limiter {
         }
     }
 
-    /// Changes the limits; what is remembered stays.
+    /// Changes the limits and keeps the state.
     pub fn set(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// Whether a packet may be sent to so many peers at a moment `now`, counted from any fixed
-    /// point. A packet that is refused uses no budget of the others.
+    /// Whether a packet may be sent to so many peers at `now`, counted from any fixed point. A rejected
+    /// packet uses no budget of the other limits.
     ///
     /// # Errors
     /// The limit that is exceeded.
     pub fn admit(&mut self, packet: &TooBig, copies: u32, now: Duration) -> Result<(), Refusal> {
-        // Wraps after 49 days; the tables look at differences only.
+        // Wraps after 49 days; the tables use differences only.
         let milliseconds = now.as_millis() as u32;
         let FlowHash {
             flow,
@@ -89,7 +87,7 @@ impl Limiter {
         }
         let rate = self.limits.per_destination;
         let crowded = !self.destinations.has(destination, rate, HALF, milliseconds);
-        // Both are keyed, and so is what is made of them.
+        // Both hashes are keyed, so their combination is too.
         let pair = source.rotate_left(32) ^ destination;
         if crowded {
             let share = among_regular(rate, self.destinations.left(destination, rate));
@@ -110,26 +108,26 @@ impl Limiter {
     }
 }
 
-/// What newcomers may use up.
+/// The share for newcomers.
 const HALF: Share = Share {
     pace: 1.0,
     burst: 0.5,
 };
 
-/// What each may have when so much, 0 to 1, is left of what all have together: nothing less while
-/// half of it is left.
+/// The part for each source when `left`, 0 to 1, is the fraction of the common budget that remains. It
+/// is 1 while half of the budget remains.
 fn pressed(left: f32) -> f32 {
     if left < 0.5 { 4.0 * left * left } else { 1.0 }
 }
 
-/// What a regular source may have of a destination's lower half.
+/// The share of a regular source in a destination's lower half.
 fn among_regular(rate: Rate, left: f32) -> Share {
     let least = |trickle: u32, of: u32| trickle as f32 / of.max(1) as f32;
     Share {
         pace: pressed(left)
             .max(least(TRICKLE.per_second, rate.per_second))
             .min(1.0),
-        // Several times what is left, so that one source alone gets nearly all of it.
+        // Several times the remainder, so that a single source gets nearly all of it.
         burst: (8.0 * left).max(least(TRICKLE.burst, rate.burst)).min(0.5),
     }
 }

@@ -1,5 +1,5 @@
-//! Limits in simulated time: an incident passes, a flood does not, and an honest router is heard
-//! through it.
+//! Limits in simulated time: an incident passes, a flood does not, and an honest router passes during a
+//! flood.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -42,7 +42,7 @@ fn the_same_is_not_said_twice() {
     let at = |milliseconds| Duration::from_millis(milliseconds);
     assert_eq!(limiter.admit(&first, 8, at(0)), Ok(()));
     assert_eq!(limiter.admit(&first, 8, at(2_999)), Err(Refusal::Duplicate));
-    // Another router may say it first.
+    // Another router may send it first.
     assert_eq!(
         limiter.admit(&packet(9, 2, 3), 8, at(10)),
         Err(Refusal::Duplicate)
@@ -152,20 +152,20 @@ fn more_peers_than_the_burst_is_still_some() {
 
 /// A flood, and a router that sends ten a second from a moment on.
 struct Flood {
-    /// Packets a second, each from one of so many sources.
+    /// Packets a second.
     rate: u32,
     sources: u32,
-    /// All are about one destination, and so are the router's.
+    /// Whether all packets, including the router's, are about one destination.
     one: bool,
-    /// The second from which on the router sends, of 20.
+    /// The second at which the router begins to send, of 20.
     from: u32,
 }
 
-/// Seconds that a flood lasts.
+/// Length of a flood in seconds.
 const LASTS: u32 = 20;
 
 impl Flood {
-    /// Which part of the router's packets passes, and how many a second of the flood.
+    /// The fraction of the router's packets that pass, and the flood's packets that pass per second.
     fn pass(&self) -> (f64, f64) {
         let mut limiter = limiter(Limits::default());
         let (mut sent, mut got, mut flooded) = (0u32, 0u32, 0u32);
@@ -174,7 +174,7 @@ impl Flood {
         let about = |number: u32| if self.one { 7 } else { number };
         for tick in 0..self.rate * LASTS {
             let now = every * tick;
-            // Sources in no order.
+            // Sources in a scattered order.
             let turn = tick.wrapping_mul(0x9e37_79b9) >> 4;
             let source = (turn % self.sources).wrapping_mul(2_654_435_761);
             let forged = packet(source, about(tick), tick);
@@ -193,14 +193,14 @@ impl Flood {
     }
 }
 
-/// What a flood may get in a second: the rate, and once the burst.
+/// The maximum that a flood may get in a second: the rate, and once the burst.
 fn most(rate: Rate, copies: u32) -> f64 {
     f64::from(rate.per_second / copies) + f64::from(rate.burst / copies) / f64::from(LASTS)
 }
 
 #[test]
 fn a_steady_source_is_heard_through_a_million_forged_ones() {
-    // It was there before, it comes in the middle.
+    // The router sends from the start, or begins during the flood.
     for from in [0, 4] {
         let (share, flooded) = Flood {
             rate: 50_000,
@@ -220,8 +220,8 @@ fn a_steady_source_is_heard_through_a_million_forged_ones() {
 
 #[test]
 fn regular_sources_share_what_there_is() {
-    // 400 sources with 125 a second each would like eight times what there is; the fair share of
-    // each is some 15 a second, and the steady source with its ten stays below.
+    // 400 sources with 125 a second each exceed the limit eight times. The fair share of each is some
+    // 15 a second, so the steady source with its ten stays below it.
     let (share, flooded) = Flood {
         rate: 50_000,
         sources: 400,
@@ -235,8 +235,8 @@ fn regular_sources_share_what_there_is() {
 
 #[test]
 fn a_steady_source_is_heard_through_a_flood_about_the_same_client() {
-    // A million that come seldom, some that take all they can get, and some that are as steady as
-    // it is, of which nobody can tell it.
+    // A million sources that send seldom, some that send as much as they can, and some as steady as
+    // the router, which the limiter cannot distinguish from it.
     let floods = [
         (50_000, 1_000_000, 4),
         (10_000, 10, 0),

@@ -1,4 +1,4 @@
-//! Workers that end: waited for without waiting, and how those ended that nobody had told to.
+//! Reaps ended workers without blocking, and reports unexpected exits.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-/// So long a worker may take to end when it is told to.
+/// The time that a worker may take to end.
 pub(crate) const END: Duration = Duration::from_secs(2);
 
-/// All of them.
+/// The workers that have not exited yet.
 #[derive(Default)]
 pub struct ChildReaper(Vec<Ending>);
 
 pub(crate) struct Ending {
     child: Child,
     since: Instant,
-    /// Nobody told it to, and it did not say why.
+    /// Whether the exit is unexpected: the worker was not stopped and reported no error.
     unexplained: bool,
 }
 
 impl ChildReaper {
-    /// One ends; `unexplained` says that nobody told it to, and it did not say why.
+    /// Adds a worker; `unexplained` says that it was not stopped and reported no error.
     pub fn add(&mut self, child: Child, unexplained: bool) {
         self.0.push(Ending {
             child,
@@ -30,12 +30,12 @@ impl ChildReaper {
         });
     }
 
-    /// None does.
+    /// Whether no worker remains.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Lets go of those that have ended, and tells of each unexplained one how.
+    /// Reaps the workers that have exited. Returns a message for each unexpected exit.
     pub(crate) fn reap(&mut self) -> Vec<String> {
         let now = Instant::now();
         let mut ends = Vec::new();
@@ -49,7 +49,7 @@ impl ChildReaper {
                     ends.extend(ending.unexplained.then(|| of_end(status)));
                     false
                 }
-                // There is no such child any more.
+                // The child does not exist any more.
                 Err(_) => false,
             }
         });
@@ -57,7 +57,7 @@ impl ChildReaper {
     }
 }
 
-/// How the worker ended.
+/// Describes how the worker ended.
 fn of_end(status: ExitStatus) -> String {
     let Some(number) = status.signal() else {
         let code = status.code().unwrap_or_default();

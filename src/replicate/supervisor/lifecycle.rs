@@ -1,5 +1,5 @@
-//! When the worker is started, and started again: a state machine of events and time, which does
-//! nothing itself.
+//! The lifecycle of the worker: a state machine over events and time, without side effects. It decides
+//! when to start and restart the worker.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A worker that ran for so long has earned that the next wait is the first again.
+/// After running this long, a worker's next wait is the first again.
 const PROVEN: Duration = Duration::from_secs(60);
 
-/// A worker tells its statistics every second; one that was not heard for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The worker sends statistics every second. After this much silence it hangs.
+const HANG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What happened.
+/// An event for the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A document wants the worker, or none does.
+    /// Whether a document declares replication.
     Wanted(bool),
-    /// It said something.
-    Heard,
-    /// It ended, or could not be started.
+    /// The worker sent a message.
+    Message,
+    /// The worker ended, or could not be started.
     Ended,
-    /// Time went by.
+    /// Time passed.
     Tick,
 }
 
-/// What is to be done.
+/// The action that follows an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing.
     None,
-    /// Start it.
+    /// Start the worker.
     Start,
-    /// End it: no document wants it any more.
+    /// Stop the worker: no document declares replication any more.
     Stop,
-    /// Kill it: it hangs. [`Event::Ended`] follows.
+    /// Kill the worker: it hangs. [`Event::Ended`] follows.
     Kill,
 }
 
-/// Where it is.
+/// The phase of the worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Not wanted.
@@ -49,53 +49,53 @@ pub enum Phase {
     Off,
     /// Running.
     Running {
-        /// When it was started.
+        /// The time of the start.
         since: Duration,
-        /// When it was heard last.
-        heard: Duration,
+        /// The time of the last message.
+        last_message: Duration,
     },
-    /// It ended and will be started again.
+    /// It ended and will be restarted.
     Waiting {
-        /// When.
+        /// The time of the restart.
         until: Duration,
     },
 }
 
-/// The state machine. Moments are counted from any fixed point.
+/// The state machine. Times count from any fixed point.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lifecycle {
     phase: Phase,
-    /// How long the last wait was.
+    /// The length of the last wait.
     waited: Duration,
-    /// How often it ended by itself.
+    /// The number of restarts.
     restarts: u64,
 }
 
 impl Lifecycle {
-    /// Where it is.
+    /// The current phase.
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// How often it was started again since netkeel started.
+    /// The number of restarts since netkeel started.
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
 
-    /// When [`Event::Tick`] is due.
+    /// The time at which [`Event::Tick`] is due.
     pub fn due(&self) -> Option<Duration> {
         match self.phase {
             Phase::Off => None,
-            Phase::Running { heard, .. } => Some(heard + PATIENCE),
+            Phase::Running { last_message, .. } => Some(last_message + HANG_TIMEOUT),
             Phase::Waiting { until } => Some(until),
         }
     }
 
-    /// Takes an event.
+    /// Handles an event.
     pub fn step(&mut self, event: Event, now: Duration) -> Action {
         let start = Phase::Running {
             since: now,
-            heard: now,
+            last_message: now,
         };
         match (event, self.phase) {
             (Event::Wanted(true), Phase::Off) => {
@@ -111,8 +111,11 @@ impl Lifecycle {
                 self.phase = Phase::Off;
                 Action::None
             }
-            (Event::Heard, Phase::Running { since, .. }) => {
-                self.phase = Phase::Running { since, heard: now };
+            (Event::Message, Phase::Running { since, .. }) => {
+                self.phase = Phase::Running {
+                    since,
+                    last_message: now,
+                };
                 Action::None
             }
             (Event::Ended, Phase::Running { since, .. }) => {
@@ -128,9 +131,14 @@ impl Lifecycle {
                 };
                 Action::None
             }
-            (Event::Tick, Phase::Running { since, heard }) if now.saturating_sub(heard) >= PATIENCE => {
-                // Killed once: it gets as long again to be gone.
-                self.phase = Phase::Running { since, heard: now };
+            (Event::Tick, Phase::Running { since, last_message })
+                if now.saturating_sub(last_message) >= HANG_TIMEOUT =>
+            {
+                // Killed once: it has the same time again to exit.
+                self.phase = Phase::Running {
+                    since,
+                    last_message: now,
+                };
                 Action::Kill
             }
             (Event::Tick, Phase::Waiting { until }) if now >= until => {
@@ -184,7 +192,7 @@ mod tests {
     fn one_that_hangs_is_killed() {
         let mut worker = Lifecycle::default();
         worker.step(Event::Wanted(true), at(0));
-        worker.step(Event::Heard, at(5_000));
+        worker.step(Event::Message, at(5_000));
         assert_eq!(worker.step(Event::Tick, at(14_999)), Action::None);
         assert_eq!(worker.step(Event::Tick, at(15_000)), Action::Kill);
         assert_eq!(worker.step(Event::Tick, at(15_001)), Action::None);
@@ -194,10 +202,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, it is not started more often than the waits allow, and it never rests
-        /// without a moment at which it goes on while it is wanted.
+        /// For any events: restarts never exceed the limit of the waits, and a wanted worker always has
+        /// a next due time.
         #[test]
-        fn never_spins_and_never_sleeps(events in proptest::collection::vec((0u8..4, 0u64..200), 1..200)) {
+        fn restarts_are_limited_and_always_scheduled(events in proptest::collection::vec((0u8..4, 0u64..200), 1..200)) {
             let (mut worker, mut now, mut wanted) = (Lifecycle::default(), at(0), false);
             let mut last_end = None;
             for (event, wait) in events {
@@ -205,7 +213,7 @@ mod tests {
                 let event = match event {
                     0 => Event::Wanted(true),
                     1 => Event::Ended,
-                    2 => Event::Heard,
+                    2 => Event::Message,
                     _ => Event::Tick,
                 };
                 wanted |= event == Event::Wanted(true);

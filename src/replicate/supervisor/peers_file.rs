@@ -1,6 +1,6 @@
-//! A file of peers that is read again when it has changed. It is looked at once a second rather than
-//! watched: a ConfigMap changes by a symbolic link two directories up, which no watch on the file
-//! shows.
+//! The peers file, which is read again after a change. It is polled once a second, not watched: a
+//! ConfigMap changes through a symbolic link two directories up, and a watch on the file does not
+//! report that.
 
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -11,32 +11,32 @@ use std::{fs, io};
 
 use crate::worker::peers_of::peers_of;
 
-/// So often.
+/// The polling interval.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Longest file in bytes that is read.
+/// The maximum size of the file in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// What tells one content from another without reading it: device and inode, size, and when it was
-/// changed, in seconds and nanoseconds.
+/// Identifies a version of the file without reading it: device and inode, size, and time of change in
+/// seconds and nanoseconds.
 pub type Stamp = (u64, u64, u64, i64, i64);
 
-/// The file.
+/// The peers file and its last valid content.
 #[derive(Debug)]
 pub struct PeersFile {
     path: String,
     stamp: Option<Stamp>,
     looked: Option<Instant>,
-    /// What was read last and made sense.
+    /// The peers of the last valid version.
     peers: Vec<IpAddr>,
-    /// It was empty when it was looked at last: whoever writes it may be at it.
+    /// Whether the file was empty at the last poll: a writer may have truncated it just now.
     emptied: bool,
-    /// Why what is there now cannot be used.
-    trouble: Option<String>,
+    /// Why the current version cannot be used.
+    error: Option<String>,
 }
 
 impl PeersFile {
-    /// Names a file; it is read when it is looked at.
+    /// A file by its path. The first poll reads it.
     pub fn new(path: &str) -> Self {
         PeersFile {
             path: path.to_owned(),
@@ -44,32 +44,32 @@ impl PeersFile {
             looked: None,
             peers: Vec::new(),
             emptied: false,
-            trouble: None,
+            error: None,
         }
     }
 
-    /// Its name.
+    /// The path of the file.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The peers: what was good last, when the file is not.
+    /// The peers of the last valid version.
     pub fn peers(&self) -> &[IpAddr] {
         &self.peers
     }
 
-    /// Why the file cannot be used.
-    pub(crate) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    /// Why the current version cannot be used.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
     }
 
-    /// When to look next.
+    /// The time of the next poll.
     pub fn due(&self) -> Instant {
         self.looked.map_or_else(Instant::now, |looked| looked + EVERY)
     }
 
-    /// Looks, when it is time, and says whether peers or trouble are others than before.
-    pub fn look(&mut self, now: Instant) -> bool {
+    /// Polls the file when it is due. Returns whether the peers or the error changed.
+    pub fn poll(&mut self, now: Instant) -> bool {
         if self
             .looked
             .is_some_and(|looked| now.saturating_duration_since(looked) < EVERY)
@@ -92,25 +92,25 @@ impl PeersFile {
                 Err(error.to_string())
             }
         };
-        // An empty one counts when it is still empty the next time.
+        // An empty file counts when it is still empty at the next poll.
         let empty = read.as_ref().is_ok_and(Vec::is_empty) && !self.peers.is_empty();
         if empty && !std::mem::replace(&mut self.emptied, empty) {
             self.stamp = None;
             return false;
         }
         self.emptied = false;
-        let before = (self.peers.clone(), self.trouble.take());
+        let before = (self.peers.clone(), self.error.take());
         match read {
             Ok(peers) => self.peers = peers,
-            Err(why) => self.trouble = Some(format!("{}: {why}", self.path)),
+            Err(why) => self.error = Some(format!("{}: {why}", self.path)),
         }
-        before != (self.peers.clone(), self.trouble.clone())
+        before != (self.peers.clone(), self.error.clone())
     }
 
     fn read(&self, found: &Metadata) -> Result<Vec<IpAddr>, String> {
-        let told = |error: io::Error| error.to_string();
+        let text_of = |error: io::Error| error.to_string();
         let check = |found: &Metadata| match found.len() {
-            // Whoever opens a pipe waits for its writer, and what a device gives has no end.
+            // Opening a pipe blocks until a writer comes, and reading a device may never end.
             _ if !found.is_file() => Err("it is no regular file".to_owned()),
             length if length > LONGEST => Err(format!("{length} bytes are too many for a list of peers")),
             _ => Ok(()),
@@ -118,11 +118,11 @@ impl PeersFile {
         check(found)?;
         let mut options = File::options();
         let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
-        let file = file.map_err(told)?;
-        // Something else may have taken its name meanwhile.
-        check(&file.metadata().map_err(told)?)?;
+        let file = file.map_err(text_of)?;
+        // Another file may have taken the path since the first check.
+        check(&file.metadata().map_err(text_of)?)?;
         let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).map_err(told)?;
+        file.take(LONGEST).read_to_string(&mut text).map_err(text_of)?;
         peers_of(&text).map_err(|line| format!("line {line} is not an address"))
     }
 }
@@ -137,44 +137,44 @@ mod tests {
         let path = place.path().join("peers");
         let mut file = PeersFile::new(path.to_str().unwrap());
         let mut now = Instant::now();
-        let mut look = |file: &mut PeersFile| {
+        let mut poll = |file: &mut PeersFile| {
             now += EVERY;
-            (file.look(now), file.look(now))
+            (file.poll(now), file.poll(now))
         };
-        assert_eq!(look(&mut file), (true, false));
-        assert!(file.trouble().is_some_and(|why| why.contains("No such file")));
+        assert_eq!(poll(&mut file), (true, false));
+        assert!(file.error().is_some_and(|why| why.contains("No such file")));
         fs::write(&path, "192.0.2.1\n").unwrap();
-        assert_eq!(look(&mut file), (true, false));
-        assert_eq!((file.peers().len(), file.trouble()), (1, None));
-        assert_eq!(look(&mut file), (false, false));
+        assert_eq!(poll(&mut file), (true, false));
+        assert_eq!((file.peers().len(), file.error()), (1, None));
+        assert_eq!(poll(&mut file), (false, false));
         fs::write(&path, "192.0.2.1\nnode-2.example\n").unwrap();
-        assert_eq!(look(&mut file), (true, false));
+        assert_eq!(poll(&mut file), (true, false));
         assert_eq!(file.peers().len(), 1);
         assert!(
-            file.trouble()
+            file.error()
                 .is_some_and(|why| why.ends_with("line 2 is not an address"))
         );
-        // As a ConfigMap does it: another file takes the name.
+        // A ConfigMap replaces the file.
         fs::write(place.path().join("new"), "192.0.2.1\n192.0.2.2\n").unwrap();
         fs::rename(place.path().join("new"), &path).unwrap();
-        assert_eq!(look(&mut file), (true, false));
-        assert_eq!((file.peers().len(), file.trouble()), (2, None));
-        // Whoever writes it in place empties it first.
+        assert_eq!(poll(&mut file), (true, false));
+        assert_eq!((file.peers().len(), file.error()), (2, None));
+        // An in-place writer truncates the file first.
         fs::write(&path, "").unwrap();
-        assert_eq!(look(&mut file), (false, false));
+        assert_eq!(poll(&mut file), (false, false));
         fs::write(&path, "\u{feff}192.0.2.3\r\n").unwrap();
-        assert_eq!(look(&mut file), (true, false));
+        assert_eq!(poll(&mut file), (true, false));
         assert_eq!(file.peers(), ["192.0.2.3".parse::<IpAddr>().unwrap()]);
         fs::write(&path, "# nobody\n").unwrap();
-        assert_eq!(look(&mut file), (false, false));
-        assert_eq!(look(&mut file), (true, false));
-        assert_eq!((file.peers().len(), file.trouble()), (0, None));
-        // Nobody waits for a pipe.
+        assert_eq!(poll(&mut file), (false, false));
+        assert_eq!(poll(&mut file), (true, false));
+        assert_eq!((file.peers().len(), file.error()), (0, None));
+        // A pipe does not block.
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(look(&mut file), (true, false));
+        assert_eq!(poll(&mut file), (true, false));
         assert!(
-            file.trouble()
+            file.error()
                 .is_some_and(|why| why.ends_with("it is no regular file"))
         );
     }

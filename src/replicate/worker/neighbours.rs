@@ -1,5 +1,4 @@
-//! rtnetlink for peers: interfaces, the route to an address, neighbours, and the notifications of their
-//! changes.
+//! rtnetlink for peers: interfaces, the route to an address, neighbours, and notifications of changes.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,12 +22,12 @@ use netkeel_kernel::netlink::socket::{Listener, Received, Socket};
 /// `struct ifinfomsg`, bytes.
 const LINK_FIXED: usize = 16;
 
-/// States in which the kernel has an address it believes in, and those of them that are fresh.
+/// The states in which the kernel has a usable address, and those of them that are fresh.
 const STALE: u16 = libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE;
 
 const FRESH: u16 = libc::NUD_REACHABLE | libc::NUD_PERMANENT | libc::NUD_NOARP;
 
-/// Flags of an interface that sends: it is up, and has a carrier or does not report one.
+/// Flags of an interface that can send: it is up, and has a carrier or does not report one.
 const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
 
 /// Multicast groups: interfaces, neighbours, addresses of both families.
@@ -39,34 +38,34 @@ const GROUPS: [u32; 4] = [
     libc::RTNLGRP_IPV6_IFADDR,
 ];
 
-/// How an address is reached.
+/// The route to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// It is an address of this node.
+    /// The address is this node's own.
     Local,
-    /// Straight, by this interface.
+    /// Directly, through this interface.
     OnLink(u32),
-    /// By a router: the interface, and the router's address there.
+    /// Through a router: the interface, and the router's address there.
     Gateway(u32, Option<IpAddr>),
-    /// Not at all.
+    /// There is no route.
     None,
 }
 
 /// An entry of the neighbour table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Neighbour {
-    /// Nothing, or that it is being looked up.
+    /// No entry, or resolution is in progress.
     Absent,
-    /// It does not answer.
+    /// The address does not answer.
     Failed,
-    /// A station, heard lately.
+    /// A link-layer address that was confirmed lately.
     Fresh([u8; 6]),
-    /// A station that may have changed meanwhile.
+    /// A link-layer address that may have changed.
     Stale([u8; 6]),
 }
 
 impl Neighbour {
-    /// The station, if there is one.
+    /// The link-layer address, if there is one.
     pub fn station(self) -> Option<[u8; 6]> {
         match self {
             Neighbour::Fresh(station) | Neighbour::Stale(station) => Some(station),
@@ -75,41 +74,41 @@ impl Neighbour {
     }
 }
 
-/// An interface, as far as peers and copies depend on it.
+/// An interface: the attributes that matter to peers and copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub name: Option<LinkName>,
-    /// Bytes.
+    /// MTU, bytes.
     pub mtu: u32,
-    /// It is up and has a carrier.
+    /// Whether it is up and has a carrier.
     pub up: bool,
 }
 
-/// A change that was notified.
+/// A change that the kernel reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// An interface is there, or has changed.
+    /// An interface was added or changed.
     Link(u32, Link),
-    /// An interface is gone.
+    /// An interface was deleted.
     NoLink(u32),
-    /// An entry of the neighbour table has changed.
+    /// An entry of the neighbour table changed.
     Neighbour {
         link: u32,
         address: IpAddr,
         neighbour: Neighbour,
     },
-    /// Addresses have changed, and with them perhaps routes.
+    /// Addresses changed, and perhaps routes.
     Other,
 }
 
 /// A socket that receives notifications of changes.
 pub(crate) struct Events(Listener);
 
-/// Bytes the kernel may queue of them.
+/// The receive buffer of notifications, bytes.
 const QUEUE: usize = 1024 * 1024;
 
 impl Events {
-    /// Begins to listen in the calling thread's namespace.
+    /// Subscribes to notifications in the calling thread's namespace.
     pub fn open() -> Result<Self, Error> {
         let mut listener = Listener::open(NETLINK_ROUTE, QUEUE)?;
         for group in GROUPS {
@@ -118,8 +117,8 @@ impl Events {
         Ok(Events(listener))
     }
 
-    /// Gives the changes received since to `each`, and returns whether some were lost. Some may be left for
-    /// the next call, which a poll reports.
+    /// Passes the changes since the last call to `each`, and returns whether some were lost. The rest
+    /// may stay for the next call; a poll reports them.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Change)) -> bool {
         let mut lost = false;
         self.0.take(|received| match received {
@@ -162,7 +161,7 @@ pub(crate) fn links(socket: &mut Socket) -> Result<BTreeMap<u32, Link>, Error> {
 }
 
 pub(crate) fn link(message: &Message<'_>) -> Result<Option<(u32, Link)>, Malformed> {
-    // Bridges tell of their ports in a family of their own.
+    // Bridges report their ports in a separate address family.
     if message.payload.first() != Some(&0) {
         return Ok(None);
     }
@@ -180,7 +179,7 @@ pub(crate) fn link(message: &Message<'_>) -> Result<Option<(u32, Link)>, Malform
     Ok(mtu.map(|mtu| (index, Link { name, mtu, up })))
 }
 
-/// The route that the kernel would take to an address.
+/// The kernel's route to an address.
 pub(crate) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error> {
     let mut message = RouteMessage::default();
     message.header.address_family = family(address);
@@ -225,7 +224,7 @@ fn read_route(message: RouteMessage) -> Route {
     }
 }
 
-/// Gives each entry of the neighbour tables to `each`: interface, address, state.
+/// Passes each entry of the neighbour tables to `each`: interface, address, state.
 pub(crate) fn neighbours(
     socket: &mut Socket,
     mut each: impl FnMut(u32, IpAddr, Neighbour),
@@ -276,8 +275,8 @@ pub(crate) fn neighbour(message: &Message<'_>) -> Result<Option<Change>, Malform
     }))
 }
 
-/// Has the kernel look up a neighbour, as if it had a packet for it.
-pub(crate) fn ask(socket: &mut Socket, link: u32, address: IpAddr) -> Result<(), Refusal> {
+/// Makes the kernel resolve a neighbour, as if it had a packet for it.
+pub(crate) fn resolve(socket: &mut Socket, link: u32, address: IpAddr) -> Result<(), Refusal> {
     let mut message = NeighbourMessage::default();
     message.header.family = family(address);
     message.header.ifindex = link;

@@ -1,4 +1,4 @@
-//! An NFLOG group: a netlink socket that is bound to it, and the packets in what it receives.
+//! An NFLOG group: a bound netlink socket, and the packets in its messages.
 
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -17,7 +17,7 @@ const PACKET: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_PACKET) as u
 
 const CONFIG: u16 = (libc::NFNL_SUBSYS_ULOG << 8 | libc::NFULNL_MSG_CONFIG) as u16;
 
-/// Defines attributes of libc as numbers of the width that a message has for them.
+/// Defines libc's attributes as numbers of the width that they have in messages.
 macro_rules! attributes {
     ($($name:ident)*) => { $(const $name: u16 = libc::$name as u16;)* };
 }
@@ -27,24 +27,23 @@ attributes! {
     NFULA_IFINDEX_INDEV NFULA_PAYLOAD NFULA_SEQ NFULA_HWTYPE NFULA_HWHEADER
 }
 
-/// Bytes that are copied of each packet. Routers send no longer errors.
+/// Maximum bytes copied of each packet. Routers do not send longer errors.
 const COPY_RANGE: u32 = 1_500;
 
-/// Bytes the kernel may queue, doubled for its own account. It holds some 8,000 packets while the
-/// worker does not get to run.
+/// The receive buffer in bytes; the kernel doubles it for its own overhead. It holds some 8,000 packets
+/// while the worker is not scheduled.
 const QUEUE: usize = 8 << 20;
 
-/// Hundredths of a second after which NFLOG sends the packets that it gathers.
+/// Hundredths of a second after which NFLOG sends an incomplete batch.
 const TIMEOUT: u32 = 1;
 
-/// A packet number that counts per group.
+/// Requests a sequence number that counts per group.
 const WITH_SEQUENCE: u16 = libc::NFULNL_CFG_F_SEQ as u16;
 
 /// `struct nfgenmsg`, bytes.
 const FIXED: usize = 4;
 
-/// Largest message in bytes: what NFLOG takes for NLBUFSIZ at most, and one packet that it takes
-/// beyond.
+/// Largest message in bytes: NFLOG's maximum for NLBUFSIZ, and one packet more.
 pub(crate) const BUFFER: usize = 128 * 1024 + 4096;
 
 /// A bound group.
@@ -55,14 +54,15 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Binds a group. From now on its packets queue up.
+    /// Binds a group. Its packets queue up from then on.
     ///
     /// # Errors
-    /// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has it.
+    /// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has bound the
+    /// group.
     pub fn bind(number: u16) -> Result<Self, Error> {
         let refused = |refusal: Refusal| bind_error(number, refusal);
         let mut socket = Socket::open_netfilter().map_err(refused)?;
-        // Without CAP_NET_ADMIN in the first user namespace the limit is net.core.rmem_max.
+        // Without CAP_NET_ADMIN in the initial user namespace the limit is net.core.rmem_max.
         setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
             .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
             .map_err(|errno| refused(errno.into()))?;
@@ -72,39 +72,39 @@ impl Group {
             .attribute(NFULA_CFG_MODE, &mode())
             .attribute(NFULA_CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
             .attribute(NFULA_CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
-        // Packets that come before the acknowledgement are of nobody's rules yet.
+        // Packets that arrive before the acknowledgement match no complete rules yet.
         socket.change(paced(request, pace)).map_err(refused)?;
         Ok(Group { socket, number, pace })
     }
 
-    /// Its number.
+    /// The number of the group.
     pub fn number(&self) -> u16 {
         self.number
     }
 
-    /// Receives messages without waiting.
+    /// Receives messages without blocking.
     ///
     /// # Errors
-    /// EAGAIN when there are none, ENOBUFS when some were lost.
+    /// EAGAIN when the queue is empty, ENOBUFS when messages were lost.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         recv(self.socket.raw().as_raw_fd(), buffer, flags)
     }
 
-    /// How many packets the kernel gathers at most before it sends them.
+    /// The maximum number of packets that the kernel gathers into a batch.
     pub fn threshold(&self) -> u32 {
         self.pace.threshold()
     }
 
-    /// Takes note of packets that came and asks for larger or smaller batches when that is better.
-    pub fn heard(&mut self, packets: u32, now: std::time::Instant) {
-        if self.pace.heard(packets, now) {
-            // Were it lost, batches would stay as they are until the next change.
+    /// Counts received packets, and asks for larger or smaller batches when the rate changes.
+    pub fn count(&mut self, packets: u32, now: std::time::Instant) {
+        if self.pace.count(packets, now) {
+            // If this request is lost, the batch size stays until the next change.
             self.socket.post(paced(config(self.number, 0), self.pace));
         }
     }
 
-    /// Messages that did not fit since the socket was opened (`sk_drops`).
+    /// Messages dropped since the socket was opened (`sk_drops`).
     pub(crate) fn dropped(&self) -> u64 {
         crate::worker::system::socket_drops(self.socket.raw()).into()
     }
@@ -120,7 +120,7 @@ fn bind_error(number: u16, refusal: Refusal) -> Error {
     let taken = matches!(refusal.errno, Errno::EPERM | Errno::EBUSY);
     let error = Error::from(refusal).context(format_args!("binding NFLOG group {number}"));
     if taken {
-        // Before what is said of EPERM in general.
+        // This hint precedes the general one for EPERM.
         let mut error = error;
         let hint = "another program reads this group, or CAP_NET_ADMIN is missing";
         error.hints.insert(0, hint.to_owned());
@@ -143,7 +143,7 @@ fn paced(request: Request, pace: Pace) -> Request {
         .attribute(NFULA_CFG_QTHRESH, &pace.threshold().to_be_bytes())
 }
 
-/// `struct nfulnl_msg_config_mode`: the copy range, what is copied, padding.
+/// `struct nfulnl_msg_config_mode`: the copy range, the copy mode, padding.
 fn mode() -> [u8; 6] {
     let [a, b, c, d] = COPY_RANGE.to_be_bytes();
     [a, b, c, d, libc::NFULNL_COPY_PACKET as u8, 0]
@@ -152,17 +152,17 @@ fn mode() -> [u8; 6] {
 /// A packet in a received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
-    /// Where it is, from its IP header on.
+    /// The range of the IP packet in the buffer.
     pub payload: Range<usize>,
-    /// Its number in its group.
+    /// Its sequence number in its group.
     pub(crate) sequence: Option<u32>,
-    /// The index of the interface it came in by.
+    /// The index of the receiving interface.
     pub link: u32,
     /// Destination and source address of its Ethernet frame.
     pub(crate) stations: Option<([u8; 6], [u8; 6])>,
 }
 
-/// Finds the packets in received messages, and appends them. Returns how many messages are malformed.
+/// Finds the packets in received messages and appends them. Returns the number of malformed messages.
 pub(crate) fn packets(received: &[u8], found: &mut Vec<Logged>) -> u64 {
     let mut malformed = 0;
     for message in Messages(received) {
@@ -175,7 +175,7 @@ pub(crate) fn packets(received: &[u8], found: &mut Vec<Logged>) -> u64 {
 }
 
 fn packet(received: &[u8], message: &Message<'_>) -> Result<Option<Logged>, Malformed> {
-    // An error is the answer to a change of pace; NLMSG_DONE ends a batch.
+    // An error answers a change of pace; NLMSG_DONE ends a batch.
     if message.kind != PACKET {
         return Ok(None);
     }

@@ -1,6 +1,5 @@
-//! The peers as the kernel sees them: the interface each is behind, its link-layer address from the
-//! neighbour table, and what changes about that. What is absent or stale the kernel is asked to look
-//! up.
+//! The peers as the kernel sees them: the interface of each, its link-layer address from the neighbour
+//! table, and changes of both. The kernel is asked to resolve absent and stale addresses.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,40 +15,41 @@ use netkeel_core::replication::settings::Mode;
 use netkeel_core::replication::statistics::PeerState;
 use netkeel_kernel::netlink::socket::Socket;
 
-/// Routes and neighbours are looked at again after so long, whatever was heard.
+/// Routes and neighbours are read again after this time, independent of notifications.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// At most so often when much is heard.
+/// The minimum interval between such reads after notifications.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// So long packets wait for the peers' addresses: before they are known, a replica could not be
-/// told from an original. What waits is in the socket's queue.
+/// The maximum time that packets wait for the peers' addresses. Before the addresses are known, a
+/// replica cannot be distinguished from an original. The packets wait in the socket's queue.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// Addresses that nobody has (RFC 5737, RFC 3849): the way to them is the way to everywhere.
+/// Addresses that nobody has (RFC 5737, RFC 3849): the route to them is the default route.
 const OUTSIDE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// The first wait before the kernel is asked again for an address that it does not have.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The first wait before the kernel is asked again to resolve an absent address.
+const RESOLVE_FIRST: Duration = Duration::from_secs(1);
 
-/// The longest such wait, and how often one that is stale is looked up again.
-const ASK_SELDOM: Duration = Duration::from_secs(30);
+/// The longest such wait, and the interval at which a stale address is resolved again.
+const RESOLVE_LONGEST: Duration = Duration::from_secs(30);
 
 /// A peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub address: IpAddr,
     pub state: PeerState,
-    /// The interface it is behind, when it is on the link.
+    /// The interface of the peer, when the peer is on the link.
     link: Option<u32>,
-    /// Its station; kept when it does not answer any more, since a late replica may come from it.
+    /// Its link-layer address. It is kept when the peer stops answering, because a late replica may
+    /// come from it.
     station: Option<[u8; 6]>,
-    /// Whether the kernel believes in the station.
+    /// The state of the address in the neighbour table.
     neighbour: Neighbour,
-    /// The kernel said that it does not answer.
+    /// Whether the kernel reported that the peer does not answer.
     failed: bool,
     asked: Option<Instant>,
     wait: Duration,
@@ -64,23 +64,23 @@ pub(crate) struct Peers {
     list: Vec<Peer>,
     mode: Mode,
     interface: Option<LinkName>,
-    /// The routers that packets from outside come by, and those of their stations that are known.
+    /// The routers of default routes, and their link-layer addresses where known.
     routers: Vec<(u32, IpAddr)>,
     router_stations: Vec<(u32, [u8; 6])>,
-    /// When the peers were set, or first set while they have not settled.
+    /// The time when the peers were set; until they have settled, the time of the first setting.
     since: Instant,
-    /// All peers' addresses were known once, or waited for.
+    /// Whether all peers' addresses were known once, or the wait for them ended.
     settled: bool,
     looked: Instant,
-    /// Something was heard for which routes have to be looked at.
+    /// Whether a notification requires reading the routes again.
     stale: bool,
 }
 
 impl Peers {
-    /// Begins to listen; there are no peers yet.
+    /// Subscribes to notifications; the list of peers is empty.
     ///
     /// # Errors
-    /// When rtnetlink is refused.
+    /// When the kernel rejects an rtnetlink request.
     pub fn listen(now: Instant) -> Result<Self, Error> {
         Ok(Peers {
             events: Events::open()?,
@@ -98,10 +98,10 @@ impl Peers {
         })
     }
 
-    /// Takes other peers and looks at them. What is known of those that stay is kept.
+    /// Replaces the peers and resolves them. The state of peers that stay is kept.
     ///
     /// # Errors
-    /// When rtnetlink is refused.
+    /// When the kernel rejects an rtnetlink request.
     pub fn set(
         &mut self,
         addresses: &[IpAddr],
@@ -124,14 +124,14 @@ impl Peers {
                 neighbour: Neighbour::Absent,
                 failed: false,
                 asked: None,
-                wait: ASK_AGAIN,
+                wait: RESOLVE_FIRST,
             }));
         }
         (self.mode, self.interface) = (mode, interface);
         if self.settled {
             self.since = now;
         }
-        self.look(now)
+        self.refresh(now)
     }
 
     /// The peers.
@@ -144,10 +144,10 @@ impl Peers {
         self.links.get(&link).map(|link| link.mtu)
     }
 
-    /// Whether packets had better wait. After a start they do until every peer's address is known,
-    /// or known not to be had: replicas could not be told from originals. Later they do only when
-    /// there is nobody to send to and somebody may be there in a moment, as after a change of all
-    /// peers; peers that were known are served, whoever joins them. Never for long.
+    /// Whether packets should wait. After a start they wait until every peer's address is known or its
+    /// resolution has failed, because replicas could not be distinguished from originals. Later they
+    /// wait only when no peer is ready and one may become ready in a moment, as after a change of all
+    /// peers. New peers do not delay copies to known ones. The wait is always short.
     pub(crate) fn waits(&mut self, now: Instant) -> bool {
         let known =
             |peer: &Peer| peer.failed || peer.station.is_some() || peer.state != PeerState::Unresolved;
@@ -159,33 +159,33 @@ impl Peers {
         waits
     }
 
-    /// When the wait for addresses ends.
-    pub fn patience(&self) -> Instant {
+    /// The time at which the wait for addresses ends.
+    pub fn wait_ends(&self) -> Instant {
         self.since + SETTLING
     }
 
-    /// When they are to be looked at again.
+    /// The time of the next check.
     pub fn due(&self) -> Instant {
         self.looked + if self.stale { LEAST } else { INTERVAL }
     }
 
-    /// The peers' stations, sorted: what comes from one of them is a replica. One that is a router's,
-    /// too, is none of those where replicas come out of a tunnel.
+    /// The link-layer addresses of the peers, sorted: a packet from one of them is a replica. Where
+    /// replicas come out of a tunnel, addresses of routers are excluded.
     pub(crate) fn stations(&self) -> Vec<[u8; 6]> {
         let tunnelled = self.mode == Mode::Ipip;
         let routes = |peer: &Peer| {
             let routers = self.router_stations.iter();
             routers.clone().any(|(_, station)| peer.station == Some(*station))
         };
-        let told = self.list.iter().filter(|peer| !(tunnelled && routes(peer)));
-        let mut stations: Vec<[u8; 6]> = told.filter_map(|peer| peer.station).collect();
+        let peers = self.list.iter().filter(|peer| !(tunnelled && routes(peer)));
+        let mut stations: Vec<[u8; 6]> = peers.filter_map(|peer| peer.station).collect();
         stations.sort_unstable();
         stations.dedup();
         stations
     }
 
-    /// Where copies go now, each with the place of its peer in [`Peers::list`]; a broadcast is
-    /// nobody's.
+    /// The current targets of copies, each with the index of its peer in [`Peers::list`]; a broadcast
+    /// has no peer.
     pub fn targets(&self) -> Vec<(Target, usize)> {
         let served = self.list.iter().enumerate();
         let served = served.filter(|(_, peer)| peer.state.is_reachable());
@@ -218,21 +218,21 @@ impl Peers {
         }
     }
 
-    /// Takes what the kernel has to tell, and says whether targets or stations may have changed.
-    pub fn hear(&mut self) -> bool {
+    /// Reads notifications. Returns whether targets or link-layer addresses may have changed.
+    pub fn read_events(&mut self) -> bool {
         let mut changed = false;
         let (links, list) = (&mut self.links, &mut self.list);
         let (routers, stations) = (&self.routers, &self.router_stations);
         let lost = self.events.drain(|change| match change {
             Change::Link(index, link) => {
-                // With an interface that goes down and up routes go and come, of which nothing else
-                // tells; under a name there may be another one.
+                // When an interface goes down or up, its routes change without a notification. A name
+                // may also refer to a new interface.
                 let before = links.insert(index, link);
                 if before.map(|before| (before.name, before.up)) != Some((link.name, link.up)) {
                     self.stale = true;
                     changed = true;
                     let behind = list.iter_mut().filter(|peer| peer.link == Some(index));
-                    behind.for_each(Peer::ask_at_once);
+                    behind.for_each(Peer::reset_wait);
                 }
             }
             Change::NoLink(index) => {
@@ -246,7 +246,7 @@ impl Peers {
             } => {
                 let peers = list.iter_mut();
                 for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
-                    changed |= peer.take(neighbour);
+                    changed |= peer.update(neighbour);
                 }
                 if let (true, Some(station)) = (routers.contains(&(link, address)), neighbour.station()) {
                     self.stale |= !stations.contains(&(link, station));
@@ -261,21 +261,21 @@ impl Peers {
         changed
     }
 
-    /// Does what is due, and says whether targets or stations may have changed.
+    /// Performs due checks. Returns whether targets or link-layer addresses may have changed.
     ///
     /// # Errors
-    /// When rtnetlink is refused.
+    /// When the kernel rejects an rtnetlink request.
     pub(crate) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
         let due = now >= self.due();
         if due {
-            self.look(now)?;
+            self.refresh(now)?;
         }
-        self.ask(now);
+        self.resolve(now);
         Ok(due)
     }
 
     /// Reads interfaces, routes and neighbours.
-    fn look(&mut self, now: Instant) -> Result<(), Error> {
+    fn refresh(&mut self, now: Instant) -> Result<(), Error> {
         self.looked = now;
         self.stale = false;
         self.links = neighbours::links(&mut self.requests)?;
@@ -289,7 +289,7 @@ impl Peers {
                 peer.link = link;
                 peer.neighbour = Neighbour::Absent;
                 peer.failed = false;
-                peer.ask_at_once();
+                peer.reset_wait();
             }
             peer.state = match (route, self.mode) {
                 (Route::Local, _) => PeerState::Itself,
@@ -316,15 +316,15 @@ impl Peers {
             }
             let peers = list.iter_mut();
             for peer in peers.filter(|peer| peer.address == address && peer.link == Some(link)) {
-                peer.take(neighbour);
+                peer.update(neighbour);
             }
         })?;
         self.rank();
-        self.ask(now);
+        self.resolve(now);
         Ok(())
     }
 
-    /// Says who of those on a link gets copies: one address a station.
+    /// Decides which peers on a link get copies: one peer per link-layer address.
     fn rank(&mut self) {
         if self.mode == Mode::Ipip {
             return;
@@ -352,18 +352,18 @@ impl Peers {
         }
     }
 
-    /// Has the kernel look up what it does not know, or has not confirmed lately.
-    fn ask(&mut self, now: Instant) {
+    /// Asks the kernel to resolve addresses that are unknown or not confirmed lately.
+    fn resolve(&mut self, now: Instant) {
         for peer in self.list.iter_mut().filter(|_| self.mode != Mode::Ipip) {
             let Some(link) = peer.link else {
                 continue;
             };
             let wait = match peer.neighbour {
                 Neighbour::Fresh(_) => {
-                    peer.wait = ASK_AGAIN;
+                    peer.wait = RESOLVE_FIRST;
                     continue;
                 }
-                Neighbour::Stale(_) => ASK_SELDOM,
+                Neighbour::Stale(_) => RESOLVE_LONGEST,
                 Neighbour::Absent | Neighbour::Failed => peer.wait,
             };
             if peer
@@ -371,24 +371,24 @@ impl Peers {
                 .is_none_or(|asked| now.saturating_duration_since(asked) >= wait)
             {
                 peer.asked = Some(now);
-                peer.wait = (peer.wait * 2).min(ASK_SELDOM);
-                // An interface that is down refuses; it is asked again.
-                let _ = neighbours::ask(&mut self.requests, link, peer.address);
+                peer.wait = (peer.wait * 2).min(RESOLVE_LONGEST);
+                // The kernel rejects this for an interface that is down; it is asked again later.
+                let _ = neighbours::resolve(&mut self.requests, link, peer.address);
             }
         }
     }
 }
 
 impl Peer {
-    /// What it did not answer before counts no more.
-    fn ask_at_once(&mut self) {
+    /// Resets the waits, so that unresolved addresses are asked for at once.
+    fn reset_wait(&mut self) {
         self.asked = None;
-        self.wait = ASK_AGAIN;
+        self.wait = RESOLVE_FIRST;
     }
 
-    /// Takes what the kernel says of its neighbour, and says whether that is another station or
-    /// another belief.
-    fn take(&mut self, neighbour: Neighbour) -> bool {
+    /// Applies the kernel's neighbour entry. Returns whether the link-layer address or its state
+    /// changed.
+    fn update(&mut self, neighbour: Neighbour) -> bool {
         let before = (self.station, self.neighbour.station().is_some());
         if let Some(station) = neighbour.station() {
             self.station = Some(station);

@@ -1,11 +1,11 @@
-//! The peers that the settings name.
+//! Parses the peers file.
 
 use std::net::IpAddr;
 
-/// The addresses of a file: one a line, with `#` for comments.
+/// The addresses in the file: one per line, with `#` for comments.
 ///
 /// # Errors
-/// The first line, counted from 1, that is no address.
+/// The number of the first line that is not an address, counted from 1.
 pub(crate) fn peers_of(text: &str) -> Result<Vec<IpAddr>, usize> {
     let mut peers = Vec::new();
     // Some editors begin with a byte order mark.

@@ -1,4 +1,4 @@
-//! Copies go out: many with one system call, from the buffer in which the packets were received.
+//! Sends copies: many with one system call, from the buffer that received the packets.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -11,35 +11,35 @@ use netkeel_core::error::Error;
 /// A packet in the buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct PacketRange {
-    /// Where it is.
+    /// The range in the buffer.
     pub place: Range<usize>,
-    /// It is of IPv6.
+    /// Whether it is an IPv6 packet.
     pub ipv6: bool,
 }
 
-/// Where a copy goes.
+/// The target of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// In a frame to a station.
+    /// A frame to a link-layer address.
     Station {
-        /// The interface it goes out by.
+        /// The outgoing interface.
         link: u32,
-        /// The station's address.
+        /// The link-layer address.
         station: [u8; 6],
     },
     /// Encapsulated, to an address.
     Tunnel(IpAddr),
 }
 
-/// A socket and the addresses that it sends to, of packets of each family: IPv4, IPv6. An address
-/// has a number that says whose it is.
+/// A socket and its destinations for IPv4 and IPv6 packets. A destination has a number that identifies
+/// its peer.
 pub(crate) struct SendQueue {
     open: fn() -> Result<OwnedFd, Error>,
     socket: Option<OwnedFd>,
     names: [Vec<(Name, usize)>; 2],
 }
 
-/// All sockets that copies go out by; one is opened when it is needed first, and stays.
+/// All sockets for sending copies; each is opened on first use and stays open.
 pub(crate) struct Sender {
     frames: SendQueue,
     /// IPv4 in IPv4.
@@ -48,7 +48,7 @@ pub(crate) struct Sender {
     ipip6: SendQueue,
     /// IPv6 in IPv6.
     ip6ip6: SendQueue,
-    /// How many copies a packet of each family comes to.
+    /// The number of copies per packet of each family.
     copies: [u32; 2],
     outgoing: SendBatch,
 }
@@ -84,7 +84,7 @@ impl Sender {
         ]
     }
 
-    /// Sends to these from now on, each with the number that says whose it is.
+    /// Sets the targets, each with the number that identifies its peer.
     ///
     /// # Errors
     /// When a socket cannot be opened.
@@ -131,14 +131,14 @@ impl Sender {
         Ok(())
     }
 
-    /// How many copies a packet of a family comes to.
+    /// The number of copies per packet of a family.
     pub fn copies(&self, ipv6: bool) -> u32 {
         let [of_ipv4, of_ipv6] = self.copies;
         if ipv6 { of_ipv6 } else { of_ipv4 }
     }
 
-    /// Sends each piece to each address of its family. `count` is told of every copy whose it was,
-    /// and whether the kernel took it.
+    /// Sends each packet to each destination of its family. `count` is called for every copy, with its
+    /// peer's number and whether the kernel accepted it.
     pub fn send(&mut self, buffer: &[u8], pieces: &[PacketRange], mut count: impl FnMut(usize, bool)) {
         for lane in [&self.frames, &self.ipip, &self.ipip6, &self.ip6ip6] {
             let Some(socket) = &lane.socket else {

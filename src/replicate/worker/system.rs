@@ -1,5 +1,5 @@
-//! The system calls for which there is no safe wrapper: sockets that send what they are given, many
-//! messages with one call, and a socket's own counters.
+//! System calls without a safe wrapper: sockets for sending only, many messages with one call, and a
+//! socket's drop counter.
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper")]
 
@@ -15,14 +15,14 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use netkeel_core::error::Error;
 use netkeel_kernel::netlink::refusal::error;
 
-/// Most messages that the kernel takes at once (UIO_MAXIOV).
+/// Maximum messages per system call (UIO_MAXIOV).
 const BATCH: usize = 1024;
 
-/// Longest wait for room in a socket, in milliseconds. Where a device does not send, copies are
-/// dropped rather than packets no longer read.
+/// Longest wait for room in a socket, in milliseconds. If a device does not send, dropping copies is
+/// better than not reading packets.
 const PATIENCE: i64 = 50;
 
-/// A destination, laid out as the kernel takes it: `sockaddr_ll`, `sockaddr_in` or `sockaddr_in6`.
+/// A destination address in the kernel's layout: `sockaddr_ll`, `sockaddr_in` or `sockaddr_in6`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub(crate) struct Name {
@@ -41,7 +41,7 @@ impl Name {
         Name { bytes, length }
     }
 
-    /// A station on a link, and the protocol that its frame is to say.
+    /// A link-layer address on an interface, and the protocol for the frame.
     pub fn station(link: u32, station: [u8; 6], protocol: u16) -> Self {
         let family = (libc::AF_PACKET as u16).to_ne_bytes();
         let (protocol, link) = (protocol.to_be_bytes(), link.to_ne_bytes());
@@ -66,14 +66,14 @@ fn open(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Error> {
     // SAFETY: socket(2) takes numbers only.
     let raw = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
     let raw = Errno::result(raw).map_err(error)?;
-    // SAFETY: the descriptor was opened just now and nobody else knows it.
+    // SAFETY: the descriptor was opened just now and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(raw) };
     setsockopt(&socket, sockopt::SendTimeout, &TimeVal::milliseconds(PATIENCE)).map_err(error)?;
     Ok(socket)
 }
 
-/// A socket that sends frames, whose headers the kernel writes, and receives none: its protocol is
-/// 0.
+/// A socket that only sends frames; the kernel writes their headers. Protocol 0 makes it receive
+/// nothing.
 pub(crate) fn packet_socket() -> Result<OwnedFd, Error> {
     open(libc::AF_PACKET, libc::SOCK_DGRAM, 0).map_err(|error| {
         error
@@ -82,14 +82,14 @@ pub(crate) fn packet_socket() -> Result<OwnedFd, Error> {
     })
 }
 
-/// A socket that sends what it is given encapsulated in IP of a family.
+/// A socket that encapsulates its packets in IP of a family.
 pub(crate) fn tunnel_socket(family: i32, protocol: i32) -> Result<OwnedFd, Error> {
     let socket = open(family, libc::SOCK_RAW, protocol).map_err(|error| {
         error
             .context("opening a raw socket")
             .hint("this needs CAP_NET_RAW")
     })?;
-    // A raw socket would get a copy of all that comes encapsulated; this filter takes nothing.
+    // A raw socket would get a copy of all encapsulated packets; this filter drops them.
     let nothing = [libc::sock_filter {
         code: (libc::BPF_RET | libc::BPF_K) as u16,
         jt: 0,
@@ -115,8 +115,8 @@ pub(crate) fn tunnel_socket(family: i32, protocol: i32) -> Result<OwnedFd, Error
     Ok(socket)
 }
 
-/// What a socket could not take since it was opened: `sk_drops`, the last of SK_MEMINFO_VARS
-/// (include/uapi/linux/sock_diag.h). 0 where the kernel does not say.
+/// Messages dropped since the socket was opened: `sk_drops`, the last of SK_MEMINFO_VARS
+/// (include/uapi/linux/sock_diag.h). 0 where the kernel does not report it.
 pub(crate) fn socket_drops(socket: &impl AsRawFd) -> u32 {
     let mut values = [0u32; 9];
     let mut length = size_of_val(&values) as libc::socklen_t;
@@ -134,12 +134,12 @@ pub(crate) fn socket_drops(socket: &impl AsRawFd) -> u32 {
     if done == 0 { drops } else { 0 }
 }
 
-/// A message of one piece to one name: `struct mmsghdr` as the kernel has it. That of a C library may
-/// differ, and then its function has to send one by one: musl's makes a system call for each message.
+/// A message of one buffer to one address: the kernel's `struct mmsghdr`. A C library's struct may
+/// differ; its function then has to send one by one, as musl's does with one system call per message.
 #[repr(C)]
 pub(crate) struct Message {
     header: Header,
-    /// The kernel says here how much it took.
+    /// The kernel writes the sent length here.
     taken: u32,
 }
 
@@ -172,7 +172,7 @@ impl Message {
     }
 }
 
-/// Messages for the kernel, in memory that is used again and again.
+/// Messages for the kernel, in memory that is reused.
 #[derive(Default)]
 pub(crate) struct SendBatch {
     messages: Vec<Message>,
@@ -181,8 +181,8 @@ pub(crate) struct SendBatch {
 }
 
 impl SendBatch {
-    /// Sends each of the pieces to each of the names. `count` is told whose each message was, and
-    /// whether the kernel took it.
+    /// Sends each buffer to each address. `count` is called for each message, with its peer's number
+    /// and whether the kernel accepted it.
     pub fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -193,8 +193,8 @@ impl SendBatch {
         if names.is_empty() {
             return;
         }
-        // Messages point at pieces: these must not move while there are messages, so that their
-        // memory is reserved for as many as there can be.
+        // Messages point at buffers that must not move while messages exist, so memory for the maximum
+        // is reserved.
         self.messages.reserve(BATCH);
         self.pieces.reserve(BATCH);
         for piece in pieces {
@@ -218,7 +218,7 @@ impl SendBatch {
         self.flush(socket, count);
     }
 
-    /// Hands over what there is; nothing points at the pieces afterwards.
+    /// Sends the pending messages; afterwards no pointer to a buffer remains.
     fn flush(&mut self, socket: BorrowedFd<'_>, count: &mut impl FnMut(usize, bool)) {
         let mut at = 0;
         while let Some(rest) = self.messages.get_mut(at..).filter(|rest| !rest.is_empty()) {
@@ -237,7 +237,8 @@ impl SendBatch {
             let (taken, lost) = match Errno::result(sent) {
                 Ok(sent) => (sent as usize, 0),
                 Err(Errno::EINTR) => (0, 0),
-                // There was no room for as long as we wait: the rest would wait as long each.
+                // The socket had no room for the longest wait: each further message would wait as
+                // long.
                 Err(Errno::EAGAIN) => (0, rest.len()),
                 Err(_) => (0, 1),
             };
@@ -282,7 +283,8 @@ mod tests {
 
     #[test]
     fn messages_are_laid_out_as_the_kernel_has_them() {
-        // Those of the C library have the same size everywhere, and the same fields with this one.
+        // The C library's structs have the same sizes everywhere, and the same fields with this
+        // target.
         assert_eq!(size_of::<Message>(), size_of::<libc::mmsghdr>());
         assert_eq!(offset_of!(Message, taken), offset_of!(libc::mmsghdr, msg_len));
         let one = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -292,15 +294,15 @@ mod tests {
         let name = Name::new(&[&family, &port, &[127, 0, 0, 1], &[0; 8]]);
         let nowhere = Name::new(&[&(libc::AF_INET6 as u16).to_ne_bytes(), &[0; 26]]);
         let pieces: [&[u8]; 2] = [b"first", b"second one"];
-        let mut told = Vec::new();
+        let mut counted = Vec::new();
         SendBatch::default().send(
             one.as_fd(),
             pieces.into_iter(),
             &[(name, 7), (nowhere, 8), (name, 9)],
-            &mut |owner, sent| told.push((owner, sent)),
+            &mut |owner, sent| counted.push((owner, sent)),
         );
         let each = [(7, true), (8, false), (9, true)];
-        assert_eq!(told, [each, each].concat());
+        assert_eq!(counted, [each, each].concat());
         to.set_nonblocking(true).unwrap();
         let mut buffer = [0; 64];
         for piece in [pieces[0], pieces[0], pieces[1], pieces[1]] {

@@ -1,4 +1,4 @@
-//! Strict JSON: what only relaxed readers take is refused, each instance in its place.
+//! Strict JSON: each deviation that only relaxed readers accept is reported in its place.
 
 use jsonc_parser::ast::{ObjectPropName, Value};
 use jsonc_parser::common::{Range, Ranged};
@@ -24,7 +24,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
     match parse_to_ast(text, &CollectOptions::default(), &strict()) {
         Ok(result) => build(file, text, result.value, diagnostics),
         Err(error) => {
-            // Slower, but it finds all that is only too relaxed.
+            // The relaxed reading is slower, but it finds all deviations.
             if !relaxed::report(file, text, diagnostics) {
                 syntax(file, text, &error, diagnostics);
             }
@@ -79,7 +79,7 @@ fn strict() -> ParseOptions {
     }
 }
 
-/// Where the nesting is too deep: the parser recurses without regard to that.
+/// The position where the nesting is too deep; the library's recursion has no limit.
 fn too_deep(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, byte) in outside_of_quotes(text) {
@@ -95,7 +95,7 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// The parser takes any blank of Unicode for one; JSON does not.
+/// The library accepts any Unicode blank; JSON does not.
 fn foreign_blank(file: FileId, text: &str) -> Option<Span> {
     if text.is_ascii() {
         return None;
@@ -105,7 +105,7 @@ fn foreign_blank(file: FileId, text: &str) -> Option<Span> {
     Some(Span::new(file, at, at + blank.len_utf8()))
 }
 
-/// The parser takes any character in quotes; JSON takes no control characters (RFC 8259, 7).
+/// The library accepts any character in quotes; JSON forbids control characters (RFC 8259, 7).
 fn control_character(text: &str) -> Option<usize> {
     let (mut inside, mut escaped) = (false, false);
     text.bytes().position(|byte| match byte {
@@ -146,7 +146,7 @@ fn syntax(file: FileId, text: &str, error: &ParseError, diagnostics: &mut Diagno
     let (start, end) = (range.start.min(text.len()), range.end.min(text.len()));
     let (before, behind) = text.split_at_checked(start).unwrap_or((text, ""));
     let digit = |char: char| char.is_ascii_digit();
-    // The parser reads a number that ends, and another one.
+    // The library reads `01` as two numbers.
     if before.ends_with('0') && behind.starts_with(digit) {
         let span = Span::new(
             file,

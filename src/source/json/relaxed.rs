@@ -1,5 +1,5 @@
-//! What makes a text JSON5 or "JSON with comments" instead of JSON: all of it at once, from the
-//! tokens of a relaxed reading.
+//! Reports all JSON5 and "JSON with comments" features in a text at once, from the tokens of a relaxed
+//! reading.
 
 use jsonc_parser::tokens::{Token, TokenAndRange};
 use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
@@ -7,7 +7,7 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, pars
 use crate::diagnostic::Diagnostics;
 use crate::span::{FileId, Span};
 
-/// Reports each relaxed thing; `false` when there is none, or not even a relaxed reading succeeds.
+/// Reports each relaxed feature; `false` when there is none, or even the relaxed reading fails.
 pub(crate) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     let collect = CollectOptions {
         comments: CommentCollectionStrategy::AsTokens,
@@ -42,7 +42,7 @@ pub(crate) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) ->
     diagnostics.count() > before
 }
 
-/// What is wrong with a token whatever stands beside it.
+/// The error of a token, independent of the tokens around it.
 fn alone(token: &Token<'_>, raw: &str) -> Option<(&'static str, Option<&'static str>)> {
     match token {
         Token::CommentLine(_) | Token::CommentBlock(_) => {
@@ -93,7 +93,7 @@ fn has_relaxed_escape(raw: &str) -> bool {
     false
 }
 
-/// Digits with at most a minus, a fraction and an exponent, as JSON has them.
+/// Digits with at most a minus, a fraction and an exponent, as JSON allows.
 fn is_strict_number(number: &str) -> bool {
     let body = number.strip_prefix('-').unwrap_or(number);
     let (mantissa, exponent) = match body.split_once(['e', 'E']) {

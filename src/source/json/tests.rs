@@ -1,4 +1,4 @@
-//! JSON: what is read, what is refused, and where.
+//! JSON: accepted texts, rejected texts, and the places of errors.
 
 use proptest::prelude::*;
 
@@ -287,13 +287,13 @@ fn syntax_errors_have_places() {
 }
 
 proptest! {
-    /// What serde_json reads is JSON, and nothing else is; duplicates apart, which it takes, and floats that
-    /// are too large, which it does not.
+    /// The parser accepts exactly the texts that serde_json accepts. Two exceptions: serde_json accepts
+    /// duplicate keys, and it rejects floats that are too large.
     #[test]
     fn takes_what_is_json(text in "([{}\\[\\]:,]|\"[a-z]\"|\"\\\\[a-z\"/\\\\u0]{1,3}\"|[0-9+\\-.e]{1,3}|true|null|[ \n'/*]){0,12}") {
         let strict = serde_json::from_str::<serde_json::Value>(&text);
         let (node, report) = read(Format::Json, &text);
-        // 1e309 is JSON too; that no float is so large is said where a number is wanted.
+        // 1e309 is valid JSON too; a reader that needs a number reports that it is too large.
         let is_too_large = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
         let too_large = strict.as_ref().is_err_and(is_too_large);
         if text.trim().is_empty() || report.contains("given twice") || too_large {

@@ -1,13 +1,13 @@
-//! One spelling for all documents that say the same, so that a hash can name what was said.
+//! The canonical form of a document, for hashing: equivalent documents have the same form.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::node::{Data, Node};
 
-/// The canonical spelling of a tree: JSON with sorted keys and every number as text, which is a
-/// document again. Format, comments, the order of keys and how a number is quoted make no
-/// difference. A boolean stays one: as a value of a sysctl it is 0 or 1, and the text is not.
+/// The canonical form of a tree: JSON with sorted keys and every number as text. It is a valid document
+/// again. Format, comments, the order of keys and the quoting of numbers make no difference. A boolean
+/// stays a boolean: as the value of a sysctl it means 0 or 1, and the text does not.
 pub fn spell(node: &Node) -> String {
     json(node).to_string()
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::node::{Data, Entry, Node};
 
-/// Lays one tree over another: maps merge by key, deep; everything else replaces. A `null` stays
-/// until [`withdraw`], so that a layer further up can still set the key anew.
+/// Lays one tree over another: maps merge by key, recursively; other values are replaced. A `null`
+/// stays until [`withdraw`], so that a higher layer can still set the key again.
 pub fn merge(base: Node, over: Node) -> Node {
     let (base, entries) = match (base.data, over.data) {
         (Data::Map(base), Data::Map(over)) => (base, over),
@@ -22,14 +22,13 @@ pub fn merge(base: Node, over: Node) -> Node {
     }
 }
 
-/// Where each key stands: looking for every key of one map in another takes long where both are
-/// large.
+/// The index of each key: searching for every key of one large map in another would be slow.
 pub fn places(entries: &[Entry]) -> BTreeMap<String, usize> {
     let places = entries.iter().enumerate();
     places.map(|(at, entry)| (entry.key.clone(), at)).collect()
 }
 
-/// The base's order first, then what is new, in its own order.
+/// The keys of the base in their order, then new keys in theirs.
 fn merge_entries(base: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
     let index = places(&over);
     let mut over: Vec<Option<Entry>> = over.into_iter().map(Some).collect();
@@ -51,7 +50,7 @@ fn merge_entries(base: Vec<Entry>, over: Vec<Entry>) -> Vec<Entry> {
     merged
 }
 
-/// Removes every key whose value is `null`; what is left is the document.
+/// Removes every key whose value is `null`; the result is the document.
 #[must_use]
 pub fn withdraw(mut node: Node) -> Node {
     withdraw_in(&mut node);

@@ -1,8 +1,8 @@
-//! The path of keys to a node, as a chain on the stack: it costs nothing until it is printed.
+//! The key path to a node, as a linked list on the stack: it costs nothing until it is printed.
 
 use std::fmt;
 
-/// Where in a document one is.
+/// A position in a document.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyPath<'a> {
     parent: Option<&'a KeyPath<'a>>,
@@ -23,7 +23,7 @@ impl<'a> KeyPath<'a> {
         step: Step::Root,
     };
 
-    /// The value of a key.
+    /// The path to the value of a key.
     #[must_use]
     pub fn key(&'a self, key: &'a str) -> KeyPath<'a> {
         KeyPath {
@@ -32,7 +32,7 @@ impl<'a> KeyPath<'a> {
         }
     }
 
-    /// The value that is reached by these keys, one below the other.
+    /// The path of nested keys as text.
     pub fn of(keys: &[&str]) -> String {
         fn below(path: &KeyPath<'_>, keys: &[&str]) -> String {
             match keys {
@@ -43,7 +43,7 @@ impl<'a> KeyPath<'a> {
         below(&KeyPath::ROOT, keys)
     }
 
-    /// An item of a list, from 0.
+    /// The path to an item of a list, from 0.
     #[must_use]
     pub fn index(&'a self, index: usize) -> KeyPath<'a> {
         KeyPath {
@@ -83,7 +83,7 @@ impl From<&KeyPath<'_>> for String {
     }
 }
 
-/// In quotes, when it could be taken for several keys or for something else.
+/// Writes a key, in quotes if it would be ambiguous.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     let plain = |char: char| char.is_alphanumeric() || "_-@/*".contains(char);
     if !key.is_empty() && key.chars().all(plain) {

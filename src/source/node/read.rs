@@ -1,4 +1,4 @@
-//! What a checked node means: each reader takes all spellings that the check lets pass.
+//! Typed values of checked nodes. Each reader accepts every spelling that the check accepts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::node::{Data, Entry, Node};
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::number;
 
-/// The words that YAML 1.1 readers take for a boolean.
+/// The words that YAML 1.1 parsers read as true.
 const YES: [&str; 3] = ["true", "yes", "on"];
 
 const NO: [&str; 3] = ["false", "no", "off"];
@@ -27,7 +27,7 @@ pub fn boolean_word(word: &str) -> Option<bool> {
 }
 
 impl Node {
-    /// `null`, `~` or nothing: a withdrawal.
+    /// Whether it is `null`, `~` or nothing: a withdrawal.
     pub fn is_null(&self) -> bool {
         self.data == Data::Null
     }
@@ -38,7 +38,7 @@ impl Node {
         (!entry.value.is_null()).then_some(&entry.value)
     }
 
-    /// The keys and values of this map; none when it is not a map.
+    /// The keys and values of this map; empty for any other value.
     pub fn entries(&self) -> &[Entry] {
         match &self.data {
             Data::Map(entries) => entries,
@@ -46,7 +46,7 @@ impl Node {
         }
     }
 
-    /// The items of this list; a single value counts as a list of one, a map and `null` as none.
+    /// The items of this list. A single value counts as a list of one; a map or `null` as empty.
     pub fn items(&self) -> &[Node] {
         match &self.data {
             Data::List(items) => items,
@@ -55,7 +55,7 @@ impl Node {
         }
     }
 
-    /// A decimal integer, also as text.
+    /// A decimal integer; also from text.
     pub fn integer(&self) -> Option<i64> {
         match &self.data {
             Data::Integer(value) => Some(*value),
@@ -64,7 +64,7 @@ impl Node {
         }
     }
 
-    /// A yes or no.
+    /// A boolean.
     pub fn switch(&self) -> Option<bool> {
         match &self.data {
             Data::Bool(value) => Some(*value),
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    /// The number of one of these words; the number itself, and booleans as 0 and 1, are as good.
+    /// The number of one of these words. The number itself, and booleans as 0 and 1, are accepted too.
     pub fn choice(&self, words: &[(&str, i64)]) -> Option<i64> {
         let number = match &self.data {
             Data::Integer(value) => *value,
@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// The values of a scalar or a list as /proc/sys shows them, but with one blank between.
+    /// The values of a scalar or a list as /proc/sys shows them, separated by one blank.
     pub fn vector(&self) -> Option<String> {
         let mut out = String::new();
         let mut push = |value: &str| {
@@ -132,7 +132,7 @@ impl Node {
         Some(out)
     }
 
-    /// What it is, in the words of a message.
+    /// A description for messages.
     pub fn describe(&self) -> String {
         match &self.data {
             Data::Null => "nothing".to_owned(),
@@ -150,7 +150,7 @@ impl Node {
     }
 }
 
-/// Reports the keys that come again and removes them: the first one stands.
+/// Reports duplicate keys and removes all but the first of each.
 pub(crate) fn without_duplicates(
     mut entries: Vec<Entry>,
     path: &KeyPath<'_>,
@@ -180,7 +180,7 @@ pub(crate) fn without_duplicates(
     entries
 }
 
-/// The message for a key that comes again.
+/// The message for a duplicate key.
 fn duplicate(key: &str) -> String {
     format!("the key {} is given twice", quoted(key))
 }

@@ -2,19 +2,19 @@
 
 use crate::node::{Data, Node};
 
-/// What a copy of a node costs.
+/// The cost of copying a node.
 #[derive(Clone, Copy, Default)]
 pub struct Size {
-    /// Values.
+    /// The number of values.
     pub nodes: usize,
-    /// Text.
+    /// Bytes of text.
     pub bytes: usize,
-    /// Levels.
+    /// The depth in levels.
     pub depth: usize,
 }
 
 impl Size {
-    /// The cost of this one.
+    /// The size of a node.
     pub fn of(node: &Node) -> Size {
         let mut size = Size {
             nodes: 1,

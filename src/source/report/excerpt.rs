@@ -1,5 +1,5 @@
-//! Lines of a file with marks below them. A line can be a whole file of JSON: only the part around
-//! a mark is shown, and only that part costs anything.
+//! Lines of a file with marks below them. A line can be a whole file of JSON, so only the part around a
+//! mark is processed and shown.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,16 +11,16 @@ use crate::report::paint::Paint;
 use crate::span::{FileId, Span};
 use netkeel_core::text::escape::{is_deceptive, printable};
 
-/// Of a line longer than this only a part is shown.
+/// Only a part of a longer line is shown.
 const LONG: usize = 160;
 
-/// How many characters of that part stand before what is marked.
+/// The characters of that part before the mark.
 const LEAD: usize = 40;
 
-/// How many stand behind its beginning.
+/// The characters of that part from the mark on.
 const REST: usize = 80;
 
-/// So many lines between two marked ones are shown; more are left out.
+/// The maximum distance in lines between two marked lines whose lines between are shown.
 const NEAR: usize = 3;
 
 /// Some lines of a file.
@@ -37,7 +37,7 @@ pub(crate) struct Row<'a> {
     marks: Vec<Mark>,
 }
 
-/// What is marked of a line, by what character, and what is said of it.
+/// A mark below a line: its columns, its character and its label.
 pub(crate) struct Mark {
     bytes: Range<usize>,
     sign: char,
@@ -45,7 +45,7 @@ pub(crate) struct Mark {
 }
 
 impl<'a> Excerpt<'a> {
-    /// An excerpt that is about the beginning of a span.
+    /// An excerpt around the beginning of a span.
     pub fn new(span: Span, locator: &mut Locator<'a>) -> Self {
         Excerpt {
             file: span.file,
@@ -59,7 +59,7 @@ impl<'a> Excerpt<'a> {
         self.rows.last().map_or(0, |row| row.line.number)
     }
 
-    /// Marks a span of the same file, as far as it reaches in its first line.
+    /// Marks a span of the same file, within its first line.
     pub fn mark(&mut self, span: Span, sign: char, label: &str, locator: &mut Locator<'a>) {
         let line = locator.line(span.file, span.start as usize);
         let within = |byte: u32| (byte as usize).saturating_sub(line.start).min(line.text.len());
@@ -83,7 +83,7 @@ impl<'a> Excerpt<'a> {
         self.rows.sort_by_key(|row| (row.line.number, row.shown.start));
     }
 
-    /// Adds the lines between two marked ones that are near each other.
+    /// Adds the lines between two marked lines that are near each other.
     pub fn fill(&mut self, locator: &mut Locator<'a>) {
         let first = self.rows.first().map_or(0, |row| row.line.number);
         let between = (first + 1)..self.last_line();
@@ -101,12 +101,12 @@ impl<'a> Excerpt<'a> {
         }
     }
 
-    /// Writes it, with the place above it.
+    /// Renders the excerpt below its place.
     pub fn render(&self, gutter: &Gutter<'_>, is_first: bool, out: &mut String) {
         let arrow = gutter.paint.frame(if is_first { "-->" } else { ":::" });
         let name = printable(&self.at.file);
         let blanks = gutter.width;
-        // A file of which no text was kept, or a line without any: there is nothing to point at.
+        // The text of the file was not kept, or the line is empty: there is nothing to mark.
         if self.rows.iter().all(|row| row.line.text.is_empty()) {
             let place = match (self.at.line, self.at.column) {
                 (1, 1) => String::new(),
@@ -160,14 +160,14 @@ impl Row<'_> {
     }
 }
 
-/// The line numbers and the bar beside them.
+/// The line numbers and the bar after them.
 pub(crate) struct Gutter<'p> {
     width: usize,
     paint: &'p Paint,
 }
 
 impl<'p> Gutter<'p> {
-    /// A gutter that has room for this line's number.
+    /// A gutter with room for this line number.
     pub fn new(last_line: usize, paint: &'p Paint) -> Self {
         Gutter {
             width: last_line.to_string().len(),
@@ -175,7 +175,7 @@ impl<'p> Gutter<'p> {
         }
     }
 
-    /// A line without anything.
+    /// Writes an empty line.
     pub fn empty(&self, out: &mut String) {
         self.line("", "", out);
     }
@@ -186,7 +186,7 @@ impl<'p> Gutter<'p> {
         let _ = writeln!(out, "{}{blank}{text}", self.paint.frame(&head));
     }
 
-    /// A line below the excerpts.
+    /// Writes a note below the excerpts.
     pub fn note(&self, what: &str, text: &str, out: &mut String) {
         let head = format!("{:width$} =", "", width = self.width);
         let _ = writeln!(
@@ -198,7 +198,7 @@ impl<'p> Gutter<'p> {
     }
 }
 
-/// The part of a line to show: all of it, or some of it around a byte.
+/// The part of a line to show: all of it, or a part around a byte.
 pub(crate) fn part(line: &str, at: usize) -> Range<usize> {
     if line.len() <= LONG {
         return 0..line.len();
@@ -209,7 +209,7 @@ pub(crate) fn part(line: &str, at: usize) -> Range<usize> {
     start..end.map_or(line.len(), |(more, _)| before.len() + more)
 }
 
-/// A source line that no terminal acts on. Tabs have four columns here, whatever stands before.
+/// A source line, escaped for a terminal. A tab always takes four columns.
 fn harmless(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for char in line.chars() {
@@ -223,7 +223,7 @@ fn harmless(line: &str) -> String {
     out
 }
 
-/// The columns of a part of a line, as [`harmless`] shows it.
+/// The width of a part of a line, as [`harmless`] shows it.
 pub(crate) fn width(part: &str) -> usize {
     let columns = |char: char| match char {
         '\t' => 4,

@@ -1,4 +1,4 @@
-//! From bytes to lines and columns.
+//! Converts bytes to lines and columns.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::sources::Sources;
 use crate::span::{FileId, Span};
 
-/// A place as people name it.
+/// A place for display.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// The file's name as the user gave it.
@@ -28,13 +28,13 @@ impl fmt::Display for Location {
 #[derive(Debug)]
 pub struct Locator<'a> {
     sources: &'a Sources,
-    /// The first byte of each line of the files asked for.
+    /// The first byte of each line, for files that were queried.
     starts: BTreeMap<FileId, Vec<u32>>,
-    /// The last answer: most questions come in the order of the file, and a line can be long.
+    /// The last result: most queries come in the order of the file, and a line can be long.
     last: Option<LineIndex>,
 }
 
-/// A byte of a file of which the column is known.
+/// A byte of a file whose column is known.
 #[derive(Clone, Copy, Debug)]
 pub struct LineIndex {
     file: FileId,
@@ -54,7 +54,7 @@ pub struct Line<'a> {
 }
 
 impl<'a> Locator<'a> {
-    /// A locator in these sources.
+    /// A locator for these sources.
     pub fn new(sources: &'a Sources) -> Self {
         Locator {
             sources,
@@ -63,7 +63,7 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// Where a span starts.
+    /// The start of a span.
     pub fn locate(&mut self, span: Span) -> Location {
         let line = self.line(span.file, span.start as usize);
         let byte = (span.start as usize).min(line.start + line.text.len());
@@ -79,7 +79,7 @@ impl<'a> Locator<'a> {
             .text
             .as_bytes()
             .get(known.byte - line.start..byte - line.start);
-        // Every byte but those that continue a character.
+        // Count every byte except those that continue a character.
         let chars = between
             .unwrap_or_default()
             .iter()
@@ -99,7 +99,7 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The line that holds a byte; the last one for a byte past the end.
+    /// The line of a byte; the last line for a byte past the end.
     pub fn line(&mut self, file: FileId, byte: usize) -> Line<'a> {
         let text = self.sources.text(file);
         let starts = self.starts.entry(file).or_insert_with(|| line_starts(text));
@@ -116,7 +116,7 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The line of that number, from 1; empty when there is none.
+    /// The line with that number, from 1; empty if it does not exist.
     pub fn numbered(&mut self, file: FileId, number: usize) -> Line<'a> {
         let text = self.sources.text(file);
         let starts = self.starts.entry(file).or_insert_with(|| line_starts(text));
@@ -134,7 +134,7 @@ fn line_starts(text: &str) -> Vec<u32> {
 }
 
 impl Sources {
-    /// Where a span starts; for many of them use a [`Locator`].
+    /// The start of a span; for many spans use a [`Locator`].
     pub fn locate(&self, span: Span) -> Location {
         Locator::new(self).locate(span)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Puts text into colours, or leaves it alone.
+/// Colours text, or returns it unchanged.
 pub(crate) struct Paint {
     colour: bool,
 }

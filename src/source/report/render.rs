@@ -10,12 +10,12 @@ use crate::sources::Sources;
 use crate::span::Span;
 use netkeel_core::text::escape::printable;
 
-/// Renders all diagnostics, and a last line that counts them.
+/// Renders all diagnostics, and a last line with their number.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
     let paint = Paint::new(colour);
     let mut locator = Locator::new(sources);
     let mut list: Vec<&Diagnostic> = diagnostics.list.iter().collect();
-    // Top to bottom: the order in which things were found tells nothing.
+    // Top to bottom: the order in which errors were found means nothing to a reader.
     list.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
     let mut out = String::new();
     for diagnostic in list {
@@ -46,7 +46,7 @@ fn render_one(diagnostic: &Diagnostic, locator: &mut Locator<'_>, paint: &Paint,
     }
 }
 
-/// The first place, and with it the second one, unless that is in another file.
+/// The first place, and the second one if it is in the same file.
 fn excerpts<'a>(diagnostic: &Diagnostic, locator: &mut Locator<'a>) -> Vec<Excerpt<'a>> {
     let Some(span) = diagnostic.span else {
         return Vec::new();

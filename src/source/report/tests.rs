@@ -1,4 +1,4 @@
-//! How diagnostics are shown.
+//! Tests of rendered diagnostics.
 
 use proptest::prelude::*;
 

@@ -1,17 +1,17 @@
-//! Bytes to text, and what text a document may consist of: UTF-8 without control characters.
+//! Decodes bytes and checks the text of a document: UTF-8 without control characters.
 
 use crate::diagnostic::Diagnostics;
 use crate::span::{FileId, Span};
 use crate::text::limits::MAX_BYTES;
 use netkeel_core::error::{Error, ErrorKind};
 
-/// How many unprintable characters of one file are told one by one.
-const MAX_TOLD: usize = 20;
+/// The maximum number of unprintable characters per file that are reported one by one.
+const MAX_REPORTED: usize = 20;
 
 const MARK: &str = "\u{feff}";
 
-/// Makes text of a file's bytes, without a byte order mark. Only UTF-8 is taken; the error names
-/// the line and the byte where it ends to be that.
+/// Decodes a file's bytes, without a byte order mark. Only UTF-8 is valid; the error names the line and
+/// byte of the first invalid sequence.
 pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, Error> {
     if bytes.len() > MAX_BYTES + MARK.len() {
         return Err(too_large());
@@ -38,7 +38,7 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, Error> {
     })
 }
 
-/// UTF-16 and UTF-32 by their byte order mark, or by the zero bytes of ASCII text in them.
+/// Recognises UTF-16 and UTF-32 by their byte order mark, or by the zero bytes of ASCII text in them.
 fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] => Some("UTF-32LE"),
@@ -51,7 +51,7 @@ fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Not how large: whoever reads stops where it is too much.
+/// The size is unknown: reading stops at the limit.
 fn too_large() -> Error {
     Error::new(
         ErrorKind::Input,
@@ -68,14 +68,14 @@ pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// Whether a parser should see this text at all: not too large, and nothing unprintable in it.
+/// Whether a parser should see this text: it is not too large, and has no unprintable characters.
 pub(crate) fn readable(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     if text.len() > MAX_BYTES {
         let error = too_large();
         diagnostics.add(Span::new(file, 0, 0), "", error.message).hints = error.hints;
         return false;
     }
-    // Bytes first: nearly every file has no candidate at all.
+    // Bytes first: nearly every file has no candidate.
     let suspicious = |byte: u8| matches!(byte, 0..=8 | 11..=31 | 0x7f | 0xc2 | 0xef);
     if !text.bytes().any(suspicious) {
         return true;
@@ -88,7 +88,7 @@ pub(crate) fn readable(file: FileId, text: &str, diagnostics: &mut Diagnostics) 
             continue;
         }
         found += 1;
-        if found > MAX_TOLD {
+        if found > MAX_REPORTED {
             continue;
         }
         let span = Span::new(file, at, at + char.len_utf8());
@@ -100,8 +100,8 @@ pub(crate) fn readable(file: FileId, text: &str, diagnostics: &mut Diagnostics) 
         };
         diagnostics.add(span, "", message);
     }
-    if found > MAX_TOLD {
-        let message = format!("{} more unprintable characters", found - MAX_TOLD);
+    if found > MAX_REPORTED {
+        let message = format!("{} more unprintable characters", found - MAX_REPORTED);
         diagnostics.add(Span::new(file, 0, 0), "", message);
     }
     found == 0
@@ -162,7 +162,7 @@ mod tests {
         assert!(readable(FileId(0), "a: 1\r\nÀ: ﷲ\n", &mut Diagnostics::default()));
         let mut many = Diagnostics::default();
         readable(FileId(0), &"\0".repeat(100), &mut many);
-        assert_eq!(many.list.len(), MAX_TOLD + 1);
+        assert_eq!(many.list.len(), MAX_REPORTED + 1);
     }
 
     #[test]

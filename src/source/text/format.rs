@@ -1,4 +1,4 @@
-//! Tells a document's format by its name, else by its content.
+//! Detects a document's format from its name, or else from its content.
 
 /// The format of a document's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) fn detect(name: &str, text: &str) -> Format {
     by_extension(name).unwrap_or_else(|| by_content(text))
 }
 
-/// Whether a file's name says that it is YAML or JSON.
+/// Whether a file's name indicates YAML or JSON.
 pub fn is_yaml_or_json(name: &str) -> bool {
     matches!(by_extension(name), Some(Format::Yaml | Format::Json))
 }
@@ -32,7 +32,7 @@ fn by_extension(name: &str) -> Option<Format> {
     }
 }
 
-/// The first line that says something decides.
+/// The first line with content decides.
 fn by_content(text: &str) -> Format {
     let text = crate::text::decode::without_mark(text);
     let mut lines = text
@@ -46,7 +46,7 @@ fn by_content(text: &str) -> Format {
         return Format::Json;
     }
     if let Some(inside) = first.strip_prefix('{') {
-        // A flow map of YAML also starts so, but seldom with a quoted key.
+        // A YAML flow map also starts this way, but rarely with a quoted key.
         let inside = inside.trim_start();
         let next = if inside.is_empty() {
             lines.next().unwrap_or_default()
@@ -70,7 +70,7 @@ fn by_content(text: &str) -> Format {
     }
 }
 
-/// `[link.eth0]`, `[[peer]]`, a comment may follow.
+/// `[link.eth0]`, `[[peer]]`; a comment may follow.
 fn is_toml_header(line: &str) -> bool {
     let line = line.split('#').next().unwrap_or_default().trim_end();
     let inner = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
@@ -82,12 +82,12 @@ fn is_toml_header(line: &str) -> bool {
     is_toml_key(inner)
 }
 
-/// `version = 1`, where no `: ` comes first.
+/// `version = 1`, without an earlier `: `.
 fn is_toml_assignment(line: &str) -> bool {
     line.split_once('=').is_some_and(|(key, _)| is_toml_key(key))
 }
 
-/// Dotted and quoted keys; what a YAML line has before its first `=` is not one.
+/// Whether it is a dotted or quoted key; the text before the first `=` of a YAML line is not.
 fn is_toml_key(key: &str) -> bool {
     let bare = |char: char| char.is_ascii_alphanumeric() || "-_. \t\"'/".contains(char);
     let key = key.trim();

@@ -1,10 +1,10 @@
 //! Limits of a document: bytes, nodes and depth.
 
-/// How deep maps and lists may nest.
+/// The maximum depth of nested maps and lists.
 pub const MAX_DEPTH: usize = 64;
 
-/// How many values one file may come to, aliases expanded.
+/// The maximum number of values in one file, with aliases expanded.
 pub const MAX_NODES: usize = 2_000_000;
 
-/// How many bytes one file may have.
+/// The maximum size of one file in bytes.
 pub const MAX_BYTES: usize = 16 << 20;

@@ -1,17 +1,17 @@
-//! Values that only their owners' tools can read: of eyaml, of SOPS and of Ansible's vault.
+//! Encrypted values: eyaml, SOPS and Ansible's vault.
 
-/// What to do about one.
+/// The hint for an encrypted value.
 pub const HINT: &str = "netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value";
 
-/// What Ansible's vault begins with, a value or a whole file.
+/// The prefix of Ansible's vault, for a value or a whole file.
 const VAULT: &str = "$ANSIBLE_VAULT;";
 
-/// Whether a text is of Ansible's vault.
+/// Whether a text is encrypted by Ansible's vault.
 pub fn of_vault(text: &str) -> bool {
     text.trim_start().starts_with(VAULT)
 }
 
-/// By what a text is encrypted, all of it or a part.
+/// The tool that encrypted a text or a part of it.
 pub fn cipher(text: &str) -> Option<&'static str> {
     if of_vault(text) {
         return Some("Ansible's vault");
@@ -33,8 +33,8 @@ pub fn cipher(text: &str) -> Option<&'static str> {
     None
 }
 
-/// What eyaml has in its brackets: its method, which may be left out, and base64 with what blanks
-/// YAML left in it.
+/// Whether this is the content of eyaml's brackets: an optional method, and base64 with the blanks that
+/// YAML kept.
 fn of_eyaml(inside: &str) -> bool {
     let text = match inside.split_once(',') {
         Some((method, text)) if method.bytes().all(|byte| byte.is_ascii_alphanumeric()) => text,

@@ -6,28 +6,28 @@ use toml::de::{DeTable, DeValue};
 
 use crate::node::path::KeyPath;
 
-/// Stands for the key in question. No document has it.
+/// A placeholder for the key in question; no document has this key.
 const RENAMED: &str = "netkeel-renamed-key";
 
-/// The path of the key at a place, and the place of another key with the same name in the same
-/// table; `None` when no key is there, or no other key has its name.
+/// The path of the key at a place, and the place of another key with the same name in the same table.
+/// `None` when no key is there, or no other key has its name.
 ///
-/// The library says neither, so the key is renamed: then it has a place in the tree, beside the
-/// other one.
+/// The library reports neither, so this function renames the key and parses again. The tree then holds
+/// both keys.
 pub(crate) fn find(text: &str, place: &Range<usize>) -> Option<(String, Range<usize>)> {
     let (before, key) = (text.get(..place.start)?, text.get(place.clone())?);
     let assignment = format!("{key} = 0");
     let alone = DeTable::parse(&assignment).ok()?;
     let (key, value) = alone.get_ref().iter().next()?;
-    // Anything but a single key: that assigns to a table.
+    // Only a single key can be renamed; anything else assigns to a table.
     value.get_ref().as_integer()?;
     let renamed = [before, RENAMED, text.get(place.end..)?].concat();
     let (table, _) = DeTable::parse_recoverable(&renamed);
     in_table(table.get_ref(), &KeyPath::ROOT, place.start, key.get_ref())
 }
 
-/// Searches a table and those in it. The other key comes before the renamed one, so that its place
-/// is the same in the original text.
+/// Searches a table and its subtables. The other key precedes the renamed one, so its place is the same
+/// in the original text.
 fn in_table(
     table: &DeTable<'_>,
     path: &KeyPath<'_>,

@@ -1,4 +1,4 @@
-//! TOML as a tree, by the recoverable parser of the `toml` crate: all errors at once, each with its
+//! Parses TOML with the recoverable parser of the `toml` crate: all errors at once, each with its
 //! place.
 
 use std::ops::Range;
@@ -12,8 +12,8 @@ use crate::text::limits::{MAX_DEPTH, MAX_NODES};
 use crate::toml::neighbour;
 use crate::toml::tree::Reader;
 
-/// So many errors get the place of an earlier key with the same name. Each takes another parse, so
-/// that large documents get none.
+/// The maximum number of errors that get the place of an earlier key with the same name. Each takes
+/// another parse.
 const MAX_NEIGHBOURS: usize = 20;
 
 const MAX_NEIGHBOUR_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! TOML: what is read, what is refused, and where.
+//! TOML: accepted texts, rejected texts, and the places of errors.
 
 use crate::testing::{outline, read, spans};
 use crate::text::format::Format;
@@ -33,7 +33,7 @@ fn a_table_that_is_only_implied_can_be_added_to() {
         tree("[a.b.c]\nz = 9\n[a]\nb.d = 1\n[a.b.e]\n"),
         "{a: {b: {c: {z: 9}, d: 1, e: {}}}}"
     );
-    // Its place is where it is first mentioned.
+    // Its place is that of its first mention.
     assert_eq!(
         tree("[l.a.m]\nx = 1\n[l.b]\n[l.a]\ny = 2\n"),
         "{l: {a: {m: {x: 1}, y: 2}, b: {}}}"

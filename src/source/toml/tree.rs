@@ -1,4 +1,4 @@
-//! From the library's tables to a tree of nodes.
+//! Converts the library's tables to a tree of nodes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,22 +13,22 @@ use crate::span::{FileId, Span};
 use crate::text::limits::{MAX_DEPTH, MAX_NODES};
 use netkeel_core::text::number;
 
-/// Reads values, and reports those that the library made up for want of better.
+/// Reads values, and reports those that the library substituted for invalid ones.
 pub(crate) struct Reader<'a, 'd> {
     text: &'a str,
     file: FileId,
-    /// Scalars about which nothing more needs to be said.
+    /// Scalars that already have a diagnostic.
     pub explained: Explained,
-    /// Values so far; those beyond [`MAX_NODES`] are not read.
+    /// The number of values so far; values beyond [`MAX_NODES`] are not read.
     pub nodes: usize,
-    /// The first map or list that is nested too deep; what is in it is not read.
+    /// The first map or list that is nested too deep; its content is not read.
     pub(crate) too_deep: Option<Span>,
-    /// A value is none.
+    /// Whether a value is invalid.
     pub broken: bool,
     diagnostics: &'d mut Diagnostics,
 }
 
-/// Ranges of the text that do not overlap: their starts and ends.
+/// Disjoint ranges of the text: their starts and ends.
 #[derive(Default)]
 pub(crate) struct Explained(BTreeMap<usize, usize>);
 
@@ -120,7 +120,8 @@ impl<'a, 'd> Reader<'a, 'd> {
             if let Some(number) = number::decimal(raw) {
                 return Data::Integer(number);
             }
-            // Refused where a number is due, with the decimal form; the library's errors say less.
+            // Rejected where a number is required, with the decimal form as a hint; the library's
+            // errors say less.
             if number::form(raw).is_some() {
                 self.explained.0.insert(range.start, range.end);
             }
@@ -159,7 +160,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 }
 
-/// Where a key, or a header of a table in it, comes first.
+/// The first position of a key, or of a header of a table in it.
 fn first_mention(entry: &Entry) -> u32 {
     let below = entry.value.entries().first().map(first_mention);
     below.map_or(entry.key_span.start, |below| below.min(entry.key_span.start))

@@ -1,5 +1,4 @@
-//! Anchors and aliases, with a budget: what a few lines of aliases expand to has no bound of its
-//! own.
+//! Anchors and aliases, with a budget: without one, a few lines of aliases could expand without bound.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +9,13 @@ use crate::node::size::Size;
 use crate::span::Span;
 use crate::text::limits::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
 
-/// The budget of a file is used up, or an alias leads nowhere; a diagnostic says which.
+/// The budget of a file is used up, or an alias has no anchor; a diagnostic says which.
 pub(crate) struct Exceeded;
 
-/// The anchors of one file, and what its nodes and their copies come to.
+/// The anchors of one file, and the size of its nodes and their copies.
 #[derive(Default)]
 pub(crate) struct Anchors {
-    /// By the parser's number; `None` while the anchored node is still being read.
+    /// Anchored nodes by the parser's number; `None` while the node is still being read.
     anchored: BTreeMap<usize, Option<Anchored>>,
     /// Nodes so far, copies included.
     nodes: usize,
@@ -24,14 +23,14 @@ pub(crate) struct Anchors {
     copied: usize,
 }
 
-/// A node that aliases can name, and what a copy of it costs.
+/// An anchored node, and the cost of copying it.
 pub(crate) struct Anchored {
     node: Node,
     size: Size,
 }
 
 impl Anchors {
-    /// A copy of what the alias names.
+    /// A copy of the node that the alias names.
     pub fn alias(
         &mut self,
         id: usize,
@@ -58,7 +57,7 @@ impl Anchors {
             return Err(Exceeded);
         }
         match self.anchored.get(&id) {
-            // Below the top the spans are of the anchored text: that is where an error is put right.
+            // Spans below the top are those of the anchored text: an error is fixed there.
             Some(Some(anchored)) => Ok(Node {
                 span,
                 data: anchored.node.data.clone(),
@@ -67,7 +66,7 @@ impl Anchors {
         }
     }
 
-    /// What is due before the children of a list or a map are read.
+    /// Checks the limits before the children of a list or a map are read.
     pub fn open(
         &mut self,
         anchor: usize,
@@ -82,7 +81,7 @@ impl Anchors {
         nest(depth + 1, span, path, diagnostics)
     }
 
-    /// Keeps a node for the aliases that name it, where it has an anchor.
+    /// Keeps a node with an anchor for its aliases.
     pub fn keep(
         &mut self,
         anchor: usize,

@@ -1,5 +1,5 @@
-//! YAML 1.2, core schema, one document a file, from parser events. What readers of YAML disagree
-//! on stays text as it was written, so that the check can say what is meant.
+//! Builds nodes from parser events: YAML 1.2, core schema, one document per file. Scalars that YAML
+//! parsers disagree on stay text as written, so that the check can report what they may mean.
 
 use std::borrow::Cow;
 
@@ -20,17 +20,17 @@ pub(crate) fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> 
     stream(file, text, false, diagnostics)?.pop()
 }
 
-/// Parses a file of any number of YAML documents; those without content are left out.
+/// Parses a file with any number of YAML documents; empty documents are omitted.
 pub(crate) fn parse_all(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
     let mut documents = stream(file, text, true, diagnostics)?;
     documents.retain(|document| !document.is_null());
     Some(documents)
 }
 
-/// At least one document, which may be `null`; without `many` no more than one.
+/// At least one document, which may be `null`; without `many` at most one.
 fn stream(file: FileId, text: &str, many: bool, diagnostics: &mut Diagnostics) -> Option<Vec<Node>> {
     if let Some(start) = flow::too_large(text) {
-        // What is JSON as well can be read without the parser's appetite.
+        // JSON is read by the JSON parser, because the YAML parser needs much more memory.
         let node = parse::parse_if_json(file, text, diagnostics).unwrap_or_else(|| {
             let message = format!(
                 "a map or list in brackets has more than {} MiB",
@@ -54,7 +54,7 @@ fn stream(file: FileId, text: &str, many: bool, diagnostics: &mut Diagnostics) -
     builder.stream(many).ok()
 }
 
-/// Of a word where the syntax goes wrong no more than this is marked.
+/// The maximum length of a marked word at a syntax error.
 const MAX_WORD: usize = 24;
 
 /// The text cannot be followed further; a diagnostic says why.
@@ -126,7 +126,7 @@ impl<'a> Builder<'a> {
         self.offsets.byte(marker.index())
     }
 
-    /// The span, or when it is empty the word that stands there, or some of it.
+    /// The span; if it is empty, the word at its place, or the beginning of that word.
     fn at_word(&self, span: Span) -> Span {
         if span.end > span.start {
             return span;
@@ -168,7 +168,7 @@ impl<'a> Builder<'a> {
                 let node = self.map(span, path, depth)?;
                 self.anchored(anchor, node, path)
             }
-            // The parser does not put these where a node is due; nothing is the harmless reading.
+            // The parser does not emit other events where a node is expected; `null` is harmless.
             _ => Ok(Node {
                 span,
                 data: Data::Null,
@@ -176,7 +176,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Keeps a node that has an anchor for the aliases that name it.
+    /// Keeps a node with an anchor for its aliases.
     fn anchored(&mut self, anchor: usize, node: Node, path: &KeyPath<'_>) -> Result<Node, Stop> {
         self.anchors.keep(anchor, &node, path, self.diagnostics)?;
         Ok(node)
@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
             let (event, span) = self.next()?;
             if let Event::SequenceEnd = event {
                 let last = items.last().map(|node: &Node| node.span);
-                // A list of one has room for four, which adds up.
+                // A list of one item has capacity for four, which adds up.
                 items.shrink_to_fit();
                 return Ok(Node {
                     span: whole(start, last, span),
@@ -227,7 +227,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A key's text, whatever scalar it is; `None` for what cannot be a key, which is reported.
+    /// A key's text from any scalar; `None`, with a diagnostic, for a value that cannot be a key.
     fn key(
         &mut self,
         event: Event<'a>,
@@ -282,7 +282,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// From the first token to the closing bracket, or in block style to the last child.
+/// From the first token to the closing bracket; in block style to the last child.
 fn whole(start: Span, last: Option<Span>, end: Span) -> Span {
     let end = match last {
         _ if end.end > end.start => end.end,

@@ -1,15 +1,15 @@
-//! The parser's errors in words that help, and in the place where they are put right: most have
-//! one of a few causes.
+//! Explains the parser's errors, and moves each to the place of its cause. Most errors have one of a
+//! few causes.
 
 /// An error of the parser, explained.
 pub(crate) struct Trouble {
-    /// The byte to point at.
+    /// The byte to mark.
     pub at: usize,
     pub message: String,
     pub hint: Option<&'static str>,
 }
 
-/// Explains an error that the parser has at a byte of a text.
+/// Explains an error of the parser at a byte of a text.
 pub(crate) fn explain(info: &str, text: &str, at: usize) -> Trouble {
     if let Some(tab) = indenting_tab(info, text, at) {
         return Trouble {
@@ -37,7 +37,7 @@ pub(crate) fn explain(info: &str, text: &str, at: usize) -> Trouble {
     }
 }
 
-/// Parts of the parser's messages, what they mean here, and what helps.
+/// Substrings of the parser's messages, their causes, and hints.
 const CAUSES: &[(&str, &str, &str)] = &[
     (
         "unknown anchor",
@@ -113,7 +113,7 @@ const CAUSES: &[(&str, &str, &str)] = &[
     ("recursion limit", "nested more than 64 levels deep", ""),
 ];
 
-/// The tab that an error is about: it may stand behind the place that the parser names.
+/// The tab that an error is about; it may follow the place that the parser reports.
 fn indenting_tab(info: &str, text: &str, at: usize) -> Option<usize> {
     let from = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
     let mut start = from;
@@ -139,7 +139,7 @@ fn indenting_tab(info: &str, text: &str, at: usize) -> Option<usize> {
     })
 }
 
-/// Where the last line begins that is not blank: the end of the text shows nothing.
+/// The start of the last line that is not blank: the end of the text shows nothing.
 fn last_line(text: &str) -> usize {
     let text = text.trim_end();
     let start = text.rfind('\n').map_or(0, |end| end + 1);

@@ -1,10 +1,10 @@
-//! Finds very large maps in braces and lists in brackets: the parser holds all of one in memory
-//! before it tells of its first token.
+//! Finds very large maps in braces and lists in brackets: the parser holds all of one in memory before
+//! it returns its first token.
 
-/// How many bytes one may have.
+/// The maximum size of one in bytes.
 pub(crate) const MAX_FLOW: usize = 1 << 20;
 
-/// Where a map in braces or a list in brackets starts that is larger than [`MAX_FLOW`].
+/// The start of a map in braces or a list in brackets that is larger than [`MAX_FLOW`].
 pub(crate) fn too_large(text: &str) -> Option<usize> {
     if text.len() <= MAX_FLOW {
         return None;

@@ -1,9 +1,9 @@
-//! From characters, which the parser counts, to bytes, which spans count.
+//! Converts the parser's character offsets to byte offsets of spans.
 
-/// Where the characters of a text stand.
+/// The byte offsets of a text's characters.
 pub(crate) struct Offsets<'a> {
     text: &'a str,
-    /// The byte of every 64th character; empty for ASCII, where the two are the same.
+    /// The byte of every 64th character; empty for ASCII, where both offsets are the same.
     known: Vec<u32>,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Offsets<'a> {
         Offsets { text, known }
     }
 
-    /// The byte where a character starts; the text's end for those past it.
+    /// The byte where a character starts; the end of the text for later characters.
     pub fn byte(&self, char: usize) -> usize {
         if self.known.is_empty() {
             return char.min(self.text.len());

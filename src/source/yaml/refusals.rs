@@ -1,4 +1,4 @@
-//! YAML: what is refused, and how that is said.
+//! YAML: rejected texts and their messages.
 
 use crate::testing::read;
 use crate::text::format::Format;

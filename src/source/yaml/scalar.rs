@@ -1,4 +1,4 @@
-//! Scalars and tags by the core schema; of the numbers only decimal integers are numbers.
+//! Scalars and tags by the core schema. Only decimal integers become numbers.
 
 use std::borrow::Cow;
 
@@ -80,7 +80,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A plain scalar by the core schema; of the numbers only decimal integers.
+/// Resolves a plain scalar by the core schema. Only decimal integers become numbers.
 fn resolve(value: Cow<'_, str>) -> Data {
     match &*value {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,

@@ -1,4 +1,4 @@
-//! YAML: what is read, what is refused, and where.
+//! YAML: accepted texts, rejected texts, and the places of errors.
 
 use crate::testing::{outline, read, spans, yaml};
 use crate::text::format::Format;
