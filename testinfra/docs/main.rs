@@ -5,6 +5,7 @@ mod console;
 mod links;
 mod pages;
 mod reference;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
