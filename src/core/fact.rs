@@ -7,9 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use schemars::JsonSchema;
-use serde::de::{Error as DeserializeError, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
@@ -19,6 +17,7 @@ use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::rp_filter::RpFilter;
 use crate::text::escape::printable;
+pub use crate::value::Value;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,54 +106,6 @@ pub enum Field {
     Alias,
     /// Of an entry of `nflog`, or of a group: its rules.
     Rules,
-}
-
-/// A value in the kernel's own words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Value {
-    /// Yes or no: up, an address being there.
-    Switch(bool),
-    /// A number: an MTU, an `rp_filter` (which the kernel lets be negative).
-    Number(i64),
-    /// Text: a sysctl's value with single blanks, a kind, an alias, a file.
-    Text(Arc<str>),
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-/// Takes a value by what it is. Derived, `untagged` would not say in its error what a value can be.
-struct ValueVisitor;
-
-impl Visitor<'_> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false, a whole number or a string")
-    }
-
-    fn visit_bool<E>(self, on: bool) -> Result<Value, E> {
-        Ok(Value::Switch(on))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number))
-    }
-
-    fn visit_u64<E: DeserializeError>(self, number: u64) -> Result<Value, E> {
-        let number = i64::try_from(number);
-        number
-            .map(Value::Number)
-            .map_err(|_| E::custom("the number is too large"))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
-    }
 }
 
 impl Fact {
@@ -402,27 +353,6 @@ impl fmt::Display for Field {
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),
             Field::Rules => f.write_str("rules"),
-        }
-    }
-}
-
-impl Value {
-    /// The value as it is written to a sysctl or a file.
-    pub fn to_text(&self) -> Arc<str> {
-        match self {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string().into(),
-            Value::Switch(on) => on.to_string().into(),
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Switch(on) => write!(f, "{on}"),
-            Value::Number(number) => write!(f, "{number}"),
-            Value::Text(text) => f.write_str(text),
         }
     }
 }

@@ -10,3 +10,4 @@ pub mod op;
 pub mod replication;
 pub mod rp_filter;
 pub mod text;
+pub mod value;

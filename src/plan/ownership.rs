@@ -8,7 +8,6 @@ use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_document::want::request::SkippedPod;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
@@ -205,6 +204,5 @@ fn cannot_come_back(claim: &OwnershipRecord) -> bool {
 
 /// A device of this kind is one that netkeel makes.
 fn can_be_made(kind: Option<&Value>) -> bool {
-    let external = kind.and_then(|kind| kind.to_string().strip_suffix(" external").map(str::to_owned));
-    external.is_some_and(|kind| TunnelKind::from_word(&kind).is_some())
+    matches!(kind, Some(Value::Device(kind)) if kind.tunnel_mode().is_some())
 }

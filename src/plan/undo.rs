@@ -176,7 +176,7 @@ fn can_come_back(fact: &Fact) -> bool {
 /// What is deleted is a tunnel that netkeel can make.
 fn was_external(changes: &[Change]) -> bool {
     let kind = changes.first().and_then(|change| change.from.as_ref());
-    kind.is_some_and(|kind| kind.to_string().ends_with(" external"))
+    matches!(kind, Some(Value::Device(kind)) if kind.tunnel_mode().is_some())
 }
 
 /// What undoing does not bring back.

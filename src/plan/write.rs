@@ -5,7 +5,6 @@ use std::path::Path;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::nflog::foreign;
 use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_core::op::{Op, PodTarget, Target};
@@ -96,8 +95,8 @@ pub(crate) fn write_on(
         return Some(write_sysctl(fact, key, value?, Some(target)));
     }
     Some(match (fact.field, value) {
-        (Field::Kind, Some(Value::Text(kind))) => {
-            let mode = TunnelKind::from_word(kind.strip_suffix(" external")?)?;
+        (Field::Kind, Some(Value::Device(kind))) => {
+            let mode = kind.tunnel_mode()?;
             if link.is_some() {
                 Op::RecreateTunnel { target, mode }
             } else {

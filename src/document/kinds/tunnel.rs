@@ -17,6 +17,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::text::escape::quoted;
+use netkeel_core::value::DeviceKind;
 use netkeel_core::{fact, rp_filter};
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
@@ -270,7 +271,7 @@ impl Section for Tunnels {
             let name = tunnel.name.to_string();
             let origin =
                 |span: Span, field: &str| Origin::named(span, KeyPath::of(&["tunnel", &name, field]));
-            let kind = Value::Text(format!("{} external", tunnel.mode).into());
+            let kind = Value::Device(DeviceKind::tunnel(tunnel.mode));
             wants.add(made, Want::new(kind, origin(tunnel.span, "mode")));
             for (field, wanted, span, key) in &tunnel.settings {
                 let fact = Fact::link(&self.netns, tunnel.name, *field);
@@ -363,11 +364,9 @@ impl Tunnel {
                     .hint("choose another name, or delete the device where nobody needs it");
                 return false;
             }
-            let external = if link.external { " external" } else { "" };
-            let message = format!(
-                "is there as {}{external}, not as {mode} external: it must be deleted and made again",
-                link.kind_name()
-            );
+            let is = link.device_kind();
+            let wanted = DeviceKind::tunnel(mode);
+            let message = format!("is there as {is}, not as {wanted}: it must be deleted and made again");
             wants.findings.add(
                 Code::NK008,
                 name,

@@ -11,7 +11,6 @@ use crate::want::wants::Wants;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
@@ -77,8 +76,9 @@ impl Wants {
         let mut model = Model::new(host.clone());
         for (fact, want) in &self.facts {
             // A tunnel that comes, or is made again, has an MTU of its own and no routes.
-            if let (Field::Kind, Some(name), Value::Text(kind)) = (fact.field, fact.link_name(), &want.value)
-                && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelKind::from_word)
+            if let (Field::Kind, Some(name), Value::Device(kind)) =
+                (fact.field, fact.link_name(), &want.value)
+                && let Some(mode) = kind.tunnel_mode()
                 && host.get(fact) != Lookup::Value(want.value.clone())
             {
                 let target = target(&model, fact, name);

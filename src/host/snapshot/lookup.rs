@@ -177,10 +177,7 @@ impl Link {
             None => Lookup::Absent,
         };
         match field {
-            Field::Kind => {
-                let external = if self.external { " external" } else { "" };
-                Lookup::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
-            }
+            Field::Kind => Lookup::Value(Value::Device(self.device_kind())),
             Field::Address(address) => {
                 let read = match address {
                     ipnet::IpNet::V4(_) => families.ipv4,
