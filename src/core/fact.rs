@@ -14,7 +14,6 @@ use crate::name::netns::Netns;
 use crate::name::route::RouteKey;
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 use crate::nflog::entry_name::EntryName;
-use crate::nflog::foreign::ForeignRule;
 use crate::rp_filter::RpFilter;
 use crate::text::escape::printable;
 pub use crate::value::Value;
@@ -248,18 +247,8 @@ impl Fact {
             (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
                 if *present { "present" } else { "absent" }.into()
             }
-            (Field::Mtu, Value::Number(NONE)) if matches!(self.object, Object::Wireguard(_)) => "none".into(),
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
             (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
-            (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
-                let rules = ForeignRule::read_all(text);
-                let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
-                if rules.is_empty() {
-                    "none".into()
-                } else {
-                    rules.join("; ")
-                }
-            }
             _ if rp_filter => {
                 let number = value.to_string();
                 match number.parse().ok().and_then(RpFilter::from_number) {
@@ -356,6 +345,3 @@ impl fmt::Display for Field {
         }
     }
 }
-
-/// What an MTU says that stands for none: wg-quick then finds one by itself.
-pub const NONE: i64 = 0;

@@ -11,3 +11,4 @@ pub mod replication;
 pub mod rp_filter;
 pub mod text;
 pub mod value;
+pub mod wireguard;

@@ -2,6 +2,7 @@
 //! every one. Shown, an op is the command an operator would type.
 
 pub mod command;
+pub mod copy_mtu;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::name::tunnel::TunnelKind;
 use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::nflog::rules::Rules;
+use crate::op::copy_mtu::CopyMtu;
 
 /// The interface an op is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -85,8 +87,8 @@ pub enum Op {
         path: Arc<Path>,
         /// What it is now: executing refuses when it is neither this nor what is wanted.
         was: Option<Value>,
-        /// Bytes, or 0 for the source as it is; none takes the copy away.
-        mtu: Option<u32>,
+        /// What it is to be.
+        to: CopyMtu,
     },
     /// Makes an external tunnel, down and without addresses, and waits for udev to settle.
     CreateTunnel {
@@ -198,7 +200,7 @@ pub enum Op {
         /// The entry.
         name: EntryName,
         /// Its rules.
-        rules: Box<Rules>,
+        rules: Arc<Rules>,
     },
     /// Takes the rules of an entry of `nflog` away.
     RemoveRules {
@@ -255,6 +257,34 @@ impl Op {
                 | Op::SetPluginMtu { .. }
                 | Op::SetWireguardMtu { .. }
         )
+    }
+
+    /// What it takes away is netkeel's own, so that no permission is needed: a device is deleted only
+    /// when netkeel made it and is told to give it back, and its own rules and copies are its to mend,
+    /// whatever somebody has made of them.
+    pub fn loses_only_what_is_its_own(&self) -> bool {
+        match self {
+            Op::DeleteLink { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::SetWireguardMtu { .. } => true,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::CreateTunnel { .. }
+            | Op::RecreateTunnel { .. }
+            | Op::AddAddress { .. }
+            | Op::RemoveAddress { .. }
+            | Op::SetMtu { .. }
+            | Op::SetPodMtu { .. }
+            | Op::SetPodRouteMtu { .. }
+            | Op::SetUp { .. }
+            | Op::SetTxQueueLength { .. }
+            | Op::SetAlias { .. }
+            | Op::WriteSysctl { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => false,
+        }
     }
 
     /// The interface the op is for.

@@ -9,6 +9,9 @@ use serde::de::{Error as DeserializeError, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::name::tunnel::TunnelKind;
+use crate::nflog::entry_rules::EntryRules;
+use crate::nflog::foreign::ForeignRule;
+use crate::wireguard::CopyState;
 
 /// A value in the kernel's own words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -16,6 +19,12 @@ use crate::name::tunnel::TunnelKind;
 pub enum Value {
     /// The kind of an interface.
     Device(DeviceKind),
+    /// The rules of an entry of `nflog`.
+    Nflog(EntryRules),
+    /// Rules of others, in the order in which they stand.
+    ForeignRules(Arc<[ForeignRule]>),
+    /// A copy of a WireGuard configuration that names no MTU, or that is not as netkeel makes one.
+    Copy(CopyState),
     /// Yes or no: up, an address being there.
     #[serde(untagged)]
     Switch(bool),
@@ -74,12 +83,18 @@ struct ValueVisitor;
 #[serde(rename_all = "kebab-case")]
 enum Structured {
     Device(DeviceKind),
+    Nflog(EntryRules),
+    ForeignRules(Arc<[ForeignRule]>),
+    Copy(CopyState),
 }
 
 impl From<Structured> for Value {
     fn from(value: Structured) -> Self {
         match value {
             Structured::Device(kind) => Value::Device(kind),
+            Structured::Nflog(rules) => Value::Nflog(rules),
+            Structured::ForeignRules(rules) => Value::ForeignRules(rules),
+            Structured::Copy(state) => Value::Copy(state),
         }
     }
 }
@@ -116,13 +131,24 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 impl Value {
+    /// It says that there are no rules.
+    pub fn is_no_rules(&self) -> bool {
+        match self {
+            Value::Nflog(rules) => *rules == EntryRules::None,
+            Value::ForeignRules(rules) => rules.is_empty(),
+            Value::Device(_) | Value::Copy(_) | Value::Switch(_) | Value::Number(_) | Value::Text(_) => false,
+        }
+    }
+
     /// The value as it is written to a sysctl or a file.
     pub fn to_text(&self) -> Arc<str> {
         match self {
             Value::Text(text) => text.clone(),
             Value::Number(number) => number.to_string().into(),
             Value::Switch(on) => on.to_string().into(),
-            Value::Device(kind) => kind.to_string().into(),
+            Value::Device(_) | Value::Nflog(_) | Value::ForeignRules(_) | Value::Copy(_) => {
+                self.to_string().into()
+            }
         }
     }
 }
@@ -134,6 +160,16 @@ impl fmt::Display for Value {
             Value::Number(number) => write!(f, "{number}"),
             Value::Text(text) => f.write_str(text),
             Value::Device(kind) => kind.fmt(f),
+            Value::Nflog(rules) => rules.fmt(f),
+            Value::ForeignRules(rules) if rules.is_empty() => f.write_str("none"),
+            Value::ForeignRules(rules) => {
+                for (place, rule) in rules.iter().enumerate() {
+                    f.write_str(if place > 0 { "; " } else { "" })?;
+                    rule.fmt(f)?;
+                }
+                Ok(())
+            }
+            Value::Copy(state) => state.fmt(f),
         }
     }
 }
@@ -141,9 +177,18 @@ impl fmt::Display for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nflog::rules::Rules;
 
     #[test]
     fn a_value_comes_back_from_its_json_as_what_it_was() {
+        let rules = Rules {
+            group: 33,
+            snaplen: 1500,
+            queue_threshold: 64,
+            rate: None,
+            ipv4: None,
+            ipv6: None,
+        };
         let values = [
             (Value::Switch(true), "true"),
             (Value::Number(-1), "-1"),
@@ -151,6 +196,21 @@ mod tests {
             (
                 Value::Device(DeviceKind::tunnel(TunnelKind::Ipip)),
                 r#"{"device":{"kind":"ipip","external":true}}"#,
+            ),
+            (Value::Nflog(EntryRules::None), r#"{"nflog":"none"}"#),
+            (Value::Nflog(EntryRules::Changed), r#"{"nflog":"changed"}"#),
+            (
+                Value::Nflog(EntryRules::Rules(Arc::new(rules))),
+                r#"{"nflog":{"rules":{"group":33,"snaplen":1500,"queue_threshold":64}}}"#,
+            ),
+            (Value::ForeignRules([].into()), r#"{"foreign-rules":[]}"#),
+            (Value::Copy(CopyState::WithoutMtu), r#"{"copy":"without-mtu"}"#),
+            (
+                Value::Copy(CopyState::Exposed {
+                    mtu: Some(1370),
+                    mode: 0o644,
+                }),
+                r#"{"copy":{"exposed":{"mtu":1370,"mode":420}}}"#,
             ),
         ];
         for (value, json) in values {

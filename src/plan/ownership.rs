@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Drift;
-use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_document::want::request::SkippedPod;
@@ -199,7 +199,7 @@ pub(crate) fn give_back<'a>(
 
 /// What stood there was no copy that its source and an MTU would make again.
 fn cannot_come_back(claim: &OwnershipRecord) -> bool {
-    matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard(_))
+    matches!(&claim.found, Some(Value::Copy(state)) if !state.can_be_made())
 }
 
 /// A device of this kind is one that netkeel makes.

@@ -159,16 +159,8 @@ impl<'a> Planner<'a> {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
                 _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
             };
-            // A device is deleted only when netkeel made it and is told to give it back.
-            // Rules and copies of its own are netkeel's to mend, whatever somebody has made of them.
-            let permitted = want.is_some_and(|want| want.origin.permits_ipv6_loss)
-                || matches!(
-                    op,
-                    Op::DeleteLink { .. }
-                        | Op::SetRules { .. }
-                        | Op::RemoveRules { .. }
-                        | Op::SetWireguardMtu { .. }
-                );
+            let permitted =
+                want.is_some_and(|want| want.origin.permits_ipv6_loss) || op.loses_only_what_is_its_own();
             let wanted = want.is_some();
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             // What is wanted of a device that is made is written anyway.

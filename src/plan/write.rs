@@ -1,13 +1,16 @@
 //! From a fact and a value to the op that brings them together.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::nflog::foreign;
+use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
+use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, PodTarget, Target};
+use netkeel_core::wireguard::CopyState;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
@@ -49,11 +52,19 @@ pub(crate) fn write_on(
                 source: wireguard.source.clone(),
                 path: wireguard.copy.clone(),
                 was: host.get(fact).value(),
-                mtu: match value {
-                    None => None,
-                    Some(Value::Number(mtu)) => Some(u32::try_from(*mtu).ok()?),
+                to: match value {
+                    None => CopyMtu::Remove,
+                    Some(Value::Number(mtu)) => CopyMtu::Bytes(u32::try_from(*mtu).ok()?),
+                    Some(Value::Copy(CopyState::WithoutMtu)) => CopyMtu::AsSource,
                     // What is no copy holds keys that nobody kept.
-                    Some(_) => return None,
+                    Some(
+                        Value::Copy(CopyState::Differs { .. } | CopyState::Exposed { .. })
+                        | Value::Device(_)
+                        | Value::Nflog(_)
+                        | Value::ForeignRules(_)
+                        | Value::Switch(_)
+                        | Value::Text(_),
+                    ) => return None,
                 },
             });
         }
@@ -63,22 +74,30 @@ pub(crate) fn write_on(
         }
         Object::Nflog(name) => {
             let (netns, name) = (fact.netns.clone(), name.clone());
-            let text = value.map(Value::to_string).unwrap_or_default();
-            return match text.parse().map(Box::new) {
-                Ok(rules) => Some(Op::SetRules { netns, name, rules }),
-                Err(_) if text == foreign::NONE => Some(Op::RemoveRules { netns, name }),
+            return match value? {
+                Value::Nflog(EntryRules::Rules(rules)) => Some(Op::SetRules {
+                    netns,
+                    name,
+                    rules: rules.clone(),
+                }),
+                Value::Nflog(EntryRules::None) => Some(Op::RemoveRules { netns, name }),
                 // What somebody has changed is not known well enough to be made again.
-                Err(_) => None,
+                Value::Nflog(EntryRules::Changed) => None,
+                Value::Device(_)
+                | Value::ForeignRules(_)
+                | Value::Copy(_)
+                | Value::Switch(_)
+                | Value::Number(_)
+                | Value::Text(_) => None,
             };
         }
         Object::LogGroup(..) => {
             let netns = fact.netns.clone();
-            let read = |value: Value| ForeignRule::read_all(&value.to_string());
-            let there = host.get(fact).value().map(read).unwrap_or_default();
-            let wanted = value.cloned().map(read).unwrap_or_default();
+            let there = foreign_rules(host.get(fact).value().as_ref());
+            let wanted = foreign_rules(value);
             let lacks =
                 |list: &[ForeignRule], rule: &ForeignRule| !list.iter().any(|other| other.is_the_same(rule));
-            let (mut gone, mut back) = (there.clone(), wanted.clone());
+            let (mut gone, mut back) = (there.to_vec(), wanted.to_vec());
             gone.retain(|rule| lacks(&wanted, rule));
             back.retain(|rule| lacks(&there, rule));
             // A want takes away and an undo puts back; nobody wants both.
@@ -139,6 +158,22 @@ pub(crate) fn write_on(
         },
         _ => return None,
     })
+}
+
+/// The rules of others that a value holds.
+fn foreign_rules(value: Option<&Value>) -> Arc<[ForeignRule]> {
+    match value {
+        Some(Value::ForeignRules(rules)) => rules.clone(),
+        None
+        | Some(
+            Value::Device(_)
+            | Value::Nflog(_)
+            | Value::Copy(_)
+            | Value::Switch(_)
+            | Value::Number(_)
+            | Value::Text(_),
+        ) => Arc::new([]),
+    }
 }
 
 /// The other end of a veth, where it can be written.

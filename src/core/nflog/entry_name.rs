@@ -76,7 +76,7 @@ impl fmt::Display for EntryName {
 }
 
 /// A rate for each source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// Packets a second.
     pub per_second: u32,

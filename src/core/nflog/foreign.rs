@@ -9,12 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::name::link::LinkName;
 use crate::text::shell::Quoted;
 
-/// The text of an entry whose rules are there and are not as netkeel writes them.
-pub const CHANGED: &str = "changed by somebody else";
-
-/// The text where an entry has no rules.
-pub const NONE: &str = "none";
-
 /// A rule of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ForeignRule {
@@ -121,11 +115,6 @@ impl ForeignRule {
     /// It says the same in the same chain, wherever in it.
     pub fn is_the_same(&self, other: &ForeignRule) -> bool {
         self.is_beside(other) && self.text == other.text && self.content == other.content
-    }
-
-    /// The rules that the value of a fact holds; none in text that is no such value.
-    pub fn read_all(text: &str) -> Vec<ForeignRule> {
-        serde_json::from_str(text).unwrap_or_default()
     }
 
     /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.

@@ -7,7 +7,7 @@ use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
-use netkeel_core::nflog::foreign;
+use netkeel_core::nflog::entry_rules::EntryRules;
 
 /// What a snapshot knows of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +72,13 @@ impl Snapshot {
             },
             Object::Nflog(name) => match &self.nflog {
                 Some(nflog) => {
-                    let text = nflog.entries.get(name).cloned();
-                    Lookup::Value(Value::Text(text.unwrap_or_else(|| foreign::NONE.into())))
+                    let rules = nflog.entries.get(name).cloned();
+                    Lookup::Value(Value::Nflog(rules.unwrap_or(EntryRules::None)))
                 }
                 None => Lookup::Unread,
             },
             Object::LogGroup(group) => match &self.nflog {
-                Some(nflog) => Lookup::Value(Value::Text(nflog.removable(*group))),
+                Some(nflog) => Lookup::Value(Value::ForeignRules(nflog.removable(*group))),
                 None => Lookup::Unread,
             },
             Object::Link(name) => self.of_link(link(name), fact.field),

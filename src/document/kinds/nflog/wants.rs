@@ -2,6 +2,7 @@
 //! those of others go where it takes their place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::kinds::kind::Section;
 use crate::kinds::nflog::entry::Entry;
@@ -13,7 +14,8 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
-use netkeel_core::nflog::foreign::{ForeignRule, NONE, Verb, Writer};
+use netkeel_core::nflog::entry_rules::EntryRules;
+use netkeel_core::nflog::foreign::{ForeignRule, Verb, Writer};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::reading::Support;
@@ -91,7 +93,7 @@ impl Logging {
             };
             let gone: Vec<ForeignRule> = observed.others.iter().filter(goes).cloned().collect();
             after.remove(&gone);
-            let value = Value::Text(after.removable(group));
+            let value = Value::ForeignRules(after.removable(group));
             wants.add(
                 Fact::log_group(&self.netns, group),
                 place.want(value, Some("adopt")),
@@ -216,7 +218,7 @@ impl EntryPlace<'_> {
             wants.findings.add(Code::NK030, self.path(None), message, remedy);
         }
         let rules = self.entry.rules(|name, ipv6| covering(name, ipv6).is_some());
-        Value::Text(rules.map_or(NONE.into(), |rules| rules.to_string().into()))
+        Value::Nflog(rules.map_or(EntryRules::None, |rules| EntryRules::Rules(Arc::new(rules))))
     }
 
     /// What should be known beside.
