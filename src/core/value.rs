@@ -131,6 +131,58 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 impl Value {
+    /// The number; none where it is no number.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Value::Number(number) => Some(*number),
+            Value::Device(_)
+            | Value::Nflog(_)
+            | Value::ForeignRules(_)
+            | Value::Copy(_)
+            | Value::Switch(_)
+            | Value::Text(_) => None,
+        }
+    }
+
+    /// Yes or no; none where it is neither.
+    pub fn switch(&self) -> Option<bool> {
+        match self {
+            Value::Switch(on) => Some(*on),
+            Value::Device(_)
+            | Value::Nflog(_)
+            | Value::ForeignRules(_)
+            | Value::Copy(_)
+            | Value::Number(_)
+            | Value::Text(_) => None,
+        }
+    }
+
+    /// The text; none where it is no text.
+    pub fn text(&self) -> Option<&Arc<str>> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Device(_)
+            | Value::Nflog(_)
+            | Value::ForeignRules(_)
+            | Value::Copy(_)
+            | Value::Switch(_)
+            | Value::Number(_) => None,
+        }
+    }
+
+    /// The kind of an interface; none where it is something else.
+    pub fn device(&self) -> Option<&DeviceKind> {
+        match self {
+            Value::Device(kind) => Some(kind),
+            Value::Nflog(_)
+            | Value::ForeignRules(_)
+            | Value::Copy(_)
+            | Value::Switch(_)
+            | Value::Number(_)
+            | Value::Text(_) => None,
+        }
+    }
+
     /// It says that there are no rules.
     pub fn is_no_rules(&self) -> bool {
         match self {

@@ -110,31 +110,36 @@ pub(crate) fn write_on(
         Object::Link(name) => *name,
     };
     let target = target(fact, name, link);
-    if let Some(key) = fact.field.sysctl_of(name) {
-        return Some(write_sysctl(fact, key, value?, Some(target)));
-    }
-    Some(match (fact.field, value) {
-        (Field::Kind, Some(Value::Device(kind))) => {
-            let mode = kind.tunnel_mode()?;
+    let number = || u32::try_from(value?.number()?).ok();
+    Some(match fact.field {
+        Field::Kind => {
+            let Some(value) = value else {
+                return Some(Op::DeleteLink { target });
+            };
+            let mode = value.device()?.tunnel_mode()?;
             if link.is_some() {
                 Op::RecreateTunnel { target, mode }
             } else {
                 Op::CreateTunnel { target, mode }
             }
         }
-        (Field::Kind, None) => Op::DeleteLink { target },
-        (Field::Address(address), Some(Value::Switch(true))) => Op::AddAddress { target, address },
-        (Field::Address(address), _) => Op::RemoveAddress { target, address },
-        (Field::Mtu, Some(Value::Number(mtu))) => Op::SetMtu {
-            target,
-            mtu: u32::try_from(*mtu).ok()?,
+        Field::Address(address) => match value.and_then(Value::switch) {
+            Some(true) => Op::AddAddress { target, address },
+            Some(false) | None => Op::RemoveAddress { target, address },
         },
-        (Field::PodMtu, Some(Value::Number(mtu))) => Op::SetPodMtu {
+        Field::RpFilter | Field::Forwarding | Field::Forwarding6 | Field::DisableIpv6 => {
+            write_sysctl(fact, fact.field.sysctl_of(name)?, value?, Some(target))
+        }
+        Field::Mtu => Op::SetMtu {
+            target,
+            mtu: number()?,
+        },
+        Field::PodMtu => Op::SetPodMtu {
             pod: Box::new(pod(link)?),
             target,
-            mtu: u32::try_from(*mtu).ok()?,
+            mtu: number()?,
         },
-        (Field::PodRouteMtu(destination), Some(Value::Number(mtu))) => {
+        Field::PodRouteMtu(destination) => {
             let end = link?.pod.as_ref()?;
             let route = end.routes.get(&destination)?;
             Op::SetPodRouteMtu {
@@ -144,19 +149,23 @@ pub(crate) fn write_on(
                 rest: route.rest.clone(),
                 next_hops: route.next_hops,
                 was: route.mtu,
-                mtu: u32::try_from(*mtu).ok()?,
+                mtu: number()?,
             }
         }
-        (Field::Up, Some(Value::Switch(up))) => Op::SetUp { target, up: *up },
-        (Field::TxQueueLength, Some(Value::Number(packets))) => Op::SetTxQueueLength {
+        Field::Up => Op::SetUp {
             target,
-            packets: u32::try_from(*packets).ok()?,
+            up: value?.switch()?,
         },
-        (Field::Alias, Some(Value::Text(alias))) => Op::SetAlias {
+        Field::TxQueueLength => Op::SetTxQueueLength {
             target,
-            alias: alias.clone(),
+            packets: number()?,
         },
-        _ => return None,
+        Field::Alias => Op::SetAlias {
+            target,
+            alias: value?.text()?.clone(),
+        },
+        // An address of a pod is only seen; the others are of other objects.
+        Field::PodAddress(_) | Field::Content | Field::Value | Field::Rules => return None,
     })
 }
 

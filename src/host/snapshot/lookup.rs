@@ -118,10 +118,7 @@ impl Snapshot {
             _ => None,
         };
         if let Some(field) = field {
-            let number = |link: &Link| match link.get(field, self.families).value() {
-                Some(Value::Number(number)) => Some(number),
-                _ => None,
-            };
+            let number = |link: &Link| link.get(field, self.families).value()?.number();
             return self
                 .links
                 .iter()
@@ -166,7 +163,21 @@ impl Link {
             Field::PodAddress(ipnet::IpNet::V6(address)) => {
                 Lookup::Value(Value::Switch(pod.ipv6.contains(&address)))
             }
-            _ => Lookup::Absent,
+            // Those are not read; the others are of this end or of other objects.
+            Field::PodAddress(ipnet::IpNet::V4(_))
+            | Field::Kind
+            | Field::Address(_)
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::Up
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Content
+            | Field::Value
+            | Field::Rules => Lookup::Absent,
         }
     }
 
