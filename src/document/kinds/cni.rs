@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
 use crate::shape::{Field, Shape};
+use crate::want::Origin;
 use crate::want::wants::Wants;
-use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Code;
@@ -287,8 +287,7 @@ impl Entry {
             derivation: self.mtu.derivation(),
             ..Origin::named(self.span, format!("{}.mtu", self.path))
         };
-        let want = Want::new(self.mtu.value(), origin);
-        wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, want);
+        wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, origin);
     }
 
     /// Whether the `mtu` can be set in a file.

@@ -279,7 +279,7 @@ impl Section for Tunnels {
                     derivation: wanted.derivation(),
                     ..origin(*span, key)
                 };
-                wants.add_wanted(fact, wanted, Want::new(wanted.value(), origin));
+                wants.add_wanted(fact, wanted, origin);
             }
         }
     }
