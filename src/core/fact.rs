@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
@@ -19,7 +20,7 @@ use crate::text::escape::printable;
 pub use crate::value::Value;
 
 /// One thing that can be read and, mostly, written: a field of an object in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// The namespace it lives in.
     #[serde(default, skip_serializing_if = "crate::name::netns::Netns::is_current")]
@@ -31,7 +32,7 @@ pub struct Fact {
 }
 
 /// What has fields.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
     /// A file; of no namespace.
@@ -52,7 +53,7 @@ pub enum Object {
 
 /// The plugins of a type in a CNI configuration. It stands behind a pointer, as the copy below, so that
 /// the facts of interfaces, of which there are thousands, are no larger than they need be.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Plugin {
     /// The configuration.
     pub file: Arc<Path>,
@@ -61,7 +62,7 @@ pub struct Plugin {
 }
 
 /// A private copy of a WireGuard configuration.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct WireguardCopy {
     /// The copy.
     pub copy: Arc<Path>,
@@ -70,7 +71,7 @@ pub struct WireguardCopy {
 }
 
 /// A field of an object. Which fields an object has follows from its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
     /// Of a file: its bytes.
@@ -80,7 +81,7 @@ pub enum Field {
     /// Of a link: that it exists, and as what (`ipip external`).
     Kind,
     /// Of a link: that it bears this address.
-    Address(IpNet),
+    Address(#[schemars(with = "String")] IpNet),
     /// Of a link: `net.ipv4.conf.LINK.rp_filter`.
     RpFilter,
     /// Of a link: `net.ipv4.conf.LINK.forwarding`.
@@ -96,7 +97,7 @@ pub enum Field {
     /// Of the same: the MTU in bytes of a route by that end, which has one of its own.
     PodRouteMtu(RouteKey),
     /// Of the same: that end bears this IPv6 address, which no small MTU leaves it.
-    PodAddress(IpNet),
+    PodAddress(#[schemars(with = "String")] IpNet),
     /// Of a link: administratively up.
     Up,
     /// Of a link: transmit queue length in packets.

@@ -213,6 +213,14 @@ impl Code {
         Code::NK061,
     ];
 
+    /// It is about who logs and reads the packets that are replicated.
+    pub fn is_about_replication(self) -> bool {
+        matches!(
+            self,
+            Code::NK030 | Code::NK031 | Code::NK032 | Code::NK033 | Code::NK034 | Code::NK035 | Code::NK036
+        )
+    }
+
     /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {

@@ -217,14 +217,16 @@ fn facts(picture: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Declared facts that could not be read.",
         picture.problems.len(),
     )?;
-    let mut codes = BTreeMap::<&str, usize>::new();
+    let mut codes = BTreeMap::<String, usize>::new();
     for finding in &picture.findings {
-        *codes.entry(&finding.code).or_default() += 1;
+        *codes.entry(finding.code.to_string()).or_default() += 1;
     }
     page.gauges(
         "findings",
         "Findings of the last full scan, by code.",
-        codes.into_iter().map(|(code, count)| ([("code", code)], count)),
+        codes
+            .iter()
+            .map(|(code, count)| ([("code", code.as_str())], *count)),
     )
 }
 

@@ -8,6 +8,7 @@ use crate::log::Level;
 use crate::service::Service;
 use crate::writers;
 use netkeel_core::fact::Fact;
+use netkeel_host::snapshot::problem::Problem;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
@@ -32,11 +33,9 @@ impl Service<'_> {
             });
             if !matches!(extent, Extent::Links(_)) {
                 // The rest is read as with the whole host, and only facts of interfaces are not judged.
-                let stay = |problem: &String| *extent == Extent::Rest && problem.starts_with("link ");
+                let stay = |problem: &Problem| *extent == Extent::Rest && problem.what.is_of_link();
                 picture.problems.retain(stay);
-                let seen = seen.problems.iter();
-                let seen = seen.map(|problem| format!("{}: {}", problem.what, problem.why));
-                picture.problems.extend(seen);
+                picture.problems.extend(seen.problems.iter().cloned());
                 picture.problems.sort();
                 picture.problems.dedup();
             }
@@ -48,13 +47,13 @@ impl Service<'_> {
                 .findings
                 .iter()
                 .map(|finding| FindingStatus {
-                    code: finding.code.to_string(),
+                    code: finding.code,
                     subject: finding.subjects.join(", "),
                     message: finding.message.clone(),
                 })
                 .collect();
             // Whoever has packets replicated is to know who else wants them.
-            let of_groups = |finding: &&FindingStatus| finding.code.starts_with("NK03");
+            let of_groups = |finding: &&FindingStatus| finding.code.is_about_replication();
             let old = |finding: &&FindingStatus| picture.findings.contains(finding);
             told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
             picture.findings = found;

@@ -261,9 +261,7 @@ fn reasons(failure: &Failure) -> Vec<Error> {
             told.collect()
         }
         Failure::Unread(problems) => {
-            let told = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.what, problem.why));
+            let told = problems.iter().map(ToString::to_string);
             told.map(|message| Error::new(ErrorKind::Unreadable, message))
                 .collect()
         }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::link::kind::RP_FILTER;
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
@@ -269,8 +270,9 @@ impl Section for Tunnels {
                 continue;
             }
             let name = tunnel.name.to_string();
-            let origin =
-                |span: Span, field: &str| Origin::named(span, KeyPath::of(&["tunnel", &name, field]));
+            let origin = |span: Span, field: &str| {
+                Origin::named(span, SectionName::Tunnel, KeyPath::of(&["tunnel", &name, field]))
+            };
             let kind = Value::Device(DeviceKind::tunnel(tunnel.mode));
             wants.add(made, Want::new(kind, origin(tunnel.span, "mode")));
             for (field, wanted, span, key) in &tunnel.settings {

@@ -5,6 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
 use crate::want::wants::Wants;
@@ -182,6 +183,7 @@ impl Entry {
     fn origin(&self) -> Origin {
         Origin {
             span: self.span,
+            section: Some(SectionName::Wireguard),
             path: format!("{}.mtu", self.path).into(),
             derivation: self.mtu.derivation(),
             ..Origin::default()

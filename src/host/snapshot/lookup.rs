@@ -2,7 +2,7 @@
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::{Families, Link};
-use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
+use crate::snapshot::problem::{Problem, Subject};
 use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
@@ -88,19 +88,10 @@ impl Snapshot {
     /// What is to be said of a fact that was not read: nothing where a problem of the look says it
     /// already.
     pub fn unexplained(&self, fact: &Fact) -> Option<Problem> {
-        let what = match (&fact.object, fact.field) {
-            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => IPV4_ADDRESSES.to_owned(),
-            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => IPV6_ADDRESSES.to_owned(),
-            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
-                pod_end(*name)
-            }
-            (Object::Nflog(_) | Object::LogGroup(_), _) => NFLOG.to_owned(),
-            (Object::Plugin(plugin), _) => configuration(&plugin.file),
-            _ => fact.to_string(),
-        };
+        let what = Subject::of(fact);
         let told = self.problems.iter().any(|problem| problem.what == what);
         (!told).then(|| Problem {
-            what: fact.to_string(),
+            what: Subject::Fact(fact.clone()),
             why: "the snapshot does not hold it".to_owned(),
         })
     }

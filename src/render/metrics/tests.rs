@@ -28,7 +28,7 @@ fn filled() -> Status {
     picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
     picture.underlay = Some(("eth0".parse().unwrap(), 1500));
     picture.findings.push(FindingStatus {
-        code: "NK001".into(),
+        code: netkeel_core::finding::Code::NK001,
         subject: "eth0".into(),
         message: "a finding".into(),
     });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::kinds::kind::Section;
 use crate::kinds::nflog::entry::Entry;
+use crate::section_name::SectionName;
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
 use netkeel_core::fact::{Fact, Value};
@@ -118,7 +119,10 @@ impl EntryPlace<'_> {
     }
 
     fn want(&self, value: Value, field: Option<&str>) -> Want {
-        Want::new(value, Origin::named(self.span, self.path(field)))
+        Want::new(
+            value,
+            Origin::named(self.span, SectionName::Nflog, self.path(field)),
+        )
     }
 
     /// Whether the kernel can have its rules; what stands in the way is explained.
