@@ -29,7 +29,6 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
-use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::model::Model;
@@ -428,15 +427,10 @@ fn facts(host: &Snapshot) -> BTreeSet<Fact> {
 /// before it goes.
 fn placeless(observed: Lookup) -> Lookup {
     match observed {
-        Lookup::Value(value) => {
-            let mut rules = ForeignRule::read_all(&value.to_string());
-            if rules.is_empty() {
-                return Lookup::Value(value);
-            }
+        Lookup::Value(netkeel_core::fact::Value::ForeignRules(rules)) => {
+            let mut rules = rules.to_vec();
             rules.iter_mut().for_each(|rule| rule.position = 0);
-            Lookup::Value(netkeel_core::fact::Value::Text(
-                serde_json::to_string(&rules).unwrap().into(),
-            ))
+            Lookup::Value(netkeel_core::fact::Value::ForeignRules(rules.into()))
         }
         other => other,
     }

@@ -55,7 +55,7 @@ pub(crate) fn problems(problems: &[Problem]) {
     for problem in problems {
         error(&Error::new(
             netkeel_core::error::ErrorKind::Unreadable,
-            format!("{}: {}", problem.what, problem.why),
+            problem.to_string(),
         ));
     }
 }

@@ -8,20 +8,19 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::de::{Error as DeserializeError, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::route::RouteKey;
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 use crate::nflog::entry_name::EntryName;
-use crate::nflog::foreign::ForeignRule;
 use crate::rp_filter::RpFilter;
 use crate::text::escape::printable;
+pub use crate::value::Value;
 
 /// A field of an object in a namespace. It can be read and, mostly, written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// The namespace of the object.
     #[serde(default, skip_serializing_if = "crate::name::netns::Netns::is_current")]
@@ -33,7 +32,7 @@ pub struct Fact {
 }
 
 /// An object that has fields.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
     /// A file; it belongs to no namespace.
@@ -54,7 +53,7 @@ pub enum Object {
 
 /// The plugins of one type in a CNI configuration. [`Object`] holds it by pointer, so that the facts of
 /// thousands of interfaces stay small.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Plugin {
     /// The configuration file.
     pub file: Arc<Path>,
@@ -63,7 +62,7 @@ pub struct Plugin {
 }
 
 /// A private copy of a WireGuard configuration.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct WireguardCopy {
     /// The path of the copy.
     pub copy: Arc<Path>,
@@ -72,7 +71,7 @@ pub struct WireguardCopy {
 }
 
 /// A field of an object. The kind of object decides which fields it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
     /// Of a file: its bytes.
@@ -82,7 +81,7 @@ pub enum Field {
     /// Of a link: that it exists, and as what (`ipip external`).
     Kind,
     /// Of a link: that it has this address.
-    Address(IpNet),
+    Address(#[schemars(with = "String")] IpNet),
     /// Of a link: `net.ipv4.conf.LINK.rp_filter`.
     RpFilter,
     /// Of a link: `net.ipv4.conf.LINK.forwarding`.
@@ -98,7 +97,7 @@ pub enum Field {
     /// Of such a veth: the MTU in bytes of a route through the pod's end. The route has its own MTU.
     PodRouteMtu(RouteKey),
     /// Of such a veth: that the pod's end has this IPv6 address. An MTU below 1280 removes it.
-    PodAddress(IpNet),
+    PodAddress(#[schemars(with = "String")] IpNet),
     /// Of a link: administratively up.
     Up,
     /// Of a link: transmit queue length in packets.
@@ -107,55 +106,6 @@ pub enum Field {
     Alias,
     /// Of an `nflog` entry, or of a group: its rules.
     Rules,
-}
-
-/// A value as the kernel represents it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Value {
-    /// A boolean: up, or an address present.
-    Switch(bool),
-    /// A number: an MTU, or an `rp_filter` (the kernel accepts negative ones).
-    Number(i64),
-    /// Text: a sysctl's value with single blanks, a link kind, an alias, a file.
-    Text(Arc<str>),
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-/// Accepts any of the value's types. A derived `untagged` implementation would not list them in its
-/// error.
-struct ValueVisitor;
-
-impl Visitor<'_> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false, a whole number or a string")
-    }
-
-    fn visit_bool<E>(self, on: bool) -> Result<Value, E> {
-        Ok(Value::Switch(on))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number))
-    }
-
-    fn visit_u64<E: DeserializeError>(self, number: u64) -> Result<Value, E> {
-        let number = i64::try_from(number);
-        number
-            .map(Value::Number)
-            .map_err(|_| E::custom("the number is too large"))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
-    }
 }
 
 impl Fact {
@@ -298,18 +248,8 @@ impl Fact {
             (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
                 if *present { "present" } else { "absent" }.into()
             }
-            (Field::Mtu, Value::Number(NONE)) if matches!(self.object, Object::Wireguard(_)) => "none".into(),
             (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
             (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
-            (Field::Rules, Value::Text(text)) if matches!(self.object, Object::LogGroup(..)) => {
-                let rules = ForeignRule::read_all(text);
-                let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
-                if rules.is_empty() {
-                    "none".into()
-                } else {
-                    rules.join("; ")
-                }
-            }
             _ if rp_filter => {
                 let number = value.to_string();
                 match number.parse().ok().and_then(RpFilter::from_number) {
@@ -407,27 +347,3 @@ impl fmt::Display for Field {
         }
     }
 }
-
-impl Value {
-    /// The text that is written to a sysctl or a file.
-    pub fn to_text(&self) -> Arc<str> {
-        match self {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string().into(),
-            Value::Switch(on) => on.to_string().into(),
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Switch(on) => write!(f, "{on}"),
-            Value::Number(number) => write!(f, "{number}"),
-            Value::Text(text) => f.write_str(text),
-        }
-    }
-}
-
-/// The MTU value for "no MTU": wg-quick then finds one by itself.
-pub const NONE: i64 = 0;

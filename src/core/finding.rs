@@ -213,7 +213,15 @@ impl Code {
         Code::NK061,
     ];
 
-    /// The severity of findings with this code.
+    /// It is about who logs and reads the packets that are replicated.
+    pub fn is_about_replication(self) -> bool {
+        matches!(
+            self,
+            Code::NK030 | Code::NK031 | Code::NK032 | Code::NK033 | Code::NK034 | Code::NK035 | Code::NK036
+        )
+    }
+
+    /// How bad findings of this code are.
     pub fn severity(self) -> Severity {
         match self {
             Code::NK051 | Code::NK052 | Code::NK054 | Code::NK055 | Code::NK057 | Code::NK060 => {

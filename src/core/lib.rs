@@ -11,3 +11,5 @@ pub mod op;
 pub mod replication;
 pub mod rp_filter;
 pub mod text;
+pub mod value;
+pub mod wireguard;

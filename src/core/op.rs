@@ -2,6 +2,7 @@
 //! every op. `Display` shows an op as the command that an operator would type.
 
 pub mod command;
+pub mod copy_mtu;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::name::tunnel::TunnelKind;
 use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::nflog::rules::Rules;
+use crate::op::copy_mtu::CopyMtu;
 
 /// The interface of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +89,7 @@ pub enum Op {
         /// wanted value.
         was: Option<Value>,
         /// Bytes, or 0 for the original unchanged; `None` removes the copy.
-        mtu: Option<u32>,
+        to: CopyMtu,
     },
     /// Makes an external tunnel, down and without addresses, then waits for udev to settle.
     CreateTunnel {
@@ -199,7 +201,7 @@ pub enum Op {
         /// The entry.
         name: EntryName,
         /// The new rules.
-        rules: Box<Rules>,
+        rules: Arc<Rules>,
     },
     /// Removes the rules of an `nflog` entry.
     RemoveRules {
@@ -258,7 +260,35 @@ impl Op {
         )
     }
 
-    /// The interface of the op.
+    /// What it takes away is netkeel's own, so that no permission is needed: a device is deleted only
+    /// when netkeel made it and is told to give it back, and its own rules and copies are its to mend,
+    /// whatever somebody has made of them.
+    pub fn loses_only_what_is_its_own(&self) -> bool {
+        match self {
+            Op::DeleteLink { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::SetWireguardMtu { .. } => true,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::CreateTunnel { .. }
+            | Op::RecreateTunnel { .. }
+            | Op::AddAddress { .. }
+            | Op::RemoveAddress { .. }
+            | Op::SetMtu { .. }
+            | Op::SetPodMtu { .. }
+            | Op::SetPodRouteMtu { .. }
+            | Op::SetUp { .. }
+            | Op::SetTxQueueLength { .. }
+            | Op::SetAlias { .. }
+            | Op::WriteSysctl { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => false,
+        }
+    }
+
+    /// The interface the op is for.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Op::WriteFile { .. }

@@ -8,6 +8,7 @@ use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::entry::Entry;
 use crate::kinds::nflog::kind;
 use crate::kinds::{KINDS, replicate};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
@@ -410,7 +411,7 @@ impl Document {
         if let Some(text) = &self.drop_in {
             let path = drop_in::path(&self.owner);
             let value = Value::Text(text.as_str().into());
-            let want = Want::new(value, Origin::named(self.span, "persist"));
+            let want = Want::new(value, Origin::named(self.span, SectionName::Persist, "persist"));
             wants.add(Fact::file(&path), want);
         }
         wants.settle(host);

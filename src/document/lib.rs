@@ -6,6 +6,7 @@ pub mod kinds;
 #[cfg(test)]
 mod sample;
 pub mod schema;
+pub mod section_name;
 mod selector;
 pub mod shape;
 mod spelling;

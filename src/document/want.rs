@@ -8,6 +8,7 @@ pub mod wants;
 
 use std::sync::Arc;
 
+use crate::section_name::SectionName;
 use netkeel_core::fact::Value;
 use netkeel_source::span::Span;
 
@@ -25,6 +26,8 @@ pub struct Want {
 pub struct Origin {
     /// Where the document says so.
     pub span: Span,
+    /// The section that says so; none where no document does.
+    pub section: Option<SectionName>,
     /// The resource that says so, as a path: `link.pods.mtu`.
     pub path: Arc<str>,
     /// The interface is named, not matched: it is missed when it is gone.
@@ -37,9 +40,10 @@ pub struct Origin {
 
 impl Origin {
     /// A line that names what it is for.
-    pub fn named(span: Span, path: impl Into<Arc<str>>) -> Self {
+    pub fn named(span: Span, section: SectionName, path: impl Into<Arc<str>>) -> Self {
         Origin {
             span,
+            section: Some(section),
             path: path.into(),
             named: true,
             ..Origin::default()

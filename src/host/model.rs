@@ -98,11 +98,9 @@ impl Model {
             Op::SetPluginMtu {
                 path, plugin, mtu, ..
             } => self.set_plugin_mtu(path, plugin, mtu.as_ref(), &mut changes),
-            Op::SetWireguardMtu {
-                path, source, mtu, ..
-            } => {
+            Op::SetWireguardMtu { path, source, to, .. } => {
                 if let Some(copied) = self.host.wireguard.get_mut(&**path) {
-                    let to = mtu.map(|mtu| Value::Number(mtu.into()));
+                    let to = to.value();
                     let from = std::mem::replace(&mut copied.is, to.clone());
                     let fact = Fact::wireguard(path, source);
                     changes.push(Change { fact, from, to });

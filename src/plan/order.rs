@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use netkeel_core::fact::{Fact, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, Phase};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -104,7 +105,9 @@ impl Order {
 
 pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
     match op {
-        Op::SetWireguardMtu { mtu: None, .. } => Phase::Delete,
+        Op::SetWireguardMtu {
+            to: CopyMtu::Remove, ..
+        } => Phase::Delete,
         Op::WriteFile { .. } | Op::SetPluginMtu { .. } | Op::SetWireguardMtu { .. } => Phase::Files,
         Op::CreateTunnel { .. } | Op::RecreateTunnel { .. } | Op::AddAddress { .. } => Phase::Create,
         Op::SetMtu { mtu, .. } => {

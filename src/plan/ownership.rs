@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use crate::ledger::{Ledger, OwnershipRecord};
 use crate::plan::Drift;
-use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_document::want::request::SkippedPod;
 use netkeel_document::want::{Origin, Want};
 use netkeel_host::snapshot::Snapshot;
@@ -194,11 +193,10 @@ pub(crate) fn give_back<'a>(
 
 /// netkeel cannot restore the earlier file: it was not a private copy of its source.
 fn cannot_come_back(claim: &OwnershipRecord) -> bool {
-    matches!(claim.found, Some(Value::Text(_))) && matches!(claim.fact.object, Object::Wireguard(_))
+    matches!(&claim.found, Some(Value::Copy(state)) if !state.can_be_made())
 }
 
 /// Whether netkeel creates devices of this kind.
 fn can_be_made(kind: Option<&Value>) -> bool {
-    let external = kind.and_then(|kind| kind.to_string().strip_suffix(" external").map(str::to_owned));
-    external.is_some_and(|kind| TunnelKind::from_word(&kind).is_some())
+    matches!(kind, Some(Value::Device(kind)) if kind.tunnel_mode().is_some())
 }

@@ -159,16 +159,8 @@ impl<'a> Planner<'a> {
                 Some(_) if fact.field != Field::Kind => Undo::default(),
                 _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
             };
-            // A device is deleted only if netkeel created it and its owner releases it. netkeel may rewrite
-            // its own rules and copies, whatever another program has changed in them.
-            let permitted = want.is_some_and(|want| want.origin.permits_ipv6_loss)
-                || matches!(
-                    op,
-                    Op::DeleteLink { .. }
-                        | Op::SetRules { .. }
-                        | Op::RemoveRules { .. }
-                        | Op::SetWireguardMtu { .. }
-                );
+            let permitted =
+                want.is_some_and(|want| want.origin.permits_ipv6_loss) || op.loses_only_what_is_its_own();
             let wanted = want.is_some();
             let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
             // All wanted facts of a created device are written anyway.

@@ -11,7 +11,7 @@ use crate::originals::Originals;
 use crate::plan::Undo;
 use crate::write::write;
 use netkeel_core::fact::{Fact, Field, Value};
-use netkeel_core::nflog::foreign::CHANGED;
+use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::op::Op;
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::lookup::Lookup;
@@ -176,7 +176,7 @@ fn can_come_back(fact: &Fact) -> bool {
 /// Whether the deleted device is a tunnel that netkeel can create.
 fn was_external(changes: &[Change]) -> bool {
     let kind = changes.first().and_then(|change| change.from.as_ref());
-    kind.is_some_and(|kind| kind.to_string().ends_with(" external"))
+    matches!(kind, Some(Value::Device(kind)) if kind.tunnel_mode().is_some())
 }
 
 /// State that the undo does not restore.
@@ -199,12 +199,13 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
     if let Op::SetRules { name, .. } | Op::RemoveRules { name, .. } = op
         && changes
             .iter()
-            .any(|change| change.from == Some(Value::Text(CHANGED.into())))
+            .any(|change| change.from == Some(Value::Nflog(EntryRules::Changed)))
     {
         loses.push(Loss::ChangedRules { entry: name.clone() });
     }
-    if let (Op::SetWireguardMtu { path, .. }, Some(Some(Value::Text(_)))) =
+    if let (Op::SetWireguardMtu { path, .. }, Some(Some(Value::Copy(state)))) =
         (op, changes.first().map(|change| &change.from))
+        && !state.can_be_made()
     {
         loses.push(Loss::WireguardFile { path: path.clone() });
     }

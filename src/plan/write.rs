@@ -1,14 +1,16 @@
 //! Turns a fact and a value into the op that writes it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
-use netkeel_core::name::tunnel::TunnelKind;
-use netkeel_core::nflog::foreign;
+use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
+use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, PodTarget, Target};
+use netkeel_core::wireguard::CopyState;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
@@ -50,11 +52,19 @@ pub(crate) fn write_on(
                 source: wireguard.source.clone(),
                 path: wireguard.copy.clone(),
                 was: host.get(fact).value(),
-                mtu: match value {
-                    None => None,
-                    Some(Value::Number(mtu)) => Some(u32::try_from(*mtu).ok()?),
-                    // The file is not a private copy: it holds keys that the undo could not restore.
-                    Some(_) => return None,
+                to: match value {
+                    None => CopyMtu::Remove,
+                    Some(Value::Number(mtu)) => CopyMtu::Bytes(u32::try_from(*mtu).ok()?),
+                    Some(Value::Copy(CopyState::WithoutMtu)) => CopyMtu::AsSource,
+                    // What is no copy holds keys that nobody kept.
+                    Some(
+                        Value::Copy(CopyState::Differs { .. } | CopyState::Exposed { .. })
+                        | Value::Device(_)
+                        | Value::Nflog(_)
+                        | Value::ForeignRules(_)
+                        | Value::Switch(_)
+                        | Value::Text(_),
+                    ) => return None,
                 },
             });
         }
@@ -64,22 +74,30 @@ pub(crate) fn write_on(
         }
         Object::Nflog(name) => {
             let (netns, name) = (fact.netns.clone(), name.clone());
-            let text = value.map(Value::to_string).unwrap_or_default();
-            return match text.parse().map(Box::new) {
-                Ok(rules) => Some(Op::SetRules { netns, name, rules }),
-                Err(_) if text == foreign::NONE => Some(Op::RemoveRules { netns, name }),
-                // Rules that another program changed are not known well enough to recreate.
-                Err(_) => None,
+            return match value? {
+                Value::Nflog(EntryRules::Rules(rules)) => Some(Op::SetRules {
+                    netns,
+                    name,
+                    rules: rules.clone(),
+                }),
+                Value::Nflog(EntryRules::None) => Some(Op::RemoveRules { netns, name }),
+                // What somebody has changed is not known well enough to be made again.
+                Value::Nflog(EntryRules::Changed) => None,
+                Value::Device(_)
+                | Value::ForeignRules(_)
+                | Value::Copy(_)
+                | Value::Switch(_)
+                | Value::Number(_)
+                | Value::Text(_) => None,
             };
         }
         Object::LogGroup(..) => {
             let netns = fact.netns.clone();
-            let read = |value: Value| ForeignRule::read_all(&value.to_string());
-            let there = host.get(fact).value().map(read).unwrap_or_default();
-            let wanted = value.cloned().map(read).unwrap_or_default();
+            let there = foreign_rules(host.get(fact).value().as_ref());
+            let wanted = foreign_rules(value);
             let lacks =
                 |list: &[ForeignRule], rule: &ForeignRule| !list.iter().any(|other| other.is_the_same(rule));
-            let (mut gone, mut back) = (there.clone(), wanted.clone());
+            let (mut gone, mut back) = (there.to_vec(), wanted.to_vec());
             gone.retain(|rule| lacks(&wanted, rule));
             back.retain(|rule| lacks(&there, rule));
             // A want only removes and an undo only restores; no op does both.
@@ -92,31 +110,36 @@ pub(crate) fn write_on(
         Object::Link(name) => *name,
     };
     let target = target(fact, name, link);
-    if let Some(key) = fact.field.sysctl_of(name) {
-        return Some(write_sysctl(fact, key, value?, Some(target)));
-    }
-    Some(match (fact.field, value) {
-        (Field::Kind, Some(Value::Text(kind))) => {
-            let mode = TunnelKind::from_word(kind.strip_suffix(" external")?)?;
+    let number = || u32::try_from(value?.number()?).ok();
+    Some(match fact.field {
+        Field::Kind => {
+            let Some(value) = value else {
+                return Some(Op::DeleteLink { target });
+            };
+            let mode = value.device()?.tunnel_mode()?;
             if link.is_some() {
                 Op::RecreateTunnel { target, mode }
             } else {
                 Op::CreateTunnel { target, mode }
             }
         }
-        (Field::Kind, None) => Op::DeleteLink { target },
-        (Field::Address(address), Some(Value::Switch(true))) => Op::AddAddress { target, address },
-        (Field::Address(address), _) => Op::RemoveAddress { target, address },
-        (Field::Mtu, Some(Value::Number(mtu))) => Op::SetMtu {
-            target,
-            mtu: u32::try_from(*mtu).ok()?,
+        Field::Address(address) => match value.and_then(Value::switch) {
+            Some(true) => Op::AddAddress { target, address },
+            Some(false) | None => Op::RemoveAddress { target, address },
         },
-        (Field::PodMtu, Some(Value::Number(mtu))) => Op::SetPodMtu {
+        Field::RpFilter | Field::Forwarding | Field::Forwarding6 | Field::DisableIpv6 => {
+            write_sysctl(fact, fact.field.sysctl_of(name)?, value?, Some(target))
+        }
+        Field::Mtu => Op::SetMtu {
+            target,
+            mtu: number()?,
+        },
+        Field::PodMtu => Op::SetPodMtu {
             pod: Box::new(pod(link)?),
             target,
-            mtu: u32::try_from(*mtu).ok()?,
+            mtu: number()?,
         },
-        (Field::PodRouteMtu(destination), Some(Value::Number(mtu))) => {
+        Field::PodRouteMtu(destination) => {
             let end = link?.pod.as_ref()?;
             let route = end.routes.get(&destination)?;
             Op::SetPodRouteMtu {
@@ -126,23 +149,43 @@ pub(crate) fn write_on(
                 rest: route.rest.clone(),
                 next_hops: route.next_hops,
                 was: route.mtu,
-                mtu: u32::try_from(*mtu).ok()?,
+                mtu: number()?,
             }
         }
-        (Field::Up, Some(Value::Switch(up))) => Op::SetUp { target, up: *up },
-        (Field::TxQueueLength, Some(Value::Number(packets))) => Op::SetTxQueueLength {
+        Field::Up => Op::SetUp {
             target,
-            packets: u32::try_from(*packets).ok()?,
+            up: value?.switch()?,
         },
-        (Field::Alias, Some(Value::Text(alias))) => Op::SetAlias {
+        Field::TxQueueLength => Op::SetTxQueueLength {
             target,
-            alias: alias.clone(),
+            packets: number()?,
         },
-        _ => return None,
+        Field::Alias => Op::SetAlias {
+            target,
+            alias: value?.text()?.clone(),
+        },
+        // An address of a pod is only seen; the others are of other objects.
+        Field::PodAddress(_) | Field::Content | Field::Value | Field::Rules => return None,
     })
 }
 
-/// The other end of a veth, if it can be written.
+/// The rules of others that a value holds.
+fn foreign_rules(value: Option<&Value>) -> Arc<[ForeignRule]> {
+    match value {
+        Some(Value::ForeignRules(rules)) => rules.clone(),
+        None
+        | Some(
+            Value::Device(_)
+            | Value::Nflog(_)
+            | Value::Copy(_)
+            | Value::Switch(_)
+            | Value::Number(_)
+            | Value::Text(_),
+        ) => Arc::new([]),
+    }
+}
+
+/// The other end of a veth, where it can be written.
 fn pod(link: Option<&Link>) -> Option<PodTarget> {
     let end = link?.pod.as_ref()?;
     Some(PodTarget {

@@ -6,16 +6,18 @@ pub mod mtus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::event::Now;
 use crate::status::handshake::HandshakeStatus;
 use crate::status::mtus::{MtuStatus, Mtus};
 use crate::suspended::{Suspension, Why};
 use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::finding::Code;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::problem::Problem;
 use netkeel_plan::goal::part::Extent;
 use netkeel_plan::goal::planned::Observation;
 use netkeel_plan::plan::Drift;
@@ -57,11 +59,12 @@ pub struct Status {
     pub wanted: usize,
     /// The facts that differ.
     pub drift: Vec<DriftStatus>,
-    /// The suspended facts.
-    pub suspended: Vec<SuspendedStatus>,
-    /// The facts that could not be read.
-    pub problems: Vec<String>,
-    /// The findings of the last full scan.
+    /// What is left alone.
+    pub left_alone: Vec<SuspendedStatus>,
+    /// What could not be read.
+    #[serde(serialize_with = "in_words")]
+    pub problems: Vec<Problem>,
+    /// What is worth knowing of the whole host.
     pub findings: Vec<FindingStatus>,
     /// The error of the last full pass, or the reason why no pass can start.
     pub failure: Option<String>,
@@ -156,9 +159,9 @@ pub struct SuspendedStatus {
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FindingStatus {
-    /// The code.
-    pub code: String,
-    /// The interface, key or file that it concerns.
+    /// Its code.
+    pub code: Code,
+    /// What it is about.
     pub subject: String,
     /// The fact that was found.
     pub message: String,
@@ -409,12 +412,20 @@ impl SuspendedStatus {
     }
 }
 
+/// Problems as people read them: `sysctl net.core.rmem_max: Permission denied`.
+fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(ToString::to_string))
+}
+
 fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
-    let kind = drift.origin.path.split('.').next().unwrap_or_default();
     DriftStatus {
         fact: drift.fact.to_string(),
-        // A fact that is released has no path in the document.
-        kind: if kind.is_empty() { "released" } else { kind }.to_owned(),
+        // What left the document has no path.
+        kind: drift
+            .origin
+            .section
+            .map_or("released", |section| section.as_str())
+            .to_owned(),
         path: drift.origin.path.to_string(),
         observed: drift.fact.show(drift.observed.as_ref()),
         desired: drift.fact.show(drift.desired.as_ref()),

@@ -17,7 +17,7 @@ pub fn plan(plan: &Plan) -> String {
         let _ = writeln!(
             out,
             "# problem: {}: {}",
-            printable(&problem.what),
+            printable(&problem.what.to_string()),
             printable(&problem.why)
         );
     }

@@ -65,7 +65,7 @@ fn whole(heading: &str, intro: &str, plan: &Plan, sources: &Sources) -> String {
         let _ = writeln!(
             out,
             "\n- **problem** {}: {}",
-            escaped(&problem.what),
+            escaped(&problem.what.to_string()),
             escaped(&problem.why)
         );
     }

@@ -219,14 +219,16 @@ fn facts(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Declared facts that could not be read.",
         status.problems.len(),
     )?;
-    let mut codes = BTreeMap::<&str, usize>::new();
-    for finding in &status.findings {
-        *codes.entry(&finding.code).or_default() += 1;
+    let mut codes = BTreeMap::<String, usize>::new();
+    for finding in &picture.findings {
+        *codes.entry(finding.code.to_string()).or_default() += 1;
     }
     page.gauges(
         "findings",
         "Findings of the last full scan, by code.",
-        codes.into_iter().map(|(code, count)| ([("code", code)], count)),
+        codes
+            .iter()
+            .map(|(code, count)| ([("code", code.as_str())], *count)),
     )
 }
 

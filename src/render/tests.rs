@@ -2,11 +2,12 @@
 
 use crate::text::{Of, Style};
 use crate::{diff, markdown, text};
+use netkeel_core::fact::Fact;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::File;
 use netkeel_host::sysctl_d::drop_in;
 use netkeel_source::diagnostic::Diagnostics;
@@ -82,7 +83,7 @@ fn observed_text_cannot_control_the_terminal_or_forge_a_line() {
 fn a_host_with_unread_facts_is_not_in_sync() {
     let mut host = host(&[("eth0", "")]);
     host.problems.push(Problem {
-        what: "file /etc/sysctl.d/90-netkeel.conf".into(),
+        what: Subject::Fact(Fact::file(std::path::Path::new("/etc/sysctl.d/90-netkeel.conf"))),
         why: "it is not UTF-8 text".into(),
     });
     host.sysctls.insert(

@@ -9,7 +9,6 @@ use crate::wording::{by_object, count, file_text};
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::finding::{Code, Finding, Severity};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::nflog::foreign::NONE;
 use netkeel_core::text::escape::printable;
 use netkeel_plan::plan::{Drift, Plan, Step};
 use netkeel_source::report::location::Locator;
@@ -124,11 +123,7 @@ impl<'a> Line<'a> {
 }
 
 fn line_of(drift: &Drift, width: usize, locator: &mut Locator<'_>, paint: Paint) -> String {
-    let no_rules = drift.fact.field == Field::Rules
-        && drift
-            .desired
-            .as_ref()
-            .is_none_or(|value| value.to_string() == NONE);
+    let no_rules = drift.fact.field == Field::Rules && drift.desired.as_ref().is_none_or(Value::is_no_rules);
     let sign = if drift.desired.is_none() || no_rules {
         paint.red("-")
     } else if is_there(drift) {
@@ -237,8 +232,7 @@ fn is_there(drift: &Drift) -> bool {
     match &drift.observed {
         None => false,
         Some(Value::Switch(false)) => drift.fact.field == Field::Up,
-        Some(Value::Text(text)) if drift.fact.field == Field::Rules => text.as_ref() != NONE,
-        Some(_) => true,
+        Some(value) => !value.is_no_rules(),
     }
 }
 

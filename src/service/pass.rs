@@ -203,10 +203,7 @@ impl PassRunner {
                 PassResult::failed(at_fault(&diagnostics, &indices), first(&diagnostics))
             }
             Err(Failure::Unread(problems)) => {
-                let what: Vec<String> = problems
-                    .iter()
-                    .map(|problem| format!("{}: {}", problem.what, problem.why))
-                    .collect();
+                let what: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 PassResult::failed(Outcome::Failed, what.join("; "))
             }
             Err(Failure::Lossy(plan)) => {

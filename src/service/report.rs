@@ -8,6 +8,7 @@ use crate::log::Level;
 use crate::service::Service;
 use crate::writers;
 use netkeel_core::fact::Fact;
+use netkeel_host::snapshot::problem::Problem;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
@@ -37,14 +38,12 @@ impl Service<'_> {
                 known.link(index)
             });
             if !matches!(extent, Extent::Links(_)) {
-                // `Extent::Rest` reads everything but judges no interface, so problems of interfaces stay.
-                let stay = |problem: &String| *extent == Extent::Rest && problem.starts_with("link ");
-                status.problems.retain(stay);
-                let seen = seen.problems.iter();
-                let seen = seen.map(|problem| format!("{}: {}", problem.what, problem.why));
-                status.problems.extend(seen);
-                status.problems.sort();
-                status.problems.dedup();
+                // The rest is read as with the whole host, and only facts of interfaces are not judged.
+                let stay = |problem: &Problem| *extent == Extent::Rest && problem.what.is_of_link();
+                picture.problems.retain(stay);
+                picture.problems.extend(seen.problems.iter().cloned());
+                picture.problems.sort();
+                picture.problems.dedup();
             }
         }
         let mut new_findings = Vec::new();
@@ -54,16 +53,16 @@ impl Service<'_> {
                 .findings
                 .iter()
                 .map(|finding| FindingStatus {
-                    code: finding.code.to_string(),
+                    code: finding.code,
                     subject: finding.subjects.join(", "),
                     message: finding.message.clone(),
                 })
                 .collect();
-            // Operators of replication must know which other programs use the same packets.
-            let of_groups = |finding: &&FindingStatus| finding.code.starts_with("NK03");
-            let old = |finding: &&FindingStatus| status.findings.contains(finding);
-            new_findings.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
-            status.findings = found;
+            // Whoever has packets replicated is to know who else wants them.
+            let of_groups = |finding: &&FindingStatus| finding.code.is_about_replication();
+            let old = |finding: &&FindingStatus| picture.findings.contains(finding);
+            told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
+            picture.findings = found;
         }
         status.counters.failures += u64::from(passed.failure.is_some());
         let blocked = matches!(passed.outcome, Outcome::Blocked);

@@ -119,7 +119,7 @@ fn rules(model: &Model, random: &mut Random) -> Op {
     if ipv4.is_none() && ipv6.is_none() {
         return Op::RemoveRules { netns, name };
     }
-    let rules = Box::new(Rules {
+    let rules = std::sync::Arc::new(Rules {
         group: random.below(65_536) as u16,
         snaplen: number(random, 68, 65_000),
         queue_threshold: 1 + random.below(65_000) as u16,

@@ -4,7 +4,8 @@
 use super::namespace::Namespace;
 use super::{applied, document, listed, observe, planned, undone};
 use netkeel_core::finding::Code;
-use netkeel_core::nflog::foreign::{CHANGED, Writer};
+use netkeel_core::nflog::entry_rules::EntryRules;
+use netkeel_core::nflog::foreign::Writer;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::{Goal, Release, ReleaseFacts};
@@ -272,10 +273,10 @@ fn rules_of_netkeel_that_somebody_changed_are_made_as_they_should_be() {
     ] {
         namespace.sh(&change);
         let found = observe(&namespace).entries;
-        let text = found.values().next().map(|text| text.to_string());
+        let rules = found.values().next();
         assert!(
-            text.is_none() || text.as_deref() == Some(CHANGED),
-            "{change}: {text:?}"
+            rules.is_none_or(|rules| *rules == EntryRules::Changed),
+            "{change}: {rules:?}"
         );
         assert_eq!(applied(&document, &namespace).done, 1, "{change}");
         assert_eq!(listed(&namespace), right, "{change}");

@@ -53,9 +53,14 @@ fn others() -> impl Strategy<Value = Vec<Value>> {
 pub fn logged() -> impl Strategy<Value = Value> {
     let own = select(vec![
         None,
-        Some("group 33 snaplen 1500 queue-threshold 64, icmp on eth0, icmpv6 on eth0"),
-        Some("group 34 snaplen 200 queue-threshold 1, icmp on br0"),
-        Some(netkeel_core::nflog::foreign::CHANGED),
+        Some(json!({ "rules": {
+            "group": 33, "snaplen": 1500, "queue_threshold": 64,
+            "ipv4": { "interfaces": ["eth0"] }, "ipv6": { "interfaces": ["eth0"] },
+        } })),
+        Some(json!({ "rules": {
+            "group": 34, "snaplen": 200, "queue_threshold": 1, "ipv4": { "interfaces": ["br0"] },
+        } })),
+        Some(json!("changed")),
     ]);
     (vec(own, ENTRIES.len()), others()).prop_map(|(own, others)| {
         let entries = ENTRIES.iter().zip(own);

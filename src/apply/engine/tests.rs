@@ -11,7 +11,7 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::outcome::{Applied, Failure, Rollback};
@@ -37,7 +37,7 @@ impl Kernel for Turning {
         if self.looks >= self.blind_from {
             for key in std::mem::take(&mut seen.sysctls).into_keys() {
                 seen.problems.push(Problem {
-                    what: format!("sysctl {key}"),
+                    what: Subject::sysctl(&seen.netns, &key),
                     why: "Input/output error (EIO)".into(),
                 });
             }

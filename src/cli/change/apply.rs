@@ -270,11 +270,8 @@ fn reasons(failure: &Failure) -> Vec<Error> {
             errors.collect()
         }
         Failure::Unread(problems) => {
-            let messages = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.what, problem.why));
-            messages
-                .map(|message| Error::new(ErrorKind::Unreadable, message))
+            let told = problems.iter().map(ToString::to_string);
+            told.map(|message| Error::new(ErrorKind::Unreadable, message))
                 .collect()
         }
         Failure::NotBegun(error) => vec![error.clone()],

@@ -281,10 +281,9 @@ pub(crate) fn underlay(arguments: &Arguments) -> Result<(i64, String), Error> {
     };
     let host = Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??;
     match (underlay, host.problems.first()) {
-        (Underlay::DefaultRoute, Some(problem)) => Err(Error::new(
-            ErrorKind::Unreadable,
-            format!("{}: {}", problem.what, problem.why),
-        )),
+        (Underlay::DefaultRoute, Some(problem)) => {
+            Err(Error::new(ErrorKind::Unreadable, problem.to_string()))
+        }
         _ => underlay.on(&host),
     }
 }

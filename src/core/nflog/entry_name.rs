@@ -75,7 +75,7 @@ impl fmt::Display for EntryName {
 }
 
 /// A rate limit per source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// Packets per second.
     pub per_second: u32,

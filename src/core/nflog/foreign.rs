@@ -9,13 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::link::LinkName;
 use crate::text::shell::Quoted;
 
-/// The value of an entry whose rules exist but differ from netkeel's.
-pub const CHANGED: &str = "changed by another program";
-
-/// The value of an entry without rules.
-pub const NONE: &str = "none";
-
-/// A rule of another program.
+/// A rule of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ForeignRule {
     /// The program that wrote it.
@@ -123,12 +117,7 @@ impl ForeignRule {
         self.is_beside(other) && self.text == other.text && self.content == other.content
     }
 
-    /// Parses the rules in the value of a fact; empty if the text is not such a value.
-    pub fn read_all(text: &str) -> Vec<ForeignRule> {
-        serde_json::from_str(text).unwrap_or_default()
-    }
-
-    /// The iptables command for the rule: `-D` and the rule, or `-I` and the position.
+    /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.
     pub fn command(&self, verb: Verb) -> String {
         let program = match (self.writer, &*self.family) {
             (Writer::IptablesNft, "ip6") => "ip6tables-nft",

@@ -9,6 +9,7 @@ use crate::name::netns::Netns;
 use crate::name::sandbox::Sandbox;
 use crate::nflog::entry_name::TABLE;
 use crate::nflog::foreign::{ForeignRule, Verb};
+use crate::op::copy_mtu::CopyMtu;
 use crate::op::{Op, PodTarget, Target};
 use crate::text::shell::{Escaped, Quoted, in_bash};
 
@@ -33,9 +34,9 @@ impl Op {
             Op::SetWireguardMtu {
                 source,
                 path,
-                mtu: Some(mtu),
+                to: CopyMtu::Bytes(mtu),
                 ..
-            } if *mtu != 0 => {
+            } => {
                 let to = path.display().to_string();
                 let temporary = format!("{to}.tmp");
                 let (to, temporary) = (Quoted(&to), Quoted(&temporary));
@@ -137,16 +138,21 @@ impl fmt::Display for Op {
                 write!(f, "jq {} {}", Quoted(filter), Quoted(path.display().to_string()))
             }
             Op::SetWireguardMtu {
-                source, path, mtu, ..
+                source,
+                path,
+                to: wanted,
+                ..
             } => {
                 let to = Quoted(path.display().to_string());
-                match mtu {
-                    None => write!(f, "rm -f {to}"),
-                    Some(0) => {
+                match wanted {
+                    CopyMtu::Remove => write!(f, "rm -f {to}"),
+                    CopyMtu::AsSource => {
                         let from = Quoted(source.display().to_string());
                         write!(f, "install -m 600 {from} {to}")
                     }
-                    Some(mtu) => write!(f, "(umask 077 && {} > {to})", with_mtu(source, *mtu)),
+                    CopyMtu::Bytes(mtu) => {
+                        write!(f, "(umask 077 && {} > {to})", with_mtu(source, *mtu))
+                    }
                 }
             }
             Op::CreateTunnel { target, mode } => {
@@ -328,7 +334,7 @@ mod tests {
                 source: Path::new("/etc/wireguard/wg0.conf").into(),
                 path: Path::new("/run/wireguard/wg0.conf").into(),
                 was: None,
-                mtu: Some(1370),
+                to: CopyMtu::Bytes(1370),
             },
         ];
         let commands: Vec<String> = ops.iter().map(ToString::to_string).collect();

@@ -10,6 +10,7 @@ use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Families;
 use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::snapshot::problem::Subject;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::sysctl_d::file::Files;
 
@@ -92,7 +93,7 @@ pub fn live(snapshot: &Snapshot, key: &SysctlKey) -> Live {
         },
         Lookup::Absent => Live::Absent,
         Lookup::Unread => {
-            let what = format!("sysctl {key}");
+            let what = Subject::sysctl(&snapshot.netns, key);
             let problem = snapshot.problems.iter().find(|problem| problem.what == what);
             Live::Unread {
                 why: problem

@@ -11,6 +11,7 @@ use netkeel_core::name::sysctl::{PerInterface, Slot};
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::Op;
 use netkeel_core::rp_filter::{Decider, Effective, RpFilter, Verdict, effective};
+use netkeel_document::section_name::SectionName;
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -243,7 +244,8 @@ pub(crate) fn side_effects(step: &Step, wants: &BTreeMap<Fact, Want>, findings: 
             let may_permit = changes
                 .first()
                 .and_then(|change| wants.get(&change.fact))
-                .is_some_and(|want| want.origin.path.starts_with("link."));
+                .and_then(|want| want.origin.section)
+                .is_some_and(SectionName::may_allow_ipv6_loss);
             for change in changes {
                 let Some(name) = change.fact.link_name() else {
                     continue;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
+use crate::want::Origin;
 use crate::want::wants::Wants;
-use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Code;
@@ -19,7 +20,7 @@ use netkeel_host::cni::configuration::{Configuration, Contents};
 use netkeel_host::cni::runtime::Loaded;
 use netkeel_host::cni::{configuration, runtime};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
@@ -239,7 +240,7 @@ impl Entry {
             ),
         };
         wants.problems.push(Problem {
-            what: format!("the mtu of {} in {}", self.plugin, self.path),
+            what: Subject::Other(format!("the mtu of {} in {}", self.plugin, self.path)),
             why,
         });
         None
@@ -285,10 +286,9 @@ impl Entry {
         }
         let origin = Origin {
             derivation: self.mtu.derivation(),
-            ..Origin::named(self.span, format!("{}.mtu", self.path))
+            ..Origin::named(self.span, SectionName::Cni, format!("{}.mtu", self.path))
         };
-        let want = Want::new(self.mtu.value(), origin);
-        wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, want);
+        wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, origin);
     }
 
     /// Whether the `mtu` can be set in a file.

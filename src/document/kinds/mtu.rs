@@ -172,14 +172,6 @@ impl Wanted {
         }
     }
 
-    /// The value; none yet, which is 0, where a budget gives it on a host.
-    pub fn value(&self) -> Value {
-        match self {
-            Wanted::Value(value, _) => value.clone(),
-            Wanted::Budget(_) => Value::Number(0),
-        }
-    }
-
     /// How the value was derived, where that is known already.
     pub fn derivation(&self) -> Option<Arc<str>> {
         match self {

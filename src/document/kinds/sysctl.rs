@@ -1,6 +1,7 @@
 //! Sysctls: any key below /proc/sys, live and, by a drop-in, at boot.
 
 use crate::kinds::kind::{Context, Section};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
@@ -299,7 +300,10 @@ impl Section for Sysctls {
                 },
                 Lookup::Value(_) | Lookup::Unread => {}
             }
-            wants.add(fact, Want::new(value, Origin::named(entry.span, path)));
+            wants.add(
+                fact,
+                Want::new(value, Origin::named(entry.span, SectionName::Sysctl, path)),
+            );
         }
     }
 

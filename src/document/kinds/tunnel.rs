@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::link::kind::RP_FILTER;
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
@@ -17,6 +18,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::text::escape::quoted;
+use netkeel_core::value::DeviceKind;
 use netkeel_core::{fact, rp_filter};
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
@@ -268,9 +270,10 @@ impl Section for Tunnels {
                 continue;
             }
             let name = tunnel.name.to_string();
-            let origin =
-                |span: Span, field: &str| Origin::named(span, KeyPath::of(&["tunnel", &name, field]));
-            let kind = Value::Text(format!("{} external", tunnel.mode).into());
+            let origin = |span: Span, field: &str| {
+                Origin::named(span, SectionName::Tunnel, KeyPath::of(&["tunnel", &name, field]))
+            };
+            let kind = Value::Device(DeviceKind::tunnel(tunnel.mode));
             wants.add(made, Want::new(kind, origin(tunnel.span, "mode")));
             for (field, wanted, span, key) in &tunnel.settings {
                 let fact = Fact::link(&self.netns, tunnel.name, *field);
@@ -278,7 +281,7 @@ impl Section for Tunnels {
                     derivation: wanted.derivation(),
                     ..origin(*span, key)
                 };
-                wants.add_wanted(fact, wanted, Want::new(wanted.value(), origin));
+                wants.add_wanted(fact, wanted, origin);
             }
         }
     }
@@ -363,11 +366,9 @@ impl Tunnel {
                     .hint("choose another name, or delete the device where nobody needs it");
                 return false;
             }
-            let external = if link.external { " external" } else { "" };
-            let message = format!(
-                "is there as {}{external}, not as {mode} external: it must be deleted and made again",
-                link.kind_name()
-            );
+            let is = link.device_kind();
+            let wanted = DeviceKind::tunnel(mode);
+            let message = format!("is there as {is}, not as {wanted}: it must be deleted and made again");
             wants.findings.add(
                 Code::NK008,
                 name,

@@ -5,9 +5,10 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
+use crate::want::Origin;
 use crate::want::wants::Wants;
-use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field as FactField};
 use netkeel_core::finding::Code;
@@ -155,7 +156,7 @@ impl Section for Interfaces {
         for entry in &self.entries {
             // It comes when wg-quick makes it, with the MTU of the copy.
             let link = Fact::link(&self.netns, entry.name, FactField::Mtu);
-            wants.add_wanted(link, &entry.mtu, entry.want());
+            wants.add_wanted(link, &entry.mtu, entry.origin());
             let copied = host.wireguard.get(&entry.target);
             if copied.is_some_and(|copied| !copied.source_there) {
                 let message = format!("the WireGuard configuration of {} is not there", entry.name);
@@ -168,7 +169,7 @@ impl Section for Interfaces {
             wants.add_wanted(
                 Fact::wireguard(&entry.target, &entry.source),
                 &entry.mtu,
-                entry.want(),
+                entry.origin(),
             );
         }
     }
@@ -179,13 +180,13 @@ impl Section for Interfaces {
 }
 
 impl Entry {
-    fn want(&self) -> Want {
-        let origin = Origin {
+    fn origin(&self) -> Origin {
+        Origin {
             span: self.span,
+            section: Some(SectionName::Wireguard),
             path: format!("{}.mtu", self.path).into(),
             derivation: self.mtu.derivation(),
             ..Origin::default()
-        };
-        Want::new(self.mtu.value(), origin)
+        }
     }
 }

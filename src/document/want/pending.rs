@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kinds::mtu::UnderlayBudget;
-use crate::want::Want;
+use crate::want::Origin;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
 use netkeel_host::snapshot::Snapshot;
@@ -13,8 +13,8 @@ use netkeel_mtu::budget::Derivation;
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(crate) fact: Fact,
-    /// Its value is not one yet.
-    pub(crate) want: Want,
+    /// What says so.
+    pub(crate) origin: Arc<Origin>,
     pub(crate) over: Arc<UnderlayBudget>,
 }
 

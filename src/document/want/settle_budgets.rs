@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kinds::mtu::Wanted;
-use crate::want::Want;
 use crate::want::pending::Pending;
 use crate::want::wants::Wants;
+use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
@@ -25,15 +24,17 @@ const IN_BYTES: &str = "give one of them in bytes, or keep it out of the match";
 
 impl Wants {
     /// Adds a want; what a budget is to give waits until all else is known.
-    pub(crate) fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, want: Want) {
+    pub(crate) fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, origin: impl Into<Arc<Origin>>) {
+        let origin = origin.into();
         match wanted {
-            Wanted::Value(..) => {
-                wanted.tell(&want.origin.path, &mut self.findings);
-                self.add(fact, want);
+            Wanted::Value(value, _) => {
+                wanted.tell(&origin.path, &mut self.findings);
+                let value = value.clone();
+                self.add(fact, Want { value, origin });
             }
             Wanted::Budget(over) => {
                 let over = over.clone();
-                self.pending.push(Pending { fact, want, over });
+                self.pending.push(Pending { fact, origin, over });
             }
         }
     }
@@ -68,7 +69,7 @@ impl Wants {
                 entry.fact.object, entry.over.underlay
             );
             let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
-            self.wrong(&entry.fact, &entry.want, error);
+            self.wrong(&entry.fact, &entry.origin, error);
         }
     }
 
@@ -77,8 +78,9 @@ impl Wants {
         let mut model = Model::new(host.clone());
         for (fact, want) in &self.facts {
             // A tunnel that comes, or is made again, has an MTU of its own and no routes.
-            if let (Field::Kind, Some(name), Value::Text(kind)) = (fact.field, fact.link_name(), &want.value)
-                && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelKind::from_word)
+            if let (Field::Kind, Some(name), Value::Device(kind)) =
+                (fact.field, fact.link_name(), &want.value)
+                && let Some(mode) = kind.tunnel_mode()
                 && host.get(fact) != Lookup::Value(want.value.clone())
             {
                 let target = target(&model, fact, name);
@@ -110,16 +112,20 @@ impl Wants {
     }
 
     fn settle_one(&mut self, entry: Pending, derived: Result<Derivation, Error>, host: &Snapshot) {
-        let Pending { fact, mut want, over } = entry;
+        let Pending {
+            fact,
+            mut origin,
+            over,
+        } = entry;
         if let Underlay::Link(name) = over.underlay
             && !host.links.contains_key(&name)
         {
-            self.when_absent(name, &want.origin.path);
+            self.when_absent(name, &origin.path);
             return;
         }
         let answer = match derived {
             Ok(answer) => answer,
-            Err(error) => return self.wrong(&fact, &want, error),
+            Err(error) => return self.wrong(&fact, &origin, error),
         };
         let line = Budget::line(&answer);
         let link = fact
@@ -127,19 +133,19 @@ impl Wants {
             .and_then(|name| Some((name, host.links.get(&name)?)));
         if let Some(message) = link.and_then(|(name, link)| link.refuses_mtu(name, answer.mtu)) {
             let error = Error::new(ErrorKind::Input, message).hint(format!("it comes from {line}"));
-            return self.wrong(&fact, &want, error);
+            return self.wrong(&fact, &origin, error);
         }
-        answer.tell(&want.origin.path, &mut self.findings);
-        want.value = Value::Number(answer.mtu);
-        Arc::make_mut(&mut want.origin).derivation = Some(line.into());
-        self.add(fact, want);
+        answer.tell(&origin.path, &mut self.findings);
+        let value = Value::Number(answer.mtu);
+        Arc::make_mut(&mut origin).derivation = Some(line.into());
+        self.add(fact, Want { value, origin });
     }
 
     /// Tells an error once, whatever number of interfaces a match finds.
-    fn wrong(&mut self, fact: &Fact, want: &Want, error: Error) {
+    fn wrong(&mut self, fact: &Fact, origin: &Origin, error: Error) {
         let told = self
             .diagnostics
-            .add_once(want.origin.span, &want.origin.path, error.message);
+            .add_once(origin.span, &origin.path, error.message);
         if told.hints.is_empty() {
             told.hints = error.hints;
         }
@@ -172,7 +178,7 @@ impl Wants {
                 }
             };
             let error = Error::new(ErrorKind::Input, message).hint(IN_BYTES);
-            self.wrong(&entry.fact, &entry.want, error);
+            self.wrong(&entry.fact, &entry.origin, error);
         }
         pending
     }

@@ -48,6 +48,7 @@ impl Wants {
                 }) => {
                     let origin = Origin {
                         span: origin.span,
+                        section: origin.section,
                         path: origin.path.clone(),
                         ..(*want.origin).clone()
                     };
@@ -74,6 +75,7 @@ impl Wants {
             };
             let origin = Origin {
                 span: wish.origin.span,
+                section: wish.origin.section,
                 path: wish.origin.path.clone(),
                 ..Origin::default()
             };

@@ -1,6 +1,7 @@
 //! Rules that log: netkeel's come and go by entry; those of others move up and down in their chain.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::{Change, Model};
 use crate::snapshot::nflog::NflogState;
@@ -8,16 +9,24 @@ use crate::snapshot::reading::Support;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_core::nflog::rules::Rules;
 
 impl Model {
-    pub(crate) fn set_rules(&mut self, name: &EntryName, rules: Option<&Rules>, changes: &mut Vec<Change>) {
+    pub(crate) fn set_rules(
+        &mut self,
+        name: &EntryName,
+        rules: Option<&Arc<Rules>>,
+        changes: &mut Vec<Change>,
+    ) {
         let fact = Fact::nflog(&self.host.netns, name);
         let from = self.host.get(&fact).value();
         let observed = self.nflog();
         match rules {
-            Some(rules) => observed.entries.insert(name.clone(), rules.to_string().into()),
+            Some(rules) => observed
+                .entries
+                .insert(name.clone(), EntryRules::Rules(rules.clone())),
             None => observed.entries.remove(name),
         };
         let to = self.host.get(&fact).value();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::pod::PodEnd;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::value::DeviceKind;
 
 /// Which addresses were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +84,14 @@ pub struct Link {
 }
 
 impl Link {
+    /// The kind, as the value of a fact.
+    pub fn device_kind(&self) -> DeviceKind {
+        DeviceKind {
+            kind: self.kind.clone().unwrap_or_else(|| self.kind_name().into()),
+            external: self.external,
+        }
+    }
+
     /// The kind as one word: `physical` where rtnetlink has none.
     pub fn kind_name(&self) -> &str {
         self.kind.as_deref().unwrap_or("physical")

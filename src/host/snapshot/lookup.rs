@@ -2,12 +2,12 @@
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::{Families, Link};
-use crate::snapshot::problem::{IPV4_ADDRESSES, IPV6_ADDRESSES, NFLOG, Problem, configuration, pod_end};
+use crate::snapshot::problem::{Problem, Subject};
 use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
-use netkeel_core::nflog::foreign;
+use netkeel_core::nflog::entry_rules::EntryRules;
 
 /// What a snapshot knows of a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +72,13 @@ impl Snapshot {
             },
             Object::Nflog(name) => match &self.nflog {
                 Some(nflog) => {
-                    let text = nflog.entries.get(name).cloned();
-                    Lookup::Value(Value::Text(text.unwrap_or_else(|| foreign::NONE.into())))
+                    let rules = nflog.entries.get(name).cloned();
+                    Lookup::Value(Value::Nflog(rules.unwrap_or(EntryRules::None)))
                 }
                 None => Lookup::Unread,
             },
             Object::LogGroup(group) => match &self.nflog {
-                Some(nflog) => Lookup::Value(Value::Text(nflog.removable(*group))),
+                Some(nflog) => Lookup::Value(Value::ForeignRules(nflog.removable(*group))),
                 None => Lookup::Unread,
             },
             Object::Link(name) => self.of_link(link(name), fact.field),
@@ -88,19 +88,10 @@ impl Snapshot {
     /// What is to be said of a fact that was not read: nothing where a problem of the look says it
     /// already.
     pub fn unexplained(&self, fact: &Fact) -> Option<Problem> {
-        let what = match (&fact.object, fact.field) {
-            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => IPV4_ADDRESSES.to_owned(),
-            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => IPV6_ADDRESSES.to_owned(),
-            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
-                pod_end(*name)
-            }
-            (Object::Nflog(_) | Object::LogGroup(_), _) => NFLOG.to_owned(),
-            (Object::Plugin(plugin), _) => configuration(&plugin.file),
-            _ => fact.to_string(),
-        };
+        let what = Subject::of(fact);
         let told = self.problems.iter().any(|problem| problem.what == what);
         (!told).then(|| Problem {
-            what: fact.to_string(),
+            what: Subject::Fact(fact.clone()),
             why: "the snapshot does not hold it".to_owned(),
         })
     }
@@ -118,10 +109,7 @@ impl Snapshot {
             _ => None,
         };
         if let Some(field) = field {
-            let number = |link: &Link| match link.get(field, self.families).value() {
-                Some(Value::Number(number)) => Some(number),
-                _ => None,
-            };
+            let number = |link: &Link| link.get(field, self.families).value()?.number();
             return self
                 .links
                 .iter()
@@ -166,7 +154,21 @@ impl Link {
             Field::PodAddress(ipnet::IpNet::V6(address)) => {
                 Lookup::Value(Value::Switch(pod.ipv6.contains(&address)))
             }
-            _ => Lookup::Absent,
+            // Those are not read; the others are of this end or of other objects.
+            Field::PodAddress(ipnet::IpNet::V4(_))
+            | Field::Kind
+            | Field::Address(_)
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::Up
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Content
+            | Field::Value
+            | Field::Rules => Lookup::Absent,
         }
     }
 
@@ -177,10 +179,7 @@ impl Link {
             None => Lookup::Absent,
         };
         match field {
-            Field::Kind => {
-                let external = if self.external { " external" } else { "" };
-                Lookup::Value(Value::Text(format!("{}{external}", self.kind_name()).into()))
-            }
+            Field::Kind => Lookup::Value(Value::Device(self.device_kind())),
             Field::Address(address) => {
                 let read = match address {
                     ipnet::IpNet::V4(_) => families.ipv4,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::reading::Support;
 use netkeel_core::nflog::entry_name::EntryName;
-use netkeel_core::nflog::foreign::{ForeignRule, NONE};
+use netkeel_core::nflog::entry_rules::EntryRules;
+use netkeel_core::nflog::foreign::ForeignRule;
 
 /// What was seen in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,10 +17,9 @@ use netkeel_core::nflog::foreign::{ForeignRule, NONE};
 pub struct NflogState {
     /// Whether the kernel has nftables.
     pub support: Support,
-    /// netkeel's rules by entry, as the line of text that says them; other text where somebody has
-    /// changed them.
+    /// netkeel's rules by entry; an entry that has none is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub entries: BTreeMap<EntryName, Arc<str>>,
+    pub entries: BTreeMap<EntryName, EntryRules>,
     /// Rules of others that hand path MTU messages to a group, in the order in which they stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<ForeignRule>,
@@ -91,16 +91,9 @@ impl NflogState {
         self.others.sort();
     }
 
-    /// The rules of others that log to a group and that can be taken away: as the value of a fact.
-    pub fn removable(&self, group: u16) -> Arc<str> {
-        let rules: Vec<&ForeignRule> = self
-            .others
-            .iter()
-            .filter(|rule| rule.content.is_some() && rule.group == group)
-            .collect();
-        match serde_json::to_string(&rules) {
-            Ok(text) if !rules.is_empty() => text.into(),
-            _ => NONE.into(),
-        }
+    /// The rules of others that log to a group and that can be taken away.
+    pub fn removable(&self, group: u16) -> Arc<[ForeignRule]> {
+        let removable = |rule: &&ForeignRule| rule.content.is_some() && rule.group == group;
+        self.others.iter().filter(removable).cloned().collect()
     }
 }

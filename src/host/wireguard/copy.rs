@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wireguard::conf::{mtu_of, set_mtu};
-use netkeel_core::fact::{NONE, Value};
+use netkeel_core::fact::Value;
+use netkeel_core::wireguard::CopyState;
 
 /// The permissions of a copy: for its owner alone.
 pub const MODE: u32 = 0o600;
@@ -24,33 +25,28 @@ pub struct Copied {
     pub is: Option<Value>,
 }
 
-/// What a copy is, beside its source: the MTU in bytes ([`NONE`] where it has none) of a copy that is
-/// the source but for it, and private; else what is wrong with it, in words without a part of its text.
+/// What a copy is, beside its source: its MTU in bytes where it is the source but for that, and private;
+/// else the state it is in.
 pub fn judge(source: Option<&str>, copy: &str, mode: u32) -> Value {
     let mtu = mtu_of(copy);
-    let has = match mtu {
-        Some(mtu) => format!("MTU {mtu}"),
-        None => "no MTU".to_owned(),
-    };
-    let as_source = source.is_some_and(|source| write(source, mtu.unwrap_or(NONE)).as_deref() == Ok(copy));
-    if !as_source {
-        return Value::Text(format!("{has}, and not a copy of the source").into());
-    }
-    if mode != MODE {
-        return Value::Text(format!("{has}, mode {mode:o}").into());
-    }
-    Value::Number(mtu.unwrap_or(NONE))
+    let as_source = source.is_some_and(|source| write(source, mtu).as_deref() == Ok(copy));
+    Value::Copy(match mtu {
+        _ if !as_source => CopyState::Differs { mtu },
+        _ if mode != MODE => CopyState::Exposed { mtu, mode },
+        Some(mtu) => return Value::Number(mtu),
+        None => CopyState::WithoutMtu,
+    })
 }
 
-/// The text of a copy.
+/// The text of a copy; without an MTU it is the source as it is.
 ///
 /// # Errors
 /// As [`set_mtu`].
-pub fn write(source: &str, mtu: i64) -> Result<String, netkeel_core::error::Error> {
-    if mtu == NONE {
-        return Ok(source.to_owned());
+pub fn write(source: &str, mtu: Option<i64>) -> Result<String, netkeel_core::error::Error> {
+    match mtu {
+        None => Ok(source.to_owned()),
+        Some(mtu) => set_mtu(source, mtu),
     }
-    set_mtu(source, mtu)
 }
 
 /// Why a copy cannot stand there; none when it can.
@@ -95,9 +91,12 @@ mod tests {
 
     #[test]
     fn a_copy_is_its_mtu_and_anything_else_is_words_without_keys() {
-        let copy = write(SOURCE, 1370).unwrap();
+        let copy = write(SOURCE, Some(1370)).unwrap();
         assert_eq!(judge(Some(SOURCE), &copy, MODE), Value::Number(1370));
-        assert_eq!(judge(Some(SOURCE), SOURCE, MODE), Value::Number(NONE));
+        assert_eq!(
+            judge(Some(SOURCE), SOURCE, MODE),
+            Value::Copy(CopyState::WithoutMtu)
+        );
         let with = "[Interface]\nMTU = 1420 # why\nPrivateKey = secret=\n";
         assert_eq!(judge(Some(with), with, MODE), Value::Number(1420));
         let amiss = [
@@ -113,7 +112,8 @@ mod tests {
             ),
         ];
         for (is, said) in amiss {
-            assert_eq!(is, Value::Text(said.into()));
+            assert!(matches!(is, Value::Copy(_)), "{is:?}");
+            assert_eq!(is.to_string(), said);
         }
     }
 

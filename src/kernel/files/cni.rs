@@ -18,8 +18,7 @@ use netkeel_host::cni::conflist::MAX_BYTES;
 use netkeel_host::cni::runtime::{Name, Runtime, Settings};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::cni::{conflist, runtime};
-use netkeel_host::snapshot::problem;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::CniScope;
 
 /// Where containerd is configured, and its socket: its own place, and those of distributions that
@@ -63,7 +62,7 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
         match entries(&runtime.directory) {
             Ok(found) => paths.extend(found.into_iter().filter(|path| runtime::is_configuration(path))),
             Err(cause) => problems.push(Problem {
-                what: format!("the directory {}", runtime.directory.display()),
+                what: Subject::Other(format!("the directory {}", runtime.directory.display())),
                 why: error(cause).message,
             }),
         }
@@ -81,7 +80,7 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
                 cni.files.insert(path, found);
             }
             Err(error) => problems.push(Problem {
-                what: problem::configuration(&path),
+                what: Subject::CniConfiguration(path.clone()),
                 why: error.message,
             }),
         }
@@ -219,7 +218,7 @@ fn take(
         }
         Err(error) => {
             problems.push(Problem {
-                what: format!("the configuration {}", path.display()),
+                what: Subject::Other(format!("the configuration {}", path.display())),
                 why: error.message,
             });
             Vec::new()

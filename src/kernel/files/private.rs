@@ -12,6 +12,7 @@ use crate::files::file;
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
+use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_host::wireguard::copy;
 use netkeel_host::wireguard::copy::{Copied, MODE};
 
@@ -79,7 +80,7 @@ pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
     let of = if there { Some(read(source)?) } else { None };
     if let Some(text) = &of {
         // What cannot get an MTU is no configuration.
-        copy::write(text, 1).map_err(|error| error.context(source.display()))?;
+        copy::write(text, Some(1)).map_err(|error| error.context(source.display()))?;
     }
     let is = file::read(target).map_err(|error| error.context(target.display()))?;
     Ok(Copied {
@@ -90,14 +91,9 @@ pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
 }
 
 /// Puts a copy in place or takes it away, unless somebody else has changed it since it was looked at.
-pub(crate) fn set_mtu(
-    source: &Path,
-    target: &Path,
-    was: Option<&Value>,
-    mtu: Option<u32>,
-) -> Result<(), Error> {
+pub(crate) fn set_mtu(source: &Path, target: &Path, was: Option<&Value>, to: CopyMtu) -> Result<(), Error> {
     let is = look(source, target)?.is;
-    let wanted = mtu.map(|mtu| Value::Number(mtu.into()));
+    let wanted = to.value();
     if is == wanted {
         // A write that was killed may have left something beside it.
         return file::tidy(target);
@@ -111,8 +107,10 @@ pub(crate) fn set_mtu(
         );
         return Err(Error::new(ErrorKind::Refused, message).hint("look again"));
     }
-    let Some(mtu) = mtu else {
-        return file::remove(target);
+    let mtu = match to {
+        CopyMtu::Remove => return file::remove(target),
+        CopyMtu::AsSource => None,
+        CopyMtu::Bytes(mtu) => Some(mtu),
     };
     let same = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
     if source != target && same(source).is_some() && same(source) == same(target) {
@@ -123,5 +121,5 @@ pub(crate) fn set_mtu(
         return Err(Error::new(ErrorKind::Refused, message)
             .hint("both directories are the same one: name another for the copy"));
     }
-    write(target, &copy::write(&read(source)?, mtu.into())?)
+    write(target, &copy::write(&read(source)?, mtu.map(i64::from))?)
 }

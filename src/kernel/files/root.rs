@@ -14,8 +14,9 @@ use nix::sys::stat::Mode;
 
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
+use netkeel_core::fact::Fact;
 use netkeel_host::evidence::Evidence;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlD;
 use netkeel_host::sysctl_d::file;
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
@@ -208,7 +209,7 @@ impl Root {
 
     fn problem(&mut self, path: &str, why: String) {
         self.problems.push(Problem {
-            what: format!("file {path}"),
+            what: Subject::Fact(Fact::file(Path::new(path))),
             why,
         });
     }

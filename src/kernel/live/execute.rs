@@ -45,8 +45,8 @@ impl Live {
                 source,
                 path,
                 was,
-                mtu,
-            } => private::set_mtu(source, path, was.as_ref(), *mtu),
+                to,
+            } => private::set_mtu(source, path, was.as_ref(), *to),
             Op::CreateTunnel { target, mode } => self.create(target, *mode),
             Op::RecreateTunnel { target, mode } => {
                 let index = self.index(target)?;

@@ -30,9 +30,9 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::default_route::DefaultRoute;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::{Links, Scope};
-use netkeel_host::snapshot::{FORMAT, Snapshot, problem};
+use netkeel_host::snapshot::{FORMAT, Snapshot};
 
 /// The kernel that runs here, seen from one network namespace. It stays in the thread that opened
 /// it: sysctls are those of the thread's namespace.
@@ -102,7 +102,7 @@ impl Live {
                     snapshot.path_mtus.insert(*target, mtu);
                 }
                 Err(error) => snapshot.problems.push(Problem {
-                    what: format!("the MTU of the path to {target}"),
+                    what: Subject::Other(format!("the MTU of the path to {target}")),
                     why: error.message,
                 }),
             }
@@ -123,8 +123,8 @@ impl Live {
         let families = scope.families_of(rows.iter().map(|(_, link)| link.as_ref()), all);
         snapshot.families = families;
         for (asked, family, what) in [
-            (families.ipv4, libc::AF_INET, problem::IPV4_ADDRESSES),
-            (families.ipv6, libc::AF_INET6, problem::IPV6_ADDRESSES),
+            (families.ipv4, libc::AF_INET, Subject::Ipv4Addresses),
+            (families.ipv6, libc::AF_INET6, Subject::Ipv6Addresses),
         ] {
             if asked && let Err(refusal) = self.read_addresses(family, &mut rows) {
                 // Not read is not "none": the family is taken back.
@@ -133,7 +133,7 @@ impl Live {
                     _ => snapshot.families.ipv6 = false,
                 }
                 snapshot.problems.push(Problem {
-                    what: what.to_owned(),
+                    what,
                     why: Error::from(refusal).message,
                 });
             }
@@ -146,7 +146,7 @@ impl Live {
                     // It went away since.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
-                        what: format!("the driver of {name}"),
+                        what: Subject::Other(format!("the driver of {name}")),
                         why: error(errno).message,
                     }),
                 }
@@ -176,7 +176,7 @@ impl Live {
                 snapshot.default_routes = Some(found.into_iter().filter_map(named).collect());
             }
             Err(refusal) => snapshot.problems.push(Problem {
-                what: "the default routes".to_owned(),
+                what: Subject::Other("the default routes".to_owned()),
                 why: Error::from(refusal).message,
             }),
         }
@@ -216,7 +216,7 @@ impl Kernel for Live {
                     snapshot.sysctls.insert(key, reading);
                 }
                 Err(error) => snapshot.problems.push(Problem {
-                    what: format!("sysctl {key}"),
+                    what: Subject::sysctl(&snapshot.netns, &key),
                     why: error.message,
                 }),
             }
@@ -227,7 +227,7 @@ impl Kernel for Live {
                     snapshot.files.insert(path.clone(), file);
                 }
                 Err(error) => snapshot.problems.push(Problem {
-                    what: format!("file {}", path.display()),
+                    what: Subject::Fact(Fact::file(path)),
                     why: error.message,
                 }),
             }
@@ -246,7 +246,7 @@ impl Kernel for Live {
                     snapshot.wireguard.insert(copy.clone(), copied);
                 }
                 Err(error) => snapshot.problems.push(Problem {
-                    what: Fact::wireguard(copy, source).to_string(),
+                    what: Subject::Fact(Fact::wireguard(copy, source)),
                     why: error.message,
                 }),
             }
@@ -259,7 +259,7 @@ impl Kernel for Live {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),
                 Err(error) => snapshot.problems.push(Problem {
-                    what: problem::NFLOG.into(),
+                    what: Subject::Nflog,
                     why: match error.kind {
                         ErrorKind::Permission => format!("{}; it needs CAP_NET_ADMIN", error.message),
                         _ => error.message,

@@ -17,7 +17,8 @@ use crate::nftables::table::{content, family_word, is_as_made, is_of};
 use crate::nftables::{foreign, legacy, rules, ruleset, write};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::nflog::entry_name::EntryName;
-use netkeel_core::nflog::foreign::{CHANGED, ForeignRule};
+use netkeel_core::nflog::entry_rules::EntryRules;
+use netkeel_core::nflog::foreign::ForeignRule;
 use netkeel_core::nflog::rules::Rules;
 use netkeel_host::snapshot::nflog::{Listener, NflogState};
 use netkeel_host::snapshot::problem::Problem;
@@ -147,8 +148,8 @@ fn tell(ruleset: &Ruleset, observed: &mut NflogState) {
         if let Some(name) = &entry
             && !ours.is_empty()
         {
-            let text = entry_text(ruleset, chain, name, &ours);
-            observed.entries.insert(name.clone(), text);
+            let rules = entry_rules(ruleset, chain, name, &ours);
+            observed.entries.insert(name.clone(), rules);
         }
         for (number, rule) in chain.rules.iter().enumerate() {
             if entry.is_none() || !rule.is_ours() {
@@ -179,8 +180,8 @@ fn tell(ruleset: &Ruleset, observed: &mut NflogState) {
     }
 }
 
-/// The line of text that says the rules, when they and what is around them are as netkeel makes it.
-fn entry_text(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule]) -> Arc<str> {
+/// The rules of an entry, when they and what is around them are as netkeel makes it.
+fn entry_rules(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule]) -> EntryRules {
     let expressions: Vec<_> = ours.iter().map(|rule| rule.expressions.clone()).collect();
     let rules = rules::read(name, &expressions).filter(|rules| {
         let sets = ruleset.sets.iter().filter(|set| is_of(set, name));
@@ -190,7 +191,7 @@ fn entry_text(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule]
         found.sort_by(|a, b| a.name.cmp(&b.name));
         is_as_made(ruleset, chain) && wanted == found
     });
-    rules.map_or(CHANGED.into(), |rules| rules.to_string().into())
+    rules.map_or(EntryRules::Changed, |rules| EntryRules::Rules(Arc::new(rules)))
 }
 
 /// The readers of groups. Those that cannot be read are left out: no fact depends on them.

@@ -15,7 +15,7 @@ use crate::nftables::foreign::RulePosition;
 use crate::nftables::protocol::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::nftables::{foreign, protocol};
 use netkeel_core::nflog::foreign::ForeignRule;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; those of IPv6 have the same numbers.
 const GET_INFO: libc::c_int = 64;
@@ -89,7 +89,10 @@ pub(crate) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
             match read_table(layout, table) {
                 Ok(bytes) => walk(layout, table, &bytes, others),
                 Err(errno) => problems.push(Problem {
-                    what: format!("the table {table} of iptables-legacy ({})", layout.family),
+                    what: Subject::Other(format!(
+                        "the table {table} of iptables-legacy ({})",
+                        layout.family
+                    )),
                     why: error(errno).message,
                 }),
             }

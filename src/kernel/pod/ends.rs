@@ -22,8 +22,7 @@ use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_core::op::PodTarget;
 use netkeel_host::snapshot::pod::{CniOwner, PodEnd};
-use netkeel_host::snapshot::problem;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
 /// cannot be read stays without, and is a problem.
@@ -54,7 +53,7 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
                     Arc::make_mut(link).pod = Some(Box::new(end));
                 }
                 Err(why) => problems.push(Problem {
-                    what: problem::pod_end(*name),
+                    what: Subject::PodEnd(*name),
                     why,
                 }),
             }

@@ -12,7 +12,7 @@ use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::{ATTEMPTS, Dump, Socket};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// `struct ifinfomsg`, bytes: family, padding, type, index, flags, change mask.
 const FIXED: usize = 16;
@@ -200,7 +200,7 @@ pub(crate) fn read(
     match LinkName::new(name) {
         Ok(name) => rows.push((name, link.into())),
         Err(error) => problems.push(Problem {
-            what: format!("the interface with index {}", link.index),
+            what: Subject::Other(format!("the interface with index {}", link.index)),
             why: error.message,
         }),
     }

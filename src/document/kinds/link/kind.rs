@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::link::rule::{Links, Rule, Setting};
 use crate::kinds::mtu::{BYTES, MTU, Wanted};
+use crate::section_name::SectionName;
 use crate::selector::Selector;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
@@ -261,6 +262,7 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
     let setting = |field: fact::Field, wanted: Wanted, span: Span, path: Arc<str>| {
         let origin = Arc::new(Origin {
             span,
+            section: Some(SectionName::Link),
             path,
             named: node.get("match").is_none(),
             permits_ipv6_loss: allow_ipv6_loss.unwrap_or(false),

@@ -38,7 +38,7 @@ impl Links {
                     found.wishes.extend(setting.wish().map(|wish| (*name, wish)));
                 } else if self.can_be(*name, host.link(*name), setting, wants) {
                     let fact = Fact::link(&self.netns, *name, setting.field);
-                    wants.add_wanted(fact, &setting.wanted, setting.want());
+                    wants.add_wanted(fact, &setting.wanted, setting.origin.clone());
                 }
             }
         }
@@ -118,11 +118,14 @@ impl Links {
                         } else if self.can_be(name, Some(link), setting, wants) {
                             let fact = Fact::link(&self.netns, name, setting.field);
                             match &setting.wanted {
-                                wanted @ Wanted::Value(..) => {
+                                wanted @ Wanted::Value(value, _) => {
                                     wanted.tell(&setting.origin.path, &mut wants.findings);
-                                    found.wants.push((fact, setting.want()));
+                                    let (value, origin) = (value.clone(), setting.origin.clone());
+                                    found.wants.push((fact, Want { value, origin }));
                                 }
-                                wanted => wants.add_wanted(fact, wanted, setting.want()),
+                                wanted @ Wanted::Budget(_) => {
+                                    wants.add_wanted(fact, wanted, setting.origin.clone())
+                                }
                             }
                         }
                         taken.push((setting, rule));
@@ -157,7 +160,7 @@ impl Links {
 
 impl Setting {
     /// What is wanted of the other end of a veth, where it is about that.
-    fn wish(&self) -> Option<PodMtuRequest> {
+    pub(super) fn wish(&self) -> Option<PodMtuRequest> {
         let Wanted::Value(Value::Text(text), _) = &self.wanted else {
             return None;
         };
@@ -165,14 +168,6 @@ impl Setting {
             mtu: PodMtu::read(text)?,
             origin: self.origin.clone(),
         })
-    }
-
-    /// The want that it is of an interface.
-    fn want(&self) -> Want {
-        Want {
-            value: self.wanted.value(),
-            origin: self.origin.clone(),
-        }
     }
 }
 

@@ -10,7 +10,6 @@ use crate::want::Origin;
 use crate::want::request::PodMtu;
 use crate::want::wants::Wants;
 use netkeel_core::fact;
-use netkeel_core::fact::Value;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
@@ -39,7 +38,7 @@ impl Rule {
     fn wants_of_pods(&self) -> bool {
         let of_pod = |setting: &&Setting| setting.field == fact::Field::PodMtu;
         match self.settings.iter().find(of_pod) {
-            Some(setting) => setting.wanted.value() != Value::Text(PodMtu::LEAVE.into()),
+            Some(setting) => setting.wish().is_none_or(|wish| wish.mtu != PodMtu::Leave),
             None => self
                 .settings
                 .iter()

@@ -2,9 +2,11 @@
 //! those of others go where it takes their place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::kinds::kind::Section;
 use crate::kinds::nflog::entry::Entry;
+use crate::section_name::SectionName;
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
 use netkeel_core::fact::{Fact, Value};
@@ -13,7 +15,8 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
-use netkeel_core::nflog::foreign::{ForeignRule, NONE, Verb, Writer};
+use netkeel_core::nflog::entry_rules::EntryRules;
+use netkeel_core::nflog::foreign::{ForeignRule, Verb, Writer};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::reading::Support;
@@ -91,7 +94,7 @@ impl Logging {
             };
             let gone: Vec<ForeignRule> = observed.others.iter().filter(goes).cloned().collect();
             after.remove(&gone);
-            let value = Value::Text(after.removable(group));
+            let value = Value::ForeignRules(after.removable(group));
             wants.add(
                 Fact::log_group(&self.netns, group),
                 place.want(value, Some("adopt")),
@@ -116,7 +119,10 @@ impl EntryPlace<'_> {
     }
 
     fn want(&self, value: Value, field: Option<&str>) -> Want {
-        Want::new(value, Origin::named(self.span, self.path(field)))
+        Want::new(
+            value,
+            Origin::named(self.span, SectionName::Nflog, self.path(field)),
+        )
     }
 
     /// Whether the kernel can have its rules; what stands in the way is explained.
@@ -216,7 +222,7 @@ impl EntryPlace<'_> {
             wants.findings.add(Code::NK030, self.path(None), message, remedy);
         }
         let rules = self.entry.rules(|name, ipv6| covering(name, ipv6).is_some());
-        Value::Text(rules.map_or(NONE.into(), |rules| rules.to_string().into()))
+        Value::Nflog(rules.map_or(EntryRules::None, |rules| EntryRules::Rules(Arc::new(rules))))
     }
 
     /// What should be known beside.
