@@ -60,7 +60,7 @@ pub struct Status {
     /// The facts that differ.
     pub drift: Vec<DriftStatus>,
     /// What is left alone.
-    pub left_alone: Vec<SuspendedStatus>,
+    pub suspended: Vec<SuspendedStatus>,
     /// What could not be read.
     #[serde(serialize_with = "in_words")]
     pub problems: Vec<Problem>,
