@@ -51,7 +51,7 @@ fn withheld_from(entry: &Entry, settings: &Settings) -> Vec<(&'static str, Strin
     } = entry;
     if *snaplen < LONGEST {
         let message = format!(
-            "packets above {snaplen} bytes reach the worker truncated and are rejected; replicated packets have up to {LONGEST}"
+            "packets above {snaplen} bytes reach the worker cut off and are rejected as `truncated`; it replicates up to {LONGEST} bytes"
         );
         withheld.push(("snaplen", message));
     }
