@@ -102,7 +102,12 @@ impl FromStr for Rules {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::new(ErrorKind::Unreadable, format!("`{text}` are no rules of netkeel"));
+        let wrong = || {
+            Error::new(
+                ErrorKind::Unreadable,
+                format!("`{text}` are not rules of netkeel"),
+            )
+        };
         let mut sections = text.split(", ");
         let mut head = Words(sections.next().ok_or_else(wrong)?.split(' '));
         let (mut group, mut snaplen, mut queue_threshold) = (None, None, None);

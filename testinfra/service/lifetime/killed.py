@@ -18,7 +18,7 @@ def the_worker(report, host, status):
     """It comes back, later each time, and the service stays."""
     report.heading("SIGKILL of the worker")
     service, restarts = status["pid"], status["worker"]["restarts"]
-    again = "is started again in"
+    again = "restarts in"
     already = len(host.logged(again))
     # More would be more lines of the log than it has in one go.
     for _ in range(3):
