@@ -101,7 +101,7 @@ fn the_derivation_shows_what_is_exact() {
   MSS                     1182  over IPv4
                           1162  over IPv6
   exact maximum           1362  140 are left over
-note: 1222 is below 1280: the kernel takes IPv6 off an interface with such an MTU
+note: 1222 is below 1280: the kernel disables IPv6 on an interface with such an MTU
 "
     );
     let refused = netkeel(&["mtu", "--underlay", "1222", "wireguard", "--floor", "1280"]);
@@ -111,7 +111,7 @@ note: 1222 is below 1280: the kernel takes IPv6 off an interface with such an MT
             1,
             "",
             "error: the floor of 1280 is above the underlay, which has 1222\n  \
-             help: an underlay of 1360 would do; or give up the floor, and IPv6 inside with it below 1280\n"
+             help: use an underlay of 1360, or remove the floor: below 1280 IPv6 does not work inside\n"
         )
     );
 }
@@ -137,7 +137,7 @@ fn the_environment_overrides() {
     let over = ["--underlay", "1500", "wireguard:ipv6"];
     assert_eq!(mtu(&["NETKEEL_MTU="], &over).0, 1420);
     let (forced, notes) = mtu(&["NETKEEL_MTU=1400"], &over);
-    assert!(forced == 1400 && notes.contains("NETKEEL_MTU says 1400; without it this would be 1420"));
+    assert!(forced == 1400 && notes.contains("NETKEEL_MTU sets 1400; without it the MTU would be 1420"));
     let (large, notes) = mtu(&["NETKEEL_MTU=1440"], &over);
     assert!(
         large == 1440 && notes.contains("full packets do not fit"),
@@ -145,7 +145,7 @@ fn the_environment_overrides() {
     );
     let (overhead, notes) = mtu(&["NETKEEL_OVERHEAD=60"], &over);
     assert!(
-        overhead == 1440 && notes.contains("the layers come to 80"),
+        overhead == 1440 && notes.contains("the layers take 80"),
         "{notes}"
     );
     for (variables, arguments, text) in [
@@ -193,14 +193,14 @@ fn an_underlay_is_looked_up_on_the_host() {
             "ip route add default via 192.0.2.2 metric 1 && ip route add default via 198.51.100.2 metric 2 &&",
             "vxlan"
         )),
-        "underlay                1400  the default route's q0, the least; also p0 1450"
+        "underlay                1400  the default route's q0, the smallest; also p0 1450"
     );
     assert_eq!(
         first(mtu(
             "ip route add default nexthop via 192.0.2.2 nexthop via 198.51.100.2 &&",
             "vxlan"
         )),
-        "underlay                1400  the default route's q0, the least; also p0 1450"
+        "underlay                1400  the default route's q0, the smallest; also p0 1450"
     );
     assert_eq!(
         first(mtu("ip route add default via 192.0.2.2 mtu 1300 &&", "vxlan")),
@@ -219,7 +219,7 @@ fn an_underlay_is_looked_up_on_the_host() {
     );
     assert_eq!(
         mtu("", "--underlay wlan0 vxlan"),
-        "error: the underlay wlan0 is not there\n"
+        "error: the underlay wlan0 does not exist\n"
     );
 }
 

@@ -112,13 +112,13 @@ fn only_what_is_netkeels_is_judged() {
       |                   ^^^ netkeel_link.eth0.mtu
       |           --- first given here
 
-    error: merge keys (`<<`) are not taken
+    error: merge keys (`<<`) are not supported
      --> all.yml:6:11
       |
     6 |   eth1: { <<: { mtu: 9 } }
       |           ^^ netkeel_link.eth1
       |
-      = help: name the whole value by an alias, or lay a second file over this one
+      = help: use an alias for the whole value, or set the keys in a second file
 
     3 errors in all.yml
     ");
@@ -145,15 +145,15 @@ fn what_is_encrypted_is_refused_with_its_place() {
     2 |   eth0: { alias: 'ENC[PKCS7,MIIB+/=]', mtu: 1400 }
       |                  ^^^^^^^^^^^^^^^^^^^^ link.eth0.alias
       |
-      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+      = help: netkeel does not decrypt values: store the value in clear text, or set it in a later file
 
-    error: the tag `!vault` is not taken
+    error: the tag `!vault` is not supported
      --> all.yml:4:12
       |
     4 |     alias: !vault |
       |            ^^^^^^^^ netkeel_link.eth1.alias
       |
-      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+      = help: netkeel does not decrypt values: store the value in clear text, or set it in a later file
 
     error: this file is encrypted by Ansible's vault
      --> host_vars/web1/vault.yml:1:1
@@ -174,7 +174,7 @@ fn what_is_encrypted_is_refused_with_its_place() {
     1 | netkeel::link: { eth0: { alias: 'to ENC[PKCS7,MIIB+/=]', mtu: 1400 } }
       |                                 ^^^^^^^^^^^^^^^^^^^^^^^ link.eth0.alias
       |
-      = help: netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value
+      = help: netkeel does not decrypt values: store the value in clear text, or set it in a later file
 
     1 error in common.yaml
     ");

@@ -250,7 +250,7 @@ impl FromStr for Code {
     fn from_str(text: &str) -> Result<Self, Error> {
         let found = Code::ALL.iter().copied().find(|code| code.to_string() == text);
         found.ok_or_else(|| {
-            Error::new(ErrorKind::Input, format!("`{text}` is not the code of a finding")).hint("as NK001")
+            Error::new(ErrorKind::Input, format!("`{text}` is not a finding code")).hint("as NK001")
         })
     }
 }

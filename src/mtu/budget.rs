@@ -88,7 +88,8 @@ impl Derivation {
             findings.add(Code::NK047, subject, too_large(-self.left_over), remedy);
         }
         if self.mtu < LEAST_IPV6 {
-            let remedy = "leave it where nothing has IPv6 there; else take off less, or raise what is below";
+            let remedy =
+                "ignore this if nothing uses IPv6 there; otherwise use fewer layers or a larger underlay";
             findings.add(Code::NK048, subject, too_small(self.mtu), remedy);
         }
     }
@@ -96,12 +97,12 @@ impl Derivation {
 
 fn too_large(bytes: i64) -> String {
     format!(
-        "full packets do not fit: with their headers they are {bytes} bytes larger than the underlay takes"
+        "full packets do not fit: with their headers they are {bytes} bytes larger than the underlay allows"
     )
 }
 
 fn too_small(mtu: i64) -> String {
-    format!("{mtu} is below {LEAST_IPV6}: the kernel takes IPv6 off an interface with such an MTU")
+    format!("{mtu} is below {LEAST_IPV6}: the kernel disables IPv6 on an interface with such an MTU")
 }
 
 impl Budget {
@@ -196,7 +197,7 @@ impl Budget {
                 exact = underlay - bytes;
             } else if underlay - bytes != mtu {
                 notes.push(format!(
-                    "{by} says {bytes} bytes, and the layers come to {}",
+                    "{by} sets {bytes} bytes, but the layers take {}",
                     underlay - mtu
                 ));
             }
@@ -241,11 +242,11 @@ impl Budget {
                 if *forced > underlay {
                     return Err(Error::new(
                         ErrorKind::Input,
-                        format!("{by} says {forced}, which is above the underlay's {underlay}"),
+                        format!("{by} sets {forced}, which is above the underlay's {underlay}"),
                     ));
                 }
                 if *forced != mtu {
-                    notes.push(format!("{by} says {forced}; without it this would be {mtu}"));
+                    notes.push(format!("{by} sets {forced}; without it the MTU would be {mtu}"));
                 }
                 push(by, &|_| *forced, "set by hand".to_owned())
             }
@@ -261,7 +262,7 @@ impl Budget {
             return Err(impossible(floor, taken, underlay, exact, self));
         }
         notes.push(format!(
-            "the floor of {floor} takes back {} bytes; what is on the wire fits",
+            "the floor of {floor} adds {} bytes back; the headers on the wire still fit",
             raised - taken
         ));
         steps.push(DerivationLine {
@@ -365,10 +366,10 @@ fn impossible(floor: i64, mtu: i64, underlay: i64, exact: i64, budget: &Budget) 
     );
     let needed = floor + (underlay - exact);
     let error = error.hint(format!(
-        "an underlay of {needed} would do; or give up the floor, and IPv6 inside with it below 1280"
+        "use an underlay of {needed}, or remove the floor: below 1280 IPv6 does not work inside"
     ));
     if budget.layers.iter().any(|layer| layer.note.is_some()) && floor <= exact + 20 {
-        error.hint("where every endpoint is reached over IPv4, wireguard:ipv4 takes 20 less")
+        error.hint("if every endpoint is IPv4, use wireguard:ipv4, which takes 20 bytes less")
     } else {
         error
     }

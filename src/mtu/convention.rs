@@ -10,7 +10,7 @@ use netkeel_core::error::Error;
 pub const CONVENTIONS: &[Encapsulation] = &[
     Encapsulation::new(
         "calico",
-        "the least that is left by the encapsulations that are enabled",
+        "the smallest MTU that the enabled encapsulations leave",
         &["ipip", "vxlan", "wireguard", "aks", "ipv4", "ipv6"],
         calico,
     ),
@@ -43,7 +43,7 @@ pub const CONVENTIONS: &[Encapsulation] = &[
     ),
     Encapsulation::new(
         "antrea",
-        "the tunnel, geneve unless another is named, and 38 for IPsec; WireGuard takes the place of the tunnel",
+        "the tunnel, geneve unless another is named, and 38 for IPsec; WireGuard replaces the tunnel",
         &[
             "geneve",
             "vxlan",
@@ -62,12 +62,9 @@ pub const CONVENTIONS: &[Encapsulation] = &[
         &["geneve", "vlan", "vxlan", "stt", "ipv4", "ipv6"],
         kube_ovn,
     ),
-    Encapsulation::new(
-        "openshift",
-        "OVN-Kubernetes as OpenShift has it: 100",
-        FAMILY,
-        |given| Ok(by(100, given.over_ip(OVN))),
-    ),
+    Encapsulation::new("openshift", "OVN-Kubernetes in OpenShift: 100", FAMILY, |given| {
+        Ok(by(100, given.over_ip(OVN)))
+    }),
     Encapsulation::new(
         "weave",
         "84: fast datapath with encryption; with `plain`, 50",

@@ -151,7 +151,7 @@ pub const KNOWN: &[Encapsulation] = &[
     Encapsulation::new("ip4ip6", "IPv4 in IPv6", &["encaplimit"], in_ipv6),
     Encapsulation::new(
         "ip6tnl",
-        "a Linux ip6tnl device as it is made: with the encapsulation limit",
+        "a Linux ip6tnl device with its default encapsulation limit",
         &[],
         |_| words(&["ipv6", "encaplim"]),
     ),
@@ -190,7 +190,7 @@ pub const KNOWN: &[Encapsulation] = &[
     }),
     Encapsulation::new(
         "wireguard",
-        "WireGuard; 80 bytes where the family of the endpoint is not said",
+        "WireGuard; 80 bytes if the endpoint's family is not given",
         &["ipv4", "ipv6", "padded"],
         wireguard,
     ),
@@ -228,7 +228,7 @@ pub const KNOWN: &[Encapsulation] = &[
     Encapsulation::new("pppoe", "PPPoE", &[], |_| words(&["pppoe"])),
     Encapsulation::new(
         "vlan",
-        "a VLAN on the underlay: its tag is no part of the MTU",
+        "a VLAN on the underlay: its tag is not part of the MTU",
         &[],
         |_| Ok(Layer::exact(Wire::default())),
     ),
@@ -299,7 +299,7 @@ fn wireguard(given: &Given<'_>) -> Result<Layer, Error> {
     let outer = family.unwrap_or(Family::Ipv6);
     let wire = Wire::of(&[outer.word(), "udp", "wg"]);
     let note = family.is_none().then(|| {
-        "the family of the endpoint is not said: over IPv4 alone WireGuard takes 20 less".to_owned()
+        "the endpoint's family is not given: over IPv4 alone WireGuard takes 20 bytes less".to_owned()
     });
     let wire = if given.has("padded") {
         padded(wire, 16, 0, 0)

@@ -47,15 +47,15 @@ fn stack(text: &str) -> Result<Layer, Error> {
         if let Some(on) = predecessor(word)
             && before != Some(on)
         {
-            return Err(
-                wrong(format!("{}: the header `{word}` stands on `{on}`", quoted(text))).hint(
-                    if encapsulation::find(word).is_some() {
-                        format!("the layer {word} with all its headers is an item of its own")
-                    } else {
-                        format!("write {on}+{word}")
-                    },
-                ),
-            );
+            return Err(wrong(format!(
+                "{}: the header `{word}` must follow `{on}`",
+                quoted(text)
+            ))
+            .hint(if encapsulation::find(word).is_some() {
+                format!("the layer {word} with all its headers is a separate item")
+            } else {
+                format!("write {on}+{word}")
+            }));
         }
         before = Some(word);
     }
@@ -68,7 +68,7 @@ fn stack(text: &str) -> Result<Layer, Error> {
 fn no_header(text: &str, word: &str) -> Error {
     let error = wrong(format!("{}: there is no header {}", quoted(text), quoted(word)));
     if encapsulation::find(word).is_some() || convention::find(word).is_some() {
-        return error.hint(format!("{word} is a layer: name it as an item of its own"));
+        return error.hint(format!("{word} is a layer: give it as a separate item"));
     }
     match nearest(word, words()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -184,7 +184,7 @@ fn no_layer(text: &str, name: &str) -> Error {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error
             .hint(format!(
-                "layers are {}; and as a CNI counts, {}",
+                "layers are {}; CNI conventions are {}",
                 encapsulation::names().collect::<Vec<_>>().join(", "),
                 convention::names().collect::<Vec<_>>().join(", ")
             ))

@@ -55,7 +55,7 @@ fn what_is_no_layer_is_told_with_what_would_be() {
         .join("\n"),
         @"
     there is no layer ``
-      layers are ipip, sit, ip6ip6, ip4ip6, ip6tnl, gre, gretap, vxlan, vxlan-gpe, geneve, ovn-geneve, stt, wireguard, kubespan, esp, esp-trailer, fou, gue, mpls, pppoe, vlan; and as a CNI counts, calico, canal, cilium, flannel, antrea, kube-ovn, openshift, weave, aks, gke, eks
+      layers are ipip, sit, ip6ip6, ip4ip6, ip6tnl, gre, gretap, vxlan, vxlan-gpe, geneve, ovn-geneve, stt, wireguard, kubespan, esp, esp-trailer, fou, gue, mpls, pppoe, vlan; CNI conventions are calico, canal, cilium, flannel, antrea, kube-ovn, openshift, weave, aks, gke, eks
       a stack of headers is ipv4+udp+vxlan+eth, and anything else is NAME:BYTES
     there is no layer `vxln`
       did you mean `vxlan`?
@@ -72,15 +72,15 @@ fn what_is_no_layer_is_told_with_what_would_be() {
     `mpls:2`: mpls takes at least 4 bytes
       write mpls:labels=2
     `kubespan+vxlan`: there is no header `kubespan`
-      kubespan is a layer: name it as an item of its own
+      kubespan is a layer: give it as a separate item
     `wireguard+eth`: there is no header `wireguard`
-      wireguard is a layer: name it as an item of its own
+      wireguard is a layer: give it as a separate item
     `ipv4+upd`: there is no header `upd`
       did you mean `udp`?
-    `ipv4+vxlan`: the header `vxlan` stands on `udp`
-      the layer vxlan with all its headers is an item of its own
+    `ipv4+vxlan`: the header `vxlan` must follow `udp`
+      the layer vxlan with all its headers is a separate item
     there is no layer `vpn:many`
-      layers are ipip, sit, ip6ip6, ip4ip6, ip6tnl, gre, gretap, vxlan, vxlan-gpe, geneve, ovn-geneve, stt, wireguard, kubespan, esp, esp-trailer, fou, gue, mpls, pppoe, vlan; and as a CNI counts, calico, canal, cilium, flannel, antrea, kube-ovn, openshift, weave, aks, gke, eks
+      layers are ipip, sit, ip6ip6, ip4ip6, ip6tnl, gre, gretap, vxlan, vxlan-gpe, geneve, ovn-geneve, stt, wireguard, kubespan, esp, esp-trailer, fou, gue, mpls, pppoe, vlan; CNI conventions are calico, canal, cilium, flannel, antrea, kube-ovn, openshift, weave, aks, gke, eks
       a stack of headers is ipv4+udp+vxlan+eth, and anything else is NAME:BYTES
     `vpn:99999`: `99999` is not a number of bytes up to 65535
       a header by its size is NAME:BYTES, as esp:34

@@ -42,7 +42,7 @@ impl Underlay {
             } else {
                 Err(Error::new(
                     ErrorKind::Input,
-                    format!("{mtu} is no MTU: it is from {LEAST} to {MOST} bytes"),
+                    format!("{mtu} is not a valid MTU: an MTU is from {LEAST} to {MOST} bytes"),
                 ))
             };
         }
@@ -68,7 +68,7 @@ impl Underlay {
                 Some(link) => Ok((link.mtu.into(), name.to_string())),
                 None => Err(Error::new(
                     ErrorKind::Missing,
-                    format!("the underlay {name} is not there"),
+                    format!("the underlay {name} does not exist"),
                 )),
             },
             Underlay::DefaultRoute => default_route(host),
@@ -78,7 +78,7 @@ impl Underlay {
                     ErrorKind::Unreadable,
                     format!("the MTU of the path to {target} was not measured"),
                 )
-                .hint("a saved snapshot has it when the document was given to `netkeel observe -f`")),
+                .hint("save the snapshot with `netkeel observe -f DOCUMENT`")),
             },
         }
     }
@@ -123,7 +123,7 @@ fn default_route(host: &Snapshot) -> Result<(i64, String), Error> {
         .collect();
     let more = match others.as_slice() {
         [] => String::new(),
-        others => format!(", the least; also {}", others.join(", ")),
+        others => format!(", the smallest; also {}", others.join(", ")),
     };
     Ok((*mtu, format!("{what} {name}{more}")))
 }

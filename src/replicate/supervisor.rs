@@ -129,7 +129,7 @@ impl Supervisor {
         if let (true, Some(error)) = (changed, file.error()) {
             records.push(LogRecord {
                 severity: Severity::Error,
-                text: format!("{error}: the peers stay as they were"),
+                text: format!("{error}: the previous peers stay in use"),
             });
         }
         changed
@@ -292,7 +292,7 @@ impl Supervisor {
                 // The worker ends when its input is closed.
                 if let Some(running) = self.running.take() {
                     self.ending.add(running.child, false);
-                    records.push(information("the replication worker is stopped".into()));
+                    records.push(information("the replication worker was stopped".into()));
                 }
                 (self.error, self.refused) = (None, None);
             }
@@ -300,7 +300,7 @@ impl Supervisor {
                 if let Some(running) = &mut self.running {
                     let _ = running.child.kill();
                     self.fail(
-                        "the replication worker does not answer: it is killed".into(),
+                        "the replication worker does not respond and was killed".into(),
                         records,
                     );
                 }
@@ -314,7 +314,7 @@ impl Supervisor {
                 let pid = running.child.id();
                 self.running = Some(running);
                 records.push(information(format!(
-                    "the replication worker is started as process {pid}"
+                    "the replication worker was started as process {pid}"
                 )));
             }
             Err(error) => {
@@ -411,7 +411,7 @@ impl Supervisor {
         if let Phase::Waiting { until } = self.lifecycle.phase() {
             let wait = until.saturating_sub(self.begin.elapsed()).as_secs_f32();
             records.push(information(format!(
-                "the replication worker is started again in {wait:.1} s"
+                "the replication worker restarts in {wait:.1} s"
             )));
         }
     }

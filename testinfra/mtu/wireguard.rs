@@ -186,23 +186,23 @@ fn a_floor_is_an_error_and_no_clamp() {
     1370
 
     1280
-    warning: NETKEEL_OVERHEAD says 200 bytes, and the layers come to 80
-    warning: the floor of 1280 takes back 30 bytes; what is on the wire fits
+    warning: NETKEEL_OVERHEAD sets 200 bytes, but the layers take 80
+    warning: the floor of 1280 adds 30 bytes back; the headers on the wire still fit
 
     1430
-    warning: NETKEEL_OVERHEAD says 20 bytes, and the layers come to 80
-    warning: full packets do not fit: with their headers they are 60 bytes larger than the underlay takes
+    warning: NETKEEL_OVERHEAD sets 20 bytes, but the layers take 80
+    warning: full packets do not fit: with their headers they are 60 bytes larger than the underlay allows
 
     1450
-    warning: NETKEEL_MTU says 1450; without it this would be 1370
-    warning: full packets do not fit: with their headers they are 80 bytes larger than the underlay takes
+    warning: NETKEEL_MTU sets 1450; without it the MTU would be 1370
+    warning: full packets do not fit: with their headers they are 80 bytes larger than the underlay allows
 
     1280
-    warning: NETKEEL_MTU says 1200; without it this would be 1370
-    warning: the floor of 1280 takes back 80 bytes; what is on the wire fits
+    warning: NETKEEL_MTU sets 1200; without it the MTU would be 1370
+    warning: the floor of 1280 adds 80 bytes back; the headers on the wire still fit
 
     1220
-    warning: 1220 is below 1280: the kernel takes IPv6 off an interface with such an MTU
+    warning: 1220 is below 1280: the kernel disables IPv6 on an interface with such an MTU
     ");
     let over_ipv4 = pod(&format!(
         "{ROUTE}netkeel wireguard-mtu secret/wg0.conf --directory copy --family ipv4"

@@ -353,7 +353,7 @@ fn broadcasts_that_reach_nobody_are_told() {
     let status = worker.until("it is not there", bad);
     assert_eq!(
         status.error.as_deref(),
-        Some("no broadcast goes out: eth7 is not there, or down")
+        Some("no broadcasts are sent: eth7 does not exist or is down")
     );
     node.host
         .sh("ip link add eth7 type veth peer name eth8; ip link set eth7 up; ip link set eth8 up");
@@ -373,7 +373,7 @@ fn broadcasts_that_reach_nobody_are_told() {
     let status = worker.until("nothing is sent", bad);
     assert_eq!(
         status.error.as_deref(),
-        Some("the kernel took none of the last copies")
+        Some("the kernel rejected all of the last copies")
     );
     assert_eq!(status.statistics.unwrap().failed, 1);
 }

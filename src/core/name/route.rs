@@ -58,7 +58,7 @@ impl FromStr for RouteKey {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "not a destination with `metric` and `table` after it";
+        const WRONG: &str = "not a destination, optionally with `metric` and `table`";
         let mut words = text.split(' ');
         let destination = words.next().and_then(|word| word.parse().ok()).ok_or(WRONG)?;
         let mut key = RouteKey::new(destination);

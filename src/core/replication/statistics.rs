@@ -57,11 +57,11 @@ impl Statistics {
         let Targets { ipv4, ipv6 } = self.targets;
         let broadcast = settings.mode == Mode::Broadcast;
         if self.unsent {
-            Some("the kernel took none of the last copies".into())
+            Some("the kernel rejected all of the last copies".into())
         } else if broadcast && ipv4 + ipv6 == 0 {
             Some(match settings.interface {
-                Some(name) => format!("no broadcast goes out: {name} is not there, or down"),
-                None => "no broadcast goes out: no peer is found on a link".into(),
+                Some(name) => format!("no broadcasts are sent: {name} does not exist or is down"),
+                None => "no broadcasts are sent: no peer is on a local link".into(),
             })
         } else if !broadcast && !self.peers.iter().any(|peer| peer.state.is_reachable()) {
             Some(self.why_unreachable())
@@ -77,10 +77,10 @@ impl Statistics {
         let others = self.peers.iter().filter(|peer| peer.state != PeerState::Itself);
         let others: Vec<&PeerStatistics> = others.collect();
         if self.peers.is_empty() {
-            return "there are no peers: neither the document nor a file of peers names any".into();
+            return "there are no peers: neither the document nor the peers file has any".into();
         }
         if others.is_empty() {
-            return "there are no peers but this node itself".into();
+            return "the only peer is this node itself".into();
         }
         let state = |peer: &PeerStatistics| serde_json::to_value(peer.state).unwrap_or_default();
         let shown = others.iter().take(SHOWN).map(|peer| {

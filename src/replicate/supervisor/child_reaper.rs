@@ -68,8 +68,8 @@ fn of_end(status: ExitStatus) -> String {
         Err(_) => format!("the replication worker was ended by signal {number}"),
     };
     match number {
-        libc::SIGSYS => format!("{by}: it made a system call that it is not to make, which is a bug"),
-        libc::SIGKILL => format!("{by}: by somebody, or for want of memory"),
+        libc::SIGSYS => format!("{by}: it made a forbidden system call, which is a bug"),
+        libc::SIGKILL => format!("{by}: by another process, or by the kernel for lack of memory"),
         _ => by,
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         let of = |raw| of_end(ExitStatus::from_raw(raw));
         assert_eq!(of(1 << 8), "the replication worker ended with exit status 1");
         assert!(of(libc::SIGSYS).starts_with("the replication worker was ended by SIGSYS: "));
-        assert!(of(libc::SIGKILL).contains("want of memory"));
+        assert!(of(libc::SIGKILL).contains("lack of memory"));
         assert_eq!(of(libc::SIGSEGV), "the replication worker was ended by SIGSEGV");
         assert_eq!(of(64), "the replication worker was ended by signal 64");
     }

@@ -111,7 +111,7 @@ impl PeersFile {
         let text_of = |error: io::Error| error.to_string();
         let check = |found: &Metadata| match found.len() {
             // Opening a pipe blocks until a writer comes, and reading a device may never end.
-            _ if !found.is_file() => Err("it is no regular file".to_owned()),
+            _ if !found.is_file() => Err("it is not a regular file".to_owned()),
             length if length > LONGEST => Err(format!("{length} bytes are too many for a list of peers")),
             _ => Ok(()),
         };
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(poll(&mut file), (true, false));
         assert!(
             file.error()
-                .is_some_and(|why| why.ends_with("it is no regular file"))
+                .is_some_and(|why| why.ends_with("it is not a regular file"))
         );
     }
 }

@@ -47,7 +47,7 @@ fn build(file: FileId, text: &str, value: Option<Value<'_>>, diagnostics: &mut D
         diagnostics.add(span, "", "a blank that is not ASCII outside of quotes");
     }
     if let Some(at) = control_character(text) {
-        let message = "a control character in quotes, which JSON has as an escape";
+        let message = "an unescaped control character in quotes";
         diagnostics.add(Span::new(file, at, at + 1), "", message);
     }
     let mut builder = Builder {
@@ -182,7 +182,7 @@ impl Builder<'_> {
         let span = self.span(value.range());
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            let message = format!("the document comes to more than {MAX_NODES} values");
+            let message = format!("the document has more than {MAX_NODES} values");
             self.diagnostics.add(span, path, message);
             return None;
         }

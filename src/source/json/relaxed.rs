@@ -48,9 +48,9 @@ fn alone(token: &Token<'_>, raw: &str) -> Option<(&'static str, Option<&'static 
         Token::CommentLine(_) | Token::CommentBlock(_) => {
             Some(("JSON has no comments", Some("YAML and TOML have them")))
         }
-        Token::Word(_) => Some(("a word without quotes", Some("JSON wants double quotes"))),
+        Token::Word(_) => Some(("a word without quotes", Some("JSON requires double quotes"))),
         Token::String(_) if raw.starts_with('\'') => {
-            Some(("text in single quotes", Some("JSON wants double quotes")))
+            Some(("text in single quotes", Some("JSON requires double quotes")))
         }
         Token::String(_) if has_relaxed_escape(raw) => Some((
             "an escape that JSON does not have",

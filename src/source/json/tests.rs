@@ -60,7 +60,7 @@ fn all_that_is_relaxed_is_told_at_once() {
     3 |   a: 1, 'b': 'x', /* two */
       |   ^
       |
-      = help: JSON wants double quotes
+      = help: JSON requires double quotes
 
     error: text in single quotes
      --> input:3:9
@@ -68,7 +68,7 @@ fn all_that_is_relaxed_is_told_at_once() {
     3 |   a: 1, 'b': 'x', /* two */
       |         ^^^
       |
-      = help: JSON wants double quotes
+      = help: JSON requires double quotes
 
     error: text in single quotes
      --> input:3:14
@@ -76,7 +76,7 @@ fn all_that_is_relaxed_is_told_at_once() {
     3 |   a: 1, 'b': 'x', /* two */
       |              ^^^
       |
-      = help: JSON wants double quotes
+      = help: JSON requires double quotes
 
     error: JSON has no comments
      --> input:3:19

@@ -56,7 +56,7 @@ fn too_large() -> Error {
     Error::new(
         ErrorKind::Input,
         format!(
-            "the file has more than {} MiB, which is what a document may have",
+            "the file has more than {} MiB, the maximum for a document",
             MAX_BYTES >> 20
         ),
     )
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(error(b"\0\0\xfe\xff"), "the file is UTF-32BE, not UTF-8");
         assert_eq!(
             decode(vec![b' '; MAX_BYTES + 4]).unwrap_err().message,
-            "the file has more than 16 MiB, which is what a document may have"
+            "the file has more than 16 MiB, the maximum for a document"
         );
     }
 

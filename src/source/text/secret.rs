@@ -1,7 +1,8 @@
 //! Encrypted values: eyaml, SOPS and Ansible's vault.
 
 /// The hint for an encrypted value.
-pub const HINT: &str = "netkeel decrypts nothing: keep what it reads in the clear, or lay a file over this one that has the value";
+pub const HINT: &str =
+    "netkeel does not decrypt values: store the value in clear text, or set it in a later file";
 
 /// The prefix of Ansible's vault, for a value or a whole file.
 const VAULT: &str = "$ANSIBLE_VAULT;";

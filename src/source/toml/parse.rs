@@ -34,7 +34,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Option<
         diagnostics.add(span, "", format!("nested more than {MAX_DEPTH} levels deep"));
     }
     if nodes > MAX_NODES {
-        let message = format!("the document comes to more than {MAX_NODES} values");
+        let message = format!("the document has more than {MAX_NODES} values");
         diagnostics.add(Span::new(file, 0, 0), "", message);
     }
     let span = |range: Range<usize>| Span::new(file, range.start, range.end);

@@ -40,7 +40,7 @@ impl Anchors {
         diagnostics: &mut Diagnostics,
     ) -> Result<Node, Exceeded> {
         let Some(Some(Anchored { size, .. })) = self.anchored.get(&id) else {
-            diagnostics.add(span, path, "an alias inside of what it names");
+            diagnostics.add(span, path, "an alias inside its own anchor");
             return Err(Exceeded);
         };
         // The cost is known before the copy is made.
@@ -113,7 +113,7 @@ impl Anchors {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("the document comes to more than {MAX_NODES} values, aliases expanded");
+        let message = format!("the document has more than {MAX_NODES} values, aliases expanded");
         diagnostics.add(span, path, message);
         Err(Exceeded)
     }

@@ -38,7 +38,7 @@ fn stream(file: FileId, text: &str, many: bool, diagnostics: &mut Diagnostics) -
             );
             diagnostics
                 .add(Span::new(file, start, start + 1), "", message)
-                .hint("write it in lines, indented, or as strict JSON");
+                .hint("write it in block style, or as strict JSON");
             None
         });
         return Some(vec![node?]);
@@ -240,8 +240,8 @@ impl<'a> Builder<'a> {
                 let plain = style == ScalarStyle::Plain;
                 if plain && value == "<<" {
                     self.diagnostics
-                        .add(span, path, "merge keys (`<<`) are not taken")
-                        .hint("name the whole value by an alias, or lay a second file over this one");
+                        .add(span, path, "merge keys (`<<`) are not supported")
+                        .hint("use an alias for the whole value, or set the keys in a second file");
                     return Ok(None);
                 }
                 if plain && value.is_empty() {

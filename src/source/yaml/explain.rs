@@ -14,7 +14,7 @@ pub(crate) fn explain(info: &str, text: &str, at: usize) -> Trouble {
     if let Some(tab) = indenting_tab(info, text, at) {
         return Trouble {
             at: tab,
-            message: "a tab where YAML wants blanks".to_owned(),
+            message: "a tab where YAML requires blanks".to_owned(),
             hint: Some("YAML indents with blanks only"),
         };
     }
@@ -72,9 +72,9 @@ const CAUSES: &[(&str, &str, &str)] = &[
     (
         "unknown escape character",
         "an escape that YAML does not have",
-        "in single quotes a `\\` is just that",
+        "in single quotes a `\\` is an ordinary character",
     ),
-    ("trailing content after", "text behind a closing quote", ""),
+    ("trailing content after", "text after a closing quote", ""),
     (
         "misplaced bracket",
         "a closing bracket without its opening one",

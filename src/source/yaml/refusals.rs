@@ -33,13 +33,13 @@ x: ! y
       |           ^ b.c
       |     - first given here
 
-    error: merge keys (`<<`) are not taken
+    error: merge keys (`<<`) are not supported
      --> input:4:1
       |
     4 | <<: {x: 1}
       | ^^
       |
-      = help: name the whole value by an alias, or lay a second file over this one
+      = help: use an alias for the whole value, or set the keys in a second file
 
     error: a list cannot be a key
      --> input:5:3
@@ -61,7 +61,7 @@ x: ! y
     9 | : empty
       | ^
 
-    error: the tag `!foo` is not taken
+    error: the tag `!foo` is not supported
       --> input:10:4
        |
     10 | t: !foo 1
@@ -69,19 +69,19 @@ x: ! y
        |
        = help: text that begins with `!` needs quotes
 
-    error: `x` is not what its tag `!!int` says
+    error: `x` does not match its tag `!!int`
       --> input:11:4
        |
     11 | u: !!int x
        |    ^^^^^^^ u
 
-    error: a map is not what its tag `!!seq` says
+    error: a map does not match its tag `!!seq`
       --> input:12:4
        |
     12 | v: !!seq {}
        |    ^^^^^^^ v
 
-    error: the tag `!!set` is not taken
+    error: the tag `!!set` is not supported
       --> input:13:4
        |
     13 | w: !!set {}
@@ -89,7 +89,7 @@ x: ! y
        |
        = help: text that begins with `!` needs quotes
 
-    error: the tag `!` is not taken
+    error: the tag `!` is not supported
       --> input:14:4
        |
     14 | x: ! y
@@ -156,7 +156,7 @@ fn syntax_errors_are_explained() {
     insta::assert_snapshot!(all.join("\n\n"), @r#"
     a: 1
     	b: 2
-    error: a tab where YAML wants blanks
+    error: a tab where YAML requires blanks
      --> input:2:1
       |
     2 |     b: 2
@@ -308,7 +308,7 @@ fn syntax_errors_are_explained() {
     1 | a: "\q"
       |    ^^^^
       |
-      = help: in single quotes a `\` is just that
+      = help: in single quotes a `\` is an ordinary character
 
     a: {{ b }}
     error: a map cannot be a key
@@ -379,7 +379,7 @@ fn syntax_errors_are_explained() {
       | ^^
 
     é: "x" y
-    error: text behind a closing quote
+    error: text after a closing quote
      --> input:1:8
       |
     1 | é: "x" y
@@ -396,7 +396,7 @@ fn syntax_errors_are_explained() {
     a:
       - b
      	- c
-    error: a tab where YAML wants blanks
+    error: a tab where YAML requires blanks
      --> input:3:2
       |
     3 |      - c

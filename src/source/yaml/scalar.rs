@@ -40,7 +40,7 @@ impl<'a> Builder<'a> {
             _ => matches!(data, Data::Null),
         };
         if !fits {
-            let message = format!("{} is not what its tag `!!{}` says", quoted(&value), tag.suffix);
+            let message = format!("{} does not match its tag `!!{}`", quoted(&value), tag.suffix);
             self.diagnostics.add(span, path, message);
         }
         data
@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
         {
             self.unknown_tag(tag, span, path);
         } else if tag.suffix != due {
-            let message = format!("{what} is not what its tag `!!{}` says", tag.suffix);
+            let message = format!("{what} does not match its tag `!!{}`", tag.suffix);
             self.diagnostics.add(span, path, message);
         }
     }
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
             _ => "text that begins with `!` needs quotes",
         };
         self.diagnostics
-            .add(span, path, format!("the tag {} is not taken", quoted(&name)))
+            .add(span, path, format!("the tag {} is not supported", quoted(&name)))
             .hint(hint);
     }
 }

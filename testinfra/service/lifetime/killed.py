@@ -18,7 +18,7 @@ def the_worker(report, host, status):
     """It comes back, later each time, and the service stays."""
     report.heading("SIGKILL of the worker")
     service, restarts = status["pid"], status["worker"]["restarts"]
-    again = "is started again in"
+    again = "restarts in"
     already = len(host.logged(again))
     # More would be more lines of the log than it has in one go.
     for _ in range(3):
@@ -38,7 +38,7 @@ def the_worker(report, host, status):
     # The journal may be a moment behind.
     wait_until(lambda: len(starts()) >= 3, 20, lambda: f"the log does not have each start: {starts()}")
     lines = starts()
-    pauses = [float(line.split("started again in ")[1].split()[0]) for line in lines]
+    pauses = [float(line.split("restarts in ")[1].split()[0]) for line in lines]
     report.check("after a longer pause each time", len(pauses) == 3 and pauses == sorted(set(pauses)), pauses)
     said = host.logged("the replication worker was ended by SIGKILL")
     report.check("the log says what ended it", said, said[:1])
