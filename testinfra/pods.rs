@@ -183,7 +183,7 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
     warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it; 1460 for this end alone would be a black hole, so that it is not set
       set `mtu` in the ConfigMap cilium-config
     warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it; 1460 for this end alone would be a black hole, so that it is not set
-      change the guest's MTU, by DHCP or by making it anew
+      change the guest's MTU by DHCP, or recreate the guest
 
     Drift: 3 of 3 declared facts, 2 pods stale and left alone, on 1 object (netns host); 3 writes, all with exact undo; 3 findings.
     Applied: 3 writes; looked again and found nothing left.
@@ -227,7 +227,7 @@ fn what_netkeel_set_is_given_back_where_the_pod_does_not_follow_any_more() {
         ~ mtu  1460 -> 1500                  
 
     warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
-      change the guest's MTU, by DHCP or by making it anew
+      change the guest's MTU by DHCP, or recreate the guest
 
     Drift: 0 of 3 declared facts, 1 to give back, 1 pod stale and left alone, on 1 object (netns host); 1 write, all with exact undo; 1 finding.
     Applied: 1 write; looked again and found nothing left.

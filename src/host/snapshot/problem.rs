@@ -1,5 +1,4 @@
-//! What could not be read, and the words by which a look names it: a fact that was not read is
-//! found by them.
+//! Facts that could not be read. The names defined here also serve to find the problem of a fact.
 
 use std::path::Path;
 
@@ -8,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::name::link::LinkName;
 
-/// Something that could not be read; it concerns one fact or a whole class of them.
+/// Something that could not be read: one fact or a whole class of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What was to be read.
+    /// The name of what could not be read.
     pub what: String,
-    /// Why it could not be.
+    /// Why it could not be read.
     pub why: String,
 }
 
@@ -23,8 +22,8 @@ pub const IPV4_ADDRESSES: &str = "the IPv4 addresses";
 /// The IPv6 addresses of all interfaces.
 pub const IPV6_ADDRESSES: &str = "the IPv6 addresses";
 
-/// All rules that hand packets to NFLOG groups.
-pub const NFLOG: &str = "what is handed to NFLOG groups";
+/// All rules that send packets to NFLOG groups.
+pub const NFLOG: &str = "the rules of NFLOG groups";
 
 /// A CNI configuration.
 pub fn configuration(file: &Path) -> String {

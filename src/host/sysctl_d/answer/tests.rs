@@ -1,5 +1,5 @@
-//! Small hosts, and what decides one key on each; the larger part of the tests runs the programs:
-//! testinfra/explain.
+//! Small hosts, and which line decides one key on each. Most tests run the real programs instead:
+//! see testinfra/explain.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::sysctl_d::mention::{Fate, Mention};
 use crate::sysctl_d::order::DIRECTORIES;
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// Files as `/etc/sysctl.d/10-a.conf: line; line`, a line each.
+/// Files given as `/etc/sysctl.d/10-a.conf: line; line`, one file per line.
 fn host(text: &str) -> Files {
     let mut files = Files::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -214,7 +214,7 @@ proptest! {
         }
     }
 
-    /// However files are listed by the directory, the answer is the same.
+    /// The answer does not depend on the order in which the directory lists files.
     #[test]
     fn the_order_of_listing_does_not_matter(turn in 0usize..6) {
         let text = "/etc/sysctl.d/a.conf: net.ipv4.ip_forward = 1
