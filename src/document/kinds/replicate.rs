@@ -1,5 +1,5 @@
-//! The section `replicate`: what the worker does with the messages that an entry of `nflog` hands
-//! over. It declares a service and no facts.
+//! The section `replicate`: settings of the worker that replicates the messages of an `nflog`
+//! entry. It configures a service and wants no facts.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,6 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 
-/// The section `replicate`.
 pub(crate) struct Kind;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
@@ -232,7 +231,7 @@ fn repeat(text: &str) -> Result<(), Error> {
     Err(wrong(text, "a duration of at most a minute").hint("as 3s"))
 }
 
-/// The section of a document. What is wrong with a value was told by the check of the shape.
+/// Reads the section of a document. The check of the shape has reported invalid values.
 pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option<Replication> {
     let section = whole.get("replicate")?;
     let text = |key: &str| section.get(key).and_then(Node::text);
@@ -342,7 +341,7 @@ impl crate::kinds::kind::Kind for Kind {
     }
 }
 
-/// The document keeps what it declares: see [`replication`].
+/// An empty section: the document itself holds the settings, see [`replication`].
 #[derive(Debug)]
 struct NoFacts;
 

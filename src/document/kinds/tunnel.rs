@@ -1,5 +1,5 @@
-//! Tunnels that netkeel makes: `ipip` and `ip6tnl` in collect-metadata mode, as a real server
-//! behind an IPIP load balancer needs them.
+//! The kind `tunnel`: `ipip` and `ip6tnl` tunnels in collect-metadata mode, as a real server behind
+//! an IPIP load balancer needs them.
 
 use ipnet::IpNet;
 
@@ -233,7 +233,8 @@ impl Section for Tunnels {
             for (field, wanted, ..) in &tunnel.settings {
                 match field {
                     fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    // IPv6 addresses go with a tunnel that goes down, also to undo its going up.
+                    // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down
+                    // again.
                     fact::Field::Up => scope.families.ipv6 = true,
                     fact::Field::Mtu => wanted.scope_of_mtu(scope),
                     _ => {}
@@ -297,7 +298,7 @@ impl Section for Tunnels {
 }
 
 impl Tunnel {
-    /// Whether the kernel can have this tunnel; what stands in the way is explained.
+    /// Whether the kernel can create this tunnel; reports why not.
     fn possible(&self, host: &Snapshot, fact: &Fact, wants: &mut Wants) -> bool {
         let (name, mode) = (self.name, self.mode);
         let path = KeyPath::of(&["tunnel", &name.to_string()]);
@@ -378,9 +379,9 @@ impl Tunnel {
         true
     }
 
-    /// Why a device of its name is not deleted to make room for it.
+    /// Why an existing device of this name is not deleted to make room for the tunnel.
     fn not_to_be_deleted(&self, link: &Link) -> Option<String> {
-        /// What bears nothing but its configuration: tunnels of a point to a point, and dummies.
+        /// Kinds without state beyond their configuration: point-to-point tunnels and dummies.
         const BARE: &[&str] = &[
             "dummy",
             "ipip",

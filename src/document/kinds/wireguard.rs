@@ -1,5 +1,5 @@
-//! WireGuard interfaces of wg-quick: a private copy of a mounted configuration with the MTU that fits,
-//! and the same MTU on the interface while it is there.
+//! The kind `wireguard`: interfaces of wg-quick. netkeel keeps a private copy of a mounted
+//! configuration with the wanted MTU, and sets the same MTU on the interface if it exists.
 
 use std::path::{Path as FilePath, PathBuf};
 
@@ -22,7 +22,6 @@ use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// The kind `wireguard`.
 pub(crate) struct Kind;
 
 const FIELDS: &[Field] = &[
@@ -153,7 +152,7 @@ impl Section for Interfaces {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for entry in &self.entries {
-            // It comes when wg-quick makes it, with the MTU of the copy.
+            // wg-quick creates the interface with the MTU of the copy.
             let link = Fact::link(&self.netns, entry.name, FactField::Mtu);
             wants.add_wanted(link, &entry.mtu, entry.want());
             let copied = host.wireguard.get(&entry.target);

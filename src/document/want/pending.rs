@@ -1,4 +1,4 @@
-//! A want whose MTU budget is not settled yet.
+//! A want whose budget has no value yet.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use netkeel_core::fact::Fact;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::budget::Derivation;
 
-/// A want whose value a budget is to give.
+/// A want whose value comes from a budget.
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(crate) fact: Fact,
-    /// Its value is not one yet.
+    /// The want; its value is a placeholder.
     pub(crate) want: Want,
     pub(crate) over: Arc<UnderlayBudget>,
 }

@@ -1,5 +1,5 @@
-//! Budgets among the wants: settled when all else is, on the host as the document makes it, since an
-//! underlay may be an interface whose MTU the same document sets.
+//! Settles budgets after all other wants, on the host as the document changes it, since an underlay
+//! may be an interface whose MTU the same document sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use netkeel_host::snapshot::routes::default_routes;
 use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::underlay::Underlay;
 
-/// The way out of a circle.
+/// The hint for a cycle.
 const IN_BYTES: &str = "give one of them in bytes, or keep it out of the match";
 
 impl Wants {
-    /// Adds a want; what a budget is to give waits until all else is known.
+    /// Adds a want; one with a budget waits until all other wants are known.
     pub(crate) fn add_wanted(&mut self, fact: Fact, wanted: &Wanted, want: Want) {
         match wanted {
             Wanted::Value(..) => {
@@ -38,9 +38,9 @@ impl Wants {
         }
     }
 
-    /// Gives all budgets their values. What one comes to changes what others stand on, by name or
-    /// because the kernel takes interfaces along with those below them: it is looked at again until
-    /// nothing changes.
+    /// Computes all budgets. A result changes the underlay of other budgets, by name or because the
+    /// kernel changes upper devices with lower ones. So the computation repeats until nothing
+    /// changes.
     pub fn settle(&mut self, host: &Snapshot) {
         let pending = std::mem::take(&mut self.pending);
         let pending = self.without_circles(pending, host);
@@ -72,11 +72,11 @@ impl Wants {
         }
     }
 
-    /// The host with the MTUs that are wanted, and what these take with them.
+    /// The host with the wanted MTUs and their side effects.
     fn as_wanted(&self, host: &Snapshot, settled: &[(&Pending, &Option<Derivation>)]) -> Model {
         let mut model = Model::new(host.clone());
         for (fact, want) in &self.facts {
-            // A tunnel that comes, or is made again, has an MTU of its own and no routes.
+            // A tunnel that is created, or created again, has its own MTU and no routes.
             if let (Field::Kind, Some(name), Value::Text(kind)) = (fact.field, fact.link_name(), &want.value)
                 && let Some(mode) = kind.strip_suffix(" external").and_then(TunnelKind::from_word)
                 && host.get(fact) != Lookup::Value(want.value.clone())
@@ -88,7 +88,7 @@ impl Wants {
                 }
             }
         }
-        // Twice: what follows another interface is put right where it is wanted otherwise.
+        // Twice: the second pass corrects an upper device that has a wanted MTU of its own.
         for _ in 0..2 {
             for (fact, want) in &self.facts {
                 match (fact.field, &want.value, fact.link_name()) {
@@ -135,7 +135,7 @@ impl Wants {
         self.add(fact, want);
     }
 
-    /// Tells an error once, whatever number of interfaces a match finds.
+    /// Reports an error once, however many interfaces a match selects.
     fn wrong(&mut self, fact: &Fact, want: &Want, error: Error) {
         let told = self
             .diagnostics
@@ -146,7 +146,7 @@ impl Wants {
         told.concerns(fact);
     }
 
-    /// Tells of those that stand on themselves, at once or by way of others, and leaves them out.
+    /// Reports budgets that depend on themselves, directly or through others, and removes them.
     fn without_circles(&mut self, pending: Vec<Pending>, host: &Snapshot) -> Vec<Pending> {
         let stands_on: BTreeMap<LinkName, Vec<LinkName>> = pending
             .iter()
@@ -178,7 +178,7 @@ impl Wants {
     }
 }
 
-/// What is below an interface leads back to it.
+/// Whether the underlays of an interface lead back to it.
 fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -> bool {
     let mut seen = BTreeSet::new();
     let mut next = vec![name];
@@ -195,7 +195,7 @@ fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -
     false
 }
 
-/// The interfaces whose MTU an underlay is.
+/// The interfaces whose MTU the underlay is.
 fn below(underlay: Underlay, host: &Snapshot) -> Vec<LinkName> {
     match underlay {
         Underlay::Mtu(_) | Underlay::Path(_) => Vec::new(),

@@ -18,8 +18,8 @@ use netkeel_source::diagnostic::Diagnostic;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// What the rules want, in the order of the interfaces: maps that are built at once take a third of the
-/// time of those that grow.
+/// The wants of all rules, in interface order. A map built in one step takes a third of the time of
+/// one that grows.
 #[derive(Default)]
 struct Resolved {
     wants: Vec<(Fact, Want)>,
@@ -44,7 +44,7 @@ impl Links {
         }
         wants.wish_for_pods(std::mem::take(&mut found.wishes));
         let mut told = BTreeSet::new();
-        // A vector that doubles holds everything twice meanwhile.
+        // A vector that grows by doubling holds everything twice for a moment.
         let of_the_link = |rule: &Rule| {
             let fields = rule.settings.iter().map(|setting| setting.field);
             fields.filter(|field| *field != Field::PodMtu).count()
@@ -75,7 +75,7 @@ impl Links {
             .extend(unmet.map(|(_, (_, rule))| KeyPath::of(&["link", &rule.id]).into()));
     }
 
-    /// Finds what the matches want of one interface; `taken` is empty.
+    /// Finds the settings of matches for one interface; `taken` must be empty.
     fn matched<'a>(
         &'a self,
         name: LinkName,
@@ -96,7 +96,7 @@ impl Links {
                 if exact.is_some_and(|exact| exact.settings.iter().any(|own| own.field == setting.field)) {
                     continue;
                 }
-                // Asked once: what is taken was asked about.
+                // Check once per interface: `taken` is only filled after the check.
                 if taken.is_empty() && left_alone(name, wants) {
                     return;
                 }
@@ -130,14 +130,15 @@ impl Links {
                 }
             }
         }
-        // What is in the order of its facts becomes a map without being sorted, and of one rule it is.
+        // Wants that are already in fact order become a map without a sort; those of a single rule
+        // are.
         let found = &mut found.wants[before..];
         if !found.is_sorted_by(|(a, _), (b, _)| a <= b) {
             found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
     }
 
-    /// Whether the device can take a setting; why not is told.
+    /// Whether the device can take a setting; reports why not.
     fn can_be(&self, name: LinkName, link: Option<&Link>, setting: &Setting, wants: &mut Wants) -> bool {
         let origin = &setting.origin;
         if let (Wanted::Value(Value::Number(mtu), _), Some(link)) = (&setting.wanted, link)
@@ -156,7 +157,7 @@ impl Links {
 }
 
 impl Setting {
-    /// What is wanted of the other end of a veth, where it is about that.
+    /// The request for the other end of a veth, if the setting is one.
     fn wish(&self) -> Option<PodMtuRequest> {
         let Wanted::Value(Value::Text(text), _) = &self.wanted else {
             return None;
@@ -167,7 +168,7 @@ impl Setting {
         })
     }
 
-    /// The want that it is of an interface.
+    /// The setting as a want.
     fn want(&self) -> Want {
         Want {
             value: self.wanted.value(),
@@ -176,7 +177,7 @@ impl Setting {
     }
 }
 
-/// Interfaces that a glob must not reach.
+/// Whether this interface is one that a glob must not match; reports it.
 fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
     let text = name.as_text();
     if let Some(reason) = device_owner::refusal(&text) {
