@@ -295,7 +295,7 @@ cni:
     6 |   gone: { plugin: ptp, file: /etc/cni/net.d/30-gone.conf, mtu: 1460 }
       |                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^ cni.gone
       |
-      = help: netkeel follows none: name the file it points to, if that is yours to change
+      = help: name its target, if you may change that: netkeel follows no links
 
     1 error in pods.yaml
     plan: 1
@@ -403,7 +403,7 @@ cni:
     1 error in pods.yaml
     exit 1
     Not in sync: 1 problem; beside that nothing differs of 0 declared facts (this host).
-    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is told to take (cni_default_network)
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is configured to use (cni_default_network)
     exit 1
     error: /etc/cni/net.d/10-calico.conflist: its flannel delegates to calico
      --> pods.yaml:4:21

@@ -26,7 +26,7 @@
 # @param replicate Who gets copies of ICMP "packet too big" while the service runs.
 # @param cni The MTU that CNI plugins give to new pods.
 # @param wireguard Copies of configurations of wg-quick, with the MTU that fits.
-# @param limits Stops a change that is larger than anybody meant.
+# @param limits Stops an unexpectedly large change.
 # @param allow Findings that are known and accepted, each with the reason.
 # @param allow_any_sysctl Whether `sysctl` may name keys outside of `net.`.
 # @param owner Who owns what is declared here. It names the drop-in too.

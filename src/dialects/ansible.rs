@@ -14,18 +14,18 @@ const PREFIX: &str = "netkeel_";
 /// Variables that hold a whole document.
 const WHOLE: [&str; 2] = ["netkeel_document", "netkeel"];
 
-/// What to give.
+/// The hint for files that hold no variables.
 pub(crate) const FILES: &str =
     "playbooks and lists of hosts are not read: give the files of group_vars and host_vars";
 
-/// Whether a variable is netkeel's.
+/// Whether a variable belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
     key.starts_with(PREFIX) || WHOLE.contains(&key)
 }
 
-/// The document, of files such as `group_vars/all.yml` and `host_vars/NAME.yml`. As in Ansible a
-/// variable of a later file takes the whole place of one of an earlier file. The variables of
-/// sections are laid over the whole document.
+/// The document from files such as `group_vars/all.yml` and `host_vars/NAME.yml`. As in Ansible, a
+/// variable of a later file replaces that of an earlier file. The variables of sections are layered
+/// over the whole document.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
     let mut whole: Option<Node> = None;
@@ -44,7 +44,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
             whole = Some(entry.value.clone());
         }
     }
-    // As in Ansible, `null` is how a file says that it has none.
+    // As in Ansible, `null` unsets a variable.
     variables.retain(|variable| !variable.value.is_null());
     let mut whole = whole.filter(|whole| !whole.is_null());
     for variable in &mut variables {
@@ -63,7 +63,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     }
     let mut layers = Vec::new();
     if let Some(whole) = whole {
-        // In variables a document need not say its version, and may.
+        // In variables a document may omit its version.
         layers.push(merge(document(Vec::new(), whole.span), whole));
     }
     if !variables.is_empty() || layers.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     layers
 }
 
-/// Why a text is no value: what Ansible would decrypt or fill in is unknown here.
+/// Why a text is not a usable value: only Ansible can decrypt it or fill it in.
 fn unreadable(text: &str) -> Option<(String, &'static str)> {
     let template = text.contains("{{") || text.contains("{%");
     let filled_in = || {
@@ -139,11 +139,11 @@ mod tests {
         assert_eq!(
             said,
             [
-                "`netkeel_sysctls` is nothing that netkeel reads",
+                "`netkeel_sysctls` is not a key that netkeel reads",
                 "a template, which only Ansible can fill in"
             ]
         );
-        // What no file of variables is.
+        // Texts that are not files of variables.
         for text in ["[{hosts: all}]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "5"] {
             let (_, said) = read(&["netkeel_link: {}", text]);
             assert_eq!(said.len(), 1, "{text}: {said:?}");
@@ -156,7 +156,7 @@ mod tests {
                 "a value that is encrypted by Ansible's vault"
             ]
         );
-        // Not of a variable that a later file replaces.
+        // A variable that a later file replaces is not reported.
         let (_, said) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
         assert_eq!(said, [""; 0]);
         let (_, said) = read(&["ntp: [a]"]);

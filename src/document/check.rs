@@ -50,7 +50,7 @@ impl Checker<'_> {
                     let component = !entry.key.contains(['.', '/']);
                     if let (Shape::Vector, true, Some(whole)) = (value, component, taken_apart(entry)) {
                         self.diagnostics
-                            .add(entry.key_span, below, "a sysctl is one key, and this one is taken apart at its dots")
+                            .add(entry.key_span, below, "a sysctl is one key, but this one is split at its dots")
                             .hint(format!("write it whole: {whole}; in TOML, where a dot makes a table, in quotes: \"{whole}\""));
                         continue;
                     }

@@ -78,7 +78,7 @@ const GENERAL: [Field; 7] = [
             unit: "",
         },
         required: true,
-        doc: "The version of the format: 1. It stands in every file.",
+        doc: "The version of the format: 1. Required in every file.",
     },
     Field {
         name: "owner",
@@ -87,7 +87,7 @@ const GENERAL: [Field; 7] = [
             what: "an owner",
         },
         required: false,
-        doc: "Who owns what the document declares: lower-case letters, digits and dashes. Default: `default`.",
+        doc: "The owner of everything that the document declares: lower-case letters, digits and dashes. Default: `default`.",
     },
     Field {
         name: "persist",
@@ -99,7 +99,7 @@ const GENERAL: [Field; 7] = [
         name: "prune",
         shape: Shape::Switch,
         required: false,
-        doc: "Puts back what netkeel wrote and the document no longer declares, and removes what it made. Default: no.",
+        doc: "Restores what netkeel wrote and the document no longer declares, and removes what netkeel created. Default: no.",
     },
     Field {
         name: "limits",
@@ -126,7 +126,7 @@ const GENERAL: [Field; 7] = [
             },
         ]),
         required: false,
-        doc: "Stops a change that is larger than anybody meant.",
+        doc: "Stops an unexpectedly large change.",
     },
     Field {
         name: "allow",

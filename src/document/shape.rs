@@ -19,7 +19,9 @@ pub enum Shape {
     List(&'static Shape),
     /// An integer in a range; also as decimal text (`"1460"`).
     Integer {
+        /// Smallest value.
         min: i64,
+        /// Largest value.
         max: i64,
         /// Unit: `bytes`, `packets`.
         unit: &'static str,

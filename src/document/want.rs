@@ -48,6 +48,7 @@ impl Origin {
 }
 
 impl Want {
+    /// A want with an origin of its own.
     pub fn new(value: Value, origin: Origin) -> Self {
         let origin = Arc::new(origin);
         Want { value, origin }

@@ -15,7 +15,7 @@ use crate::replication::limits::{Floor, Limits};
 pub struct Settings {
     /// The NFLOG group it reads.
     pub group: u16,
-    /// The nodes that get a copy. This node may be among them and is left out.
+    /// The nodes that get a copy. This node may be listed and is skipped.
     pub peers: Vec<IpAddr>,
     /// How copies reach them.
     pub mode: Mode,
@@ -24,7 +24,7 @@ pub struct Settings {
     /// The TTL or hop limit of copies; without it, one less than the original's. At least 2 in
     /// either case.
     pub ttl: Option<u8>,
-    /// The least next-hop MTUs that are believed.
+    /// The smallest next-hop MTUs that are accepted.
     pub floor: Floor,
     /// Networks in which quoted sources must be; empty means that any may be.
     #[schemars(with = "Vec<String>")]

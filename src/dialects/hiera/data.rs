@@ -1,5 +1,5 @@
-//! Data of Hiera as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
-//! class, merged deep as Puppet merges them, with facts filled in.
+//! Hiera data as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
+//! class, deep-merged as in Puppet, with facts filled in.
 
 use crate::dialect::Reading;
 use crate::hiera::facts::Facts;
@@ -13,19 +13,19 @@ use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
 
-/// Where data says how its keys are merged.
+/// The key that sets how other keys are merged.
 const OPTIONS: &str = "lookup_options";
 
-/// Whether a key is netkeel's.
+/// Whether a key belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
     key.starts_with(PREFIX) || key == OPTIONS
 }
 
-/// The document, of data files from the most general to the most specific.
+/// The document from data files, the most general first.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
     let mut merged: Vec<Entry> = Vec::new();
-    // From the top, as a lookup goes.
+    // From the most specific down, in lookup order.
     for file in files.iter().rev() {
         refuse_no_map(
             file,
@@ -53,7 +53,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     vec![document(merged, first)]
 }
 
-/// The class asks for a deep merge; data that asks for another one of what is read is not followed.
+/// The class asks for a deep merge; reports data that asks for another merge of a key that is read.
 fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
     let options = file.get(OPTIONS).map(Node::entries).unwrap_or_default();
     for option in options {
@@ -77,8 +77,8 @@ fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Whether options for this key, or for the keys of a regular expression, may be for one that is
-/// read: of the latter only what stands before its first metacharacter is looked at.
+/// Whether options for this key, or for a regular expression, may apply to a key that is read. Only
+/// the part of an expression before its first metacharacter is checked.
 fn concerns_read(option: &str, keys: &[&str]) -> bool {
     let Some(pattern) = option.strip_prefix('^') else {
         return option.strip_prefix(PREFIX).is_some_and(|key| keys.contains(&key));
@@ -94,13 +94,13 @@ fn concerns_read(option: &str, keys: &[&str]) -> bool {
         "" => begins(literal),
         "$" => keys.contains(&literal),
         _ if rest.contains('|') => true,
-        // What repeats may take the last letter along.
+        // A repetition operator applies to the last letter, which may be absent.
         _ => begins(literal.get(..literal.len().saturating_sub(1)).unwrap_or_default()),
     }
 }
 
-/// A deep merge as Puppet does it: maps by key, lists as their union with the lower one's items
-/// first, and of anything else the upper one, unless it is nothing.
+/// A deep merge as in Puppet. Maps merge by key, and lists as a union with the lower list's items
+/// first. Otherwise the upper value wins, unless it is null.
 fn merge(lower: Node, upper: Node) -> Node {
     let data = match (lower.data, upper.data) {
         (data, Data::Null) => {
@@ -119,8 +119,8 @@ fn merge(lower: Node, upper: Node) -> Node {
     }
 }
 
-/// The lower one's order first. A list that only the upper one has loses what comes again in it:
-/// Puppet unites it with an empty one.
+/// Keeps the lower map's order. A list that only the upper map has loses duplicates: Puppet merges
+/// it with an empty list.
 fn merge_entries(mut lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
     let places = places(&lower);
     for mut entry in upper {
@@ -161,7 +161,7 @@ fn union(lower: Vec<Node>, upper: Vec<Node>) -> Vec<Node> {
     union
 }
 
-/// The same value, wherever it stands.
+/// Equal values, regardless of their positions.
 fn same(one: &Node, other: &Node) -> bool {
     match (&one.data, &other.data) {
         (Data::Text { value: one, .. }, Data::Text { value: other, .. }) => one == other,
@@ -253,7 +253,7 @@ fn value_of(inside: &str, facts: &Facts) -> Result<String, String> {
     facts.get(name).cloned().ok_or_else(|| no_fact(name))
 }
 
-/// The name of a fact, as it is given.
+/// The name of a fact without its prefix.
 pub(crate) fn without_prefix(name: &str) -> &str {
     let name = name.trim_start_matches("::");
     name.strip_prefix("facts.").unwrap_or(name)
@@ -284,7 +284,7 @@ mod tests {
         (layers.iter().map(outline).collect(), said)
     }
 
-    /// What `puppet lookup --merge deep` (7.23) makes of the same two files.
+    /// The expected result is that of `puppet lookup --merge deep` (7.23) on the same two files.
     #[test]
     fn merges_as_puppet_does() {
         let (tree, said) = merged(
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "`netkeel::sysctls` is nothing that netkeel reads",
+                "`netkeel::sysctls` is not a key that netkeel reads",
                 "nothing here is for netkeel: no key `netkeel::sysctl`, `netkeel::link`, ..."
             ]
         );
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(said, ["netkeel follows deep merges without options only"]);
     }
 
-    /// The class has parameters that no document has; how they are merged is nothing to netkeel.
+    /// The class has parameters that no document has; how they merge does not concern netkeel.
     #[test]
     fn only_merges_of_what_is_read_are_judged() {
         let said_of = |key: &str| {

@@ -44,7 +44,7 @@ const FIELDS: &[Field] = &[
             what: "the type of a CNI plugin",
         },
         required: true,
-        doc: "The `type` of the plugin whose `mtu` is meant, wherever in the file it stands; of `flannel` its delegate's.",
+        doc: "The `type` of the plugin whose `mtu` to set, anywhere in the file; for `flannel`, its delegate's `mtu`.",
     },
     Field {
         name: "mtu",
@@ -226,7 +226,7 @@ impl Entry {
         // The declared MTU cannot be applied, and is not in place either.
         let why = match &runtime.network {
             Some(network) if matches!(first.reading, Contents::Plugins(_) | Contents::Unread(_)) => format!(
-                "no CNI configuration in {} has the name {network}, which CRI-O is told to take (cni_default_network)",
+                "no CNI configuration in {} has the name {network}, which CRI-O is configured to use (cni_default_network)",
                 runtime.directory.display()
             ),
             _ => format!(
@@ -295,7 +295,7 @@ impl Entry {
         let refused = |message: String| Error::new(ErrorKind::Refused, message);
         if let Some(target) = &configuration.symlink {
             return Err(refused(format!("it is a symbolic link to {}", target.display()))
-                .hint("netkeel follows none: name the file it points to, if that is yours to change"));
+                .hint("name its target, if you may change that: netkeel follows no links"));
         }
         let Contents::Plugins(plugins) = &configuration.reading else {
             let reading = &configuration.reading;
@@ -319,7 +319,7 @@ impl Entry {
                 "its plugins {} differ in their mtu: {several}",
                 self.plugin
             ))
-            .hint("make them equal by hand first, so that giving back can tell what was there"));
+            .hint("make them equal by hand first, so that netkeel can restore the original value"));
         }
         Ok(())
     }

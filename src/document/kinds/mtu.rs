@@ -47,7 +47,7 @@ const FIELDS: &[Field] = &[
             }]),
         ]),
         required: true,
-        doc: "What the layers go over: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
+        doc: "The underlay of the layers: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
     },
     Field {
         name: "layers",
@@ -66,13 +66,13 @@ const FIELDS: &[Field] = &[
             unit: "bytes",
         },
         required: false,
-        doc: "Bytes that are left over on purpose. Default: 0.",
+        doc: "Bytes to keep free. Default: 0.",
     },
     Field {
         name: "floor",
         shape: BYTES,
         required: false,
-        doc: "The least that is taken; an error where the headers leave no room for it.",
+        doc: "The smallest result: `margin` gives way to it. An error if the headers leave less.",
     },
 ];
 
@@ -91,7 +91,7 @@ fn probe(text: &str) -> Result<(), Error> {
             ErrorKind::Input,
             format!("{} is not the IP address of a host", quoted(text)),
         )
-        .hint("as 192.0.2.1: names are not looked up, since what they lead to changes without a word")),
+        .hint("use an address such as 192.0.2.1: names are not resolved")),
     }
 }
 

@@ -106,7 +106,7 @@ impl crate::kinds::kind::Kind for Kind {
                     .add(
                         entry.value.span,
                         path,
-                        format!("{} is no value of rp_filter", quoted(&value)),
+                        format!("{} is not a value of rp_filter", quoted(&value)),
                     )
                     .hint("it is off, strict or loose, or as a number 0, 1 or 2");
                 continue;
@@ -281,7 +281,7 @@ impl Section for Sysctls {
                 Lookup::Value(_) if !writable => wants.findings.add(
                     Code::NK026,
                     &entry.key,
-                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot put it right",
+                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot restore it",
                     "the value is the host's: declare it for the host, without --netns",
                 ),
                 Lookup::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {

@@ -45,7 +45,7 @@ const FIELDS: &[Field] = &[
             what: "an address with a prefix length",
         }),
         required: false,
-        doc: "Addresses the tunnel must bear; others on it are left. Loose reverse path filtering drops everything on an interface without one.",
+        doc: "Addresses that the tunnel must have; other addresses are kept. Loose reverse path filtering drops everything on an interface without one.",
     },
     Field {
         name: "mtu",
@@ -69,7 +69,7 @@ const FIELDS: &[Field] = &[
         name: "force",
         shape: Shape::Switch,
         required: false,
-        doc: "Makes an ipip tunnel although tunl0 is up, as it is where Calico runs IPIP: the new tunnel then takes Calico's packets.",
+        doc: "Creates an ipip tunnel although tunl0 is up, as it is where Calico runs IPIP: the new tunnel then takes Calico's packets.",
     },
 ];
 
@@ -81,7 +81,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Tunnels in collect-metadata mode (`external`) that netkeel makes and keeps.",
+    doc: "Tunnels in collect-metadata mode (`external`) that netkeel creates and maintains.",
 };
 
 fn name(text: &str) -> Result<(), Error> {
@@ -106,7 +106,7 @@ fn address(text: &str) -> Result<(), Error> {
     {
         let address: std::net::IpAddr = address;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        return Err(wrong("has a prefix length that is none").hint(format!("it is from 0 to {longest}")));
+        return Err(wrong("has an invalid prefix length").hint(format!("it is from 0 to {longest}")));
     }
     let error = wrong("is not an address with a prefix length");
     Err(match text.parse::<std::net::IpAddr>() {

@@ -41,7 +41,7 @@ const FIELDS: &[Field] = &[
             what: "the absolute path of a configuration",
         },
         required: true,
-        doc: "The copy that wg-quick is to use: the same name in a directory that only its owner can write. Mode 0600.",
+        doc: "The copy for wg-quick: the same name in a directory that only its owner can write. Mode 0600.",
     },
     Field {
         name: "mtu",
@@ -59,7 +59,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "WireGuard interfaces of wg-quick: a copy of a configuration that is only read, with the MTU that fits.",
+    doc: "WireGuard interfaces of wg-quick: a copy of a read-only configuration, with the wanted MTU.",
 };
 
 fn interface(text: &str) -> Result<(), Error> {

@@ -119,7 +119,7 @@ impl Wants {
                 true => format!("packets of up to {is} leave the pod"),
                 false => format!("the pod takes packets of up to {}", pod.mtu),
             };
-            let _ = write!(message, ", and netkeel leaves it alone: {why}");
+            let _ = write!(message, ", but netkeel does not change it: {why}");
             let withheld = match follows {
                 true => self.facts.remove(&of(Field::Mtu)),
                 false => None,
@@ -127,7 +127,7 @@ impl Wants {
             if withheld.is_some() && i64::from(link.mtu) != mtu {
                 let _ = write!(
                     message,
-                    "; {mtu} for this end alone would be a black hole, so that it is not set"
+                    "; {mtu} on this end alone would black-hole packets, so it is not set"
                 );
             }
             self.findings.add(Code::NK045, name, message, remedy);

@@ -69,7 +69,7 @@ const FIELDS: &[Field] = &[
         name: "match",
         shape: MATCH,
         required: false,
-        doc: "The interfaces meant; without it the key is the exact name of one.",
+        doc: "The interfaces to select; without it the key is the exact name of one.",
     },
     Field {
         name: "mtu",
@@ -126,11 +126,11 @@ const FIELD: Field = Field {
     name: "link",
     shape: Shape::Table {
         key: any_key,
-        key_doc: "The exact name of an interface or, with `match`, any name for the rule.",
+        key_doc: "An interface name; with `match`, a label for the rule.",
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Settings of interfaces that others make. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
+    doc: "Settings of interfaces that other programs create. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
 };
 
 fn glob(text: &str) -> Result<(), Error> {

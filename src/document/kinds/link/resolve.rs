@@ -181,7 +181,7 @@ impl Setting {
 fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
     let text = name.as_text();
     if let Some(reason) = device_owner::refusal(&text) {
-        let message = format!("a match meets it and netkeel leaves it alone: {reason}");
+        let message = format!("a match selects it, but netkeel does not change it: {reason}");
         wants.findings.add(
             Code::NK007,
             name,
@@ -191,7 +191,7 @@ fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
         return true;
     }
     if let Some(keeper) = device_owner::keeper(&text) {
-        let message = format!("a match meets it and netkeel leaves it alone: {keeper} keeps it");
+        let message = format!("a match selects it, but netkeel does not change it: {keeper} keeps it");
         wants.findings.add(
             Code::NK006,
             name,

@@ -56,7 +56,7 @@ const PREFILTER: &[Field] = &[
     mtu(
         "min_mtu",
         1,
-        "Smallest next-hop MTU of an ICMP message that is logged. Old routers say 0.",
+        "Smallest next-hop MTU of an ICMP message that is logged. Old routers send 0.",
     ),
     mtu(
         "min_mtu_ipv6",
@@ -98,7 +98,7 @@ const FIELDS: &[Field] = &[
             what: "the name of an interface",
         }),
         required: true,
-        doc: "The interfaces by which the messages come in, at most 32. Rules go by name, so that an interface that is made again is covered.",
+        doc: "The input interfaces of the messages, at most 32. Rules match by name, so an interface that is created again is covered.",
     },
     Field {
         name: "group",
@@ -137,25 +137,25 @@ const FIELDS: &[Field] = &[
             unit: "packets",
         },
         required: false,
-        doc: "How many packets the kernel gathers before it wakes the reader; the smaller one of this and of what the reader asks for counts. Default: 64.",
+        doc: "Packets that the kernel queues before it wakes the reader; the smaller of this value and the reader's own applies. Default: 64.",
     },
     Field {
         name: "prefilter",
         shape: Shape::Map(PREFILTER),
         required: false,
-        doc: "What the kernel leaves out before the reader is woken for it.",
+        doc: "Filters in the kernel that keep messages from the reader.",
     },
     Field {
         name: "remove_on_stop",
         shape: Shape::Switch,
         required: false,
-        doc: "Takes the rules away when the service stops. Default: yes.",
+        doc: "Removes the rules when the service stops. Default: yes.",
     },
     Field {
         name: "adopt",
         shape: Shape::Switch,
         required: false,
-        doc: "Takes the place of rules of iptables that log the same messages to the same group. Default: no; then netkeel's rules stay away from what those cover.",
+        doc: "Replaces iptables rules that log the same messages to the same group. Default: no; then netkeel's rules skip those messages.",
     },
 ];
 
@@ -167,7 +167,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Rules that hand ICMP \"packet too big\" to a program, in a table of nftables that is netkeel's own.",
+    doc: "Rules that hand ICMP \"packet too big\" to a program, in netkeel's own nftables table.",
 };
 
 fn name(text: &str) -> Result<(), Error> {
@@ -292,8 +292,8 @@ fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
     if let (Some(burst), None) = (filter.get("burst"), filter.get("rate")) {
         context
             .diagnostics
-            .add(burst.span, path("burst"), "a burst is nothing without a rate")
-            .hint("add rate, the messages of a source in a second");
+            .add(burst.span, path("burst"), "`burst` needs a `rate`")
+            .hint("add `rate`: messages of a source per second");
     }
 }
 

@@ -58,8 +58,8 @@ impl Section for Logging {
             wants.findings.add(
                 Code::NK032,
                 stranger,
-                "it stands in the table inet netkeel and is not netkeel's: it is left, and keeps the table from being removed",
-                "put it into a table of its own",
+                "another program put it into the table inet netkeel: netkeel keeps it and cannot remove the table",
+                "move it into a table of its own",
             );
         }
     }
@@ -158,7 +158,7 @@ impl EntryPlace<'_> {
                     Writer::Nft => format!("find its handle and delete it: {}", rule.command(Verb::Delete)),
                     _ => format!("take it away first: {}", rule.command(Verb::Delete)),
                 })
-                .hint("without adopt, netkeel's rules stay away from what it logs");
+                .hint("without adopt, netkeel's rules skip what it logs");
         }
         possible
     }
@@ -199,7 +199,7 @@ impl EntryPlace<'_> {
         }
         for (rule, what) in left {
             let message = format!(
-                "`{rule}` logs {} to group {} already: netkeel's rules stay away from that, so that nothing is logged twice",
+                "`{rule}` logs {} to group {} already: netkeel's rules skip that, so that nothing is logged twice",
                 what.join(" and "),
                 rule.group
             );
@@ -232,7 +232,7 @@ impl EntryPlace<'_> {
                 Code::NK005,
                 name,
                 message,
-                "its rules stand and wait for it; look for a misspelt name",
+                "its rules wait for it; look for a misspelt name",
             );
         }
         let partly = |rule: &&ForeignRule| {
