@@ -100,8 +100,12 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
         let layers = layers(files, &reading, &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
-        (layers.iter().map(outline).collect(), said)
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
+        (layers.iter().map(outline).collect(), messages)
     }
 
     #[test]
@@ -110,8 +114,8 @@ mod tests {
             "ntp: [a]\nnetkeel_version: 1.2.0\nnetkeel_link: {eth0: {mtu: 1500}}\nnetkeel_sysctl: {a: 1}",
             "netkeel_link: {eth1: {mtu: 1400}}\nnetkeel_owner: ~",
         ];
-        let (layers, said) = read(&files);
-        assert_eq!(said, [""; 0]);
+        let (layers, messages) = read(&files);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             layers,
             ["{version: 1, sysctl: {a: 1}, link: {eth1: {mtu: 1400}}}"]
@@ -120,9 +124,9 @@ mod tests {
 
     #[test]
     fn sections_are_laid_over_a_whole_document() {
-        let (layers, said) =
+        let (layers, messages) =
             read(&["netkeel_document: {owner: site, link: {eth0: {mtu: 1500}}}\nnetkeel_link: {}"]);
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             layers,
             [
@@ -135,9 +139,9 @@ mod tests {
 
     #[test]
     fn templates_slips_and_foreign_files_are_refused() {
-        let (_, said) = read(&["netkeel_link: {eth0: {mtu: '{{ mtu }}'}}\nnetkeel_sysctls: {}"]);
+        let (_, messages) = read(&["netkeel_link: {eth0: {mtu: '{{ mtu }}'}}\nnetkeel_sysctls: {}"]);
         assert_eq!(
-            said,
+            messages,
             [
                 "`netkeel_sysctls` is not a key that netkeel reads",
                 "a template, which only Ansible can fill in"
@@ -145,22 +149,25 @@ mod tests {
         );
         // Texts that are not files of variables.
         for text in ["[{hosts: all}]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "5"] {
-            let (_, said) = read(&["netkeel_link: {}", text]);
-            assert_eq!(said.len(), 1, "{text}: {said:?}");
+            let (_, messages) = read(&["netkeel_link: {}", text]);
+            assert_eq!(messages.len(), 1, "{text}: {messages:?}");
         }
-        let (_, said) = read(&["netkeel_link: {a: ['ENC[PKCS7,MIIB]', \"$ANSIBLE_VAULT;1.1\"]}"]);
+        let (_, messages) = read(&["netkeel_link: {a: ['ENC[PKCS7,MIIB]', \"$ANSIBLE_VAULT;1.1\"]}"]);
         assert_eq!(
-            said,
+            messages,
             [
                 "a value that is encrypted by eyaml",
                 "a value that is encrypted by Ansible's vault"
             ]
         );
         // A variable that a later file replaces is not reported.
-        let (_, said) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
-        assert_eq!(said, [""; 0]);
-        let (_, said) = read(&["ntp: [a]"]);
-        assert_eq!(said.len(), 1);
-        assert!(said[0].starts_with("nothing here is for netkeel"), "{said:?}");
+        let (_, messages) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
+        assert_eq!(messages, [""; 0]);
+        let (_, messages) = read(&["ntp: [a]"]);
+        assert_eq!(messages.len(), 1);
+        assert!(
+            messages[0].starts_with("nothing here is for netkeel"),
+            "{messages:?}"
+        );
     }
 }

@@ -49,7 +49,9 @@ pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &m
     if file.text().is_some_and(secret::of_vault) {
         diagnostics
             .add(file.span, "", "this file is encrypted by Ansible's vault")
-            .hint("leave it out when nothing in it is for netkeel; else give what `ansible-vault view` makes of it");
+            .hint(
+                "leave it out when nothing in it is for netkeel; else use the output of `ansible-vault view`",
+            );
         return;
     }
     diagnostics

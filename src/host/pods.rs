@@ -66,12 +66,12 @@ impl Namespace {
         host: &Snapshot,
         of_the_host: bool,
     ) -> Option<Self> {
-        let stands_here = |link: &Link| here.is_some() && link.peer_netns == here;
-        let by_veth = |link: &Link| link.kind_name() == "veth" && stands_here(link);
+        let is_here = |link: &Link| here.is_some() && link.peer_netns == here;
+        let by_veth = |link: &Link| link.kind_name() == "veth" && is_here(link);
         if links.iter().any(|(_, link)| by_veth(link)) {
             return None;
         }
-        if !of_the_host && !links.iter().any(|(_, link)| stands_here(link)) {
+        if !of_the_host && !links.iter().any(|(_, link)| is_here(link)) {
             return None;
         }
         let shown: Vec<String> = links

@@ -280,21 +280,25 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
         let layers = layers(files, &reading, &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
-        (layers.iter().map(outline).collect(), said)
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
+        (layers.iter().map(outline).collect(), messages)
     }
 
     /// The expected result is that of `puppet lookup --merge deep` (7.23) on the same two files.
     #[test]
     fn merges_as_puppet_does() {
-        let (tree, said) = merged(
+        let (tree, messages) = merged(
             &[
                 "netkeel::link: {a: [1, 2, 3], b: {x: 1, y: 2}, c: 5, d: text, e: {z: 1}, l: [1, {q: 1}], n: 4, dup: [1, 1, 2], s: abc}",
                 "netkeel::link: {a: [3, 4, 1], b: {x: 9, y: ~}, c: ~, d: [1], e: 7, l: [{q: 1}, 2], n: false, new: [2, 2], s: ''}",
             ],
             &[],
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             tree,
             "{version: 1, link: {a: [1, 2, 3, 4], b: {x: 9, y: 2}, c: 5, d: [1], e: 7, l: [1, {q: 1}, 2], n: false, dup: [1, 1, 2], s: \"\", new: [2]}}"
@@ -306,12 +310,12 @@ mod tests {
         let text =
             "netkeel::link: {\"%{facts.networking.primary}\": \"a%{::kernel}%{kernel}%{literal('%')}{x}\"}";
         let facts = [("networking.primary", "eth0"), ("kernel", "Linux")];
-        let (tree, said) = merged(&[text], &facts);
-        assert_eq!(said, [""; 0]);
+        let (tree, messages) = merged(&[text], &facts);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(tree, "{version: 1, link: {eth0: \"aLinuxLinux%{x}\"}}");
-        let (_, said) = merged(&[text, "netkeel::sysctl: {a: \"%{lookup('b')}\"}"], &[]);
+        let (_, messages) = merged(&[text, "netkeel::sysctl: {a: \"%{lookup('b')}\"}"], &[]);
         assert_eq!(
-            said,
+            messages,
             [
                 "netkeel does not follow `%{lookup('b')}`",
                 "no fact `networking.primary` is given",
@@ -322,31 +326,34 @@ mod tests {
 
     #[test]
     fn other_keys_are_of_others_and_near_ones_are_slips() {
-        let (tree, said) = merged(
+        let (tree, messages) = merged(
             &["netkeel::package_ensure: latest\nntp::servers: []\nnetkeel::sysctl: {a: 1}"],
             &[],
         );
-        assert_eq!((tree.as_str(), said.len()), ("{version: 1, sysctl: {a: 1}}", 0));
-        let (_, said) = merged(&["netkeel::sysctls: {a: 1}"], &[]);
         assert_eq!(
-            said,
+            (tree.as_str(), messages.len()),
+            ("{version: 1, sysctl: {a: 1}}", 0)
+        );
+        let (_, messages) = merged(&["netkeel::sysctls: {a: 1}"], &[]);
+        assert_eq!(
+            messages,
             [
                 "`netkeel::sysctls` is not a key that netkeel reads",
                 "nothing here is for netkeel: no key `netkeel::sysctl`, `netkeel::link`, ..."
             ]
         );
-        let (_, said) = merged(
+        let (_, messages) = merged(
             &[
                 "netkeel::sysctl: {}\nlookup_options: {'^netkeel::': {merge: {strategy: deep}}, a: {merge: hash}}",
             ],
             &[],
         );
-        assert_eq!(said, [""; 0]);
-        let (_, said) = merged(
+        assert_eq!(messages, [""; 0]);
+        let (_, messages) = merged(
             &["netkeel::sysctl: {}\nlookup_options: {netkeel::sysctl: {merge: first}}"],
             &[],
         );
-        assert_eq!(said, ["netkeel follows deep merges without options only"]);
+        assert_eq!(messages, ["netkeel follows deep merges without options only"]);
     }
 
     /// The class has parameters that no document has; how they merge does not concern netkeel.
@@ -385,17 +392,17 @@ mod tests {
     fn what_is_encrypted_is_no_value_unless_a_level_above_has_one() {
         let common =
             "netkeel::link: {a: 'ENC[PKCS7,MIIB]', b: ['> ENC[GPG,MIIB] <']}\npass: 'ENC[PKCS7,MIIB]'";
-        let (_, said) = merged(&[common, "netkeel::link: {a: 1}"], &[]);
-        assert_eq!(said, ["a value that is encrypted by eyaml"]);
+        let (_, messages) = merged(&[common, "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(messages, ["a value that is encrypted by eyaml"]);
     }
 
     #[test]
     fn a_file_that_holds_no_map_is_refused() {
         for text in ["[1]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "text"] {
-            let (_, said) = merged(&[text, "netkeel::link: {a: 1}"], &[]);
-            assert_eq!(said.len(), 1, "{text}: {said:?}");
+            let (_, messages) = merged(&[text, "netkeel::link: {a: 1}"], &[]);
+            assert_eq!(messages.len(), 1, "{text}: {messages:?}");
         }
-        let (_, said) = merged(&["", "---", "netkeel::link: {a: 1}"], &[]);
-        assert_eq!(said, [""; 0]);
+        let (_, messages) = merged(&["", "---", "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(messages, [""; 0]);
     }
 }

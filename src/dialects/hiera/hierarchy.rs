@@ -175,17 +175,21 @@ mod tests {
         let facts = [("role", "lb"), ("sites.0", "a"), ("sites.1", "b"), ("none", "")];
         let facts = facts.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let places = places(&yaml(text), &Facts::from(facts), &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
         let paths = places.into_iter().map(|place| match place {
             DataFile::File(path) => path,
             DataFile::Glob(pattern) => format!("glob {pattern}"),
         });
-        (paths.collect(), said)
+        (paths.collect(), messages)
     }
 
     #[test]
     fn levels_of_patterns_and_of_lists_of_facts() {
-        let (paths, said) = read(
+        let (paths, messages) = read(
             "version: 5
 hierarchy:
   - { name: sites, mapped_paths: [facts.sites, site, '%{role}/%{site}.yaml'] }
@@ -194,7 +198,7 @@ hierarchy:
   - { name: all, glob: 'all/%{facts.role}-*.yaml' }
 ",
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             paths,
             [
@@ -208,7 +212,7 @@ hierarchy:
 
     #[test]
     fn levels_from_the_most_specific() {
-        let (paths, said) = read(
+        let (paths, messages) = read(
             "version: 5
 defaults: { datadir: hieradata, data_hash: yaml_data }
 hierarchy:
@@ -217,7 +221,7 @@ hierarchy:
   - { name: common, path: common.yaml }
 ",
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             paths,
             [
@@ -231,7 +235,7 @@ hierarchy:
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        let (_, said) = read(
+        let (_, messages) = read(
             "version: 5
 hierarchy: [{ name: a, path: a.yaml }]
 plan_hierarchy: []
@@ -240,7 +244,7 @@ hierachy: []
 ",
         );
         assert_eq!(
-            said,
+            messages,
             [
                 "netkeel does not follow `default_hierarchy` beside the hierarchy",
                 "netkeel does not follow `hierachy` beside the hierarchy"
@@ -250,7 +254,7 @@ hierachy: []
             read("version: 3").1,
             ["netkeel follows a hiera.yaml of version 5 only"]
         );
-        let (_, said) = read(
+        let (_, messages) = read(
             "version: 5
 hierarchy:
   - { name: a, mapped_paths: [x, y, z] }
@@ -262,7 +266,7 @@ hierarchy:
 ",
         );
         assert_eq!(
-            said,
+            messages,
             [
                 "no fact `x` is given",
                 "expected the name of a fact, a name for each of its items, and a path",

@@ -205,7 +205,7 @@ impl Reader<'_> {
                 }
                 About::Older => continue,
             };
-            let message = format!("Talos refuses this beside {}", conflict.other);
+            let message = format!("Talos refuses this together with {}", conflict.other);
             let diagnostic = self.diagnostics.add(conflict.span, conflict.what, message);
             diagnostic
                 .other(conflict.other_span, "this is there already")

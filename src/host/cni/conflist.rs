@@ -61,7 +61,7 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
     let (network, reading) = match parse(text) {
         Ok(root) => (
             root.get("name").and_then(Node::text).map(str::to_owned),
-            match form.map_or(Ok(()), |form| goes_by_its_name(&root, form)) {
+            match form.map_or(Ok(()), |form| loads_under_its_name(&root, form)) {
                 Ok(()) => Contents::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
                 Err(refusal) => refusal,
             },
@@ -81,7 +81,7 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
 }
 
 /// Checks that a runtime loads the text under a file name of this form.
-fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Contents> {
+fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
     let has = |key: &str| root.get(key).is_some();
     let invalid = |why: &str| Err(Contents::Invalid(why.to_owned()));
     let named = root

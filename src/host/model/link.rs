@@ -28,9 +28,9 @@ impl Model {
         let to = self.host.get(&fact).value();
         changes.push(Change { fact, from: None, to });
         // A new device's initial settings are part of its creation, not changes of their own.
-        let mut beside = Vec::new();
-        self.sysctls_appear(target.name, "ipv4", &mut beside);
-        self.sysctls_appear(target.name, "ipv6", &mut beside);
+        let mut appeared = Vec::new();
+        self.sysctls_appear(target.name, "ipv4", &mut appeared);
+        self.sysctls_appear(target.name, "ipv6", &mut appeared);
     }
 
     /// Records the fields of a deleted device, which are needed to make it again.
@@ -63,9 +63,9 @@ impl Model {
         let from = self.host.get(&fact).value();
         let going = self.stack.goes_with(name, &self.host);
         let bridge = self.stack.forget(name, &self.host);
-        let mut beside = Vec::new();
+        let mut vanished = Vec::new();
         for family in ["ipv4", "ipv6"] {
-            self.sysctls_vanish(name, family, &mut beside);
+            self.sysctls_vanish(name, family, &mut vanished);
         }
         let Some(gone) = self.host.links.remove(&name) else {
             return;

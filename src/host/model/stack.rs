@@ -13,7 +13,7 @@ const FOLLOW_DOWN: &[&str] = &["vlan", "macvlan", "macvtap"];
 const FOLLOW_BOTH: &[&str] = &["ipvlan", "ipvtap"];
 
 /// Kinds that are deleted with their lower device but keep their MTU when its MTU changes.
-const STAND: &[&str] = &["vxlan"];
+const DELETED_WITH_LOWER: &[&str] = &["vxlan"];
 
 /// MTU of a bridge without ports in bytes: ETH_DATA_LEN (`br_mtu_min`, net/bridge/br_if.c).
 const BRIDGE_MTU: u32 = 1500;
@@ -51,7 +51,7 @@ impl Stack {
         let mut stack = Stack::default();
         for (name, link) in &host.links {
             let kind = link.kind_name();
-            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, STAND]
+            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, DELETED_WITH_LOWER]
                 .iter()
                 .any(|kinds| kinds.contains(&kind));
             if let (true, Some(lower), None) = (stands, link.lower, link.peer_netns) {

@@ -34,12 +34,12 @@ pub(crate) fn look(lint: &mut Lint<'_>, version: Option<Version>) {
             ),
             About::Link => (
                 Code::NK060,
-                format!("Talos refuses it beside {} ({there})", conflict.other),
+                format!("Talos refuses it together with {} ({there})", conflict.other),
                 "keep one document for an interface: the one that makes it takes its mtu too",
             ),
             About::Older => (
                 Code::NK060,
-                format!("Talos refuses it beside {} ({there})", conflict.other),
+                format!("Talos refuses it together with {} ({there})", conflict.other),
                 "keep one of the two; `$patch: delete` takes the older one away",
             ),
         };

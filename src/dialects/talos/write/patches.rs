@@ -341,7 +341,7 @@ impl Annotated {
 
     fn note(self) -> Option<&'static str> {
         (self == Annotated::Document).then_some(
-            "Talos refuses KubeNodeConfig beside machine.nodeLabels, nodeAnnotations or nodeTaints.",
+            "Talos refuses KubeNodeConfig together with machine.nodeLabels, nodeAnnotations or nodeTaints.",
         )
     }
 }
