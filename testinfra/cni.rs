@@ -282,7 +282,7 @@ cni:
     warning NK040 /etc/cni/net.d/30-gone.conf: the CNI configuration is not there
       look for a misspelt path, or wait for the CNI's installer
     warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
-      mend it or take it away: no pod starts until then
+      fix or remove it: no pod starts until then
 
     Drift: 2 of 2 declared facts, on 2 objects (this host); 2 writes, all with exact undo; 2 findings.
     Applied: 2 writes; verified, nothing left to change.
@@ -295,7 +295,7 @@ cni:
     6 |   gone: { plugin: ptp, file: /etc/cni/net.d/30-gone.conf, mtu: 1460 }
       |                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^ cni.gone
       |
-      = help: netkeel follows none: name the file it points to, if that is yours to change
+      = help: name its target, if you may change that: netkeel follows no links
 
     1 error in pods.yaml
     plan: 1
@@ -387,8 +387,8 @@ cni:
     Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
-    warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that nobody has filled in
-      mend it or take it away: no pod starts until then
+    warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that has not been filled in
+      fix or remove it: no pod starts until then
 
     Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
     error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
@@ -398,7 +398,7 @@ cni:
     4 |   calico: { plugin: calico, mtu: 1460 }
       |                     ^^^^^^ cni.calico
       |
-      = help: mend that, so that it says one thing to everybody
+      = help: fix the file, so that all readers get the same value
 
     1 error in pods.yaml
     exit 1

@@ -180,10 +180,10 @@ fn what_others_keep_is_left_alone_and_what_is_said_otherwise_is_done() {
 
     warning NK013 cali2: its MTU is 1460 and that of its other end, eth0 in a pod, is 1440: packets above 1444 bytes are dropped on the way to the pod, without an ICMP error
       give both ends of the veth one MTU
-    warning NK045 lxc0: packets of up to 1500 leave the pod, and netkeel leaves it alone: Cilium's agent keeps it; 1460 for this end alone would be a black hole, so that it is not set
+    warning NK045 lxc0: packets of up to 1500 leave the pod, but netkeel does not change it: Cilium's agent keeps it; 1460 on this end alone would black-hole packets, so it is not set
       set `mtu` in the ConfigMap cilium-config
-    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it; 1460 for this end alone would be a black hole, so that it is not set
-      change the guest's MTU, by DHCP or by making it anew
+    warning NK045 cali1: packets of up to 1500 leave the pod, but netkeel does not change it: a virtual machine has its own interface behind it; 1460 on this end alone would black-hole packets, so it is not set
+      change the guest's MTU by DHCP, or recreate the guest
 
     Drift: 3 of 3 declared facts, 2 pods stale and skipped, on 1 object (netns host); 3 writes, all with exact undo; 3 findings.
     Applied: 3 writes; verified, nothing left to change.
@@ -226,8 +226,8 @@ fn what_netkeel_set_is_given_back_where_the_pod_does_not_follow_any_more() {
     0   link cali1
         ~ mtu  1460 -> 1500                  
 
-    warning NK045 cali1: packets of up to 1500 leave the pod, and netkeel leaves it alone: a virtual machine has its own interface behind it
-      change the guest's MTU, by DHCP or by making it anew
+    warning NK045 cali1: packets of up to 1500 leave the pod, but netkeel does not change it: a virtual machine has its own interface behind it
+      change the guest's MTU by DHCP, or recreate the guest
 
     Drift: 0 of 3 declared facts, 1 to give back, 1 pod stale and skipped, on 1 object (netns host); 1 write, all with exact undo; 1 finding.
     Applied: 1 write; verified, nothing left to change.

@@ -161,7 +161,7 @@ fn what_is_encrypted_is_refused_with_its_place() {
     1 | $ANSIBLE_VAULT;1.1;AES256
       | ^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: leave it out when nothing in it is for netkeel; else give what `ansible-vault view` makes of it
+      = help: leave it out when nothing in it is for netkeel; else use the output of `ansible-vault view`
 
     3 errors in 2 files
     ");

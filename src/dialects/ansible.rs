@@ -14,18 +14,18 @@ const PREFIX: &str = "netkeel_";
 /// Variables that hold a whole document.
 const WHOLE: [&str; 2] = ["netkeel_document", "netkeel"];
 
-/// What to give.
+/// The hint for files that hold no variables.
 pub(crate) const FILES: &str =
     "playbooks and lists of hosts are not read: give the files of group_vars and host_vars";
 
-/// Whether a variable is netkeel's.
+/// Whether a variable belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
     key.starts_with(PREFIX) || WHOLE.contains(&key)
 }
 
-/// The document, of files such as `group_vars/all.yml` and `host_vars/NAME.yml`. As in Ansible a
-/// variable of a later file takes the whole place of one of an earlier file. The variables of
-/// sections are laid over the whole document.
+/// The document from files such as `group_vars/all.yml` and `host_vars/NAME.yml`. As in Ansible, a
+/// variable of a later file replaces that of an earlier file. The variables of sections are layered
+/// over the whole document.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
     let mut whole: Option<Node> = None;
@@ -44,7 +44,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
             whole = Some(entry.value.clone());
         }
     }
-    // As in Ansible, `null` is how a file says that it has none.
+    // As in Ansible, `null` unsets a variable.
     variables.retain(|variable| !variable.value.is_null());
     let mut whole = whole.filter(|whole| !whole.is_null());
     for variable in &mut variables {
@@ -63,7 +63,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     }
     let mut layers = Vec::new();
     if let Some(whole) = whole {
-        // In variables a document need not say its version, and may.
+        // In variables a document may omit its version.
         layers.push(merge(document(Vec::new(), whole.span), whole));
     }
     if !variables.is_empty() || layers.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     layers
 }
 
-/// Why a text is no value: what Ansible would decrypt or fill in is unknown here.
+/// Why a text is not a usable value: only Ansible can decrypt it or fill it in.
 fn unreadable(text: &str) -> Option<(String, &'static str)> {
     let template = text.contains("{{") || text.contains("{%");
     let filled_in = || {
@@ -100,8 +100,12 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
         let layers = layers(files, &reading, &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
-        (layers.iter().map(outline).collect(), said)
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
+        (layers.iter().map(outline).collect(), messages)
     }
 
     #[test]
@@ -110,8 +114,8 @@ mod tests {
             "ntp: [a]\nnetkeel_version: 1.2.0\nnetkeel_link: {eth0: {mtu: 1500}}\nnetkeel_sysctl: {a: 1}",
             "netkeel_link: {eth1: {mtu: 1400}}\nnetkeel_owner: ~",
         ];
-        let (layers, said) = read(&files);
-        assert_eq!(said, [""; 0]);
+        let (layers, messages) = read(&files);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             layers,
             ["{version: 1, sysctl: {a: 1}, link: {eth1: {mtu: 1400}}}"]
@@ -120,9 +124,9 @@ mod tests {
 
     #[test]
     fn sections_are_laid_over_a_whole_document() {
-        let (layers, said) =
+        let (layers, messages) =
             read(&["netkeel_document: {owner: site, link: {eth0: {mtu: 1500}}}\nnetkeel_link: {}"]);
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             layers,
             [
@@ -135,32 +139,35 @@ mod tests {
 
     #[test]
     fn templates_slips_and_foreign_files_are_refused() {
-        let (_, said) = read(&["netkeel_link: {eth0: {mtu: '{{ mtu }}'}}\nnetkeel_sysctls: {}"]);
+        let (_, messages) = read(&["netkeel_link: {eth0: {mtu: '{{ mtu }}'}}\nnetkeel_sysctls: {}"]);
         assert_eq!(
-            said,
+            messages,
             [
-                "`netkeel_sysctls` is nothing that netkeel reads",
+                "`netkeel_sysctls` is not a key that netkeel reads",
                 "a template, which only Ansible can fill in"
             ]
         );
-        // What no file of variables is.
+        // Texts that are not files of variables.
         for text in ["[{hosts: all}]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "5"] {
-            let (_, said) = read(&["netkeel_link: {}", text]);
-            assert_eq!(said.len(), 1, "{text}: {said:?}");
+            let (_, messages) = read(&["netkeel_link: {}", text]);
+            assert_eq!(messages.len(), 1, "{text}: {messages:?}");
         }
-        let (_, said) = read(&["netkeel_link: {a: ['ENC[PKCS7,MIIB]', \"$ANSIBLE_VAULT;1.1\"]}"]);
+        let (_, messages) = read(&["netkeel_link: {a: ['ENC[PKCS7,MIIB]', \"$ANSIBLE_VAULT;1.1\"]}"]);
         assert_eq!(
-            said,
+            messages,
             [
                 "a value that is encrypted by eyaml",
                 "a value that is encrypted by Ansible's vault"
             ]
         );
-        // Not of a variable that a later file replaces.
-        let (_, said) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
-        assert_eq!(said, [""; 0]);
-        let (_, said) = read(&["ntp: [a]"]);
-        assert_eq!(said.len(), 1);
-        assert!(said[0].starts_with("nothing here is for netkeel"), "{said:?}");
+        // A variable that a later file replaces is not reported.
+        let (_, messages) = read(&["netkeel_link: {a: 'ENC[PKCS7,MIIB]'}", "netkeel_link: {}"]);
+        assert_eq!(messages, [""; 0]);
+        let (_, messages) = read(&["ntp: [a]"]);
+        assert_eq!(messages.len(), 1);
+        assert!(
+            messages[0].starts_with("nothing here is for netkeel"),
+            "{messages:?}"
+        );
     }
 }

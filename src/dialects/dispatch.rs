@@ -10,8 +10,8 @@ use netkeel_source::sources::Sources;
 use netkeel_source::text::format;
 
 impl Reading<'_> {
-    /// The layers of a document, of the files in the order in which they are layered: a later one
-    /// wins. What is wrong goes to `diagnostics`.
+    /// The layers of a document from files in layer order: a later one wins. Errors go to
+    /// `diagnostics`.
     pub fn layers(
         &self,
         files: Vec<Node>,
@@ -29,8 +29,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Adds and parses a file, as [`Sources::load`] does one of netkeel's own; only Talos has several
-    /// documents in one. What is odd about values that are not netkeel's is left to those who read them.
+    /// Adds and parses a file, as [`Sources::load`] does for native documents. Only a Talos file
+    /// may hold several documents. Oddities in values that do not belong to netkeel are not
+    /// reported.
     pub fn load(
         &self,
         sources: &mut Sources,
@@ -55,7 +56,7 @@ impl Reading<'_> {
         nodes
     }
 
-    /// Whether an entry of a file's top level is netkeel's.
+    /// Whether a top-level entry of a file belongs to netkeel.
     pub(crate) fn concerns(&self, key: &str) -> bool {
         match self.dialect {
             Dialect::Native | Dialect::Talos => true,

@@ -1,5 +1,5 @@
-//! A document that is given as variables among those of others: which of them are netkeel's, which
-//! look as if they should be, and what nobody but their owners can read.
+//! Documents given as variables among those of other programs: finds netkeel's variables, near
+//! misses of their names, and encrypted values.
 
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::suggest::nearest;
@@ -9,8 +9,8 @@ use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 use netkeel_source::text::secret;
 
-/// The variables of a file that are sections of a document, under the sections' names. A name that
-/// is nearly one of them is a slip; any other belongs to somebody else.
+/// The variables of a file that are sections of a document, by section name. A name close to one is
+/// reported as a typo; any other is ignored.
 pub(crate) fn sections(
     file: &Node,
     prefix: &str,
@@ -32,7 +32,7 @@ pub(crate) fn sections(
                 .add(
                     entry.key_span,
                     entry.key.as_str(),
-                    format!("{} is nothing that netkeel reads", quoted(&entry.key)),
+                    format!("{} is not a key that netkeel reads", quoted(&entry.key)),
                 )
                 .hint(format!("did you mean {}?", quoted(&format!("{prefix}{near}"))));
         }
@@ -40,7 +40,7 @@ pub(crate) fn sections(
     sections
 }
 
-/// Whether a file holds variables at all. What else there is in it would go unseen.
+/// Reports a file that holds no variables, since its content would be silently ignored.
 pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &mut Diagnostics) {
     if matches!(file.data, Data::Map(_)) {
         return;
@@ -49,7 +49,9 @@ pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &m
     if file.text().is_some_and(secret::of_vault) {
         diagnostics
             .add(file.span, "", "this file is encrypted by Ansible's vault")
-            .hint("leave it out when nothing in it is for netkeel; else give what `ansible-vault view` makes of it");
+            .hint(
+                "leave it out when nothing in it is for netkeel; else use the output of `ansible-vault view`",
+            );
         return;
     }
     diagnostics
@@ -61,7 +63,7 @@ pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &m
         .hint(hint);
 }
 
-/// Refuses the texts of which `why` has a reason and a hint, each in its place.
+/// Reports the texts for which `why` returns a reason and a hint, each at its position.
 pub(crate) fn refuse_texts(
     node: &mut Node,
     path: &KeyPath<'_>,
@@ -73,7 +75,7 @@ pub(crate) fn refuse_texts(
             let Some((message, hint)) = why(value) else {
                 return;
             };
-            // Its tag may have been refused already.
+            // Its tag may have been reported already.
             if !diagnostics.list.iter().any(|said| said.span == Some(node.span)) {
                 diagnostics.add(node.span, path, message).hint(hint);
             }
@@ -93,35 +95,35 @@ pub(crate) fn refuse_texts(
     }
 }
 
-/// Why a text that is encrypted is no value.
+/// Why an encrypted text is not a usable value.
 pub(crate) fn encrypted(text: &str) -> Option<(String, &'static str)> {
     let cipher = secret::cipher(text)?;
     Some((format!("a value that is encrypted by {cipher}"), secret::HINT))
 }
 
-/// Says that no file has anything for netkeel: the wrong files, more likely than nothing to do.
+/// Reports that no file has anything for netkeel: the files are probably the wrong ones.
 pub(crate) fn refuse_nothing(span: Span, wanted: &str, diagnostics: &mut Diagnostics) {
     diagnostics
         .add(span, "", format!("nothing here is for netkeel: no {wanted}"))
         .hint("docs/reference/sources.md lists what is read");
 }
 
-/// Leaves out what was said about values that are not netkeel's: their owners read them
-/// otherwise, with tags and merge keys of their own.
+/// Drops diagnostics about values that do not belong to netkeel: their owners parse them
+/// differently, with tags and merge keys of their own.
 pub(crate) fn leave_others(file: &Node, concerns: &dyn Fn(&str) -> bool, said: &mut Vec<Diagnostic>) {
     let ours: Vec<&Entry> = file
         .entries()
         .iter()
         .filter(|entry| concerns(&entry.key))
         .collect();
-    // What an alias names stands elsewhere, among the values of others.
+    // The target of an alias is elsewhere, among other programs' values.
     if ours.iter().any(|entry| reaches_outside(&entry.value)) {
         return;
     }
     said.retain(|diagnostic| {
         let Some(at) = diagnostic.span else { return true };
         let inside = |entry: &&Entry| at.start >= entry.key_span.start && at.start <= entry.value.span.end;
-        // Of the file's own keys nobody knows whose they would have been.
+        // A diagnostic about the file's own keys cannot be attributed, so it stays.
         diagnostic.path.is_empty() || ours.iter().any(inside)
     });
 }

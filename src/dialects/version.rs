@@ -1,9 +1,9 @@
-//! The version of a document that a dialect produces.
+//! The version of a document that is converted from another format.
 
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 
-/// A document of these entries, with the version of the format that they are of.
+/// A document of these entries, with the current version of the format.
 pub(crate) fn document(mut entries: Vec<Entry>, span: Span) -> Node {
     let start = Span {
         end: span.start,

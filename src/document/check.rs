@@ -1,4 +1,4 @@
-//! Validates a tree against its shape and reports all that is wrong, in the user's words.
+//! Validates a tree against its shape and reports all errors in the user's terms.
 
 pub(crate) mod required;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::span::Span;
 
-/// Checks a whole document: all values, and that what is required is there.
+/// Checks a whole document: all values, and that required keys are present.
 pub(crate) fn check(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: true,
@@ -26,7 +26,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics:
     .node(node, shape, path);
 }
 
-/// Checks one layer of a document: all values, but what is required may stand in another layer.
+/// Checks one layer of a document: all values. A required key may be in another layer.
 pub(crate) fn check_layer(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     Checker {
         required: false,
@@ -50,7 +50,7 @@ impl Checker<'_> {
                     let component = !entry.key.contains(['.', '/']);
                     if let (Shape::Vector, true, Some(whole)) = (value, component, taken_apart(entry)) {
                         self.diagnostics
-                            .add(entry.key_span, below, "a sysctl is one key, and this one is taken apart at its dots")
+                            .add(entry.key_span, below, "a sysctl is one key, but this one is split at its dots")
                             .hint(format!("write it whole: {whole}; in TOML, where a dot makes a table, in quotes: \"{whole}\""));
                         continue;
                     }
@@ -95,7 +95,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The value of a key, where `null` means: not given.
+    /// Checks the value of a key; `null` means that it is not given.
     fn value(&mut self, node: &Node, shape: &Shape, path: &KeyPath<'_>) {
         if !node.is_null() {
             self.node(node, shape, path);
@@ -136,7 +136,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports a number that is not in the one form that is taken.
+    /// Reports a number that is not a plain decimal integer.
     fn number_form(&mut self, node: &Node, value: &str, path: &KeyPath<'_>) -> bool {
         match form(value) {
             Some(Form::Other { what, meant }) => {
@@ -145,7 +145,7 @@ impl Checker<'_> {
                 if let [one] = meant.as_slice() {
                     diagnostic.hint(format!("write {one}"));
                 } else if !meant.is_empty() {
-                    // Octal to YAML 1.1, decimal to YAML 1.2.
+                    // Octal in YAML 1.1, decimal in YAML 1.2.
                     diagnostic.hint(format!("write {}, whichever is meant", meant.join(" or ")));
                 }
                 true
@@ -220,7 +220,7 @@ impl Checker<'_> {
         if let [only] = fitting.as_slice() {
             return self.node(node, only, path);
         }
-        // Several take a scalar: one that has nothing to say against it is enough.
+        // Several shapes accept a scalar: it is valid if one of them reports nothing.
         let passes = |shape: &&&Shape| {
             let mut trial = Diagnostics::default();
             check(node, shape, path, &mut trial);
@@ -229,7 +229,7 @@ impl Checker<'_> {
         if fitting.iter().any(|shape| passes(&shape)) {
             return;
         }
-        // Of a number in a wrong form or range the shape for numbers has more to say.
+        // For a number in a wrong form or range, the integer shape has the more useful report.
         let number = node.scalar().is_some_and(|text| form(&text).is_some());
         match fitting
             .iter()
@@ -279,15 +279,15 @@ impl Checker<'_> {
     }
 }
 
-/// The key that a map of maps spells, by the first one in each.
+/// The dotted key that nested maps spell, by the first key at each level.
 fn taken_apart(entry: &Entry) -> Option<String> {
     let first = entry.value.entries().first()?;
     let rest = taken_apart(first).unwrap_or_else(|| first.key.clone());
     Some(format!("{}.{rest}", entry.key))
 }
 
-/// Plain, readers of YAML disagree on such a number. Quoted it is as it is meant, as in the bit
-/// mask `"00000010"`; but what begins with 0x the kernel takes for a number, and shows in decimal.
+/// Whether YAML parsers disagree on an unquoted number. A quoted one is taken literally, as the bit
+/// mask `"00000010"`. The kernel parses a text with 0x as a number and shows it in decimal.
 fn is_ambiguous(word: &str, plain: bool) -> bool {
     let hexadecimal = word
         .trim_start_matches(['-', '+'])

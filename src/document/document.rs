@@ -1,4 +1,4 @@
-//! The desired state: layers of nodes checked against one shape, merged, and read kind by kind.
+//! The desired state: layers of nodes are checked against one shape, merged, and read kind by kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -29,44 +29,44 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Node, canonical, merge};
 use netkeel_source::span::Span;
 
-/// The newest version of the document's format that this netkeel reads.
+/// The newest version of the document format that this netkeel reads.
 pub const VERSION: i64 = 1;
 
-/// A document: what one owner wants of one namespace.
+/// A document: the desired state of one namespace, as declared by one owner.
 #[derive(Debug)]
 pub struct Document {
-    /// Who owns what it declares.
+    /// The owner of the facts that it declares.
     pub owner: String,
-    /// The namespace it is for.
+    /// The namespace that it applies to.
     pub netns: Netns,
-    /// What it says in its canonical spelling, whatever its format, layers, order and comments are.
+    /// Its canonical spelling, which does not depend on format, layers, order or comments.
     pub canonical: String,
-    /// The hash of that.
+    /// The hash of the canonical spelling.
     pub hash: String,
-    /// The drop-in that makes sysctls hold at boot, when there is to be one.
+    /// The text of the drop-in that sets sysctls at boot, if one is wanted.
     pub drop_in: Option<String>,
-    /// Where it asks for the drop-in in so many words.
+    /// The place where it sets `persist: true` explicitly.
     persist: Option<Span>,
-    /// What leaves the document is put back as it was found.
+    /// Facts that leave the document are restored to their original values.
     pub prune: bool,
-    /// Findings that are known and accepted, each with the reason.
+    /// Findings that are accepted, each with the reason.
     pub allowed: BTreeMap<Code, String>,
-    /// What a change may not exceed.
+    /// Limits of a change.
     pub limits: Limits,
-    /// Its entries of `nflog`, which `replicate` refers to.
+    /// Its `nflog` entries, which `replicate` refers to.
     pub nflog: BTreeMap<EntryName, Entry>,
-    /// What its worker does, when it wants one.
+    /// The settings of its replication worker, if it declares one.
     pub replicate: Option<Replication>,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
 
-/// Limits that stop a change which is larger than anybody meant.
+/// Limits that stop an unexpectedly large change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Writes in a minute.
+    /// Writes per minute.
     pub changes_per_minute: Option<usize>,
-    /// Interfaces that one match may find.
+    /// Interfaces that one match may select.
     pub max_matches: Option<usize>,
 }
 
@@ -79,7 +79,7 @@ const GENERAL: [Field; 7] = [
             unit: "",
         },
         required: true,
-        doc: "The version of the format: 1. It stands in every file.",
+        doc: "The version of the format: 1. Required in every file.",
     },
     Field {
         name: "owner",
@@ -88,7 +88,7 @@ const GENERAL: [Field; 7] = [
             what: "an owner",
         },
         required: false,
-        doc: "Who owns what the document declares: lower-case letters, digits and dashes. Default: `default`.",
+        doc: "The owner of everything that the document declares: lower-case letters, digits and dashes. Default: `default`.",
     },
     Field {
         name: "persist",
@@ -100,7 +100,7 @@ const GENERAL: [Field; 7] = [
         name: "prune",
         shape: Shape::Switch,
         required: false,
-        doc: "Puts back what netkeel wrote and the document no longer declares, and removes what it made. Default: no.",
+        doc: "Restores what netkeel wrote and the document no longer declares, and removes what netkeel created. Default: no.",
     },
     Field {
         name: "limits",
@@ -127,7 +127,7 @@ const GENERAL: [Field; 7] = [
             },
         ]),
         required: false,
-        doc: "Stops a change that is larger than anybody meant.",
+        doc: "Stops an unexpectedly large change.",
     },
     Field {
         name: "allow",
@@ -159,7 +159,7 @@ pub static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape::Map(Vec::leak(fields))
 });
 
-/// The keys of a document, but for its version.
+/// The keys of a document, except `version`.
 pub fn keys() -> Vec<&'static str> {
     let general = GENERAL.iter().skip(1).map(|field| field.name);
     general
@@ -180,7 +180,7 @@ fn reason(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A version that is too high is not a slip: the document is for a newer netkeel.
+/// A version above the supported one is not a typo: the document needs a newer netkeel.
 fn say_newer(layer: &Node, diagnostics: &mut Diagnostics) {
     let Some((node, version)) = layer
         .get("version")
@@ -206,14 +206,14 @@ pub(crate) fn owner(text: &str) -> Result<(), Error> {
 }
 
 impl Document {
-    /// Reads a document from the nodes of its files, in the order in which they are layered. All
-    /// that is wrong goes to `diagnostics`; what is returned then is not to be used.
+    /// Reads a document from the nodes of its files, in layer order. Errors go to `diagnostics`; if
+    /// there are any, the returned document must not be used.
     pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &KeyPath::ROOT, diagnostics);
             say_newer(layer, diagnostics);
-            // Where no file has a version, the merged document lacks it: that is told once.
+            // If no file has a version, the merged document lacks it: that is reported once, later.
             if versioned && layer.get("version").is_none() {
                 diagnostics
                     .add(
@@ -315,8 +315,8 @@ impl Document {
         document
     }
 
-    /// It is for a network namespace that is not the host's: nothing of it is to hold when the host
-    /// boots.
+    /// Marks the document as one for a network namespace other than the host's, where no setting
+    /// applies at boot.
     pub fn is_not_the_hosts(&mut self, diagnostics: &mut Diagnostics) {
         self.drop_in = None;
         if let Some(span) = self.persist.take() {
@@ -346,12 +346,12 @@ impl Document {
         scope
     }
 
-    /// The devices that it makes.
+    /// The devices that it creates.
     pub fn makes(&self) -> Vec<LinkName> {
         self.sections.iter().flat_map(|section| section.makes()).collect()
     }
 
-    /// The WireGuard interfaces whose last handshake tells whether they carry anything.
+    /// The WireGuard interfaces whose last handshake shows whether they carry traffic.
     pub fn handshakes(&self) -> Vec<LinkName> {
         self.sections
             .iter()
@@ -359,20 +359,20 @@ impl Document {
             .collect()
     }
 
-    /// The facts that a service gives back when it stops ([`netkeel_plan::goal::ReleaseFacts`]): the rules of
-    /// the entries of `nflog` that say `remove_on_stop`. Rules of others whose place they took do not
-    /// come back then: nobody reads them.
+    /// The facts that a service releases when it stops ([`netkeel_plan::goal::ReleaseFacts`]): the
+    /// rules of `nflog` entries with `remove_on_stop`. Rules that they replaced are not restored
+    /// then, since nothing reads them.
     pub fn removed_on_stop(&self) -> BTreeSet<Fact> {
         let entries = self.nflog.iter().filter(|(_, entry)| entry.remove_on_stop);
         entries.map(|(name, _)| Fact::nflog(&self.netns, name)).collect()
     }
 
-    /// An MTU of it depends on what other interfaces of the host have.
+    /// Whether one of its MTUs depends on other interfaces of the host.
     pub fn has_budgets(&self) -> bool {
         self.sections.iter().any(|section| section.has_budgets())
     }
 
-    /// Counts the interfaces that each match found.
+    /// Reports each match that selects more interfaces than the limit.
     fn limit_matches(&self, wants: &mut Wants) {
         let Some(limit) = self.limits.max_matches else {
             return;
@@ -399,7 +399,7 @@ impl Document {
         }
     }
 
-    /// What it wants of a host.
+    /// The wants of the document on a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
         let mut wants = Wants {
             made: self.makes().into_iter().collect(),
@@ -424,7 +424,7 @@ impl Document {
         };
         let missing: Vec<_> = wants.absent.iter().filter(|(name, _)| !made(**name)).collect();
         for (name, path) in missing {
-            // Brackets are legal in a name, and no interface has them.
+            // Brackets are legal in a name, but no interface uses them.
             let remedy = if name.as_bytes().contains(&b'[') {
                 format!(
                     "it is an exact name, brackets and all; for a pattern write link: {{ PODS: {{ match: {{ name: \"{name}\" }}, ... }} }}"

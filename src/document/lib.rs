@@ -1,4 +1,4 @@
-//! The desired state: its kinds, its validation, its schema, and what it wants of a host.
+//! The desired state: its kinds, its validation, its schema, and its wants on a host.
 
 mod check;
 pub mod document;

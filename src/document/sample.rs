@@ -1,4 +1,4 @@
-//! A shape with everything in it, for the tests of the check and of the schema.
+//! A sample shape with every kind of value, for the tests of the check and of the schema.
 
 use crate::check::check;
 use crate::shape::{Field, Shape};
@@ -93,7 +93,6 @@ const LINK: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The shape.
 pub(crate) const DOCUMENT: Shape = Shape::Map(&[
     Field {
         name: "version",

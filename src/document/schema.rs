@@ -1,4 +1,4 @@
-//! JSON Schema from the same shape that the check reads, so that editors know what netkeel knows.
+//! JSON Schema, generated from the shape that the check uses, so that editors and netkeel agree.
 
 #[cfg(test)]
 mod tests;
@@ -7,16 +7,16 @@ use serde_json::{Map, Value, json};
 
 use crate::shape::{Field, Shape};
 
-/// Decimal digits without leading zeros: the one form in which text is taken for a number.
+/// Decimal digits without leading zeros: the only form in which text is accepted as a number.
 const DECIMAL: &str = "^-?(0|[1-9][0-9]*)$";
 
-/// The words of YAML 1.1 for booleans, in any case.
+/// YAML 1.1 words for true, in any case.
 const YES: &str = "^([tT][rR][uU][eE]|[yY][eE][sS]|[oO][nN])$";
 
 const NO: &str = "^([fF][aA][lL][sS][eE]|[nN][oO]|[oO][fF][fF])$";
 
-/// The JSON Schema (2020-12) of documents of a shape. What only a check of its own knows, such as
-/// how an address is written, is in the descriptions.
+/// The JSON Schema (2020-12) of documents of a shape. Rules that only a check function knows, such
+/// as the form of an address, are in the descriptions.
 pub fn json_schema(shape: &Shape, title: &str) -> Value {
     let mut schema = Map::new();
     schema.insert(
@@ -30,7 +30,7 @@ pub fn json_schema(shape: &Shape, title: &str) -> Value {
 
 type Object = Map<String, Value>;
 
-/// One alternative is itself.
+/// `anyOf`; a single alternative stands for itself.
 fn any_of(mut alternatives: Vec<Value>) -> Object {
     match (alternatives.pop(), alternatives.is_empty()) {
         (Some(Value::Object(only)), true) => only,
@@ -41,7 +41,7 @@ fn any_of(mut alternatives: Vec<Value>) -> Object {
     }
 }
 
-/// The schemas of which a value must fit one.
+/// The alternative schemas of a value.
 fn alternatives(shape: &Shape) -> Vec<Value> {
     match shape {
         Shape::Map(fields) => vec![map(fields)],
@@ -77,7 +77,7 @@ fn alternatives(shape: &Shape) -> Vec<Value> {
     }
 }
 
-/// The words, their numbers, the numbers as text, and the booleans that count as 0 and 1.
+/// The words, their numbers, the numbers as text, and the booleans for 0 and 1.
 fn choice(words: &[(&str, i64)]) -> Vec<Value> {
     let mut values: Vec<Value> = words.iter().map(|(word, _)| json!(word)).collect();
     let numbers: Vec<i64> = words.iter().map(|(_, number)| *number).collect();
@@ -105,7 +105,7 @@ pub(crate) fn map(fields: &[Field]) -> Value {
             optional(&field.shape)
         };
         if shape.contains_key("description") {
-            // The field's own words stay the outer ones.
+            // Keeps the field's own description outermost.
             property.insert("allOf".to_owned(), json!([shape]));
         } else {
             property.extend(shape);
@@ -128,7 +128,7 @@ pub(crate) fn map(fields: &[Field]) -> Value {
     schema
 }
 
-/// With `null`, which withdraws what another layer says.
+/// Allows `null` too, which withdraws a value of another layer.
 fn optional(shape: &Shape) -> Object {
     let mut alternatives = alternatives(shape);
     alternatives.push(json!({ "type": "null" }));

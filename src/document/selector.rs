@@ -1,23 +1,22 @@
-//! Which interfaces a `match` means: a glob over names, a kind, a driver. Some interfaces no glob
-//! may reach, because somebody else depends on them.
+//! The interfaces that a `match` selects: by a glob over names, a kind and a driver.
 
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::glob::Glob;
 use netkeel_host::snapshot::link::Link;
 
-/// A `match` of a document. All conditions that are given must hold.
+/// A `match` of a document. All given conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selector {
     /// Glob over the name.
     pub name: Option<Glob>,
     /// The rtnetlink kind; `physical` for devices without one.
     pub kind: Option<String>,
-    /// The driver by ethtool's word.
+    /// The driver as ethtool reports it.
     pub driver: Option<String>,
 }
 
 impl Selector {
-    /// Whether an interface is meant.
+    /// Whether an interface is selected.
     pub fn matches(&self, name: LinkName, link: &Link) -> bool {
         self.name
             .as_ref()

@@ -1,16 +1,16 @@
-//! The shape of a document as data: validation, the JSON Schema and "did you mean" read the same
+//! The shape of a document as data. Validation, the JSON Schema and "did you mean" use the same
 //! table, so they cannot disagree.
 
-/// What a value may be.
+/// The kinds of value that a document can hold.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// A map with these keys and no others.
     Map(&'static [Field]),
     /// A map whose keys the user chooses.
     Table {
-        /// Checks a key: an error message and hints, or nothing.
+        /// Checks a key: returns an error with hints, or nothing.
         key: fn(&str) -> Result<(), netkeel_core::error::Error>,
-        /// What the key is, for the schema.
+        /// The description of the key, for the schema.
         key_doc: &'static str,
         /// The shape of each value.
         value: &'static Shape,
@@ -19,29 +19,30 @@ pub enum Shape {
     List(&'static Shape),
     /// An integer in a range; also as decimal text (`"1460"`).
     Integer {
-        /// Smallest.
+        /// Smallest value.
         min: i64,
-        /// Largest.
+        /// Largest value.
         max: i64,
-        /// What is counted: `bytes`, `packets`.
+        /// Unit: `bytes`, `packets`.
         unit: &'static str,
     },
-    /// A yes or no: `true`/`false`, and the words that YAML 1.1 takes for them.
+    /// A boolean: `true`/`false`, or a YAML 1.1 word for one.
     Switch,
-    /// One of some words, each with the number that means the same; a boolean counts as 0 or 1.
+    /// One of several words, each with an equivalent number; a boolean counts as 0 or 1.
     Choice(&'static [(&'static str, i64)]),
-    /// One of some words, and nothing else.
+    /// One of several words.
     Word(&'static [&'static str]),
-    /// Text with a check of its own.
+    /// Text with its own check.
     Text {
         /// Checks the text.
         check: fn(&str) -> Result<(), netkeel_core::error::Error>,
-        /// What the text is, for messages and the schema: `an address with a prefix length`.
+        /// A description of the text, for messages and the schema: `an address with a prefix
+        /// length`.
         what: &'static str,
     },
     /// A scalar or a list of scalars, as /proc/sys takes them: integers, text, booleans as 0 or 1.
     Vector,
-    /// One of several shapes, told apart by whether the value is a map, a list or a scalar.
+    /// One of several shapes, distinguished by whether the value is a map, a list or a scalar.
     Either(&'static [Shape]),
 }
 
@@ -52,7 +53,7 @@ pub struct Field {
     pub name: &'static str,
     /// The shape of its value.
     pub shape: Shape,
-    /// The key must be there.
+    /// The key is required.
     pub required: bool,
     /// One or two sentences for the schema and the reference: meaning, unit, default.
     pub doc: &'static str,

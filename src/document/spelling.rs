@@ -1,5 +1,5 @@
-//! A sysctl has two spellings, with dots and with slashes. Layers merge by text, so what a layer
-//! says by one spelling takes the place of what lower ones say by the other.
+//! A sysctl has two spellings, with dots and with slashes. Layers merge by text, so a key in one
+//! spelling must replace the same key of lower layers in the other spelling.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use netkeel_source::node::{Data, Entry, Node};
 
 const SECTION: &str = "sysctl";
 
-/// Takes out of each layer what a layer above it replaces or withdraws by another spelling. One
-/// layer that sets a key by one spelling and withdraws it by the other contradicts itself.
+/// Removes from each layer the keys that a higher layer sets or withdraws in another spelling. A
+/// layer that sets a key in one spelling and withdraws it in the other contradicts itself.
 pub(crate) fn unite(layers: &mut [Node], diagnostics: &mut Diagnostics) {
     let mut above: BTreeMap<SysctlKey, String> = BTreeMap::new();
     for layer in layers.iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! What a document wants of a host, fact by fact.
+//! The wants of a document on a host, fact by fact.
 
 pub mod pending;
 pub mod request;
@@ -15,26 +15,26 @@ use netkeel_source::span::Span;
 /// The value that a fact should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
-    /// In the kernel's words.
+    /// The value, in the kernel's form.
     pub value: Value,
-    /// What says so; one for all interfaces that a match finds.
+    /// The origin; one for all interfaces of a match.
     pub origin: Arc<Origin>,
 }
 
-/// The line of a document that wants something, and what goes with it.
+/// The part of a document that wants something, and its properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Where the document says so.
+    /// The place in the document.
     pub span: Span,
     /// The section that says so; none where no document does.
     pub section: Option<SectionName>,
     /// The resource that says so, as a path: `link.pods.mtu`.
     pub path: Arc<str>,
-    /// The interface is named, not matched: it is missed when it is gone.
+    /// The interface is named, not matched: it is reported when it is missing.
     pub named: bool,
-    /// The document allows that IPv6 is lost for this.
+    /// The document allows the loss of IPv6 for this.
     pub permits_ipv6_loss: bool,
-    /// How the value was derived, where the document gives a budget: `1450 - 80 wireguard = 1370`.
+    /// The derivation of the value, if the document gives a budget: `1450 - 80 wireguard = 1370`.
     pub derivation: Option<Arc<str>>,
 }
 
@@ -52,7 +52,7 @@ impl Origin {
 }
 
 impl Want {
-    /// What a line wants.
+    /// A want with an origin of its own.
     pub fn new(value: Value, origin: Origin) -> Self {
         let origin = Arc::new(origin);
         Want { value, origin }

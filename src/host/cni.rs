@@ -1,4 +1,4 @@
-//! CNI configurations: read, edited, and which of them the runtime loads.
+//! CNI configurations: reading and editing them, and finding the one that the runtime loads.
 
 pub mod configuration;
 pub mod conflist;

@@ -1,6 +1,6 @@
-//! Devices that other programs own, and that netkeel must not write.
+//! Devices that belong to other programs and that netkeel must not write.
 
-/// What the kernel module makes that comes with Open vSwitch (datapath/linux/compat).
+/// Devices made by Open vSwitch's own kernel module (datapath/linux/compat).
 const OVS_FALLBACK: &[&str] = &[
     "ovs-gre0",
     "ovs-gretap0",
@@ -9,21 +9,21 @@ const OVS_FALLBACK: &[&str] = &[
     "ovs-ip6tnl0",
 ];
 
-/// Why an interface is not netkeel's to write by a `link` or as a `tunnel`, however it is named. A
-/// sysctl that names it is meant.
+/// Why netkeel refuses to write an interface through `link` or `tunnel`, even by exact name. A
+/// `sysctl` entry that names the interface is allowed.
 pub fn refusal(name: &str) -> Option<&'static str> {
     Some(match name {
-        "lo" => "the loopback interface is the host's own: nothing on a network path goes through it",
+        "lo" => "the loopback interface is not part of any network path",
         "ovs-system" | "ovs-netdev" => "it belongs to the Open vSwitch datapath",
         _ if OVS_FALLBACK.contains(&name) => "it is a fallback device of Open vSwitch's own kernel module",
         _ if is_ovs_tunnel(name.as_bytes()) => {
-            "Open vSwitch makes its tunnel devices with the largest MTU on purpose; the MTU of the pods is what limits packets"
+            "Open vSwitch gives its tunnel devices the largest MTU on purpose; the MTU of the pods limits packets"
         }
         _ => return fallback(name),
     })
 }
 
-/// What a device is that the module of a kind of tunnel puts into every namespace by itself (net/ipv4,
+/// Describes a fallback device, which a tunnel module creates in every namespace (net/ipv4,
 /// net/ipv6).
 pub(crate) fn fallback(name: &str) -> Option<&'static str> {
     const OF_GRE: &str = "gre0, gretap0 and erspan0 are the fallback devices of the ip_gre module";
@@ -51,9 +51,9 @@ pub(crate) fn fallback(name: &str) -> Option<&'static str> {
     device.map(|(_, what)| *what)
 }
 
-/// A tunnel device that Open vSwitch made (lib/dpif-netlink-rtnl.c names them so).
+/// Whether Open vSwitch made this tunnel device (names from lib/dpif-netlink-rtnl.c).
 pub fn is_ovs_tunnel(name: &[u8]) -> bool {
-    // Of the thousands that are asked about hardly any begins so and has a `_`.
+    // A fast path: hardly any name starts with one of these letters and contains `_`.
     let [b'b' | b'e' | b'g' | b'i' | b'l' | b's' | b'v', rest @ ..] = name else {
         return false;
     };
@@ -75,9 +75,9 @@ pub fn is_ovs_tunnel(name: &[u8]) -> bool {
     .any(|prefix| name.starts_with(prefix))
 }
 
-/// Who makes and keeps an interface that a glob must not reach; naming it exactly is allowed.
+/// The program that manages an interface which a glob must not match; an exact name is allowed.
 pub fn keeper(name: &str) -> Option<&'static str> {
-    /// Devices that CNIs and their like keep.
+    /// Devices of CNIs and similar programs.
     const NAMES: &[(&str, &str)] = &[
         ("ovn0", "kube-ovn"),
         ("mirror0", "kube-ovn"),
@@ -101,7 +101,7 @@ pub fn keeper(name: &str) -> Option<&'static str> {
         ("nodelocaldns", "node-local-dns"),
         ("kubespan", "Talos KubeSpan"),
     ];
-    /// What the names of others of them begin with.
+    /// Name prefixes of such devices.
     const PREFIXES: &[(&str, &str)] = &[
         ("ovn-k8s-mp", "OVN-Kubernetes"),
         ("cilium_", "Cilium"),

@@ -1,38 +1,38 @@
-//! What a kernel tells unasked.
+//! Events that the kernel reports.
 
 use std::sync::Arc;
 
 use crate::snapshot::link::Link;
 use netkeel_core::name::link::LinkName;
 
-/// One thing that was heard.
+/// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HostEvent {
-    /// An interface came or changed, and is this now; addresses and driver are not told.
+    /// An interface appeared or changed to this state; addresses and driver are not included.
     Link(LinkName, Arc<Link>),
-    /// An interface went.
+    /// An interface disappeared.
     Gone(u32),
-    /// Something else of an interface changed: an address, the bridge it is a port of.
+    /// Another property of an interface changed: an address, or its bridge.
     Touched(u32),
-    /// A default route came, changed or went.
+    /// A default route appeared, changed or disappeared.
     DefaultRoute,
-    /// A sysctl below `net.ipv4.conf` or `net.ipv6.conf` was written to another value.
+    /// The value of a sysctl below `net.ipv4.conf` or `net.ipv6.conf` changed.
     Conf {
         /// The interface; none for `all` and `default`.
         index: Option<u32>,
         /// IPv6, not IPv4.
         ipv6: bool,
-        /// The interface's `forwarding`, where it is told.
+        /// The interface's new `forwarding`, if the event contains it.
         forwarding: Option<i32>,
-        /// The interface's `rp_filter`, where it is told.
+        /// The interface's new `rp_filter`, if the event contains it.
         rp_filter: Option<i32>,
     },
-    /// Rules of nftables changed.
+    /// nftables rules changed.
     Rules {
-        /// netkeel's own among them.
+        /// netkeel's own rules are among them.
         own: bool,
     },
-    /// There was more to tell than there was room for, or something could not be read: what is
-    /// known of the host is not to be trusted.
+    /// Events were lost (receive buffer overrun), or one could not be read: the known state of the
+    /// host may be stale.
     Lost,
 }

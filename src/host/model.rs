@@ -1,5 +1,6 @@
-//! The model kernel: what each op changes, the op's own fact first, then what the kernel changes
-//! beside it. Plans, undo lists and tests rest on it; a conformance test holds it to the real one.
+//! The model kernel: the facts that each op changes, the op's own fact first, then the side effects
+//! in the kernel. Plans, undo lists and tests rely on it; a conformance test compares it with a
+//! real kernel.
 
 mod address;
 pub mod kernel;
@@ -41,22 +42,22 @@ pub struct Model {
     /// The facts as they are now.
     pub host: Snapshot,
     stack: Stack,
-    /// For each `net.ipv4.conf` leaf the interfaces that are known not to follow `default`. The
-    /// kernel keeps that bit to itself (`ipv4_devconf.state`): an interface follows until the leaf
-    /// was once written on it or it got an IPv4 address, and one that was made after `default` was
-    /// written never does. What is not known to be firm is taken to follow, so that a plan that
-    /// depends on it says so.
+    /// For each `net.ipv4.conf` leaf, the interfaces that are known not to follow `default`. The
+    /// kernel does not expose this bit (`ipv4_devconf.state`). An interface follows until its leaf
+    /// is written or it gets an IPv4 address; one made after `default` was written never follows.
+    /// An interface not listed here is assumed to follow, so that a plan that depends on it says
+    /// so.
     firm: BTreeMap<String, BTreeSet<LinkName>>,
-    /// The leaves whose `default` was written, so that those that differed are in `firm`.
+    /// The leaves whose `default` was written: interfaces with a different value are in `firm`.
     compared: BTreeSet<String>,
-    /// The interfaces that got an IPv4 address since the snapshot, or had one in it.
+    /// The interfaces that had an IPv4 address in the snapshot, or got one since.
     addressed: BTreeSet<LinkName>,
-    /// The snapshot holds `net.ipv6.conf.LINK.mtu` of some interface.
+    /// The snapshot holds `net.ipv6.conf.LINK.mtu` of at least one interface.
     mtu_as_sysctl: bool,
 }
 
 impl Model {
-    /// A model that starts as a snapshot is.
+    /// A model that starts from a snapshot.
     pub fn new(host: Snapshot) -> Self {
         let stack = Stack::new(&host);
         let addressed = host.links.iter().filter(|(_, link)| link.has_ipv4());
@@ -70,7 +71,7 @@ impl Model {
         }
     }
 
-    /// Applies an op and lists all facts that it changes.
+    /// Applies an op and returns all facts that it changes.
     pub fn apply(&mut self, op: &Op) -> Vec<Change> {
         let mut changes = Vec::new();
         match op {
@@ -153,16 +154,16 @@ impl Model {
         changes
     }
 
-    /// Says that no interface follows what is written to `net.ipv4.conf.default.<leaf>` from now on.
-    /// So it is in a namespace whose `default` was written before its interfaces were made, or that
-    /// inherited a `default` that had been written (`devinet_init_net`, net/ipv4/devinet.c).
+    /// Marks all interfaces as not following `net.ipv4.conf.default.<leaf>` from now on. That is
+    /// the state of a namespace whose `default` was written before its interfaces were made, or
+    /// that inherited a written `default` (`devinet_init_net`, net/ipv4/devinet.c).
     pub fn nothing_follows(&mut self, leaf: &str) {
         self.compared.insert(leaf.to_owned());
         let links = self.host.links.keys().copied().collect();
         self.firm.insert(leaf.to_owned(), links);
     }
 
-    /// Changes one field of a link and notes what it was.
+    /// Changes one field of a link and records the change.
     fn set(
         &mut self,
         name: LinkName,
@@ -181,7 +182,7 @@ impl Model {
         changes.push(Change { fact, from, to });
     }
 
-    /// Sets a sysctl's fact, wherever the snapshot keeps it; none for a key that is gone.
+    /// Sets a sysctl's fact, wherever the snapshot keeps it; none removes it.
     fn set_fact(&mut self, fact: &Fact, value: Option<&str>, changes: &mut Vec<Change>) {
         match &fact.object {
             Object::Link(name) => {
@@ -222,8 +223,9 @@ impl Model {
         }
     }
 
-    /// A pod's end; below 1280 bytes it loses IPv6 as any other interface. IPv6 routes with an MTU of their
-    /// own go along that are larger, or as large as it was (`rt6_mtu_change_route`, net/ipv6/route.c).
+    /// Sets the MTU of a pod's end. Below 1280 bytes it loses IPv6, like any other interface. IPv6
+    /// routes with an MTU of their own change too, if that MTU is larger, or was equal to the
+    /// device's (`rt6_mtu_change_route`, net/ipv6/route.c).
     fn set_pod_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
         let end = self.host.links.get(&name).and_then(|link| link.pod.as_ref());
         let goes_along = |end: &PodEnd, key: &RouteKey, route: &PodRoute| {

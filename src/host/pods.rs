@@ -1,5 +1,5 @@
-//! The sandboxes that no veth of this namespace leads into, and so have nothing that netkeel sets:
-//! namespaces with other interfaces or none, and pods on the host's network.
+//! Sandboxes without a veth into this namespace, where netkeel sets nothing: namespaces with other
+//! interfaces or none, and pods on the host's network.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::link::Link;
 use netkeel_core::name::link::LinkName;
 
-/// How many interfaces a reason names.
+/// How many interfaces a reason lists.
 const NAMED: usize = 3;
 
-/// All of them.
+/// The namespaces and pods that netkeel lists but never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Apart {
     /// Namespaces, in the order of their files.
@@ -22,16 +22,16 @@ pub struct Apart {
     pub on_the_host: Vec<HostPod>,
 }
 
-/// A network namespace that no veth leads into.
+/// A network namespace without a veth to this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Namespace {
-    /// The file that leads into it.
+    /// The file that refers to it.
     pub sandbox: String,
-    /// `NAMESPACE/NAME` of the pod, where the CNI has noted it.
+    /// `NAMESPACE/NAME` of the pod, if the CNI recorded it.
     pub name: Option<String>,
-    /// Its interfaces; none where they could not be read.
+    /// Its interfaces; none when they could not be read.
     pub interfaces: Option<Vec<Interface>>,
-    /// Why netkeel leaves it alone.
+    /// Why netkeel never changes it.
     pub left_alone: String,
 }
 
@@ -51,14 +51,14 @@ pub struct Interface {
 pub struct HostPod {
     /// Its UID, as Kubernetes writes it: that of a static pod has no dashes.
     pub uid: String,
-    /// `NAMESPACE/NAME`, where the kubelet keeps logs of it.
+    /// `NAMESPACE/NAME`, if the kubelet keeps logs of the pod.
     pub name: Option<String>,
 }
 
 impl Namespace {
-    /// A namespace by its interfaces, in whose words this namespace is `here`. None where a veth
-    /// leads into it from here; and where nothing of it stands on this namespace, unless this is
-    /// the host's (`of_the_host`): whose it is cannot be told.
+    /// Describes a namespace by its interfaces; `here` is the id by which it refers to this
+    /// namespace. None when a veth connects the two. Also none when none of its interfaces depend
+    /// on this namespace, unless this is the host's (`of_the_host`): then its owner is unknown.
     pub fn of(
         sandbox: String,
         links: &[(LinkName, Arc<Link>)],
@@ -66,12 +66,12 @@ impl Namespace {
         host: &Snapshot,
         of_the_host: bool,
     ) -> Option<Self> {
-        let stands_here = |link: &Link| here.is_some() && link.peer_netns == here;
-        let by_veth = |link: &Link| link.kind_name() == "veth" && stands_here(link);
+        let is_here = |link: &Link| here.is_some() && link.peer_netns == here;
+        let by_veth = |link: &Link| link.kind_name() == "veth" && is_here(link);
         if links.iter().any(|(_, link)| by_veth(link)) {
             return None;
         }
-        if !of_the_host && !links.iter().any(|(_, link)| stands_here(link)) {
+        if !of_the_host && !links.iter().any(|(_, link)| is_here(link)) {
             return None;
         }
         let shown: Vec<String> = links
@@ -80,7 +80,7 @@ impl Namespace {
             .map(|(name, link)| described(*name, link, links, here, host))
             .collect();
         let what = match shown.get(NAMED..) {
-            _ if shown.is_empty() => "it has nothing but lo".to_owned(),
+            _ if shown.is_empty() => "it has only lo".to_owned(),
             Some(more) if !more.is_empty() => {
                 let named: Vec<&str> = shown.iter().take(NAMED).map(String::as_str).collect();
                 format!("{} and {} more", named.join(", "), more.len())
@@ -91,19 +91,17 @@ impl Namespace {
             sandbox,
             name: None,
             interfaces: Some(links.iter().map(Interface::of).collect()),
-            left_alone: format!("no veth leads into it: {what}"),
+            left_alone: format!("it has no veth from here: {what}"),
         })
     }
 
-    /// One whose interfaces could not be read.
+    /// A namespace whose interfaces could not be read.
     pub fn unread(sandbox: String, why: &str) -> Self {
         Namespace {
             sandbox,
             name: None,
             interfaces: None,
-            left_alone: format!(
-                "no veth is known to lead into it, and its interfaces could not be read: {why}"
-            ),
+            left_alone: format!("no known veth connects it, and its interfaces could not be read: {why}"),
         }
     }
 }
@@ -118,13 +116,13 @@ impl Interface {
     }
 }
 
-/// lo, and fallback devices of tunnels that nobody uses.
+/// Whether it is lo, or an unused fallback device of a tunnel.
 fn is_always_there(name: LinkName, link: &Link) -> bool {
     let name = name.as_text();
     name == "lo" || !link.up && device_owner::fallback(&name).is_some()
 }
 
-/// `macvlan eth0 over the host's eth1`.
+/// Formats an interface: `macvlan eth0 over the host's eth1`.
 fn described(
     name: LinkName,
     link: &Link,
@@ -133,7 +131,7 @@ fn described(
     host: &Snapshot,
 ) -> String {
     let kind = link.kind.as_deref().unwrap_or("hardware");
-    // Those that come in pairs lead to each other; all others stand on what is below them.
+    // Paired devices lead `to` their peer; all others run `over` their lower device.
     let to = match kind {
         "veth" | "netkit" | "vxcan" => "to",
         _ => "over",
@@ -186,7 +184,7 @@ mod tests {
     fn says_what_a_namespace_has_instead_of_a_veth_from_here() {
         let lo = || link("lo", 1, "", (None, None));
         let why = |link| reason(&[lo(), link], true).unwrap();
-        let prefix = |what: &str| format!("no veth leads into it: {what}");
+        let prefix = |what: &str| format!("it has no veth from here: {what}");
         let macvlan = || link("eth0", 2, "macvlan", (Some(2), Some(0)));
         assert_eq!(why(macvlan()), prefix("macvlan eth0 over the host's eth1"));
         assert_eq!(
@@ -204,7 +202,7 @@ mod tests {
         assert_eq!(why(link("eth0", 2, "", (None, None))), prefix("hardware eth0"));
         assert_eq!(
             why(link("tunl0", 2, "ipip", (None, None))),
-            prefix("it has nothing but lo")
+            prefix("it has only lo")
         );
         let many: Vec<_> = (2..7)
             .map(|at| link(&format!("d{at}"), at, "dummy", (None, None)))
@@ -213,12 +211,12 @@ mod tests {
             reason(&many, true).unwrap(),
             prefix("dummy d2, dummy d3, dummy d4 and 2 more")
         );
-        // A veth from here leads in: it is listed by that, or came since.
+        // A veth to this namespace: listed as such, or created since.
         assert_eq!(
             reason(&[lo(), link("eth0", 2, "veth", (Some(3), Some(0)))], true),
             None
         );
-        // Whose it is cannot be told.
+        // The owner is unknown.
         assert_eq!(reason(&[lo()], false), None);
         assert!(reason(&[lo(), macvlan()], false).is_some());
     }

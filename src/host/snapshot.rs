@@ -1,5 +1,5 @@
-//! What was observed, as data that can be saved and read back. What could not be read is a
-//! [`Problem`] beside it, never "absent".
+//! The observed state of a host, as data that can be saved and read back. A fact that could not be
+//! read is a [`Problem`], never "absent".
 
 pub mod default_route;
 pub mod link;
@@ -33,7 +33,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 
-/// The version of the snapshot's format; a newer one is refused.
+/// The newest version of the snapshot format that this netkeel reads.
 pub const FORMAT: u32 = 1;
 
 /// The state of one network namespace of one host at one moment: what `netkeel observe` prints and
@@ -87,7 +87,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A snapshot of nothing.
+    /// An empty snapshot.
     pub fn empty(netns: Netns) -> Self {
         Snapshot {
             format: FORMAT,
@@ -141,7 +141,7 @@ impl Snapshot {
         self.links.get(&name).map(Arc::as_ref)
     }
 
-    /// The same, to change what is known of it.
+    /// The interface with a name, mutable.
     pub fn link_mut(&mut self, name: LinkName) -> Option<&mut Link> {
         self.links.get_mut(&name).map(Arc::make_mut)
     }

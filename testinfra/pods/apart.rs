@@ -117,6 +117,6 @@ fn in_a_named_namespace_only_what_stands_on_it_is_told() {
         .map(|line| line.replace(&sandbox.name, "macvlan"))
         .collect();
     insta::assert_snapshot!(left_alone.join("\n"), @"
-    /run/netns/macvlan  1500  no veth leads into it: macvlan eth0 over the host's eth1
+    /run/netns/macvlan  1500  it has no veth from here: macvlan eth0 over the host's eth1
     ");
 }

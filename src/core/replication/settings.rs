@@ -14,7 +14,7 @@ use crate::replication::limits::{Floor, Limits};
 pub struct Settings {
     /// The NFLOG group it reads.
     pub group: u16,
-    /// The nodes that get a copy. This node may be among them and is left out.
+    /// The nodes that get a copy. This node may be listed and is skipped.
     pub peers: Vec<IpAddr>,
     /// How copies reach them.
     pub mode: Mode,

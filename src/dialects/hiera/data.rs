@@ -1,5 +1,5 @@
-//! Data of Hiera as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
-//! class, merged deep as Puppet merges them, with facts filled in.
+//! Hiera data as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
+//! class, deep-merged as in Puppet, with facts filled in.
 
 use crate::dialect::Reading;
 use crate::hiera::facts::Facts;
@@ -13,19 +13,19 @@ use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
 
-/// Where data says how its keys are merged.
+/// The key that sets how other keys are merged.
 const OPTIONS: &str = "lookup_options";
 
-/// Whether a key is netkeel's.
+/// Whether a key belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
     key.starts_with(PREFIX) || key == OPTIONS
 }
 
-/// The document, of data files from the most general to the most specific.
+/// The document from data files, the most general first.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
     let mut merged: Vec<Entry> = Vec::new();
-    // From the top, as a lookup goes.
+    // From the most specific down, in lookup order.
     for file in files.iter().rev() {
         refuse_no_map(
             file,
@@ -53,7 +53,7 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     vec![document(merged, first)]
 }
 
-/// The class asks for a deep merge; data that asks for another one of what is read is not followed.
+/// The class asks for a deep merge; reports data that asks for another merge of a key that is read.
 fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
     let options = file.get(OPTIONS).map(Node::entries).unwrap_or_default();
     for option in options {
@@ -77,8 +77,8 @@ fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Whether options for this key, or for the keys of a regular expression, may be for one that is
-/// read: of the latter only what stands before its first metacharacter is looked at.
+/// Whether options for this key, or for a regular expression, may apply to a key that is read. Only
+/// the part of an expression before its first metacharacter is checked.
 fn concerns_read(option: &str, keys: &[&str]) -> bool {
     let Some(pattern) = option.strip_prefix('^') else {
         return option.strip_prefix(PREFIX).is_some_and(|key| keys.contains(&key));
@@ -94,13 +94,13 @@ fn concerns_read(option: &str, keys: &[&str]) -> bool {
         "" => begins(literal),
         "$" => keys.contains(&literal),
         _ if rest.contains('|') => true,
-        // What repeats may take the last letter along.
+        // A repetition operator applies to the last letter, which may be absent.
         _ => begins(literal.get(..literal.len().saturating_sub(1)).unwrap_or_default()),
     }
 }
 
-/// A deep merge as Puppet does it: maps by key, lists as their union with the lower one's items
-/// first, and of anything else the upper one, unless it is nothing.
+/// A deep merge as in Puppet. Maps merge by key, and lists as a union with the lower list's items
+/// first. Otherwise the upper value wins, unless it is null.
 fn merge(lower: Node, upper: Node) -> Node {
     let data = match (lower.data, upper.data) {
         (data, Data::Null) => {
@@ -119,8 +119,8 @@ fn merge(lower: Node, upper: Node) -> Node {
     }
 }
 
-/// The lower one's order first. A list that only the upper one has loses what comes again in it:
-/// Puppet unites it with an empty one.
+/// Keeps the lower map's order. A list that only the upper map has loses duplicates: Puppet merges
+/// it with an empty list.
 fn merge_entries(mut lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
     let places = places(&lower);
     for mut entry in upper {
@@ -161,7 +161,7 @@ fn union(lower: Vec<Node>, upper: Vec<Node>) -> Vec<Node> {
     union
 }
 
-/// The same value, wherever it stands.
+/// Equal values, regardless of their positions.
 fn same(one: &Node, other: &Node) -> bool {
     match (&one.data, &other.data) {
         (Data::Text { value: one, .. }, Data::Text { value: other, .. }) => one == other,
@@ -253,7 +253,7 @@ fn value_of(inside: &str, facts: &Facts) -> Result<String, String> {
     facts.get(name).cloned().ok_or_else(|| no_fact(name))
 }
 
-/// The name of a fact, as it is given.
+/// The name of a fact without its prefix.
 pub(crate) fn without_prefix(name: &str) -> &str {
     let name = name.trim_start_matches("::");
     name.strip_prefix("facts.").unwrap_or(name)
@@ -280,21 +280,25 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
         let layers = layers(files, &reading, &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
-        (layers.iter().map(outline).collect(), said)
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
+        (layers.iter().map(outline).collect(), messages)
     }
 
-    /// What `puppet lookup --merge deep` (7.23) makes of the same two files.
+    /// The expected result is that of `puppet lookup --merge deep` (7.23) on the same two files.
     #[test]
     fn merges_as_puppet_does() {
-        let (tree, said) = merged(
+        let (tree, messages) = merged(
             &[
                 "netkeel::link: {a: [1, 2, 3], b: {x: 1, y: 2}, c: 5, d: text, e: {z: 1}, l: [1, {q: 1}], n: 4, dup: [1, 1, 2], s: abc}",
                 "netkeel::link: {a: [3, 4, 1], b: {x: 9, y: ~}, c: ~, d: [1], e: 7, l: [{q: 1}, 2], n: false, new: [2, 2], s: ''}",
             ],
             &[],
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             tree,
             "{version: 1, link: {a: [1, 2, 3, 4], b: {x: 9, y: 2}, c: 5, d: [1], e: 7, l: [1, {q: 1}, 2], n: false, dup: [1, 1, 2], s: \"\", new: [2]}}"
@@ -306,12 +310,12 @@ mod tests {
         let text =
             "netkeel::link: {\"%{facts.networking.primary}\": \"a%{::kernel}%{kernel}%{literal('%')}{x}\"}";
         let facts = [("networking.primary", "eth0"), ("kernel", "Linux")];
-        let (tree, said) = merged(&[text], &facts);
-        assert_eq!(said, [""; 0]);
+        let (tree, messages) = merged(&[text], &facts);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(tree, "{version: 1, link: {eth0: \"aLinuxLinux%{x}\"}}");
-        let (_, said) = merged(&[text, "netkeel::sysctl: {a: \"%{lookup('b')}\"}"], &[]);
+        let (_, messages) = merged(&[text, "netkeel::sysctl: {a: \"%{lookup('b')}\"}"], &[]);
         assert_eq!(
-            said,
+            messages,
             [
                 "netkeel does not follow `%{lookup('b')}`",
                 "no fact `networking.primary` is given",
@@ -322,34 +326,37 @@ mod tests {
 
     #[test]
     fn other_keys_are_of_others_and_near_ones_are_slips() {
-        let (tree, said) = merged(
+        let (tree, messages) = merged(
             &["netkeel::package_ensure: latest\nntp::servers: []\nnetkeel::sysctl: {a: 1}"],
             &[],
         );
-        assert_eq!((tree.as_str(), said.len()), ("{version: 1, sysctl: {a: 1}}", 0));
-        let (_, said) = merged(&["netkeel::sysctls: {a: 1}"], &[]);
         assert_eq!(
-            said,
+            (tree.as_str(), messages.len()),
+            ("{version: 1, sysctl: {a: 1}}", 0)
+        );
+        let (_, messages) = merged(&["netkeel::sysctls: {a: 1}"], &[]);
+        assert_eq!(
+            messages,
             [
-                "`netkeel::sysctls` is nothing that netkeel reads",
+                "`netkeel::sysctls` is not a key that netkeel reads",
                 "nothing here is for netkeel: no key `netkeel::sysctl`, `netkeel::link`, ..."
             ]
         );
-        let (_, said) = merged(
+        let (_, messages) = merged(
             &[
                 "netkeel::sysctl: {}\nlookup_options: {'^netkeel::': {merge: {strategy: deep}}, a: {merge: hash}}",
             ],
             &[],
         );
-        assert_eq!(said, [""; 0]);
-        let (_, said) = merged(
+        assert_eq!(messages, [""; 0]);
+        let (_, messages) = merged(
             &["netkeel::sysctl: {}\nlookup_options: {netkeel::sysctl: {merge: first}}"],
             &[],
         );
-        assert_eq!(said, ["netkeel follows deep merges without options only"]);
+        assert_eq!(messages, ["netkeel follows deep merges without options only"]);
     }
 
-    /// The class has parameters that no document has; how they are merged is nothing to netkeel.
+    /// The class has parameters that no document has; how they merge does not concern netkeel.
     #[test]
     fn only_merges_of_what_is_read_are_judged() {
         let said_of = |key: &str| {
@@ -385,17 +392,17 @@ mod tests {
     fn what_is_encrypted_is_no_value_unless_a_level_above_has_one() {
         let common =
             "netkeel::link: {a: 'ENC[PKCS7,MIIB]', b: ['> ENC[GPG,MIIB] <']}\npass: 'ENC[PKCS7,MIIB]'";
-        let (_, said) = merged(&[common, "netkeel::link: {a: 1}"], &[]);
-        assert_eq!(said, ["a value that is encrypted by eyaml"]);
+        let (_, messages) = merged(&[common, "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(messages, ["a value that is encrypted by eyaml"]);
     }
 
     #[test]
     fn a_file_that_holds_no_map_is_refused() {
         for text in ["[1]", "$ANSIBLE_VAULT;1.1;AES256\n6638", "text"] {
-            let (_, said) = merged(&[text, "netkeel::link: {a: 1}"], &[]);
-            assert_eq!(said.len(), 1, "{text}: {said:?}");
+            let (_, messages) = merged(&[text, "netkeel::link: {a: 1}"], &[]);
+            assert_eq!(messages.len(), 1, "{text}: {messages:?}");
         }
-        let (_, said) = merged(&["", "---", "netkeel::link: {a: 1}"], &[]);
-        assert_eq!(said, [""; 0]);
+        let (_, messages) = merged(&["", "---", "netkeel::link: {a: 1}"], &[]);
+        assert_eq!(messages, [""; 0]);
     }
 }

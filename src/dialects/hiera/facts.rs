@@ -1,14 +1,14 @@
-//! Facts of a host as Puppet prints them, by the dotted names that data ask for.
+//! Facts of a host as Puppet prints them, by the dotted names that Hiera data use.
 
 use std::collections::BTreeMap;
 
 use netkeel_source::node::{Data, Node};
 
-/// Facts by their dotted names, as `networking.primary`.
+/// Facts by dotted name, such as `networking.primary`.
 pub type Facts = BTreeMap<String, String>;
 
-/// The facts of a file as `puppet facts --render-as json` prints it, or `puppet facts find`, which
-/// has them below `values`. Of a list each item goes by its number.
+/// The facts in the output of `puppet facts --render-as json`, or of `puppet facts find`, which
+/// nests them below `values`. List items are named by their index.
 pub fn named(file: &Node) -> Facts {
     let facts = file
         .get("values")
@@ -32,7 +32,7 @@ pub(crate) fn name(path: &str, node: &Node, named: &mut Facts) {
                 name(&format!("{path}.{index}"), item, named);
             }
         }
-        // Puppet takes an empty text for what is nothing.
+        // Puppet reads an empty text where a fact is null.
         _ => {
             let value = node.scalar().unwrap_or_default();
             named.insert(path.to_owned(), value.into_owned());
@@ -40,8 +40,8 @@ pub(crate) fn name(path: &str, node: &Node, named: &mut Facts) {
     }
 }
 
-/// The values of a fact that is a list, or of one that is not; none where it is empty, and `None`
-/// where it is not known.
+/// The items of a fact that is a list, or its one value. The list is empty for an empty value;
+/// `None` for an unknown fact.
 pub(crate) fn each<'a>(facts: &'a Facts, name: &str) -> Option<Vec<&'a str>> {
     if let Some(value) = facts.get(name) {
         let value = Some(value.as_str()).filter(|value| !value.is_empty());

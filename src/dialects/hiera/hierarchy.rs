@@ -1,4 +1,4 @@
-//! The hierarchy of a hiera.yaml, version 5: which files hold the data of a host.
+//! The hierarchy of a hiera.yaml, version 5: the files with the data of a host.
 
 use crate::hiera::data::fill;
 use crate::hiera::facts::{Facts, each};
@@ -8,32 +8,32 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Entry, Node};
 use netkeel_source::span::Span;
 
-/// Keys of the file. One of the hierarchies of others is of plans, which make no catalog.
+/// Top-level keys. `plan_hierarchy` is for plans, which compile no catalog.
 const TOP: [&str; 4] = ["version", "defaults", "hierarchy", "plan_hierarchy"];
 
-/// Where data lies when nothing says otherwise.
+/// The default data directory.
 const DATADIR: &str = "data";
 
-/// Readers of data that is plain YAML or JSON, but for values that are not netkeel's.
+/// Backends whose data is plain YAML or JSON, except for values that do not belong to netkeel.
 const READERS: [&str; 3] = ["yaml_data", "json_data", "eyaml_lookup_key"];
 
 /// Keys of a level that name files.
 const NAMING: [&str; 5] = ["path", "paths", "glob", "globs", "mapped_paths"];
 
-/// Keys of a level beside these; what else there is would find data that netkeel does not see.
+/// Other supported keys of a level. Any further key would find data that netkeel does not see.
 const OTHER: [&str; 5] = ["name", "datadir", "data_hash", "lookup_key", "options"];
 
-/// What a level has of its files.
+/// The data files of a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataFile {
     /// A file.
     File(String),
-    /// A pattern with `*` and `?` within the names of its path: each file that it fits, by name.
+    /// A pattern with `*` and `?` within path components: all files that match, by name.
     Glob(String),
 }
 
-/// The files from the most specific to the most general, relative to the directory of hiera.yaml.
-/// Those that are not there are passed over, as Hiera does.
+/// The files, most specific first, relative to the directory of hiera.yaml. Missing files are
+/// skipped, as in Hiera.
 pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Vec<DataFile> {
     if config.get("version").and_then(Node::integer) != Some(5) {
         diagnostics
@@ -66,7 +66,7 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
         let path = hierarchy.index(index);
         let own = level.entries().iter();
         let given = defaults.map(Node::entries).unwrap_or_default().iter();
-        // A level that says how it is read is not read as the defaults say.
+        // A level that sets its own backend ignores the default one.
         let says_how = level
             .get("data_hash")
             .or_else(|| level.get("lookup_key"))
@@ -115,7 +115,7 @@ fn plain(key: &str, named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<Da
     named.items().iter().map(place).collect()
 }
 
-/// A file for each item of a fact, which has a name of its own in the path.
+/// One file per item of a fact; the item has its own name in the path.
 fn mapped(named: &Node, datadir: &str, facts: &Facts) -> Result<Vec<DataFile>, Refused> {
     let words: Vec<&str> = named.items().iter().filter_map(Node::text).collect();
     let [fact, item, path] = words[..] else {
@@ -175,17 +175,21 @@ mod tests {
         let facts = [("role", "lb"), ("sites.0", "a"), ("sites.1", "b"), ("none", "")];
         let facts = facts.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let places = places(&yaml(text), &Facts::from(facts), &mut diagnostics);
-        let said = diagnostics.list.into_iter().map(|said| said.message).collect();
+        let messages = diagnostics
+            .list
+            .into_iter()
+            .map(|messages| messages.message)
+            .collect();
         let paths = places.into_iter().map(|place| match place {
             DataFile::File(path) => path,
             DataFile::Glob(pattern) => format!("glob {pattern}"),
         });
-        (paths.collect(), said)
+        (paths.collect(), messages)
     }
 
     #[test]
     fn levels_of_patterns_and_of_lists_of_facts() {
-        let (paths, said) = read(
+        let (paths, messages) = read(
             "version: 5
 hierarchy:
   - { name: sites, mapped_paths: [facts.sites, site, '%{role}/%{site}.yaml'] }
@@ -194,7 +198,7 @@ hierarchy:
   - { name: all, glob: 'all/%{facts.role}-*.yaml' }
 ",
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             paths,
             [
@@ -208,7 +212,7 @@ hierarchy:
 
     #[test]
     fn levels_from_the_most_specific() {
-        let (paths, said) = read(
+        let (paths, messages) = read(
             "version: 5
 defaults: { datadir: hieradata, data_hash: yaml_data }
 hierarchy:
@@ -217,7 +221,7 @@ hierarchy:
   - { name: common, path: common.yaml }
 ",
         );
-        assert_eq!(said, [""; 0]);
+        assert_eq!(messages, [""; 0]);
         assert_eq!(
             paths,
             [
@@ -231,7 +235,7 @@ hierarchy:
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        let (_, said) = read(
+        let (_, messages) = read(
             "version: 5
 hierarchy: [{ name: a, path: a.yaml }]
 plan_hierarchy: []
@@ -240,7 +244,7 @@ hierachy: []
 ",
         );
         assert_eq!(
-            said,
+            messages,
             [
                 "netkeel does not follow `default_hierarchy` beside the hierarchy",
                 "netkeel does not follow `hierachy` beside the hierarchy"
@@ -250,7 +254,7 @@ hierachy: []
             read("version: 3").1,
             ["netkeel follows a hiera.yaml of version 5 only"]
         );
-        let (_, said) = read(
+        let (_, messages) = read(
             "version: 5
 hierarchy:
   - { name: a, mapped_paths: [x, y, z] }
@@ -262,7 +266,7 @@ hierarchy:
 ",
         );
         assert_eq!(
-            said,
+            messages,
             [
                 "no fact `x` is given",
                 "expected the name of a fact, a name for each of its items, and a path",

@@ -1,5 +1,4 @@
-//! Machine configurations of Talos Linux and their patches, 1.7 to 1.14, merged as Talos merges
-//! them and read as a document.
+//! Machine configurations of Talos Linux 1.7 to 1.14 and their patches, merged as in Talos.
 
 use crate::talos::identity::is_manifest;
 use crate::talos::keys::kind;
@@ -7,7 +6,7 @@ use crate::talos::{identity, json_patch, merge};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Entry, Node};
 
-/// A machine configuration: its documents, patches merged.
+/// A machine configuration: its documents with patches merged.
 #[derive(Debug, Default)]
 pub struct Configuration {
     documents: Vec<Node>,
@@ -15,8 +14,8 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Merges the documents of files, which are applied in their order: the first is usually a
-    /// configuration and the others its patches, and patches alone will do.
+    /// Merges the documents of files in order. The first file is usually a configuration and the
+    /// others its patches; patches alone are accepted too.
     pub fn merged(documents: Vec<Node>, diagnostics: &mut Diagnostics) -> Configuration {
         let mut merged = Vec::new();
         let mut manifests = Vec::new();
@@ -35,7 +34,7 @@ impl Configuration {
         }
     }
 
-    /// Objects of Kubernetes that stand among its files, as given.
+    /// Kubernetes objects among its files, as given.
     pub fn manifests(&self) -> &[Node] {
         &self.manifests
     }
@@ -45,7 +44,7 @@ impl Configuration {
         &self.documents
     }
 
-    /// The document without a kind, in which everything stood at first.
+    /// The document without a kind, the original form of the configuration.
     pub fn legacy(&self) -> Option<&Node> {
         self.documents.iter().find(|document| kind(document).is_empty())
     }
@@ -57,8 +56,8 @@ impl Configuration {
             .filter(move |document| kind(document) == wanted)
     }
 
-    /// Annotations of the node, in both forms; the newer one's last. Without a value it is an empty
-    /// text to Talos.
+    /// Annotations of the node in both forms, the newer form last. A missing value is an empty text
+    /// in Talos.
     pub(crate) fn node_annotations(&self) -> Vec<(&str, String)> {
         let legacy = self.legacy_at(&["machine", "nodeAnnotations"]);
         let documents = self
@@ -69,8 +68,8 @@ impl Configuration {
         entries.map(|entry| (entry.key.as_str(), text(entry))).collect()
     }
 
-    /// Whether KubeSpan is on by its configuration, in either form. Nobody says: Talos takes it for
-    /// off; but patches alone need not say.
+    /// Whether KubeSpan is enabled, in either form. If nothing sets it, Talos assumes disabled; but
+    /// patches alone need not set it.
     pub(crate) fn kubespan_on(&self, kubespan: &Node) -> bool {
         let said = kubespan.get("enabled").and_then(Node::switch);
         said.unwrap_or_else(|| self.legacy_at(&["machine", "type"]).is_none())
@@ -105,7 +104,7 @@ mod tests {
     use netkeel_source::testing::{expected, json_map};
     use proptest::prelude::*;
 
-    /// Trees with the keys that the merge treats in ways of its own.
+    /// Trees with the keys that merge in special ways.
     fn documents() -> impl Strategy<Value = Vec<Node>> {
         let wrapped = (json_map(), 0..6_u8).prop_map(|(value, how)| match how {
             0 => serde_json::json!({ "machine": value }),

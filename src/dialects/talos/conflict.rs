@@ -1,12 +1,12 @@
-//! What Talos refuses to have beside each other in one configuration, once its patches are merged.
+//! Documents and settings that Talos refuses together in one configuration, after patches.
 
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND};
 use netkeel_source::node::Node;
 use netkeel_source::span::Span;
 
-/// Documents that Talos refuses beside older forms of what they say, which stand at these paths of
-/// the document without a kind.
+/// Documents that Talos refuses together with their older forms, which are at these paths of the
+/// document without a kind.
 const OLDER: [(&str, &[&[&str]]); 3] = [
     (
         "KubeNodeConfig",
@@ -25,21 +25,21 @@ const OLDER: [(&str, &[&[&str]]); 3] = [
     (KUBESPAN_KIND, &[&["machine", "network", KUBESPAN]]),
 ];
 
-/// Two that Talos refuses beside each other.
+/// Two settings that Talos refuses together.
 #[derive(Debug)]
 pub struct Conflict {
-    /// The one that is in the way, as `LinkConfig eth0`, and where it is.
+    /// The conflicting setting, such as `LinkConfig eth0`.
     pub what: String,
-    /// Its place.
+    /// Its position.
     pub span: Span,
-    /// The one that it is in the way of.
+    /// The setting that it conflicts with.
     pub other: String,
     pub(crate) other_span: Span,
-    /// It is about an interface, or KubeSpan.
+    /// The subject of the conflict.
     pub about: About,
 }
 
-/// What a conflict is about.
+/// The subject of a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// An interface that two documents configure.
@@ -51,7 +51,7 @@ pub enum About {
 }
 
 impl Configuration {
-    /// All that Talos refuses beside each other.
+    /// All conflicts.
     pub(crate) fn conflicts(&self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
         let links = self.links();

@@ -1,5 +1,5 @@
-//! What CozyStack keeps in Kubernetes beside the machine configuration: the MTU that kube-ovn gives
-//! to pods, in a ConfigMap, and in the arguments of a DaemonSet.
+//! CozyStack's Kubernetes objects: the MTU that kube-ovn gives pods, in a ConfigMap and in the
+//! arguments of a DaemonSet.
 
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::kind;
@@ -7,17 +7,17 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::sources::Sources;
 
-/// The key of the ConfigMap whose value is the values of kube-ovn's chart, as text.
+/// The key of the ConfigMap that holds the values of kube-ovn's chart, as text.
 pub(crate) const VALUES: &str = "values-kubeovn";
 
-/// The DaemonSet that gives pods their interfaces.
+/// The DaemonSet that creates the interfaces of pods.
 pub(crate) const DAEMONSET: &str = "kube-ovn-cni";
 
-/// The names that kube-ovn gives to the host's ends of pods' veths.
+/// The names that kube-ovn gives the host's ends of pods' veths.
 pub(crate) const PODS: &str = "*_h";
 
-/// The MTU of pods that the ConfigMap `cozystack` asks for: `kube-ovn.mtu` in its values, which are
-/// read as a file of their own.
+/// The MTU of pods in the ConfigMap `cozystack`: `kube-ovn.mtu` of its values, which are parsed as
+/// a file of their own.
 pub(crate) fn pod_mtu(
     configuration: &Configuration,
     sources: &mut Sources,
@@ -35,8 +35,8 @@ pub(crate) fn config_map(configuration: &Configuration) -> Option<&Node> {
     named(configuration, "ConfigMap", "cozystack").last()
 }
 
-/// The MTU in an argument of the DaemonSet, `--mtu=1400` or `--mtu 1400`, with the argument. The last
-/// one counts.
+/// The MTU in an argument of the DaemonSet, `--mtu=1400` or `--mtu 1400`, with the argument. The
+/// last one counts.
 pub(crate) fn argument(configuration: &Configuration) -> Option<(i64, &Node)> {
     let daemonset = named(configuration, "DaemonSet", DAEMONSET).last()?;
     let pod = daemonset.get("spec")?.get("template")?.get("spec")?;

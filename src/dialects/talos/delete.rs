@@ -1,13 +1,13 @@
-//! `$patch: delete` of a strategic merge: what it names goes away, before the rest of its document
-//! is merged.
+//! `$patch: delete` of a strategic merge: removes the named part before the rest of the document is
+//! merged.
 
 use crate::talos::identity::Identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
 use netkeel_source::span::Span;
 
-/// Maps whose keys the user chooses: a key that is to be deleted must be there. The fields that
-/// Talos knows can be deleted whether they are set or not.
+/// Maps whose keys the user chooses: a key to delete must exist there. Fields that Talos defines
+/// can be deleted whether they are set or not.
 const FREE: &[&str] = &[
     "annotations",
     "config",
@@ -26,25 +26,25 @@ const FREE: &[&str] = &[
     "variables",
 ];
 
-/// One thing that is to be deleted.
+/// One part to delete.
 #[derive(Debug)]
 pub(crate) struct Selector {
     identity: Identity,
     path: Vec<String>,
-    /// For an item of a list: a key and a value that it has.
+    /// For a list item: a key and its value.
     item: Option<(String, String)>,
     span: Span,
 }
 
-/// What a document deletes.
+/// The parts that a document deletes.
 #[derive(Debug, Default)]
 pub(crate) struct Selectors {
     pub list: Vec<Selector>,
-    /// There is nothing in the document beside that.
+    /// The document contains nothing besides deletions.
     pub(crate) nothing_left: bool,
 }
 
-/// What holds a node.
+/// The parent of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parent {
     Document,
@@ -53,7 +53,7 @@ enum Parent {
 }
 
 impl Selector {
-    /// Takes all deletions out of a document; `None` when one of them is none that Talos takes.
+    /// Removes all deletions from a document and returns them; `None` when Talos would refuse one.
     pub fn take(document: &mut Node, diagnostics: &mut Diagnostics) -> Option<Selectors> {
         let identity = Identity::read(document);
         let mut taking = Taking {
@@ -73,8 +73,8 @@ impl Selector {
         }
     }
 
-    /// Deletes it. A document that is not there is passed over; of one that is there, what is to be
-    /// deleted must be found.
+    /// Applies the deletions. A missing document is skipped; in an existing document, the part to
+    /// delete must exist.
     pub fn apply(&self, documents: &mut Vec<Node>, diagnostics: &mut Diagnostics) {
         let Some(at) = documents.iter().position(|document| self.identity.is(document)) else {
             return;
@@ -96,7 +96,7 @@ impl Selector {
 
 const NOT_THERE: &str = "what this deletes is not there";
 
-/// Talos takes these keys for no content, and `apiVersion` not.
+/// Talos does not count these keys as content, but does count `apiVersion`.
 fn is_empty(document: &Node) -> bool {
     let scalar = |node: &Node| !matches!(node.data, Data::List(_) | Data::Map(_));
     document
@@ -114,7 +114,7 @@ struct Taking {
 type Refusal = (Span, &'static str);
 
 impl Taking {
-    /// Whether the node is to go away itself: it is deleted, or nothing is left in it.
+    /// Whether the node itself is to be removed: it is deleted, or nothing is left in it.
     fn node(&mut self, node: &mut Node, parent: Parent) -> Result<bool, Refusal> {
         if let Data::Map(entries) = &node.data
             && let Some(patch) = entries
@@ -193,7 +193,7 @@ impl Taking {
     }
 }
 
-/// `free` says that the keys of this map are the user's own.
+/// `free`: the user chooses the keys of this map.
 fn remove(
     node: &mut Node,
     path: &[String],
@@ -212,7 +212,7 @@ fn remove(
                     Ok(())
                 }
                 Some((_, entry)) => remove(&mut entry.value, rest, item, FREE.contains(&step.as_str())),
-                // A field that Talos knows, and that is not set.
+                // A field that Talos defines and that is not set.
                 None if rest.is_empty() && !free => Ok(()),
                 None => Err(NOT_THERE),
             }
@@ -220,7 +220,7 @@ fn remove(
         Data::List(_) if !rest.is_empty() => Err("Talos deletes no deeper than the items of one list"),
         Data::List(items) => {
             let (key, value) = item.ok_or(NOT_THERE)?;
-            // Numbers and booleans Talos does not find by their text.
+            // Talos does not find numbers and booleans by their text.
             let at = items
                 .iter()
                 .position(|known| known.get(key).and_then(Node::text) == Some(value));

@@ -1,5 +1,5 @@
-//! A machine configuration as a document: sysctls, MTUs, and the documents of netkeel's own that
-//! ride in its extension service.
+//! A machine configuration as a document: sysctls, MTUs, and the native documents in netkeel's
+//! extension service.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::sources::Sources;
 use netkeel_source::span::Span;
 
-/// The layers of a document: what Talos itself sets, and over it netkeel's own documents. At boot
-/// Talos sets its sysctls, so that no drop-in is wanted.
+/// The layers of a document: the settings that Talos applies, then netkeel's own documents. Talos
+/// sets its sysctls at boot, so no drop-in is needed.
 pub fn layers(
     configuration: &Configuration,
     sources: &mut Sources,
@@ -59,8 +59,7 @@ pub fn layers(
     layers
 }
 
-/// The documents that the extension service is given; later ones are layered over earlier ones by
-/// the names of their files, as the service layers them.
+/// The documents in the extension service. They are layered by file name, as in the service.
 fn own_documents(
     service: &Node,
     sources: &mut Sources,
@@ -119,12 +118,12 @@ impl Reader<'_> {
         taken
     }
 
-    /// The value is what Talos writes: the text as it stands, as the kernel shows it then.
+    /// The value is the text that Talos writes, in the form in which the kernel shows it.
     fn sysctl(&mut self, entry: &Entry) -> Option<Entry> {
         let empty = match &entry.value.data {
-            Data::Null => Some("Talos makes an empty text of nothing, and writes it"),
+            Data::Null => Some("without a value, Talos writes an empty text"),
             Data::Text { value, .. } if value.trim().is_empty() => {
-                Some("Talos writes this text, in which there is no value")
+                Some("Talos writes this text, which contains no value")
             }
             _ => None,
         };
@@ -195,7 +194,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Talos would take none of it; which of two counts is not for netkeel to choose.
+    /// Reports conflicts: Talos would refuse the configuration, and netkeel does not pick one of
+    /// two.
     fn conflicts(&mut self, configuration: &Configuration) {
         for conflict in configuration.conflicts() {
             let hint = match conflict.about {
@@ -205,7 +205,7 @@ impl Reader<'_> {
                 }
                 About::Older => continue,
             };
-            let message = format!("Talos refuses this beside {}", conflict.other);
+            let message = format!("Talos refuses this together with {}", conflict.other);
             let diagnostic = self.diagnostics.add(conflict.span, conflict.what, message);
             diagnostic
                 .other(conflict.other_span, "this is there already")
@@ -213,15 +213,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Where KubeSpan is off, what is said of its interface is of no effect.
+    /// Where KubeSpan is off, settings of its interface have no effect.
     fn kubespan(&mut self, configuration: &Configuration, node: &Node) {
         if configuration.kubespan_on(node) {
             self.settings(KUBESPAN, node, &["mtu"]);
         }
     }
 
-    /// Which interface a selector finds is known to the machine alone; by its driver netkeel can
-    /// find it too.
+    /// Only the machine knows which interface a selector finds; netkeel can find one by its driver
+    /// only.
     fn selected(&mut self, interface: &Node) {
         let selector = interface
             .get("deviceSelector")
@@ -248,17 +248,17 @@ impl Reader<'_> {
             .add(
                 span,
                 "machine.network.interfaces",
-                "which interface has this MTU is known to the machine alone: it is found by a selector",
+                "only the machine knows which interface has this MTU: a selector finds it",
             )
             .hint("name the interface; or select by `driver` alone, which netkeel can do too");
     }
 
-    /// Which interface has an alias is known to the machine alone too.
+    /// Only the machine knows which interface has an alias.
     fn aliased(&mut self, name: &str, holder: &Node, keys: &[&str]) {
         for key in keys {
             if let Some(setting) = holder.get(key).filter(|setting| !setting.is_null()) {
                 let message = format!(
-                    "which interface this is for is known to the machine alone: `{name}` is an alias, which a selector gives it"
+                    "only the machine knows which interface this is for: `{name}` is an alias, which a selector gives it"
                 );
                 self.diagnostics
                     .add(setting.span, KeyPath::of(&[name, key]), message)
@@ -267,7 +267,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Pods of kube-ovn, which the ConfigMap of CozyStack gives an MTU when they are made.
+    /// Pods of kube-ovn, whose MTU is set when they are created, from CozyStack's ConfigMap.
     fn pods(&mut self, mtu: Node) {
         let span = mtu.span;
         let name = Data::Text {
@@ -283,7 +283,7 @@ impl Reader<'_> {
         self.links.push(entry("kube-ovn", Data::Map(settings), span));
     }
 
-    /// Later ones win: the documents over the form that they replace.
+    /// Later settings win: the documents over the form that they replace.
     fn settings(&mut self, name: &str, from: &Node, keys: &[&str]) {
         let mut settings: Vec<Entry> = Vec::new();
         for key in keys {
@@ -302,7 +302,7 @@ impl Reader<'_> {
             }
             settings.push(setting.clone());
         }
-        // Zero is what Go takes for nothing said.
+        // Go treats zero as unset.
         settings.retain(|setting| setting.value.data != Data::Integer(0));
         if settings.is_empty() {
             return;
@@ -318,7 +318,7 @@ impl Reader<'_> {
     }
 }
 
-/// What begins with 0x the kernel takes for a number, and shows in decimal.
+/// The kernel parses a text with 0x as a number and shows it in decimal.
 fn shown(text: &str) -> String {
     let words = text.split(' ').map(|word| match number::form(word) {
         Some(number::Form::Other {
@@ -327,7 +327,7 @@ fn shown(text: &str) -> String {
         }) => meant.into_iter().next(),
         form => form.map(|_| word.to_owned()),
     });
-    // Among other words it is a text, or nothing that the kernel takes.
+    // Among other words it is text, or a value that the kernel rejects.
     let words: Option<Vec<String>> = words.collect();
     words.map_or_else(|| text.to_owned(), |words| words.join(" "))
 }

@@ -1,10 +1,10 @@
-//! What makes two documents of a machine configuration the same one: API version, kind and name.
+//! The identity of a document in a machine configuration: API version, kind and name.
 
 use crate::talos::keys::kind;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
 
-/// Talos's documents are all of one API version.
+/// Whether it is a Kubernetes object: all Talos documents have the same API version.
 pub(crate) fn is_manifest(document: &Node) -> bool {
     let version = document
         .get("apiVersion")
@@ -13,10 +13,10 @@ pub(crate) fn is_manifest(document: &Node) -> bool {
     !kind(document).is_empty() && !version.is_empty() && version != "v1alpha1"
 }
 
-/// Keys that tell the one document without a kind.
+/// Keys that identify the document without a kind.
 const LEGACY: [&str; 4] = ["machine", "cluster", "debug", "persist"];
 
-/// The identity of a document; that of the one without a kind is all empty.
+/// The identity of a document; all empty for the one without a kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub version: String,
@@ -25,7 +25,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The identity of a document, or what it lacks for one.
+    /// The identity of a document; reports a missing part.
     pub fn of(document: &Node, diagnostics: &mut Diagnostics) -> Option<Identity> {
         let identity = Identity::read(document);
         let missing = match (identity.version.is_empty(), identity.kind.is_empty()) {
@@ -46,7 +46,7 @@ impl Identity {
         None
     }
 
-    /// Whether a document of a configuration is this one.
+    /// Whether a document of a configuration has this identity.
     pub fn is(&self, document: &Node) -> bool {
         let found = Identity::read(document);
         if found.kind.is_empty() {
@@ -56,7 +56,7 @@ impl Identity {
         }
     }
 
-    /// As it stands there.
+    /// The identity as it is written.
     pub fn read(document: &Node) -> Identity {
         let text = |key: &str| {
             let scalar = document.get(key).and_then(Node::scalar);
@@ -75,8 +75,8 @@ impl Identity {
     }
 }
 
-/// Talos takes each document of a configuration once; of a patch it merges them all. The first file
-/// is a configuration, unless something in it can stand in a patch only.
+/// Reports duplicate documents: Talos accepts each document once in a configuration, but merges
+/// those of a patch. The first file is a configuration, unless it contains patch-only parts.
 pub(crate) fn unique(documents: &[Node], diagnostics: &mut Diagnostics) {
     let ours = || documents.iter().filter(|document| !is_manifest(document));
     let Some(first) = ours().next().map(|document| document.span.file) else {
@@ -105,7 +105,7 @@ pub(crate) fn unique(documents: &[Node], diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Whether it has what only a patch can have.
+/// Whether it contains parts that only a patch may have.
 fn is_patch(node: &Node) -> bool {
     match &node.data {
         Data::List(items) => items.iter().any(is_patch),

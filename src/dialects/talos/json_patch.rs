@@ -1,4 +1,4 @@
-//! JSON patches (RFC 6902), which Talos takes for a configuration of one document only.
+//! JSON patches (RFC 6902), which Talos accepts only for a configuration of one document.
 
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::path::KeyPath;
@@ -6,7 +6,7 @@ use netkeel_source::node::size::Size;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::text::limits::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
 
-/// Applies the operations of a patch, in order; the first one that cannot be done ends it.
+/// Applies the operations of a patch in order and stops at the first that fails.
 pub(crate) fn apply(documents: &mut [Node], patch: &Node, diagnostics: &mut Diagnostics) {
     let [document] = documents else {
         diagnostics
@@ -61,7 +61,7 @@ fn operate(document: &mut Node, operation: &Node, copied: &mut Size) -> Result<(
             let size = Size::of(from);
             copied.nodes = copied.nodes.saturating_add(size.nodes);
             copied.bytes = copied.bytes.saturating_add(size.bytes);
-            // What a few lines copy from each other has no bound of its own.
+            // A few lines can copy from each other without bound.
             if copied.nodes > MAX_NODES || copied.bytes > MAX_BYTES {
                 return Err("the patch copies more than a document may have".to_owned());
             }
@@ -112,7 +112,7 @@ fn at<'a>(node: &'a mut Node, path: &[String]) -> Result<&'a mut Node, String> {
     at(below.ok_or_else(|| not_there(step))?, rest)
 }
 
-/// Negative ones count from the end, as the library has it that Talos uses.
+/// Negative indexes count from the end, as in the library that Talos uses.
 fn index(step: &str, length: usize) -> Option<usize> {
     let number: i64 = step.parse().ok()?;
     let length = i64::try_from(length).ok()?;

@@ -5,7 +5,7 @@ use netkeel_source::node::Node;
 /// The annotation of a node that names the interface through which kube-ovn tunnels.
 pub(crate) const TUNNEL_INTERFACE: &str = "ovn.kubernetes.io/tunnel_interface";
 
-/// The kind of a document; empty for the one that has none.
+/// The kind of a document; empty for the one without a kind.
 pub fn kind(document: &Node) -> &str {
     document.get("kind").and_then(Node::text).unwrap_or_default()
 }
@@ -13,7 +13,7 @@ pub fn kind(document: &Node) -> &str {
 /// The document of KubeSpan.
 pub(crate) const KUBESPAN_KIND: &str = "KubeSpanConfig";
 
-/// The extension service's name, and where its documents lie.
+/// The name of the extension service.
 pub(crate) const SERVICE: &str = "netkeel";
 
 /// Files below this directory are documents.

@@ -1,12 +1,11 @@
-//! The links of a machine configuration's documents: what configures them, and what is only another
-//! name for one.
+//! The interfaces that a machine configuration's documents configure, and aliases of interfaces.
 
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::kind;
 use netkeel_source::node::Node;
 use netkeel_source::span::Span;
 
-/// Documents of Talos that are an interface with an MTU.
+/// Documents of interfaces with an MTU.
 const LINKS: [&str; 8] = [
     LINK,
     "BondConfig",
@@ -18,10 +17,10 @@ const LINKS: [&str; 8] = [
     "WireguardConfig",
 ];
 
-/// The document of an interface that is there anyway: its name may be an alias.
+/// The document of an existing interface: its name may be an alias.
 const LINK: &str = "LinkConfig";
 
-/// The document with two of them.
+/// The document of a veth, which has two interfaces.
 const VETH: &str = "VethConfig";
 
 /// An interface that a document configures.
@@ -29,13 +28,13 @@ const VETH: &str = "VethConfig";
 pub struct Link<'a> {
     /// The document's kind.
     pub kind: &'static str,
-    /// It is the other end of the document's veth.
+    /// It is the peer of the document's veth.
     pub peer: bool,
-    /// Empty where none is given.
+    /// Its name; empty if none is given.
     pub name: &'a str,
-    /// Where the name stands, or else the document.
+    /// The position of the name, or else of the document.
     pub span: Span,
-    /// What holds its settings.
+    /// The node with its settings.
     pub settings: &'a Node,
     /// The document.
     pub document: &'a Node,
@@ -54,12 +53,12 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The document's kind, and where in it its settings stand.
+    /// The document's kind, and the path of the settings in it.
     pub fn place(&self) -> &'static str {
         if self.peer { "VethConfig.peer" } else { self.kind }
     }
 
-    /// Whether the interface is there without the document.
+    /// Whether the interface exists without the document.
     pub fn found(&self) -> bool {
         self.kind == LINK
     }
@@ -80,8 +79,8 @@ impl Configuration {
         links
     }
 
-    /// Whether a `LinkAliasConfig` gives this name to an interface that it finds by a selector:
-    /// `net0`, or one of `net%d`.
+    /// Whether a `LinkAliasConfig` gives this name to an interface found by a selector: `net0`, or
+    /// one of `net%d`.
     pub(crate) fn is_alias(&self, name: &str) -> bool {
         let mut aliases = self
             .of_kind("LinkAliasConfig")

@@ -1,5 +1,5 @@
-//! What is amiss in machine configurations of Talos Linux: values that it takes for something else,
-//! forms that a version does not have, and MTUs that do not fit into each other.
+//! Problems in machine configurations of Talos Linux: values that Talos reads differently, forms
+//! that a version does not support, and MTUs that do not fit each other.
 
 mod fields;
 mod findings;
@@ -15,7 +15,7 @@ use netkeel_core::finding::{Finding, Findings};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
-/// Looks at a configuration; forms are judged for a version, when one is given.
+/// Checks a configuration; forms are checked against a version if one is given.
 pub fn look(
     configuration: &Configuration,
     version: Option<Version>,

@@ -1,5 +1,5 @@
-//! Talos's strategic merge: documents by their identity, maps by key, lists by concatenation but
-//! for the few that Talos merges by a key or replaces.
+//! Talos's strategic merge: documents by their identity, maps by key, and lists by concatenation,
+//! except for a few that Talos merges by a key or replaces.
 
 use crate::talos::delete::Selector;
 use crate::talos::identity::Identity;
@@ -13,18 +13,18 @@ use netkeel_source::node::{Data, Entry, Node};
 enum Rule {
     /// Items are added, maps are merged.
     Add,
-    /// The patch's value takes the place of all.
+    /// The patch's value replaces the old one.
     Replace,
     /// Items with the same value of this key are merged; the others are added.
     By(&'static str),
-    /// By `interface`, or where that is empty by an equal `deviceSelector`.
+    /// By `interface`; if that is empty, by an equal `deviceSelector`.
     Interfaces,
     /// Items with the same value of this key are replaced; the others are added.
     ReplaceBy(&'static str),
 }
 
-/// Where Talos does not simply add: the kind, the path in it with `*` for an item, and the rule.
-/// From the `merge` tags and `Merge` methods of Talos's machinery, 1.7 to 1.14.
+/// Exceptions from concatenation: the kind, the path in it with `*` for an item, and the rule. From
+/// the `merge` tags and `Merge` methods of Talos's machinery, 1.7 to 1.14.
 const RULES: &[(&str, &str, Rule)] = &[
     ("", "machine.network.interfaces", Rule::Interfaces),
     ("", "machine.network.interfaces.*.vlans", Rule::By("vlanId")),
@@ -48,11 +48,10 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("BGPInstanceConfig", "neighbors", Rule::Replace),
 ];
 
-/// Values of this map are taken whole, lists among them.
+/// Values of this map are replaced whole, including lists.
 const ARGUMENTS: &str = "extraArgs";
 
-/// Merges one document of a patch into a configuration: what it deletes first, then what is left
-/// of it.
+/// Merges one document of a patch into a configuration: first its deletions, then the rest.
 pub(crate) fn apply(documents: &mut Vec<Node>, mut patch: Node, diagnostics: &mut Diagnostics) {
     let Some(selectors) = Selector::take(&mut patch, diagnostics) else {
         return;
@@ -83,7 +82,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    /// `place` is the path with `*` for items, as the rules have it.
+    /// `place` is the path with `*` for items, as in the rules.
     fn node(
         &self,
         left: &mut Node,
@@ -185,7 +184,7 @@ fn is_collection(data: &Data) -> bool {
     matches!(data, Data::List(_) | Data::Map(_))
 }
 
-/// What Go takes for nothing said: the zero value of a type.
+/// Whether Go treats it as unset: the zero value of a type.
 fn is_zero(data: &Data) -> bool {
     match data {
         Data::Null => true,
@@ -196,7 +195,7 @@ fn is_zero(data: &Data) -> bool {
     }
 }
 
-/// The same value; absent and empty are one.
+/// Equal values; absent and empty are equal.
 fn same(one: Option<&Node>, other: Option<&Node>) -> bool {
     let one = one.filter(|node| !is_zero(&node.data));
     let other = other.filter(|node| !is_zero(&node.data));
@@ -207,7 +206,7 @@ fn same(one: Option<&Node>, other: Option<&Node>) -> bool {
     }
 }
 
-/// Equal whatever the places, quotes and the order of keys.
+/// Whether nodes are equal regardless of positions, quotes and the order of keys.
 pub(crate) fn equal(one: &Node, other: &Node) -> bool {
     match (&one.data, &other.data) {
         (Data::Map(entries), Data::Map(others)) => {

@@ -1,4 +1,4 @@
-//! Versions of Talos Linux, as far as the forms of its configuration differ.
+//! Versions of Talos Linux, as far as their configuration forms differ.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use netkeel_core::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u8);
 
-/// The first and the last version whose forms netkeel knows.
+/// The first and the last version that netkeel supports.
 pub const KNOWN: (Version, Version) = (Version(7), Version(14));
 
-/// `LinkConfig` and its kin are there, and `machine.network.interfaces` has left the schema.
+/// Introduces `LinkConfig` and similar; removes `machine.network.interfaces` from the schema.
 pub(crate) const LINKS: Version = Version(12);
 
-/// `KubeSpanConfig` is there, and `machine.network` has left the schema.
+/// Introduces `KubeSpanConfig`; removes `machine.network` from the schema.
 pub(crate) const KUBESPAN: Version = Version(13);
 
-/// `SysctlConfig` and `KubeNodeConfig` are there, and `machine.sysctls` has left the schema.
+/// Introduces `SysctlConfig` and `KubeNodeConfig`; removes `machine.sysctls` from the schema.
 pub(crate) const SYSCTLS: Version = Version(14);
 
-/// Documents about the network path, with the first version that knows them. A version that does
-/// not know a document refuses the whole configuration.
+/// Documents about the network path, with the first version that supports them. An older version
+/// refuses the whole configuration.
 const SINCE: &[(&str, Version)] = &[
     ("ExtensionServiceConfig", Version(7)),
     ("EthernetConfig", Version(10)),
@@ -45,7 +45,7 @@ const SINCE: &[(&str, Version)] = &[
     ("KubeFlannelCNIConfig", SYSCTLS),
 ];
 
-/// The first version that knows a document about the network path; nothing for others.
+/// The first version that supports a document about the network path; none for other documents.
 pub(crate) fn since(kind: &str) -> Option<Version> {
     let known = SINCE.iter().find(|(known, _)| *known == kind);
     known.map(|(_, since)| *since)
@@ -54,7 +54,7 @@ pub(crate) fn since(kind: &str) -> Option<Version> {
 impl FromStr for Version {
     type Err = Error;
 
-    /// As `1.12`, `v1.12.3` or `1.14.0-rc.1`.
+    /// Parses `1.12`, `v1.12.3` or `1.14.0-rc.1`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let numbers = text.strip_prefix('v').unwrap_or(text);
         let mut numbers = numbers.split(['.', '-']);

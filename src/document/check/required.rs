@@ -1,4 +1,4 @@
-//! What must be there: looked at when all layers are known, since any of them may give it.
+//! Required keys, which are checked once all layers are merged, since any layer may set them.
 
 use crate::check::wording::takes;
 use crate::shape::{Field, Shape};
@@ -6,8 +6,8 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Node};
 
-/// Checks merged layers, each of which has passed [`crate::check::check_layer`]: only that what is required is
-/// there.
+/// Checks that required keys are present in merged layers, each of which has passed
+/// [`crate::check::check_layer`].
 pub(crate) fn check_required(node: &Node, shape: &Shape, path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     match (shape, &node.data) {
         (Shape::Map(fields), Data::Map(entries)) => {
@@ -37,7 +37,7 @@ pub(crate) fn check_required(node: &Node, shape: &Shape, path: &KeyPath<'_>, dia
     }
 }
 
-/// Reports the keys of a map that must be there and are not.
+/// Reports the required keys that a map lacks.
 pub(crate) fn missing(node: &Node, fields: &[Field], path: &KeyPath<'_>, diagnostics: &mut Diagnostics) {
     for field in fields.iter().filter(|field| field.required) {
         if node.get(field.name).is_none() {

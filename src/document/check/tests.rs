@@ -1,4 +1,4 @@
-//! The check as its users meet it: what a document gets wrong, and what is said of it.
+//! The check as users meet it: errors in a document, and the reports.
 
 use crate::check::required::check_required;
 use crate::check::{check, check_layer};

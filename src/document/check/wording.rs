@@ -1,10 +1,10 @@
-//! Shapes in the words of a message.
+//! Shapes as text for messages.
 
 use crate::shape::Shape;
 use netkeel_core::text::suggest::listed;
 use netkeel_source::node::{Data, Node};
 
-/// Whether a shape is for this kind of value at all.
+/// Whether a shape accepts this kind of value at all.
 pub(crate) fn takes(shape: &Shape, node: &Node) -> bool {
     match (shape, &node.data) {
         (Shape::Either(shapes), _) => shapes.iter().any(|shape| takes(shape, node)),
@@ -16,7 +16,7 @@ pub(crate) fn takes(shape: &Shape, node: &Node) -> bool {
     }
 }
 
-/// Whether this would be right as text.
+/// Whether the value would be valid as text.
 pub(crate) fn takes_text(shape: &Shape, text: &str) -> bool {
     match shape {
         Shape::Text { check, .. } => check(text).is_ok(),
@@ -25,7 +25,7 @@ pub(crate) fn takes_text(shape: &Shape, text: &str) -> bool {
     }
 }
 
-/// What a shape wants, in the words of a message.
+/// The values that a shape accepts, as text for a message.
 pub(crate) fn due(shape: &Shape) -> String {
     match shape {
         Shape::Map(_) | Shape::Table { .. } => "a map".to_owned(),
@@ -49,7 +49,7 @@ pub(crate) fn due(shape: &Shape) -> String {
     }
 }
 
-/// A range in words.
+/// A range as text.
 pub(crate) fn range(min: i64, max: i64) -> String {
     match (min, max) {
         (i64::MIN, max) => format!("at most {max}"),

@@ -1,4 +1,4 @@
-//! CNI configurations: the `mtu` that new pods get, set in the file that the container runtime
+//! The kind `cni`: the `mtu` for new pods, set in the CNI configuration that the container runtime
 //! loads.
 
 use std::path::{Path as FilePath, PathBuf};
@@ -26,7 +26,6 @@ use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// The kind `cni`.
 pub(crate) struct Kind;
 
 const FIELDS: &[Field] = &[
@@ -46,7 +45,7 @@ const FIELDS: &[Field] = &[
             what: "the type of a CNI plugin",
         },
         required: true,
-        doc: "The `type` of the plugin whose `mtu` is meant, wherever in the file it stands; of `flannel` its delegate's.",
+        doc: "The `type` of the plugin whose `mtu` to set, anywhere in the file; for `flannel`, its delegate's `mtu`.",
     },
     Field {
         name: "mtu",
@@ -160,7 +159,7 @@ impl crate::kinds::kind::Kind for Kind {
 impl Section for Plugins {
     fn scope(&self, scope: &mut Scope) {
         for entry in &self.entries {
-            // No interface is written: only what a budget stands on matters.
+            // No interface is written: only the budget's underlay matters.
             entry.mtu.scope_of_underlay(scope);
             scope.cni.directory = true;
             scope
@@ -197,13 +196,13 @@ impl Section for Plugins {
 }
 
 impl Entry {
-    /// Where it is, as far as the document says.
+    /// The path, as far as the document gives it.
     fn place(&self) -> &FilePath {
         let named = self.file.as_ref().map(|(path, _)| path.as_path());
         named.unwrap_or(FilePath::new("/etc/cni/net.d"))
     }
 
-    /// The file that is meant.
+    /// Finds the file on the host.
     fn find(&self, host: &Snapshot, wants: &mut Wants) -> Option<PathBuf> {
         if let Some((path, _)) = &self.file {
             return Some(path.clone());
@@ -225,10 +224,10 @@ impl Entry {
                 .add(Code::NK040, runtime.directory.display(), message, remedy);
             return None;
         };
-        // What is declared cannot be brought about, and is not as declared either.
+        // The declared MTU cannot be applied, and is not in place either.
         let why = match &runtime.network {
             Some(network) if matches!(first.reading, Contents::Plugins(_) | Contents::Unread(_)) => format!(
-                "no CNI configuration in {} has the name {network}, which CRI-O is told to take (cni_default_network)",
+                "no CNI configuration in {} has the name {network}, which CRI-O is configured to use (cni_default_network)",
                 runtime.directory.display()
             ),
             _ => format!(
@@ -254,7 +253,7 @@ impl Entry {
             wants.findings.add(Code::NK040, path.display(), message, remedy);
             return;
         }
-        // What was not read stays a want: that it could not be read is told where all are.
+        // A fact that was not read stays a want: the plan reports that it could not be read.
         if let Some(Some(configuration)) = found
             && let Err(refusal) = self.fits(configuration)
         {
@@ -291,12 +290,12 @@ impl Entry {
         wants.add_wanted(Fact::plugin(path, &self.plugin), &self.mtu, origin);
     }
 
-    /// Whether the `mtu` can be set in a file.
+    /// Checks that the `mtu` can be set in a file.
     fn fits(&self, configuration: &Configuration) -> Result<(), Error> {
         let refused = |message: String| Error::new(ErrorKind::Refused, message);
         if let Some(target) = &configuration.symlink {
             return Err(refused(format!("it is a symbolic link to {}", target.display()))
-                .hint("netkeel follows none: name the file it points to, if that is yours to change"));
+                .hint("name its target, if you may change that: netkeel follows no links"));
         }
         let Contents::Plugins(plugins) = &configuration.reading else {
             let reading = &configuration.reading;
@@ -305,7 +304,7 @@ impl Entry {
         if configuration.of(&self.plugin).next().is_none() {
             let mut there: Vec<&str> = plugins.iter().map(|plugin| &*plugin.kind).collect();
             there.dedup();
-            // flannel hands it all to its delegate, whose mtu counts.
+            // flannel passes its configuration to its delegate, whose mtu counts.
             let delegates_to = plugins.iter().find(|plugin| plugin.at.ends_with(".delegate.mtu"));
             return Err(match (&*self.plugin, delegates_to) {
                 ("flannel", Some(delegate)) => refused(format!("its flannel delegates to {}", delegate.kind))
@@ -320,7 +319,7 @@ impl Entry {
                 "its plugins {} differ in their mtu: {several}",
                 self.plugin
             ))
-            .hint("make them equal by hand first, so that giving back can tell what was there"));
+            .hint("make them equal by hand first, so that netkeel can restore the original value"));
         }
         Ok(())
     }

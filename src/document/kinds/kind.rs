@@ -18,26 +18,26 @@ pub trait Kind: Sync {
     /// The key, the shape of what is below it, and its description.
     fn field(&self) -> Field;
 
-    /// Takes the entries, which have the right shape; what a shape cannot say is checked here.
+    /// Reads the entries, which have the right shape. Checks what a shape cannot express.
     fn read(&self, entries: &Node, context: &mut Context<'_>) -> Box<dyn Section>;
 }
 
-/// What reading a section depends on beside its own entries.
+/// The context in which a section is read, besides its own entries.
 pub struct Context<'a> {
     /// The namespace the document is for.
     pub netns: &'a Netns,
-    /// Sysctls outside `net.` may be named.
+    /// Sysctls outside `net.` are allowed.
     pub(crate) any_sysctl: bool,
-    /// Takes what is wrong.
+    /// Collects errors.
     pub diagnostics: &'a mut Diagnostics,
 }
 
-/// The entries of one kind, as a document has them.
+/// The entries of one kind in a document.
 pub trait Section: Debug + Send + Sync {
-    /// Names the facts that [`Section::wants`] will look at.
+    /// Adds the facts that [`Section::wants`] reads.
     fn scope(&self, scope: &mut Scope);
 
-    /// The interfaces that it makes.
+    /// The interfaces that it creates.
     fn makes(&self) -> Vec<LinkName> {
         Vec::new()
     }
@@ -47,14 +47,14 @@ pub trait Section: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// An MTU among its entries is a budget over what the host has.
+    /// Whether one of its MTUs is a budget that depends on the host.
     fn has_budgets(&self) -> bool {
         false
     }
 
-    /// Says what the host should be like. `host` holds at least what [`Section::scope`] named.
+    /// Adds the desired state. `host` holds at least the facts that [`Section::scope`] added.
     fn wants(&self, host: &Snapshot, wants: &mut Wants);
 
-    /// The sysctls that must hold at boot already, before netkeel runs.
+    /// The sysctls that must be set at boot, before netkeel runs.
     fn persistent(&self) -> Vec<(SysctlKey, String)>;
 }

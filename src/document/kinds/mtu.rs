@@ -1,4 +1,4 @@
-//! An MTU as a document takes it: bytes, or a budget that says what stands below and in between.
+//! An MTU in a document: bytes, or a budget with an underlay and layers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,15 +16,15 @@ use netkeel_mtu::underlay::Underlay;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 
-/// The smallest MTU the kernel takes for anything that carries IPv4 (ETH_MIN_MTU, 68 bytes) and
-/// the largest that netlink can express for a device that netkeel writes.
+/// The smallest MTU that the kernel accepts for IPv4 (ETH_MIN_MTU, 68 bytes), and the largest that
+/// netlink can express for a device that netkeel writes.
 pub(crate) const BYTES: Shape = Shape::Integer {
     min: LEAST,
     max: MOST,
     unit: "bytes",
 };
 
-/// The shape of an MTU, wherever a document takes one.
+/// The shape of an MTU in a document.
 pub(crate) const MTU: Shape = Shape::Either(&[BYTES, Shape::Map(FIELDS)]);
 
 const FIELDS: &[Field] = &[
@@ -47,7 +47,7 @@ const FIELDS: &[Field] = &[
             }]),
         ]),
         required: true,
-        doc: "What the layers go over: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
+        doc: "The underlay of the layers: an MTU in bytes, an interface, or `default-route`: the least MTU of all default routes.",
     },
     Field {
         name: "layers",
@@ -66,13 +66,13 @@ const FIELDS: &[Field] = &[
             unit: "bytes",
         },
         required: false,
-        doc: "Bytes that are left over on purpose. Default: 0.",
+        doc: "Bytes to keep free. Default: 0.",
     },
     Field {
         name: "floor",
         shape: BYTES,
         required: false,
-        doc: "The least that is taken; an error where the headers leave no room for it.",
+        doc: "The smallest result: `margin` gives way to it. An error if the headers leave less.",
     },
 ];
 
@@ -91,25 +91,25 @@ fn probe(text: &str) -> Result<(), Error> {
             ErrorKind::Input,
             format!("{} is not the IP address of a host", quoted(text)),
         )
-        .hint("as 192.0.2.1: names are not looked up, since what they lead to changes without a word")),
+        .hint("use an address such as 192.0.2.1: names are not resolved")),
     }
 }
 
-/// A value that a document wants: itself, or what a budget comes to on a host.
+/// A wanted value: either fixed, or a budget that depends on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The value, and how it was derived where it is a budget's over a number.
+    /// The value; with its derivation if it comes from a budget over a number.
     Value(Value, Option<Arc<Derivation>>),
     /// An MTU that depends on the host.
     Budget(Arc<UnderlayBudget>),
 }
 
-/// A budget over what a host has.
+/// A budget over an underlay of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderlayBudget {
-    /// What it stands on.
+    /// The underlay.
     pub underlay: Underlay,
-    /// What stands in between.
+    /// The layers between the underlay and the interface.
     pub budget: Budget,
 }
 
@@ -129,7 +129,7 @@ impl fmt::Display for Wanted {
 }
 
 impl Wanted {
-    /// Reads an MTU that has the right shape; a budget over a number is derived here and now.
+    /// Reads an MTU that has the right shape; a budget over a number is derived at once.
     pub fn mtu(node: &Node, path: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         if let Some(bytes) = node.integer() {
             return Some(Value::Number(bytes).into());
@@ -180,19 +180,19 @@ impl Wanted {
         }
     }
 
-    /// Adds what should be known of a budget over a number.
+    /// Adds findings about a budget over a number.
     pub fn tell(&self, path: &dyn fmt::Display, findings: &mut Findings) {
         if let Wanted::Value(_, Some(answer)) = self {
             answer.tell(path, findings);
         }
     }
 
-    /// It depends on what a host has.
+    /// Whether it depends on the host.
     pub(crate) fn is_budget(&self) -> bool {
         matches!(self, Wanted::Budget(_))
     }
 
-    /// Adds what a budget stands on.
+    /// Adds the facts about a budget's underlay.
     pub(crate) fn scope_of_underlay(&self, scope: &mut Scope) {
         if let Wanted::Budget(over) = self {
             scope.default_routes |= over.underlay == Underlay::DefaultRoute;
@@ -202,7 +202,7 @@ impl Wanted {
         }
     }
 
-    /// The number that is wanted; none where it follows from the host.
+    /// The wanted number; none while it depends on the host.
     pub fn number(&self) -> Option<i64> {
         match self {
             Wanted::Value(Value::Number(number), _) => Some(*number),
@@ -210,10 +210,10 @@ impl Wanted {
         }
     }
 
-    /// Adds what must be read to write it to an interface, and what it stands on.
+    /// Adds the facts that are needed to write it to an interface, and those about its underlay.
     pub(crate) fn scope_of_mtu(&self, scope: &mut Scope) {
         self.scope_of_underlay(scope);
-        // What a budget comes to is not known, and may cost IPv6.
+        // The budget's value is unknown and may be too small for IPv6.
         scope.of_mtu(self.number().unwrap_or(LEAST));
     }
 }

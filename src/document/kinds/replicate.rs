@@ -1,5 +1,5 @@
-//! The section `replicate`: what the worker does with the messages that an entry of `nflog` hands
-//! over. It declares a service and no facts.
+//! The section `replicate`: settings of the worker that replicates the messages of an `nflog`
+//! entry. It configures a service and wants no facts.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,6 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 
-/// The section `replicate`.
 pub(crate) struct Kind;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
@@ -52,7 +51,7 @@ const PACKETS: &[Field] = &[
     field(
         "per_second",
         count("packets"),
-        "Packets in a second. Default: 1000.",
+        "Packets per second. Default: 1000.",
     ),
     field("burst", count("packets"), "Packets at once. Default: 4000."),
 ];
@@ -61,7 +60,7 @@ const COPIES: &[Field] = &[
     field(
         "per_second",
         count("copies"),
-        "Copies in a second. Default: 50000.",
+        "Copies per second. Default: 50000.",
     ),
     field("burst", count("copies"), "Copies at once. Default: 200000."),
 ];
@@ -70,7 +69,7 @@ const LIMITS: &[Field] = &[
     field(
         "per_source",
         Shape::Map(PACKETS),
-        "Packets of one source, which is a router.",
+        "Packets from one source, which is a router.",
     ),
     field(
         "per_destination",
@@ -80,7 +79,7 @@ const LIMITS: &[Field] = &[
     field(
         "copies",
         Shape::Map(COPIES),
-        "Copies to all peers together. Sources that were not heard before get half of it at most.",
+        "Copies to all peers together. New sources get at most half of it.",
     ),
     field(
         "repeat_after",
@@ -129,7 +128,7 @@ const FIELDS: &[Field] = &[
             check: address,
             what: "an address",
         }),
-        "The nodes that get a copy, one address each. This node may be among them and is left out.",
+        "The nodes that get a copy, one address each. This node may be listed and is skipped.",
     ),
     field(
         "peers_file",
@@ -137,7 +136,7 @@ const FIELDS: &[Field] = &[
             check: path,
             what: "an absolute path",
         },
-        "A file with more peers, an address a line and `#` for comments. It is read again within a second after it has changed.",
+        "A file with more peers, one address per line, `#` for comments. It is reloaded within a second of a change.",
     ),
     field(
         "mode",
@@ -150,7 +149,7 @@ const FIELDS: &[Field] = &[
             check: interface,
             what: "the name of an interface",
         },
-        "Where broadcasts go out. Default: wherever a peer is on the link.",
+        "The output interface of broadcasts. Default: each interface with a peer on its link.",
     ),
     field(
         "ttl",
@@ -164,23 +163,23 @@ const FIELDS: &[Field] = &[
     field(
         "floor",
         Shape::Map(FLOOR),
-        "The least next-hop MTUs that are believed.",
+        "The smallest next-hop MTUs that are accepted.",
     ),
     field(
         "vips",
         NETWORK,
-        "Networks of the addresses that the peers serve. A message about another one is refused. Default: any.",
+        "Networks of the addresses that the peers serve. A message about any other address is rejected. Default: any.",
     ),
     field(
         "ignore_sources",
         NETWORK,
-        "Networks whose messages are not replicated, beside those that the entry of `nflog` ignores.",
+        "Networks whose messages are not replicated, in addition to those that the entry of `nflog` ignores.",
     ),
-    field("limits", Shape::Map(LIMITS), "How much is replicated."),
+    field("limits", Shape::Map(LIMITS), "Rate limits of the replication."),
     field(
         "dry_run",
         Shape::Switch,
-        "Judges and counts, and sends nothing. Default: no.",
+        "Counts messages but sends nothing. Default: no.",
     ),
 ];
 
@@ -232,7 +231,7 @@ fn repeat(text: &str) -> Result<(), Error> {
     Err(wrong(text, "a duration of at most a minute").hint("as 3s"))
 }
 
-/// The section of a document. What is wrong with a value was told by the check of the shape.
+/// Reads the section of a document. The check of the shape has reported invalid values.
 pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option<Replication> {
     let section = whole.get("replicate")?;
     let text = |key: &str| section.get(key).and_then(Node::text);
@@ -260,17 +259,13 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
     let broadcasts = mode == Mode::Broadcast && interface.is_some();
     if section.get("peers").is_none() && peers_file.is_none() && !broadcasts {
         diagnostics
-            .add(section.span, "replicate", "nobody is to get a copy")
+            .add(section.span, "replicate", "no peer gets a copy")
             .hint("name the nodes in peers, or a file of them in peers_file");
     }
     if let (Some(node), false) = (section.get("interface"), mode == Mode::Broadcast) {
         let path = KeyPath::of(&["replicate", "interface"]);
         diagnostics
-            .add(
-                node.span,
-                path,
-                "an interface means something for broadcasts only",
-            )
+            .add(node.span, path, "`interface` applies to broadcasts only")
             .hint("each peer's interface comes from the route to it");
     }
     let floor = section.get("floor");
@@ -342,7 +337,7 @@ impl crate::kinds::kind::Kind for Kind {
     }
 }
 
-/// The document keeps what it declares: see [`replication`].
+/// An empty section: the document itself holds the settings, see [`replication`].
 #[derive(Debug)]
 struct NoFacts;
 

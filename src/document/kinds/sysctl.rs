@@ -1,4 +1,4 @@
-//! Sysctls: any key below /proc/sys, live and, by a drop-in, at boot.
+//! The kind `sysctl`: any key below /proc/sys, set live and, through a drop-in, at boot.
 
 use crate::kinds::kind::{Context, Section};
 use crate::section_name::SectionName;
@@ -22,7 +22,6 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::read::boolean_word;
 use netkeel_source::span::Span;
 
-/// The kind `sysctl`.
 pub(crate) struct Kind;
 
 const FIELD: Field = Field {
@@ -49,7 +48,7 @@ struct Sysctls {
 #[derive(Debug)]
 struct Entry {
     key: SysctlKey,
-    /// The key as the document has it.
+    /// The key as written in the document.
     written: String,
     value: String,
     key_span: Span,
@@ -108,7 +107,7 @@ impl crate::kinds::kind::Kind for Kind {
                     .add(
                         entry.value.span,
                         path,
-                        format!("{} is no value of rp_filter", quoted(&value)),
+                        format!("{} is not a value of rp_filter", quoted(&value)),
                     )
                     .hint("it is off, strict or loose, or as a number 0, 1 or 2");
                 continue;
@@ -128,7 +127,7 @@ impl crate::kinds::kind::Kind for Kind {
     }
 }
 
-/// The value as the kernel takes it: words where a setting has some, a yes or no as a number.
+/// The value for the kernel: words of a setting become numbers, and so do booleans.
 pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
     if is_rp_filter(key)
         && let Some(mode) = node.choice(rp_filter::WORDS)
@@ -136,7 +135,7 @@ pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
         return Some(mode.to_string());
     }
     let value = node.vector()?;
-    // No setting of the network has a word of these for a value; elsewhere one does
+    // No network setting accepts these words as values; another sysctl does
     // (kernel.printk_devkmsg).
     match boolean_word(&value).filter(|_| key.path().starts_with("net/")) {
         Some(switch) => Some(i64::from(switch).to_string()),
@@ -156,8 +155,8 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
     )
 }
 
-/// Why a value cannot hold where another one stands now: the kernel would refuse it, or keep it in
-/// another spelling.
+/// Why a value cannot replace the current one: the kernel would reject it, or store it in another
+/// form.
 fn unlike(value: &str, found: &Value) -> Option<String> {
     let number = |word: &&str| word.parse::<i64>().is_ok();
     let found = found.to_string();
@@ -166,7 +165,7 @@ fn unlike(value: &str, found: &Value) -> Option<String> {
     if found.is_empty() || !found.iter().all(number) {
         return None;
     }
-    // Others than these a setting may take that happens to be a number now.
+    // Other settings may accept words although their current value is a number.
     let padded = |word: &&&str| {
         word.parse::<i64>()
             .is_ok_and(|number| number.to_string() != **word)
@@ -202,7 +201,7 @@ impl Section for Sysctls {
                     slot: Slot::Link(_),
                     leaf,
                 }) => {
-                    // What it starts with when the interface is made.
+                    // The value that the interface starts with when it is created.
                     scope.sysctls.extend(entry.key.in_slot("default"));
                     match (family, leaf) {
                         ("ipv4", "rp_filter") => {
@@ -219,7 +218,8 @@ impl Section for Sysctls {
                     slot: Slot::All | Slot::Default,
                     leaf: "rp_filter",
                 }) => {
-                    // Whoever has one of them decides on interfaces that nobody names.
+                    // `all` decides together with the key on interfaces that the document does not
+                    // name.
                     scope.sysctls.extend(entry.key.in_slot("all"));
                     scope.families.ipv4 = true;
                 }
@@ -282,13 +282,13 @@ impl Section for Sysctls {
                 Lookup::Value(_) if !writable => wants.findings.add(
                     Code::NK026,
                     &entry.key,
-                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot put it right",
+                    "it is as wanted, and read-only in this namespace: if it changes, netkeel cannot restore it",
                     "the value is the host's: declare it for the host, without --netns",
                 ),
                 Lookup::Absent => match entry.key.link().map(|name| (name, host.links.get(&name))) {
-                    // Not lost: a tunnel of the same document may bring the interface.
+                    // Not an error: a tunnel of the same document may create the interface.
                     Some((name, None)) => wants.when_absent(name, &path),
-                    // Nor is this: the document may raise the MTU.
+                    // Not an error: the document may raise the MTU.
                     Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
                     _ => {
                         let message = format!("this kernel has no sysctl {}", entry.key);

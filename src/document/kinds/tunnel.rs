@@ -1,5 +1,5 @@
-//! Tunnels that netkeel makes: `ipip` and `ip6tnl` in collect-metadata mode, as a real server
-//! behind an IPIP load balancer needs them.
+//! The kind `tunnel`: `ipip` and `ip6tnl` tunnels in collect-metadata mode, as a real server behind
+//! an IPIP load balancer needs them.
 
 use ipnet::IpNet;
 
@@ -47,7 +47,7 @@ const FIELDS: &[Field] = &[
             what: "an address with a prefix length",
         }),
         required: false,
-        doc: "Addresses the tunnel must bear; others on it are left. Loose reverse path filtering drops everything on an interface without one.",
+        doc: "Addresses that the tunnel must have; other addresses are kept. Loose reverse path filtering drops everything on an interface without one.",
     },
     Field {
         name: "mtu",
@@ -71,7 +71,7 @@ const FIELDS: &[Field] = &[
         name: "force",
         shape: Shape::Switch,
         required: false,
-        doc: "Makes an ipip tunnel although tunl0 is up, as it is where Calico runs IPIP: the new tunnel then takes Calico's packets.",
+        doc: "Creates an ipip tunnel although tunl0 is up, as it is where Calico runs IPIP: the new tunnel then takes Calico's packets.",
     },
 ];
 
@@ -83,7 +83,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Tunnels in collect-metadata mode (`external`) that netkeel makes and keeps.",
+    doc: "Tunnels in collect-metadata mode (`external`) that netkeel creates and maintains.",
 };
 
 fn name(text: &str) -> Result<(), Error> {
@@ -108,7 +108,7 @@ fn address(text: &str) -> Result<(), Error> {
     {
         let address: std::net::IpAddr = address;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        return Err(wrong("has a prefix length that is none").hint(format!("it is from 0 to {longest}")));
+        return Err(wrong("has an invalid prefix length").hint(format!("it is from 0 to {longest}")));
     }
     let error = wrong("is not an address with a prefix length");
     Err(match text.parse::<std::net::IpAddr>() {
@@ -235,7 +235,8 @@ impl Section for Tunnels {
             for (field, wanted, ..) in &tunnel.settings {
                 match field {
                     fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    // IPv6 addresses go with a tunnel that goes down, also to undo its going up.
+                    // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down
+                    // again.
                     fact::Field::Up => scope.families.ipv6 = true,
                     fact::Field::Mtu => wanted.scope_of_mtu(scope),
                     _ => {}
@@ -300,7 +301,7 @@ impl Section for Tunnels {
 }
 
 impl Tunnel {
-    /// Whether the kernel can have this tunnel; what stands in the way is explained.
+    /// Whether the kernel can create this tunnel; reports why not.
     fn possible(&self, host: &Snapshot, fact: &Fact, wants: &mut Wants) -> bool {
         let (name, mode) = (self.name, self.mode);
         let path = KeyPath::of(&["tunnel", &name.to_string()]);
@@ -379,9 +380,9 @@ impl Tunnel {
         true
     }
 
-    /// Why a device of its name is not deleted to make room for it.
+    /// Why an existing device of this name is not deleted to make room for the tunnel.
     fn not_to_be_deleted(&self, link: &Link) -> Option<String> {
-        /// What bears nothing but its configuration: tunnels of a point to a point, and dummies.
+        /// Kinds without state beyond their configuration: point-to-point tunnels and dummies.
         const BARE: &[&str] = &[
             "dummy",
             "ipip",

@@ -1,5 +1,5 @@
-//! WireGuard interfaces of wg-quick: a private copy of a mounted configuration with the MTU that fits,
-//! and the same MTU on the interface while it is there.
+//! The kind `wireguard`: interfaces of wg-quick. netkeel keeps a private copy of a mounted
+//! configuration with the wanted MTU, and sets the same MTU on the interface if it exists.
 
 use std::path::{Path as FilePath, PathBuf};
 
@@ -23,7 +23,6 @@ use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// The kind `wireguard`.
 pub(crate) struct Kind;
 
 const FIELDS: &[Field] = &[
@@ -43,7 +42,7 @@ const FIELDS: &[Field] = &[
             what: "the absolute path of a configuration",
         },
         required: true,
-        doc: "The copy that wg-quick is to use: the same name in a directory that only its owner can write. Mode 0600.",
+        doc: "The copy for wg-quick: the same name in a directory that only its owner can write. Mode 0600.",
     },
     Field {
         name: "mtu",
@@ -61,7 +60,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "WireGuard interfaces of wg-quick: a copy of a configuration that is only read, with the MTU that fits.",
+    doc: "WireGuard interfaces of wg-quick: a copy of a read-only configuration, with the wanted MTU.",
 };
 
 fn interface(text: &str) -> Result<(), Error> {
@@ -154,7 +153,7 @@ impl Section for Interfaces {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         for entry in &self.entries {
-            // It comes when wg-quick makes it, with the MTU of the copy.
+            // wg-quick creates the interface with the MTU of the copy.
             let link = Fact::link(&self.netns, entry.name, FactField::Mtu);
             wants.add_wanted(link, &entry.mtu, entry.origin());
             let copied = host.wireguard.get(&entry.target);

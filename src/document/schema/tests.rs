@@ -265,7 +265,7 @@ fn is_a_valid_schema_and_the_same_every_time() {
     "#);
 }
 
-/// Values of which many are right, for every shape of the sample.
+/// Random values, many of them valid, for every shape of the sample.
 fn scalar() -> impl Strategy<Value = Value> {
     let words = "off|strict|loose|OFF|yes|True|veth|default-route|ipip|1460|01|-1|2|127\\.0\\.0\\.1/8";
     prop_oneof![
@@ -290,8 +290,8 @@ fn link() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// What the check takes, the schema takes; what only the schema takes is what needs a check
-    /// of its own: ranges of numbers as text, and texts.
+    /// The schema accepts all that the check accepts. It may accept more only where a check
+    /// function decides: ranges of numbers given as text, and texts.
     #[test]
     fn agrees_with_the_check(link in link(), vector in prop::collection::vec(scalar(), 0..3)) {
         let document = json!({ "version": 1, "link": { "eth0": link }, "sysctl": { "a": vector } });

@@ -1,4 +1,4 @@
-//! A want whose MTU budget is not settled yet.
+//! A want whose budget has no value yet.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use netkeel_core::fact::Fact;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::budget::Derivation;
 
-/// A want whose value a budget is to give.
+/// A want whose value comes from a budget.
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(crate) fact: Fact,

@@ -1,44 +1,44 @@
-//! Requests that need a snapshot to become wants: the MTU of a pod end.
+//! Requests that become wants once a snapshot is known: the MTU of a pod's end.
 
 use std::sync::Arc;
 
 use crate::want::{Origin, Want};
 
-/// What a document says of the other end of a veth.
+/// The wanted MTU of the other end of a veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodMtu {
-    /// As this end: what one end sends, a smaller one drops without an ICMP.
+    /// The same as this end, since the smaller end drops larger packets without an ICMP.
     Same,
-    /// It stays as it is.
+    /// Unchanged.
     Leave,
     /// Bytes.
     Bytes(i64),
 }
 
-/// What is wanted of a veth into a pod that somebody else keeps, and does not go with.
+/// A veth into a pod that another program manages, and whose MTU does not fit the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedPod {
-    /// MTU that the pod's end should have, bytes.
+    /// Wanted MTU of the pod's end, bytes.
     pub pod_mtu: i64,
-    /// What is wanted of this end and not done, since what the other end sends would be dropped; none
-    /// where the document speaks of both ends.
+    /// The want for this end, which is not applied, since the pod's larger packets would be
+    /// dropped. None when the document sets both ends.
     pub withheld: Option<Want>,
 }
 
-/// The wish for one veth.
+/// The request for one veth.
 #[derive(Clone, Debug)]
 pub struct PodMtuRequest {
-    /// What is wished.
+    /// The wanted MTU.
     pub mtu: PodMtu,
-    /// What says so.
+    /// The part of the document that wants it.
     pub origin: Arc<Origin>,
 }
 
 impl PodMtu {
-    /// The word for what is not touched.
+    /// The word for "unchanged".
     pub(crate) const LEAVE: &str = "leave";
 
-    /// Reads one of `same`, `leave` and bytes.
+    /// Parses `same`, `leave` or bytes.
     pub fn read(text: &str) -> Option<Self> {
         match text {
             "same" => Some(PodMtu::Same),

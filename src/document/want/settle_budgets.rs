@@ -1,5 +1,5 @@
-//! Budgets among the wants: settled when all else is, on the host as the document makes it, since an
-//! underlay may be an interface whose MTU the same document sets.
+//! Settles budgets after all other wants, on the host as the document changes it, since an underlay
+//! may be an interface whose MTU the same document sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use netkeel_host::snapshot::routes::default_routes;
 use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::underlay::Underlay;
 
-/// The way out of a circle.
+/// The hint for a cycle.
 const IN_BYTES: &str = "give one of them in bytes, or keep it out of the match";
 
 impl Wants {
@@ -39,9 +39,9 @@ impl Wants {
         }
     }
 
-    /// Gives all budgets their values. What one comes to changes what others stand on, by name or
-    /// because the kernel takes interfaces along with those below them: it is looked at again until
-    /// nothing changes.
+    /// Computes all budgets. A result changes the underlay of other budgets, by name or because the
+    /// kernel changes upper devices with lower ones. So the computation repeats until nothing
+    /// changes.
     pub fn settle(&mut self, host: &Snapshot) {
         let pending = std::mem::take(&mut self.pending);
         let pending = self.without_circles(pending, host);
@@ -73,7 +73,7 @@ impl Wants {
         }
     }
 
-    /// The host with the MTUs that are wanted, and what these take with them.
+    /// The host with the wanted MTUs and their side effects.
     fn as_wanted(&self, host: &Snapshot, settled: &[(&Pending, &Option<Derivation>)]) -> Model {
         let mut model = Model::new(host.clone());
         for (fact, want) in &self.facts {
@@ -90,7 +90,7 @@ impl Wants {
                 }
             }
         }
-        // Twice: what follows another interface is put right where it is wanted otherwise.
+        // Twice: the second pass corrects an upper device that has a wanted MTU of its own.
         for _ in 0..2 {
             for (fact, want) in &self.facts {
                 match (fact.field, &want.value, fact.link_name()) {
@@ -152,7 +152,7 @@ impl Wants {
         told.concerns(fact);
     }
 
-    /// Tells of those that stand on themselves, at once or by way of others, and leaves them out.
+    /// Reports budgets that depend on themselves, directly or through others, and removes them.
     fn without_circles(&mut self, pending: Vec<Pending>, host: &Snapshot) -> Vec<Pending> {
         let stands_on: BTreeMap<LinkName, Vec<LinkName>> = pending
             .iter()
@@ -184,7 +184,7 @@ impl Wants {
     }
 }
 
-/// What is below an interface leads back to it.
+/// Whether the underlays of an interface lead back to it.
 fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -> bool {
     let mut seen = BTreeSet::new();
     let mut next = vec![name];
@@ -201,7 +201,7 @@ fn meets_itself(name: LinkName, stands_on: &BTreeMap<LinkName, Vec<LinkName>>) -
     false
 }
 
-/// The interfaces whose MTU an underlay is.
+/// The interfaces whose MTU the underlay is.
 fn below(underlay: Underlay, host: &Snapshot) -> Vec<LinkName> {
     match underlay {
         Underlay::Mtu(_) | Underlay::Path(_) => Vec::new(),

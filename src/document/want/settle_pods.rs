@@ -1,4 +1,4 @@
-//! What is wanted of the other ends of veths, in pods: settled when the MTUs of this end are known.
+//! Settles the wants of pods' ends of veths once the MTUs of the host's ends are known.
 
 use std::fmt::Write as _;
 
@@ -11,18 +11,18 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 
 impl Wants {
-    /// Notes what is wanted of the other ends of veths.
+    /// Records the requests for the other ends of veths.
     pub(crate) fn wish_for_pods(&mut self, wishes: Vec<(LinkName, PodMtuRequest)>) {
         if self.pods.is_empty() {
-            // Built at once, as the wants of a match.
+            // Built in one step, like the wants of a match.
             self.pods = wishes.into_iter().collect();
         } else {
             self.pods.extend(wishes);
         }
     }
 
-    /// Wants the other end of each veth to be as its document says, once the MTU of this end is
-    /// known: by default the same.
+    /// Adds the wants for the other end of each veth once the MTU of this end is known: by default
+    /// the same MTU.
     pub(crate) fn settle_pods(&mut self, host: &Snapshot) {
         let leave = |name: &LinkName| matches!(self.pods.get(name), Some(wish) if wish.mtu == PodMtu::Leave);
         let has_pod = |name: &LinkName| host.links.get(name).is_some_and(|link| link.peer_netns.is_some());
@@ -60,7 +60,7 @@ impl Wants {
             settled.insert(name);
             self.want_of_pod(&fact, name, value, want, follows, host);
         }
-        // Those that name no MTU of this end: as it is.
+        // Requests without a wanted MTU of this end: its current MTU counts.
         for (name, wish) in std::mem::take(&mut self.pods) {
             if wish.mtu == PodMtu::Leave {
                 continue;
@@ -85,7 +85,7 @@ impl Wants {
         }
     }
 
-    /// `follows`: the pod's end is to be as this one, so that neither is written without the other.
+    /// `follows`: the pod's end must equal this one, so neither is written without the other.
     fn want_of_pod(
         &mut self,
         fact: &Fact,
@@ -107,7 +107,7 @@ impl Wants {
             ..want.clone()
         };
         let Some(pod) = &link.pod else {
-            // Wanted all the same, so that it is told that it could not be read.
+            // Wanted anyway, so that the plan reports that it could not be read.
             self.add(of(Field::PodMtu), want(value));
             return;
         };
@@ -121,7 +121,7 @@ impl Wants {
                 true => format!("packets of up to {is} leave the pod"),
                 false => format!("the pod takes packets of up to {}", pod.mtu),
             };
-            let _ = write!(message, ", and netkeel leaves it alone: {why}");
+            let _ = write!(message, ", but netkeel does not change it: {why}");
             let withheld = match follows {
                 true => self.facts.remove(&of(Field::Mtu)),
                 false => None,
@@ -129,7 +129,7 @@ impl Wants {
             if withheld.is_some() && i64::from(link.mtu) != mtu {
                 let _ = write!(
                     message,
-                    "; {mtu} for this end alone would be a black hole, so that it is not set"
+                    "; {mtu} on this end alone would black-hole packets, so it is not set"
                 );
             }
             self.findings.add(Code::NK045, name, message, remedy);

@@ -1,4 +1,4 @@
-//! What a document wants of a host: one value for each fact, with the place that says so.
+//! The wants of a document on a host: one value for each fact, with its place in the document.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,33 +12,33 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// All wants of a document on a host, and what was noticed on the way.
+/// All wants of a document on a host, with findings and errors.
 #[derive(Debug, Default)]
 pub struct Wants {
-    /// The wants.
+    /// The wants, by fact.
     pub facts: BTreeMap<Fact, Want>,
-    /// Interfaces that the document makes: no match reaches them.
+    /// Interfaces that the document creates: no match selects them.
     pub made: BTreeSet<LinkName>,
-    /// What is wrong: conflicts, values a device cannot take, refusals.
+    /// Errors: conflicts, values that a device cannot take, refusals.
     pub diagnostics: Diagnostics,
-    /// What should be known.
+    /// Findings.
     pub findings: Findings,
-    /// What cannot be brought about as things are, although nothing is wrong with the document.
+    /// Wants that the host's state prevents, although the document is valid.
     pub problems: Vec<Problem>,
-    /// Interfaces that are named and not there, each with the path that names it first.
+    /// Named interfaces that do not exist, each with the first path that names it.
     pub absent: BTreeMap<LinkName, String>,
-    /// The pods that netkeel leaves alone although they do not go with what is wanted.
+    /// Pods that netkeel does not change although their MTU does not fit the wanted one.
     pub left_alone: BTreeMap<LinkName, SkippedPod>,
-    /// Matches that meet no interface, each by its path.
+    /// Matches without an interface, each by its path.
     pub unmatched: Vec<Arc<str>>,
-    /// Wants that a budget is to give a value.
+    /// Wants whose value comes from a budget.
     pub(crate) pending: Vec<pending::Pending>,
-    /// What is wanted of the other ends of veths.
+    /// Requests for the other ends of veths.
     pub(crate) pods: BTreeMap<LinkName, request::PodMtuRequest>,
 }
 
 impl Wants {
-    /// Adds a want; a different one on the same fact is a conflict.
+    /// Adds a want; a different value for the same fact is a conflict.
     pub fn add(&mut self, fact: Fact, want: Want) {
         match self.facts.entry(fact) {
             Entry::Occupied(entry) if entry.get().value == want.value => {}
@@ -51,7 +51,7 @@ impl Wants {
                 );
                 let label = format!("`{}` wants {}", first.origin.path, fact.show(Some(&first.value)));
                 let first_span = first.origin.span;
-                // A pair of lines can conflict on a thousand interfaces; the first tells it.
+                // Two lines can conflict on a thousand interfaces; only the first is reported.
                 let told = self.diagnostics.list.iter_mut().find(|d| {
                     d.span == Some(want.origin.span)
                         && d.other.as_ref().is_some_and(|(span, _)| *span == first_span)
@@ -72,9 +72,9 @@ impl Wants {
         }
     }
 
-    /// Adds the wants of a match, of which no two are on one fact. A match finds thousands of
-    /// interfaces: a map that is built at once takes a third of the time, and half of the memory,
-    /// of one that grows.
+    /// Adds the wants of a match, no two of which are on one fact. A match can select thousands of
+    /// interfaces: a map built in one step takes a third of the time and half of the memory of one
+    /// that grows.
     pub(crate) fn add_all(&mut self, wants: Vec<(Fact, Want)>) {
         if wants.len() < self.facts.len() {
             for (fact, want) in wants {
@@ -84,15 +84,15 @@ impl Wants {
         }
         let old = std::mem::replace(&mut self.facts, wants.into_iter().collect());
         for (fact, first) in old {
-            // What was there is the first of the two in what is told of a conflict.
+            // The want that was there is the first of the two in a conflict report.
             if let Some(second) = self.facts.insert(fact.clone(), first) {
                 self.add(fact, second);
             }
         }
     }
 
-    /// Notes that an interface is named and not there. It is no error, since interfaces come and
-    /// go and another resource of the document may make this one.
+    /// Records that a named interface does not exist. That is not an error: interfaces come and go,
+    /// and another resource of the document may create this one.
     pub(crate) fn when_absent(&mut self, name: LinkName, path: &str) {
         self.absent.entry(name).or_insert_with(|| path.to_owned());
     }

@@ -1,5 +1,4 @@
-//! CNI network configurations: where their `mtu` stands, how it is set with all other bytes kept,
-//! and which of the files in a directory the container runtime loads.
+//! A CNI network configuration: its plugins, their `mtu`, and why netkeel does not edit it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::fact::Value;
 
-/// Plugins that do not read an `mtu` of their own, and where it is to be set instead.
+/// Plugins that do not read an `mtu` of their own, and where to set it instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
         "kube-ovn",
@@ -31,83 +30,85 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Where the MTU is to be set of a plugin that does not read one in its configuration.
+/// Where to set the MTU of a plugin that does not read one from its configuration.
 pub fn elsewhere(plugin: &str) -> Option<&'static str> {
     let found = ELSEWHERE.iter().find(|(kind, _)| *kind == plugin)?;
     Some(found.1)
 }
 
-/// One file, without its text: it may hold a token.
+/// One file. The text is not kept: it may hold a token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CniConfiguration")]
 pub struct Configuration {
-    /// SHA-256 of the text, in hexadecimal, when it was read.
+    /// SHA-256 of the text when it was read, in hexadecimal.
     pub sha256: String,
-    /// Where it leads, when it is a symbolic link.
+    /// The target, when the file is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symlink: Option<PathBuf>,
     /// The `name` of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// What a runtime makes of it.
+    /// How a runtime reads the file.
     #[serde(flatten)]
     pub reading: Contents,
 }
 
-/// What can be made of the text of a configuration.
+/// The result of parsing a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contents {
-    /// It can be loaded.
+    /// The runtime can load it.
     Plugins(Vec<Plugin>),
-    /// It can, and netkeel neither reads nor edits it, and why.
+    /// The runtime can load it, but netkeel neither reads nor edits it, for this reason.
     Unread(String),
-    /// It cannot, and why.
+    /// The runtime cannot load it, for this reason.
     Invalid(String),
-    /// It is a template with this placeholder, which somebody fills in.
+    /// A template in which this placeholder has not been filled in.
     Template(String),
 }
 
-/// A plugin of a configuration.
+/// One plugin of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CniPlugin")]
 pub struct Plugin {
     /// Its `type`.
     #[serde(rename = "type")]
     pub kind: Arc<str>,
-    /// Where its `mtu` stands or would stand, as a path of keys: `plugins[0].delegate.mtu`.
+    /// Path of its `mtu`, present or not: `plugins[0].delegate.mtu`.
     pub at: String,
-    /// Its `mtu`: a number, or whatever JSON stands there; none when there is none.
+    /// Its `mtu`, which may be any JSON value; none when the key is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Value>,
 }
 
 impl Contents {
-    /// Why it is not edited; empty where it can be.
+    /// Why netkeel does not edit the file; empty when it can.
     pub fn refusal(&self) -> String {
         match self {
             Contents::Plugins(_) => String::new(),
             Contents::Unread(why) => format!("it loads, but netkeel does not edit it: {why}"),
-            Contents::Invalid(why) => format!("it is no CNI configuration: {why}"),
-            Contents::Template(placeholder) => format!("it is a template: {placeholder} is to be filled in"),
+            Contents::Invalid(why) => format!("it is not a CNI configuration: {why}"),
+            Contents::Template(placeholder) => {
+                format!("it is a template: {placeholder} has not been filled in")
+            }
         }
     }
 
-    /// What to do about that.
+    /// The remedy for [`Self::refusal`].
     pub fn remedy(&self) -> &'static str {
         match self {
             Contents::Plugins(_) => "",
-            Contents::Unread(_) => "mend that, so that it says one thing to everybody",
-            Contents::Invalid(_) => "no runtime loads it: mend it, or take it away",
+            Contents::Unread(_) => "fix the file, so that all readers get the same value",
+            Contents::Invalid(_) => "fix or remove the file: no runtime loads it",
             Contents::Template(_) => {
-                "the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"
+                "the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)"
             }
         }
     }
 }
 
 impl Configuration {
-    /// Its plugins; none when it cannot be loaded.
+    /// Its plugins; empty when the file cannot be loaded.
     pub fn plugins(&self) -> &[Plugin] {
         match &self.reading {
             Contents::Plugins(plugins) => plugins,
@@ -115,7 +116,7 @@ impl Configuration {
         }
     }
 
-    /// What the plugins of a type have, where they differ in it.
+    /// The values of `mtu` that plugins of a type have, when they differ.
     pub fn differ(&self, kind: &str) -> Option<Value> {
         let mut mtus = self.of(kind).map(|plugin| &plugin.mtu);
         let first = mtus.next()?;
@@ -127,7 +128,7 @@ impl Configuration {
         self.plugins().iter().filter(move |plugin| &*plugin.kind == kind)
     }
 
-    /// The `mtu` that the plugins of a type have; what they differ in is text.
+    /// The `mtu` of the plugins of a type; text that lists the values when they differ.
     pub fn mtu(&self, kind: &str) -> Option<Value> {
         let mtus: Vec<&Option<Value>> = self.of(kind).map(|plugin| &plugin.mtu).collect();
         let first = *mtus.first()?;
@@ -139,7 +140,7 @@ impl Configuration {
         Some(Value::Text(all.join(", ").into()))
     }
 
-    /// Sets or, with none, takes away the `mtu` of the plugins of a type.
+    /// Sets the `mtu` of the plugins of a type, or removes it when `mtu` is none.
     pub fn set(&mut self, kind: &str, mtu: Option<&Value>) {
         if let Contents::Plugins(plugins) = &mut self.reading {
             for plugin in plugins.iter_mut().filter(|plugin| &*plugin.kind == kind) {

@@ -1,5 +1,5 @@
-//! One CNI configuration as text: which plugins it names, and setting the `mtu` of one of them so
-//! that every other byte stays.
+//! The text of a CNI configuration: finds its plugins, and sets the `mtu` of one of them without
+//! changing any other byte.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use netkeel_source::span::{FileId, Span};
 /// containerd's is 2 MiB).
 pub const MAX_BYTES: usize = 2 << 20;
 
-/// Where a plugin's `mtu` stands.
+/// The place of a plugin's `mtu`.
 pub(crate) struct Place<'a> {
     kind: &'a str,
     at: String,
@@ -28,7 +28,7 @@ pub(crate) struct Place<'a> {
     holder: &'a Node,
 }
 
-/// What a file is taken for, by its name (libcni `ConfListFromFile` and `ConfFromFile`, as go-cni and
+/// The form of a file, by its name (libcni `ConfListFromFile` and `ConfFromFile`, as go-cni and
 /// ocicni call them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -39,7 +39,6 @@ enum Form {
 }
 
 impl Form {
-    /// That of a file.
     pub fn of(path: &Path) -> Self {
         match path.extension().is_some_and(|extension| extension == "conflist") {
             true => Form::List,
@@ -48,12 +47,12 @@ impl Form {
     }
 }
 
-/// What is made of a text, be it a list or a single plugin.
+/// Parses a text, be it a list or a single plugin.
 pub fn read(text: &str) -> Configuration {
     read_as(text, None)
 }
 
-/// What a runtime makes of the text of a file.
+/// Parses the text of a file as a runtime does.
 pub fn read_file(path: &Path, text: &str) -> Configuration {
     read_as(text, Some(Form::of(path)))
 }
@@ -62,7 +61,7 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
     let (network, reading) = match parse(text) {
         Ok(root) => (
             root.get("name").and_then(Node::text).map(str::to_owned),
-            match form.map_or(Ok(()), |form| goes_by_its_name(&root, form)) {
+            match form.map_or(Ok(()), |form| loads_under_its_name(&root, form)) {
                 Ok(()) => Contents::Plugins(places(&root).iter().map(|place| plugin(place, text)).collect()),
                 Err(refusal) => refusal,
             },
@@ -81,8 +80,8 @@ fn read_as(text: &str, form: Option<Form>) -> Configuration {
     }
 }
 
-/// Whether a runtime loads it under a name of that form.
-fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Contents> {
+/// Checks that a runtime loads the text under a file name of this form.
+fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
     let has = |key: &str| root.get(key).is_some();
     let invalid = |why: &str| Err(Contents::Invalid(why.to_owned()));
     let named = root
@@ -95,20 +94,20 @@ fn goes_by_its_name(root: &Node, form: Form) -> Result<(), Contents> {
             invalid("it is a single plugin, and a file that ends in .conflist needs a list, `plugins`")
         }
         Form::Single if !has("type") => {
-            invalid("it is a list of plugins, which only a file that ends in .conflist may be")
+            invalid("it is a list of plugins, which needs a file that ends in .conflist")
         }
         Form::Single if has("plugins") => Err(Contents::Unread(
-            "beside its type it has a list of plugins, which is not looked at".to_owned(),
+            "it has both `type` and `plugins`, and netkeel does not read `plugins`".to_owned(),
         )),
         _ => Ok(()),
     }
 }
 
-/// The text with the `mtu` of all plugins of a type set or, with none, taken away.
+/// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is none.
 ///
 /// # Errors
-/// [`ErrorKind::Missing`] when no plugin of that type is there, [`ErrorKind::Unreadable`] when the
-/// text is no configuration.
+/// [`ErrorKind::Missing`] when there is no plugin of that type, [`ErrorKind::Unreadable`] when the
+/// text is not a configuration.
 pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error> {
     let root = parse(text).map_err(|reading| Error::new(ErrorKind::Unreadable, reading.refusal()))?;
     let mut places = places(&root);
@@ -120,7 +119,7 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
         ));
     }
     let mut edited = text.to_owned();
-    // From the end, so that what was found before stays where it is.
+    // Edit from the end, so that earlier offsets stay valid.
     places.sort_by_key(|place| std::cmp::Reverse(place.holder.span.start));
     for place in places {
         let (range, new) = change(text, place.holder, mtu);
@@ -131,7 +130,7 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
     Ok(edited)
 }
 
-/// Which bytes to replace, and by what.
+/// The byte range to replace, and its replacement.
 fn change(text: &str, holder: &Node, mtu: Option<&Value>) -> (std::ops::Range<usize>, String) {
     let entries = holder.entries();
     let at = entries.iter().position(|entry| entry.key == "mtu");
@@ -146,8 +145,8 @@ fn change(text: &str, holder: &Node, mtu: Option<&Value>) -> (std::ops::Range<us
     }
 }
 
-/// A new member goes before `type`: a comma follows it there, so that one line is new and no other
-/// line changes.
+/// Inserts a new member before `type`, where a comma follows: one new line, and no other line
+/// changes.
 fn inserted(text: &str, holder: &Node, mtu: &Value) -> (std::ops::Range<usize>, String) {
     let entries = holder.entries();
     let anchor = entries
@@ -155,7 +154,7 @@ fn inserted(text: &str, holder: &Node, mtu: &Value) -> (std::ops::Range<usize>, 
         .find(|entry| entry.key == "type")
         .or_else(|| entries.first());
     let Some(anchor) = anchor else {
-        // `{}`, or blanks between the two.
+        // `{}`, or only blanks between the braces.
         let at = holder.span.start as usize + 1;
         return (at..at, format!("\"mtu\": {mtu}"));
     };
@@ -168,7 +167,7 @@ fn inserted(text: &str, holder: &Node, mtu: &Value) -> (std::ops::Range<usize>, 
     (at..at, format!("\"mtu\"{colon}{mtu},{blanks}"))
 }
 
-/// A member goes with the comma that follows it or, of the last one, the comma before it.
+/// Removes a member with the comma after it; the last member goes with the comma before it.
 fn removed(entries: &[Entry], at: usize) -> std::ops::Range<usize> {
     let Some(member) = entries.get(at) else {
         return 0..0;
@@ -209,7 +208,7 @@ pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
     }
 }
 
-/// The tree of a text that a runtime would load, or why there is none.
+/// The tree of a text that a runtime would load; otherwise the reason why not.
 fn parse(text: &str) -> Result<Node, Contents> {
     let invalid = |why: String| Err(Contents::Invalid(why));
     if text.len() > MAX_BYTES {
@@ -237,7 +236,7 @@ fn parse(text: &str) -> Result<Node, Contents> {
     match (refused, go::check(text), root) {
         (Some(why), Err(_), _) => invalid(why),
         (None, Err((at, why)), _) => invalid(at_line(at, why)),
-        // A runtime takes the last of two keys, and what netkeel would edit might be the first.
+        // A runtime takes the last of two equal keys; netkeel might edit the first.
         (Some(why), Ok(()), _) => Err(Contents::Unread(why)),
         (None, Ok(()), Some(root)) => match loadable(&root) {
             Ok(()) => Ok(root),
@@ -247,7 +246,7 @@ fn parse(text: &str) -> Result<Node, Contents> {
     }
 }
 
-/// What libcni demands: a list has plugins, and each has a type (libcni/conf.go).
+/// The requirements of libcni: a list has plugins, and each plugin has a type (libcni/conf.go).
 fn loadable(root: &Node) -> Result<(), String> {
     if !matches!(root.data, Data::Map(_)) {
         return Err(format!("it is {}, not an object", root.describe()));
@@ -271,7 +270,7 @@ fn loadable(root: &Node) -> Result<(), String> {
     }
 }
 
-/// All places of an `mtu`: of the plugins of a list, of a single one, and of what they delegate to.
+/// All places of an `mtu`: in the plugins of a list, in a single plugin, and in delegates.
 fn places(root: &Node) -> Vec<Place<'_>> {
     let mut found = Vec::new();
     of_configuration(root, "", &mut found);
@@ -324,7 +323,7 @@ fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
     }
 }
 
-/// The first `__NAME__` of a text, as install scripts leave for `sed`.
+/// The first `__NAME__` of a text: a placeholder that install scripts replace with `sed`.
 fn template(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some(start) = rest.find("__") {

@@ -1,10 +1,10 @@
-//! Whether Go's encoding/json takes a text: it is what runtimes read configurations with, and it takes
-//! some that netkeel does not edit, with a key given twice or with half of a surrogate pair.
+//! Checks whether Go's encoding/json accepts a text, since runtimes read configurations with it. Go
+//! accepts some texts that netkeel does not edit: duplicate keys, and unpaired surrogates.
 
-/// How deep it goes (`maxNestingDepth`, encoding/json/scanner.go).
+/// Deepest nesting that Go accepts (`maxNestingDepth`, encoding/json/scanner.go).
 const DEEPEST: usize = 10_000;
 
-/// What may come next.
+/// The tokens that may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Value,
@@ -14,13 +14,13 @@ enum Next {
     CommaOrEnd,
 }
 
-/// A place in a text and what is wrong there.
+/// A byte offset, and the syntax error there.
 pub(crate) type Wrong = (usize, &'static str);
 
 /// Checks a text.
 ///
 /// # Errors
-/// The byte at which it goes wrong, and how.
+/// The byte offset of the first syntax error, and the error.
 pub(crate) fn check(text: &str) -> Result<(), Wrong> {
     let mut reader = Reader {
         bytes: text.as_bytes(),
@@ -67,7 +67,7 @@ pub(crate) fn check(text: &str) -> Result<(), Wrong> {
             }
             (Next::CommaOrEnd, b',', Some(b'{')) => Next::Key,
             (Next::CommaOrEnd, b',', Some(_)) => Next::Value,
-            (Next::Key | Next::KeyOrEnd, ..) => return Err((start, "a key that is not in quotes")),
+            (Next::Key | Next::KeyOrEnd, ..) => return Err((start, "a key without quotes")),
             (Next::CommaOrEnd, ..) => return Err((start, "neither a comma nor an end after a value")),
         };
     }
@@ -103,7 +103,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The rest of what begins with `first`.
+    /// Reads the rest of a scalar that begins with `first`.
     fn scalar(&mut self, first: u8, start: usize) -> Result<(), Wrong> {
         let word = match first {
             b'"' => return self.quoted(),
@@ -116,11 +116,11 @@ impl Reader<'_> {
         word.bytes().try_for_each(|byte| self.expect(byte, "no value"))
     }
 
-    /// After the opening quote. Half of a surrogate pair is taken for U+FFFD.
+    /// Reads a string after its opening quote. Go replaces an unpaired surrogate with U+FFFD.
     fn quoted(&mut self) -> Result<(), Wrong> {
         loop {
             let start = self.at;
-            match self.take().ok_or((start, "quotes that are not closed"))? {
+            match self.take().ok_or((start, "a string without a closing quote"))? {
                 b'"' => return Ok(()),
                 b'\\' => match self.take() {
                     Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
@@ -140,7 +140,7 @@ impl Reader<'_> {
     }
 
     fn number(&mut self, first: u8, start: usize) -> Result<(), Wrong> {
-        const WRONG: &str = "no number of JSON";
+        const WRONG: &str = "not a JSON number";
         let first = match first {
             b'-' => self.take().ok_or((start, WRONG))?,
             digit => digit,
@@ -164,7 +164,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether there is one at least.
+    /// Reads digits; false when there is none.
     fn digits(&mut self) -> bool {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// serde_json is as strict, but for what is named above: depth and surrogates.
+        /// serde_json is as strict, except for depth and surrogates (see the module).
         #[test]
         fn it_takes_what_another_strict_reader_takes(text in r#"([\[\]{}:,]|"[a\\nu"]{0,3}"|[-0-9.eE+]{1,4}|true|null| |\t){0,12}"#) {
             let other = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();

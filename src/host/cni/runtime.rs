@@ -1,4 +1,4 @@
-//! Which directory a container runtime loads CNI configurations from, and which file of it.
+//! The directory from which a container runtime loads CNI configurations, and the file it picks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use netkeel_source::node::Node;
 use netkeel_source::span::FileId;
 use netkeel_source::toml::parse;
 
-/// Where all runtimes look unless told otherwise.
+/// The default directory of all runtimes.
 const DEFAULT_DIRECTORY: &str = "/etc/cni/net.d";
 
 /// The tables of containerd's configuration that may hold `cni`, by its versions 1, 2 and 3
 /// (docs/cri/config.md of containerd).
 const CRI_TABLES: &[&str] = &["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"];
 
-/// A container runtime, as far as CNI goes.
+/// The CNI settings of a container runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Runtime {
-    /// Which one; none when neither was found and the defaults are taken.
+    /// Its name; none when no runtime was found and the defaults apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// The file that names the directory; none where the default holds.
+    /// The file that sets the directory; none when the default applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) said_by: Option<PathBuf>,
     /// The directory.
@@ -37,7 +37,7 @@ pub struct Runtime {
     pub network: Option<String>,
 }
 
-/// The runtimes that are known.
+/// The container runtimes that netkeel knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RuntimeName")]
 #[serde(rename_all = "kebab-case")]
@@ -48,18 +48,18 @@ pub enum Name {
     CriO,
 }
 
-/// Which file of a directory is loaded.
+/// The result of loading a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loaded<'a> {
-    /// This one.
+    /// This file is loaded.
     File(&'a Path),
-    /// None: this one comes first and cannot be loaded, for this reason.
+    /// The runtime stops at this file, which comes first and cannot be loaded, for this reason.
     Stopped(&'a Path, &'a str),
-    /// There is none.
+    /// The directory has no configuration.
     Nothing,
 }
 
-/// What a runtime's own configuration says of CNI; none where it says nothing.
+/// CNI settings in a runtime's own configuration; a field is none when it is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The directory.
@@ -68,12 +68,12 @@ pub struct Settings {
     pub network: Option<String>,
     /// Files to read after this one (containerd's `imports`); patterns.
     pub imports: Vec<String>,
-    /// It is not for Kubernetes: containerd without its CRI, as Docker's is.
+    /// The file disables the CRI, as in Docker's containerd: Kubernetes does not use this runtime.
     pub disables_cri: bool,
 }
 
 impl Runtime {
-    /// A runtime that was told nothing.
+    /// A runtime with default settings.
     pub fn new(name: Option<Name>) -> Self {
         Runtime {
             name,
@@ -83,7 +83,7 @@ impl Runtime {
         }
     }
 
-    /// Takes what a file says; a later file overrules.
+    /// Applies the settings of a file; later files override earlier ones.
     pub fn take(&mut self, file: &Path, settings: Settings) {
         if let Some(directory) = settings.directory {
             self.directory = directory;
@@ -92,7 +92,7 @@ impl Runtime {
         self.network = settings.network.or(self.network.take());
     }
 
-    /// The file that is loaded, or would be if those before it were in order.
+    /// The file that is loaded, or would be loaded if the files before it were valid.
     pub fn intends<'a>(&self, files: &'a BTreeMap<PathBuf, Option<Configuration>>) -> Option<&'a Path> {
         let forgiving = Runtime {
             name: Some(Name::CriO),
@@ -104,7 +104,7 @@ impl Runtime {
         }
     }
 
-    /// The files of its directory that count as configurations, in the order in which they are taken.
+    /// The configurations in its directory, in the order in which the runtime tries them.
     pub fn candidates<'a>(
         &self,
         files: &'a BTreeMap<PathBuf, Option<Configuration>>,
@@ -115,10 +115,10 @@ impl Runtime {
         })
     }
 
-    /// The file that is loaded of those that are known.
+    /// The file that the runtime loads, among the files that were read.
     ///
-    /// containerd takes the first by path, and gives up on one that it cannot load (go-cni
-    /// `loadFromConfDir`); CRI-O passes over it (ocicni `loadNetworks`).
+    /// containerd takes the first by path and fails if it cannot load that one (go-cni
+    /// `loadFromConfDir`). CRI-O skips it (ocicni `loadNetworks`).
     pub fn loads<'a>(&self, files: &'a BTreeMap<PathBuf, Option<Configuration>>) -> Loaded<'a> {
         for (path, file) in self.candidates(files) {
             let why = match &file.reading {
@@ -127,7 +127,7 @@ impl Runtime {
                     _ => return Loaded::File(path),
                 },
                 Contents::Invalid(why) => why,
-                Contents::Template(_) => "it is a template that nobody has filled in",
+                Contents::Template(_) => "it is a template that has not been filled in",
             };
             if self.name != Some(Name::CriO) {
                 return Loaded::Stopped(path, why);
@@ -147,7 +147,7 @@ impl Name {
     }
 }
 
-/// A file that runtimes take for a configuration, by its name (libcni `ConfFiles` with the
+/// Whether runtimes treat a file as a configuration, by its name (libcni `ConfFiles` with the
 /// extensions of go-cni). Hidden files count.
 pub fn is_configuration(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
@@ -157,7 +157,7 @@ pub fn is_configuration(path: &Path) -> bool {
 /// Reads containerd's config.toml, of version 1, 2 or 3.
 ///
 /// # Errors
-/// [`ErrorKind::Unreadable`] when it is no TOML.
+/// [`ErrorKind::Unreadable`] when it is not TOML.
 pub fn containerd(text: &str) -> Result<Settings, Error> {
     let root = parse(text)?;
     let plugins = root.get("plugins");
@@ -181,7 +181,7 @@ pub fn containerd(text: &str) -> Result<Settings, Error> {
 /// Reads CRI-O's crio.conf or one of its drop-ins.
 ///
 /// # Errors
-/// [`ErrorKind::Unreadable`] when it is no TOML.
+/// [`ErrorKind::Unreadable`] when it is not TOML.
 pub fn cri_o(text: &str) -> Result<Settings, Error> {
     let root = parse(text)?;
     let network = root.get("crio").and_then(|crio| crio.get("network"));
@@ -196,7 +196,7 @@ pub fn cri_o(text: &str) -> Result<Settings, Error> {
 
 pub(crate) fn directory(table: Option<&Node>, key: &str) -> Option<PathBuf> {
     let text = table?.get(key)?.text()?;
-    // `/etc/cni/net.d/` is the parent of no path.
+    // Normalizes a trailing slash: `/etc/cni/net.d/` is not the parent of any path.
     let path: PathBuf = Path::new(text).components().collect();
     path.is_absolute().then_some(path)
 }
@@ -212,11 +212,11 @@ fn parse(text: &str) -> Result<Node, Error> {
     })
 }
 
-/// Tells that a file stops the runtime.
+/// Reports a file that stops the runtime.
 pub fn stopped(runtime: &Runtime, path: &Path, why: &str, findings: &mut Findings) {
     let who = runtime.name.map_or("the container runtime", Name::word);
     let message = format!("{who} takes this CNI configuration first and cannot load it: {why}");
-    let remedy = "mend it or take it away: no pod starts until then";
+    let remedy = "fix or remove it: no pod starts until then";
     findings.add(Code::NK041, path.display(), message, remedy);
 }
 

@@ -9,30 +9,31 @@ use serde::{Deserialize, Serialize};
 use crate::cni::configuration::Configuration;
 use crate::cni::runtime::Runtime;
 
-/// What is known of the CNI configurations of a host.
+/// The CNI configurations of a host, as far as they were read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cni {
-    /// Who loads them, from where; none when that was not asked for.
+    /// The runtime that loads them; none when it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
-    /// What Felix has written to /var/lib/calico/mtu, in bytes: what Calico's plugin takes when its
-    /// configuration has no MTU, or 0.
+    /// The MTU in bytes that Felix wrote to /var/lib/calico/mtu. Calico's plugin uses it when the
+    /// MTU in its configuration is missing or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calico_mtu: Option<i64>,
-    /// What flannel has written to /run/flannel/subnet.env, in bytes: what its plugin takes when there
-    /// is none in the `delegate`.
+    /// The MTU in bytes that flannel wrote to /run/flannel/subnet.env. Its plugin uses it when the
+    /// `delegate` has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flannel_mtu: Option<i64>,
-    /// What Cilium's agent gives to devices, in bytes, by /run/cilium/state/globals/node_config.h.
+    /// The MTU in bytes that Cilium's agent gives devices
+    /// (/run/cilium/state/globals/node_config.h).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_mtu: Option<i64>,
-    /// The files that were read: those of the runtime's directory and those that were named; none
-    /// for one that is not there.
+    /// The files that were read: those in the runtime's directory and those that were named. None
+    /// marks a file that does not exist.
     pub files: BTreeMap<PathBuf, Option<Configuration>>,
 }
 
 impl Cni {
-    /// Nothing was read.
+    /// A state in which nothing was read.
     pub fn empty() -> Self {
         Cni {
             runtime: None,
@@ -43,7 +44,8 @@ impl Cni {
         }
     }
 
-    /// What is known of a file; the outer none when it was not read.
+    /// A file that was read: the inner none when it does not exist, the outer none when it was not
+    /// read.
     pub fn file(&self, path: &Path) -> Option<Option<&Configuration>> {
         self.files.get(path).map(Option::as_ref)
     }

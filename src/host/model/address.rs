@@ -1,4 +1,5 @@
-//! Addresses in the model: which of them go when another one goes, and when IPv6 is taken away.
+//! Addresses in the model: which ones the kernel deletes together with another address or with
+//! IPv6.
 
 use ipnet::IpNet;
 
@@ -12,8 +13,8 @@ impl Model {
             return;
         };
         if let IpNet::V4(_) = address {
-            // `ipv4_devconf_setall`: from its first address on, an interface has settings of its
-            // own, also after the address has gone.
+            // `ipv4_devconf_setall`: an interface has its own settings from its first address on,
+            // even after that address is deleted.
             self.addressed.insert(name);
             let primary = link.addresses.iter().any(|other| {
                 *other != address && same_subnet(other, &address) && !link.secondary.contains(other)
@@ -27,9 +28,9 @@ impl Model {
         });
     }
 
-    /// A primary IPv4 address takes the others of its subnet with it, unless promote_secondaries
-    /// is set (`__inet_del_ifa`, net/ipv4/devinet.c); where that was not read it is taken as not
-    /// set, as the kernel starts.
+    /// Deleting a primary IPv4 address deletes the secondary addresses of its subnet, unless
+    /// promote_secondaries is set (`__inet_del_ifa`, net/ipv4/devinet.c). If promote_secondaries
+    /// was not read, the kernel's default, off, is assumed.
     pub(crate) fn remove_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
         self.drop_address(name, address, changes);
         let promotes = self.all_and_own("ipv4", name, "promote_secondaries") != (0, 0);
@@ -46,7 +47,7 @@ impl Model {
             .copied()
             .collect();
         if promotes {
-            // The kernel takes the one that was added first, which a set does not tell.
+            // The kernel promotes the one that was added first; a set does not keep that order.
             others.first().map(|first| link.secondary.remove(first));
             return;
         }
@@ -91,7 +92,7 @@ impl Model {
     }
 }
 
-/// One mask and one network: `inet_ifa_match`.
+/// Same mask and same network, as in `inet_ifa_match`.
 fn same_subnet(one: &IpNet, other: &IpNet) -> bool {
     matches!((one, other), (IpNet::V4(_), IpNet::V4(_))) && one.trunc() == other.trunc()
 }

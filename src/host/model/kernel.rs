@@ -1,4 +1,4 @@
-//! A kernel for tests: the model behind the trait of the real one. It can be told to fail.
+//! A kernel for tests: the model as a [`Kernel`]. It can be made to fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,15 +22,15 @@ use netkeel_core::op::Op;
 pub struct ModelKernel {
     /// The model.
     pub model: Model,
-    /// The ops that were done, in order.
+    /// The ops that were executed, in order.
     pub done: Vec<Op>,
-    /// Calls of [`Kernel::execute`] so far, those that failed included.
+    /// Number of calls of [`Kernel::execute`] so far, including failed ones.
     calls: usize,
     failures: BTreeMap<usize, Error>,
 }
 
 impl ModelKernel {
-    /// A kernel of a host.
+    /// A kernel with the state of this host.
     pub fn new(host: Snapshot) -> Self {
         ModelKernel {
             model: Model::new(host),
@@ -40,8 +40,7 @@ impl ModelKernel {
         }
     }
 
-    /// Makes the call number `at` of [`Kernel::execute`], counted from 0, fail without doing
-    /// anything.
+    /// Makes call number `at` of [`Kernel::execute`], counted from 0, fail without any change.
     #[must_use]
     pub fn failing(mut self, at: usize, error: Error) -> Self {
         self.failures.insert(at, error);
@@ -101,7 +100,7 @@ impl Kernel for ModelKernel {
         for key in scope.sysctls_of(&host.links) {
             let reading = match host.sysctls.get(&key) {
                 Some(reading) => reading.clone(),
-                // A fact of a link under its other name.
+                // A fact of a link, asked for by its sysctl key.
                 None => match host.get(&Fact::sysctl(&host.netns, &key)) {
                     Lookup::Value(value) => SysctlReading::Value {
                         value: value.to_string().into(),
@@ -130,7 +129,7 @@ impl Kernel for ModelKernel {
             });
             snapshot.wireguard.insert(copy.clone(), copied);
         }
-        // A device that is down or gone has no routes.
+        // A device that is down or deleted has no routes.
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
@@ -193,7 +192,7 @@ mod tests {
         assert_eq!(kernel.execute(&set(1300)).unwrap_err().message, "no");
         assert_eq!(
             kernel.execute(&set(9001)).unwrap_err().message,
-            "an MTU of 9001 is more than the 9000 that eth0 can have"
+            "MTU 9001 is above the maximum of eth0, 9000"
         );
         let seen = kernel.snapshot(&Scope::default()).unwrap();
         assert_eq!(seen.links.values().next().map(|link| link.mtu), Some(1400));

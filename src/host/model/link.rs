@@ -1,4 +1,4 @@
-//! Interfaces in the model: made, deleted, up and down, and what an MTU takes with it.
+//! Interfaces in the model: create, delete, up, down, and the side effects of an MTU.
 
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ impl Model {
         let fact = Fact::link(&self.host.netns, target.name, Field::Kind);
         let to = self.host.get(&fact).value();
         changes.push(Change { fact, from: None, to });
-        // What a new device starts with belongs to its being made.
-        let mut beside = Vec::new();
-        self.sysctls_appear(target.name, "ipv4", &mut beside);
-        self.sysctls_appear(target.name, "ipv6", &mut beside);
+        // A new device's initial settings are part of its creation, not changes of their own.
+        let mut appeared = Vec::new();
+        self.sysctls_appear(target.name, "ipv4", &mut appeared);
+        self.sysctls_appear(target.name, "ipv6", &mut appeared);
     }
 
-    /// What a device that is gone was like: to make it again takes that.
+    /// Records the fields of a deleted device, which are needed to make it again.
     fn fields_vanish(&self, name: LinkName, gone: &Link, changes: &mut Vec<Change>) {
         const FIELDS: [Field; 8] = [
             Field::RpFilter,
@@ -56,16 +56,16 @@ impl Model {
         }
     }
 
-    /// A device goes, and with it what cannot be without it: the other end of a veth, and the
-    /// devices that stand on it.
+    /// Deletes a device, and the devices that depend on it: the other end of a veth, and upper
+    /// devices.
     pub fn remove(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         let fact = Fact::link(&self.host.netns, name, Field::Kind);
         let from = self.host.get(&fact).value();
         let going = self.stack.goes_with(name, &self.host);
         let bridge = self.stack.forget(name, &self.host);
-        let mut beside = Vec::new();
+        let mut vanished = Vec::new();
         for family in ["ipv4", "ipv6"] {
-            self.sysctls_vanish(name, family, &mut beside);
+            self.sysctls_vanish(name, family, &mut vanished);
         }
         let Some(gone) = self.host.links.remove(&name) else {
             return;
@@ -91,8 +91,9 @@ impl Model {
         }
     }
 
-    /// Going down takes the IPv6 addresses (`addrconf_ifdown`), unless keep_addr_on_down is set.
-    /// A VLAN goes up and down with its device (`vlan_device_event`, net/8021q/vlan.c).
+    /// Sets a device up or down. Down removes the IPv6 addresses (`addrconf_ifdown`), unless
+    /// keep_addr_on_down is set. A VLAN follows its lower device (`vlan_device_event`,
+    /// net/8021q/vlan.c).
     pub(crate) fn set_up(&mut self, name: LinkName, up: bool, changes: &mut Vec<Change>) {
         if self.host.links.get(&name).is_none_or(|link| link.up == up) {
             return;
@@ -114,7 +115,8 @@ impl Model {
         }
     }
 
-    /// Devices above follow downwards but not upwards; a bridge follows its ports both ways.
+    /// Sets an MTU. Upper devices follow downwards but not upwards; a bridge follows its ports both
+    /// ways.
     pub fn set_mtu(&mut self, name: LinkName, mtu: u32, changes: &mut Vec<Change>) {
         let Some(before) = self.host.links.get(&name).map(|link| link.mtu) else {
             return;
@@ -131,7 +133,7 @@ impl Model {
         }
         if crosses(before, mtu, IPV6_MIN_MTU) {
             self.lose_ipv6(name, changes);
-            // `addrconf_ifdown` leaves the loopback device its settings.
+            // `addrconf_ifdown` keeps the settings of the loopback device.
             if name.as_bytes() != b"lo" {
                 self.sysctls_vanish(name, "ipv6", changes);
             }
@@ -149,8 +151,8 @@ impl Model {
 }
 
 impl Model {
-    /// An op of the kind that changes nothing beside its own fact, wherever the plan stands: an MTU
-    /// that no other device follows and that neither IPv4 nor IPv6 depends on.
+    /// Whether an op changes only its own fact, in every state of the plan: an MTU that no other
+    /// device follows and that enables or disables neither IPv4 nor IPv6.
     pub fn changes_one_fact(&self, op: &Op) -> bool {
         let Op::SetMtu { target, mtu } = op else {
             return false;
@@ -163,7 +165,7 @@ impl Model {
     }
 }
 
-/// Falls below a limit.
+/// Whether the MTU falls below a limit.
 fn crosses(from: u32, to: u32, limit: u32) -> bool {
     from >= limit && to < limit
 }

@@ -1,4 +1,4 @@
-//! Rules that log: netkeel's come and go by entry; those of others move up and down in their chain.
+//! NFLOG rules in the model: netkeel's rules by entry, and the order of other programs' rules.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

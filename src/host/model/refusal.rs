@@ -1,4 +1,4 @@
-//! What the kernel refuses: told before it is asked, as far as a snapshot shows it.
+//! Predicts which ops the kernel refuses, as far as a snapshot shows it.
 
 use ipnet::IpNet;
 
@@ -14,16 +14,16 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
 
-/// Longest alias in bytes: IFALIASZ less one (include/uapi/linux/if.h).
+/// Longest alias in bytes: IFALIASZ minus the terminating zero (include/uapi/linux/if.h).
 const ALIAS: usize = 255;
 
-/// What a VXLAN adds to a packet over IPv4, bytes: IPv4, UDP and VXLAN headers and the inner
-/// Ethernet header (`vxlan_headroom`, include/net/vxlan.h). Over IPv6 it is 70, which a snapshot
-/// does not tell.
+/// Bytes that a VXLAN adds to a packet over IPv4: IPv4, UDP and VXLAN headers, and the inner
+/// Ethernet header (`vxlan_headroom`, include/net/vxlan.h). Over IPv6 it is 70, but a snapshot does
+/// not show which family a VXLAN uses.
 const VXLAN_HEADROOM: u32 = 50;
 
 impl Model {
-    /// Why the kernel will refuse an op. What it takes may still fail: no snapshot shows all.
+    /// Why the kernel will refuse an op. None is no guarantee: a snapshot does not show everything.
     pub fn refusal(&self, op: &Op) -> Option<Error> {
         match op {
             Op::WriteFile { .. }
@@ -122,17 +122,16 @@ impl Model {
         }
         if mtu < link.min_mtu {
             return refuse(format!(
-                "an MTU of {mtu} is less than the device's minimum of {}",
+                "MTU {mtu} is below the device's minimum of {}",
                 link.min_mtu
             ));
         }
         if link.max_mtu != 0 && mtu > link.max_mtu {
             let largest = link.max_mtu;
-            return refuse(format!(
-                "an MTU of {mtu} is more than the {largest} that {name} can have"
-            ));
+            return refuse(format!("MTU {mtu} is above the maximum of {name}, {largest}"));
         }
-        // `macvlan_change_mtu`, `vlan_dev_change_mtu`, `ipvlan_adjust_mtu`, `vxlan_change_mtu`.
+        // Limits from `macvlan_change_mtu`, `vlan_dev_change_mtu`, `ipvlan_adjust_mtu`,
+        // `vxlan_change_mtu`.
         let headroom = match link.kind_name() {
             "macvlan" | "macvtap" | "vlan" | "ipvlan" | "ipvtap" => 0,
             "vxlan" => VXLAN_HEADROOM,
@@ -144,14 +143,15 @@ impl Model {
         (mtu > largest)
             .then(|| {
                 refuse(format!(
-                    "an MTU of {mtu} is more than the {largest} that {name} can have on {lower}, whose MTU is {}",
+                    "MTU {mtu} is above the maximum of {name}, {largest}: its lower device {lower} has MTU {}",
                     below.mtu
                 ))
             })
             .flatten()
     }
 
-    /// A VLAN cannot be up on a device that is down (`vlan_dev_open`), unless its binding is loose.
+    /// A VLAN cannot be up while its lower device is down (`vlan_dev_open`), unless its binding is
+    /// loose.
     fn refuses_up(&self, name: LinkName) -> Option<Error> {
         let link = self.host.links.get(&name)?;
         let lower = link
@@ -159,7 +159,7 @@ impl Model {
             .filter(|_| link.kind_name() == "vlan" && link.peer_netns.is_none())?;
         let (lower, below) = self.host.by_index(lower)?;
         (!below.up && !link.up)
-            .then(|| refuse(format!("{name} stands on {lower}, which is down")))
+            .then(|| refuse(format!("{lower}, the lower device of {name}, is down")))
             .flatten()
     }
 
@@ -172,7 +172,7 @@ impl Model {
             }
             IpNet::V4(_) => None,
             IpNet::V6(_) if link.mtu < IPV6_MIN_MTU => refuse(format!(
-                "IPv6 is off on {name}: its MTU is {} and {IPV6_MIN_MTU} is the least",
+                "IPv6 is off on {name}: its MTU is {} and IPv6 needs {IPV6_MIN_MTU}",
                 link.mtu
             )),
             IpNet::V6(_) if link.disable_ipv6.is_some_and(|value| value != 0) => {

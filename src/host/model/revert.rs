@@ -1,4 +1,4 @@
-//! Taking back what was tried: a plan tries an undo on the model and then goes on from where it was.
+//! Trial and revert: a plan tries an undo on the model and then continues from the earlier state.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::snapshot::pod::PodEnd;
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::op::Op;
 
-/// What was tried since.
+/// The changes of a trial.
 #[derive(Debug)]
 pub struct Trial {
     changes: Vec<Change>,
@@ -18,7 +18,7 @@ pub struct Trial {
 }
 
 impl Model {
-    /// Begins to try ops that delete no device.
+    /// Starts a trial of ops that do not delete devices.
     pub fn trial(&self) -> Trial {
         Trial {
             changes: Vec::new(),
@@ -26,14 +26,14 @@ impl Model {
         }
     }
 
-    /// Tries an op; lists what it changes.
+    /// Applies an op in a trial and returns its changes.
     pub fn attempt(&mut self, op: &Op, trial: &mut Trial) -> Vec<Change> {
         let changes = self.apply(op);
         trial.changes.extend(changes.iter().cloned());
         changes
     }
 
-    /// Takes back everything that was tried. Interfaces that were written stay known not to follow
+    /// Reverts all changes of a trial. Interfaces that were written stay marked as not following
     /// `default`.
     pub fn revert(&mut self, trial: Trial) {
         for change in trial.changes.into_iter().rev() {
@@ -63,7 +63,7 @@ impl Model {
 }
 
 impl Link {
-    /// Gives a field a value, without anything that follows from it.
+    /// Sets a field without its side effects.
     fn put(&mut self, field: Field, value: Option<Value>) {
         let conf = || match &value {
             Some(Value::Number(number)) => i32::try_from(*number).ok(),

@@ -1,4 +1,4 @@
-//! Which devices stand on which, and what becomes of those above when one below changes.
+//! Upper and lower devices, and how a change of a lower device affects the upper ones.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::link::Link;
 use netkeel_core::name::link::LinkName;
 
-/// Kinds that the kernel drags down when the device below them shrinks
-/// (`vlan_device_event`, `macvlan_device_event`); ipvlan follows up too (`ipvlan_adjust_mtu`).
+/// Kinds that shrink with their lower device (`vlan_device_event`, `macvlan_device_event`). ipvlan
+/// also grows with it (`ipvlan_adjust_mtu`).
 const FOLLOW_DOWN: &[&str] = &["vlan", "macvlan", "macvtap"];
 
 const FOLLOW_BOTH: &[&str] = &["ipvlan", "ipvtap"];
 
-/// Kinds that go when the device below them goes, and keep their MTU when it changes.
-const STAND: &[&str] = &["vxlan"];
+/// Kinds that are deleted with their lower device but keep their MTU when its MTU changes.
+const DELETED_WITH_LOWER: &[&str] = &["vxlan"];
 
 /// MTU of a bridge without ports in bytes: ETH_DATA_LEN (`br_mtu_min`, net/bridge/br_if.c).
 const BRIDGE_MTU: u32 = 1500;
 
-/// The devices above others, by the index of the lower one.
+/// Upper devices, by the index of their lower device.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
     uppers: BTreeMap<u32, Vec<LinkName>>,
@@ -31,7 +31,7 @@ pub(crate) struct Bridge {
     name: LinkName,
     /// The number of ports for each MTU.
     ports: BTreeMap<u32, usize>,
-    /// Somebody set its MTU: it does not follow its ports any more (BROPT_MTU_SET_BY_USER).
+    /// The MTU was set explicitly, so it does not follow the ports (BROPT_MTU_SET_BY_USER).
     pinned: bool,
 }
 
@@ -40,7 +40,7 @@ impl Bridge {
         self.ports.keys().next().copied().unwrap_or(BRIDGE_MTU)
     }
 
-    /// What its MTU becomes when its ports have changed.
+    /// The bridge's new MTU after its ports have changed, if it changes.
     fn follow(&self) -> Option<(LinkName, u32)> {
         (!self.pinned).then(|| (self.name, self.least()))
     }
@@ -51,7 +51,7 @@ impl Stack {
         let mut stack = Stack::default();
         for (name, link) in &host.links {
             let kind = link.kind_name();
-            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, STAND]
+            let stands = [FOLLOW_DOWN, FOLLOW_BOTH, DELETED_WITH_LOWER]
                 .iter()
                 .any(|kinds| kinds.contains(&kind));
             if let (true, Some(lower), None) = (stands, link.lower, link.peer_netns) {
@@ -71,15 +71,15 @@ impl Stack {
                 *bridge.ports.entry(link.mtu).or_default() += 1;
             }
         }
-        // Whether an MTU was set by somebody cannot be read: one that is not what its ports make
-        // it was; one that is may have been, and is taken to follow.
+        // The kernel does not expose BROPT_MTU_SET_BY_USER. An MTU that differs from the ports' was
+        // set explicitly; an equal one is assumed to follow.
         for bridge in stack.bridges.values_mut() {
             bridge.pinned = host.links.get(&bridge.name).map(|link| link.mtu) != Some(bridge.least());
         }
         stack
     }
 
-    /// Other devices stand on it, or it is a bridge.
+    /// Whether the link has upper devices or is a bridge.
     pub(crate) fn carries(&self, link: &Link) -> bool {
         self.bridges.contains_key(&link.index)
             || self
@@ -88,7 +88,7 @@ impl Stack {
                 .is_some_and(|uppers| !uppers.is_empty())
     }
 
-    /// The devices that go with one.
+    /// The devices that are deleted with this one.
     pub fn goes_with(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {
         let Some(link) = host.links.get(&name) else {
             return Vec::new();
@@ -102,7 +102,7 @@ impl Stack {
         going
     }
 
-    /// A device goes away; what the MTU of its bridge becomes.
+    /// Removes a device; returns its bridge and the bridge's new MTU, if that changes.
     pub fn forget(&mut self, name: LinkName, host: &Snapshot) -> Option<(LinkName, u32)> {
         let link = host.links.get(&name)?;
         self.uppers.remove(&link.index);
@@ -115,8 +115,8 @@ impl Stack {
         bridge.follow()
     }
 
-    /// Somebody sets the MTU of a device: a bridge ceases to follow its ports, unless the kernel
-    /// finds that nothing changes (`dev_set_mtu`).
+    /// Records an explicit MTU: a bridge stops following its ports, unless the MTU is the same as
+    /// before (`dev_set_mtu`).
     pub(crate) fn mtu_was_set(&mut self, name: LinkName, mtu: u32, host: &Snapshot) {
         if self.bridges.is_empty() {
             return;
@@ -127,7 +127,7 @@ impl Stack {
         }
     }
 
-    /// The MTU changes that follow from one: what is above, with its new MTU.
+    /// The MTU changes that follow from one: upper devices with their new MTUs.
     pub(crate) fn mtu_changed(
         &mut self,
         name: LinkName,
@@ -157,20 +157,20 @@ impl Stack {
         follow
     }
 
-    /// Which bridges do not follow their ports.
+    /// The bridges, each with whether it ignores its ports' MTUs.
     pub fn pinned(&self) -> BTreeMap<u32, bool> {
         let pinned = self.bridges.iter();
         pinned.map(|(index, bridge)| (*index, bridge.pinned)).collect()
     }
 
-    /// Makes that as it was.
+    /// Restores the result of [`Self::pinned`].
     pub fn pin(&mut self, pinned: &BTreeMap<u32, bool>) {
         for (index, bridge) in &mut self.bridges {
             bridge.pinned = pinned.get(index).copied().unwrap_or(bridge.pinned);
         }
     }
 
-    /// A port of a bridge has another MTU, and nothing follows from it.
+    /// Records a port's new MTU without side effects.
     pub(crate) fn port_changed(&mut self, master: Option<u32>, from: u32, to: u32) {
         if let Some(bridge) = master.and_then(|master| self.bridges.get_mut(&master)) {
             take(&mut bridge.ports, from);
@@ -178,8 +178,8 @@ impl Stack {
         }
     }
 
-    /// The VLANs of a device. One with loose binding does not go down with its device, which a
-    /// snapshot does not tell.
+    /// The VLANs of a device. One with loose binding does not go down with the device, but a
+    /// snapshot does not show the binding.
     pub(crate) fn vlans(&self, name: LinkName, host: &Snapshot) -> Vec<LinkName> {
         let Some(link) = host.links.get(&name) else {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! What writing a sysctl changes beside it, and what becomes of an interface's sysctls when a
-//! family of addresses leaves it or comes to it.
+//! Side effects of sysctl writes, and an interface's sysctls when IPv4 or IPv6 is enabled or
+//! disabled on it.
 
 use crate::model::{Change, Model};
 use crate::snapshot::lookup::Lookup;
@@ -14,12 +14,12 @@ impl Model {
         let fact = Fact::of_parts(&self.host.netns, key, parts);
         let own = changes.len();
         self.set_fact(&fact, Some(value), changes);
-        // None is noted of an interface that is not there.
+        // No change was recorded if the interface does not exist.
         let own = changes.get(own);
         let before = own.and_then(|own| own.from.clone());
         let changed = own.is_some_and(|own| own.from != own.to);
         match (key.path(), parts) {
-            // `devinet_sysctl_forward`: nothing happens when the value stays.
+            // `devinet_sysctl_forward` does nothing when the value stays the same.
             ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
                 let redirects = if value == "0" { "1" } else { "0" };
                 let redirects_key = SysctlKey::known("net/ipv4/conf/all/accept_redirects");
@@ -71,7 +71,7 @@ impl Model {
         }
     }
 
-    /// Every interface takes the value; switching IPv6 off takes the addresses too.
+    /// Copies the value to every interface; disabling IPv6 also deletes the IPv6 addresses.
     fn set_everywhere(&mut self, field: Field, value: &str, changes: &mut Vec<Change>) {
         let names: Vec<LinkName> = self.host.links.keys().copied().collect();
         for name in names {
@@ -85,7 +85,7 @@ impl Model {
         }
     }
 
-    /// Every interface whose setting is known takes the value.
+    /// Copies the value to every interface whose setting was read.
     fn copy_to_links(&mut self, leaf: &str, value: &str, changes: &mut Vec<Change>) {
         let names: Vec<LinkName> = self.host.links.keys().copied().collect();
         for name in names {
@@ -93,9 +93,10 @@ impl Model {
         }
     }
 
-    /// Writing `default` also changes the interfaces that never had the leaf written nor an IPv4
-    /// address (`devinet_copy_dflt_conf`, net/ipv4/devinet.c). Such an interface still has the
-    /// value that `default` had, so those that differ are known not to follow.
+    /// A write to `default` also changes the interfaces whose leaf was never written and that never
+    /// had an IPv4 address (`devinet_copy_dflt_conf`, net/ipv4/devinet.c). Such an interface still
+    /// has the old value of `default`, so an interface with a different value is known not to
+    /// follow.
     fn follow_default(&mut self, leaf: &str, before: Option<Value>, value: &str, changes: &mut Vec<Change>) {
         if NOT_FOLLOWED.contains(&leaf) {
             return;
@@ -131,8 +132,8 @@ impl Model {
         }
     }
 
-    /// The sysctls of a family that were asked for of an interface, beside those that are facts of
-    /// the link.
+    /// The sysctls of a family that were read for an interface, except those that are fields of the
+    /// link.
     fn sysctls_of(&self, name: LinkName, family: &'static str) -> Vec<SysctlKey> {
         let mut keys = Vec::new();
         for table in ["conf", "neigh"] {
@@ -150,7 +151,7 @@ impl Model {
         keys
     }
 
-    /// A family left the interface, and its sysctls with it.
+    /// Removes a family's sysctls when the family is disabled on an interface.
     pub(crate) fn sysctls_vanish(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
         for key in self.sysctls_of(name, family) {
             let fact = Fact::sysctl(&self.host.netns, &key);
@@ -162,8 +163,8 @@ impl Model {
         }
     }
 
-    /// A family came to the interface: its sysctls start as `default` has them. Where that was not
-    /// read they are not known any more.
+    /// Adds a family's sysctls when the family is enabled on an interface; they start with the
+    /// values of `default`. Where `default` was not read, they become unknown.
     pub(crate) fn sysctls_appear(&mut self, name: LinkName, family: &'static str, changes: &mut Vec<Change>) {
         for key in self.sysctls_of(name, family) {
             match self.default_of(&key) {
@@ -184,14 +185,15 @@ impl Model {
             }
         }
         if family == "ipv4" {
-            // The copy of `default` that an interface starts with includes what was ever written.
+            // An interface's copy of `default` includes the bits of values that were written
+            // explicitly.
             for leaf in &self.compared {
                 self.firm.entry(leaf.clone()).or_default().insert(name);
             }
         }
     }
 
-    /// What `default` has for an interface's key.
+    /// The value of `default` for an interface's key.
     fn default_of(&self, key: &SysctlKey) -> Option<String> {
         let default = key.in_slot("default")?;
         match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
@@ -200,8 +202,8 @@ impl Model {
         }
     }
 
-    /// The values of a leaf for `all` and for an interface; 0, with which the kernel starts, where
-    /// one was not read.
+    /// The values of a leaf for `all` and for an interface; 0, the kernel's default, where one was
+    /// not read.
     pub(crate) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
         let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
             Some(SysctlReading::Value { value, .. }) => value.parse().unwrap_or(0),

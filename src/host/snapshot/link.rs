@@ -11,7 +11,7 @@ use crate::snapshot::pod::PodEnd;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::value::DeviceKind;
 
-/// Which addresses were read.
+/// Address families that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Families {
     /// IPv4 addresses.
@@ -24,12 +24,12 @@ pub struct Families {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Link {
-    /// Its index; 0 for one that the model made and the kernel has not.
+    /// Its index; 0 for one that exists only in the model.
     pub index: u32,
     /// The rtnetlink kind (`veth`); none for hardware.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
-    /// The driver by ethtool's word; read only where a selector asks for it.
+    /// The driver as ethtool reports it; read only if a selector needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Arc<str>>,
     /// A tunnel in collect-metadata mode (`ip link add ... external`).
@@ -66,7 +66,7 @@ pub struct Link {
     /// The namespace id of a peer in another namespace (IFLA_LINK_NETNSID).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_netns: Option<i32>,
-    /// The other end of a veth, in another namespace; read only where it is asked for.
+    /// The other end of a veth, in another namespace; read only on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Box<PodEnd>>,
     /// Index of the bridge or bond it is a port of.
@@ -76,7 +76,7 @@ pub struct Link {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub addresses: BTreeSet<IpNet>,
-    /// The IPv4 addresses among them that go when the first of their subnet goes
+    /// The IPv4 addresses that the kernel deletes with the first address of their subnet
     /// (IFA_F_SECONDARY).
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
@@ -97,33 +97,33 @@ impl Link {
         self.kind.as_deref().unwrap_or("physical")
     }
 
-    /// Why the device cannot have an MTU, by what it says of its limits (IFLA_MIN_MTU, IFLA_MAX_MTU;
-    /// 0 is no limit).
+    /// Why the device cannot have an MTU, by its own limits (IFLA_MIN_MTU, IFLA_MAX_MTU; 0 means no
+    /// limit).
     pub fn refuses_mtu(&self, name: LinkName, mtu: i64) -> Option<String> {
         let kind = self.kind_name();
         if mtu < self.min_mtu.into() {
             let least = self.min_mtu;
             return Some(format!(
-                "an MTU of {mtu} is below the least that {name} ({kind}) takes, {least}"
+                "MTU {mtu} is below the minimum of {name} ({kind}), {least}"
             ));
         }
         if self.max_mtu != 0 && mtu > self.max_mtu.into() {
             let most = self.max_mtu;
             return Some(format!(
-                "an MTU of {mtu} is above the most that {name} ({kind}) takes, {most}"
+                "MTU {mtu} is above the maximum of {name} ({kind}), {most}"
             ));
         }
         None
     }
 
-    /// Bears an IPv4 address.
+    /// Whether it has an IPv4 address.
     pub fn has_ipv4(&self) -> bool {
         self.addresses
             .iter()
             .any(|address| matches!(address, IpNet::V4(_)))
     }
 
-    /// The IPv6 addresses that somebody gave it: link-local ones come back by themselves.
+    /// The IPv6 addresses that are not link-local. The kernel adds link-local ones again by itself.
     pub fn lasting_ipv6(&self) -> impl Iterator<Item = &IpNet> {
         self.addresses
             .iter()
@@ -131,7 +131,7 @@ impl Link {
     }
 }
 
-/// For serde: leave out what is false.
+/// For serde: omit false.
 fn is_false(value: &bool) -> bool {
     !value
 }

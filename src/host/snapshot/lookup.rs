@@ -1,4 +1,4 @@
-//! One way to ask a snapshot for a fact, whatever part of it holds the answer.
+//! One way to look up a fact, whatever part of the snapshot holds it.
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::{Families, Link};
@@ -9,12 +9,12 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_core::nflog::entry_rules::EntryRules;
 
-/// What a snapshot knows of a fact.
+/// The result of looking up a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// It has this value.
     Value(Value),
-    /// The object, or the field on it, is not there.
+    /// The object, or its field, does not exist.
     Absent,
     /// It was not read.
     Unread,
@@ -31,12 +31,12 @@ impl Lookup {
 }
 
 impl Snapshot {
-    /// What is known of a fact.
+    /// Looks up a fact.
     pub fn get(&self, fact: &Fact) -> Lookup {
         self.get_by(|name| self.link(*name), fact)
     }
 
-    /// What is known of a field of an interface that was looked up; none is one that is not there.
+    /// Looks up a field of an interface; none is an interface that does not exist.
     pub fn of_link(&self, link: Option<&Link>, field: Field) -> Lookup {
         match link {
             Some(link) => link.get(field, self.families),
@@ -60,7 +60,7 @@ impl Snapshot {
                 None => Lookup::Unread,
             },
             Object::Wireguard(wireguard) => match self.wireguard.get(&*wireguard.copy) {
-                // As a copy of something else it is not there.
+                // It exists, but not as a copy of this source.
                 Some(copied) if copied.source != *wireguard.source => Lookup::Absent,
                 Some(copied) => copied.is.clone().map_or(Lookup::Absent, Lookup::Value),
                 None => Lookup::Unread,
@@ -85,8 +85,8 @@ impl Snapshot {
         }
     }
 
-    /// What is to be said of a fact that was not read: nothing where a problem of the look says it
-    /// already.
+    /// The problem to report for a fact that was not read; none when the snapshot already has a
+    /// problem that covers it.
     pub fn unexplained(&self, fact: &Fact) -> Option<Problem> {
         let what = Subject::of(fact);
         let told = self.problems.iter().any(|problem| problem.what == what);
@@ -96,12 +96,12 @@ impl Snapshot {
         })
     }
 
-    /// A sysctl as a number; none when it is not there, was not read or is not a number.
+    /// A sysctl as a number; none when it does not exist, was not read or is not a number.
     pub fn sysctl_number(&self, path: &str) -> Option<i64> {
         self.sysctls.get(path)?.number()
     }
 
-    /// The interfaces whose `leaf` below `net.ipv4.conf` is known, each with its value.
+    /// The interfaces whose `leaf` below `net.ipv4.conf` was read, each with its value.
     pub(crate) fn ipv4_conf(&self, leaf: &str) -> Vec<(LinkName, i64)> {
         let field = match leaf {
             "rp_filter" => Some(Field::RpFilter),
@@ -136,10 +136,10 @@ impl Snapshot {
 }
 
 impl Link {
-    /// A fact of the other end.
+    /// Looks up a fact of the other end of a veth.
     fn pod_fact(&self, field: Field) -> Lookup {
         let Some(pod) = &self.pod else {
-            // Where there is one, it was not read.
+            // A peer in another namespace exists but was not read.
             return match self.peer_netns {
                 Some(_) => Lookup::Unread,
                 None => Lookup::Absent,
@@ -172,7 +172,7 @@ impl Link {
         }
     }
 
-    /// What is known of a field, where addresses of these families were read.
+    /// Looks up a field, given the families whose addresses were read.
     pub fn get(&self, field: Field, families: Families) -> Lookup {
         let number = |value: Option<i32>| match value {
             Some(value) => Lookup::Value(Value::Number(value.into())),

@@ -11,7 +11,7 @@ use netkeel_core::nflog::entry_name::EntryName;
 use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
 
-/// What was seen in a namespace.
+/// The NFLOG state of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Nflog")]
 pub struct NflogState {
@@ -23,26 +23,26 @@ pub struct NflogState {
     /// Rules of others that hand path MTU messages to a group, in the order in which they stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<ForeignRule>,
-    /// What others have put into netkeel's own table.
+    /// Rules of other programs in netkeel's own table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<Arc<str>>,
-    /// Who has bound which group.
+    /// The listener of each group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub listeners: BTreeMap<u16, Listener>,
 }
 
-/// Who reads a group.
+/// The program that reads a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listener {
-    /// Its netlink port; the id of the process, for the first socket of most.
+    /// Its netlink port: for most programs the process id, if it is their first socket.
     pub port: u32,
-    /// The program, where the process can be seen.
+    /// The program, if its process is visible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
 }
 
 impl NflogState {
-    /// Nothing is there.
+    /// No rules and no listeners.
     pub fn empty(support: Support) -> Self {
         NflogState {
             support,
@@ -53,7 +53,7 @@ impl NflogState {
         }
     }
 
-    /// Takes rules of others away; those behind them move up.
+    /// Removes other programs' rules; the rules behind them move up.
     pub fn remove(&mut self, gone: &[ForeignRule]) {
         for rule in gone {
             let Some(at) = self.others.iter().position(|other| other.is_the_same(rule)) else {
@@ -68,7 +68,7 @@ impl NflogState {
         }
     }
 
-    /// Puts rules of others back that are not there; those that stand there now move down.
+    /// Restores other programs' rules that are missing; the rules at those positions move down.
     pub(crate) fn restore(&mut self, back: &[ForeignRule]) {
         let mut there = self.others.clone();
         for rule in back {
@@ -86,7 +86,7 @@ impl NflogState {
         self.sort();
     }
 
-    /// Puts the rules of others in one order, whoever lists them.
+    /// Sorts other programs' rules, whatever order they were listed in.
     pub fn sort(&mut self) {
         self.others.sort();
     }

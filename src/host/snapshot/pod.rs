@@ -14,7 +14,7 @@ use netkeel_core::name::sandbox::Sandbox;
 /// A pod's end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodEnd {
-    /// How its namespace is reached; none where nothing that can be seen keeps it.
+    /// How its namespace is reached; none when no visible file or process refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Sandbox>,
     /// Its index there.
@@ -23,48 +23,49 @@ pub struct PodEnd {
     pub name: LinkName,
     /// Bytes.
     pub mtu: u32,
-    /// The routes by it that have an MTU of their own, in bytes.
+    /// Its routes that have an MTU of their own, in bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<RouteKey, PodRoute>,
-    /// The IPv6 addresses that nobody gives it again: those that are not link-local.
+    /// The IPv6 addresses that the kernel does not add again by itself: those that are not
+    /// link-local.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub ipv6: BTreeSet<Ipv6Net>,
-    /// Why netkeel does not write it.
+    /// The owner of the interface, if netkeel must not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by: Option<CniOwner>,
 }
 
-/// A route of a pod that has an MTU of its own.
+/// A route of a pod with an MTU of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodRoute {
     /// Bytes.
     pub mtu: u32,
-    /// The rest of it, as `ip route` takes it: `via 169.254.1.1`.
+    /// The rest of the route, as `ip route` takes it: `via 169.254.1.1`.
     #[serde(default)]
     pub rest: Arc<str>,
-    /// The rest names its next hops, so that no `dev` stands before it.
+    /// The rest names its next hops, so `dev` is not put before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub next_hops: bool,
-    /// Its MTU is locked (`mtu lock`): the kernel leaves it when that of its interface changes.
+    /// Its MTU is locked (`mtu lock`): the kernel keeps it when the interface's MTU changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
 }
 
-/// Who sets the MTU of a pod's end, so that another write would be lost or do harm.
+/// The program that sets the MTU of a pod's end: another write would be lost or do harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CniOwner {
-    /// Cilium's agent; it gives the MTU to the route and not to the device.
+    /// Cilium's agent; it sets the MTU of the route, not of the device.
     Cilium,
-    /// gVisor, whose own network stack read the MTU when it started.
+    /// gVisor: its own network stack read the MTU when the pod started.
     Gvisor,
-    /// KubeVirt: a virtual machine has an interface of its own behind it.
+    /// KubeVirt: a virtual machine has an interface of its own behind this one.
     Kubevirt,
 }
 
 impl CniOwner {
-    /// The name, and what can be done instead.
+    /// The reason why netkeel does not write it, and the remedy.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             CniOwner::Cilium => (
@@ -72,51 +73,51 @@ impl CniOwner {
                 "set `mtu` in the ConfigMap cilium-config",
             ),
             CniOwner::Gvisor => (
-                "gVisor read its MTU when the pod started, and does not look again",
-                "make the pod anew",
+                "gVisor read its MTU when the pod started and does not read it again",
+                "recreate the pod",
             ),
             CniOwner::Kubevirt => (
                 "a virtual machine has its own interface behind it",
-                "change the guest's MTU, by DHCP or by making it anew",
+                "change the guest's MTU by DHCP, or recreate the guest",
             ),
         }
     }
 }
 
 impl PodEnd {
-    /// Why netkeel does not write it, and what to do instead.
+    /// Why netkeel does not write it, and the remedy.
     pub fn left_alone(&self) -> Option<(&'static str, &'static str)> {
         match (self.kept_by, &self.sandbox) {
             (Some(keeper), _) => Some(keeper.words()),
             (None, None) => Some((
-                "nothing that can be seen from here leads into its network namespace",
+                "no visible file or process refers to its network namespace",
                 "run netkeel in the host's PID namespace (hostPID), with /run/netns",
             )),
             (None, Some(_)) => None,
         }
     }
 
-    /// The largest packet that leaves by it, in bytes, headers of IP included. Where routes say
-    /// less than the device, as Cilium's do, they decide.
+    /// The largest packet that leaves through it, in bytes, including IP headers. Where routes have
+    /// a smaller MTU than the device, as with Cilium, the routes decide.
     pub fn largest_packet(&self) -> u32 {
         self.largest_route().map_or(self.mtu, |route| route.min(self.mtu))
     }
 
-    /// Whether each end takes what the other one sends, where the host's end has this MTU. A route may
-    /// not allow more than the device either: for forwarded and local packets alike the route's MTU
-    /// counts (`ip_dst_mtu_maybe_forward`, include/net/ip.h), and the other end drops the rest.
+    /// Whether each end accepts the other end's largest packets, if the host's end has this MTU. No
+    /// route may allow more than the device either: the route's MTU limits forwarded and local
+    /// packets (`ip_dst_mtu_maybe_forward`, include/net/ip.h), and the other end drops larger ones.
     pub fn goes_with(&self, mtu: i64) -> bool {
         let device = i64::from(self.mtu);
         let sends = self.largest_route().map_or(device, i64::from);
         mtu <= device && sends <= mtu
     }
 
-    /// The largest MTU that a route by it has of its own, bytes.
+    /// The largest MTU among its routes that have one of their own, in bytes.
     pub fn largest_route(&self) -> Option<u32> {
         self.routes.values().map(|route| route.mtu).max()
     }
 
-    /// The smallest.
+    /// The smallest MTU among its routes that have one of their own, in bytes.
     pub fn smallest_route(&self) -> Option<u32> {
         self.routes.values().map(|route| route.mtu).min()
     }

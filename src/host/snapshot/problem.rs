@@ -11,7 +11,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// Something that could not be read; it concerns one fact or a whole class of them.
+/// Something that could not be read: one fact or a whole class of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What was to be read.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sysctl_d::file::Files;
 
-/// What is applied at boot and, by udev, to interfaces that appear later.
+/// Settings that apply at boot and, through udev, to interfaces that appear later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SysctlD {
     /// The files.
@@ -17,24 +17,24 @@ pub struct SysctlD {
     pub udev: bool,
 }
 
-/// What reading a sysctl gave.
+/// The result of reading a sysctl.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Sysctl")]
 #[serde(untagged)]
 pub enum SysctlReading {
-    /// Its value, blanks and tabs folded to single blanks.
+    /// Its value, with runs of blanks and tabs folded to one blank.
     Value {
         /// The value.
         value: Arc<str>,
-        /// It may be written in this namespace.
+        /// It is writable in this namespace.
         writable: bool,
     },
-    /// There is no such key: the interface is not there, or the kernel does not know it.
+    /// The key does not exist: the interface is missing, or the kernel does not know the key.
     Absent,
 }
 
 impl SysctlReading {
-    /// The number; none when there is no such key or it is not a number.
+    /// The value as a number; none when the key does not exist or the value is not a number.
     pub fn number(&self) -> Option<i64> {
         match self {
             SysctlReading::Value { value, .. } => value.parse().ok(),
@@ -43,7 +43,7 @@ impl SysctlReading {
     }
 }
 
-/// A file that was asked for and exists.
+/// A requested file that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct File {
     /// Its text.
@@ -56,13 +56,13 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Support {
-    /// It has the module.
+    /// The kernel has the module.
     Yes,
-    /// It has not; which one is missing.
+    /// The kernel lacks a module.
     Missing {
         /// The module's name.
         module: String,
     },
-    /// It cannot be told from here (no /lib/modules): making one will tell.
+    /// Unknown, since there is no /lib/modules; creating a tunnel will show it.
     Unknown,
 }

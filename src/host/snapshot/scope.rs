@@ -1,4 +1,4 @@
-//! Which facts to read: a snapshot holds what its scope names, and no walk over /proc/sys.
+//! Which facts to read. A snapshot reads what its scope names and never walks /proc/sys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,49 +18,49 @@ use netkeel_core::name::tunnel::TunnelKind;
 pub struct Scope {
     /// Which interfaces.
     pub links: Links,
-    /// Addresses of which families.
+    /// The address families to read.
     pub families: Families,
-    /// IPv4 addresses, where rp_filter is loose: without one it drops everything.
+    /// IPv4 addresses of interfaces with loose rp_filter: without an address it drops everything.
     pub ipv4_where_loose: bool,
-    /// The driver of each interface (one ioctl an interface).
+    /// The driver of each interface (one ioctl per interface).
     pub drivers: bool,
     /// These sysctls.
     pub sysctls: BTreeSet<SysctlKey>,
-    /// Settings of every interface, each by its key of `default`.
+    /// Per-interface settings to read for every interface, each given by its key of `default`.
     pub of_every_link: BTreeSet<SysctlKey>,
-    /// What IPv6 starts with, where an interface is too small for it: it comes when the MTU rises.
+    /// Initial IPv6 settings of interfaces below 1280 bytes: IPv6 is enabled when the MTU rises.
     pub ipv6_where_it_may_come: bool,
     /// These files.
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
-    /// The paths to these hosts, which are measured.
+    /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
     pub pods: bool,
-    /// These CNI configurations, and those that the container runtime loads.
+    /// These CNI configurations, and the directory of the container runtime.
     pub cni: CniScope,
-    /// These copies of WireGuard configurations, each with what it is a copy of.
+    /// These copies of WireGuard configurations, each with its source.
     pub wireguard: BTreeMap<PathBuf, PathBuf>,
-    /// Whether these tunnels can be made.
+    /// The tunnel kinds whose support to check.
     pub tunnels: BTreeSet<TunnelKind>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
-    /// What is handed to NFLOG groups.
+    /// Rules and listeners of NFLOG groups.
     pub nflog: bool,
 }
 
 /// Which CNI configurations to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CniScope {
-    /// All of the directory that the container runtime loads from.
+    /// All files in the directory of the container runtime.
     pub directory: bool,
     /// These files.
     pub files: BTreeSet<PathBuf>,
 }
 
 impl CniScope {
-    /// Nothing is to be read.
+    /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         !self.directory && self.files.is_empty()
     }
@@ -72,11 +72,11 @@ pub enum Links {
     /// All of them.
     #[default]
     All,
-    /// Those with these indices, as far as they are there.
+    /// The interfaces with these indices that exist.
     These(BTreeSet<u32>),
 }
 
-/// The sysctls that a network path depends on, for a snapshot that is taken without a document.
+/// The sysctls that affect a network path, for a snapshot without a document.
 const OF_A_PATH: &[&str] = &[
     "net/core/default_qdisc",
     "net/core/devconf_inherit_init_net",
@@ -122,14 +122,14 @@ const OF_A_PATH: &[&str] = &[
     "net/ipv6/route/mtu_expires",
 ];
 
-/// What IPv6 starts with on an interface.
+/// The sysctls whose `default` value IPv6 starts with on an interface.
 const IPV6_STARTS_WITH: [&str; 2] = [
     "net/ipv6/conf/default/disable_ipv6",
     "net/ipv6/conf/default/forwarding",
 ];
 
 impl Scope {
-    /// What a snapshot should hold that nobody named a document for.
+    /// The facts to read when no document is given.
     pub fn wide() -> Self {
         Scope {
             links: Links::All,
@@ -153,13 +153,13 @@ impl Scope {
             wireguard: BTreeMap::new(),
             tunnels: TunnelKind::ALL.iter().copied().collect(),
             sysctl_d: true,
-            // Not everybody may read the rules of nftables, and few documents are about them.
+            // Reading nftables rules needs privileges, and few documents contain NFLOG rules.
             nflog: false,
         }
     }
 
-    /// Adds what a change to an MTU touches: across 1280 bytes IPv6 leaves the interface with its
-    /// addresses, and comes back when that is undone; or it comes, and starts as `default` has it.
+    /// Adds the side effects of an MTU change. Below 1280 bytes IPv6 leaves the interface with its
+    /// addresses, and undo restores it. From 1280 on IPv6 is enabled with the values of `default`.
     pub fn of_mtu(&mut self, mtu: i64) {
         if mtu < IPV6_MIN_MTU.into() {
             self.families.ipv6 = true;
@@ -168,14 +168,14 @@ impl Scope {
         self.ipv6_where_it_may_come = true;
     }
 
-    /// Adds what IPv6 starts with on an interface.
+    /// Adds the initial IPv6 settings of an interface.
     pub fn of_default_ipv6(&mut self) {
         self.sysctls.extend(IPV6_STARTS_WITH.map(SysctlKey::known));
     }
 
-    /// Narrows it to some interfaces that do not need the rest of the host to be judged: their own
-    /// sysctls, and those from which new interfaces and effective values follow. IPv4 addresses
-    /// tell only what is worth knowing of a host as a whole.
+    /// Narrows the scope to interfaces that can be judged without the rest of the host: their own
+    /// sysctls, and those that determine new interfaces and effective values. IPv4 addresses are
+    /// left out: they only matter for findings about the whole host.
     #[must_use]
     pub fn of_links(mut self, links: BTreeSet<u32>) -> Self {
         self.sysctls.retain(|key| {
@@ -193,14 +193,14 @@ impl Scope {
         self.wireguard.clear();
         self.sysctl_d = false;
         self.nflog = false;
-        // Their other ends are looked at with the whole host: finding them takes a look into every
+        // Other ends are read with the whole host only: finding them means a search of every
         // sandbox.
         self.pods = false;
         self
     }
 
-    /// Adds what the kernel copies a key of `all` or `default` to: `default`, and the same setting of
-    /// every interface.
+    /// Adds the copies of a key of `all` or `default`: `default`, and the same setting of every
+    /// interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
         self.sysctls.extend(key.written_beside());
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
@@ -208,7 +208,8 @@ impl Scope {
             .extend(key.in_slot("default").filter(|_| copied));
     }
 
-    /// Adds what tells the effect of an rp_filter that is to be so; none where it is not known yet.
+    /// Adds the facts that determine the effect of a wanted rp_filter; none when it is not known
+    /// yet.
     pub fn of_rp_filter(&mut self, wanted: Option<i64>) {
         self.sysctls
             .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
@@ -218,7 +219,7 @@ impl Scope {
         }
     }
 
-    /// The addresses to read of a host with these interfaces; `all` tells the rp_filter of all of them.
+    /// The address families to read on a host with these interfaces; `all` is `all.rp_filter`.
     pub fn families_of<'a>(
         &self,
         mut links: impl Iterator<Item = &'a Link>,
@@ -226,7 +227,7 @@ impl Scope {
     ) -> Families {
         const LOOSE: i32 = 2;
         let asked = self.ipv4_where_loose && !self.families.ipv4;
-        // What cannot be read may be loose.
+        // A value that cannot be read may be loose.
         let loose =
             asked && (links.any(|link| link.rp_filter == Some(LOOSE)) || !matches!(all(), Some(0 | 1)));
         Families {
@@ -235,7 +236,7 @@ impl Scope {
         }
     }
 
-    /// The sysctls to read of a host with these interfaces.
+    /// The sysctls to read on a host with these interfaces.
     pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
         let mut keys = self.sysctls.clone();
         for key in &self.of_every_link {
@@ -251,7 +252,7 @@ impl Scope {
         keys
     }
 
-    /// Adds what another scope names.
+    /// Adds the facts of another scope.
     pub fn extend(&mut self, other: Scope) {
         let Scope {
             links,
@@ -289,7 +290,7 @@ impl Scope {
         self.pods |= pods;
         self.cni.directory |= cni.directory;
         self.cni.files.extend(cni.files);
-        // What is said first counts: a document, before what was copied for an older one.
+        // The first entry wins: a document comes before what was copied for an older one.
         for (copy, source) in wireguard {
             self.wireguard.entry(copy).or_insert(source);
         }
@@ -316,9 +317,9 @@ mod tests {
             scope.sysctls_of(&links).len()
         };
         assert_eq!((read(&[1460], 1500), read(&[], 1000)), (0, 0));
-        // It comes when the MTU rises.
+        // IPv6 is enabled when the MTU rises.
         assert_eq!(read(&[1460], 1279), IPV6_STARTS_WITH.len());
-        // It leaves, and comes back when that is undone.
+        // IPv6 is disabled, and comes back when that is undone.
         assert_eq!(read(&[1460, 1200], 1500), IPV6_STARTS_WITH.len());
     }
 
@@ -336,7 +337,7 @@ mod tests {
         assert!(!read(Some(1), 0, Some(0)) && !read(Some(0), 1, Some(1)));
         assert!(read(Some(2), 0, Some(0)) && read(None, 0, Some(0)));
         assert!(read(Some(1), 2, Some(0)) && read(Some(1), 0, Some(2)));
-        // What is not known may be.
+        // An unknown value may be loose.
         assert!(read(Some(1), 0, None));
     }
 }

@@ -1,4 +1,4 @@
-//! The answer for one key: what decides it.
+//! The answer for one key: the line that decides it.
 
 #[cfg(test)]
 mod tests;
@@ -13,38 +13,38 @@ use crate::sysctl_d::pattern::is_pattern;
 use crate::sysctl_d::settings::{Act, Event, Moment, Settings, writes};
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 
-/// What decides a key.
+/// How a key is decided under both sets of rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answers {
     /// By systemd's rules.
     pub systemd: Resolution,
     /// By procps's.
     pub procps: Resolution,
-    /// Every line that is about the key, in the order in which files count.
+    /// Every line about the key, in the order in which the files are read.
     pub lines: Vec<Mention>,
 }
 
-/// What decides a key by the rules of one program.
+/// How a key is decided by the rules of one program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resolution {
-    /// At boot, for what exists then.
+    /// At boot, for interfaces that exist then.
     pub boot: Outcome,
-    /// For an interface of that name that appears later; for a key of `default`, one of any name;
-    /// none for other keys and for `lo`.
+    /// For an interface of that name that appears later; for a key of `default`, one of any name.
+    /// None for other keys and for `lo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub later: Option<Outcome>,
 }
 
-/// What the last write to a key is.
+/// The last write to a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// How the key comes by its value.
+    /// How the key gets its value.
     #[serde(flatten)]
     pub how: How,
-    /// The line that decides; none when no file says anything.
+    /// The deciding line; none when no file sets the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<FileLine>,
-    /// The value; none when it is the kernel's own.
+    /// The value; none when it is the kernel's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
@@ -53,16 +53,16 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum How {
-    /// No file says anything.
+    /// No file sets it.
     Unset,
     /// A line names it.
     Exact,
-    /// A pattern finds it.
+    /// A pattern matches it.
     Pattern {
         /// The pattern.
         pattern: String,
     },
-    /// The kernel copies it from another key that a line writes.
+    /// The kernel copies it from another key, which a line writes.
     Copied {
         /// The other key.
         from: &'static str,
@@ -71,11 +71,11 @@ pub enum How {
     Inherited,
 }
 
-/// What an interface that is not named anywhere stands for.
+/// A placeholder for an interface that no file names.
 const ANY: &str = "new0";
 
-/// Answers for a key. `integer` tells that the kernel takes nothing but integers for it, where that
-/// is known; of settings of interfaces it is.
+/// Answers for a key. `integer` says that the kernel accepts only integers for the key, if that is
+/// known; for settings of interfaces it is.
 pub fn answer(files: &Files, key: &SysctlKey, integer: bool) -> Answers {
     let integers = integer || copies::is_integer(key);
     let systemd = Settings::read(files, Dialect::Systemd, integers);
@@ -87,7 +87,7 @@ pub fn answer(files: &Files, key: &SysctlKey, integer: bool) -> Answers {
     }
 }
 
-/// What decides a key by the rules of one program.
+/// Resolves a key by the rules of one program.
 pub(crate) fn by(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> Resolution {
     Resolution {
         boot: boot(settings, key),
@@ -131,7 +131,7 @@ pub(crate) fn later(settings: &Settings, dialect: Dialect, key: &SysctlKey) -> O
     })
 }
 
-/// What the last write leaves.
+/// The outcome of the last write.
 pub(crate) fn outcome(settings: &Settings, events: &[Event]) -> Option<Outcome> {
     let event = events.iter().rev().find(|event| writes(event))?;
     let read = settings.lines.get(event.line)?;

@@ -1,13 +1,13 @@
-//! Keys that the kernel writes when another one is written, and what values it takes.
+//! Keys that the kernel writes when another key is written, and the values it accepts.
 
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 
 /// The keys whose write changes another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sources {
-    /// Names of one setting.
+    /// Equivalent names of one setting.
     pub keys: &'static [&'static str],
-    /// A write that does not change it changes nothing else either. IPv6 copies in any case.
+    /// A write that does not change the setting has no side effect. IPv6 copies in any case.
     pub(crate) on_change: bool,
     /// The other key becomes 1 when the setting becomes 0, else 0.
     pub inverted: bool,
@@ -23,8 +23,9 @@ const ADDR_GEN_MODE: &[&str] = &["net/ipv6/conf/all/addr_gen_mode"];
 
 const DISABLE: &[&str] = &["net/ipv6/conf/all/disable_ipv6"];
 
-/// What else writes a key: `inet_forward_change` (net/ipv4/devinet.c), `addrconf_fixup_forwarding`
-/// and its like (net/ipv6/addrconf.c; see [`COPIED_FROM_ALL`](netkeel_core::name::sysctl::COPIED_FROM_ALL)).
+/// The keys whose write also sets this key: `inet_forward_change` (net/ipv4/devinet.c),
+/// `addrconf_fixup_forwarding` and similar functions (net/ipv6/addrconf.c; see
+/// [`COPIED_FROM_ALL`](netkeel_core::name::sysctl::COPIED_FROM_ALL)).
 pub(crate) fn sources(key: &SysctlKey) -> Option<Sources> {
     let ipv4 = |inverted| {
         Some(Sources {
@@ -63,8 +64,8 @@ pub(crate) fn sources(key: &SysctlKey) -> Option<Sources> {
     }
 }
 
-/// The number that the kernel takes a value for (`proc_dointvec`): the first word, decimal, octal
-/// or hexadecimal.
+/// The number that the kernel parses from a value (`proc_dointvec`): the first word, as decimal,
+/// octal or hexadecimal.
 pub(crate) fn number(value: &str) -> Option<i32> {
     let word = value.split([' ', '\t', '\n']).find(|word| !word.is_empty())?;
     let (sign, digits) = match word.strip_prefix('-') {
@@ -82,8 +83,8 @@ pub(crate) fn number(value: &str) -> Option<i32> {
     i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()
 }
 
-/// The kernel takes nothing but integers for a key, as far as can be known without asking it: so
-/// are nearly all settings of interfaces.
+/// Whether the kernel accepts only integers for a key, as far as the name shows it. Nearly all
+/// settings of interfaces are integers.
 pub(crate) fn is_integer(key: &SysctlKey) -> bool {
     key.per_interface()
         .is_some_and(|parts| parts.leaf != "stable_secret")

@@ -1,4 +1,4 @@
-//! The drop-in that makes sysctls hold at boot and on interfaces that appear later.
+//! The drop-in that sets sysctls at boot and on interfaces that appear later.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// Permission bits of the drop-in: everybody may read what the kernel shows everybody.
+/// Permission bits of the drop-in: world-readable, like the sysctls themselves.
 pub const MODE: u32 = 0o644;
 
 const TEMPLATE: &str = include_str!("../../../templates/sysctl.d.conf");
 
-/// Where the drop-in of an owner lies. Its name sorts after systemd's `50-default.conf`, whose
-/// `net.ipv4.conf.*.rp_filter` udev applies to each new interface: of two files that name a key
-/// the later one counts, and an exact key exempts an interface from patterns (sysctl.d(5)).
+/// The path of an owner's drop-in. Its name sorts after systemd's `50-default.conf`, whose
+/// `net.ipv4.conf.*.rp_filter` udev applies to each new interface. If two files name a key, the
+/// later one wins; an exact key exempts an interface from patterns (sysctl.d(5)).
 pub fn path(owner: &str) -> PathBuf {
     let name = if owner == "default" {
         "90-netkeel.conf".to_owned()
@@ -25,11 +25,11 @@ pub fn path(owner: &str) -> PathBuf {
     PathBuf::from("/etc/sysctl.d").join(name)
 }
 
-/// The text of the drop-in: each key once, in the order in which keys must be written, in slash
-/// form, which means the same to systemd and procps whatever an interface is called.
+/// The text of the drop-in: each key once, in the order in which keys must be written. Keys use
+/// slashes, which systemd and procps read the same way for every interface name.
 ///
 /// # Errors
-/// When the template is broken, which is a fault of netkeel.
+/// When the template is broken, which is a bug in netkeel.
 pub fn render(owner: &str, settings: &[(SysctlKey, String)]) -> Result<String, Error> {
     let ordered: BTreeMap<(u8, &SysctlKey), &str> = settings
         .iter()

@@ -1,5 +1,5 @@
-//! What the files of sysctl.d say: which line of which file decides a key at boot, and for an
-//! interface that appears later, by the rules of systemd-sysctl and by those of procps.
+//! The files of sysctl.d: which line of which file decides a key at boot, and for an interface that
+//! appears later, by the rules of systemd-sysctl and of procps.
 //!
 //! The rules are those of systemd 252 (`src/sysctl/sysctl.c`, `src/basic/conf-files.c`; 257 and 262
 //! read the same way) and of procps 4.0.2 (`src/sysctl.c`, 4.0.4 alike). Both agree on which file
@@ -31,7 +31,7 @@ pub const UDEV_RULES: [&str; 3] = [
     "/lib/udev/rules.d/99-systemd.rules",
 ];
 
-/// Whose rules.
+/// The program whose rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
@@ -44,7 +44,7 @@ pub enum Dialect {
 /// The files of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Files {
-    /// Those of the [`DIRECTORIES`] whose names end in `.conf`.
+    /// The files in the [`DIRECTORIES`] whose names end in `.conf`.
     pub dropins: Vec<File>,
     /// /etc/sysctl.conf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,24 +57,24 @@ pub struct Files {
 pub struct File {
     /// Position of its directory in [`DIRECTORIES`].
     pub directory: usize,
-    /// Its name there.
+    /// Its name in that directory.
     pub name: String,
-    /// Where a symbolic link leads; else the file's own path.
+    /// The target of a symbolic link; else the file's own path.
     pub target: String,
-    /// What it holds.
+    /// Its content.
     pub content: Content,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SysctlFileContent")]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// Text; bytes that are no UTF-8 are replaced, since no key has any.
+    /// Text; bytes that are not UTF-8 are replaced, since no key contains any.
     Text(String),
-    /// Nothing: a symbolic link to /dev/null.
+    /// Empty: a symbolic link to /dev/null.
     Null,
-    /// Nothing that can be read, and why: both programs go on with the next file.
+    /// Unreadable, for this reason: both programs continue with the next file.
     Unreadable(String),
 }
 
@@ -83,7 +83,7 @@ pub enum Content {
 pub struct FileLine {
     /// The path of the file as the programs name it.
     pub file: String,
-    /// The file that a symbolic link of that name leads to.
+    /// The target, if the file is a symbolic link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// From 1.
@@ -91,7 +91,7 @@ pub struct FileLine {
 }
 
 impl FileLine {
-    /// The same line of the same file, by whatever name.
+    /// Whether it is the same line of the same file, under any name.
     pub fn is_same(&self, other: &FileLine) -> bool {
         let real = |place: &FileLine| place.target.clone().unwrap_or_else(|| place.file.clone());
         self.line == other.line && real(self) == real(other)

@@ -1,4 +1,4 @@
-//! What became of every line that is about a key.
+//! Every line about a key, with its effect.
 
 use std::collections::BTreeMap;
 
@@ -11,52 +11,52 @@ use crate::sysctl_d::pattern::{finds, is_pattern};
 use crate::sysctl_d::settings::{Act, Moment, Settings, writes};
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// A line that is about the key.
+/// A line about the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mention {
-    /// Where.
+    /// The place of the line.
     pub place: FileLine,
     /// The line.
     pub text: String,
     /// The file is netkeel's.
     pub netkeel: bool,
-    /// What systemd makes of it at boot.
+    /// Its effect at boot under systemd.
     pub systemd: Fate,
-    /// What procps makes of it.
+    /// Its effect at boot under procps.
     pub procps: Fate,
 }
 
-/// What becomes of a line.
+/// The effect of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "fate")]
 pub enum Fate {
-    /// It decides.
+    /// It decides the value.
     Decides,
-    /// A later write undoes what it does.
+    /// A later write overrides it.
     Overridden {
         /// The later line.
         by: FileLine,
     },
-    /// It counts no more: a later line for the same key, or `-key`, stands in its place.
+    /// A later line for the same key, or `-key`, replaces it.
     Replaced {
         /// The later line.
         by: FileLine,
     },
-    /// It says again what another line says.
+    /// It repeats another line.
     Repeats {
         /// The other line.
         of: FileLine,
     },
-    /// A pattern that does not apply, since a line names the key.
+    /// A pattern that is skipped, since a line names the key.
     Exempt {
-        /// That line.
+        /// The line that names the key.
         by: FileLine,
     },
-    /// It keeps patterns off the key.
+    /// It excludes the key from patterns.
     Excludes,
-    /// The kernel does not take the value.
+    /// The kernel rejects the value.
     Refused,
-    /// It writes a key from which the kernel copies, and changes nothing.
+    /// It writes a key from which the kernel copies, but with no change.
     NoChange,
     /// A file of the same name hides the file.
     Hidden {
@@ -65,13 +65,13 @@ pub enum Fate {
     },
     /// The program does not read it.
     NotRead,
-    /// The line is no assignment.
+    /// The line is not an assignment.
     Invalid,
-    /// The program takes it for another key.
+    /// The program reads it as another key.
     AnotherKey,
 }
 
-/// What became of each line that is about the key, by line; see [`Settings::lines`].
+/// The effect of each line about the key, by line; see [`Settings::lines`].
 fn fates(settings: &Settings, key: &SysctlKey) -> BTreeMap<usize, Fate> {
     let events = settings.events(key, Moment::Boot);
     let place = |line: usize| settings.lines.get(line).map(|read| read.place.clone());
@@ -112,7 +112,7 @@ fn fates(settings: &Settings, key: &SysctlKey) -> BTreeMap<usize, Fate> {
     fates
 }
 
-/// A key or pattern of a file means the key.
+/// Whether a key or pattern in a file refers to the key.
 fn is_about(of: &str, key: &SysctlKey) -> bool {
     of == key.path() || (is_pattern(of) && finds(of, key.path(), true))
 }
@@ -121,10 +121,10 @@ fn dotted(key: &str) -> String {
     key.replace('/', ".")
 }
 
-/// A line by the position of its file in the order of all files, and its number.
+/// A line: the position of its file in the order of all files, and its number.
 type Spot = (usize, usize);
 
-/// The lines about a key, in the order in which files count.
+/// The lines about a key, in the order in which files are read.
 pub(crate) fn mentions(
     files: &Files,
     key: &SysctlKey,
@@ -180,7 +180,7 @@ pub(crate) fn mentions(
         .collect()
 }
 
-/// Lines about the key in files that another one hides.
+/// Lines about the key in files that another file hides.
 fn hidden(files: &Files, dialect: Dialect, key: &SysctlKey) -> Vec<(Spot, Fate)> {
     let mut found = Vec::new();
     for (position, (file, used)) in files.in_order(dialect).into_iter().enumerate() {

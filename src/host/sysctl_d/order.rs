@@ -1,10 +1,10 @@
-//! Which files are read, in which order, and which are hidden by another of the same name.
+//! The files that are read, their order, and which are hidden by another of the same name.
 
 use crate::sysctl_d::file::{Dialect, File, FileLine, Files};
 
-/// Where both programs look, the strongest first (`CONF_PATHS` of systemd, `PreloadSystem` of
-/// procps). The last is another name of the one before it where /usr is merged; systemd 255 and
-/// later, which require that, do not look there.
+/// The directories that both programs read, highest priority first (`CONF_PATHS` of systemd,
+/// `PreloadSystem` of procps). The last is another name of the one before it where /usr is merged.
+/// systemd 255 and later require that and do not read the last one.
 pub const DIRECTORIES: [&str; 5] = [
     "/etc/sysctl.d",
     "/run/sysctl.d",
@@ -16,21 +16,21 @@ pub const DIRECTORIES: [&str; 5] = [
 /// procps reads this after all others; systemd does not.
 const SYSCTL_CONF: &str = "/etc/sysctl.conf";
 
-/// What becomes of a file.
+/// How a program uses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use<'a> {
     /// It is read.
     Read,
-    /// A file of the same name in a stronger directory hides it, even one that is empty, that
-    /// leads to nothing or that cannot be read.
+    /// A file of the same name in a directory of higher priority hides it, even if that file is
+    /// empty, dangling or unreadable.
     Hidden(&'a File),
-    /// This program does not look there.
+    /// The program does not read that directory.
     Ignored,
 }
 
 impl Files {
-    /// All files in the order in which they count, the weakest first: by name, as bytes, whatever
-    /// the directory; each with its use.
+    /// All files, lowest priority first, each with its use. They are ordered by name, as bytes,
+    /// whatever the directory.
     pub(crate) fn in_order(&self, dialect: Dialect) -> Vec<(&File, Use<'_>)> {
         let mut sorted: Vec<&File> = self.dropins.iter().collect();
         sorted.sort_by(|a, b| (&a.name, a.directory).cmp(&(&b.name, b.directory)));

@@ -1,47 +1,47 @@
-//! The lines of a file as each program reads them, and keys as each makes paths of them.
+//! The lines of a file as each program reads them, and how each turns keys into paths.
 
 use serde::Serialize;
 
 use crate::sysctl_d::file::Dialect;
 
-/// Longest line that systemd takes, characters (`LONG_LINE_MAX`).
+/// Longest line that systemd accepts, in characters (`LONG_LINE_MAX`).
 const LONGEST: usize = 1024 * 1024;
 
-/// A line that says something.
+/// A line that is not blank or a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// From 1.
     pub number: usize,
-    /// What it says.
+    /// Its content.
     pub entry: Entry,
 }
 
-/// What a line says. Keys are paths below /proc/sys or patterns over them.
+/// The content of a line. Keys are paths below /proc/sys, or patterns over them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
-    /// `key = value`, or `-key = value`, whose failure does not matter.
+    /// `key = value`, or `-key = value`, which ignores failures.
     Assign {
         /// The key.
         key: String,
         /// The value.
         value: String,
     },
-    /// `-key`: patterns do not apply to it.
+    /// `-key`: patterns do not apply to the key.
     Exclude {
         /// The key.
         key: String,
     },
-    /// A line that the program complains of and ignores.
+    /// A line that the program warns about and ignores.
     Invalid {
         /// The line.
         text: String,
     },
-    /// A line that ends the reading of the file.
+    /// A line that ends the parsing of the file.
     TooLong,
 }
 
-/// The lines of a file that say something: no comments (`#`, `;`), no empty ones.
+/// The lines of a file, without comments (`#`, `;`) and empty lines.
 pub fn parse(dialect: Dialect, text: &str) -> Vec<Line> {
     match dialect {
         Dialect::Systemd => systemd(text),
@@ -79,8 +79,9 @@ fn systemd(text: &str) -> Vec<Line> {
     lines
 }
 
-/// Lines as `read_line_full` (src/basic/fileio.c) takes them: LF, CR and NUL end a line, and so do
-/// several different ones together; none for a line that is too long, after which nothing is read.
+/// Splits lines as `read_line_full` (src/basic/fileio.c) does. LF, CR and NUL end a line, also
+/// several different ones together. None marks a line that is too long, after which nothing is
+/// read.
 fn systemd_lines(text: &str) -> Vec<(usize, Option<&str>)> {
     const NUL: u8 = 1;
     let bytes = text.as_bytes();
@@ -112,7 +113,8 @@ fn systemd_lines(text: &str) -> Vec<(usize, Option<&str>)> {
     lines
 }
 
-/// `sysctl_normalize`: the first separator decides; double and last slashes and `.` components go.
+/// `sysctl_normalize`: the first separator decides; double and trailing slashes and `.` components
+/// are removed.
 fn systemd_key(key: &str) -> String {
     let swapped = swap(key);
     let simple: Vec<&str> = swapped
@@ -150,12 +152,12 @@ fn procps(text: &str) -> Vec<Line> {
     lines
 }
 
-/// `setting_new` and `slashdot`: another `-` goes, the first separator decides.
+/// `setting_new` and `slashdot`: another `-` is removed, and the first separator decides.
 fn procps_key(key: &str) -> String {
     swap(key.strip_prefix('-').unwrap_or(key))
 }
 
-/// Where the first separator is a dot, dots separate and a slash stands for a dot.
+/// Swaps separators when the first one is a dot: dots become slashes and slashes become dots.
 fn swap(key: &str) -> String {
     match key.find(['.', '/']) {
         Some(at) if key.as_bytes().get(at) == Some(&b'.') => key
@@ -170,8 +172,8 @@ fn swap(key: &str) -> String {
     }
 }
 
-/// The path below /proc/sys that procps opens for a key: `//` and `.` are nothing, `..` goes up; none
-/// where only a directory could be meant.
+/// The path below /proc/sys that procps opens for a key: `//` and `.` are dropped, `..` goes up.
+/// Empty if the result can only be a directory.
 pub(crate) fn resolve(key: &str) -> String {
     if key.ends_with('/') {
         return String::new();

@@ -1,15 +1,15 @@
-//! Patterns over keys, as glob(3) and fnmatch(3) of the C library take them.
+//! Patterns over keys, matched as glob(3) and fnmatch(3) of the C library do.
 
-/// How many alternatives of braces are tried.
+/// Maximum number of brace alternatives that are tried.
 const MOST: usize = 1024;
 
-/// A key that the programs take for a pattern (`GLOB_CHARS` of both).
+/// Whether the programs treat a key as a pattern (`GLOB_CHARS` of both).
 pub(crate) fn is_pattern(key: &str) -> bool {
     key.contains(['*', '?', '['])
 }
 
-/// Whether glob(3) finds a path by a pattern; `braces` is its flag `GLOB_BRACE`. A `*` takes no
-/// slash, and no dot at the start of a component.
+/// Whether a pattern matches a path as in glob(3); `braces` is its flag `GLOB_BRACE`. A `*` matches
+/// neither a slash nor a dot at the start of a component.
 pub(crate) fn finds(pattern: &str, path: &str, braces: bool) -> bool {
     let mut alternatives = vec![pattern.to_owned()];
     if braces {
@@ -27,8 +27,8 @@ pub(crate) fn finds(pattern: &str, path: &str, braces: bool) -> bool {
     })
 }
 
-/// What a pattern comes to when systemd is told to stay below a prefix (`path_glob_can_match`): the
-/// prefix with the rest of the pattern; none where they do not meet. Braces are no alternatives here.
+/// The pattern that systemd uses below a prefix (`path_glob_can_match`): the prefix with the rest
+/// of the pattern. None when they do not match. Braces are literal here.
 pub(crate) fn below(pattern: &str, prefix: &str) -> Option<String> {
     let mut parts = pattern.split('/');
     for name in prefix.split('/') {
@@ -41,8 +41,7 @@ pub(crate) fn below(pattern: &str, prefix: &str) -> Option<String> {
     Some(parts.fold(prefix.to_owned(), |joined, part| format!("{joined}/{part}")))
 }
 
-/// The alternatives of braces, `a{b,c}` being `ab` and `ac`; braces that do not close stand for
-/// themselves.
+/// Expands braces: `a{b,c}` becomes `ab` and `ac`. Unclosed braces are literal.
 fn expand(pattern: &str) -> Vec<String> {
     let (mut done, mut left) = (Vec::new(), vec![pattern.to_owned()]);
     while let Some(pattern) = left.pop() {
@@ -57,7 +56,7 @@ fn expand(pattern: &str) -> Vec<String> {
     done
 }
 
-/// The first braces taken apart.
+/// Expands the first braces.
 fn alternatives(pattern: &str) -> Option<Vec<String>> {
     let open = position(pattern, 0, |byte| byte == b'{')?;
     let (mut depth, mut starts, mut ends) = (0usize, vec![open + 1], Vec::new());
@@ -89,7 +88,7 @@ fn position(text: &str, from: usize, mut is_it: impl FnMut(u8) -> bool) -> Optio
     position_with(text, from, |_, byte| is_it(byte))
 }
 
-/// The first byte from a position on that is not behind a backslash and is it.
+/// The position of the first byte from `from` on that is not escaped and that `is_it` accepts.
 fn position_with(text: &str, from: usize, mut is_it: impl FnMut(usize, u8) -> bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
@@ -104,11 +103,11 @@ fn position_with(text: &str, from: usize, mut is_it: impl FnMut(usize, u8) -> bo
     None
 }
 
-/// fnmatch(3) without flags: `*`, `?`, `[a-z]`, `[!a-z]`, `[[:digit:]]`; a backslash takes the next
-/// byte as it is, and a bracket that does not close stands for itself.
+/// fnmatch(3) without flags: `*`, `?`, `[a-z]`, `[!a-z]`, `[[:digit:]]`. A backslash escapes the
+/// next byte, and an unclosed bracket is literal.
 fn component(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
-    // Where to go on when the last `*` must take one byte more.
+    // Where to continue when the last `*` must match one more byte.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         let next = match (pattern, name) {
@@ -141,7 +140,8 @@ fn component(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Whether a byte is in a bracket expression, and what follows that; none when it does not close.
+/// Whether a byte is in a bracket expression, and the rest after the bracket; none when it is
+/// unclosed.
 fn class(inside: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     let (negated, mut rest) = match inside {
         [b'!' | b'^', rest @ ..] => (true, rest),
@@ -174,7 +174,7 @@ fn class(inside: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     }
 }
 
-/// The named classes, of ASCII.
+/// Named character classes, ASCII only.
 fn is_of(class: &[u8], byte: u8) -> bool {
     match class {
         b"digit" => byte.is_ascii_digit(),

@@ -1,4 +1,4 @@
-//! Files read once, to ask for many keys.
+//! Files that are parsed once and asked for many keys.
 
 use crate::sysctl_d::answer::{Resolution, by};
 use crate::sysctl_d::copies;
@@ -7,7 +7,7 @@ use crate::sysctl_d::mention::{Mention, mentions as mentions_of};
 use crate::sysctl_d::settings::Settings;
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// Files with what each program makes of them.
+/// Files, with the settings that each program reads from them.
 pub struct Judge<'a> {
     files: &'a Files,
     systemd: Settings,
@@ -15,7 +15,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Reads the files.
+    /// Resolves the files under the rules of both programs.
     pub fn new(files: &'a Files) -> Self {
         Judge {
             files,
@@ -24,7 +24,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What decides a key by the rules of one program. `integer` is as for [`answer`](crate::sysctl_d::answer).
+    /// Resolves a key by the rules of one program. `integer` is as for
+    /// [`answer`](crate::sysctl_d::answer).
     pub fn answer(&mut self, dialect: Dialect, key: &SysctlKey, integer: bool) -> Resolution {
         let settings = match dialect {
             Dialect::Systemd => &mut self.systemd,
@@ -34,7 +35,7 @@ impl<'a> Judge<'a> {
         by(settings, dialect, key)
     }
 
-    /// Every line that is about the key, with what became of it; of a key that was asked for before.
+    /// Every line about the key, with its effect. Call [`Self::answer`] for the key first.
     pub fn lines(&self, key: &SysctlKey) -> Vec<Mention> {
         mentions_of(self.files, key, &self.systemd, &self.procps)
     }

@@ -1,4 +1,4 @@
-//! The settings that the lines of all files come to, and the writes to one key that follow.
+//! The settings that all files result in, and the writes to one key that follow.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,19 @@ pub(crate) fn writes(event: &Event) -> bool {
     matches!(event.act, Act::Write(_) | Act::Copy { value: Some(_), .. })
 }
 
-/// A line of a file that is read.
+/// A line that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// Which file, in the order of all files.
+    /// Index of the file in the order of all files.
     pub file: usize,
     /// Its place.
     pub place: FileLine,
-    /// What the line says.
+    /// The content of the line.
     pub entry: Entry,
 }
 
-/// A setting in force: a key or a pattern with its value; without one it keeps patterns off.
+/// A setting in force: a key or pattern with its value. Without a value it excludes the key from
+/// patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     line: usize,
@@ -33,19 +34,19 @@ pub struct Setting {
     value: Option<String>,
 }
 
-/// All that the files come to under one program's rules.
+/// All settings under one program's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     dialect: Dialect,
-    /// The keys that are asked for take integers only.
+    /// The keys to be resolved accept only integers.
     pub(crate) integers: bool,
     /// The lines, in order.
     pub lines: Vec<Read>,
-    /// In the order in which they are written.
+    /// The settings in the order in which they are written.
     settings: Vec<Setting>,
-    /// Lines that count no more, with the line that took their place.
+    /// Lines that were replaced, each with the line that replaced it.
     pub replaced: BTreeMap<usize, usize>,
-    /// Lines that say what the setting in force says already, with the line it came from.
+    /// Lines that repeat a setting in force, each with the line that set it.
     pub(crate) repeated: BTreeMap<usize, usize>,
 }
 
@@ -58,37 +59,37 @@ pub enum Moment<'a> {
     Below(&'a str),
 }
 
-/// What a line does to a key.
+/// The effect of a line on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The line, by its number in the order of all files.
+    /// Index into [`Settings::lines`].
     pub line: usize,
-    /// What it does.
+    /// The effect.
     pub act: Act,
 }
 
 /// See [`Event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Writes this to it.
+    /// Writes this value.
     Write(String),
-    /// Writes another key, and the kernel this one.
+    /// Writes another key, from which the kernel sets this one.
     Copy {
         /// The other key.
         from: &'static str,
-        /// What this one becomes; none when the other one does not change.
+        /// The new value of this key; none when the other key does not change.
         value: Option<String>,
     },
-    /// Would write it, if that line did not name the key.
+    /// A pattern that would write the key, if that line did not name it.
     Exempt(usize),
-    /// Keeps patterns off it.
+    /// Excludes the key from patterns.
     Exclude,
-    /// Tries to write what the kernel does not take.
+    /// Writes a value that the kernel rejects.
     Refused,
 }
 
 impl Settings {
-    /// Reads all files; see the field for `integers`.
+    /// Reads all files; `integers` is as in the field of that name.
     pub fn read(files: &Files, dialect: Dialect, integers: bool) -> Self {
         let mut lines = Vec::new();
         for (position, (file, used)) in files.in_order(dialect).into_iter().enumerate() {
@@ -127,8 +128,8 @@ impl Settings {
         settings
     }
 
-    /// systemd has one setting a key: another value takes its place and goes to the end, the same
-    /// value leaves it where it is. procps has a list. `in_force` has the settings by key.
+    /// systemd has one setting per key: a different value replaces it and moves it to the end, the
+    /// same value leaves it in place. procps keeps a list. `in_force` has the settings by key.
     fn add(&mut self, new: Setting, in_force: &mut BTreeMap<String, usize>) {
         if self.dialect == Dialect::Systemd {
             let old = in_force.get(&new.key).and_then(|at| self.settings.get(*at));
@@ -144,7 +145,7 @@ impl Settings {
         self.settings.push(new);
     }
 
-    /// What happens to a key, in order.
+    /// The events of a key, in order.
     pub fn events(&self, key: &SysctlKey, moment: Moment<'_>) -> Vec<Event> {
         let sources = match moment {
             Moment::Boot => copies::sources(key),
@@ -157,7 +158,7 @@ impl Settings {
             .flat_map(|sources| sources.keys)
             .map(|source| (*source, self.named(source)))
             .collect();
-        // What a kernel that has just started has for all settings that are copied.
+        // The value after boot of every setting that the kernel copies.
         let mut source_value = 0;
         for setting in &self.settings {
             let mut push = |act| {
@@ -184,7 +185,7 @@ impl Settings {
                 else {
                     continue;
                 };
-                // systemd reads first, and leaves alone what is as it should be.
+                // systemd reads first, and does not write a value that is already set.
                 let left = self.dialect == Dialect::Systemd && value == source_value.to_string();
                 let unchanged = left || (on_change && number == source_value);
                 source_value = number;
@@ -200,13 +201,13 @@ impl Settings {
         events
     }
 
-    /// The first line that names a path, or keeps patterns off it.
+    /// The first line that names a path, or excludes it from patterns.
     fn named(&self, path: &str) -> Option<usize> {
         let named = self.settings.iter().find(|setting| setting.key == path);
         named.map(|setting| setting.line)
     }
 
-    /// What a setting does to a path that the line `named` names.
+    /// The effect of a setting on a path; `named` is the line that names the path.
     fn act(&self, setting: &Setting, path: &str, named: Option<usize>, moment: Moment<'_>) -> Option<Act> {
         let Some(value) = &setting.value else {
             return (setting.key == path).then_some(Act::Exclude);

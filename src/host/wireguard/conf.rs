@@ -1,11 +1,11 @@
-//! WireGuard's configuration as wg-quick reads it: setting the `MTU` of `[Interface]` and leaving
-//! every other byte. It holds private keys, so no message ever shows a part of it.
+//! WireGuard configurations as wg-quick reads them: sets the `MTU` of `[Interface]` and keeps every
+//! other byte. They hold private keys, so no message ever shows a part of the text.
 
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::number::decimal;
 
-/// The MTU in bytes that wg-quick would take: the last of `[Interface]`. None where there is none, or
-/// no number.
+/// The MTU in bytes that wg-quick uses: the last one of `[Interface]`. None when it is missing or
+/// not a number.
 pub(crate) fn mtu_of(text: &str) -> Option<i64> {
     let (mut inside, mut found) = (false, None);
     for line in text.lines() {
@@ -21,11 +21,12 @@ pub(crate) fn mtu_of(text: &str) -> Option<i64> {
     found
 }
 
-/// Sets the MTU in bytes. An existing line keeps its place, its spelling and its comment; further
-/// ones go, since wg-quick takes the last. Without one, it comes right after the first `[Interface]`.
+/// Sets the MTU in bytes. An existing line keeps its place, spelling and comment; further MTU lines
+/// are removed, since wg-quick takes the last. A new line is inserted after the first
+/// `[Interface]`.
 ///
-/// Sections and keys are found as wg-quick finds them: in any case, with blanks around, and `#`
-/// begins a comment (`parse_options`, wg-quick).
+/// Sections and keys are parsed as in wg-quick (`parse_options`): case-insensitive, with blanks
+/// around them, and `#` starts a comment.
 ///
 /// # Errors
 /// [`ErrorKind::Input`] when there is no `[Interface]`.
@@ -57,7 +58,7 @@ pub fn set_mtu(text: &str, mtu: i64) -> Result<String, Error> {
     match heading {
         Some(_) if done => Ok(out),
         Some((at, ending)) => {
-            // A heading that ends the text has no line ending to take after.
+            // A heading at the end of the text has no line ending to copy.
             let line = if ending.is_empty() {
                 format!("\nMTU = {mtu}\n")
             } else {
@@ -68,12 +69,12 @@ pub fn set_mtu(text: &str, mtu: i64) -> Result<String, Error> {
         }
         None => Err(Error::new(
             ErrorKind::Input,
-            "it has no [Interface]: it is no configuration of wg-quick",
+            "it is not a wg-quick configuration: it has no [Interface]",
         )),
     }
 }
 
-/// A line `MTU = VALUE # comment` with another value.
+/// Replaces the value in a line `MTU = VALUE # comment`.
 fn with_value(content: &str, bare: &str, mtu: i64) -> String {
     let from = bare.find('=').map_or(bare.len(), |at| at + 1);
     let value = bare.get(from..).unwrap_or_default();
@@ -169,7 +170,7 @@ mod tests {
             })
     }
 
-    /// Lines that say the MTU of the interface, and all others.
+    /// Splits into lines that set the MTU of the interface, and all others.
     fn parted(text: &str) -> (Vec<String>, Vec<String>) {
         let mut inside = false;
         text.lines().map(str::to_owned).partition(|line| {

@@ -1,5 +1,5 @@
-//! A private copy of a WireGuard configuration with an MTU of its own, as far as it may be told: its
-//! text and that of its source hold keys, and neither gets into a snapshot, a plan or a journal.
+//! A private copy of a WireGuard configuration with its own MTU. The text of copy and source holds
+//! keys, so it never enters a snapshot, a plan or a journal.
 
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,17 @@ use crate::wireguard::conf::{mtu_of, set_mtu};
 use netkeel_core::fact::Value;
 use netkeel_core::wireguard::CopyState;
 
-/// The permissions of a copy: for its owner alone.
+/// Permission bits of a copy: only its owner can read it.
 pub const MODE: u32 = 0o600;
 
-/// What was seen of a copy.
+/// The observed state of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Copied {
-    /// What it is a copy of.
+    /// The source of the copy.
     pub source: PathBuf,
-    /// The source is there.
+    /// The source exists.
     pub source_there: bool,
-    /// The copy, by [`judge`]; none when there is none.
+    /// The copy, by [`judge`]; none when it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is: Option<Value>,
 }
@@ -49,9 +49,9 @@ pub fn write(source: &str, mtu: Option<i64>) -> Result<String, netkeel_core::err
     }
 }
 
-/// Why a copy cannot stand there; none when it can.
+/// Why a copy cannot be written there; none when it can.
 ///
-/// wg-quick takes the interface's name from that of the file, and a mounted Secret can be neither
+/// wg-quick takes the interface's name from the file name, and a mounted Secret can be neither
 /// written nor replaced.
 pub fn refuses(interface: &str, source: &Path, target: &Path) -> Option<(String, &'static str)> {
     let name = format!("{interface}.conf");
@@ -63,21 +63,21 @@ pub fn refuses(interface: &str, source: &Path, target: &Path) -> Option<(String,
         );
         return Some((
             message,
-            "a mounted Secret cannot be written: name a file of another directory",
+            "name a file in another directory: a mounted Secret cannot be written",
         ));
     }
     if !named(target) {
         let message = format!("{} is not named {name}", target.display());
         return Some((
             message,
-            "wg-quick takes the interface's name from that of the file: any other makes another interface",
+            "name the file after the interface: wg-quick takes the interface's name from the file name",
         ));
     }
     if !named(source) {
         let message = format!("{} is not named {name}", source.display());
         return Some((
             message,
-            "the copy has the name of its source, and of the interface: wg-quick and health checks go by it",
+            "name source and copy after the interface: wg-quick and health checks use the file name",
         ));
     }
     None

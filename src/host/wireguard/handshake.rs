@@ -3,10 +3,10 @@
 /// The last handshake of an interface, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// When it was, seconds since 1970; none when there was none.
+    /// Time of the last handshake in Unix seconds; none when there was none.
     Last(Option<u64>),
     /// There is no such interface.
     NoLink,
-    /// It is not the kernel's WireGuard, which alone can be asked.
+    /// The device is not the kernel's WireGuard, so it cannot be queried.
     NotWireguard,
 }

@@ -1,5 +1,4 @@
-//! Fields that are nearly one that Talos knows, where netkeel reads: what they set goes missing
-//! without a word.
+//! Misspelt fields where netkeel reads: Talos silently ignores what they set.
 
 use crate::talos::lint::findings::Lint;
 use netkeel_core::finding::Code;
@@ -7,8 +6,8 @@ use netkeel_core::text::escape::quoted;
 use netkeel_core::text::suggest::nearest;
 use netkeel_source::node::Node;
 
-/// The fields of places, all versions' together, from Talos's JSON schemas: the kind of the document,
-/// the path in it with `*` for an item, and the fields.
+/// The known fields of all versions, from Talos's JSON schemas: the kind of the document, the path
+/// in it with `*` for an item, and the fields.
 const FIELDS: &[(&str, &[&str], &[&str])] = &[
     ("", &[], &["version", "debug", "persist", "machine", "cluster"]),
     (
@@ -137,8 +136,7 @@ const KUBESPAN: &[&str] = &[
     "mtu",
 ];
 
-/// Fields of the documents of interfaces: those that they have in common, and others' that are near
-/// to one of them.
+/// Fields of interface documents: the common ones, and others with similar names.
 const LINK: &[&str] = &[
     "addresses",
     "hardwareAddr",
@@ -153,7 +151,7 @@ const LINK: &[&str] = &[
     "vlanID",
 ];
 
-/// What every document with a kind has.
+/// Fields of every document with a kind.
 const HEAD: [&str; 3] = ["apiVersion", "kind", "name"];
 
 pub(crate) fn look(lint: &mut Lint<'_>) {
@@ -169,7 +167,7 @@ pub(crate) fn look(lint: &mut Lint<'_>) {
     }
 }
 
-/// Looks at all that stands at a path.
+/// Checks all nodes at a path.
 fn place(lint: &mut Lint<'_>, at: &str, node: &Node, path: &[&str], fields: &[&str]) {
     match path {
         [] => spelling(lint, at, node, fields),
@@ -196,7 +194,7 @@ fn spelling(lint: &mut Lint<'_>, at: &str, node: &Node, fields: &[&str]) {
                 Code::NK061,
                 join(at, &entry.key),
                 entry.key_span,
-                "Talos knows no such field here, and netkeel reads nothing of it".to_owned(),
+                "Talos has no such field here, and netkeel ignores it".to_owned(),
                 &format!("did you mean {}?", quoted(near)),
             );
         }

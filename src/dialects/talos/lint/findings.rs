@@ -8,7 +8,7 @@ use netkeel_source::node::Node;
 use netkeel_source::sources::Sources;
 use netkeel_source::span::Span;
 
-/// What the rules look at, and where they say what they find.
+/// The input of the rules, and their findings.
 pub(crate) struct Lint<'a> {
     pub(crate) configuration: &'a Configuration,
     pub(crate) sources: &'a Sources,
@@ -16,7 +16,7 @@ pub(crate) struct Lint<'a> {
 }
 
 impl Lint<'_> {
-    /// A finding names its path and its place: there is no interface yet that it could name.
+    /// Adds a finding with its path and position: no interface exists yet that it could name.
     pub(crate) fn add(
         &mut self,
         code: Code,
@@ -30,7 +30,7 @@ impl Lint<'_> {
     }
 }
 
-/// A map of free keys: its path, and the map.
+/// A map with free keys: its path, and the map.
 type Free<'a> = (String, &'a Node);
 
 impl<'a> Lint<'a> {

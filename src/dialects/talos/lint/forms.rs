@@ -1,4 +1,4 @@
-//! Forms that a version of Talos does not know yet, or has others for; and both at once.
+//! Forms that a version of Talos does not support yet or has replaced, and conflicts of both forms.
 
 use crate::talos::conflict::About;
 use crate::talos::keys::kind;
@@ -6,8 +6,8 @@ use crate::talos::lint::findings::Lint;
 use crate::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version, since};
 use netkeel_core::finding::Code;
 
-/// Paths of the document without a kind that left the schema, with the version and what is there
-/// instead. They are still read.
+/// Paths of the document without a kind that were removed from the schema, with the version and the
+/// replacement. Talos still reads them.
 const UNTIL: &[(&[&str], Version, &str)] = &[
     (
         &["machine", "network", "interfaces"],
@@ -34,12 +34,12 @@ pub(crate) fn look(lint: &mut Lint<'_>, version: Option<Version>) {
             ),
             About::Link => (
                 Code::NK060,
-                format!("Talos refuses it beside {} ({there})", conflict.other),
+                format!("Talos refuses it together with {} ({there})", conflict.other),
                 "keep one document for an interface: the one that makes it takes its mtu too",
             ),
             About::Older => (
                 Code::NK060,
-                format!("Talos refuses it beside {} ({there})", conflict.other),
+                format!("Talos refuses it together with {} ({there})", conflict.other),
                 "keep one of the two; `$patch: delete` takes the older one away",
             ),
         };

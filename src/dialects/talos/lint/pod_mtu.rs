@@ -1,5 +1,4 @@
-//! MTUs of pods against what their packets go over: KubeSpan, or the interface that kube-ovn tunnels
-//! through.
+//! Checks the MTU of pods against its underlay: KubeSpan, or the interface of kube-ovn's tunnels.
 
 use crate::talos::cozystack;
 use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND, TUNNEL_INTERFACE};
@@ -8,22 +7,23 @@ use netkeel_core::finding::Code;
 use netkeel_source::node::Node;
 use netkeel_source::span::Span;
 
-/// What KubeSpan's interface has when nobody says (Talos's `KubeSpanLinkMTU`), in bytes.
+/// The default MTU of KubeSpan's interface (Talos's `KubeSpanLinkMTU`), in bytes.
 const KUBESPAN_MTU: i64 = 1420;
 
-/// What OVN's GENEVE takes over IPv4, in bytes: 20 IPv4, 8 UDP, 8 GENEVE, 8 an option, 14 Ethernet.
+/// Overhead of OVN's GENEVE over IPv4, in bytes: 20 IPv4, 8 UDP, 8 GENEVE, 8 an option, 14
+/// Ethernet.
 const GENEVE: i64 = 58;
 
-/// What kube-ovn counts for the same.
+/// Overhead that kube-ovn subtracts for the same, in bytes.
 const KUBE_OVN: i64 = 100;
 
-/// What CozyStack documents for pods under KubeSpan.
+/// The MTU that CozyStack documents for pods under KubeSpan, in bytes.
 const COZYSTACK: i64 = 1222;
 
-/// An Ethernet interface of which nobody says anything.
+/// The default MTU of an Ethernet interface, in bytes.
 const ETHERNET: i64 = 1500;
 
-/// What packets between machines go over.
+/// The underlay of packets between machines.
 struct Underlay {
     name: String,
     mtu: i64,
@@ -106,7 +106,7 @@ fn geneve(lint: &mut Lint<'_>, path: &str, span: Span, bytes: i64, underlay: &Un
     }
 }
 
-/// KubeSpan where it is there; else the interface that an annotation of the node names.
+/// KubeSpan if it is enabled; else the interface that a node annotation names.
 fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
     let configuration = lint.configuration;
     let documents = configuration.of_kind(KUBESPAN_KIND);
@@ -140,7 +140,7 @@ fn underlay(lint: &Lint<'_>) -> Option<Underlay> {
     })
 }
 
-/// The MTU that is set; zero is nothing said.
+/// The MTU that is set; zero means unset.
 fn set(holder: &Node) -> Option<i64> {
     holder.get("mtu").and_then(Node::integer).filter(|mtu| *mtu > 0)
 }

@@ -1,4 +1,4 @@
-//! Values that are not what Talos's schema asks for, or that Talos refuses.
+//! Values that violate Talos's schema, or that Talos refuses.
 
 use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND};
 use crate::talos::lint::findings::Lint;
@@ -6,8 +6,8 @@ use netkeel_core::finding::Code;
 use netkeel_core::text::number;
 use netkeel_source::node::{Data, Node};
 
-/// The least MTU that Talos takes for KubeSpan (its `KubeSpanLinkMinimumMTU`), in bytes: that of
-/// IPv6.
+/// The smallest MTU that Talos accepts for KubeSpan (its `KubeSpanLinkMinimumMTU`), in bytes: the
+/// minimum of IPv6.
 const LEAST_KUBESPAN: i64 = 1280;
 
 /// The maps whose values are written to the kernel.
@@ -23,25 +23,25 @@ pub(crate) fn look(lint: &mut Lint<'_>) {
                 Data::Null if written => (
                     Code::NK051,
                     entry.key_span,
-                    "Talos makes an empty text of nothing, and takes that for the value",
-                    "leave the key out, or take it away with `$patch: delete`",
+                    "without a value, Talos uses an empty text",
+                    "leave the key out, or remove it with `$patch: delete`",
                 ),
                 Data::Text { value, .. } if written && value.trim().is_empty() => (
                     Code::NK051,
                     entry.value.span,
-                    "Talos writes this text, in which there is no value",
-                    "leave the key out, or take it away with `$patch: delete`",
+                    "Talos writes this text, which contains no value",
+                    "leave the key out, or remove it with `$patch: delete`",
                 ),
                 Data::Null => (
                     Code::NK050,
                     entry.key_span,
-                    "there is no value, which Talos takes for an empty text and its schema does not take",
+                    "there is no value: Talos reads an empty text, but its schema rejects it",
                     "write \"\" for an empty text",
                 ),
                 data if !is_text(data) => (
                     Code::NK050,
                     entry.value.span,
-                    "the value is no text, which Talos takes and its schema does not",
+                    "the value is not text: Talos accepts it, but its schema does not",
                     "put it into quotes",
                 ),
                 _ => continue,
@@ -90,7 +90,7 @@ fn mtu(lint: &mut Lint<'_>, path: &str, holder: &Node, least: i64) {
             "Talos refuses a number in quotes".to_owned(),
             "write it without",
         ),
-        // Zero is nothing said.
+        // Zero means unset.
         Data::Integer(value) if *value != 0 && *value < least => lint.add(
             Code::NK057,
             path,

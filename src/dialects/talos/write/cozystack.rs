@@ -1,4 +1,4 @@
-//! The MTU of pods in the ConfigMap of CozyStack, with all that stands beside it kept.
+//! Sets the MTU of pods in CozyStack's ConfigMap and keeps everything else in it.
 
 use std::fmt::Write as _;
 
@@ -14,11 +14,11 @@ use netkeel_source::parse::parse;
 use netkeel_source::span::FileId;
 use netkeel_source::text::format::Format;
 
-/// The least MTU with which pods can have IPv6, in bytes (RFC 8200).
+/// The smallest MTU for IPv6, in bytes (RFC 8200).
 const IPV6: i64 = 1280;
 
-/// What the API server keeps of an object that was read from it: applied again, it would be refused as
-/// soon as anybody has changed the object.
+/// Fields that the API server adds to an object. With them, `kubectl apply` is refused once anybody
+/// has changed the object.
 const SERVER: [&[&str]; 6] = [
     &[
         "metadata",
@@ -32,11 +32,11 @@ const SERVER: [&[&str]; 6] = [
     &["metadata", "uid"],
 ];
 
-/// The ConfigMap that stands among the files, with the MTU that a document wants of kube-ovn's pods,
-/// and what must be done for it to count.
+/// The ConfigMap from the files, with the MTU that a document wants for kube-ovn's pods, and the
+/// steps that put it into effect.
 ///
 /// # Errors
-/// When the document wants none, or there is no ConfigMap or nothing of it can be read.
+/// When the document sets none, or the ConfigMap is missing or unreadable.
 pub fn render(document: &Document, configuration: &Configuration) -> Result<String, Error> {
     let mtu = wanted(document).ok_or_else(|| {
         Error::new(ErrorKind::Input, "the document wants no MTU of kube-ovn's pods").hint(format!(
@@ -81,7 +81,7 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
     Ok(out)
 }
 
-/// The MTU of the rule for kube-ovn's pods.
+/// The MTU in the rule for kube-ovn's pods.
 fn wanted(document: &Document) -> Option<i64> {
     let whole = of_canonical(&document.canonical);
     let rules = whole.get("link").map(Node::entries).unwrap_or_default();
@@ -93,7 +93,7 @@ fn wanted(document: &Document) -> Option<i64> {
     rule.value.get("mtu")?.integer()
 }
 
-/// The values with that MTU. Where one stands there, nothing else changes, comments neither.
+/// The values with that MTU. If they have one already, only its number changes; comments stay.
 fn with_mtu(text: &str, mtu: i64) -> Result<String, Error> {
     let mut diagnostics = Diagnostics::default();
     let values = parse(FileId::default(), text, Format::Yaml, &mut diagnostics);

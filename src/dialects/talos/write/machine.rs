@@ -1,4 +1,4 @@
-//! What machine configurations say that a document has no words for: which document makes an
+//! Parts of a machine configuration that a document cannot express: which document creates an
 //! interface, the annotations of the node, and the rest of KubeSpan.
 
 use std::collections::BTreeMap;
@@ -14,22 +14,22 @@ use netkeel_source::node::{Data, Entry, Node};
 /// The document of the node.
 pub(crate) const NODE: &str = "KubeNodeConfig";
 
-/// The machine that patches are for, as far as it is known.
+/// The machine that the patches are for, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine<'a> {
-    /// Its configuration, where the document was read from one.
+    /// Its configuration, if the document was read from one.
     pub configuration: Option<&'a Configuration>,
-    /// The interface through which kube-ovn tunnels, where it is named beside that.
+    /// The interface for kube-ovn's tunnels, if it is given separately.
     pub tunnel_interface: Option<&'a str>,
 }
 
-/// How an interface comes to be.
+/// How an interface is created.
 enum Made<'a> {
     /// A document configures it.
     Document(Link<'a>),
     /// It is a VLAN of an interface, by its number.
     Vlan(&'a str, i64),
-    /// It stands among the interfaces of the older form.
+    /// It is listed among the interfaces of the older form.
     Interface,
 }
 
@@ -62,13 +62,13 @@ impl<'a> Machine<'a> {
             })
     }
 
-    /// Whether the configuration says how an interface comes to be.
+    /// Whether the configuration defines an interface.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.made(name).is_some()
     }
 
-    /// Documents that set something of interfaces: the one that configures an interface already, or
-    /// else a `LinkConfig`.
+    /// Documents with settings of interfaces: the one that configures the interface already, or a
+    /// `LinkConfig`.
     pub fn links(&self, links: &[Entry], version: Version) -> Vec<Node> {
         let mut documents: Vec<(&str, &str, Settings<'_>)> = Vec::new();
         for link in links {
@@ -106,7 +106,7 @@ impl<'a> Machine<'a> {
         documents.into_iter().map(document).collect()
     }
 
-    /// The same in the older form: VLANs stand below the interface that they are of.
+    /// The same in the older form, with VLANs below their parent interface.
     pub fn interfaces(&self, links: &[Entry]) -> Node {
         let mut interfaces: Vec<(String, Settings<'_>, Vec<Node>)> = Vec::new();
         for link in links {
@@ -146,7 +146,7 @@ impl<'a> Machine<'a> {
         list(interfaces.into_iter().map(interface).collect())
     }
 
-    /// All annotations of the node; nothing when there are none.
+    /// All annotations of the node; none when it has no annotation.
     pub fn annotations(&self) -> Option<Node> {
         let mut texts: BTreeMap<&str, String> = BTreeMap::new();
         for (key, value) in self
@@ -163,15 +163,15 @@ impl<'a> Machine<'a> {
         (!texts.is_empty()).then(|| map(annotations.collect()))
     }
 
-    /// Older forms that are there, and beside which Talos refuses the document of a kind.
+    /// Older forms that are set, and with which Talos refuses a document of this kind.
     pub(crate) fn older(&self, kind: &str) -> Vec<&'static [&'static str]> {
         let configuration = self.configuration.into_iter();
         let older = configuration.flat_map(|configuration| configuration.older(kind));
         older.map(|(path, _)| path).collect()
     }
 
-    /// What KubeSpan has beside an MTU, where that is to move from one of its forms to the other.
-    /// In the form that is there already it stays as it is.
+    /// KubeSpan's settings other than the MTU, if they must move from one form to the other. In the
+    /// form that is present they stay unchanged.
     pub(crate) fn kubespan(&self, mtu: &Node, version: Version) -> Settings<'a> {
         let other = self.configuration.and_then(|configuration| {
             if version >= version::KUBESPAN {
@@ -187,7 +187,7 @@ impl<'a> Machine<'a> {
         kept.chain([("mtu", mtu.clone())]).collect()
     }
 
-    /// Whether the configuration says anything of KubeSpan.
+    /// Whether the configuration mentions KubeSpan.
     pub(crate) fn knows_kubespan(&self) -> bool {
         let older = !self.older(KUBESPAN_KIND).is_empty();
         older
@@ -197,12 +197,12 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// What takes a value away.
+/// The value that deletes a key.
 pub(crate) fn deleted() -> Node {
     map(vec![("$patch", string("delete"))])
 }
 
-/// What Talos calls a VLAN of an interface in the older form.
+/// The name that Talos gives a VLAN in the older form.
 fn vlan_name(parent: &str, id: i64) -> String {
     format!("{parent}.{id}")
 }

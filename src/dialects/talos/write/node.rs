@@ -1,4 +1,4 @@
-//! Nodes that stand nowhere: what is written rather than read.
+//! Constructors of nodes without a source position, for output.
 
 use netkeel_core::text::number;
 use netkeel_source::diagnostic::Diagnostics;
@@ -36,7 +36,7 @@ pub(crate) fn string(text: &str) -> Node {
     })
 }
 
-/// Puts a value at a path of keys, and what is missing above it.
+/// Sets a value at a path of keys and creates missing maps.
 pub(crate) fn set(node: &mut Node, path: &[&str], value: Node) {
     let [key, rest @ ..] = path else {
         *node = value;
@@ -61,7 +61,7 @@ pub(crate) fn set(node: &mut Node, path: &[&str], value: Node) {
     node.data = Data::Map(entries);
 }
 
-/// Takes away what is at a path of keys, and a map above it in which nothing is left.
+/// Removes the value at a path of keys, and parent maps that become empty.
 pub(crate) fn take(node: &mut Node, path: &[&str]) {
     let ([key, rest @ ..], Data::Map(entries)) = (path, &mut node.data) else {
         return;
@@ -86,8 +86,8 @@ pub(crate) fn of(data: Data) -> Node {
     }
 }
 
-/// The tree of a document's canonical spelling, in which every scalar is a text: what is a number
-/// or a boolean is one again.
+/// The tree of a document's canonical spelling. That spelling has only text scalars; numbers and
+/// booleans are converted back.
 pub(crate) fn of_canonical(canonical: &str) -> Node {
     let node = parse(
         FileId::default(),
@@ -97,7 +97,7 @@ pub(crate) fn of_canonical(canonical: &str) -> Node {
     );
     let mut node = node.unwrap_or_else(|| of(Data::Map(Vec::new())));
     if let Data::Map(sections) = &mut node.data {
-        // A reason is a text, whatever it looks like.
+        // A reason stays text in any case.
         let typed = sections.iter_mut().filter(|section| section.key != "allow");
         typed.for_each(|section| scalars(&mut section.value));
     }

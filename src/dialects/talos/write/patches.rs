@@ -1,5 +1,5 @@
-//! A document as patches for machine configurations of Talos Linux: what Talos can carry in its own
-//! words, and the rest as a document for netkeel's extension service or DaemonSet.
+//! A document as patches for machine configurations of Talos Linux. Whatever Talos cannot express
+//! goes into a document for netkeel's extension service or DaemonSet.
 
 use std::fmt::Write as _;
 
@@ -15,37 +15,37 @@ use netkeel_document::document::Document;
 use netkeel_document::kinds::sysctl::value;
 use netkeel_source::node::{Data, Entry, Node};
 
-/// A document, divided.
+/// A document, split by where its parts go.
 #[derive(Debug, Default)]
 struct Divided {
     /// Keys and values, as text.
     sysctls: Vec<Entry>,
-    /// Interfaces that others make, with what Talos sets of them.
+    /// Existing interfaces, with the settings that Talos supports.
     links: Vec<Entry>,
-    /// What KubeSpan's interface gets.
+    /// The settings of KubeSpan's interface.
     kubespan: Option<Node>,
-    /// The document that is left; nothing when Talos carries all.
+    /// The rest of the document; none when Talos can express everything.
     rest: Option<Node>,
-    /// What of it is left, by the names of its entries.
+    /// The entries of the rest, by name.
     left: Vec<String>,
-    /// What has no place on a machine at all.
+    /// Entries that nothing on a Talos machine can apply.
     nowhere: Vec<String>,
 }
 
-/// The name of the rest's file, in the extension service and in the DaemonSet.
+/// The file name of the rest, in the extension service and in the DaemonSet.
 const FILE: &str = "desired.d/talos.yaml";
 
 /// Sections that only netkeel understands.
 const OWN: [&str; 4] = ["tunnel", "nflog", "replicate", "cni"];
 
-/// A section about files that are on no machine of Talos: there is no wg-quick that would use them.
+/// A section for files that no Talos machine has: there is no wg-quick to use them.
 const NOWHERE: &str = "wireguard";
 
-/// Keys that say how a document is treated, not what is wanted.
+/// Keys that set how a document is processed, not the desired state.
 const GENERAL: [&str; 4] = ["owner", "prune", "limits", "allow"];
 
-/// The patches, as one stream of YAML with a comment that says what they are. What is known of the
-/// machine stays as it is there.
+/// The patches as one YAML stream, with explanatory comments. Known settings of the machine stay
+/// unchanged.
 ///
 /// # Errors
 /// When values cannot be written as YAML.
@@ -70,7 +70,7 @@ pub fn patches(document: &Document, version: Version, machine: &Machine<'_>) -> 
     Ok(out)
 }
 
-/// What Talos cannot carry, as manifests for Kubernetes; nothing when there is nothing.
+/// Kubernetes manifests for whatever Talos cannot express; none when there is no such part.
 ///
 /// # Errors
 /// When values cannot be written as YAML.
@@ -93,7 +93,7 @@ pub fn daemonset(document: &Document, version: Version, image: &str) -> Result<O
         ("data", data),
     ]);
     let manifests = include_str!("../../../../templates/talos-daemonset.yaml");
-    // A string of JSON is one of YAML, and stays on its line whatever is in it.
+    // A JSON string is valid YAML and stays on one line.
     let image = serde_json::Value::from(image).to_string();
     let mut out = String::new();
     if let Some(line) = divided.without_place() {
@@ -156,7 +156,7 @@ impl Divided {
             .filter(|entry| GENERAL.contains(&entry.key.as_str()));
         let Data::Map(mut entries) = map(vec![
             ("version", of(Data::Integer(netkeel_document::document::VERSION))),
-            // There is no /etc/sysctl.d that could be written.
+            // Talos has no writable /etc/sysctl.d.
             ("persist", of(Data::Bool(false))),
         ])
         .data
@@ -172,8 +172,8 @@ impl Divided {
         divided
     }
 
-    /// Takes what Talos can set of an interface, and returns the rest of it. Talos finds interfaces
-    /// by other rules than a match, and derives no MTU.
+    /// Takes the settings that Talos supports for an interface, and returns the rest. Talos selects
+    /// interfaces differently from a match, and derives no MTU.
     fn link(&mut self, link: &Entry, version: Version) -> Option<Entry> {
         let settings = link.value.entries();
         let mine = |key: &str| settings.iter().any(|setting| setting.key == key);
@@ -236,7 +236,7 @@ impl Divided {
         Ok(documents)
     }
 
-    /// The document without a kind, with what this version has there, and what must go from there.
+    /// The document without a kind, with this version's settings there and the deletions it needs.
     fn legacy(&self, version: Version, machine: &Machine<'_>) -> Option<Node> {
         let mut network = Vec::new();
         if version < version::LINKS && !self.links.is_empty() {
@@ -264,7 +264,7 @@ impl Divided {
         (!settings.is_empty()).then(|| map(vec![("machine", map(settings))]))
     }
 
-    /// What neither Talos nor netkeel on it can have.
+    /// A comment about entries that neither Talos nor netkeel on it can apply.
     fn without_place(&self) -> Option<String> {
         (!self.nowhere.is_empty()).then(|| {
             format!(
@@ -274,12 +274,13 @@ impl Divided {
         })
     }
 
-    /// What whoever applies them should know.
+    /// Comments for the user who applies the patches.
     fn notes(&self, version: Version, machine: &Machine<'_>) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.sysctls.is_empty() {
             notes.push(
-                "Talos writes sysctls when its configuration changes, and does not look again.".to_owned(),
+                "Talos writes sysctls when its configuration changes, and does not check them afterwards."
+                    .to_owned(),
             );
         }
         if version >= version::LINKS && self.links.iter().any(|link| !machine.knows(&link.key)) {
@@ -312,13 +313,13 @@ impl Divided {
     }
 }
 
-/// Where annotations of the node are to stand.
+/// Where to put annotations of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Annotated {
-    /// In the older form: the version has no other, or other settings of the node stand there, beside
+    /// In the older form: the version has no other, or it holds other settings of the node, with
     /// which Talos refuses the document.
     Older,
-    /// In the document, and no longer in the older form.
+    /// In the document, and deleted from the older form.
     Moved,
     /// In the document.
     Document,
@@ -340,12 +341,12 @@ impl Annotated {
 
     fn note(self) -> Option<&'static str> {
         (self == Annotated::Document).then_some(
-            "Talos refuses KubeNodeConfig beside machine.nodeLabels, nodeAnnotations or nodeTaints.",
+            "Talos refuses KubeNodeConfig together with machine.nodeLabels, nodeAnnotations or nodeTaints.",
         )
     }
 }
 
-/// Talos takes text: a vector as /proc/sys has it, a yes or no as a number.
+/// Talos takes text: a vector in the form of /proc/sys, a boolean as a number.
 fn sysctl(entry: &Entry) -> Entry {
     let key = entry.key.parse::<SysctlKey>();
     let value = key.ok().and_then(|key| value(&key, &entry.value));

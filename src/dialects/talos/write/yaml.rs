@@ -1,5 +1,5 @@
-//! A tree as YAML, by `serde-saphyr`: it quotes each text that a reader of YAML 1.1 or 1.2 takes for
-//! something else.
+//! Writes a tree as YAML with `serde-saphyr`, which quotes each text that YAML 1.1 or 1.2 would
+//! read as another type.
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_saphyr::{ser_options, to_string_with_options};
@@ -7,12 +7,12 @@ use serde_saphyr::{ser_options, to_string_with_options};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_source::node::{Data, Node};
 
-/// The tree as the text of one document.
+/// The tree as the text of one YAML document.
 ///
 /// # Errors
-/// When the library refuses a value; no tree is known for which it does.
+/// When the library refuses a value; no such tree is known.
 pub fn document(node: &Node) -> Result<String, Error> {
-    // Long texts stay on one line: people search for them, and a fold is easy to misread.
+    // Long texts stay on one line, so that they can be searched for and are not misread.
     let options = ser_options! { compact_list_indent: false, folded_wrap_chars: usize::MAX };
     to_string_with_options(&Tree(node), options).map_err(|error| {
         Error::new(
@@ -22,7 +22,7 @@ pub fn document(node: &Node) -> Result<String, Error> {
     })
 }
 
-/// A tree as a value of serde.
+/// A tree as a serde value.
 struct Tree<'a>(&'a Node);
 
 impl Serialize for Tree<'_> {
@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    /// The tree, without regard to whether a text is quoted: netkeel takes a plain `inf` for a text.
+    /// The tree regardless of quotes: netkeel reads a plain `inf` as text.
     fn texts(node: &Node) -> String {
         fn unquote(node: &mut Node) {
             match &mut node.data {

@@ -1,4 +1,4 @@
-//! Links: settings of interfaces that are there, by exact name or by match.
+//! The kind `link`: settings of existing interfaces, selected by exact name or by match.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Node};
 use netkeel_source::span::Span;
 
-/// The kind `link`.
 pub(crate) struct Kind;
 
 const POD_MTU: Shape = Shape::Either(&[
@@ -71,7 +70,7 @@ const FIELDS: &[Field] = &[
         name: "match",
         shape: MATCH,
         required: false,
-        doc: "The interfaces meant; without it the key is the exact name of one.",
+        doc: "The interfaces to select; without it the key is the exact name of one.",
     },
     Field {
         name: "mtu",
@@ -128,11 +127,11 @@ const FIELD: Field = Field {
     name: "link",
     shape: Shape::Table {
         key: any_key,
-        key_doc: "The exact name of an interface or, with `match`, any name for the rule.",
+        key_doc: "An interface name; with `match`, a label for the rule.",
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Settings of interfaces that others make. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
+    doc: "Settings of interfaces that other programs create. An exact name beats a match field by field. No match reaches a tunnel of the same document.",
 };
 
 fn glob(text: &str) -> Result<(), Error> {
@@ -152,7 +151,7 @@ fn word(text: &str) -> Result<(), Error> {
 }
 
 fn alias(text: &str) -> Result<(), Error> {
-    // IFALIASZ is 256 with the terminating zero (include/uapi/linux/if.h).
+    // IFALIASZ is 256 including the terminating zero (include/uapi/linux/if.h).
     if text.len() > 255 {
         return Err(Error::new(
             netkeel_core::error::ErrorKind::Input,
@@ -168,7 +167,8 @@ fn alias(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a key is a name depends on `match` beside it, so [`crate::kinds::kind::Kind::read`] checks it.
+/// A key is a name or a label, depending on `match` in its entry, so
+/// [`crate::kinds::kind::Kind::read`] checks it.
 fn any_key(text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::new(
@@ -240,7 +240,7 @@ impl crate::kinds::kind::Kind for Kind {
                         links.exact.insert(name, rule);
                     }
                 },
-                // That was told by the shape.
+                // The shape has reported this.
                 Err(_) if entry.key.is_empty() => {}
                 Err(error) => {
                     let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);

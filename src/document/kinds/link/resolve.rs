@@ -18,8 +18,8 @@ use netkeel_source::diagnostic::Diagnostic;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// What the rules want, in the order of the interfaces: maps that are built at once take a third of the
-/// time of those that grow.
+/// The wants of all rules, in interface order. A map built in one step takes a third of the time of
+/// one that grows.
 #[derive(Default)]
 struct Resolved {
     wants: Vec<(Fact, Want)>,
@@ -44,7 +44,7 @@ impl Links {
         }
         wants.wish_for_pods(std::mem::take(&mut found.wishes));
         let mut told = BTreeSet::new();
-        // A vector that doubles holds everything twice meanwhile.
+        // A vector that grows by doubling holds everything twice for a moment.
         let of_the_link = |rule: &Rule| {
             let fields = rule.settings.iter().map(|setting| setting.field);
             fields.filter(|field| *field != Field::PodMtu).count()
@@ -75,7 +75,7 @@ impl Links {
             .extend(unmet.map(|(_, (_, rule))| KeyPath::of(&["link", &rule.id]).into()));
     }
 
-    /// Finds what the matches want of one interface; `taken` is empty.
+    /// Finds the settings of matches for one interface; `taken` must be empty.
     fn matched<'a>(
         &'a self,
         name: LinkName,
@@ -96,7 +96,7 @@ impl Links {
                 if exact.is_some_and(|exact| exact.settings.iter().any(|own| own.field == setting.field)) {
                     continue;
                 }
-                // Asked once: what is taken was asked about.
+                // Check once per interface: `taken` is only filled after the check.
                 if taken.is_empty() && left_alone(name, wants) {
                     return;
                 }
@@ -133,14 +133,15 @@ impl Links {
                 }
             }
         }
-        // What is in the order of its facts becomes a map without being sorted, and of one rule it is.
+        // Wants that are already in fact order become a map without a sort; those of a single rule
+        // are.
         let found = &mut found.wants[before..];
         if !found.is_sorted_by(|(a, _), (b, _)| a <= b) {
             found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
     }
 
-    /// Whether the device can take a setting; why not is told.
+    /// Whether the device can take a setting; reports why not.
     fn can_be(&self, name: LinkName, link: Option<&Link>, setting: &Setting, wants: &mut Wants) -> bool {
         let origin = &setting.origin;
         if let (Wanted::Value(Value::Number(mtu), _), Some(link)) = (&setting.wanted, link)
@@ -171,11 +172,11 @@ impl Setting {
     }
 }
 
-/// Interfaces that a glob must not reach.
+/// Whether this interface is one that a glob must not match; reports it.
 fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
     let text = name.as_text();
     if let Some(reason) = device_owner::refusal(&text) {
-        let message = format!("a match meets it and netkeel leaves it alone: {reason}");
+        let message = format!("a match selects it, but netkeel does not change it: {reason}");
         wants.findings.add(
             Code::NK007,
             name,
@@ -185,7 +186,7 @@ fn left_alone(name: LinkName, wants: &mut Wants) -> bool {
         return true;
     }
     if let Some(keeper) = device_owner::keeper(&text) {
-        let message = format!("a match meets it and netkeel leaves it alone: {keeper} keeps it");
+        let message = format!("a match selects it, but netkeel does not change it: {keeper} keeps it");
         wants.findings.add(
             Code::NK006,
             name,

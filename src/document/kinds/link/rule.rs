@@ -1,4 +1,4 @@
-//! A rule of `link`: a selector and the settings that it wants.
+//! A rule of `link`: a selector and its settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 
-/// The section of a document.
+/// The `link` section of a document.
 #[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) netns: Netns,
@@ -28,13 +28,13 @@ pub(crate) struct Links {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) id: Arc<str>,
-    /// In the order of their fields.
+    /// The settings, in field order.
     pub(crate) settings: Vec<Setting>,
 }
 
 impl Rule {
-    /// The other end of a veth follows this one, unless it is to be left as it is. An exact name that
-    /// says otherwise says so by a setting of its own.
+    /// Whether the other end of a veth follows this one, the default unless `pod_mtu` is `leave`.
+    /// An exact name overrides that with a setting of its own.
     fn wants_of_pods(&self) -> bool {
         let of_pod = |setting: &&Setting| setting.field == fact::Field::PodMtu;
         match self.settings.iter().find(of_pod) {
@@ -47,7 +47,7 @@ impl Rule {
     }
 }
 
-/// One wanted field.
+/// One field with its wanted value.
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) field: fact::Field,
@@ -71,7 +71,8 @@ impl Section for Links {
             match (setting.field, &setting.wanted) {
                 (fact::Field::RpFilter, wanted) => scope.of_rp_filter(wanted.number()),
                 (fact::Field::Mtu, wanted) => wanted.scope_of_mtu(scope),
-                // IPv6 addresses go with an interface that goes down, also to undo its going up.
+                // IPv6 addresses are lost when an interface goes down, also when undo sets it down
+                // again.
                 (fact::Field::Up, _) => scope.families.ipv6 = true,
                 _ => {}
             }

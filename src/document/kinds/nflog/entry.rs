@@ -1,4 +1,4 @@
-//! An entry of `nflog`, and the rules that it stands for.
+//! An entry of `nflog`, and the rules that it results in.
 
 use std::collections::BTreeSet;
 
@@ -8,45 +8,46 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 
-/// An entry of a document, its defaults filled in.
+/// An entry of a document with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The interfaces that packets come in by. A rule goes by name, so that an interface that is
-    /// made again is covered.
+    /// The input interfaces. A rule matches by name, so an interface that is created again is
+    /// covered.
     pub interfaces: BTreeSet<LinkName>,
-    /// The NFLOG group, 0 to 65535, that a program binds to read the packets.
+    /// The NFLOG group, 0 to 65535, to which the reader binds.
     pub group: u16,
-    /// Packets from here are not logged.
+    /// Sources whose packets are not logged.
     pub ignore_sources: BTreeSet<IpNet>,
-    /// How many bytes of a packet are handed over at most.
+    /// Maximum bytes of a packet that the reader gets.
     pub snaplen: u32,
-    /// How many packets the kernel gathers before it wakes the reader. The smaller one of this and
-    /// of what the reader asks for counts (`nfulnl_log_packet`, net/netfilter/nfnetlink_log.c).
+    /// Packets that the kernel queues before it wakes the reader. The smaller of this value and the
+    /// reader's own applies (`nfulnl_log_packet`, net/netfilter/nfnetlink_log.c).
     pub queue_threshold: u16,
-    /// What the kernel drops before the reader sees it.
+    /// Packets that the kernel filters out before the reader gets them.
     pub prefilter: Prefilter,
-    /// The rules go when the service stops.
+    /// Remove the rules when the service stops.
     pub remove_on_stop: bool,
-    /// Rules of others that do the same are taken away; otherwise these stay away from them.
+    /// Replace other programs' rules that log the same packets; otherwise netkeel's rules skip
+    /// those packets.
     pub adopt: bool,
 }
 
-/// What is not worth waking the reader for.
+/// Filters that keep irrelevant packets from the reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefilter {
-    /// Smallest next-hop MTU, bytes, that an ICMP message may tell.
+    /// Smallest next-hop MTU of an ICMP message, bytes.
     pub min_mtu: Option<u32>,
-    /// The same of ICMPv6.
+    /// Smallest next-hop MTU of an ICMPv6 message, bytes.
     pub min_mtu_ipv6: Option<u32>,
-    /// Largest next-hop MTU, bytes, of either.
+    /// Largest next-hop MTU of either, bytes.
     pub max_mtu: Option<u32>,
-    /// Messages of one source that are let through.
+    /// Rate limit per source.
     pub rate: Option<Rate>,
 }
 
 impl Entry {
-    /// What the kernel is to hold, where `left` names the interfaces of each family that somebody
-    /// else logs already; none when nothing is left to do.
+    /// The wanted rules. `is_left` selects the interfaces, per family, that another program already
+    /// logs. None when no interface is left.
     pub fn rules(&self, is_left: impl Fn(LinkName, bool) -> bool) -> Option<Rules> {
         let part = |ipv6: bool| {
             let interfaces: BTreeSet<LinkName> = self

@@ -1,5 +1,5 @@
-//! Rules that hand ICMP "packet too big" to an NFLOG group, where a program reads them: the kind
-//! `nflog`.
+//! The kind `nflog`: rules that send ICMP "packet too big" messages to an NFLOG group, where a
+//! program reads them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,25 +19,24 @@ use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// The kind `nflog`.
 pub(crate) struct Kind;
 
-/// The group of an entry that names none: that of the tools this takes the place of.
+/// The default group: that of the tools that netkeel replaces.
 const GROUP: u16 = 33;
 
-/// Bytes of a packet that are handed over unless the entry says otherwise: the whole of what an
-/// Ethernet of 1500 bytes carries.
+/// The default bytes of a packet that the reader gets: a full packet on an Ethernet of 1500 bytes.
 const SNAPLEN: u32 = 1500;
 
-/// The largest number of packets that a reader gets at once, where it asks for that many.
+/// The default number of packets that a reader gets at once, if it asks for that many.
 const QUEUE_THRESHOLD: u16 = 64;
 
-/// How many interfaces an entry may have: there is a rule for each of them and each family, and a
-/// batch has to fit a socket's buffer.
+/// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
+/// into a socket buffer.
 const MOST_INTERFACES: usize = 32;
 
-/// How many ignored networks of a family an entry may have: each takes up to three expressions, and
-/// the kernel takes 4095 bytes of them in a rule (`nf_tables_newrule`, net/netfilter/nf_tables_api.c).
+/// Maximum number of ignored networks per family in an entry. Each takes up to three expressions,
+/// and the kernel accepts 4095 bytes of expressions in a rule (`nf_tables_newrule`,
+/// net/netfilter/nf_tables_api.c).
 const MOST_SOURCES: usize = 16;
 
 const fn mtu(name: &'static str, min: i64, doc: &'static str) -> Field {
@@ -57,7 +56,7 @@ const PREFILTER: &[Field] = &[
     mtu(
         "min_mtu",
         1,
-        "Smallest next-hop MTU of an ICMP message that is logged. Old routers say 0.",
+        "Smallest next-hop MTU of an ICMP message that is logged. Old routers send 0.",
     ),
     mtu(
         "min_mtu_ipv6",
@@ -99,7 +98,7 @@ const FIELDS: &[Field] = &[
             what: "the name of an interface",
         }),
         required: true,
-        doc: "The interfaces by which the messages come in, at most 32. Rules go by name, so that an interface that is made again is covered.",
+        doc: "The input interfaces of the messages, at most 32. Rules match by name, so an interface that is created again is covered.",
     },
     Field {
         name: "group",
@@ -138,25 +137,25 @@ const FIELDS: &[Field] = &[
             unit: "packets",
         },
         required: false,
-        doc: "How many packets the kernel gathers before it wakes the reader; the smaller one of this and of what the reader asks for counts. Default: 64.",
+        doc: "Packets that the kernel queues before it wakes the reader; the smaller of this value and the reader's own applies. Default: 64.",
     },
     Field {
         name: "prefilter",
         shape: Shape::Map(PREFILTER),
         required: false,
-        doc: "What the kernel leaves out before the reader is woken for it.",
+        doc: "Filters in the kernel that keep messages from the reader.",
     },
     Field {
         name: "remove_on_stop",
         shape: Shape::Switch,
         required: false,
-        doc: "Takes the rules away when the service stops. Default: yes.",
+        doc: "Removes the rules when the service stops. Default: yes.",
     },
     Field {
         name: "adopt",
         shape: Shape::Switch,
         required: false,
-        doc: "Takes the place of rules of iptables that log the same messages to the same group. Default: no; then netkeel's rules stay away from what those cover.",
+        doc: "Replaces iptables rules that log the same messages to the same group. Default: no; then netkeel's rules skip those messages.",
     },
 ];
 
@@ -168,7 +167,7 @@ const FIELD: Field = Field {
         value: &Shape::Map(FIELDS),
     },
     required: false,
-    doc: "Rules that hand ICMP \"packet too big\" to a program, in a table of nftables that is netkeel's own.",
+    doc: "Rules that hand ICMP \"packet too big\" to a program, in netkeel's own nftables table.",
 };
 
 fn name(text: &str) -> Result<(), Error> {
@@ -199,15 +198,14 @@ fn network(text: &str) -> Result<(), Error> {
     }
 }
 
-/// A network, its host bits cleared; an address is one of its own.
+/// A network with its host bits cleared; an address is a network of one host.
 fn parse_network(text: &str) -> Option<IpNet> {
     let address = |text: &str| text.parse::<IpAddr>().ok().map(IpNet::from);
     let net = text.parse::<IpNet>().ok().or_else(|| address(text))?;
     Some(net.trunc())
 }
 
-/// All entries of a document's section, each with its defaults. What is wrong with one was told by
-/// the check of the shape.
+/// All entries of a section, with defaults. The check of the shape has reported invalid entries.
 pub(crate) fn entries(section: &Node) -> BTreeMap<EntryName, Entry> {
     let all = section.entries().iter();
     all.filter_map(|item| Some((item.key.parse().ok()?, entry(&item.value))))
@@ -251,7 +249,7 @@ fn prefilter(node: &Node) -> Prefilter {
     }
 }
 
-/// What the shape cannot say of an entry.
+/// Checks of an entry that a shape cannot express.
 fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
     let path = |field: &str| KeyPath::of(&["nflog", name, "prefilter", field]);
     if let Some(list) = node.get("interfaces").filter(|list| list.items().is_empty()) {
@@ -294,12 +292,12 @@ fn check(name: &str, node: &Node, span: Span, context: &mut Context<'_>) {
     if let (Some(burst), None) = (filter.get("burst"), filter.get("rate")) {
         context
             .diagnostics
-            .add(burst.span, path("burst"), "a burst is nothing without a rate")
-            .hint("add rate, the messages of a source in a second");
+            .add(burst.span, path("burst"), "`burst` needs a `rate`")
+            .hint("add `rate`: messages of a source per second");
     }
 }
 
-/// Two entries would hand the same packets to one group.
+/// Reports entries that would log the same packets to one group.
 fn refuse_twice(section: &Node, context: &mut Context<'_>) {
     let items = section.entries();
     let read: Vec<Entry> = items.iter().map(|item| entry(&item.value)).collect();

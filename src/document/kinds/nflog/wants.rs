@@ -1,5 +1,5 @@
-//! What an `nflog` section wants of a host: its rules, as far as nobody else's do the same, and that
-//! those of others go where it takes their place.
+//! The wants of an `nflog` section: its rules, except where another program logs the same packets,
+//! and the removal of other programs' rules that it adopts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
 
-/// The groups that Felix of Calico logs to (felix/rules, NFLOG of policies).
+/// The groups to which Calico's Felix logs (felix/rules, NFLOG of policies).
 const OF_FELIX: [u16; 2] = [1, 2];
 
-/// The section.
+/// The `nflog` section of a document.
 #[derive(Debug)]
 pub(crate) struct Logging {
     pub netns: Netns,
@@ -41,7 +41,7 @@ impl Section for Logging {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         let nothing = NflogState::empty(Support::Unknown);
-        // What was not read is told of each fact.
+        // If the state was not read, the plan reports that for each fact.
         let observed = host.nflog.as_ref().unwrap_or(&nothing);
         for (name, entry, span) in &self.entries {
             let place = EntryPlace {
@@ -61,8 +61,8 @@ impl Section for Logging {
             wants.findings.add(
                 Code::NK032,
                 stranger,
-                "it stands in the table inet netkeel and is not netkeel's: it is left, and keeps the table from being removed",
-                "put it into a table of its own",
+                "another program put it into the table inet netkeel: netkeel keeps it and cannot remove the table",
+                "move it into a table of its own",
             );
         }
     }
@@ -73,7 +73,7 @@ impl Section for Logging {
 }
 
 impl Logging {
-    /// Wants away, for each group, the rules whose place an entry takes.
+    /// Wants the removal, for each group, of the rules that an entry adopts.
     fn adopt(&self, observed: &NflogState, wants: &mut Wants) {
         let mut taken: BTreeMap<u16, (EntryPlace<'_>, BTreeSet<LinkName>)> = BTreeMap::new();
         for (name, entry, span) in self.entries.iter().filter(|(_, entry, _)| entry.adopt) {
@@ -103,7 +103,7 @@ impl Logging {
     }
 }
 
-/// An entry and where it stands.
+/// An entry with its place in the document.
 struct EntryPlace<'a> {
     name: &'a EntryName,
     entry: &'a Entry,
@@ -125,7 +125,7 @@ impl EntryPlace<'_> {
         )
     }
 
-    /// Whether the kernel can have its rules; what stands in the way is explained.
+    /// Whether the kernel supports the rules; reports why not.
     fn possible(&self, observed: &NflogState, fact: &Fact, wants: &mut Wants) -> bool {
         if let Support::Missing { module } = &observed.support {
             let message =
@@ -164,12 +164,12 @@ impl EntryPlace<'_> {
                     Writer::Nft => format!("find its handle and delete it: {}", rule.command(Verb::Delete)),
                     _ => format!("take it away first: {}", rule.command(Verb::Delete)),
                 })
-                .hint("without adopt, netkeel's rules stay away from what it logs");
+                .hint("without adopt, netkeel's rules skip what it logs");
         }
         possible
     }
 
-    /// The rule logs, to the group, all messages of a family that come in by one of the interfaces.
+    /// Whether the rule logs to the group all messages of a family from one of the interfaces.
     fn is_covered_by(&self, rule: &ForeignRule) -> bool {
         let entry = self.entry;
         rule.whole
@@ -184,7 +184,7 @@ impl EntryPlace<'_> {
         self.entry.adopt && rule.content.is_some() && own
     }
 
-    /// The rules, without what others log already.
+    /// The wanted rules, without packets that other programs log already.
     fn value(&self, observed: &NflogState, wants: &mut Wants) -> Value {
         let covering = |name: LinkName, ipv6: bool| {
             observed.others.iter().find(|rule| {
@@ -205,7 +205,7 @@ impl EntryPlace<'_> {
         }
         for (rule, what) in left {
             let message = format!(
-                "`{rule}` logs {} to group {} already: netkeel's rules stay away from that, so that nothing is logged twice",
+                "`{rule}` logs {} to group {} already: netkeel's rules skip that, so that nothing is logged twice",
                 what.join(" and "),
                 rule.group
             );
@@ -225,7 +225,7 @@ impl EntryPlace<'_> {
         Value::Nflog(rules.map_or(EntryRules::None, |rules| EntryRules::Rules(Arc::new(rules))))
     }
 
-    /// What should be known beside.
+    /// Adds findings about the entry.
     fn tell(&self, host: &Snapshot, observed: &NflogState, wants: &mut Wants) {
         let entry = self.entry;
         for name in entry
@@ -238,7 +238,7 @@ impl EntryPlace<'_> {
                 Code::NK005,
                 name,
                 message,
-                "its rules stand and wait for it; look for a misspelt name",
+                "its rules wait for it; look for a misspelt name",
             );
         }
         let partly = |rule: &&ForeignRule| {

@@ -1,4 +1,4 @@
-//! Specifications of reading and editing a configuration.
+//! Tests of reading and editing a configuration.
 
 use proptest::prelude::*;
 
@@ -272,12 +272,12 @@ fn the_name_of_the_file_says_what_it_is_to_be() {
     ];
     insta::assert_snapshot!(shown.join("\n"), @r"
     loads
-    it is no CNI configuration: it is a single plugin, and a file that ends in .conflist needs a list, `plugins`
+    it is not a CNI configuration: it is a single plugin, and a file that ends in .conflist needs a list, `plugins`
     loads
     loads
-    it is no CNI configuration: it is a list of plugins, which only a file that ends in .conflist may be
-    it loads, but netkeel does not edit it: beside its type it has a list of plugins, which is not looked at
-    it is no CNI configuration: it has no name
-    it is no CNI configuration: it has no name
+    it is not a CNI configuration: it is a list of plugins, which needs a file that ends in .conflist
+    it loads, but netkeel does not edit it: it has both `type` and `plugins`, and netkeel does not read `plugins`
+    it is not a CNI configuration: it has no name
+    it is not a CNI configuration: it has no name
     ");
 }

@@ -1,5 +1,5 @@
-//! Small hosts, and what decides one key on each; the larger part of the tests runs the programs:
-//! testinfra/explain.
+//! Small hosts, and which line decides one key on each. Most tests run the real programs instead:
+//! see testinfra/explain.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::sysctl_d::mention::{Fate, Mention};
 use crate::sysctl_d::order::DIRECTORIES;
 use netkeel_core::name::sysctl::SysctlKey;
 
-/// Files as `/etc/sysctl.d/10-a.conf: line; line`, a line each.
+/// Files given as `/etc/sysctl.d/10-a.conf: line; line`, one file per line.
 fn host(text: &str) -> Files {
     let mut files = Files::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -47,13 +47,13 @@ fn shown(outcome: &Outcome) -> String {
     )
 }
 
-fn told(text: &str, key: &str) -> String {
+fn resolved(text: &str, key: &str) -> String {
     let answers = answer(&host(text), &key.parse().unwrap(), false);
-    let mut told = String::new();
+    let mut text_out = String::new();
     for (name, answer) in [("systemd", &answers.systemd), ("procps", &answers.procps)] {
-        told.push_str(&format!("{name}: {}\n", shown(&answer.boot)));
+        text_out.push_str(&format!("{name}: {}\n", shown(&answer.boot)));
         if let Some(later) = &answer.later {
-            told.push_str(&format!("    later {}\n", shown(later)));
+            text_out.push_str(&format!("    later {}\n", shown(later)));
         }
     }
     let fate = |fate: &Fate| match fate {
@@ -72,18 +72,18 @@ fn told(text: &str, key: &str) -> String {
         ..
     } in &answers.lines
     {
-        told.push_str(&format!(
+        text_out.push_str(&format!(
             "{place} `{text}`: {} | {}\n",
             fate(systemd),
             fate(procps)
         ));
     }
-    told
+    text_out
 }
 
 #[test]
 fn an_exclusion_cancels_an_earlier_line_for_systemd_only() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.d/10-ubuntu.conf: net.ipv4.conf.default.rp_filter=1; net.ipv4.conf.all.rp_filter=1
          /usr/lib/sysctl.d/50-default.conf: net.ipv4.conf.default.rp_filter = 2; net.ipv4.conf.*.rp_filter = 2; -net.ipv4.conf.all.rp_filter",
         "net.ipv4.conf.all.rp_filter"
@@ -98,7 +98,7 @@ fn an_exclusion_cancels_an_earlier_line_for_systemd_only() {
 
 #[test]
 fn a_line_anywhere_keeps_patterns_off_its_key() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.d/10-a.conf: net.ipv4.conf.eth0.rp_filter = 0
          /etc/sysctl.d/90-netkeel.conf: net/ipv4/conf/default/rp_filter = 1
          /usr/lib/sysctl.d/50-default.conf: net.ipv4.conf.default.rp_filter = 2; net.ipv4.conf.*.rp_filter = 2; -net.ipv4.conf.all.rp_filter",
@@ -115,7 +115,7 @@ fn a_line_anywhere_keeps_patterns_off_its_key() {
 
 #[test]
 fn a_pattern_overrides_default_for_later_interfaces() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.d/60-a.conf: net.ipv4.conf.cali*.rp_filter = 1; net.ipv4.conf.default.rp_filter = 0
          /usr/lib/sysctl.d/50-default.conf: net.ipv4.conf.*.rp_filter = 2; -net.ipv4.conf.all.rp_filter",
         "net.ipv4.conf.default.rp_filter"
@@ -131,7 +131,7 @@ fn a_pattern_overrides_default_for_later_interfaces() {
 
 #[test]
 fn files_hide_their_namesakes_and_sysctl_conf_comes_last_for_procps() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.conf: # local; net.ipv4.conf.eth0.100.rp_filter = 1; net/ipv4/conf/eth0.100/rp_filter = 1
          /etc/sysctl.d/50-default.conf: -> /dev/null
          /usr/lib/sysctl.d/50-default.conf: net.ipv4.conf.*.rp_filter = 2
@@ -154,7 +154,7 @@ fn files_hide_their_namesakes_and_sysctl_conf_comes_last_for_procps() {
 
 #[test]
 fn forwarding_is_copied_to_interfaces() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.d/10-a.conf: net.ipv4.conf.eth0.forwarding = 0
          /etc/sysctl.d/20-a.conf: net.ipv4.ip_forward = 1; net.ipv4.conf.all.forwarding = 1",
         "net.ipv4.conf.eth0.forwarding"
@@ -171,7 +171,7 @@ fn forwarding_is_copied_to_interfaces() {
 
 #[test]
 fn what_the_kernel_refuses_changes_nothing() {
-    insta::assert_snapshot!(told(
+    insta::assert_snapshot!(resolved(
         "/etc/sysctl.d/10-a.conf: net.ipv4.conf.eth0.rp_filter = 1
          /etc/sysctl.d/20-a.conf: net.ipv4.conf.eth0.rp_filter = strict",
         "net.ipv4.conf.eth0.rp_filter"
@@ -214,7 +214,7 @@ proptest! {
         }
     }
 
-    /// However files are listed by the directory, the answer is the same.
+    /// The answer does not depend on the order in which the directory lists files.
     #[test]
     fn the_order_of_listing_does_not_matter(turn in 0usize..6) {
         let text = "/etc/sysctl.d/a.conf: net.ipv4.ip_forward = 1
