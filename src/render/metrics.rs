@@ -220,7 +220,7 @@ fn facts(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         status.problems.len(),
     )?;
     let mut codes = BTreeMap::<String, usize>::new();
-    for finding in &picture.findings {
+    for finding in &status.findings {
         *codes.entry(finding.code.to_string()).or_default() += 1;
     }
     page.gauges(

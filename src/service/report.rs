@@ -38,12 +38,12 @@ impl Service<'_> {
                 known.link(index)
             });
             if !matches!(extent, Extent::Links(_)) {
-                // The rest is read as with the whole host, and only facts of interfaces are not judged.
+                // `Extent::Rest` reads everything but judges no interface, so problems of interfaces stay.
                 let stay = |problem: &Problem| *extent == Extent::Rest && problem.what.is_of_link();
-                picture.problems.retain(stay);
-                picture.problems.extend(seen.problems.iter().cloned());
-                picture.problems.sort();
-                picture.problems.dedup();
+                status.problems.retain(stay);
+                status.problems.extend(seen.problems.iter().cloned());
+                status.problems.sort();
+                status.problems.dedup();
             }
         }
         let mut new_findings = Vec::new();
@@ -58,11 +58,11 @@ impl Service<'_> {
                     message: finding.message.clone(),
                 })
                 .collect();
-            // Whoever has packets replicated is to know who else wants them.
+            // Operators of replication must know which other programs use the same packets.
             let of_groups = |finding: &&FindingStatus| finding.code.is_about_replication();
-            let old = |finding: &&FindingStatus| picture.findings.contains(finding);
-            told_first.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
-            picture.findings = found;
+            let old = |finding: &&FindingStatus| status.findings.contains(finding);
+            new_findings.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
+            status.findings = found;
         }
         status.counters.failures += u64::from(passed.failure.is_some());
         let blocked = matches!(passed.outcome, Outcome::Blocked);
