@@ -24,9 +24,9 @@ fn exercise(bytes: &[u8]) -> bool {
     let Ok(packet) = read(bytes) else {
         return false;
     };
-    let _ = Filter::default().judge(&packet, Arrival::default());
+    let _ = Filter::default().check(&packet, Arrival::default());
     let mut copy = bytes[..packet.length].to_vec();
-    copy::age(&mut copy, None);
+    copy::decrement_ttl(&mut copy, None);
     assert_eq!(read(&copy), Ok(packet));
     true
 }
