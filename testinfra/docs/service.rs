@@ -8,15 +8,15 @@ use std::time::Instant;
 use super::pages::{page, root};
 
 use netkeel_core::replication::statistics::Statistics;
-use netkeel_core::replication::worker::{Health, Status};
-use netkeel_reconcile::status::Picture;
+use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
+use netkeel_reconcile::status::Status;
 use netkeel_render::metrics;
 
 /// The names of all metrics, each once: a histogram without its suffixes.
 fn metrics_of_the_program() -> BTreeSet<String> {
-    let mut picture = Picture::new("enforce", None, 7, 1, Instant::now());
-    picture.worker = Some(Status {
-        health: Health::Ok,
+    let mut status = Status::new("enforce", None, 7, 1, Instant::now());
+    status.worker = Some(WorkerStatus {
+        health: WorkerHealth::Ok,
         pid: None,
         uid: None,
         restarts: 0,
@@ -24,7 +24,7 @@ fn metrics_of_the_program() -> BTreeSet<String> {
         settings: None,
         statistics: Some(Statistics::default()),
     });
-    metrics::text(picture, Instant::now())
+    metrics::text(status, Instant::now())
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .map(str::to_owned)
