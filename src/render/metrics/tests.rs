@@ -25,9 +25,9 @@ fn filled() -> Status {
         observed: 1500,
         desired: 1460,
     };
-    picture.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
-    picture.underlay = Some(("eth0".parse().unwrap(), 1500));
-    picture.findings.push(FindingStatus {
+    status.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
+    status.underlay = Some(("eth0".parse().unwrap(), 1500));
+    status.findings.push(FindingStatus {
         code: netkeel_core::finding::Code::NK001,
         subject: "eth0".into(),
         message: "a finding".into(),
