@@ -300,7 +300,7 @@ cni:
     1 error in pods.yaml
     plan: 1
     warning NK041 /etc/cni/net.d/05-left.conf: the container runtime takes this CNI configuration first and cannot load it: line 1: not valid JSON: unterminated object
-      mend it or take it away: no pod starts until then
+      fix or remove it: no pod starts until then
     warning NK042 /etc/cni/net.d/20-calico.conflist: its calico has the MTU 1460, but that of the loaded /etc/cni/net.d/10-multus.conf has 1480
       set both files: Multus generates one from the other when it starts
     ");
@@ -385,13 +385,13 @@ cni:
     In sync: 0 facts as declared (this host); 1 finding.
     exit 0
     Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
-    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ has not been filled in; the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     exit 1
     warning NK041 /etc/cni/net.d/10-calico.conflist: the container runtime takes this CNI configuration first and cannot load it: it is a template that has not been filled in
       fix or remove it: no pod starts until then
 
     Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host); 1 finding.
-    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ is to be filled in; the CNI's installer writes it anew: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d can be loaded; /etc/cni/net.d/10-calico.conflist: it is a template: __CNI_MTU__ has not been filled in; the CNI's installer rewrites it: set the value that it fills in (Calico: `veth_mtu` of the ConfigMap calico-config in kube-system)
     error: /etc/cni/net.d/10-calico.conflist: it loads, but netkeel does not edit it: line 1: the key `mtu` is given twice
      --> pods.yaml:4:21
       |
@@ -403,7 +403,7 @@ cni:
     1 error in pods.yaml
     exit 1
     Not in sync: 1 problem; otherwise nothing differs of 0 declared facts (this host).
-    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is told to take (cni_default_network)
+    error: the mtu of calico in cni.calico: no CNI configuration in /etc/cni/net.d has the name other, which CRI-O is configured to use (cni_default_network)
     exit 1
     error: /etc/cni/net.d/10-calico.conflist: its flannel delegates to calico
      --> pods.yaml:4:21

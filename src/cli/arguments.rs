@@ -97,7 +97,7 @@ pub(crate) fn parse_fact(text: &str) -> Result<(String, String), Error> {
 pub(crate) struct Place {
     /// Network namespace to work on, as `ip netns` names it
     ///
-    /// netkeel writes nothing outside this namespace.
+    /// Writes stay inside this namespace.
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 }
@@ -178,7 +178,7 @@ impl OwnershipArguments {
 /// How long to wait for the lock.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LockOptions {
-    /// How long to wait while another netkeel writes, e.g. 30s
+    /// How long to wait for the lock, e.g. 30s
     #[arg(long = "lock-timeout", value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     pub(crate) timeout: Duration,
 }

@@ -45,11 +45,11 @@ fn every_sandbox_without_a_veth_is_listed_with_the_reason() {
     1 pod, 0 stale.
 
     SKIPPED               MTU
-    /run/netns/blue       1500  no veth leads into it: veth uplink to another namespace
-    /run/netns/elsewhere  1500  no veth leads into it: veth eth0 to another namespace
-    /run/netns/empty      -     no veth leads into it: it has nothing but lo
-    /run/netns/macvlan    1450  no veth leads into it: macvlan eth0 over the host's eth1
-    macvlan,"name":null,"interfaces":[{"name":"lo","kind":null,"mtu":65536},{"name":"eth0","kind":"macvlan","mtu":1450}],"left_alone":"novethleadsintoit:macvlaneth0overthehost'seth1"}
+    /run/netns/blue       1500  it has no veth from here: veth uplink to another namespace
+    /run/netns/elsewhere  1500  it has no veth from here: veth eth0 to another namespace
+    /run/netns/empty      -     it has no veth from here: it has only lo
+    /run/netns/macvlan    1450  it has no veth from here: macvlan eth0 over the host's eth1
+    macvlan,"name":null,"interfaces":[{"name":"lo","kind":null,"mtu":65536},{"name":"eth0","kind":"macvlan","mtu":1450}],"left_alone":"ithasnovethfromhere:macvlaneth0overthehost'seth1"}
 
     HOST END  MTU   POD END  MTU   ROUTE  WANTED  POD
     uplink    1500  eth0     1500  -      -       /run/netns/elsewhere
@@ -83,7 +83,7 @@ fn pods_on_the_hosts_network_are_counted_and_named() {
     0 pods, 0 stale.
 
     SKIPPED           MTU
-    /run/netns/other  -    no veth leads into it: it has nothing but lo
+    /run/netns/other  -    it has no veth from here: it has only lo
 
     1 pod on the host's network: skipped.
     0

@@ -106,10 +106,7 @@ fn the_worker_is_started_told_started_again_and_stopped() {
     until("it is not wanted any more", || worker(&node).is_null());
     service.wait_for("event=loaded");
     let text = plan(&other);
-    assert!(
-        text.contains("the service that runs here has no worker"),
-        "{text}"
-    );
+    assert!(text.contains("the running service has no worker"), "{text}");
     assert_eq!(service.stop().0, 0);
     let text = plan(&other);
     assert!(text.contains("the netkeel service is not running"), "{text}");

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     ownership: OwnershipArguments,
     /// Apply a plan saved by `netkeel plan --save`
     ///
-    /// netkeel writes nothing when any fact that the plan depends on has changed.
+    /// Nothing is written when a fact that the plan depends on has changed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "netns"])]
     plan: Option<PathBuf>,
     /// Roll back unless `netkeel confirm` runs within this time, e.g. 60s
