@@ -119,11 +119,16 @@ pub fn named(page: &Page) -> Vec<String> {
     let prose = page.prose();
     let spans = prose.split('`').skip(1).step_by(2);
     let blocks = page.blocks();
-    let lines = blocks
-        .iter()
-        .filter(|block| block.info.starts_with("console") || block.info.starts_with("sh"))
-        .flat_map(|block| block.text.lines())
-        .map(|line| line.strip_prefix("$ ").unwrap_or(line));
+    // In a console block the other lines are output, which may begin with the program's name.
+    let lines = blocks.iter().flat_map(|block| {
+        let console = block.info.starts_with("console");
+        let code = console || block.info.starts_with("sh");
+        let command = move |line| match str::strip_prefix(line, "$ ") {
+            Some(command) => Some(command),
+            None => (!console).then_some(line),
+        };
+        block.text.lines().filter(move |_| code).filter_map(command)
+    });
     for code in spans.chain(lines) {
         let mut words = code.split_whitespace();
         if words.next() == Some("netkeel")
