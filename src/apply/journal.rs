@@ -1,8 +1,8 @@
 //! What an apply writes down before it writes anything else, so that whoever comes after a crash
 //! can undo or finish it.
 //!
-//! A journal is a text of JSON lines: the [`Header`], then one [`Line`] for each step and for each event.
-//! A list of steps counts from its [`Line::Planned`] on. What follows the last newline was torn by a
+//! A journal is a text of JSON lines: the `Header`, then one `Line` for each step and for each event.
+//! A list of steps counts from its `Line::Planned` on. What follows the last newline was torn by a
 //! crash and was never acted on.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// The first line of a journal: whose apply it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// [`FORMAT`].
+    /// `FORMAT`.
     pub format: u32,
     /// Names the apply in the ledger and in the history.
     pub transaction: String,

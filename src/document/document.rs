@@ -359,7 +359,7 @@ impl Document {
             .collect()
     }
 
-    /// The facts that a service releases when it stops ([`netkeel_plan::goal::ReleaseFacts`]): the
+    /// The facts that a service releases when it stops (`netkeel_plan::goal::ReleaseFacts`): the
     /// rules of `nflog` entries with `remove_on_stop`. Rules that they replaced are not restored
     /// then, since nothing reads them.
     pub fn removed_on_stop(&self) -> BTreeSet<Fact> {

@@ -7,7 +7,7 @@ use crate::checksum::update;
 const LEAST_TTL: u8 = 2;
 
 /// Sets the TTL or hop limit to `ttl`; without one, to the packet's own less one. The result is at
-/// least [`LEAST_TTL`]. Bytes that are not an IP header are not changed.
+/// least `LEAST_TTL`. Bytes that are not an IP header are not changed.
 pub fn decrement_ttl(packet: &mut [u8], ttl: Option<u8>) {
     let aged = |old: u8| ttl.unwrap_or(old.saturating_sub(1)).max(LEAST_TTL);
     match packet.first().map(|first| first >> 4) {

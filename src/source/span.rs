@@ -1,6 +1,6 @@
 //! A place in a source file, in bytes.
 
-/// The index of a span's file in [`Sources`].
+/// The index of a span's file in `Sources`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct FileId(pub u16);
 

@@ -126,7 +126,7 @@ impl<'p> Run<'_, '_, 'p> {
         for (number, step) in steps.iter().enumerate() {
             self.session.watch.progress(number, steps.len());
             if self.session.watch.stops() {
-                return Err(Error::new(ErrorKind::Refused, "it was interrupted"));
+                return Err(Error::new(ErrorKind::Refused, "interrupted by a signal"));
             }
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {

@@ -38,7 +38,7 @@ use netkeel_render::paint;
 /// - the netkeel owner, the value before netkeel, and the last writer
 ///
 /// - the sysctl.d line that applies at boot and to new interfaces, under the rules of systemd and,
-/// where they differ, of procps
+///   where they differ, of procps
 ///
 /// - the sysctl.d lines that are overridden, and why
 ///

@@ -1,4 +1,4 @@
-//! The kinds of a document. A new kind is one file here, one line in [`KINDS`] and one case below
+//! The kinds of a document. A new kind is one file here, one line in `KINDS` and one case below
 //! `testinfra/cases`.
 
 use std::fmt::Debug;

@@ -44,7 +44,7 @@ pub enum Dialect {
 /// The files of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Files {
-    /// The files in the [`DIRECTORIES`] whose names end in `.conf`.
+    /// The files in the `DIRECTORIES` whose names end in `.conf`.
     pub dropins: Vec<File>,
     /// /etc/sysctl.conf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct Files {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SysctlFile")]
 pub struct File {
-    /// Position of its directory in [`DIRECTORIES`].
+    /// Position of its directory in `DIRECTORIES`.
     pub directory: usize,
     /// Its name in that directory.
     pub name: String,

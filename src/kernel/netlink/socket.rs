@@ -1,6 +1,6 @@
 //! Netlink sockets. A [`Socket`] sends a request, waits for its answers, tells a whole dump from a torn
 //! one, and turns an error of the kernel into a [`Refusal`] with the text it gives. A [`Listener`]
-//! receives notifications without waiting. Both receive by [`receive`].
+//! receives notifications without waiting. Both receive by `receive`.
 
 use std::io;
 use std::ops::ControlFlow;

@@ -64,7 +64,7 @@ def killed(report, host, document, when, strace):
     report.check("recover exits 0", outcome.code == 0, outcome)
     same(report, host, before, "the host is as before")
     last = host.last_done()
-    report.check("history says so", "rolled back: interrupted by a signal" in last, last)
+    report.check("history says so", "rolled back: it was interrupted" in last, last)
 
 
 def stuck(report, host, document):
