@@ -152,7 +152,7 @@ def test_metrics(host, metrics_address, document):
     for name, settings in (document.get("link") or {}).items():
         if "mtu" in settings:
             for interface, seen in meant(host, name, settings).items():
-                assert metrics[f'netkeel_interface_mtu_bytes{{interface="{interface}"}}'] == seen["mtu"]
+                assert metrics[f'netkeel_interface_mtu_bytes{{device="{interface}"}}'] == seen["mtu"]
 
 
 def test_netkeel_finds_no_difference(host):
