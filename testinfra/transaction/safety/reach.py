@@ -14,7 +14,7 @@ def run(report, host, _full):
     outcome = host.netkeel(f"apply --allow-management -f {document} --verify-reach {CLIENT} --verify-reach 10.9.9.77")
     seconds = f"{time.monotonic() - begin:.1f} s"
     report.check("an apply that cuts the target off exits 3", outcome.code == 3, outcome)
-    report.check("it names the target", f"{CLIENT} answered before" in outcome.output, outcome.line_with(CLIENT))
+    report.check("it names the target", f"{CLIENT} no longer answers" in outcome.output, outcome.line_with(CLIENT))
     unwatched = "10.9.9.77 does not answer before the apply"
     report.check("one that did not answer before is not watched", unwatched in outcome.output, outcome.line_with("10.9.9.77"))
     differences = host.changes_since(before)
