@@ -42,10 +42,10 @@ def test_documents_of_the_host_and_words_for_booleans(scratch):
     ("arguments", "said"),
     [
         ({"document": {"link": {"veth0": {"mtu": 1}}}}, "veth0"),
-        ({"document": {"link": LINK}, "purge": True}, "purge: no such argument"),
-        ({"document": {"link": LINK}, "src": "/etc/netkeel/desired.d"}, "one of them, not both"),
+        ({"document": {"link": LINK}, "purge": True}, "unknown argument: purge"),
+        ({"document": {"link": LINK}, "src": "/etc/netkeel/desired.d"}, "either document or src, not both"),
         ({"document": {"link": LINK}, "prune": "perhaps"}, "neither true nor false"),
-        ({}, "it is missing"),
+        ({}, "set document or src"),
     ],
 )
 def test_what_is_wrong_fails_in_netkeels_words(scratch, arguments, said):
