@@ -1,9 +1,9 @@
-//! What an apply writes down before it writes anything else, so that whoever comes after a crash
-//! can undo or finish it.
+//! The journal: an apply writes its plan here before any other write, so that a later command can undo or
+//! finish it after a crash.
 //!
 //! A journal is a text of JSON lines: the `Header`, then one `Line` for each step and for each event.
-//! A list of steps counts from its `Line::Planned` on. What follows the last newline was torn by a
-//! crash and was never acted on.
+//! A list of steps counts from its `Line::Planned` on. A crash may leave a torn line after
+//! the last newline; no op was executed for it.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub struct Header {
     pub owner: String,
     /// The document, by hash.
     pub document: String,
-    /// Who runs it, as far as can be told: `root (pid 812): netkeel apply -f x.yaml`.
+    /// The user and process that run the apply, as far as known: `root (pid 812): netkeel apply -f x.yaml`.
     pub actor: String,
     /// Seconds since 1970 at which it is undone unless it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,10 +77,10 @@ pub struct Entry {
     pub undo: Undo,
     /// The fact it is for.
     pub fact: Fact,
-    /// What the fact was; none when it was absent.
+    /// The value before the apply; `None` if the fact was absent.
     #[serde(deserialize_with = "Option::deserialize")]
     pub found: Option<Value>,
-    /// What the fact is to be; none for a step that only keeps a value.
+    /// The wanted value; `None` for a step that only keeps a value.
     #[serde(deserialize_with = "Option::deserialize")]
     pub desired: Option<Value>,
 }

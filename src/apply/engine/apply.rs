@@ -21,9 +21,9 @@ use netkeel_source::diagnostic::Diagnostics;
 /// How an apply ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What was done, or why nothing was.
+    /// The result: the changes, or the reason for the failure.
     pub outcome: Result<Applied, Failure>,
-    /// What the last plan came with, where its goal observes ([`Planned::observation`](netkeel_plan::goal::planned::Planned)).
+    /// The observation of the last plan, if its goal makes one ([`Planned::observation`](netkeel_plan::goal::planned::Planned)).
     pub observation: Option<Observation>,
 }
 

@@ -1,11 +1,11 @@
-//! What an apply needs from its caller.
+//! The parts of an apply that its caller provides: kernel, log and watch.
 
 use netkeel_core::error::Error;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_plan::plan::{Plan, Step};
 
-/// What an apply works with.
+/// The resources of one apply.
 pub struct Session<'a> {
     /// The host.
     pub kernel: &'a mut dyn Kernel,
@@ -17,9 +17,9 @@ pub struct Session<'a> {
     pub watch: &'a mut dyn Watch,
 }
 
-/// Who looks on while an apply is under way.
+/// Observes an apply and may refuse or interrupt it.
 pub trait Watch {
-    /// Is told the number of ops done and the number of all.
+    /// Receives the number of completed ops and of all ops.
     fn progress(&mut self, _done: usize, _all: usize) {}
 
     /// Looks at the plan, and at the host that it is for, before anything of it is done.
