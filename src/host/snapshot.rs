@@ -81,7 +81,7 @@ pub struct Snapshot {
     /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,
-    /// What could not be read.
+    /// The parts that could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }

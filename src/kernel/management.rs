@@ -8,7 +8,7 @@ use nix::ifaddrs::getifaddrs;
 
 use netkeel_core::name::link::LinkName;
 
-/// No shell stands below more processes than this.
+/// The most ancestors of a process that are followed.
 const DEEPEST: usize = 64;
 
 /// The interfaces with a default route and the one that an ssh session came in by, each with why.
@@ -26,7 +26,7 @@ pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
     }
     let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
     if let Some(name) = server.and_then(bearer) {
-        found.insert(name, "this ssh session comes in by it");
+        found.insert(name, "it carries this SSH session");
     }
     found
 }

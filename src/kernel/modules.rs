@@ -12,7 +12,7 @@ use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::reading::Support;
 
-/// Tells it for a mode. The answer is sought where it costs least first.
+/// Whether the kernel supports a mode. The cheapest sources come first.
 pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()

@@ -28,7 +28,7 @@ const TRIES: usize = 2;
 /// Routers on the way that each take less than the one before.
 const NARROWER: usize = 8;
 
-/// What a datagram has beside its payload, bytes: IPv4 or IPv6, and UDP.
+/// Bytes of a datagram's headers: IPv4 or IPv6, and UDP.
 const HEADERS_IPV4: u32 = 20 + 8;
 
 const HEADERS_IPV6: u32 = 40 + 8;
@@ -41,7 +41,7 @@ const MOST: u32 = 65_535;
 /// Origin of an error that this host found by itself (include/uapi/linux/errqueue.h).
 const LOCAL: u8 = 1;
 
-/// What was heard of a datagram.
+/// The answer to a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeReply {
     /// It is larger than somebody takes, who takes so many bytes.
@@ -105,7 +105,7 @@ pub fn measure(target: IpAddr) -> Result<u32, Error> {
 /// Sends a datagram and listens for what becomes of it.
 fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<ProbeReply> {
     for _ in 0..TRIES {
-        // What was heard of the one before is told as an error of this one, which is then not sent.
+        // The kernel reports an answer to the previous datagram as an error of this send, and sends nothing.
         if socket.send(datagram).is_err() {
             match heard(socket, size) {
                 ProbeReply::Nothing => may_be(socket.send(datagram))?,
@@ -129,7 +129,7 @@ fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<ProbeReply>
     Ok(ProbeReply::Nothing)
 }
 
-/// What is not permitted to go, or has no way, says nothing of the path: as by IPAddressDeny= of systemd.
+/// Ignores a send that is not permitted (`IPAddressDeny=` of systemd) or has no route: it says nothing of the path.
 fn may_be(sent: io::Result<usize>) -> io::Result<()> {
     match sent {
         Err(cause)
@@ -144,11 +144,11 @@ fn may_be(sent: io::Result<usize>) -> io::Result<()> {
     }
 }
 
-/// Takes what was heard, without waiting. What is said of a larger datagram is late.
+/// Takes the answer, without waiting. An answer to a larger datagram is late and ignored.
 fn heard(socket: &UdpSocket, size: u32) -> ProbeReply {
     let mut told = ProbeReply::Nothing;
     let mut byte = [0; 64];
-    // Whoever listens there and answers has it.
+    // A program that answers on that port has received the datagram.
     if socket.recv(&mut byte).is_ok() {
         return ProbeReply::Came;
     }

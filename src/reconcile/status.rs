@@ -59,12 +59,12 @@ pub struct Status {
     pub wanted: usize,
     /// The facts that differ.
     pub drift: Vec<DriftStatus>,
-    /// What is left alone.
+    /// The facts that are suspended.
     pub suspended: Vec<SuspendedStatus>,
-    /// What could not be read.
+    /// The parts of the host that could not be read.
     #[serde(serialize_with = "in_words")]
     pub problems: Vec<Problem>,
-    /// What is worth knowing of the whole host.
+    /// The findings on the whole host.
     pub findings: Vec<FindingStatus>,
     /// The error of the last full pass, or the reason why no pass can start.
     pub failure: Option<String>,
@@ -73,7 +73,7 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Counters since the start of the service.
     pub counters: Counters,
-    /// The replication worker; `None` if the document has none.
+    /// The replication worker; `None` if the document has no `replicate`.
     pub worker: Option<WorkerStatus>,
     /// The WireGuard interfaces of the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -161,7 +161,7 @@ pub struct SuspendedStatus {
 pub struct FindingStatus {
     /// Its code.
     pub code: Code,
-    /// What it is about.
+    /// Its subject.
     pub subject: String,
     /// The fact that was found.
     pub message: String,
@@ -420,7 +420,7 @@ fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok,
 fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     DriftStatus {
         fact: drift.fact.to_string(),
-        // What left the document has no path.
+        // A fact that left the document has no path.
         kind: drift
             .origin
             .section

@@ -22,7 +22,7 @@ use netkeel_render::text;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Report misconfigurations on this host, or those a document would cause
+/// Report misconfigurations of this host or of a document
 ///
 /// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
 /// machine configuration is checked.

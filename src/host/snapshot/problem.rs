@@ -1,4 +1,4 @@
-//! What could not be read: a fact that was not read is found by what a problem is about.
+//! A part of the host that could not be read. The subject of a problem leads to the facts that are unknown.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use netkeel_core::name::sysctl::SysctlKey;
 /// Something that could not be read: one fact or a whole class of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What was to be read.
+    /// The part that could not be read.
     pub what: Subject,
     /// Why it could not be.
     pub why: String,
 }
 
-/// What was to be read.
+/// A part of the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "ProblemSubject")]
@@ -37,7 +37,7 @@ pub enum Subject {
     CniConfiguration(PathBuf),
     /// The other end of a veth.
     PodEnd(LinkName),
-    /// Something that no fact is read from, in words.
+    /// A part that yields no fact, as text for people.
     Other(String),
 }
 
@@ -51,7 +51,7 @@ impl Subject {
         })
     }
 
-    /// What a look could not read when it did not read a fact.
+    /// The subject that was not read if a fact was not read.
     pub(crate) fn of(fact: &Fact) -> Self {
         match (&fact.object, fact.field) {
             (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
@@ -108,7 +108,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What was to be read, and why it could not be.
+/// The part and the reason.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)

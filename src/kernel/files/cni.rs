@@ -36,12 +36,12 @@ const BROUGHT_ALONG_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 
 const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
 
-/// Where CRI-O is configured; its drop-ins are beside it.
+/// The configuration of CRI-O; its drop-ins are in the directory below.
 const CRI_O: &str = "/etc/crio/crio.conf";
 
 const CRI_O_DROP_INS: &str = "/etc/crio/crio.conf.d";
 
-/// Where Felix writes the MTU that Calico's plugin takes when its configuration has none.
+/// Felix writes an MTU here; Calico's plugin uses it if its configuration has no MTU.
 const CALICO_MTU: &str = "/var/lib/calico/mtu";
 
 /// Where flannel and Cilium's agent write theirs, and what stands before it in the line.
@@ -165,7 +165,7 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
     }
 }
 
-/// Whose CNI configurations count.
+/// The runtime that reads the CNI configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chosen {
     /// containerd, by the file that configures it.

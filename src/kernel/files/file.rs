@@ -19,7 +19,7 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 /// Permission bits in a mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// Reads a file; none when there is none.
+/// Reads a file; `None` if it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<File>, Error> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {

@@ -1,5 +1,5 @@
-//! Who may have written a file such as a CNI configuration: who has it or its directory open, whose it is, and the
-//! programs at work here that are known to write some. One that wrote and ended leaves no more than that.
+//! Likely writers of a file such as a CNI configuration: processes that have it or its directory open, its owner, and
+//! running programs that are known to write such files. A writer that has exited leaves only the owner.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

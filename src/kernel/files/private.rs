@@ -79,7 +79,7 @@ pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
     let there = fs::metadata(source).is_ok();
     let of = if there { Some(read(source)?) } else { None };
     if let Some(text) = &of {
-        // What cannot get an MTU is no configuration.
+        // A text that cannot take an MTU is not a configuration.
         copy::write(text, Some(1)).map_err(|error| error.context(source.display()))?;
     }
     let is = file::read(target).map_err(|error| error.context(target.display()))?;

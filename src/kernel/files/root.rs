@@ -32,7 +32,7 @@ const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 pub struct Root {
     root: OwnedFd,
     path: PathBuf,
-    /// What could not be read.
+    /// The files that could not be read.
     pub problems: Vec<Problem>,
 }
 
@@ -86,7 +86,7 @@ impl Root {
         }
     }
 
-    /// What is there of these paths, with the text of those that say `true`.
+    /// The paths that exist, with the text of those that are marked `true`.
     pub fn evidence(&mut self, watched: &[(&str, bool)]) -> Evidence {
         let mut evidence = Evidence::default();
         let mut seen = Vec::new();
@@ -226,7 +226,7 @@ fn without_secret(line: &str) -> String {
     }
 }
 
-/// What a file holds. What is no regular file holds nothing for either program: a directory fails
+/// The content of a file. Both programs read nothing from a file that is not regular: a directory fails
 /// at the first read, a character device is /dev/null.
 fn text(file: &File) -> Result<Content, Error> {
     let metadata = file.metadata().map_err(error)?;

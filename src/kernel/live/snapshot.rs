@@ -109,7 +109,7 @@ impl Live {
         }
     }
 
-    /// Reads everything that can be told of the interfaces.
+    /// Reads the interfaces and everything that belongs to them.
     fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
         let rows = match &scope.links {
             Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
@@ -143,7 +143,7 @@ impl Live {
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
                     Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
-                    // It went away since.
+                    // The interface was deleted after the dump.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
                         what: Subject::Other(format!("the driver of {name}")),
@@ -232,7 +232,7 @@ impl Kernel for Live {
                 }),
             }
         }
-        // What a file of others holds is no wanted fact: one that cannot be read says so itself.
+        // Other programs' files hold no wanted fact: a file that cannot be read reports its own problem.
         if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
             snapshot.sysctl_d = Some(Root::open(Path::new("/"))?.sysctl_d_to_show());
         }

@@ -66,7 +66,7 @@ fn not_there(name: &str, there: &[String]) -> Error {
         format!("there is no network namespace `{name}`"),
     );
     if there.is_empty() {
-        return error.hint(format!("{NAMED} has none; `ip netns add {name}` makes one"));
+        return error.hint(format!("{NAMED} is empty; create one with `ip netns add {name}`"));
     }
     error.hint(format!("{NAMED} has {}", there.join(", ")))
 }
@@ -115,7 +115,7 @@ mod tests {
     fn says_which_namespaces_there_are() {
         let none = not_there("pod", &[]);
         assert_eq!(none.message, "there is no network namespace `pod`");
-        assert_eq!(none.hints, ["/run/netns has none; `ip netns add pod` makes one"]);
+        assert_eq!(none.hints, ["/run/netns is empty; create one with `ip netns add pod`"]);
         let others = not_there("pod", &["blue".into(), "red".into()]);
         assert_eq!(others.hints, ["/run/netns has blue, red"]);
         assert_eq!(not_entered("pod", Errno::EINVAL).kind, ErrorKind::Missing);

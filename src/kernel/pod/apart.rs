@@ -87,7 +87,7 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
 fn look(sandbox: &Sandbox, here: &File) -> Result<(Vec<Row>, Option<i32>), Error> {
     enter(sandbox, || {
         let mut socket = Socket::open()?;
-        // It is the dump that gives ids to the namespaces that interfaces stand on.
+        // The dump assigns ids to the namespaces of lower devices.
         let links = link::dump(&mut socket, &mut Vec::new())?;
         Ok((links, sandbox::id(&mut socket, here)))
     })

@@ -1,4 +1,4 @@
-//! Sysctls through /proc/sys. What lies below net/ is that of the calling thread's namespace, at
+//! Sysctls through /proc/sys. The files below net/ are those of the calling thread's namespace, at
 //! the moment of each opening (`proc_sys_lookup`, fs/proc/proc_sysctl.c).
 
 use std::fs::File;
@@ -70,7 +70,7 @@ impl Tree {
         }
         let value = match self.value(&file) {
             Ok(value) => value,
-            // The interface went away between the two calls.
+            // The interface was deleted between the two calls.
             Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => return Ok(SysctlReading::Absent),
             Err(cause) => return Err(error(cause)),
         };
@@ -89,7 +89,7 @@ impl Tree {
         metadata.is_some_and(|metadata| metadata.mode() & 0o444 == 0)
     }
 
-    /// Reads a value in one call. What fills the buffer may go on, and is read anew into a larger
+    /// Reads a value in one call. A value that fills the buffer may be longer, and is read again into a larger
     /// one: many sysctls give nothing to a second read (`proc_dointvec`, kernel/sysctl.c).
     fn value(&mut self, file: &File) -> io::Result<&[u8]> {
         loop {
@@ -152,7 +152,7 @@ fn beneath(directory: &OwnedFd, path: &str, access: OFlag) -> Result<OwnedFd, Er
 }
 
 /// A sysctl open for one write. The kernel forgets the file of an interface that is renamed or
-/// goes away: between opening and writing there is time to see that the name still means the
+/// deleted: between opening and writing there is time to see that the name still means the
 /// interface it should, and a change after that makes the write fail.
 pub struct Opened(File);
 
