@@ -395,7 +395,10 @@ fn files_are_found_in_code_only() {
                ```sh\nsrc/e.rs\n```\n\n`src/f/`\n"
             .to_owned(),
     };
-    assert_eq!(named_files(&page.prose()), ["src/a.rs", "testinfra/c.rs", "src/f/"]);
+    assert_eq!(
+        named_files(&page.prose()),
+        ["src/a.rs", "testinfra/c.rs", "src/f/"]
+    );
 }
 
 #[test]

@@ -115,7 +115,10 @@ mod tests {
     fn says_which_namespaces_there_are() {
         let none = not_there("pod", &[]);
         assert_eq!(none.message, "there is no network namespace `pod`");
-        assert_eq!(none.hints, ["/run/netns is empty; create one with `ip netns add pod`"]);
+        assert_eq!(
+            none.hints,
+            ["/run/netns is empty; create one with `ip netns add pod`"]
+        );
         let others = not_there("pod", &["blue".into(), "red".into()]);
         assert_eq!(others.hints, ["/run/netns has blue, red"]);
         assert_eq!(not_entered("pod", Errno::EINVAL).kind, ErrorKind::Missing);
