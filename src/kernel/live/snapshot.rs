@@ -165,7 +165,7 @@ impl Live {
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
         match route::defaults(&mut self.socket) {
             Ok(found) => {
-                let named = |route: route::Default| {
+                let named = |route: route::Hop| {
                     let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
                     let (link, _) = rows.get(place.ok()?)?;
                     Some(DefaultRoute {
