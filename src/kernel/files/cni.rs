@@ -118,7 +118,7 @@ pub(crate) fn set_mtu(
     }
     let is = configuration.mtu(plugin);
     if is.as_ref() == mtu {
-        // A write that was killed may have left something beside it.
+        // A write that was killed may have left a temporary file.
         return file::tidy(path);
     }
     if is.as_ref() != was {

@@ -95,7 +95,7 @@ pub(crate) fn set_mtu(source: &Path, target: &Path, was: Option<&Value>, to: Cop
     let is = look(source, target)?.is;
     let wanted = to.value();
     if is == wanted {
-        // A write that was killed may have left something beside it.
+        // A write that was killed may have left a temporary file.
         return file::tidy(target);
     }
     if is.as_ref() != was {
