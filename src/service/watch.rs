@@ -3,4 +3,5 @@
 pub(crate) mod files;
 pub(crate) mod handshakes;
 pub(crate) mod paths;
-pub(crate) mod signals;
+pub(crate) mod readable;
+pub(crate) mod view;

@@ -13,6 +13,8 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::store::Store;
 use crate::store::error::failed;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::Symlinks;
 
 /// Held while something is written. Dropping it lets the next one go.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl Store {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
             .open(&path)
             .map_err(|error| failed(&error, &path))?;
         loop {
@@ -58,14 +60,10 @@ impl Store {
     /// When the lock cannot be looked at.
     pub(crate) fn is_locked(&self) -> Result<bool, Error> {
         let path = self.run.join("lock");
-        let file = match OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&path)
-        {
+        let file = match read::open(&path, Symlinks::Refuse) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(failed(&error, &path)),
+            Err(cause) if cause.is_missing() => return Ok(false),
+            Err(cause) => return Err(failed(&cause.into(), &path)),
         };
         match Flock::lock(file, FlockArg::LockSharedNonblock) {
             Ok(_free) => Ok(false),

@@ -9,6 +9,7 @@ use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse
 use crate::change::recover;
 use crate::change::watcher::Watcher;
 use crate::load::documents::{Loaded, load, load_saved};
+use crate::load::file::read_printed;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -197,8 +198,7 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{name}: {error}")))?;
+    let text = read_printed(path)?;
     let saved = SavedPlan::read(&text).map_err(|error| error.context(&name))?;
     Ok((name, saved))
 }

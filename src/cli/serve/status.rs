@@ -126,6 +126,13 @@ fn text(status: &Value) -> String {
             of(one, "fact")
         ));
     }
+    let unreachable = number("/unreachable_pods") as usize;
+    if unreachable > 0 {
+        out.push_str(&format!(
+            "{} out of reach: neither end of their veths is set; `netkeel render netkeel-pods.conf` prints the drop-in that permits it\n",
+            count(unreachable, "pod")
+        ));
+    }
     for problem in &list("problems") {
         out.push_str(&format!(
             "could not be read: {}\n",
