@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod nftables;
 pub mod path;
 pub mod pod;
+pub mod process;
 pub mod reach;
 pub mod rtnetlink;
 pub mod sysctl;
