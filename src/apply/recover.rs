@@ -271,7 +271,11 @@ fn unchanged(kernel: &mut dyn Kernel, entry: &Entry) -> Result<(), Error> {
     if host.get(&entry.fact).value() == entry.found {
         return Ok(());
     }
-    let was = if content.is_some() { "was changed" } else { "was made" };
+    let was = if content.is_some() {
+        "was changed"
+    } else {
+        "was made"
+    };
     let message = format!("{} {was} by another program since the apply", path.display());
     Err(Error::new(ErrorKind::Refused, message)
         .hint("put it back, or let the apply be undone and apply the document again"))
@@ -385,9 +389,8 @@ pub fn unconfirmed_yet(pending: &Pending) -> Error {
     match (pending.time_left(), pending.overdue()) {
         (None, Some(late)) => {
             let seconds = late.as_secs();
-            let message = format!(
-                "an apply by {actor} was not confirmed, and its undoing is overdue by {seconds} s"
-            );
+            let message =
+                format!("an apply by {actor} was not confirmed, and its undoing is overdue by {seconds} s");
             Error::new(ErrorKind::Refused, message).hint("netkeel recover undoes it now")
         }
         (left, _) => {

@@ -39,8 +39,15 @@ impl Process {
         let none: *const libc::siginfo_t = std::ptr::null();
         #[expect(unsafe_code)]
         // SAFETY: pidfd_send_signal takes the descriptor, a signal, no further information and no flags.
-        let sent =
-            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGKILL, none, 0) };
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                libc::SIGKILL,
+                none,
+                0,
+            )
+        };
         Errno::result(sent).map(drop)
     }
 }

@@ -162,13 +162,7 @@ impl PassRunner {
         };
         let goal = goal(document, ledger, extent, except, &self.withheld);
         let (owner, hash) = (&document.owner, &document.hash);
-        let mut log = Recorder::new(
-            &settled,
-            document.netns.clone(),
-            owner,
-            hash,
-            &self.actor,
-        );
+        let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
         let mut kernel = view.scoped(extent);
         let Ended {

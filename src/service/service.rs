@@ -19,8 +19,10 @@ use crate::view::KernelView;
 use crate::watch::files::FileWatches;
 use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
+use crate::watch::promise::Promise;
 use crate::watch::signals::{Asked, Signals};
 use netkeel_apply::engine::guard::Guard;
+use netkeel_apply::recover::settle;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
@@ -78,6 +80,8 @@ pub(crate) struct Service<'a> {
     pub supervisor: Supervisor,
     /// The status line that `systemctl status` shows.
     pub status_line: String,
+    /// An apply that waits to be confirmed.
+    pub(crate) promise: Promise,
 }
 
 /// The event sources, except files.
@@ -111,6 +115,13 @@ impl<'a> Service<'a> {
             .set_nonblocking(true)
             .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
         let digest = (source.digest(), Instant::now());
+        // Before the document is accepted: after a power cut the one that nobody confirmed is rejected. What
+        // hinders it is reported by the first pass.
+        let recovered = match options.enforces {
+            true => settle(&store, &options.netns, &actor(), Duration::ZERO),
+            false => Err(Error::new(ErrorKind::Refused, "the service observes only").into()),
+        };
+        let recovered = recovered.ok().and_then(|(_, undone)| undone);
         let read = accepted(source.read(), &store);
         let (document, rejected) = match read {
             Ok(document) => (document, None),
@@ -126,7 +137,7 @@ impl<'a> Service<'a> {
             digest,
             runner: PassRunner {
                 actor: actor(),
-                recovered: None,
+                recovered,
                 guard,
                 lossy: options.lossy,
                 ledger: LedgerFile::default(),
@@ -152,6 +163,7 @@ impl<'a> Service<'a> {
             enforces: options.enforces,
             dry_run: options.dry_run,
             status_line: String::new(),
+            promise: Promise::new(),
             log: Log::new(),
         };
         log.say(
@@ -190,6 +202,7 @@ impl<'a> Service<'a> {
                 Some(Asked::Reload) => self.reconciler.handle(Event::Reload, now),
                 None => {}
             }
+            self.keep_promise();
             self.poll_worker();
             self.poll_document();
             self.poll_paths(live);
@@ -284,7 +297,8 @@ impl<'a> Service<'a> {
             .paths
             .due()
             .map(|due| due.saturating_duration_since(Instant::now()));
-        let others = [Some(ALIVE), due, worker, paths, self.notify.watchdog()];
+        let promise = self.promise.due();
+        let others = [Some(ALIVE), due, worker, paths, promise, self.notify.watchdog()];
         let timeout = others.into_iter().flatten().min();
         let mut fds: Vec<PollFd<'_>> = self
             .signals

@@ -3,4 +3,5 @@
 pub(crate) mod files;
 pub(crate) mod handshakes;
 pub(crate) mod paths;
+pub(crate) mod promise;
 pub(crate) mod signals;

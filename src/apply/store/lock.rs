@@ -93,7 +93,9 @@ impl Lock {
     /// # Errors
     /// When the kernel refuses it.
     pub(crate) fn adopt(store: &Store, directory: &File) -> Result<Option<Lock>, Error> {
-        let again = directory.try_clone().map_err(|error| failed(&error, &store.run))?;
+        let again = directory
+            .try_clone()
+            .map_err(|error| failed(&error, &store.run))?;
         match Flock::lock(again, FlockArg::LockExclusiveNonblock) {
             Ok(held) => Ok(Some(Lock {
                 store: store.clone(),
@@ -220,7 +222,11 @@ mod tests {
         std::fs::create_dir(store.holder_path()).unwrap();
         assert!(refused(&store), "the note was taken for the lock");
         assert!(store.is_locked().unwrap() && held.is_current());
-        assert!(Lock::adopt(&store, &File::open(&store.run).unwrap()).unwrap().is_none());
+        assert!(
+            Lock::adopt(&store, &File::open(&store.run).unwrap())
+                .unwrap()
+                .is_none()
+        );
         // The directory is another one: the old lock still holds what it held.
         std::fs::rename(&store.run, scratch.path().join("elsewhere")).unwrap();
         assert!(!held.is_current());

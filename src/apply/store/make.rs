@@ -92,7 +92,10 @@ mod tests {
         for mode in [0o777, 0o775, 0o757, 0o720] {
             set_permissions(&above, Permissions::from_mode(mode)).unwrap();
             let error = store.make().unwrap_err();
-            assert!(error.message.contains("others can replace"), "{mode:o}: {error:?}");
+            assert!(
+                error.message.contains("others can replace"),
+                "{mode:o}: {error:?}"
+            );
         }
         for mode in [0o1777, 0o755, 0o700] {
             set_permissions(&above, Permissions::from_mode(mode)).unwrap();

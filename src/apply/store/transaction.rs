@@ -174,7 +174,11 @@ impl Held {
             let first = text.split_once('\n').map(|(first, _)| journal::header(first));
             matches!(first, Some(Ok(header)) if header.transaction != transaction)
         });
-        if others { Ok(()) } else { undone(store, transaction) }
+        if others {
+            Ok(())
+        } else {
+            undone(store, transaction)
+        }
     }
 
     /// Commits the apply.

@@ -109,7 +109,10 @@ fn by_service(program: &Path, watch: &[String], header: &Header) -> bool {
         .arg(format!("--unit=netkeel-undo-{}", header.transaction))
         .arg("--description=netkeel: undo an apply that nobody confirmed")
         .args(["--property=Type=notify", "--property=Restart=on-abnormal"])
-        .args(["--property=RestartSec=100ms", "--property=StartLimitIntervalSec=0"])
+        .args([
+            "--property=RestartSec=100ms",
+            "--property=StartLimitIntervalSec=0",
+        ])
         .arg("--")
         .arg(program)
         .args(watch)

@@ -82,7 +82,9 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
         ready.say();
         return Ok(());
     };
-    let wakes = received.as_ref().and_then(|received| wakes(&by_descriptor(&received.journal)));
+    let wakes = received
+        .as_ref()
+        .and_then(|received| wakes(&by_descriptor(&received.journal)));
     let (netns, transaction) = (order.netns.clone(), order.transaction.clone());
     let mut watched = Watched::new(store, netns, transaction, received);
     reports.armed()?;
@@ -124,7 +126,12 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
 
 /// The signals that ask a process to end: the apply is undone at once then, while there is time.
 fn signals() -> Result<SignalFd, Error> {
-    let failed = |errno| Error::new(ErrorKind::Refused, format!("the watchdog cannot take signals: {errno}"));
+    let failed = |errno| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("the watchdog cannot take signals: {errno}"),
+        )
+    };
     let mut set = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         set.add(signal);
@@ -149,7 +156,11 @@ impl Waits {
     /// Waits no longer than that, or until something happens; whether a signal came.
     fn signalled(&mut self, longest: Duration) -> bool {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.wakes.as_ref().map(|wakes| PollFd::new(wakes.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            self.wakes
+                .as_ref()
+                .map(|wakes| PollFd::new(wakes.as_fd(), PollFlags::POLLIN)),
+        );
         // Rounded up: what is left of a millisecond is not waited for by spinning.
         let milliseconds = longest.as_nanos().div_ceil(1_000_000);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);

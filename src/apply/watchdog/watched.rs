@@ -49,12 +49,7 @@ pub(crate) enum Attempt {
 }
 
 impl Watched {
-    pub(crate) fn new(
-        store: Store,
-        netns: Netns,
-        transaction: String,
-        received: Option<Received>,
-    ) -> Self {
+    pub(crate) fn new(store: Store, netns: Netns, transaction: String, received: Option<Received>) -> Self {
         Watched {
             store,
             netns,
@@ -78,7 +73,9 @@ impl Watched {
             None => {}
         }
         let copy = self.copy();
-        let wrote = copy.journals().any(|journal| journal.begun > 0 || journal.complete);
+        let wrote = copy
+            .journals()
+            .any(|journal| journal.begun > 0 || journal.complete);
         if !wrote {
             return self.has_died();
         }
@@ -96,7 +93,10 @@ impl Watched {
     }
 
     fn has_died(&self) -> bool {
-        let process = self.received.as_ref().and_then(|received| received.process.as_ref());
+        let process = self
+            .received
+            .as_ref()
+            .and_then(|received| received.process.as_ref());
         process.is_some_and(|process| process.has_ended())
     }
 

@@ -243,7 +243,10 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
     let files = plan.steps.iter().filter(|step| step.op.is_durable()).count();
     if let (Some(within), true) = (arguments.confirm_within, *done + files > 0) {
         if files > 0 {
-            output::say(&format!("{} follow when you confirm\n", count(files, "file write")));
+            output::say(&format!(
+                "{} follow when you confirm\n",
+                count(files, "file write")
+            ));
         }
         output::say(&format!(
             "keep the changes with `netkeel confirm`; otherwise they are rolled back {within:?} after the start of the apply\n"

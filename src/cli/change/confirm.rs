@@ -34,7 +34,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Gate::Held(held) => held,
     };
     let pending = held.pending();
-    let Some(journal) = pending.live.as_ref().filter(|journal| journal.header.confirm_by.is_some()) else {
+    let Some(journal) = pending
+        .live
+        .as_ref()
+        .filter(|journal| journal.header.confirm_by.is_some())
+    else {
         let what = held.journal().map(Journal::describe).unwrap_or_default();
         return Err(Error::new(ErrorKind::Refused, what)
             .hint("only an apply with --confirm-within waits for confirmation; run `netkeel recover`"));

@@ -37,7 +37,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
     unconfirmed: Option<String>,
     /// Time to roll it back, in milliseconds since boot
-    #[arg(long, value_name = "MILLISECONDS", hide = true, default_value_t = 0, requires = "unconfirmed")]
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        hide = true,
+        default_value_t = 0,
+        requires = "unconfirmed"
+    )]
     until: u64,
     /// Where the watchdog finds the apply
     #[arg(long, value_name = "HANDOVER", hide = true, requires = "unconfirmed")]
@@ -94,12 +100,7 @@ impl Reports for Spoken {
 }
 
 /// Takes the lock, rolls back an interrupted apply before a new one, and reports it.
-pub(crate) fn settle(
-    store: &Store,
-    netns: &Netns,
-    actor: &str,
-    timeout: Duration,
-) -> Result<Settled, Error> {
+pub(crate) fn settle(store: &Store, netns: &Netns, actor: &str, timeout: Duration) -> Result<Settled, Error> {
     match recover::settle(store, netns, actor, timeout) {
         Ok((settled, undone)) => {
             undone.iter().for_each(print);
