@@ -11,6 +11,7 @@ pub mod netlink;
 pub mod nftables;
 pub mod path;
 pub mod pod;
+pub mod process;
 pub mod reach;
 pub mod rtnetlink;
 pub mod sysctl;

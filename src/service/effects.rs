@@ -16,6 +16,7 @@ use crate::pass::PassRunner;
 use crate::watch::files::FileWatches;
 use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
+use crate::watch::promise::Promise;
 use crate::watch::readable::readable;
 use netkeel_apply::store::Store;
 use netkeel_kernel::interrupt::Interrupt;
@@ -47,6 +48,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) handshakes: Handshakes,
     /// Keeps the replication worker running.
     pub supervisor: Supervisor,
+    /// An apply that waits to be confirmed.
+    pub(crate) promise: Promise,
 }
 
 /// What exists before the service: its messages and its event sources.
@@ -82,6 +85,7 @@ impl<'a> Effects<'a> {
             paths: Paths::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
+            promise: Promise::new(),
         }
     }
 
@@ -98,7 +102,7 @@ impl<'a> Effects<'a> {
         let due = due.map(|due| due.saturating_sub(self.now()));
         let worker = self.supervisor.due().map(left);
         let paths = self.paths.due().map(left);
-        let others = [due, worker, paths, self.notify.watchdog()];
+        let others = [due, worker, paths, self.promise.due(), self.notify.watchdog()];
         let timeout = others.into_iter().flatten().fold(ALIVE, Duration::min);
         let mut sources = Vec::new();
         if !held_back {

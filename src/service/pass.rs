@@ -10,11 +10,11 @@ use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::{Session, Unwatched, Watch};
-use netkeel_apply::recover::{Undone, Unsettled, undo_pending};
+use netkeel_apply::recover::{Undone, Unsettled, settle};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
-use netkeel_apply::store::lock::Lock;
+use netkeel_apply::store::settled::Settled;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
@@ -73,20 +73,31 @@ impl PassRunner {
         }
     }
 
-    /// Takes the lock and rolls back an interrupted apply.
-    fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
-        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
-        match undo_pending(&self.store, netns) {
-            Ok(None) => {}
-            Ok(Some(undone)) => self.recovered = Some(undone),
-            Err(Unsettled::Refused(error)) => return Err(error),
+    /// Takes the lock and rolls back an interrupted apply. An apply that waits to be confirmed is an error.
+    pub(crate) fn begin(&mut self, netns: &Netns, patience: Duration) -> Result<Settled, Error> {
+        match settle(&self.store, netns, &self.actor, patience) {
+            Ok((settled, undone)) => {
+                self.recovered = undone.or(self.recovered.take());
+                Ok(settled)
+            }
+            Err(Unsettled::Refused(error)) => Err(error),
             Err(Unsettled::Remains(undone)) => {
                 let why = undone.incomplete();
                 self.recovered = Some(undone);
-                return Err(why);
+                Err(why)
             }
         }
-        Ok(lock)
+    }
+
+    /// A document that was rolled back is not applied again, whoever rolled it back.
+    fn refuse_rejected(&self, document: &Document) -> Result<(), Error> {
+        match self.store.rejection(Some(&document.hash))? {
+            None => Ok(()),
+            Some(rejection) => {
+                let message = format!("the document was rolled back before: {}", rejection.reason);
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+        }
     }
 
     /// Checks a part of the host, and corrects drift if `writes`.
@@ -161,8 +172,10 @@ impl PassRunner {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
-        let lock = match self.begin(&document.netns) {
-            Ok(lock) => lock,
+        let begun = self.begin(&document.netns, Duration::ZERO);
+        let begun = begun.and_then(|settled| self.refuse_rejected(document).map(|()| settled));
+        let settled = match begun {
+            Ok(settled) => settled,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {
@@ -175,13 +188,7 @@ impl PassRunner {
         };
         let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         let (owner, hash) = (&document.owner, &document.hash);
-        let mut log = Recorder::new(
-            self.store.clone(),
-            document.netns.clone(),
-            owner,
-            hash,
-            &self.actor,
-        );
+        let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
         let mut kernel = view.scoped(extent);
         let Ended {
@@ -200,7 +207,8 @@ impl PassRunner {
             },
         );
         self.interrupt.hold(false);
-        drop(lock);
+        drop(log);
+        drop(settled);
         let indices = kernel.indices;
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();
@@ -278,7 +286,7 @@ impl PassRunner {
         if facts.is_empty() {
             return Ok(0);
         }
-        let _lock = self.store.lock(&self.actor, PATIENCE)?;
+        let settled = self.begin(&document.netns, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,
@@ -287,7 +295,7 @@ impl PassRunner {
             facts: &facts,
         };
         let mut log = Recorder::new(
-            self.store.clone(),
+            &settled,
             document.netns.clone(),
             &document.owner,
             "stop",
@@ -318,7 +326,7 @@ impl PassRunner {
         document: &Document,
         kernel: &mut dyn Kernel,
     ) -> Result<usize, Error> {
-        let _lock = self.begin(&document.netns)?;
+        let settled = self.begin(&document.netns, Duration::ZERO)?;
         let now = kernel.snapshot(&netkeel_host::snapshot::scope::Scope {
             links: Links::All,
             ..Default::default()
@@ -334,7 +342,7 @@ impl PassRunner {
             .filter(gone)
             .collect();
         let count = facts.len();
-        self.store.forget(facts)?;
+        settled.forget(facts)?;
         Ok(count)
     }
 }

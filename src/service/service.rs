@@ -1,7 +1,7 @@
 //! The main loop: wait for events, ask the reconciler for the next action, run it, report.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
@@ -32,6 +32,11 @@ impl<'a> Service<'a> {
     /// # Errors
     /// When neither can be read.
     pub(crate) fn new(options: &Options, mut effects: Effects<'a>, status: Status) -> Result<Self, Error> {
+        // Before the document is accepted: after a power cut the one that nobody confirmed is rejected. What
+        // hinders it is reported by the first pass.
+        if options.enforces {
+            let _ = effects.runner.begin(&options.netns, Duration::ZERO);
+        }
         let store = &effects.runner.store;
         let (document, rejected) = match accepted(effects.source.read(), store) {
             Ok(document) => (document, None),
@@ -69,6 +74,7 @@ impl<'a> Service<'a> {
             if self.effects.interrupt.is_asked() {
                 break;
             }
+            self.keep_promise();
             self.poll_worker();
             self.poll_document();
             self.report_unwatched();

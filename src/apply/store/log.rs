@@ -237,8 +237,9 @@ pub(crate) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) ->
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let write = || -> std::io::Result<()> {
-        // Always the same name: a crash leaves one at most, and the next one takes its place.
-        let temporary = directory.join(".netkeel.tmp");
+        // A name of its own: not every file that is replaced here is replaced under the lock.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = directory.join(format!(".{name}.{}.tmp", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -246,9 +247,11 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
             .mode(0o600)
             .custom_flags(FLAGS)
             .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        let placed = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::rename(&temporary, path));
+        placed.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
     };
     write().map_err(|error| failed(&error, path))?;
     sync_directory(path)
