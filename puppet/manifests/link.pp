@@ -40,6 +40,12 @@ define netkeel::link (
     'allow_ipv6_loss' => $allow_ipv6_loss,
   }.filter |$field| { !($field[1] =~ Undef) }
 
+  # A match that sets the MTU of veths sets both ends.
+  if $match !~ Undef and $mtu !~ Undef and $pod_mtu != 'leave' and ($match['kind'] =~ Undef or $match['kind'] == 'veth') {
+    include netkeel
+    include netkeel::pods
+  }
+
   netkeel::document { "link-${title}":
     content => { 'link' => { $title => $given } },
     order   => $order,

@@ -31,6 +31,18 @@ pub(crate) fn print(result: &str) -> Result<(), Error> {
     }
 }
 
+/// Text of several lines in a form that is safe to print: what others wrote may hold characters that a
+/// terminal acts on.
+pub(crate) fn lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+        out.push_str(&printable(line));
+        out.push_str(end);
+    }
+    out
+}
+
 /// Writes a message to standard error.
 pub(crate) fn say(message: &str) {
     // There is nowhere to report that stderr is closed.

@@ -56,6 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     output::print(if out.is_empty() {
         "No applies are recorded.\n"
     } else {
+        out = output::lines(&out);
         &out
     })?;
     Ok(exit::OK)

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::arguments::{Format, Place};
 use crate::{exit, output};
+use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
-use netkeel_core::error::Error;
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 use netkeel_service::client;
@@ -29,10 +30,17 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let store = Store::open_to_read(&arguments.place.netns())?;
+    // Told first, and without a service too: a promise is kept by its watchdog.
+    match store.pending() {
+        Ok(Some(pending)) if pending.is_unconfirmed() => output::error(&unconfirmed_yet(&pending)),
+        // Without privilege nobody's journal can be seen.
+        Err(error) if error.kind != ErrorKind::Permission => output::error(&error),
+        _ => {}
+    }
     let status = client::status(&store)?;
     output::print(&match arguments.output {
         Format::Json => output::pretty(&status),
-        Format::Text => text(&status),
+        Format::Text => output::lines(&text(&status)),
     })?;
     Ok(exit::OK)
 }
@@ -124,6 +132,13 @@ fn text(status: &Value) -> String {
         out.push_str(&format!(
             "suspended: {}: {why}; retry in {again} s\n",
             of(one, "fact")
+        ));
+    }
+    let unreachable = number("/unreachable_pods") as usize;
+    if unreachable > 0 {
+        out.push_str(&format!(
+            "{} out of reach: neither end of their veths is set; `netkeel render netkeel-pods.conf` prints the drop-in that permits it\n",
+            count(unreachable, "pod")
         ));
     }
     for problem in &list("problems") {

@@ -12,6 +12,7 @@ use nix::sys::utsname::uname;
 
 use crate::files::root::Root;
 use crate::files::{cni, file, private};
+use crate::interrupt::Interrupt;
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
 use crate::netlink::refusal::{Refusal, error};
@@ -44,6 +45,8 @@ pub struct Live {
     pub(crate) sysctls: tree::Tree,
     /// The MTU of the paths that were measured, bytes.
     paths: BTreeMap<IpAddr, u32>,
+    /// Set to stop a long read.
+    interrupt: Interrupt,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -69,8 +72,14 @@ impl Live {
             nftables: Nftables::default(),
             sysctls: tree::Tree::open()?,
             paths: BTreeMap::new(),
+            interrupt: Interrupt::default(),
             here: PhantomData,
         })
+    }
+
+    /// Makes a request to stop end a snapshot with an error.
+    pub fn stop_on(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
     }
 
     /// The socket, for ioctls.
@@ -156,7 +165,12 @@ impl Live {
             self.read_default_routes(&rows, snapshot);
         }
         if scope.pods {
-            ends::read(&mut self.socket, &mut rows, &mut snapshot.problems);
+            ends::read(
+                &mut self.socket,
+                &mut rows,
+                &mut snapshot.problems,
+                &self.interrupt,
+            )?;
         }
         snapshot.links = rows.into_iter().collect();
         Ok(())
@@ -203,6 +217,7 @@ impl Live {
 
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.interrupt.check()?;
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
