@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::sys::time::TimeValLike;
 use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
 use crate::files::{cni, file, private};
@@ -215,6 +217,14 @@ impl Live {
     }
 }
 
+/// Ticks per second: the resolution of a coarse clock is one tick (`hrtimer_get_res` does not apply to
+/// it; `posix_get_coarse_res`, kernel/time/posix-timers.c).
+fn ticks() -> Option<u32> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
+    let nanoseconds = u32::try_from(tick.num_nanoseconds()).ok()?;
+    1_000_000_000_u32.checked_div(nanoseconds)
+}
+
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
         self.interrupt.check()?;
@@ -270,6 +280,11 @@ impl Kernel for Live {
             let support = modules::support(*mode, &snapshot.links, &self.release);
             snapshot.tunnels.insert(*mode, support);
         }
+        for module in &scope.modules {
+            let support = modules::all_of(&[module.as_str()], &self.release);
+            snapshot.modules.insert(module.clone(), support);
+        }
+        snapshot.ticks = scope.needs_ticks().then(ticks).flatten();
         if scope.nflog {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),

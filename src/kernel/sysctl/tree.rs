@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
@@ -78,7 +79,7 @@ impl Tree {
             .map_err(|_| Error::new(ErrorKind::Unreadable, "its value is not UTF-8 text"))?;
         Ok(SysctlReading::Value {
             value: fold(text).into(),
-            writable: metadata.mode() & 0o222 != 0,
+            writable: metadata.mode() & 0o222 != 0 && !is_read_only(&file)?,
         })
     }
 
@@ -134,6 +135,13 @@ impl Tree {
         };
         beneath(self.conf.insert(conf), path, access).map(File::from)
     }
+}
+
+/// Whether the file lies on a mount that is read-only: container runtimes mount /proc/sys so, or parts
+/// of it.
+fn is_read_only(file: &File) -> Result<bool, Error> {
+    let mount = fstatvfs(file).map_err(error)?;
+    Ok(mount.flags().contains(FsFlags::ST_RDONLY))
 }
 
 /// Opens a path below a directory of /proc/sys, wherever the name of an interface in it may point:
@@ -234,5 +242,33 @@ mod tests {
             .map(|_| ())
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn what_lies_on_a_read_only_mount_cannot_be_written() {
+        use nix::mount::{MsFlags, mount};
+        use nix::sched::{CloneFlags, unshare};
+        let writable = || {
+            let reading = read("net/ipv4/ip_forward");
+            matches!(reading, SysctlReading::Value { writable: true, .. })
+        };
+        assert!(writable());
+        // A mount namespace of this thread alone.
+        let after = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let set = |from: Option<&str>, to: &str, flags| {
+                mount(from, to, None::<&str>, flags, None::<&str>).unwrap();
+            };
+            set(None, "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+            set(Some(ROOT), ROOT, MsFlags::MS_BIND);
+            set(
+                None,
+                ROOT,
+                MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+            );
+            writable()
+        });
+        assert!(!after.join().unwrap());
+        assert!(writable());
     }
 }
