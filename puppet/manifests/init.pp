@@ -1,7 +1,7 @@
 # @summary Keeps a host's network path settings in sync with Hiera
 #
-# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, which Hiera deep-merges.
-# They become a document in `directory`. The defines of this module add others, which override it. netkeel compares the
+# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, which Hiera merges through its
+# levels. They become a document in `directory`. The defines of this module add others, which override it. netkeel compares the
 # host with all of them. Under `--noop` it prints the difference and writes nothing; otherwise it applies the documents, or
 # rolls back and fails.
 #
@@ -55,12 +55,12 @@
 #   `link` sets the MTU of veths.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
-  Hash[String[1], Optional[Netkeel::Kind::Link]] $link = {},
-  Hash[Netkeel::Interface, Optional[Netkeel::Kind::Tunnel]] $tunnel = {},
-  Hash[String[1], Optional[Netkeel::Kind::Nflog]] $nflog = {},
-  Optional[Netkeel::Kind::Replicate] $replicate = undef,
-  Hash[String[1], Optional[Netkeel::Kind::Cni]] $cni = {},
-  Hash[Netkeel::Interface, Optional[Netkeel::Kind::Wireguard]] $wireguard = {},
+  Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]] $link = {},
+  Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Tunnel]]] $tunnel = {},
+  Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Nflog]]] $nflog = {},
+  Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Replicate]] $replicate = undef,
+  Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Cni]]] $cni = {},
+  Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Wireguard]]] $wireguard = {},
   Netkeel::Kind::Limits $limits = {},
   Hash[Pattern[/\ANK[0-9]{3}\z/], Optional[String[1]]] $allow = {},
   Boolean $allow_any_sysctl = false,
