@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use netkeel_core::fact::{Fact, Object};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, Phase};
@@ -125,8 +126,18 @@ pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
                 Phase::RaiseLinks
             }
         }
-        Op::SetPodRouteMtu { was, mtu, .. } if mtu < was => Phase::LowerRoutes,
-        Op::SetPodRouteMtu { .. } => Phase::RaiseRoutes,
+        Op::SetRouteMetric {
+            metric: Metric::Mtu,
+            was,
+            to,
+            ..
+        } => match (was, to) {
+            // A route without an MTU has that of its interface.
+            (None, Some(_)) => Phase::LowerRoutes,
+            (Some(was), Some(to)) if to < was => Phase::LowerRoutes,
+            (_, Some(_) | None) => Phase::RaiseRoutes,
+        },
+        Op::SetRouteMetric { .. } => Phase::Sysctls,
         Op::SetUp { up: false, .. } => Phase::LowerLinks,
         Op::SetUp { up: true, .. } => Phase::RaiseLinks,
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,

@@ -135,7 +135,7 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveFile { .. }
         | Op::SetPluginMtu { .. }
         | Op::SetWireguardMtu { .. }
-        | Op::SetPodRouteMtu { .. }
+        | Op::SetRouteMetric { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
         | Op::AddAddress { .. }

@@ -45,9 +45,13 @@ impl Model {
                 Ok(link) => self.refuses_mtu(target.name, link, *mtu),
                 Err(error) => Some(error),
             },
-            Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
-                self.missing(target).or_else(|| self.refuses_pod(target.name))
-            }
+            Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric {
+                target, pod: Some(_), ..
+            } => self.missing(target).or_else(|| self.refuses_pod(target.name)),
+            Op::SetRouteMetric {
+                target, pod: None, ..
+            } => self.missing(target),
             Op::SetUp { target, up } => self
                 .missing(target)
                 .or_else(|| self.refuses_up(target.name).filter(|_| *up)),
