@@ -328,7 +328,21 @@ impl Op {
             | Op::RemoveRules { netns, .. }
             | Op::RemoveForeignRules { netns, .. }
             | Op::RestoreForeignRules { netns, .. } => Some(netns),
-            _ => self.target().map(|target| &target.netns),
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. } => None,
+            Op::CreateTunnel { target, .. }
+            | Op::RecreateTunnel { target, .. }
+            | Op::DeleteLink { target }
+            | Op::AddAddress { target, .. }
+            | Op::RemoveAddress { target, .. }
+            | Op::SetMtu { target, .. }
+            | Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric { target, .. }
+            | Op::SetUp { target, .. }
+            | Op::SetTxQueueLength { target, .. }
+            | Op::SetAlias { target, .. } => Some(&target.netns),
         }
     }
 }

@@ -189,13 +189,9 @@ impl Model {
     fn set_fact(&mut self, fact: &Fact, value: Option<&str>, changes: &mut Vec<Change>) {
         match &fact.object {
             Object::Link(name) => {
-                let number = value.and_then(|value| value.parse().ok());
-                self.set(*name, fact.field, changes, |link| match fact.field {
-                    Field::RpFilter => link.rp_filter = number,
-                    Field::Forwarding => link.forwarding = number,
-                    Field::Forwarding6 => link.forwarding6 = number,
-                    Field::DisableIpv6 => link.disable_ipv6 = number,
-                    _ => {}
+                let number = value.and_then(|value| value.parse().ok()).map(Value::Number);
+                self.set(*name, fact.field, changes, |link| {
+                    link.put(fact.field, number.as_ref());
                 });
             }
             Object::Sysctl(key) => {

@@ -141,7 +141,12 @@ impl<'a> Planner<'a> {
             }
             let mode = match &fact.object {
                 Object::File(path) => mode(&self.model.host, path),
-                _ => 0,
+                Object::Link(_)
+                | Object::Sysctl(_)
+                | Object::Plugin(_)
+                | Object::Wireguard(_)
+                | Object::Nflog(_)
+                | Object::LogGroup(_) => 0,
             };
             let changes = self.model.apply(&op);
             for change in &changes {

@@ -51,35 +51,6 @@ impl Subject {
         })
     }
 
-    /// What a look could not read when it did not read a fact.
-    pub(crate) fn of(fact: &Fact) -> Self {
-        match (&fact.object, fact.field) {
-            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
-            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => Subject::Ipv6Addresses,
-            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
-                Subject::PodEnd(*name)
-            }
-            (Object::Nflog(_) | Object::LogGroup(_), _) => Subject::Nflog,
-            (Object::Plugin(plugin), _) => Subject::CniConfiguration(plugin.file.to_path_buf()),
-            (
-                Object::Link(_),
-                Field::Kind
-                | Field::RpFilter
-                | Field::Forwarding
-                | Field::Forwarding6
-                | Field::DisableIpv6
-                | Field::Mtu
-                | Field::Up
-                | Field::TxQueueLength
-                | Field::Alias
-                | Field::Content
-                | Field::Value
-                | Field::Rules,
-            )
-            | (Object::File(_) | Object::Wireguard(_) | Object::Sysctl(_), _) => Subject::Fact(fact.clone()),
-        }
-    }
-
     /// It is a fact of an interface.
     pub fn is_of_link(&self) -> bool {
         match self {

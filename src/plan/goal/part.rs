@@ -6,7 +6,7 @@ use crate::goal::planned::{Observation, Planned};
 use crate::goal::{Declared, Goal};
 use crate::make::{drift_of, plan_wants};
 use crate::ownership::Ownership;
-use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
@@ -142,10 +142,11 @@ impl Goal for PartGoal<'_> {
 }
 
 fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
-    match (&fact.object, fact.field, &want.value) {
-        (Object::Link(name), Field::Mtu, Value::Number(mtu)) => Some((*name, *mtu)),
-        _ => None,
-    }
+    let Object::Link(name) = &fact.object else {
+        return None;
+    };
+    let mtu = want.value.number()?;
+    (fact.field == Field::Mtu).then_some((*name, mtu))
 }
 
 #[cfg(test)]
