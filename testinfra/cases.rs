@@ -281,6 +281,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        routes: read,
         path_mtus,
         cni,
         wireguard,
@@ -331,6 +332,7 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),

@@ -39,6 +39,16 @@ impl RouteKey {
             table: MAIN,
         }
     }
+
+    /// The key of the same prefix and table with the default metric. Routes that differ by their metric
+    /// alone have the same.
+    #[must_use]
+    pub fn place(self) -> Self {
+        RouteKey {
+            table: self.table,
+            ..RouteKey::new(self.destination)
+        }
+    }
 }
 
 /// A metric of a route that netkeel writes (`RTA_METRICS`, include/uapi/linux/rtnetlink.h).

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Change, Model};
+use crate::snapshot::route::Route;
 use netkeel_core::fact::{Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::op::Op;
 
 /// The changes of a trial.
@@ -11,14 +14,20 @@ use netkeel_core::op::Op;
 pub struct Trial {
     changes: Vec<Change>,
     pinned: BTreeMap<u32, bool>,
+    /// The routes of the interfaces that have some: a route that disappears is more than its facts.
+    routes: BTreeMap<LinkName, BTreeMap<RouteKey, Route>>,
 }
 
 impl Model {
     /// Starts a trial of ops that do not delete devices.
     pub fn trial(&self) -> Trial {
+        let with_routes = self.host.links.iter().filter(|(_, link)| !link.routes.is_empty());
         Trial {
             changes: Vec::new(),
             pinned: self.stack.pinned(),
+            routes: with_routes
+                .map(|(name, link)| (*name, link.routes.clone()))
+                .collect(),
         }
     }
 
@@ -53,6 +62,11 @@ impl Model {
                 self.stack.port_changed(link.master, link.mtu, mtu);
             }
             link.put(change.fact.field, change.from.as_ref());
+        }
+        for (name, routes) in trial.routes {
+            if let Some(link) = self.host.link_mut(name) {
+                link.routes = routes;
+            }
         }
         self.stack.pin(&trial.pinned);
     }

@@ -31,6 +31,8 @@ pub enum Subject {
     Ipv4Addresses,
     /// The IPv6 addresses of all interfaces.
     Ipv6Addresses,
+    /// The routes that a scope names.
+    Routes,
     /// All rules that hand packets to NFLOG groups.
     Nflog,
     /// A CNI configuration.
@@ -57,6 +59,7 @@ impl Subject {
             Subject::Fact(fact) => matches!(fact.object, Object::Link(_)),
             Subject::Ipv4Addresses
             | Subject::Ipv6Addresses
+            | Subject::Routes
             | Subject::Nflog
             | Subject::CniConfiguration(_)
             | Subject::PodEnd(_)
@@ -71,6 +74,7 @@ impl fmt::Display for Subject {
             Subject::Fact(fact) => fact.fmt(f),
             Subject::Ipv4Addresses => f.write_str("the IPv4 addresses"),
             Subject::Ipv6Addresses => f.write_str("the IPv6 addresses"),
+            Subject::Routes => f.write_str("the routes"),
             Subject::Nflog => f.write_str("what is handed to NFLOG groups"),
             Subject::CniConfiguration(file) => write!(f, "the CNI configuration {}", file.display()),
             Subject::PodEnd(name) => write!(f, "the pod's end of {name}"),

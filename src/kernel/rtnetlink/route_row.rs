@@ -19,6 +19,7 @@ use crate::rtnetlink::metrics::Metrics;
 use crate::rtnetlink::route;
 use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_host::snapshot::pod::PodRoute;
+use netkeel_host::snapshot::route::Route;
 
 /// `struct rtmsg`, bytes (include/uapi/linux/rtnetlink.h).
 pub(crate) const FIXED: usize = 12;
@@ -49,6 +50,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The route as one of the host.
+    pub fn into_route(self) -> Route {
+        let metrics = self.metrics;
+        let mut locked = Metric::ALL.to_vec();
+        locked.retain(|metric| metrics.is_locked(*metric));
+        Route {
+            locked: locked.into_iter().collect(),
+            metrics: metrics.values,
+            rest: self.rest.into(),
+            next_hops: self.next_hops,
+            temporary: self.temporary,
+            several: false,
+        }
+    }
+
     /// The route as a pod's; `None` without an MTU.
     pub fn as_pod_route(&self) -> Option<PodRoute> {
         let mtu = *self.metrics.values.get(&Metric::Mtu)?;
