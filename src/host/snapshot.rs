@@ -9,6 +9,7 @@ pub mod pod;
 pub mod problem;
 pub mod reading;
 pub mod replication;
+pub mod route;
 pub mod routes;
 pub mod scope;
 
@@ -30,6 +31,7 @@ use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -60,6 +62,9 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The prefixes and tables whose routes were read; the routes are with their interfaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<RouteKey>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -104,6 +109,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),

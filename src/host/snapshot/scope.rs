@@ -11,6 +11,7 @@ use crate::sysctl_form::handler::Handler;
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -35,6 +36,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The routes to these prefixes in these tables, with any metric.
+    pub routes: BTreeSet<RouteKey>,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -147,6 +150,7 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            routes: BTreeSet::new(),
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -191,6 +195,8 @@ impl Scope {
         self.ipv4_where_loose = false;
         self.files.clear();
         self.default_routes = false;
+        // All interfaces decide which route an entry of a document means.
+        self.routes.clear();
         self.paths.clear();
         self.tunnels.clear();
         self.modules.clear();
@@ -276,6 +282,7 @@ impl Scope {
             ipv6_where_it_may_come,
             files,
             default_routes,
+            routes,
             paths,
             pods,
             cni,
@@ -299,6 +306,7 @@ impl Scope {
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.routes.extend(routes);
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;
