@@ -37,7 +37,6 @@ fn without_capability(host: &Namespace) -> Command {
 fn neither_end_is_set_without_permission_to_enter_the_pod() {
     let (host, pod) = host_and_pod();
     let mut service = Daemon::spawn(without_capability(&host), PODS, &[]);
-    service.wait_for("event=full-scan");
     let line = service.wait_for("event=pods-unreachable");
     assert!(line.contains("pods=1"), "{line}");
     // The rest of the interface is kept, and a pod that comes later is no exception.
