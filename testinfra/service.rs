@@ -13,6 +13,8 @@ mod hostile;
 mod namespace;
 #[path = "service/path.rs"]
 mod path;
+#[path = "service/pods.rs"]
+mod pods;
 #[path = "service/templates.rs"]
 mod templates;
 #[path = "service/wireguard.rs"]

@@ -228,8 +228,33 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(texts)
 }
 
-/// The documents of a directory, sorted by name.
+/// Whether there is no document at all: the default directory does not exist, or the given directories are
+/// empty. A file that was named and does not exist is an error instead.
+pub(crate) fn is_empty(documents: &Documents) -> bool {
+    documents.files.iter().all(|path| match path.is_dir() {
+        true => listed(path).is_ok_and(|found| found.is_empty()),
+        false => path == Path::new(DEFAULT_DOCUMENTS) && path.symlink_metadata().is_err_and(is_missing),
+    })
+}
+
+fn is_missing(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The documents of a directory, sorted by name. Without any it is an error.
 fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let paths = listed(directory)?;
+    if paths.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} has no documents", directory.display()),
+        )
+        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
+    }
+    Ok(paths)
+}
+
+fn listed(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
@@ -246,13 +271,6 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         if known && !hidden && is_layer(&path)? {
             paths.push(path);
         }
-    }
-    if paths.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("{} has no documents", directory.display()),
-        )
-        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
     }
     paths.sort();
     Ok(paths)
