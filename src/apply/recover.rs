@@ -78,6 +78,8 @@ pub enum Unsettled {
     Refused(Error),
     /// Something remains to be undone or to be written down.
     Remains(Undone),
+    /// An apply can still be confirmed.
+    Waits(Box<Held>),
 }
 
 impl From<Error> for Unsettled {
@@ -126,12 +128,7 @@ pub fn settle(
         Gate::Held(held) => held,
     };
     if held.pending().time_left().is_some() {
-        let error = unconfirmed_yet(held.pending());
-        return Err(match watched(&held) {
-            Ok(()) => error,
-            Err(why) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
-        }
-        .into());
+        return Err(Unsettled::Waits(Box::new(held)));
     }
     let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
     if !undone.is_whole() {
@@ -143,14 +140,16 @@ pub fn settle(
     }
 }
 
-/// Makes sure that an apply that waits to be confirmed has a watchdog.
-///
-/// # Errors
-/// When none can be had.
-pub fn watched(held: &Held) -> Result<(), Error> {
-    match held.pending().header() {
-        Some(header) => arm::replace(held.store(), header),
-        None => Ok(()),
+/// Makes sure that an apply that waits to be confirmed has a watchdog; what there is to say of it.
+pub fn watched(held: &Held) -> Error {
+    let error = unconfirmed_yet(held.pending());
+    let armed = held
+        .pending()
+        .header()
+        .map(|header| arm::replace(held.store(), header));
+    match armed {
+        Some(Err(why)) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
+        Some(Ok(())) | None => error,
     }
 }
 

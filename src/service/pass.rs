@@ -10,7 +10,7 @@ use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::{Session, Unwatched, Watch};
-use netkeel_apply::recover::{Undone, Unsettled, settle};
+use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
@@ -81,6 +81,8 @@ impl PassRunner {
                 Ok(settled)
             }
             Err(Unsettled::Refused(error)) => Err(error),
+            // The service itself looks after it: see `Service::keep_promise`.
+            Err(Unsettled::Waits(held)) => Err(unconfirmed_yet(held.pending())),
             Err(Unsettled::Remains(undone)) => {
                 let why = undone.incomplete();
                 self.recovered = Some(undone);

@@ -35,7 +35,7 @@ pub struct Order {
     pub transaction: String,
     /// The deadline, in time since boot.
     pub until: Duration,
-    /// What the apply handed over; none for the watchdog that takes the place of a killed one.
+    /// What the apply handed over, or where it is.
     pub handover: Option<Handover>,
     /// The namespace of the apply.
     pub netns: Netns,
