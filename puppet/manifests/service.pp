@@ -44,5 +44,17 @@ class netkeel::service {
       require   => Exec['netkeel: systemctl daemon-reload'],
       subscribe => [File['/etc/default/netkeel'], Exec['netkeel render netkeel.service']],
     }
+
+    # A new program replaces the file of a running one, whoever brought it, and in whichever run.
+    if $netkeel::service_ensure == 'running' {
+      $process = 'pid=$(systemctl show --property=MainPID --value netkeel)'
+      exec { 'netkeel: systemctl restart':
+        command  => 'systemctl restart netkeel',
+        unless   => "${process}; test \"\${pid:-0}\" = 0 || test /proc/\$pid/exe -ef ${netkeel::binary}",
+        provider => 'shell',
+        path     => ['/usr/bin', '/bin'],
+        require  => Service['netkeel'],
+      }
+    }
   }
 }

@@ -39,6 +39,38 @@ describe 'netkeel' do
     end
   end
 
+  context 'with a running service' do
+    # Whether it is left alone, with a systemd that says which process is its own.
+    def left_alone?(process)
+      Dir.mktmpdir do |directory|
+        File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
+        File.chmod(0o755, File.join(directory, 'systemctl'))
+        system({ 'PATH' => "#{directory}:#{ENV['PATH']}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
+      end
+    end
+
+    context 'of the program that is installed' do
+      let(:params) { { binary: File.realpath('/proc/self/exe') } }
+
+      it { is_expected.to contain_exec('netkeel: systemctl restart').that_requires('Service[netkeel]') }
+      it { expect(left_alone?(Process.pid)).to be(true) }
+    end
+
+    context 'of a program that was replaced' do
+      let(:params) { { binary: '/usr/bin/env' } }
+
+      it { expect(left_alone?(Process.pid)).to be(false) }
+      it { expect(left_alone?(0)).to be(true) }
+      it { expect(left_alone?('')).to be(true) }
+    end
+
+    context 'that is to be stopped' do
+      let(:params) { { service_ensure: 'stopped' } }
+
+      it { is_expected.not_to contain_exec('netkeel: systemctl restart') }
+    end
+  end
+
   context 'with every section' do
     let(:params) do
       {

@@ -14,7 +14,7 @@ use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
 
-/// What the class takes for a knock-out.
+/// The prefix that the class takes for a knock-out.
 const KNOCKOUT: &str = "--";
 
 /// The sections from which the class removes knock-outs.
