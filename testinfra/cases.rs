@@ -281,10 +281,13 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        routes: read,
         path_mtus,
         cni,
         wireguard,
         tunnels,
+        modules,
+        ticks,
         sysctl_d,
         nflog,
         replication,
@@ -331,7 +334,10 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
+            + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
+            + &asked("ticks", ticks)
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

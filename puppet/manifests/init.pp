@@ -51,6 +51,8 @@
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
+# @param enter_pods Whether the service may enter pods, to set their ends of veths. Without a value it may if a match of
+#   `link` sets the MTU of veths.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]]] $link = {},
@@ -83,6 +85,7 @@ class netkeel (
   Enum['running', 'stopped'] $service_ensure = 'running',
   Boolean $service_enable = true,
   Array[String[1]] $service_options = [],
+  Optional[Boolean] $enter_pods = undef,
 ) {
   if $converge == 'service' and !($manage_service and $service_ensure == 'running') {
     fail('netkeel: `converge: service` needs the service to run; set `manage_service` and `service_ensure: running`')

@@ -56,6 +56,12 @@ define netkeel::link (
     'allow_ipv6_loss' => $allow_ipv6_loss,
   }.filter |$field| { !($field[1] =~ Undef) }
 
+  # A match that sets the MTU of veths sets both ends.
+  if $ensure == 'present' and $match !~ Undef and $mtu !~ Undef and $pod_mtu != 'leave' and ($match['kind'] =~ Undef or $match['kind'] == 'veth') {
+    include netkeel
+    include netkeel::pods
+  }
+
   # The document has the name of the interface: two defines for one interface are a duplicate declaration.
   netkeel::document { "link-${interface}":
     ensure  => $ensure,

@@ -9,6 +9,7 @@ pub mod pod;
 pub mod problem;
 pub mod reading;
 pub mod replication;
+pub mod route;
 pub mod routes;
 pub mod scope;
 
@@ -30,6 +31,7 @@ use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -60,6 +62,9 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The prefixes and tables whose routes were read; the routes are with their interfaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<RouteKey>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -72,6 +77,12 @@ pub struct Snapshot {
     /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelKind, Support>,
+    /// Whether the kernel has a module, by name, for the modules that were checked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<String, Support>,
+    /// Ticks per second (CONFIG_HZ), to which the kernel rounds times; missing if no sysctl needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<u32>,
     /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
@@ -81,7 +92,7 @@ pub struct Snapshot {
     /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,
-    /// What could not be read.
+    /// The parts that could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }
@@ -98,10 +109,13 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),
             tunnels: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            ticks: None,
             sysctl_d: None,
             nflog: None,
             replication: None,

@@ -1,20 +1,22 @@
 //! The interfaces that a host is managed through: a mistake on them cuts it off.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use netkeel_core::name::link::LinkName;
 
-/// No shell stands below more processes than this.
+/// The most ancestors of a process that are followed.
 const DEEPEST: usize = 64;
 
 /// The interfaces with a default route and the one that an ssh session came in by, each with why.
 /// `ssh_connection` is the variable of that name (sshd sets it: client, port, server, port).
 pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| read::system(path).unwrap_or_default();
     let mut found = BTreeMap::new();
     // Of the thread, not of the process: /proc/net is the main thread's namespace.
     let names = default_ipv4(&read("/proc/thread-self/net/route"));
@@ -26,7 +28,7 @@ pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
     }
     let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
     if let Some(name) = server.and_then(bearer) {
-        found.insert(name, "this ssh session comes in by it");
+        found.insert(name, "it carries this SSH session");
     }
     found
 }
@@ -35,16 +37,22 @@ pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
 /// does not hand it on.
 pub fn ssh_connection() -> Option<String> {
     let own = std::env::var("SSH_CONNECTION").ok();
-    own.or_else(|| ancestors().find_map(|pid| read_variable(&fs::read(format!("/proc/{pid}/environ")).ok()?)))
+    own.or_else(|| ancestors().find_map(|pid| read_variable(&environment(pid)?)))
 }
 
 /// The processes above this one, nearest first.
 fn ancestors() -> impl Iterator<Item = u32> {
     std::iter::successors(Some(std::os::unix::process::parent_id()), |pid| {
-        parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        parent(&read::system(format!("/proc/{pid}/stat")).ok()?)
     })
     .take_while(|pid| *pid > 0)
     .take(DEEPEST)
+}
+
+/// The environment of a process.
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    read::bytes(Path::new(&path), Symlinks::Follow, read::LONGEST).ok()
 }
 
 /// The second field after the name of /proc/PID/stat; the name may hold anything in parentheses.

@@ -128,6 +128,9 @@ impl<'p> Run<'_, '_, 'p> {
             if self.session.watch.stops() {
                 return Err(Error::new(ErrorKind::Refused, "interrupted by a signal"));
             }
+            if self.session.log.keeps_back(step) {
+                continue;
+            }
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step),
@@ -153,7 +156,8 @@ impl<'p> Run<'_, '_, 'p> {
             .plan_again(&now)
             .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
         *self.observation = planned.observation;
-        let rest = planned.plan;
+        let mut rest = planned.plan;
+        rest.steps.retain(|step| !self.session.log.keeps_back(step));
         // What cannot be seen is not known to hold.
         if let Some(problem) = rest.problems.first() {
             let message = format!(

@@ -50,13 +50,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let store = Store::open(&netns)?;
     let actor = actor();
-    let _lock = if arguments.dry_run {
+    let settled = if arguments.dry_run {
         refuse_pending(&store)?;
         None
     } else {
-        let lock = store.lock(&actor, arguments.lock.timeout)?;
-        recover::settle(&store, &netns)?;
-        Some(lock)
+        Some(recover::settle(&store, &netns, &actor, arguments.lock.timeout)?)
     };
     let ledger = store.ledger()?;
     let goal = Release {
@@ -65,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         netns: &netns,
     };
     let sources = Sources::default();
-    if arguments.dry_run {
+    let Some(settled) = settled else {
         let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
         match goal.plan(&host) {
             Ok(mut planned) => {
@@ -75,9 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
         }
         return Ok(exit::OK);
-    }
+    };
     let mut watch = Watcher::new()?;
-    let mut log = Recorder::new(store, netns.clone(), &arguments.owner, "release", &actor);
+    let mut log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     log.compacts = ledger.wants_compacting();
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(&netns, |kernel| {

@@ -93,6 +93,7 @@ impl Kernel for ModelKernel {
             if !scope.pods {
                 link.pod = None;
             }
+            link.routes.retain(|key, _| scope.routes.contains(&key.place()));
             if !scope.drivers {
                 link.driver = None;
             }
@@ -133,9 +134,13 @@ impl Kernel for ModelKernel {
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
+        snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
+        let module = |name: &String| Some((name.clone(), host.modules.get(name)?.clone()));
+        snapshot.modules = scope.modules.iter().filter_map(module).collect();
+        snapshot.ticks = host.ticks.filter(|_| scope.needs_ticks());
         if scope.nflog {
             let observed = host.nflog.clone();
             snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::NflogState::empty(Support::Yes)));
