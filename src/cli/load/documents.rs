@@ -31,6 +31,15 @@ pub(crate) struct Loaded {
     pub sources: Sources,
 }
 
+/// The texts of the files of `-f`.
+#[derive(Default, Hash)]
+struct Texts {
+    /// The texts by the names of their files.
+    files: Vec<(String, Vec<u8>)>,
+    /// The number of files of each level of a Hiera hierarchy; empty if each file is a level.
+    levels: Vec<usize>,
+}
+
 /// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
 pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
@@ -64,7 +73,11 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOut
 pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
-    report(parse(vec![text], Dialect::Native, &Facts::new(), netns))
+    let texts = Texts {
+        files: vec![text],
+        ..Texts::default()
+    };
+    report(parse(texts, Dialect::Native, &Facts::new(), netns))
 }
 
 /// Reads all files; an error is text for people.
@@ -101,7 +114,7 @@ fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded>
 }
 
 fn parse(
-    texts: Vec<(String, Vec<u8>)>,
+    texts: Texts,
     dialect: Dialect,
     facts: &Facts,
     netns: Netns,
@@ -113,8 +126,9 @@ fn parse(
         dialect,
         keys: &keys,
         facts,
+        levels: &texts.levels,
     };
-    let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
+    let files = nodes(texts.files, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let mut document = Document::read(layers, netns, &mut diagnostics);
     if document.netns.is_current() && !identity::is_of_a_host() {
@@ -134,7 +148,7 @@ pub(crate) fn load_with_configuration(
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
     let dialect = documents.origin.dialect();
-    let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
+    let of_talos = (dialect == Dialect::Talos).then(|| texts.files.clone());
     let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns)) else {
         return Ok(None);
     };
@@ -160,6 +174,7 @@ pub(crate) fn configuration(texts: Vec<(String, Vec<u8>)>) -> Option<LoadedConfi
         dialect: Dialect::Talos,
         keys: &[],
         facts: &Facts::new(),
+        levels: &[],
     };
     let nodes = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
@@ -187,19 +202,34 @@ fn nodes(
 }
 
 /// Reads the files of `-f`. With Hiera, also reads the files that a hiera.yaml names.
-fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
     if documents.origin.dialect() != Dialect::Hiera {
-        return read_all(&documents.files);
+        return Ok(Texts {
+            files: read_all(&documents.files)?,
+            ..Texts::default()
+        });
     }
-    let mut files = Vec::new();
+    let (mut files, mut levels) = (Vec::new(), Vec::new());
     for file in &documents.files {
         if file.file_name().is_some_and(|name| name == "hiera.yaml") {
-            files.extend(hierarchy::files(file, facts)?);
+            for level in hierarchy::files(file, facts)? {
+                levels.push(level.len());
+                files.extend(level);
+            }
         } else {
+            let count = if file.is_dir() {
+                documents_in(file)?.len()
+            } else {
+                1
+            };
+            levels.extend(vec![1; count]);
             files.push(file.clone());
         }
     }
-    read_all(&files)
+    Ok(Texts {
+        files: read_all(&files)?,
+        levels,
+    })
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
