@@ -281,6 +281,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        announced_routes,
         path_mtus,
         cni,
         wireguard,
@@ -331,6 +332,7 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("announced_routes", announced_routes)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),

@@ -9,6 +9,8 @@ mod conflist;
 mod daemon;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "service/owner.rs"]
+mod owner;
 #[path = "service/path.rs"]
 mod path;
 #[path = "service/templates.rs"]

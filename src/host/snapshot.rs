@@ -60,6 +60,10 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
+    /// `accept_ra`, null if that was not read; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -98,6 +102,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            announced_routes: None,
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
-use crate::make::{finish, plan_with};
+use crate::make::{ToDo, finish, plan_with};
 use crate::ownership::{Ownership, give_back};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Findings;
@@ -141,7 +141,12 @@ fn release<'a>(
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
     let wants = Wants::default();
-    let (mut plan, after) = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
+    let to_do = ToDo {
+        drift: back.drift,
+        followers: back.followers,
+        wanted: 0,
+    };
+    let (mut plan, after) = finish(owner, netns, host, &wants, to_do, findings)?;
     plan.released = back.released;
     plan.released.sort();
     Ok(Planned {
@@ -194,6 +199,7 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>) -> Scope {
                 field,
                 ..
             } => {
+                scope.announced_routes |= *field == Field::Forwarding6;
                 let of_pod = matches!(
                     field,
                     Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)

@@ -25,7 +25,7 @@ use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
-use netkeel_reconcile::event::{Blamed, Outcome};
+use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
@@ -179,6 +179,11 @@ impl PassRunner {
         };
         match outcome {
             Ok(mut applied) => {
+                if !applied.new_drift.is_empty() {
+                    // Another program changed what this pass did not write.
+                    let now = view.now();
+                    view.reconciler.handle(Event::Everything, now);
+                }
                 if *extent == Extent::All {
                     plan::add(Some(document), &mut applied.planned, &applied.before);
                 }

@@ -28,6 +28,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_document::document::Document;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::namespace::identity;
 use netkeel_kernel::rtnetlink::events::Events;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Now};
@@ -120,7 +121,7 @@ impl<'a> Service<'a> {
             },
         };
         let reconciler = Reconciler::new(options.enforces, options.interval, interest(&document));
-        let guard = Guard::new(store.is_host(), options.management);
+        let guard = Guard::new(identity::may_be_the_host(&options.netns), options.management);
         let mut service = Service {
             source,
             digest,
@@ -183,6 +184,7 @@ impl<'a> Service<'a> {
                 listened
             };
             if self.was_woken() {
+                self.check_document();
                 self.read_pause();
             }
             match self.signals.take() {

@@ -15,6 +15,7 @@ use netkeel_dialects::hiera::facts::Facts;
 use netkeel_dialects::talos::configuration::Configuration;
 use netkeel_document::document;
 use netkeel_document::document::Document;
+use netkeel_document::not_the_host::NotTheHost;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_source::diagnostic::Diagnostics;
@@ -117,8 +118,10 @@ fn parse(
     let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let mut document = Document::read(layers, netns, &mut diagnostics);
-    if document.netns.is_current() && !identity::is_of_a_host() {
-        document.is_not_the_hosts(&mut diagnostics);
+    if document.netns.is_current()
+        && let Some(why) = NotTheHost::of(identity::is_of_a_host())
+    {
+        document.is_not_the_hosts(why, &mut diagnostics);
     }
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });

@@ -34,6 +34,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The default routes that routers announced: switching IPv6 forwarding on removes them.
+    pub announced_routes: bool,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -144,6 +146,7 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            announced_routes: true,
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -202,6 +205,7 @@ impl Scope {
     /// Adds the copies of a key of `all` or `default`: `default`, and the same setting of every
     /// interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
+        self.announced_routes |= key.removes_announced_routes();
         self.sysctls.extend(key.written_beside());
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
@@ -264,6 +268,7 @@ impl Scope {
             ipv6_where_it_may_come,
             files,
             default_routes,
+            announced_routes,
             paths,
             pods,
             cni,
@@ -286,6 +291,7 @@ impl Scope {
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.announced_routes |= announced_routes;
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;

@@ -20,11 +20,12 @@ use crate::nftables::client::Nftables;
 use crate::pod::ends;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, link, route};
+use crate::rtnetlink::{address, announced, link, route};
 use crate::sysctl::tree;
 use crate::{ioctl, modules, path};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
@@ -155,6 +156,9 @@ impl Live {
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
         }
+        if scope.announced_routes {
+            self.read_announced_routes(snapshot);
+        }
         if scope.pods {
             ends::read(&mut self.socket, &mut rows, &mut snapshot.problems);
         }
@@ -178,6 +182,23 @@ impl Live {
             Err(refusal) => snapshot.problems.push(Problem {
                 what: Subject::Other("the default routes".to_owned()),
                 why: Error::from(refusal).message,
+            }),
+        }
+    }
+
+    fn read_announced_routes(&mut self, snapshot: &mut Snapshot) {
+        match announced::links() {
+            Ok(links) => {
+                let mut accept_ra = |name: LinkName| {
+                    let key = SysctlKey::conf("ipv6", name, "accept_ra");
+                    self.sysctls.read(&key).ok()?.number()
+                };
+                let found = links.into_iter().map(|name| (name, accept_ra(name)));
+                snapshot.announced_routes = Some(found.collect());
+            }
+            Err(error) => snapshot.problems.push(Problem {
+                what: Subject::Other("the default routes that routers announced".to_owned()),
+                why: error.message,
             }),
         }
     }
