@@ -225,9 +225,19 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             _ => None,
         })
         .collect();
+    let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
+    let unannounced: BTreeSet<LinkName> = lost
+        .filter_map(|lost| match lost {
+            Loss::AnnouncedRoutes { link } => Some(*link),
+            _ => None,
+        })
+        .collect();
     let show = |host: &Snapshot| {
         let mut host = host.clone();
         host.links.retain(|name, _| !gone.contains(name));
+        if let Some(announced) = &mut host.announced_routes {
+            announced.retain(|name, _| !unannounced.contains(name));
+        }
         // No key is kept for an undo.
         host.wireguard.retain(|copy, _| !overwritten.contains(&**copy));
         text_of(&without_link_local(host))

@@ -29,7 +29,7 @@ impl NotTheHost {
         }
     }
 
-    /// What the user can do about it.
+    /// The remedy.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             NotTheHost::Namespace => "declare it for the host",

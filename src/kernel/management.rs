@@ -10,7 +10,7 @@ use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 
-/// No shell stands below more processes than this.
+/// No shell has more ancestors than this.
 const DEEPEST: usize = 64;
 
 /// The interfaces with a default route and the one that an ssh session came in by, each with the reason.
@@ -34,7 +34,7 @@ pub fn links(ssh_connection: Option<&str>) -> Result<BTreeMap<LinkName, &'static
     Ok(found)
 }
 
-/// A table of routes. A kernel without the family has none.
+/// Reads a table of routes. It is missing from a kernel without the family.
 fn read(path: &str) -> Result<String, Error> {
     match fs::read_to_string(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(String::new()),

@@ -3,6 +3,8 @@
 pub mod part;
 pub mod planned;
 pub mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What an apply or a release by hand does beside a service of the same owner.
+//! An apply or a release by hand beside a service of the same owner.
 
 use std::fs;
 use std::path::Path;

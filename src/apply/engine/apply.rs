@@ -102,7 +102,7 @@ struct Run<'a, 'o, 'p> {
     failed: Option<&'p Step>,
     /// The facts that were not as they had been written.
     unsettled: Vec<Fact>,
-    /// What another program changed meanwhile.
+    /// Declared facts that another program changed meanwhile.
     new_drift: Vec<NewDrift>,
     vanished: BTreeSet<LinkName>,
 }
@@ -197,7 +197,7 @@ impl<'p> Run<'_, '_, 'p> {
             ..
         } = self;
         done.extend(halfway);
-        // What cannot be noted is no reason to leave the host as it is.
+        // The host is undone even if the journal cannot be written.
         let _ = session.log.undoing();
         let lost = done
             .iter()
@@ -225,8 +225,8 @@ impl<'p> Run<'_, '_, 'p> {
 }
 
 /// Undoes steps, each by its ops, whatever becomes of each: what was undone, and what remains. The
-/// ops of a step put right what its first ones change beside their own fact, so that after one of
-/// them that remains the later ones of that step are to be done again.
+/// later ops of a step restore side effects of its first ones. After an op of a step that remains, the later
+/// ones of that step must be done again.
 pub fn undo<'a>(
     kernel: &mut dyn Kernel,
     steps: impl Iterator<Item = &'a [Op]>,
@@ -253,8 +253,8 @@ pub fn undo<'a>(
     (undone, remaining)
 }
 
-/// A device that went away took with it what was to be written. What is missing may also be a
-/// sysctl or a directory: then the device is there, or there never was one.
+/// Whether a fact was deleted together with its device. A sysctl or a directory may be missing too: then the
+/// device exists, or there never was one.
 fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool {
     let Some(target) = op.target().filter(|_| error.kind == ErrorKind::Missing) else {
         return false;

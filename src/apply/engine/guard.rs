@@ -1,5 +1,5 @@
-//! What an apply by hand is asked for and a service cannot be: changes of the interface that the
-//! host is managed through, and more writes than the document allows, are not done but reported.
+//! Guards of the service, which nobody can ask for a confirmation: changes of the interface that the host is
+//! managed through, and more writes than the document allows, are not done but reported.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

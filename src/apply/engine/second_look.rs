@@ -1,5 +1,5 @@
-//! The second look, after everything was written. What this apply wrote must hold, or the apply is undone. A
-//! declared fact that it did not write and that another program changed meanwhile is reported as new drift.
+//! The second look, after everything was written. Every fact that this apply wrote must hold, or the apply is
+//! undone. A declared fact that it did not write and that another program changed is reported as new drift.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use netkeel_plan::outcome::NewDrift;
 use netkeel_plan::plan::{Drift, Plan, Step};
 use netkeel_source::diagnostic::Diagnostics;
 
-/// What was read before and after the writes, and what they were.
+/// The host before and after the writes, and the plans that were done.
 pub(crate) struct SecondLook<'a> {
     /// The host before anything was written.
     pub before: &'a Snapshot,
@@ -97,7 +97,7 @@ impl SecondLook<'_> {
         Ok((rest, new_drift))
     }
 
-    /// The declared facts that could not be read. What this apply wrote must be seen to hold.
+    /// The declared facts that could not be read. A fact that this apply wrote must be among those that were.
     fn unread(&self, rest: &Plan, written: &BTreeSet<&Fact>) -> Result<Vec<NewDrift>, Unsettled> {
         let Some(first) = rest.problems.first() else {
             return Ok(Vec::new());

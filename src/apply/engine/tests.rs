@@ -268,7 +268,10 @@ fn what_holds_is_kept_though_another_program_changes_what_was_not_written() {
     let applied = outcome.unwrap();
     assert_eq!(applied.done, 1);
     let told: Vec<&str> = applied.new_drift.iter().map(|drift| &*drift.message).collect();
-    assert_eq!(told, ["sysctl net.ipv4.conf.all.rp_filter is 2 and should be 0"]);
+    assert_eq!(
+        told,
+        ["sysctl net.ipv4.conf.all.rp_filter is 2 (loose) and should be 0 (off)"]
+    );
     let ecn = kernel.model.host.sysctl_number("net/ipv4/tcp_ecn");
     assert_eq!(ecn, Some(1), "the write that held is not undone");
 }

@@ -55,7 +55,7 @@ pub(crate) struct Way<'a> {
     store: &'a Store,
     /// The pause before, if a pause was begun.
     before: Option<Option<Pause>>,
-    /// What the user should know.
+    /// A note for the user.
     note: Option<String>,
 }
 

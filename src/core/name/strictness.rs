@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 
-/// What a write does to the strictness of a host.
+/// The effect of a write on the strictness of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// It lets less pass, answers less or reports more.
@@ -87,7 +87,7 @@ impl SysctlKey {
         }
     }
 
-    /// What a write does to the strictness of the host.
+    /// The effect of a write on the strictness of the host.
     pub fn direction(&self, from: i64, to: i64) -> Direction {
         self.leaf()
             .map_or(Direction::Neutral, |leaf| Direction::of_leaf(leaf, from, to))

@@ -8,6 +8,7 @@ use crate::model::{Change, Model};
 use crate::snapshot::link::Link;
 use crate::snapshot::pod::PodEnd;
 use netkeel_core::fact::{Field, Object, Value};
+use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
 
 /// The changes of a trial.
@@ -15,6 +16,7 @@ use netkeel_core::op::Op;
 pub struct Trial {
     changes: Vec<Change>,
     pinned: BTreeMap<u32, bool>,
+    announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
 }
 
 impl Model {
@@ -23,6 +25,7 @@ impl Model {
         Trial {
             changes: Vec::new(),
             pinned: self.stack.pinned(),
+            announced_routes: self.host.announced_routes.clone(),
         }
     }
 
@@ -59,6 +62,7 @@ impl Model {
             link.put(change.fact.field, change.from);
         }
         self.stack.pin(&trial.pinned);
+        self.host.announced_routes = trial.announced_routes;
     }
 }
 

@@ -1,10 +1,10 @@
 //! Files that hold keys: written for this user alone, into a directory that nobody else can write.
 
-use std::fs;
 use std::fs::DirBuilder;
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::{fs, io};
 
 use nix::unistd::geteuid;
 
@@ -76,7 +76,19 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Looks at a copy of a configuration and at what it is a copy of, and says nothing of their texts.
 pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
-    let there = fs::metadata(source).is_ok();
+    let there = match fs::metadata(source) {
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            false
+        }
+        found => found
+            .map(|_| true)
+            .map_err(|cause| error(cause).context(source.display()))?,
+    };
     let of = if there { Some(read(source)?) } else { None };
     if let Some(text) = &of {
         // What cannot get an MTU is no configuration.

@@ -53,8 +53,8 @@ fn no_cookie(errno: Errno) -> Error {
 
 /// Whether the files of this process, such as /etc/sysctl.d, are those of its network namespace: it is in
 /// the namespace of PID 1, or another /etc/sysctl.d than PID 1's is mounted, as on a host for a test. `ip
-/// netns exec` leaves a process with the host's files. `None` when nothing tells it; then no file of the
-/// host may be written.
+/// netns exec` leaves a process with the host's files. `None` if it is unknown; then no file of the host
+/// may be written.
 pub fn is_of_a_host() -> Option<bool> {
     let own = || has_an_etc_of_its_own();
     of_a_host(is_with_pid_1(), own)
@@ -68,14 +68,14 @@ fn of_a_host(with_pid_1: Option<bool>, has_own_etc: impl FnOnce() -> Option<bool
     }
 }
 
-/// Whether this may be the namespace that the host is managed through. What cannot be told may be.
+/// Whether this may be the namespace that the host is managed through. An unknown one may be.
 pub fn may_be_the_host(of: &Netns) -> bool {
     of.is_current() && is_with_pid_1() != Some(false)
 }
 
 /// Whether the calling thread is in the network namespace of PID 1. Without privilege /proc/1/ns/net
-/// cannot be read. Then the cookie tells it of the initial namespace, and nothing tells it of another one:
-/// PID 1 of a container is in that of the container.
+/// cannot be read. Then the cookie shows whether it is the initial namespace. About another one nothing is
+/// known: PID 1 of a container is in that of the container.
 pub(crate) fn is_with_pid_1() -> Option<bool> {
     with_pid_1(enter::is_initial(), || cookie().ok())
 }

@@ -20,7 +20,7 @@ const MADE_BY_THE_KERNEL: u32 = 0x0001_0000 | 0x0004_0000;
 /// RTF_REJECT: the unreachable default route that every namespace has on `lo`.
 const REJECTS: u32 = 0x0200;
 
-/// Reads them. A kernel without IPv6 has none.
+/// Reads them. A kernel without IPv6 lacks the table.
 pub(crate) fn links() -> Result<BTreeSet<LinkName>, Error> {
     match File::open(TABLE) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),

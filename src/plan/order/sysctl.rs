@@ -41,7 +41,7 @@ impl Overwritten {
     }
 }
 
-/// The position of a write. `from` is the current value; `None` where there is none, or no number.
+/// The position of a write. `from` is the current value; `None` if it is absent or not a number.
 pub(crate) fn rank(key: &SysctlKey, from: Option<i64>, to: Option<i64>, overwritten: &Overwritten) -> i32 {
     let parts = key.per_interface();
     let leaf = key.leaf();
