@@ -328,7 +328,7 @@ impl Document {
                 Some(netns) => format!(
                     "nothing makes the network namespace {netns} at boot, so that its sysctls could hold then"
                 ),
-                None => format!("nothing is written to /etc/sysctl.d: {}", why.sentence()),
+                None => format!("{}; the host's /etc/sysctl.d holds at boot", why.sentence()),
             };
             let hint = match why {
                 NotTheHost::Namespace => "leave it out: it means no here, and yes on the host",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::daemon::{Daemon, PODS, netkeel};
+use super::daemon::{Daemon, PODS, netkeel, netkeel_inside};
 use super::namespace::Namespace;
 use super::{facts, until};
 
@@ -123,4 +123,29 @@ fn a_service_that_writes_nothing_or_was_killed_refuses_nothing() {
     let (code, said) = release(&namespace, &[]);
     assert_eq!(code, 0, "{said}");
     assert_ne!(facts(&namespace, "cali1"), "1460\n1\n");
+}
+
+/// `ip netns exec` leaves a program with the files of the host, and may leave it without a look at PID 1.
+#[test]
+fn a_program_in_another_namespace_plans_no_file_of_the_host() {
+    let namespace = Namespace::new();
+    let directory = tempfile::tempdir().unwrap();
+    let document = directory.path().join("document.yaml");
+    let plan = |text: &str| {
+        fs::write(&document, text).unwrap();
+        netkeel_inside(&namespace, &["plan", "-f", document.to_str().unwrap()])
+    };
+    let (code, said) = plan("version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("net.ipv4.tcp_ecn"), "{said}");
+    assert!(!said.contains("file /etc/sysctl.d/"), "{said}");
+    for text in [
+        "version: 1\npersist: yes\nsysctl: { net.ipv4.tcp_ecn: 1 }\n",
+        "version: 1\nallow_any_sysctl: yes\nsysctl: { vm.swappiness: 10 }\n",
+        "version: 1\ncni: { pods: { plugin: calico, mtu: 1460 } }\n",
+    ] {
+        let (code, said) = plan(text);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("the network namespace of the host"), "{said}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
-use crate::load::documents::{Loaded, load, load_saved};
+use crate::load::documents::{Host, Loaded, load, load_saved};
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -129,7 +129,11 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
         Some((name, saved)) => load_saved(saved, name),
-        None => load(&arguments.documents, arguments.documents.place.netns())?,
+        None => load(
+            &arguments.documents,
+            arguments.documents.place.netns(),
+            Host::Live,
+        )?,
     };
     let Some(Loaded { document, sources }) = loaded else {
         return Ok(None);

@@ -179,7 +179,10 @@ fn wait_for(
     loop {
         let status = match client::status(store) {
             Ok(status) => status,
-            Err(error) if error.kind == ErrorKind::Missing => return Ok(None),
+            // Without the privilege to ask there is none to write: the lock is in the same directory.
+            Err(error) if matches!(error.kind, ErrorKind::Missing | ErrorKind::Permission) => {
+                return Ok(None);
+            }
             Err(error) => {
                 let message = format!(
                     "a service runs here and does not say which owner it serves: {}",
