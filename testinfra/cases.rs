@@ -296,6 +296,8 @@ fn text_of(host: &Snapshot) -> String {
         cni,
         wireguard,
         tunnels,
+        modules,
+        ticks,
         sysctl_d,
         nflog,
         replication,
@@ -344,6 +346,8 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("replication", replication)
             + &asked("announced_routes", announced_routes)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
+            + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
+            + &asked("ticks", ticks)
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

@@ -7,6 +7,8 @@ mod asked;
 mod conflist;
 #[path = "service/daemon.rs"]
 mod daemon;
+#[path = "service/hostile.rs"]
+mod hostile;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "service/owner.rs"]

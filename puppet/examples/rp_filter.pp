@@ -1,25 +1,31 @@
-# More precise than a class with one `enable_rp_filter`: `default` stays strict, so that Calico sets it on each pod's
-# interface, and `all` is off, so that single interfaces can be off.
-class profile::base::rp_filter (
-  Integer[0, 2] $everywhere = 0,
-  Integer[0, 2] $new_interfaces = 1,
-  Hash[Netkeel::Interface, Netkeel::Rp_filter] $interfaces = {},
+# The reverse path filter as profile::base has it: `rp_filter` is the key profile::base::enable_rp_filter in Hiera, a boolean
+# for all scopes, or a hash with a value for `all` and one for `default`. Single interfaces are more precise than both: with
+# `all` off each interface's own value counts, and with a strict `default` Calico sets it on each pod's interface.
+class profile::base (
+  Variant[Boolean, Struct[{ all_rp_filter => Integer[0, 2], default_rp_filter => Integer[0, 2] }]] $rp_filter = true,
+  Hash[Netkeel::Interface, Netkeel::Rp_filter] $rp_filter_of_interfaces = {},
 ) {
   include netkeel
 
+  $scopes = $rp_filter ? {
+    Boolean => { 'all_rp_filter' => Integer($rp_filter), 'default_rp_filter' => Integer($rp_filter) },
+    default => $rp_filter,
+  }
   netkeel::sysctl {
     'net.ipv4.conf.all.rp_filter':
-      value => $everywhere;
+      value => $scopes['all_rp_filter'];
     'net.ipv4.conf.default.rp_filter':
-      value => $new_interfaces;
+      value => $scopes['default_rp_filter'];
   }
-  $interfaces.each |$interface, $filter| {
+  $rp_filter_of_interfaces.each |$interface, $filter| {
     netkeel::link { $interface:
       rp_filter => $filter,
     }
   }
 }
 
-class { 'profile::base::rp_filter':
-  interfaces => { 'ipip0' => 'off' },
+# A real server behind IPIP load balancers.
+class { 'profile::base':
+  rp_filter               => { 'all_rp_filter' => 0, 'default_rp_filter' => 1 },
+  rp_filter_of_interfaces => { 'ipip0' => 'off' },
 }

@@ -27,6 +27,21 @@ class netkeel::service {
       }
     }
 
+    # A match that sets the MTU of veths sets both ends.
+    $sets_pods = $netkeel::link.any |$_name, $settings| {
+      $settings =~ Hash and $settings['match'] =~ Hash and $settings['mtu'] !~ Undef and $settings['pod_mtu'] != 'leave'
+      and ($settings['match']['kind'] =~ Undef or $settings['match']['kind'] == 'veth')
+    }
+    if $netkeel::enter_pods == true or ($netkeel::enter_pods =~ Undef and $sets_pods) {
+      include netkeel::pods
+    }
+    if $netkeel::enter_pods == false {
+      file { '/etc/systemd/system/netkeel.service.d/pods.conf':
+        ensure => absent,
+        notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    }
+
     exec { 'netkeel: systemctl daemon-reload':
       command     => 'systemctl daemon-reload',
       path        => ['/usr/bin', '/bin'],

@@ -5,14 +5,25 @@
 #     value => 134217728,
 #   }
 #
-# @param value The value; a list for a vector.
+# @param key The key, in any spelling of sysctl(8); by default the title.
+# @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
+# @param value The value; a list for a vector. It is required unless `ensure` is `absent`.
 # @param order The position of its document: see `netkeel::document`.
 define netkeel::sysctl (
-  Netkeel::Kind::Sysctl $value,
+  String[1] $key = $title,
+  Enum['present', 'absent'] $ensure = 'present',
+  Optional[Netkeel::Kind::Sysctl] $value = undef,
   Integer[10, 99] $order = 60,
 ) {
-  netkeel::document { "sysctl-${title}":
-    content => { 'sysctl' => { $title => $value } },
+  if $ensure == 'present' and $value =~ Undef {
+    fail("netkeel::sysctl '${title}' needs the parameter 'value'")
+  }
+
+  # The document has the one name of the key: two spellings of a key are a duplicate declaration.
+  $name_of_key = netkeel::sysctl_key($key)
+  netkeel::document { "sysctl-${name_of_key}":
+    ensure  => $ensure,
+    content => { 'sysctl' => { $name_of_key => $value } },
     order   => $order,
   }
 }

@@ -1,20 +1,62 @@
-//! An apply that was interrupted or that nobody confirmed: undoes it, or does what is left of it.
+//! An apply that was interrupted or that nobody confirmed: undoes it, finishes it, or keeps it.
 
 use std::time::{Duration, Instant};
 
-use crate::clock::now;
 use crate::engine::apply::undo;
 use crate::journal::{Entry, Journal};
 use crate::store::Store;
-use crate::store::transaction::Pending;
+use crate::store::pending::Pending;
+use crate::store::settled::{Gate, Held, Settled};
+use crate::watchdog::arm;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 
 /// How long a reader waits for an apply that is at work.
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why an apply is undone, for the history. Where it was to be confirmed, its document is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was interrupted, or an operator undoes it.
+    Interrupted,
+    /// Its time to be confirmed is over.
+    Expired,
+    /// The host was booted since, and it was not confirmed before.
+    Restarted,
+    /// Its watchdog was told to end.
+    Stopped,
+}
+
+impl Cause {
+    fn reason(self) -> &'static str {
+        match self {
+            Cause::Interrupted => "it was interrupted",
+            Cause::Expired => "nobody confirmed it in time",
+            Cause::Restarted => "the host restarted before anybody confirmed it",
+            Cause::Stopped => "its watchdog was stopped before anybody confirmed it",
+        }
+    }
+
+    fn rejects(self) -> bool {
+        match self {
+            Cause::Interrupted => false,
+            Cause::Expired | Cause::Restarted | Cause::Stopped => true,
+        }
+    }
+
+    /// Why a pending apply is undone by whoever finds it.
+    pub fn of(pending: &Pending) -> Self {
+        match (pending.is_unconfirmed(), &pending.live, pending.overdue()) {
+            (true, None, _) => Cause::Restarted,
+            (true, Some(_), Some(_)) => Cause::Expired,
+            (true, Some(_), None) | (false, _, _) => Cause::Interrupted,
+        }
+    }
+}
 
 /// What undoing an apply came to.
 #[derive(Debug)]
@@ -25,6 +67,8 @@ pub struct Undone {
     pub writes: usize,
     /// What could not be undone, each with the reason.
     pub remaining: Vec<(Op, Error)>,
+    /// Why it could not be written down that it was undone. The next netkeel undoes it again.
+    pub unrecorded: Option<Error>,
 }
 
 /// Why nothing new may begin.
@@ -32,7 +76,7 @@ pub struct Undone {
 pub enum Unsettled {
     /// It was not tried, or the attempt itself failed.
     Refused(Error),
-    /// Something remains: [`Undone::remaining`] is not empty.
+    /// Something remains to be undone or to be written down.
     Remains(Undone),
 }
 
@@ -43,88 +87,207 @@ impl From<Error> for Unsettled {
 }
 
 impl Undone {
+    /// Everything is undone, and written down.
+    pub fn is_whole(&self) -> bool {
+        self.remaining.is_empty() && self.unrecorded.is_none()
+    }
+
     /// Why nothing new may begin where something remains.
     pub fn incomplete(&self) -> Error {
-        Error::new(
-            ErrorKind::Refused,
-            "an interrupted apply could not be undone, so nothing new is begun",
-        )
-        .hint("mend what is named above, then run netkeel recover")
+        match &self.unrecorded {
+            Some(error) if self.remaining.is_empty() => {
+                let message = "an interrupted apply was undone, and that could not be written down";
+                let error = error.clone().context(message);
+                error.hint("repair the directory, then run netkeel recover")
+            }
+            _ => Error::new(
+                ErrorKind::Refused,
+                "an interrupted apply could not be undone, so nothing new is begun",
+            )
+            .hint("mend what is named above, then run netkeel recover"),
+        }
     }
 }
 
-/// Undoes what was interrupted, and what nobody confirmed in time. An apply does this before it begins;
-/// whoever calls holds the lock.
+/// Takes the lock and undoes what was interrupted, and what nobody confirmed in time. Every write begins
+/// here.
 ///
 /// # Errors
-/// When something remains, when an apply still waits to be confirmed, or when the journal, the ledger
-/// or the namespace cannot be used.
-pub fn undo_pending(store: &Store, netns: &Netns) -> Result<Option<Undone>, Unsettled> {
-    let Some(pending) = store.pending()? else {
-        return Ok(None);
+/// When something remains, when an apply still waits to be confirmed, or when the lock, the journal, the
+/// ledger or the namespace cannot be used.
+pub fn settle(
+    store: &Store,
+    netns: &Netns,
+    actor: &str,
+    timeout: Duration,
+) -> Result<(Settled, Option<Undone>), Unsettled> {
+    let held = match store.lock(actor, timeout)?.look()? {
+        Gate::Settled(settled) => return Ok((settled, None)),
+        Gate::Held(held) => held,
     };
-    if pending.confirm_by().is_some_and(|by| by > now()) {
-        return Err(unconfirmed_yet(&pending).into());
+    if held.pending().time_left().is_some() {
+        let error = unconfirmed_yet(held.pending());
+        return Err(match watched(&held) {
+            Ok(()) => error,
+            Err(why) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
+        }
+        .into());
     }
-    let undone = match pending.confirm_by() {
-        Some(_) => expire(store, netns, &pending)?,
-        None => undo_all(store, netns, &pending)?,
-    };
-    match undone.remaining.is_empty() {
-        true => Ok(Some(undone)),
-        false => Err(Unsettled::Remains(undone)),
+    let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
+    if !undone.is_whole() {
+        return Err(Unsettled::Remains(undone));
+    }
+    match held.into_lock().look()? {
+        Gate::Settled(settled) => Ok((settled, Some(undone))),
+        Gate::Held(held) => Err(unconfirmed_yet(held.pending()).into()),
     }
 }
 
-/// Undoes an apply that was not confirmed in time, and remembers its document. Whoever calls holds the
-/// lock.
+/// Makes sure that an apply that waits to be confirmed has a watchdog.
 ///
 /// # Errors
-/// When the store cannot be written or the namespace cannot be entered. What could not be undone is no
-/// error here: see [`Undone::remaining`].
-pub fn expire(store: &Store, netns: &Netns, pending: &Pending) -> Result<Undone, Error> {
-    let reason = "nobody confirmed it in time";
-    // First: whatever becomes of the undoing, the next run of a configuration manager must not do
-    // it again.
-    if let Some(journal) = pending.journals().next() {
-        store.reject(&journal.header.document, reason)?;
+/// When none can be had.
+pub fn watched(held: &Held) -> Result<(), Error> {
+    match held.pending().header() {
+        Some(header) => arm::replace(held.store(), header),
+        None => Ok(()),
     }
-    undo_for(store, netns, pending, reason)
 }
 
-/// Undoes an apply that was interrupted. Whoever calls holds the lock.
+/// Undoes an apply. What was done comes first, and what is written down second: no full or read-only file
+/// system keeps the host from being as it was.
 ///
 /// # Errors
-/// Those of [`expire`].
-pub fn undo_all(store: &Store, netns: &Netns, pending: &Pending) -> Result<Undone, Error> {
-    undo_for(store, netns, pending, "it was interrupted")
-}
-
-fn undo_for(store: &Store, netns: &Netns, pending: &Pending, reason: &str) -> Result<Undone, Error> {
+/// When the namespace cannot be entered. What could not be undone or written down is no error here.
+pub fn undo_held(held: &Held, netns: &Netns, cause: Cause) -> Result<Undone, Error> {
+    let pending = held.pending();
     let steps: Vec<&[Op]> = pending.journals().flat_map(Journal::undo).collect();
-    // What cannot be noted is no reason to leave the host as it is.
-    let _ = store.undoing(pending);
+    // Tried before too: should this be killed, a configuration manager must not apply it again. What cannot
+    // be noted is no reason to leave the host as it is.
+    let _ = reject(held, cause);
+    let _ = held.undoing();
     let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, steps.into_iter()))?;
-    let journal = pending.journals().next();
-    if let Some(journal) = journal.filter(|_| remaining.is_empty()) {
-        store.undone(&journal.header.transaction)?;
-        let result = format!("rolled back: {reason}");
-        store.note(&journal.header, undone.iter(), &result)?;
-    }
+    let recorded = match remaining.is_empty() {
+        true => record(held, &undone, cause),
+        false => Ok(()),
+    };
     Ok(Undone {
-        apply: journal.map(Journal::describe),
+        apply: held.journal().map(Journal::describe),
         writes: undone.len(),
         remaining,
+        unrecorded: recorded.err(),
     })
 }
 
+/// Writes down that an apply was undone.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn record(held: &Held, undone: &[Op], cause: Cause) -> Result<(), Error> {
+    let Some(journal) = held.journal() else {
+        return Ok(());
+    };
+    reject(held, cause)?;
+    held.undone(&journal.header.transaction)?;
+    // It is over, with or without a line in the history.
+    let result = format!("rolled back: {}", cause.reason());
+    let _ = held.store().note(&journal.header, undone.iter(), &result);
+    Ok(())
+}
+
+fn reject(held: &Held, cause: Cause) -> Result<(), Error> {
+    let (store, document) = match held.pending().header() {
+        Some(header) if cause.rejects() && header.confirm_by.is_some() => (held.store(), &header.document),
+        _ => return Ok(()),
+    };
+    match store.rejection(Some(document)) {
+        Ok(Some(_)) => Ok(()),
+        // A list that cannot be read can be added to.
+        Ok(None) | Err(_) => store.reject(document, cause.reason()),
+    }
+}
+
+/// Keeps an apply that waits to be confirmed: writes the files that were kept back, then commits; the number
+/// of files. What could not be noted besides is told, and does not change that it is kept.
+///
+/// # Errors
+/// When a file cannot be written or was changed since, or the commit fails. The apply still waits then.
+pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
+    let pending = held.pending();
+    let Some(live) = &pending.live else {
+        return Err(Error::new(ErrorKind::Missing, "nothing waits for confirmation"));
+    };
+    let files = match &pending.durable {
+        Some(durable) if durable.rest().next().is_some() => write_files(held, netns, durable)?,
+        _ => 0,
+    };
+    let claims = pending.journals().flat_map(Journal::claims);
+    held.commit(&live.header.transaction, claims, live.released.iter())?;
+    let store = held.store();
+    let noted = [
+        store.accept(&live.header.document),
+        store.note(&live.header, std::iter::empty(), "confirmed"),
+    ];
+    Ok((files, noted.into_iter().filter_map(Result::err).collect()))
+}
+
+/// Writes the files that an apply kept back until it is confirmed.
+fn write_files(held: &Held, netns: &Netns, durable: &Journal) -> Result<usize, Error> {
+    let mut transaction = held.resume()?;
+    let mut files = 0;
+    Live::with(netns, |kernel| {
+        for (number, entry) in durable.rest() {
+            if number > durable.begun {
+                unchanged(kernel, entry)?;
+                transaction.mark(true)?;
+            }
+            kernel
+                .execute(&entry.op)
+                .map_err(|error| error.context(&entry.op))?;
+            files += 1;
+        }
+        Ok::<(), Error>(())
+    })??;
+    Ok(files)
+}
+
+/// A file that another program has written since the plan was made is not written over: it is as its undo
+/// would leave it.
+fn unchanged(kernel: &mut dyn Kernel, entry: &Entry) -> Result<(), Error> {
+    let (path, content) = match entry.undo.ops.first() {
+        Some(Op::WriteFile { path, content, .. }) => (path, Some(content)),
+        Some(Op::RemoveFile { path }) => (path, None),
+        // The other ops on files name the value that they replace, and refuse another one.
+        _ => return Ok(()),
+    };
+    let scope = Scope {
+        files: [path.to_path_buf()].into_iter().collect(),
+        ..Scope::default()
+    };
+    let host = kernel.snapshot(&scope)?;
+    if let Some(problem) = host.problems.first() {
+        return Err(Error::new(ErrorKind::Unreadable, problem.to_string()));
+    }
+    if host.get(&entry.fact).value() == entry.found {
+        return Ok(());
+    }
+    let was = if content.is_some() {
+        "was changed"
+    } else {
+        "was made"
+    };
+    let message = format!("{} {was} by another program since the apply", path.display());
+    Err(Error::new(ErrorKind::Refused, message)
+        .hint("put it back, or let the apply be undone and apply the document again"))
+}
+
 /// Does what is left of an apply, files first, as the plan had it; the number of writes that took.
-/// Whoever calls holds the lock.
 ///
 /// # Errors
 /// When the host was booted since, when undoing was begun, or when a write fails; then the journal
 /// stays, and it can be undone.
-pub fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<usize, Error> {
+pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
+    let pending = held.pending();
     let Some(live) = &pending.live else {
         return Err(Error::new(
             ErrorKind::Refused,
@@ -139,7 +302,7 @@ pub fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<usize, 
         )
         .hint("netkeel recover undoes the rest"));
     }
-    let mut transaction = store.resume(pending, live)?;
+    let mut transaction = held.resume()?;
     let mut done = Vec::new();
     Live::with(netns, |kernel| {
         for journal in [pending.durable.as_ref(), Some(live)].into_iter().flatten() {
@@ -160,10 +323,10 @@ pub fn finish(store: &Store, netns: &Netns, pending: &Pending) -> Result<usize, 
         Ok::<(), Error>(())
     })??;
     let claims = pending.journals().flat_map(Journal::claims);
-    store.commit(&live.header.transaction, claims, live.released.iter())?;
+    held.commit(&live.header.transaction, claims, live.released.iter())?;
     let writes = done.len();
     // What holds is not wrong because its history cannot be written.
-    let _ = store.note(&live.header, done.into_iter(), "resumed");
+    let _ = held.store().note(&live.header, done.into_iter(), "resumed");
     Ok(writes)
 }
 
@@ -202,8 +365,11 @@ fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
     let Some(pending) = store.pending()? else {
         return Ok(None);
     };
-    if pending.confirm_by().is_some() {
+    if pending.time_left().is_some() {
         return Err(unconfirmed_yet(&pending));
+    }
+    if pending.confirm_by().is_some() {
+        return Ok(Some(unconfirmed_yet(&pending)));
     }
     let described = pending
         .journals()
@@ -215,15 +381,25 @@ fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
     Ok(Some(error))
 }
 
-fn unconfirmed_yet(pending: &Pending) -> Error {
-    let actor = pending
-        .journals()
-        .next()
-        .map(|journal| journal.header.actor.as_str())
-        .unwrap_or_default();
-    Error::new(
-        ErrorKind::Refused,
-        format!("an apply by {actor} waits to be confirmed"),
-    )
-    .hint("netkeel confirm keeps it; else it is undone when its time is over")
+/// What there is to say of an apply that was not confirmed: how long it can be, or how long its undoing is
+/// overdue.
+pub fn unconfirmed_yet(pending: &Pending) -> Error {
+    let header = pending.header();
+    let actor = header.map(|header| header.actor.as_str()).unwrap_or_default();
+    match (pending.time_left(), pending.overdue()) {
+        (None, Some(late)) => {
+            let seconds = late.as_secs();
+            let message =
+                format!("an apply by {actor} was not confirmed, and its undoing is overdue by {seconds} s");
+            Error::new(ErrorKind::Refused, message).hint("netkeel recover undoes it now")
+        }
+        (left, _) => {
+            let left = left.map_or_else(String::new, |left| {
+                format!(" for another {} s", left.as_millis().div_ceil(1000))
+            });
+            let message = format!("an apply by {actor} waits to be confirmed{left}");
+            Error::new(ErrorKind::Refused, message)
+                .hint("netkeel confirm keeps it; else it is undone when its time is over")
+        }
+    }
 }

@@ -12,18 +12,21 @@ mod last_good;
 pub mod ledger;
 pub mod lock;
 mod log;
+mod make;
 pub mod pause;
+pub mod pending;
 pub mod rejected;
+pub mod settled;
 mod socket;
 pub mod transaction;
+pub(crate) mod watchdog;
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use crate::store::error::failed;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_kernel::files::read;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::ledger::Ledger;
 
@@ -64,8 +67,8 @@ impl Store {
     }
 
     fn of(identity: identity::Identity) -> Result<Self, Error> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| failed(&error, Path::new("/proc/sys/kernel/random/boot_id")))?;
+        const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+        let boot = read::system(BOOT).map_err(|cause| failed(&cause.into(), Path::new(BOOT)))?;
         let (run, state) = match identity {
             identity::Identity::Host => (PathBuf::from(RUN), PathBuf::from(STATE)),
             // By cookie: a namespace that is made again under the same name is another one.
@@ -122,36 +125,24 @@ impl Store {
         self.state.join("journal-files")
     }
 
-    /// Makes the directories.
-    fn make(&self) -> Result<(), Error> {
-        let state = Some(&self.state).filter(|state| **state != self.run);
-        for directory in [Some(&self.run), state].into_iter().flatten() {
-            let mut found = fs::symlink_metadata(directory);
-            if found
-                .as_ref()
-                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-            {
-                let made = fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory);
-                made.map_err(|error| failed(&error, directory))?;
-                log::sync_directory(directory)?;
-                found = fs::symlink_metadata(directory);
-            }
-            let metadata = found.map_err(|error| failed(&error, directory))?;
-            // What lies here is executed as root after a crash.
-            if metadata.uid() != nix::unistd::geteuid().as_raw()
-                || metadata.mode() & 0o022 != 0
-                || !metadata.is_dir()
-            {
-                let message = format!(
-                    "{} must be a directory of the user that runs netkeel, and only its to write",
-                    directory.display()
-                );
-                return Err(Error::new(ErrorKind::Refused, message));
-            }
+    /// Where the holder of the lock is noted.
+    fn holder_path(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
+    /// Locked by the watchdog of an apply while it lives.
+    fn watchdog_path(&self, transaction: &str) -> PathBuf {
+        self.run.join(format!("watchdog-{transaction}"))
+    }
+
+    /// A store in a directory of a test's own: both parts are in `run` below it.
+    #[cfg(test)]
+    pub(crate) fn at(scratch: &Path) -> Self {
+        let run = scratch.join("run");
+        Store {
+            state: run.clone(),
+            run,
+            boot: "b1".into(),
         }
-        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::{exit, output};
 #[command(
     name = "netkeel",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     subcommand_required = true,
     arg_required_else_help = true
 )]

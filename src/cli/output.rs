@@ -1,16 +1,21 @@
 //! Writes to standard output and standard error. A closed pipe is not an error; only terminals get colours.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use nix::unistd::geteuid;
+
 use crate::arguments::Output;
 use netkeel_core::error::Error;
-use netkeel_core::text::escape::printable;
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_core::text::escape::{is_deceptive, printable};
+use netkeel_host::snapshot::problem::{Problem, summarize};
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::plan::Plan;
 use netkeel_render::paint::Paint;
 use netkeel_render::text::Of;
+use netkeel_render::wording::count;
 use netkeel_render::{diff, json, markdown, text};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
@@ -50,13 +55,23 @@ pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
     say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
-/// Reports the facts that could not be read.
+/// Reports the parts of the host that could not be read. Without root, the last report says that root may help.
 pub(crate) fn problems(problems: &[Problem]) {
-    for problem in problems {
-        error(&Error::new(
-            netkeel_core::error::ErrorKind::Unreadable,
-            problem.to_string(),
-        ));
+    let mut lines = summarize(problems).into_iter().peekable();
+    while let Some(line) = lines.next() {
+        let mut report = Error::new(netkeel_core::error::ErrorKind::Unreadable, line);
+        if lines.peek().is_none() && !geteuid().is_root() {
+            report = report.hint("run it as root: other users cannot read every part of a host");
+        }
+        error(&report);
+    }
+}
+
+/// The end of a summary: the number of parts of the host that could not be read, if there are any.
+pub(crate) fn unread(problems: &[Problem]) -> String {
+    match problems.len() {
+        0 => String::new(),
+        number => format!("; {} of the host could not be read", count(number, "part")),
     }
 }
 
@@ -100,7 +115,25 @@ pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bo
 
 /// Indented JSON with a final newline.
 pub(crate) fn pretty(json: &serde_json::Value) -> String {
-    format!("{json:#}\n")
+    format!("{}\n", plain_json(&format!("{json:#}")))
+}
+
+/// JSON text whose strings have no character that a terminal acts on: the same value with more escapes.
+pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
+    let acts = |char: char| char != '\n' && is_deceptive(char);
+    if json.is_ascii() || !json.contains(acts) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for char in json.chars() {
+        match acts(char) {
+            true => char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
+            false => out.push(char),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether standard output takes colours.
@@ -116,4 +149,21 @@ fn stderr_colour() -> bool {
 fn colour(terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_no_character_that_a_terminal_acts_on() {
+        let value = serde_json::json!({"a\u{202e}b": ["\u{1b}[31m", "\u{7f}\u{9b}\u{feff}", "日本 é"]});
+        let shown = pretty(&value);
+        assert!(
+            !shown.contains(|char| char != '\n' && is_deceptive(char)),
+            "{shown}"
+        );
+        assert!(shown.contains("日本 é"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 }

@@ -119,8 +119,8 @@ impl Fact {
     }
 
     /// The fact behind a sysctl key. Some facts have two names: an interface's `rp_filter` and
-    /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
-    /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
+    /// `forwarding` are facts of the link, and other variables have two names
+    /// ([`SysctlKey::of_variable`]).
     pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
         Fact::of_parts(netns, key, key.per_interface())
     }
@@ -136,15 +136,12 @@ impl Fact {
         {
             match (slot, Field::of_sysctl(family, leaf)) {
                 (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
-                (Slot::All, _) if (family, leaf) == ("ipv4", "forwarding") => {
-                    return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
-                }
                 _ => {}
             }
         }
         Fact {
             netns: netns.clone(),
-            object: Object::Sysctl(key.clone()),
+            object: Object::Sysctl(key.of_variable()),
             field: Field::Value,
         }
     }

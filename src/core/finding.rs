@@ -110,7 +110,7 @@ pub enum Code {
     NK035,
     /// The rules filter out packets that the worker would replicate.
     NK036,
-    /// The named CNI configuration is missing, or there is none at all.
+    /// The named CNI configuration is missing, or the host has no CNI configuration.
     NK040,
     /// The first CNI configuration cannot be loaded.
     NK041,

@@ -260,9 +260,8 @@ impl Op {
         )
     }
 
-    /// What it takes away is netkeel's own, so that no permission is needed: a device is deleted only
-    /// when netkeel made it and is told to give it back, and its own rules and copies are its to mend,
-    /// whatever somebody has made of them.
+    /// Whether the op removes only objects of netkeel, so that it needs no permission. netkeel deletes only
+    /// devices that it created, and may always correct its own rules and copies.
     pub fn loses_only_what_is_its_own(&self) -> bool {
         match self {
             Op::DeleteLink { .. }

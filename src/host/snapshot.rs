@@ -76,6 +76,12 @@ pub struct Snapshot {
     /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelKind, Support>,
+    /// Whether the kernel has a module, by name, for the modules that were checked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<String, Support>,
+    /// Ticks per second (CONFIG_HZ), to which the kernel rounds times; missing if no sysctl needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<u32>,
     /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
@@ -85,7 +91,7 @@ pub struct Snapshot {
     /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,
-    /// What could not be read.
+    /// The parts that could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }
@@ -107,6 +113,8 @@ impl Snapshot {
             cni: None,
             wireguard: BTreeMap::new(),
             tunnels: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            ticks: None,
             sysctl_d: None,
             nflog: None,
             replication: None,

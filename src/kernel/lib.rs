@@ -1,6 +1,7 @@
 //! The one door to Linux: netlink, nftables, `/proc/sys`, files, namespaces and pods.
 
 pub mod files;
+pub mod interrupt;
 mod ioctl;
 pub mod live;
 pub mod management;
@@ -10,6 +11,7 @@ pub mod netlink;
 pub mod nftables;
 pub mod path;
 pub mod pod;
+pub mod process;
 pub mod reach;
 pub mod rtnetlink;
 pub mod sysctl;

@@ -1,16 +1,19 @@
 //! The interfaces that a host is managed through: a mistake on them cuts it off.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::{fs, io};
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 
-/// No shell has more ancestors than this.
+/// The most ancestors of a process that are followed.
 const DEEPEST: usize = 64;
 
 /// The interfaces with a default route and the one that an ssh session came in by, each with the reason.
@@ -21,25 +24,42 @@ const DEEPEST: usize = 64;
 pub fn links(ssh_connection: Option<&str>) -> Result<BTreeMap<LinkName, &'static str>, Error> {
     let mut found = BTreeMap::new();
     // Of the thread, not of the process: /proc/net is the main thread's namespace.
-    let ipv4 = default_ipv4(&read("/proc/thread-self/net/route")?);
-    let ipv6 = default_ipv6(&read("/proc/thread-self/net/ipv6_route")?);
+    let ipv4 = default_ipv4(&table("/proc/thread-self/net/route")?);
+    let ipv6 = default_ipv6(&table("/proc/thread-self/net/ipv6_route")?);
     for name in ipv4.into_iter().chain(ipv6) {
         found.insert(name, "it carries the default route");
     }
     let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
     let bearer = server.map(bearer).transpose()?.flatten();
     if let Some(name) = bearer {
-        found.insert(name, "this ssh session comes in by it");
+        found.insert(name, "it carries this SSH session");
     }
     Ok(found)
 }
 
-/// Reads a table of routes. It is missing from a kernel without the family.
-fn read(path: &str) -> Result<String, Error> {
-    match fs::read_to_string(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|cause| unknown(error(cause).context(path))),
+/// The first line of a table of routes and the lines of default routes: a host may have a million routes.
+/// The table is missing from a kernel without the family.
+fn table(path: &str) -> Result<String, Error> {
+    let failed = |error: Error| unknown(error.context(path));
+    let file = match read::open(Path::new(path), Symlinks::Follow) {
+        Err(missing) if missing.is_missing() => return Ok(String::new()),
+        file => file.map_err(|cause| failed(cause.into()))?,
+    };
+    let mut lines = BufReader::new(file);
+    let (mut kept, mut line) = (String::new(), Vec::new());
+    while lines
+        .read_until(b'\n', &mut line)
+        .map_err(|cause| failed(error(cause)))?
+        > 0
+    {
+        let text = String::from_utf8_lossy(&line);
+        let is_zero = |field: &str| field.len() >= 8 && field.bytes().all(|byte| byte == b'0');
+        if kept.is_empty() || text.split_whitespace().take(2).any(is_zero) {
+            kept.push_str(&text);
+        }
+        line.clear();
     }
+    Ok(kept)
 }
 
 fn unknown(cause: Error) -> Error {
@@ -51,16 +71,22 @@ fn unknown(cause: Error) -> Error {
 /// does not hand it on.
 pub fn ssh_connection() -> Option<String> {
     let own = std::env::var("SSH_CONNECTION").ok();
-    own.or_else(|| ancestors().find_map(|pid| read_variable(&fs::read(format!("/proc/{pid}/environ")).ok()?)))
+    own.or_else(|| ancestors().find_map(|pid| read_variable(&environment(pid)?)))
 }
 
 /// The processes above this one, nearest first.
 fn ancestors() -> impl Iterator<Item = u32> {
     std::iter::successors(Some(std::os::unix::process::parent_id()), |pid| {
-        parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        parent(&read::system(format!("/proc/{pid}/stat")).ok()?)
     })
     .take_while(|pid| *pid > 0)
     .take(DEEPEST)
+}
+
+/// The environment of a process.
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    read::bytes(Path::new(&path), Symlinks::Follow, read::LONGEST).ok()
 }
 
 /// The second field after the name of /proc/PID/stat; the name may hold anything in parentheses.
@@ -156,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_table_that_cannot_be_read_is_not_an_empty_one() {
-        assert_eq!(read("/proc/thread-self/net/no_such_table").unwrap(), "");
-        let error = read("/proc/thread-self/net").unwrap_err();
+        assert_eq!(table("/proc/thread-self/net/no_such_table").unwrap(), "");
+        let error = table("/proc/thread-self/net").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreadable);
         assert!(
             error

@@ -2,17 +2,17 @@
 //! module loaded, or the module on disk.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::files::file::exists;
+use crate::files::read;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::reading::Support;
 
-/// Tells it for a mode. The answer is sought where it costs least first.
+/// Whether the kernel supports a mode. The cheapest sources come first.
 pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
@@ -51,7 +51,7 @@ fn is_loaded(module: &str) -> bool {
 
 /// Built in: listed here, and without parameters absent from /sys/module.
 fn is_builtin(module: &str, directory: &Path) -> bool {
-    fs::read_to_string(directory.join("modules.builtin"))
+    read::system(directory.join("modules.builtin"))
         .is_ok_and(|builtin| builtin.lines().any(|line| is_module(line, module)))
 }
 
@@ -60,7 +60,7 @@ fn on_disk(module: &str, directory: &Path) -> Support {
     if is_builtin(module, directory) {
         return Support::Yes;
     }
-    let Ok(dependencies) = fs::read_to_string(directory.join("modules.dep")) else {
+    let Ok(dependencies) = read::system(directory.join("modules.dep")) else {
         return Support::Unknown;
     };
     let listed = |line: &str| line.split(':').next().is_some_and(|path| is_module(path, module));
@@ -91,6 +91,7 @@ fn is_module(path: &str, module: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_module_is_found_where_depmod_lists_it() {

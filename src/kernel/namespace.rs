@@ -1,4 +1,5 @@
 //! Network namespaces.
 
 pub mod enter;
+pub mod home;
 pub mod identity;

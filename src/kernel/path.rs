@@ -1,5 +1,5 @@
-//! The MTU of the path to a host, measured with datagrams that may not be fragmented: as large as the
-//! interface sends them, and then as large as routers on the way say that they take.
+//! Measures the MTU of the path to a host with UDP datagrams that may not be fragmented. A size counts as
+//! passing only if the host answers it: silence is never a measurement.
 
 use std::io;
 use std::io::IoSliceMut;
@@ -14,26 +14,28 @@ use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt};
 
 use crate::netlink::refusal::error;
-use netkeel_core::error::Error;
+use netkeel_core::error::{Error, ErrorKind};
 
-/// Where datagrams go: traceroute's first port, at which nobody listens. A host that answers says that
-/// the port is closed, and so that the datagram came.
+/// The destination port: traceroute's first, on which usually nobody listens. The host then answers that the
+/// port is unreachable, which proves that the datagram arrived.
 const PORT: u16 = 33_434;
 
-/// Longest wait for an answer to a datagram, and how often one is sent: routers limit what they say.
+/// Longest wait for an answer to one datagram.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-const TRIES: usize = 2;
+/// Datagrams of one size. Linux limits unreachable messages to one a second (`icmp_ratelimit`), so the tries
+/// together last longer than that.
+const TRIES: usize = 3;
 
-/// Routers on the way that each take less than the one before.
-const NARROWER: usize = 8;
+/// Most sizes that one measurement tries. A search over all sizes takes 17.
+const SIZES: usize = 32;
 
-/// What a datagram has beside its payload, bytes: IPv4 or IPv6, and UDP.
+/// Bytes of a datagram's headers: IPv4 or IPv6, and UDP.
 const HEADERS_IPV4: u32 = 20 + 8;
 
 const HEADERS_IPV6: u32 = 40 + 8;
 
-/// The least and the most that is believed, bytes.
+/// The smallest and the largest size that is tried and believed, bytes.
 const LEAST: u32 = 68;
 
 const MOST: u32 = 65_535;
@@ -41,23 +43,63 @@ const MOST: u32 = 65_535;
 /// Origin of an error that this host found by itself (include/uapi/linux/errqueue.h).
 const LOCAL: u8 = 1;
 
-/// What was heard of a datagram.
+/// The answer to a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeReply {
-    /// It is larger than somebody takes, who takes so many bytes.
+    /// A router, or this host's interface, takes at most this many bytes.
     TooLarge(u32),
-    /// It came.
+    /// The target answered.
     Came,
-    /// Nothing, or what says neither.
+    /// No answer, or an answer that proves neither.
     Nothing,
 }
 
-/// Measures the path, in the calling thread's namespace. Where nobody answers, what nobody objects to is
-/// taken to fit, and no more than the kernel has learned of the path before (`ip route get`).
+/// Measures the path in the calling thread's namespace: asks with a small datagram first, then with the largest
+/// that the interface and each router on the way accept, and searches below a size that gets no answer.
 ///
 /// # Errors
-/// When there is no way to the host, or no socket to be had.
+/// When the target does not answer the small datagram, so that nothing can be measured; when there is no route,
+/// or no socket.
 pub fn measure(target: IpAddr) -> Result<u32, Error> {
+    if ask(target, LEAST)? != ProbeReply::Came {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("{target} does not answer UDP port {PORT}, so nothing was measured"),
+        )
+        .hint("use a target that is not behind a firewall, or a number in place of `probe`"));
+    }
+    search(|size| ask(target, size))
+}
+
+/// Finds the largest size that is answered. `LEAST` bytes were answered.
+fn search(mut ask: impl FnMut(u32) -> Result<ProbeReply, Error>) -> Result<u32, Error> {
+    // The largest size that was answered, and the largest that was not refused.
+    let (mut fits, mut most) = (LEAST, MOST);
+    let mut size = most;
+    for _ in 0..SIZES {
+        let reply = ask(size)?;
+        match reply {
+            ProbeReply::Came => fits = size,
+            ProbeReply::TooLarge(next) => most = next.max(fits),
+            ProbeReply::Nothing => most = size - 1,
+        }
+        if fits >= most {
+            return Ok(fits);
+        }
+        size = match reply {
+            ProbeReply::TooLarge(_) => most,
+            ProbeReply::Came | ProbeReply::Nothing => fits + (most - fits).div_ceil(2),
+        };
+    }
+    Err(Error::new(
+        ErrorKind::Missing,
+        "the answers contradict each other: the path changes, or a router reports a wrong MTU",
+    ))
+}
+
+/// Sends datagrams of a size until one is answered. A late answer cannot be taken for that of another size,
+/// because each call has a port of its own.
+fn ask(target: IpAddr, size: u32) -> Result<ProbeReply, Error> {
     let local: IpAddr = match target {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -65,58 +107,32 @@ pub fn measure(target: IpAddr) -> Result<u32, Error> {
     let socket = UdpSocket::bind((local, 0)).map_err(error)?;
     socket.connect(SocketAddr::new(target, PORT)).map_err(error)?;
     socket.set_nonblocking(true).map_err(error)?;
-    let (headers, level, discover, mtu) = match target {
+    let (headers, level, discover) = match target {
         IpAddr::V4(_) => {
             setsockopt(&socket, Ipv4RecvErr, &true).map_err(error)?;
-            (
-                HEADERS_IPV4,
-                libc::IPPROTO_IP,
-                libc::IP_MTU_DISCOVER,
-                libc::IP_MTU,
-            )
+            (HEADERS_IPV4, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
         }
         IpAddr::V6(_) => {
             setsockopt(&socket, Ipv6RecvErr, &true).map_err(error)?;
-            (
-                HEADERS_IPV6,
-                libc::IPPROTO_IPV6,
-                libc::IPV6_MTU_DISCOVER,
-                libc::IPV6_MTU,
-            )
+            (HEADERS_IPV6, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
         }
     };
-    // Not to be fragmented, whatever was learned before.
-    option(&socket, level, discover, Some(libc::IP_PMTUDISC_PROBE)).map_err(error)?;
-    let mut size = MOST;
-    let zeros = vec![0; MOST as usize];
-    for _ in 0..NARROWER {
-        let payload = zeros.get(..size.saturating_sub(headers) as usize);
-        match ask(&socket, payload.unwrap_or(&zeros), size).map_err(error)? {
-            ProbeReply::TooLarge(next) => size = next,
-            ProbeReply::Came => return Ok(size),
-            ProbeReply::Nothing => break,
-        }
-    }
-    let learned = option(&socket, level, mtu, None).map_err(error)?;
-    let learned = u32::try_from(learned).unwrap_or(MOST);
-    Ok(size.min(learned.max(LEAST)))
-}
-
-/// Sends a datagram and listens for what becomes of it.
-fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<ProbeReply> {
+    // Never fragment, whatever MTU the kernel has learned for this path.
+    set_option(&socket, level, discover, libc::IP_PMTUDISC_PROBE).map_err(error)?;
+    let datagram = vec![0; size.saturating_sub(headers) as usize];
     for _ in 0..TRIES {
-        // What was heard of the one before is told as an error of this one, which is then not sent.
-        if socket.send(datagram).is_err() {
-            match heard(socket, size) {
-                ProbeReply::Nothing => may_be(socket.send(datagram))?,
-                told => return Ok(told),
+        // The kernel reports an answer to the previous datagram as an error of this send, and sends nothing.
+        if socket.send(&datagram).is_err() {
+            match heard(&socket, size) {
+                ProbeReply::Nothing => may_be(socket.send(&datagram)).map_err(error)?,
+                reply => return Ok(reply),
             }
         }
         let start = Instant::now();
         loop {
-            match heard(socket, size) {
+            match heard(&socket, size) {
                 ProbeReply::Nothing => {}
-                told => return Ok(told),
+                reply => return Ok(reply),
             }
             let left = PATIENCE.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -129,7 +145,7 @@ fn ask(socket: &UdpSocket, datagram: &[u8], size: u32) -> io::Result<ProbeReply>
     Ok(ProbeReply::Nothing)
 }
 
-/// What is not permitted to go, or has no way, says nothing of the path: as by IPAddressDeny= of systemd.
+/// Ignores a send that is not permitted (`IPAddressDeny=` of systemd) or has no route: it says nothing of the path.
 fn may_be(sent: io::Result<usize>) -> io::Result<()> {
     match sent {
         Err(cause)
@@ -144,11 +160,11 @@ fn may_be(sent: io::Result<usize>) -> io::Result<()> {
     }
 }
 
-/// Takes what was heard, without waiting. What is said of a larger datagram is late.
+/// Takes the answer, without waiting. An answer to a larger datagram is late and ignored.
 fn heard(socket: &UdpSocket, size: u32) -> ProbeReply {
     let mut told = ProbeReply::Nothing;
     let mut byte = [0; 64];
-    // Whoever listens there and answers has it.
+    // A program that answers on that port has received the datagram.
     if socket.recv(&mut byte).is_ok() {
         return ProbeReply::Came;
     }
@@ -181,24 +197,57 @@ fn heard(socket: &UdpSocket, size: u32) -> ProbeReply {
     }
 }
 
-/// Sets a number of a socket, or asks for it.
-fn option(
+/// Sets a number of a socket.
+fn set_option(
     socket: &UdpSocket,
     level: libc::c_int,
     name: libc::c_int,
-    set: Option<libc::c_int>,
-) -> Result<libc::c_int, Errno> {
-    let mut value = set.unwrap_or_default();
-    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
-    let (fd, place) = (socket.as_raw_fd(), (&raw mut value).cast());
+    value: libc::c_int,
+) -> Result<(), Errno> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
     #[expect(unsafe_code)]
-    // SAFETY: `value` and `length` outlive the call, and `length` is the size of `value`.
-    let result = unsafe {
-        match set {
-            Some(_) => libc::setsockopt(fd, level, name, place, length),
-            None => libc::getsockopt(fd, level, name, place, &raw mut length),
+    // SAFETY: `value` outlives the call, and `length` is its size.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    Errno::result(result).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path that carries `mtu` bytes; `router` is the size that is reported for larger datagrams.
+    fn path(mtu: u32, router: Option<u32>) -> impl FnMut(u32) -> Result<ProbeReply, Error> {
+        move |size| {
+            Ok(match router {
+                _ if size > 1500 => ProbeReply::TooLarge(1500),
+                _ if size <= mtu => ProbeReply::Came,
+                Some(router) if router < size => ProbeReply::TooLarge(router),
+                _ => ProbeReply::Nothing,
+            })
         }
-    };
-    Errno::result(result)?;
-    Ok(value)
+    }
+
+    #[test]
+    fn the_largest_answered_size_is_found_with_and_without_routers_that_answer() {
+        for mtu in [68, 69, 576, 1280, 1399, 1400, 1499, 1500] {
+            assert_eq!(search(path(mtu, Some(mtu))).unwrap(), mtu, "the router answers");
+            assert_eq!(search(path(mtu, None)).unwrap(), mtu, "a black hole");
+        }
+        for mtu in [68, 1280, 1400, 1460] {
+            let found = search(path(mtu, Some(1460))).unwrap();
+            assert_eq!(found, mtu, "a router before a black hole");
+        }
+    }
+
+    #[test]
+    fn answers_that_contradict_each_other_are_no_measurement() {
+        let mut turn = 0;
+        let restless = |size: u32| {
+            turn += 1;
+            Ok(ProbeReply::TooLarge(size - 1))
+        };
+        assert!(search(restless).is_err());
+        assert_eq!(turn, SIZES);
+    }
 }

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::KernelView;
+use crate::options::Options;
+use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
-use netkeel_apply::engine::session::{Session, Unwatched};
-use netkeel_apply::recover::{Undone, Unsettled, undo_pending};
+use netkeel_apply::engine::session::{Session, Unwatched, Watch};
+use netkeel_apply::recover::{Undone, Unsettled, settle};
 use netkeel_apply::store::Store;
+use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
-use netkeel_apply::store::lock::Lock;
+use netkeel_apply::store::settled::Settled;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
@@ -20,11 +22,16 @@ use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
+use netkeel_kernel::interrupt::Interrupt;
+use netkeel_kernel::namespace::enter::may_enter;
+use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
+use netkeel_plan::plan::Plan;
 use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
@@ -39,6 +46,10 @@ pub(crate) struct PassRunner {
     pub recovered: Option<Undone>,
     /// Refuses changes that the service may not make.
     pub(crate) guard: Guard,
+    /// Set by the signals that stop the service.
+    pub(crate) interrupt: Interrupt,
+    /// Whether netkeel may enter the network namespaces of pods.
+    enters_pods: bool,
     /// Whether changes that cannot be undone exactly are allowed.
     pub lossy: bool,
     /// The cached ledger.
@@ -48,20 +59,46 @@ pub(crate) struct PassRunner {
 }
 
 impl PassRunner {
-    /// Takes the lock and rolls back an interrupted apply.
-    fn begin(&mut self, netns: &Netns) -> Result<Lock, Error> {
-        let lock = self.store.lock(&self.actor, Duration::ZERO)?;
-        match undo_pending(&self.store, netns) {
-            Ok(None) => {}
-            Ok(Some(undone)) => self.recovered = Some(undone),
-            Err(Unsettled::Refused(error)) => return Err(error),
+    /// A runner that has made no pass yet.
+    pub(crate) fn new(store: Store, options: &Options, interrupt: Interrupt) -> Self {
+        PassRunner {
+            actor: actor(),
+            recovered: None,
+            guard: Guard::new(identity::may_be_the_host(&options.netns), options.management),
+            interrupt,
+            enters_pods: may_enter(),
+            lossy: options.lossy,
+            ledger: LedgerFile::default(),
+            withheld: BTreeMap::new(),
+            store,
+        }
+    }
+
+    /// Takes the lock and rolls back an interrupted apply. An apply that waits to be confirmed is an error.
+    pub(crate) fn begin(&mut self, netns: &Netns, patience: Duration) -> Result<Settled, Error> {
+        match settle(&self.store, netns, &self.actor, patience) {
+            Ok((settled, undone)) => {
+                self.recovered = undone.or(self.recovered.take());
+                Ok(settled)
+            }
+            Err(Unsettled::Refused(error)) => Err(error),
             Err(Unsettled::Remains(undone)) => {
                 let why = undone.incomplete();
                 self.recovered = Some(undone);
-                return Err(why);
+                Err(why)
             }
         }
-        Ok(lock)
+    }
+
+    /// A document that was rolled back is not applied again, whoever rolled it back.
+    fn refuse_rejected(&self, document: &Document) -> Result<(), Error> {
+        match self.store.rejection(Some(&document.hash))? {
+            None => Ok(()),
+            Some(rejection) => {
+                let message = format!("the document was rolled back before: {}", rejection.reason);
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+        }
     }
 
     /// Checks a part of the host, and corrects drift if `writes`.
@@ -84,7 +121,8 @@ impl PassRunner {
         };
         if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
             let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
-            let indexed = withheld.filter_map(|(name, _)| Some((*name, *seen.links.get(name)?)));
+            let withheld = withheld.map(|(name, _)| name).chain(&seen.unreachable);
+            let indexed = withheld.filter_map(|name| Some((*name, *seen.links.get(name)?)));
             self.withheld = indexed.collect();
         }
         passed
@@ -102,7 +140,7 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         let mut kernel = view.scoped(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
@@ -135,8 +173,10 @@ impl PassRunner {
         extent: &Extent,
         except: &BTreeSet<Fact>,
     ) -> PassResult {
-        let lock = match self.begin(&document.netns) {
-            Ok(lock) => lock,
+        let begun = self.begin(&document.netns, Duration::ZERO);
+        let begun = begun.and_then(|settled| self.refuse_rejected(document).map(|()| settled));
+        let settled = match begun {
+            Ok(settled) => settled,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
         self.guard.budget = match self.store.writes_left(document.limits.changes_per_minute) {
@@ -147,15 +187,9 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         let (owner, hash) = (&document.owner, &document.hash);
-        let mut log = Recorder::new(
-            self.store.clone(),
-            document.netns.clone(),
-            owner,
-            hash,
-            &self.actor,
-        );
+        let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
         let mut kernel = view.scoped(extent);
         let Ended {
@@ -167,10 +201,15 @@ impl PassRunner {
                 kernel: &mut kernel,
                 log: &mut log,
                 lossy: self.lossy,
-                watch: &mut self.guard,
+                watch: &mut PassWatch {
+                    guard: &mut self.guard,
+                    interrupt: &self.interrupt,
+                },
             },
         );
-        drop(lock);
+        self.interrupt.hold(false);
+        drop(log);
+        drop(settled);
         let indices = kernel.indices;
         let blamed = |facts: Vec<Fact>, why: &str| {
             let why: Arc<str> = why.into();
@@ -253,7 +292,7 @@ impl PassRunner {
         if facts.is_empty() {
             return Ok(0);
         }
-        let _lock = self.store.lock(&self.actor, PATIENCE)?;
+        let settled = self.begin(&document.netns, PATIENCE)?;
         let ledger = self.ledger.now(&self.store)?;
         let goal = ReleaseFacts {
             ledger,
@@ -262,7 +301,7 @@ impl PassRunner {
             facts: &facts,
         };
         let mut log = Recorder::new(
-            self.store.clone(),
+            &settled,
             document.netns.clone(),
             &document.owner,
             "stop",
@@ -293,7 +332,7 @@ impl PassRunner {
         document: &Document,
         kernel: &mut dyn Kernel,
     ) -> Result<usize, Error> {
-        let _lock = self.begin(&document.netns)?;
+        let settled = self.begin(&document.netns, Duration::ZERO)?;
         let now = kernel.snapshot(&netkeel_host::snapshot::scope::Scope {
             links: Links::All,
             ..Default::default()
@@ -309,8 +348,23 @@ impl PassRunner {
             .filter(gone)
             .collect();
         let count = facts.len();
-        self.store.forget(facts)?;
+        settled.forget(facts)?;
         Ok(count)
+    }
+}
+
+/// Watches a pass that writes. A stop ends it before its transaction begins, and not later.
+struct PassWatch<'a> {
+    guard: &'a mut Guard,
+    interrupt: &'a Interrupt,
+}
+
+impl Watch for PassWatch<'_> {
+    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
+        self.guard.permits(plan, host)?;
+        self.interrupt.check()?;
+        self.interrupt.hold(true);
+        Ok(())
     }
 }
 
@@ -320,6 +374,7 @@ fn goal<'a>(
     extent: &'a Extent,
     except: &'a BTreeSet<Fact>,
     withheld: &'a BTreeMap<LinkName, u32>,
+    enters_pods: bool,
 ) -> PartGoal<'a> {
     PartGoal {
         document,
@@ -331,6 +386,7 @@ fn goal<'a>(
         extent,
         except,
         withheld,
+        enters_pods,
     }
 }
 
@@ -376,4 +432,44 @@ fn first(diagnostics: &Diagnostics) -> String {
         shown.push(format!("{} more", diagnostics.count() - shown.len()));
     }
     shown.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::name::netns::Netns;
+    use std::sync::atomic::Ordering;
+
+    fn empty_plan() -> Plan {
+        Plan {
+            owner: "default".into(),
+            netns: Netns::CURRENT,
+            wanted: 0,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            beside: Vec::new(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            unmatched: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_a_pass_before_its_transaction_and_not_within_it() {
+        let interrupt = Interrupt::default();
+        let mut guard = Guard::new(false, false);
+        let mut watch = PassWatch {
+            guard: &mut guard,
+            interrupt: &interrupt,
+        };
+        let host = Snapshot::empty(Netns::CURRENT);
+        watch.permits(&empty_plan(), &host).unwrap();
+        interrupt.flag().store(true, Ordering::Relaxed);
+        assert!(!watch.stops(), "the transaction goes on");
+        assert!(interrupt.check().is_ok(), "its reads do, too");
+        interrupt.hold(false);
+        let error = watch.permits(&empty_plan(), &host).unwrap_err();
+        assert_eq!(error.message, "interrupted by a signal");
+    }
 }

@@ -3,4 +3,6 @@
 pub(crate) mod files;
 pub(crate) mod handshakes;
 pub(crate) mod paths;
-pub(crate) mod signals;
+pub(crate) mod promise;
+pub(crate) mod readable;
+pub(crate) mod view;

@@ -376,8 +376,7 @@ fn every_invariant_has_its_test() {
 }
 
 /// Files of the tree that a page for contributors names in code.
-fn named_files(page: &pages::Page) -> Vec<String> {
-    let prose = page.prose();
+fn named_files(prose: &str) -> Vec<String> {
     prose
         .split('`')
         .skip(1)
@@ -396,7 +395,10 @@ fn files_are_found_in_code_only() {
                ```sh\nsrc/e.rs\n```\n\n`src/f/`\n"
             .to_owned(),
     };
-    assert_eq!(named_files(&page), ["src/a.rs", "testinfra/c.rs", "src/f/"]);
+    assert_eq!(
+        named_files(&page.prose()),
+        ["src/a.rs", "testinfra/c.rs", "src/f/"]
+    );
 }
 
 #[test]
@@ -405,7 +407,7 @@ fn files_that_are_named_exist() {
     let mut count = 0;
     for name in ["docs/explanation/architecture.md", "CONTRIBUTING.md"] {
         let page = page(name);
-        for file in named_files(&page) {
+        for file in named_files(&page.prose()) {
             count += 1;
             if !root().join(&file).exists() {
                 found.push(format!("{name}: {file}: no such file"));
@@ -414,6 +416,38 @@ fn files_that_are_named_exist() {
     }
     assert!(count > 60, "only {count} files are named");
     complain("files", found);
+}
+
+/// The names in parentheses of a table's row: `write_on` of "(`write_on`)", `check` of "(`Filter::check`)".
+fn named_functions(row: &str) -> Vec<&str> {
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    row.split("(`")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("`)"))
+        .filter_map(|(name, _)| name.rsplit("::").next())
+        .filter(is_name)
+        .collect()
+}
+
+#[test]
+fn functions_that_are_named_are_in_the_files_of_their_row() {
+    let mut found = Vec::new();
+    let mut count = 0;
+    let page = page("docs/explanation/architecture.md").prose();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let sources: Vec<String> = named_files(row)
+            .into_iter()
+            .filter_map(|file| std::fs::read_to_string(root().join(file)).ok())
+            .collect();
+        for name in named_functions(row).into_iter().filter(|_| !sources.is_empty()) {
+            count += 1;
+            if !sources.iter().any(|text| text.contains(&format!("fn {name}("))) {
+                found.push(format!("no file of this row has a function `{name}`: {row}"));
+            }
+        }
+    }
+    assert!(count >= 6, "only {count} functions are named");
+    complain("functions", found);
 }
 
 #[test]

@@ -39,6 +39,37 @@ describe 'netkeel' do
     end
   end
 
+  context 'with a match that sets the MTU of veths' do
+    let(:pods) { { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460 } } }
+    let(:params) { { link: pods } }
+
+    it 'lets the service set both ends' do
+      is_expected.to compile.with_all_deps
+      is_expected.to contain_class('netkeel::pods')
+      is_expected.to contain_file('/etc/systemd/system/netkeel.service.d').with_ensure('directory')
+      is_expected.to contain_exec('netkeel render netkeel-pods.conf').that_notifies('Service[netkeel]')
+    end
+
+    context 'and without permission' do
+      let(:params) { { link: pods, enter_pods: false } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+      it { is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf').with_ensure('absent') }
+    end
+
+    context 'that leaves the pods alone' do
+      let(:params) { { link: { 'pods' => pods['pods'].merge('pod_mtu' => 'leave') } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+
+    context 'of another kind' do
+      let(:params) { { link: { 'pods' => { 'match' => { 'kind' => 'vlan' }, 'mtu' => 1460 } } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+  end
+
   context 'with every section' do
     let(:params) do
       {

@@ -135,6 +135,9 @@ impl<'p> Run<'_, '_, 'p> {
             if self.session.watch.stops() {
                 return Err(Error::new(ErrorKind::Refused, "interrupted by a signal"));
             }
+            if self.session.log.keeps_back(step) {
+                continue;
+            }
             self.session.log.mark(step)?;
             match self.session.kernel.execute(&step.op) {
                 Ok(()) => self.done.push(step),
@@ -158,6 +161,7 @@ impl<'p> Run<'_, '_, 'p> {
             before,
             now: &now,
             plans,
+            kept_back: &|step| self.session.log.keeps_back(step),
         };
         let judged = match goal.plan_again(&now) {
             Ok(planned) => {

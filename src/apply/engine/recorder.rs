@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use crate::engine::session::Log;
 use crate::journal::Header;
-use crate::store::Store;
+use crate::store::settled::Settled;
 use crate::store::transaction::Transaction;
-use crate::{clock, journal, watchdog};
-use netkeel_core::error::Error;
+use crate::watchdog::arm;
+use crate::{clock, journal};
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_plan::plan::{Plan, Step};
 
 /// Writes down one apply.
 #[derive(Debug)]
-pub struct Recorder {
-    store: Store,
+pub struct Recorder<'a> {
+    settled: &'a Settled,
     header: Header,
     transaction: Option<Transaction>,
     /// The apply is undone unless it is confirmed in this time.
@@ -26,13 +27,13 @@ pub struct Recorder {
     pub compacts: bool,
 }
 
-impl Recorder {
+impl<'a> Recorder<'a> {
     /// A recorder for an apply of a document.
-    pub fn new(store: Store, netns: Netns, owner: &str, document: &str, actor: &str) -> Self {
+    pub fn new(settled: &'a Settled, netns: Netns, owner: &str, document: &str, actor: &str) -> Self {
         let header = Header {
             format: journal::FORMAT,
             transaction: name(),
-            boot: store.boot.clone(),
+            boot: settled.store().boot.clone(),
             netns,
             owner: owner.to_owned(),
             document: document.to_owned(),
@@ -40,7 +41,7 @@ impl Recorder {
             confirm_by: None,
         };
         Recorder {
-            store,
+            settled,
             header,
             transaction: None,
             confirm_within: None,
@@ -50,18 +51,33 @@ impl Recorder {
 
     fn note(&self, plans: &[&Plan], result: &str) -> Result<(), Error> {
         let commands = plans.iter().flat_map(|plan| &plan.steps).map(|step| &step.op);
-        self.store.note(&self.header, commands, result)
+        self.settled.store().note(&self.header, commands, result)
+    }
+
+    /// Nothing more is done once nobody can confirm it any more.
+    fn in_time(&self) -> Result<(), Error> {
+        match self.header.confirm_by() {
+            Some(by) if by <= clock::since_boot() => Err(Error::new(
+                ErrorKind::Refused,
+                "the time to confirm was over before the apply was done",
+            )
+            .hint("give --confirm-within more time")),
+            _ => Ok(()),
+        }
     }
 }
 
-impl Log for Recorder {
+impl Log for Recorder<'_> {
     fn begin(&mut self, plan: &Plan) -> Result<(), Error> {
-        if let Some(within) = self.confirm_within {
-            self.header.confirm_by = Some(clock::now() + within.as_secs());
-            // Armed first: whatever happens from here on, somebody undoes it.
-            watchdog::arm(&self.header, within)?;
-        }
-        self.transaction = Some(self.store.begin(self.header.clone(), plan, self.compacts)?);
+        let by = self.confirm_within.map(|within| clock::since_boot() + within);
+        // Rounded up: a promise is never shorter than it was made.
+        self.header.confirm_by = by.map(|by| by.as_nanos().div_ceil(1_000_000) as u64);
+        let settled = self.settled;
+        let begun = settled.begin(self.header.clone(), plan, self.compacts, |header, journal| {
+            let directory = settled.lock().directory();
+            by.map(|_| arm::begin(header, directory, journal)).transpose()
+        });
+        self.transaction = Some(begun?);
         Ok(())
     }
 
@@ -71,7 +87,13 @@ impl Log for Recorder {
             .map_or(Ok(()), |transaction| transaction.add(plan))
     }
 
+    /// Until it is confirmed nothing of it may outlive the boot.
+    fn keeps_back(&self, step: &Step) -> bool {
+        self.confirm_within.is_some() && step.op.is_durable()
+    }
+
     fn mark(&mut self, step: &Step) -> Result<(), Error> {
+        self.in_time()?;
         self.transaction
             .as_mut()
             .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
@@ -79,6 +101,7 @@ impl Log for Recorder {
 
     fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
         if self.confirm_within.is_some() {
+            self.in_time()?;
             // The journal stays: `confirm` commits it, or the watchdog undoes it.
             if let Some(transaction) = &mut self.transaction {
                 transaction.complete()?;
@@ -121,6 +144,10 @@ fn name() -> String {
     let mut bytes = [0; 8];
     // Kept open: a service names an apply for each interface that comes.
     static RANDOM: OnceLock<Option<File>> = OnceLock::new();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a device of the kernel, which neither waits nor ends here"
+    )]
     let random = RANDOM.get_or_init(|| File::open("/dev/urandom").ok());
     let read = random.as_ref().map(|mut file| file.read_exact(&mut bytes));
     let random = if matches!(read, Some(Ok(()))) {

@@ -19,6 +19,8 @@ pub(crate) struct SecondLook<'a> {
     pub now: &'a Snapshot,
     /// The plans that were done, the last one first.
     pub plans: &'a [&'a Plan],
+    /// Whether a step was planned and is done only later.
+    pub kept_back: &'a dyn Fn(&Step) -> bool,
 }
 
 /// Why an apply is undone: the error, and the facts that are not as they were written.
@@ -52,6 +54,7 @@ impl SecondLook<'_> {
     /// Another pass is for interfaces that came meanwhile, and for facts that are as they were left while
     /// something else is wanted of them by now, as when the underlay of a budget has changed.
     pub fn split(&self, mut rest: Plan) -> Result<(Plan, Vec<NewDrift>), Unsettled> {
+        rest.steps.retain(|step| !(self.kept_back)(step));
         let written = self.written();
         let mut new_drift = self.unread(&rest, &written)?;
         let mut again: BTreeSet<Fact> = BTreeSet::new();
@@ -127,7 +130,9 @@ impl SecondLook<'_> {
         if !of_others || diagnostics.more > 0 {
             return Err(changed_meanwhile(diagnostics).into());
         }
-        let mut known = BTreeSet::new();
+        let steps = self.plans.iter().flat_map(|plan| &plan.steps);
+        let kept_back = steps.filter(|step| (self.kept_back)(step));
+        let mut known: BTreeSet<&Fact> = kept_back.map(|step| &step.fact).collect();
         for drift in self.plans.iter().flat_map(|plan| &plan.drift) {
             // The last plan that wrote a fact counts.
             if !known.insert(&drift.fact) || self.is_gone(&drift.fact) {

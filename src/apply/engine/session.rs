@@ -65,6 +65,11 @@ pub trait Log {
     /// The apply is undone then.
     fn add(&mut self, plan: &Plan) -> Result<(), Error>;
 
+    /// The op of a step is not executed now: it is done when somebody confirms the apply.
+    fn keeps_back(&self, _step: &Step) -> bool {
+        false
+    }
+
     /// Before the op of a step.
     ///
     /// # Errors

@@ -118,11 +118,9 @@ mod tests {
     }
 
     fn at(scratch: &tempfile::TempDir) -> Store {
-        Store {
-            run: scratch.path().into(),
-            state: scratch.path().into(),
-            boot: "b1".into(),
-        }
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
+        store
     }
 
     fn documents(store: &Store) -> Vec<usize> {

@@ -1,5 +1,6 @@
 //! The ledger as a service holds it: read once, and then what was added since.
 
+use crate::store::settled::Settled;
 use crate::store::{Store, log};
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
@@ -51,16 +52,17 @@ impl LedgerFile {
     }
 }
 
-impl Store {
+impl Settled {
     /// Lets go of facts that are nobody's any more: what they were facts of is gone.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub fn forget(&self, facts: Vec<Fact>) -> Result<(), Error> {
-        if facts.is_empty() || log::is_empty(&self.ledger_path())? {
+        let store = self.store();
+        if facts.is_empty() || log::is_empty(&store.ledger_path())? {
             return Ok(());
         }
-        self.add_to_ledger(&ledger::commit(None, [], &facts), false)
+        store.add_to_ledger(&ledger::commit(None, [], &facts), false)
     }
 }
 
@@ -68,7 +70,9 @@ impl Store {
 mod tests {
     use super::*;
     use std::fs;
+    use std::time::Duration;
 
+    use crate::store::settled::Gate;
     use netkeel_core::fact::{Field, Value};
     use netkeel_core::name::netns::Netns;
     use netkeel_plan::ledger::{Line, OwnershipRecord};
@@ -92,11 +96,8 @@ mod tests {
     #[test]
     fn what_is_read_on_is_what_reading_it_whole_gives() {
         let scratch = tempfile::tempdir().unwrap();
-        let store = Store {
-            run: scratch.path().into(),
-            state: scratch.path().into(),
-            boot: String::new(),
-        };
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
         let path = store.ledger_path();
         let mut held = LedgerFile::default();
         let mut same = |what: &str| {
@@ -116,7 +117,10 @@ mod tests {
         add(&store, "2", "eth1");
         assert_eq!(same("added"), 2);
         assert_eq!(same("no more"), 2);
-        store.forget(vec![claim("eth0").fact]).unwrap();
+        let Gate::Settled(settled) = store.lock("a test", Duration::ZERO).unwrap().look().unwrap() else {
+            panic!("an apply is pending");
+        };
+        settled.forget(vec![claim("eth0").fact]).unwrap();
         assert_eq!(same("forgotten"), 1);
         let undone = Line::RolledBack {
             transaction: "2".into(),
@@ -135,16 +139,16 @@ mod tests {
     #[test]
     fn a_ledger_whose_first_line_is_torn_begins_anew() {
         let scratch = tempfile::tempdir().unwrap();
-        let store = Store {
-            run: scratch.path().into(),
-            state: scratch.path().into(),
-            boot: String::new(),
-        };
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
         fs::write(store.ledger_path(), "{\"form").unwrap();
         add(&store, "1", "eth0");
         assert_eq!(store.ledger().unwrap().claims().count(), 1);
         fs::write(store.ledger_path(), "{\"form").unwrap();
-        store.undone("1").unwrap();
+        let undone = Line::RolledBack {
+            transaction: "1".into(),
+        };
+        store.add_to_ledger(&[undone], false).unwrap();
         assert_eq!(store.ledger().unwrap().claims().count(), 0);
     }
 }

@@ -11,39 +11,47 @@ use serde::Serialize;
 
 use crate::store::error::failed;
 use netkeel_core::error::Error;
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::{ReadError, Symlinks};
+
+/// Longest log that is read, bytes: more than a journal needs, because one that is not read is not undone.
+const LONGEST: u64 = 1 << 30;
+
+/// Opens a regular file. Another one that lies in its place is an error: a FIFO would be waited for, and a
+/// link leads elsewhere.
+pub(in crate::store) fn regular(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = options.custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
 
 /// The text of a log; none where there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
-    let open = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path);
-    let mut text = String::new();
-    match open.and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error, path)),
+    match read::text(path, Symlinks::Refuse, LONGEST) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.is_missing() => Ok(None),
+        Err(cause) => Err(failed(&cause.into(), path)),
     }
 }
 
 /// What follows so many bytes of a log, and which file it is: the same log as before has the same
 /// number. None where there is none.
 pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
-    let open = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path);
-    let read = |mut file: File| -> std::io::Result<(u64, String)> {
-        let mut text = String::new();
+    let read = || -> Result<(u64, String), ReadError> {
+        let mut file = read::open(path, Symlinks::Refuse)?;
         let inode = file.metadata()?.ino();
         file.seek(SeekFrom::Start(offset))?;
-        file.read_to_string(&mut text)?;
+        let bytes = read::rest(&mut file, LONGEST)?;
+        let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText)?;
         Ok((inode, text))
     };
-    match open.and_then(read) {
+    match read() {
         Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error, path)),
+        Err(cause) if cause.is_missing() => Ok(None),
+        Err(cause) => Err(failed(&cause.into(), path)),
     }
 }
 
@@ -59,14 +67,15 @@ pub(crate) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
 /// Opens a log to append to it: mode 0600, made when it is not there.
 pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
     let open = || -> std::io::Result<File> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(path)?;
+        let mut file = regular(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600),
+            path,
+        )?;
         let length = file.metadata()?.len();
         let whole = whole_lines(&mut file, length)?;
         if whole < length {
@@ -80,13 +89,14 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
 
 /// Opens a log that begins anew: mode 0600, made when it is not there.
 pub(crate) fn begin(path: &Path) -> Result<File, Error> {
-    let open = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path);
+    let open = regular(
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600),
+        path,
+    );
     open.map_err(|error| failed(&error, path))
 }
 
@@ -209,10 +219,7 @@ pub(crate) fn unlink(path: &Path) -> Result<bool, Error> {
 /// Takes everything out of a log of which nothing survives a power cut anyway. The file stays: making
 /// one takes longer than all that is written to it.
 pub(crate) fn empty(path: &Path) -> Result<(), Error> {
-    let open = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(path);
+    let open = regular(OpenOptions::new().write(true), path);
     match open.and_then(|file| file.set_len(0)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
         _ => Ok(()),
@@ -240,18 +247,22 @@ pub(crate) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) ->
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let write = || -> std::io::Result<()> {
-        // Always the same name: a crash leaves one at most, and the next one takes its place.
-        let temporary = directory.join(".netkeel.tmp");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        // A name of its own: not every file that is replaced here is replaced under the lock.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = directory.join(format!(".{name}.{}.tmp", std::process::id()));
+        let mut file = regular(
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600),
+            &temporary,
+        )?;
+        let placed = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::rename(&temporary, path));
+        placed.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
     };
     write().map_err(|error| failed(&error, path))?;
     sync_directory(path)
@@ -260,7 +271,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
 /// Makes the directory entry of a file survive a power cut.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = read::directory(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|error| failed(&error, directory))
 }
 

@@ -92,11 +92,8 @@ mod tests {
     #[test]
     fn a_pause_ends_by_itself_or_when_told() {
         let scratch = tempfile::tempdir().unwrap();
-        let store = Store {
-            run: scratch.path().into(),
-            state: scratch.path().into(),
-            boot: String::new(),
-        };
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
         assert_eq!(store.paused(100).unwrap(), None);
         store.pause(100, 200, "me").unwrap();
         assert_eq!(store.paused(199).unwrap().unwrap().until, 200);

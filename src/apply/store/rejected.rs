@@ -103,11 +103,8 @@ mod tests {
     #[test]
     fn a_torn_line_rejects_nothing_and_a_damaged_one_is_an_error() {
         let scratch = tempfile::tempdir().unwrap();
-        let store = Store {
-            run: scratch.path().into(),
-            state: scratch.path().into(),
-            boot: String::new(),
-        };
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
         let reasons = |store: &Store| -> Vec<String> {
             let all = store.rejections().unwrap();
             all.into_iter().map(|rejection| rejection.reason).collect()

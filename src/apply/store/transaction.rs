@@ -1,16 +1,13 @@
-//! One apply as it is kept on disk, and what is found of one that was interrupted.
-//!
-//! The live journal is the one that decides: it is written last, and to empty it is the commit. A
-//! durable journal of the same boot without it belongs to an apply that did not begin or that was
-//! committed. After a reboot there is no live journal, and what the durable one says about files is
-//! undone, unless the ledger says that the apply was committed.
+//! One apply as it is kept on disk, from its first line to its commit.
 
 use std::fs::File;
 use std::path::PathBuf;
 
 use crate::journal;
 use crate::journal::{Header, Journal};
+use crate::store::settled::{Held, Settled};
 use crate::store::{Store, log};
+use crate::watchdog::copies::Copies;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_plan::ledger;
@@ -24,20 +21,30 @@ pub struct Transaction {
     header: Header,
     live: Steps,
     durable: Option<Steps>,
+    /// Where the watchdog reads the steps on files.
+    copy_of_files: Option<File>,
 }
 
 /// A journal that is open to be written.
 #[derive(Debug)]
-pub struct Steps {
+pub(crate) struct Steps {
     file: File,
     path: PathBuf,
     /// How many of its steps were marked.
     begun: usize,
+    /// Where the watchdog reads the same lines, whatever becomes of the file. Each is written there first:
+    /// a step that is marked there and was not done is undone without effect.
+    copy: Option<File>,
 }
 
 impl Steps {
-    fn new(file: File, path: PathBuf) -> Self {
-        Steps { file, path, begun: 0 }
+    fn new(file: File, path: PathBuf, copy: Option<File>) -> Self {
+        Steps {
+            file,
+            path,
+            begun: 0,
+            copy,
+        }
     }
 
     /// One that was left behind.
@@ -46,12 +53,16 @@ impl Steps {
             file: log::append_to(&path)?,
             begun: journal.begun,
             path,
+            copy: None,
         })
     }
 
     /// Writes a list of steps, after the header where the journal begins with them.
     fn list(&mut self, header: Option<&Header>, plan: &Plan, durable: bool) -> Result<(), Error> {
         let lines = journal::steps(plan, durable);
+        if let Some(copy) = &mut self.copy {
+            log::write_lines(copy, header, &lines, false, &self.path)?;
+        }
         log::write_lines(&mut self.file, header, &lines, durable, &self.path)
     }
 
@@ -63,41 +74,48 @@ impl Steps {
     }
 
     fn note(&mut self, line: &journal::Line, durable: bool) -> Result<(), Error> {
+        if let Some(copy) = &mut self.copy {
+            log::write_json(copy, line, false, &self.path)?;
+        }
         log::write_json(&mut self.file, line, durable, &self.path)
     }
 }
 
-/// An apply that was interrupted.
-#[derive(Debug)]
-pub struct Pending {
-    /// What was done to the kernel, when that was in this boot.
-    pub live: Option<Journal>,
-    /// What was done to files.
-    pub(crate) durable: Option<Journal>,
-}
-
-impl Store {
+impl Settled {
     /// Begins an apply: from here on, whatever happens can be undone. The ledger is compacted here,
-    /// where no journal is over because the ledger names its transaction. Whoever calls holds the lock, and
-    /// with it made the directories.
+    /// where no journal is over because the ledger names its transaction. For an apply that is to be
+    /// confirmed, `arm` starts the watchdog; it gets the open journal.
     ///
     /// # Errors
-    /// When the journal cannot be written; nothing has happened then.
-    pub fn begin(&self, header: Header, plan: &Plan, compacts: bool) -> Result<Transaction, Error> {
+    /// When the journal cannot be written or the watchdog not started; nothing has happened then.
+    pub(crate) fn begin(
+        &self,
+        header: Header,
+        plan: &Plan,
+        compacts: bool,
+        arm: impl FnOnce(&Header, &File) -> Result<Option<Copies>, Error>,
+    ) -> Result<Transaction, Error> {
+        let store = self.store();
         // Whatever is left here belongs to an apply that was resolved.
-        log::remove(&self.durable_path())?;
-        let live = log::begin(&self.live_path())?;
+        log::remove(&store.durable_path())?;
+        let live = log::begin(&store.live_path())?;
         if compacts {
             // A journal whose removal a power cut would take back must not outlive what says that
             // it is over.
-            log::sync_directory(&self.durable_path())?;
-            self.compact()?;
+            log::sync_directory(&store.durable_path())?;
+            store.compact()?;
         }
+        // Before the first line: whatever happens from here on, somebody undoes it.
+        let (copy, copy_of_files) = match arm(&header, &live)? {
+            Some(Copies { live, files }) => (Some(live), Some(files)),
+            None => (None, None),
+        };
         let mut transaction = Transaction {
-            store: self.clone(),
+            store: store.clone(),
             header,
-            live: Steps::new(live, self.live_path()),
+            live: Steps::new(live, store.live_path(), copy),
             durable: None,
+            copy_of_files,
         };
         // In this order: who finds the live one finds all that was to be done.
         transaction.list_durable(plan)?;
@@ -105,60 +123,37 @@ impl Store {
         transaction.live.list(header, plan, false)?;
         Ok(transaction)
     }
+}
 
-    /// An apply that was interrupted, or that waits to be confirmed. Reads only.
+impl Held {
+    /// Goes on with the apply.
     ///
     /// # Errors
-    /// When a journal is there and cannot be read.
-    pub fn pending(&self) -> Result<Option<Pending>, Error> {
-        let read = |path: PathBuf| -> Result<Option<Journal>, Error> {
-            match log::read(&path)? {
-                Some(text) => Journal::read(&text).map_err(|error| error.context(path.display())),
-                None => Ok(None),
-            }
-        };
-        // A journal of another boot describes kernel state that is gone.
-        let live = read(self.live_path())?.filter(|journal| journal.header.boot == self.boot);
-        let durable = read(self.durable_path())?;
-        Ok(match (live, durable) {
-            (None, None) => None,
-            (None, Some(durable)) if self.is_over(&durable)? => None,
-            (live, durable) => Some(Pending { live, durable }),
-        })
-    }
-
-    /// An apply without a live journal was committed, or it never began; or its live journal went
-    /// with the boot, and then the ledger knows.
-    fn is_over(&self, durable: &Journal) -> Result<bool, Error> {
-        let header = &durable.header;
-        Ok(header.boot == self.boot || self.ledger()?.holds_those_of(&header.transaction))
-    }
-
-    /// Goes on with an apply that was interrupted.
-    ///
-    /// # Errors
-    /// When a journal cannot be written.
-    pub fn resume(&self, pending: &Pending, live: &Journal) -> Result<Transaction, Error> {
+    /// When a journal cannot be written, or was lost with the boot.
+    pub(crate) fn resume(&self) -> Result<Transaction, Error> {
+        let (store, pending) = (self.store(), self.pending());
+        let lost = || Error::new(ErrorKind::Refused, "the live journal was lost with the boot");
+        let live = pending.live.as_ref().ok_or_else(lost)?;
         let durable = pending.durable.as_ref();
         Ok(Transaction {
-            store: self.clone(),
+            store: store.clone(),
             header: live.header.clone(),
-            live: Steps::resume(self.live_path(), live)?,
+            live: Steps::resume(store.live_path(), live)?,
             durable: durable
-                .map(|journal| Steps::resume(self.durable_path(), journal))
+                .map(|journal| Steps::resume(store.durable_path(), journal))
                 .transpose()?,
+            copy_of_files: None,
         })
     }
 
-    /// Notes that an interrupted apply is about to be undone, so that nobody finishes it once some
-    /// of it is.
+    /// Notes that the apply is about to be undone, so that nobody finishes it once some of it is.
     ///
     /// # Errors
     /// When the live journal cannot be written.
-    pub fn undoing(&self, pending: &Pending) -> Result<(), Error> {
-        match &pending.live {
+    pub(crate) fn undoing(&self) -> Result<(), Error> {
+        match &self.pending().live {
             Some(live) if !live.undoing => {
-                let path = self.live_path();
+                let path = self.store().live_path();
                 let mut file = log::append_to(&path)?;
                 log::write_json(&mut file, &journal::Line::Undoing {}, false, &path)
             }
@@ -166,45 +161,73 @@ impl Store {
         }
     }
 
-    /// Forgets an interrupted apply after it was undone: its claims never were.
+    /// Forgets the apply after it was undone: its claims never were.
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn undone(&self, transaction: &str) -> Result<(), Error> {
-        self.make()?;
-        if !log::is_empty(&self.ledger_path())? {
-            let transaction = transaction.to_owned();
-            self.add_to_ledger(&[ledger::Line::RolledBack { transaction }], true)?;
+    pub(crate) fn undone(&self, transaction: &str) -> Result<(), Error> {
+        let store = self.store();
+        store.make()?;
+        // Where the store was cleared meanwhile, another apply may have begun: its journals are not these.
+        let others = [store.durable_path(), store.live_path()].into_iter().any(|path| {
+            let text = log::read(&path).ok().flatten().unwrap_or_default();
+            let first = text.split_once('\n').map(|(first, _)| journal::header(first));
+            matches!(first, Some(Ok(header)) if header.transaction != transaction)
+        });
+        if others {
+            Ok(())
+        } else {
+            undone(store, transaction)
         }
-        // In this order: without the live one the durable one would count as committed.
-        log::remove(&self.durable_path())?;
-        log::empty(&self.live_path())
     }
 
-    /// Commits: the claims count, and there is nothing left to undo. Where no file was written, a
-    /// power cut takes what was done with it, and may take the claims too.
+    /// Commits the apply.
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn commit<'a>(
+    pub(crate) fn commit<'a>(
         &self,
         transaction: &str,
         claims: impl Iterator<Item = OwnershipRecord>,
         released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
-        let durable = !log::is_empty(&self.durable_path())?;
-        // A crash before the live journal is gone has the apply undone and these lines voided, whatever
-        // else was not written.
-        self.add_to_ledger(&ledger::commit(Some(transaction), claims, released), durable)?;
-        log::empty(&self.live_path())?;
-        // Here it is committed: what fails from now on must not undo it. A durable journal that
-        // stays is one that is over, as long as the ledger names its transaction.
-        let _ = log::remove(&self.durable_path());
-        Ok(())
+        commit(self.store(), transaction, claims, released)
     }
+}
 
+/// Forgets an apply after it was undone: its claims never were.
+fn undone(store: &Store, transaction: &str) -> Result<(), Error> {
+    if !log::is_empty(&store.ledger_path())? {
+        let transaction = transaction.to_owned();
+        store.add_to_ledger(&[ledger::Line::RolledBack { transaction }], true)?;
+    }
+    // In this order: without the live one the durable one would count as committed.
+    log::remove(&store.durable_path())?;
+    log::empty(&store.live_path())
+}
+
+/// Commits: the claims count, and there is nothing left to undo. Where no file was written, a power cut
+/// takes what was done with it, and may take the claims too.
+fn commit<'a>(
+    store: &Store,
+    transaction: &str,
+    claims: impl Iterator<Item = OwnershipRecord>,
+    released: impl Iterator<Item = &'a Fact>,
+) -> Result<(), Error> {
+    let durable = !log::is_empty(&store.durable_path())?;
+    // A crash before the live journal is gone has the apply undone and these lines voided, whatever
+    // else was not written.
+    store.add_to_ledger(&ledger::commit(Some(transaction), claims, released), durable)?;
+    log::empty(&store.live_path())?;
+    // Here it is committed: what fails from now on must not undo it. A durable journal that
+    // stays is one that is over, as long as the ledger names its transaction.
+    let _ = log::remove(&store.durable_path());
+    Ok(())
+}
+
+impl Store {
     /// Appends lines to the ledger, and its first line where it has none.
-    pub(crate) fn add_to_ledger(&self, lines: &[ledger::Line], durable: bool) -> Result<(), Error> {
+    pub(in crate::store) fn add_to_ledger(&self, lines: &[ledger::Line], durable: bool) -> Result<(), Error> {
         let path = self.ledger_path();
         let mut file = log::append_to(&path)?;
         let new = log::is_new(&file, &path)?;
@@ -220,36 +243,13 @@ impl Store {
     }
 }
 
-impl Pending {
-    /// The journals in the order of undoing: the live one first.
-    pub fn journals(&self) -> impl Iterator<Item = &Journal> + Clone {
-        self.live.iter().chain(&self.durable)
-    }
-
-    /// The name of the apply.
-    pub fn transaction(&self) -> Option<&str> {
-        self.journals()
-            .next()
-            .map(|journal| journal.header.transaction.as_str())
-    }
-
-    /// Until when it waits to be confirmed, in seconds since 1970. After a reboot nobody waits, and
-    /// nothing that was interrupted half-way can be confirmed.
-    pub fn confirm_by(&self) -> Option<u64> {
-        self.live
-            .as_ref()
-            .filter(|journal| journal.complete && !journal.undoing)
-            .and_then(|journal| journal.header.confirm_by)
-    }
-}
-
 impl Transaction {
     /// Notes that the op of the next step is about to be executed: of the next one on files, or of the next
     /// other one.
     ///
     /// # Errors
     /// When the journal cannot be written, or has no such step: the op must not be executed then.
-    pub fn mark(&mut self, durable: bool) -> Result<(), Error> {
+    pub(crate) fn mark(&mut self, durable: bool) -> Result<(), Error> {
         match (durable, &mut self.durable) {
             (true, Some(steps)) => steps.mark(true),
             (true, None) => {
@@ -264,7 +264,7 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn undoing(&mut self) -> Result<(), Error> {
+    pub(crate) fn undoing(&mut self) -> Result<(), Error> {
         self.live.note(&journal::Line::Undoing {}, false)
     }
 
@@ -272,21 +272,23 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn add(&mut self, plan: &Plan) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, plan: &Plan) -> Result<(), Error> {
         self.list_durable(plan)?;
         self.live.list(None, plan, false)
     }
 
     /// Writes the steps on files down where they survive a power cut.
     fn list_durable(&mut self, plan: &Plan) -> Result<(), Error> {
-        if !plan.steps.iter().any(|step| step.op.is_durable()) {
+        // Without confirmation its document must not be applied again after a power cut: the header says so.
+        let unconfirmed = self.header.confirm_by.is_some() && self.durable.is_none();
+        if !unconfirmed && !plan.steps.iter().any(|step| step.op.is_durable()) {
             return Ok(());
         }
         if let Some(steps) = &mut self.durable {
             return steps.list(None, plan, true);
         }
         let path = self.store.durable_path();
-        let mut steps = Steps::new(log::begin(&path)?, path);
+        let mut steps = Steps::new(log::begin(&path)?, path, self.copy_of_files.take());
         steps.list(Some(&self.header), plan, true)?;
         log::sync_directory(&steps.path)?;
         self.durable = Some(steps);
@@ -297,7 +299,7 @@ impl Transaction {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn complete(&mut self) -> Result<(), Error> {
+    pub(crate) fn complete(&mut self) -> Result<(), Error> {
         self.live.note(&journal::Line::Complete {}, false)
     }
 
@@ -305,20 +307,25 @@ impl Transaction {
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn commit<'a>(
+    pub(crate) fn commit<'a>(
         &self,
         claims: impl Iterator<Item = OwnershipRecord>,
         released: impl Iterator<Item = &'a Fact>,
     ) -> Result<(), Error> {
-        self.store.commit(&self.header.transaction, claims, released)
+        commit(&self.store, &self.header.transaction, claims, released)
     }
 
     /// The apply was undone.
     ///
     /// # Errors
     /// When the ledger or a journal cannot be written.
-    pub fn undone(&self) -> Result<(), Error> {
-        self.store.undone(&self.header.transaction)
+    pub(crate) fn undone(&self) -> Result<(), Error> {
+        undone(&self.store, &self.header.transaction)?;
+        // An empty copy tells the watchdog that there is nothing left to do.
+        if let Some(copy) = &self.live.copy {
+            let _ = copy.set_len(0);
+        }
+        Ok(())
     }
 }
 
@@ -326,7 +333,9 @@ impl Transaction {
 mod tests {
     use super::*;
     use std::path::Path;
+    use std::time::Duration;
 
+    use crate::store::settled::Gate;
     use netkeel_core::fact::{Field, Object};
     use netkeel_core::name::netns::Netns;
     use netkeel_core::op::{Op, Phase};
@@ -365,15 +374,18 @@ mod tests {
         }
     }
 
+    fn settled(store: &Store) -> Settled {
+        match store.lock("a test", Duration::ZERO).unwrap().look().unwrap() {
+            Gate::Settled(settled) => settled,
+            Gate::Held(held) => panic!("{held:?}"),
+        }
+    }
+
     #[test]
     fn a_second_pass_journals_its_files_where_the_first_had_some_and_where_not() {
         for first in [None, Some("/etc/a")] {
             let scratch = tempfile::tempdir().unwrap();
-            let store = Store {
-                run: scratch.path().into(),
-                state: scratch.path().into(),
-                boot: "b1".into(),
-            };
+            let store = Store::at(scratch.path());
             let header = Header {
                 format: journal::FORMAT,
                 transaction: "t1".into(),
@@ -384,7 +396,10 @@ mod tests {
                 actor: "root".into(),
                 confirm_by: None,
             };
-            let mut transaction = store.begin(header, &plan(first), false).unwrap();
+            let settled = settled(&store);
+            let mut transaction = settled
+                .begin(header, &plan(first), false, |_, _| Ok(None))
+                .unwrap();
             match first {
                 Some(_) => transaction.mark(true).unwrap(),
                 None => assert!(transaction.mark(true).is_err(), "it is in no journal"),

@@ -3,8 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{exit, output};
 use netkeel_core::error::Error;
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::Symlinks;
 
 /// The hidden verb that Ansible runs.
 pub(crate) const VERB: &str = "ansible-module";
@@ -79,10 +80,7 @@ pub(crate) fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
 fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
     let wrong =
         |why: &dyn Display| failure(format!("cannot read the arguments in {}: {why}", path.display()));
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
-        .map_err(|error| wrong(&error))?;
+    let text = read::text(path, Symlinks::Follow, LONGEST).map_err(|cause| wrong(&cause))?;
     serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 

@@ -10,6 +10,7 @@ use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
 use crate::load::documents::{Host, Loaded, load, load_saved};
+use crate::load::file::read_printed;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -183,8 +184,7 @@ fn write(
     saved: Option<&SavedPlan>,
 ) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
-    let lock = store.lock(&actor, arguments.lock.timeout)?;
-    recover::settle(store, &document.netns)?;
+    let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout)?;
     refuse_rejected(store, document, arguments.retry_rejected)?;
     let ledger = store.ledger()?;
     let declared = Declared {
@@ -194,7 +194,7 @@ fn write(
     let exactly = saved.map(|saved| Exactly::new(declared, saved));
     let goal: &dyn Goal = exactly.as_ref().map_or(&declared, |exactly| exactly);
     let mut log = Recorder::new(
-        store.clone(),
+        &settled,
         document.netns.clone(),
         &document.owner,
         &document.hash,
@@ -236,15 +236,15 @@ fn write(
     }
     // Release the lock before printing: printing may block forever on a dead connection, and the
     // watchdog waits for the lock.
-    drop(lock);
+    drop(log);
+    drop(settled);
     watch.clear();
     Ok(outcome)
 }
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{name}: {error}")))?;
+    let text = read_printed(path)?;
     let saved = SavedPlan::read(&text).map_err(|error| error.context(&name))?;
     Ok((name, saved))
 }
@@ -287,7 +287,14 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
             result(&output::shown(plan, sources, arguments.output, false, of));
         }
     }
-    if let (Some(within), true) = (arguments.confirm_within, *done > 0) {
+    let files = plan.steps.iter().filter(|step| step.op.is_durable()).count();
+    if let (Some(within), true) = (arguments.confirm_within, *done + files > 0) {
+        if files > 0 {
+            output::say(&format!(
+                "{} follow when you confirm\n",
+                count(files, "file write")
+            ));
+        }
         output::say(&format!(
             "keep the changes with `netkeel confirm`; otherwise they are rolled back {within:?} after the start of the apply\n"
         ));

@@ -5,13 +5,14 @@ use clap::Args;
 use crate::arguments::{LockOptions, Place};
 use crate::change::recover;
 use crate::{exit, output};
-use netkeel_apply::clock::now;
 use netkeel_apply::journal::Journal;
-use netkeel_apply::recover::expire;
+use netkeel_apply::recover::{Cause, keep, undo_held};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
-use netkeel_apply::store::transaction::Pending;
+use netkeel_apply::store::settled::Gate;
+use netkeel_apply::watchdog::arm::wait_for_end;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_render::wording::count;
 
 /// Keep the changes of a pending `apply --confirm-within`
 ///
@@ -28,35 +29,52 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let store = Store::open(&netns)?;
-    let _lock = store.lock(&actor(), arguments.lock.timeout)?;
-    let pending = store.pending()?;
-    if let Some(journal) = pending.iter().flat_map(Pending::journals).next()
-        && (!journal.complete || journal.undoing)
-    {
+    let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
+        Gate::Settled(_) => return missing(&store),
+        Gate::Held(held) => held,
+    };
+    let pending = held.pending();
+    let Some(journal) = pending
+        .live
+        .as_ref()
+        .filter(|journal| journal.header.confirm_by.is_some())
+    else {
+        let what = held.journal().map(Journal::describe).unwrap_or_default();
+        return Err(Error::new(ErrorKind::Refused, what)
+            .hint("only an apply with --confirm-within waits for confirmation; run `netkeel recover`"));
+    };
+    if !journal.complete || journal.undoing {
         return Err(Error::new(ErrorKind::Refused, journal.describe())
             .hint("an incomplete apply cannot be kept: roll it back with `netkeel recover`"));
     }
-    let waiting = pending.and_then(|pending| Some((pending.confirm_by()?, pending)));
-    let Some((by, pending)) = waiting else {
-        let last = store.history()?.pop();
-        if last.is_some_and(|done| done.result.starts_with("rolled back")) {
-            output::say("too late: the changes were already rolled back\n");
-            return Ok(exit::ROLLED_BACK);
-        }
-        return Err(Error::new(ErrorKind::Missing, "nothing waits for confirmation"));
-    };
-    if by <= now() {
+    if pending.time_left().is_none() {
         output::say("too late: the time to confirm is over\n");
-        recover::report(&expire(&store, &netns, &pending)?);
+        recover::report(&undo_held(&held, &netns, Cause::of(pending))?)?;
         return Ok(exit::ROLLED_BACK);
     }
-    for journal in pending.journals().take(1) {
-        let header = &journal.header;
-        let claims = pending.journals().flat_map(Journal::claims);
-        store.commit(&header.transaction, claims, journal.released.iter())?;
-        store.accept(&header.document)?;
-        store.note(header, std::iter::empty(), "confirmed")?;
+    let transaction = journal.header.transaction.clone();
+    let (files, unnoted) = keep(&held, &netns).map_err(|error| {
+        error.hint("the changes are not kept: they are rolled back when their time is over")
+    })?;
+    drop(held);
+    for error in unnoted {
+        output::say(&format!("warning: {}\n", error.message));
     }
-    output::print("Confirmed: the changes stay.\n")?;
+    wait_for_end(&store, &transaction);
+    let files = match files {
+        0 => String::new(),
+        files => format!(", {} written", count(files, "file")),
+    };
+    output::print(&format!("Confirmed: the changes stay{files}.\n"))?;
     Ok(exit::OK)
+}
+
+/// Nothing waits: it may have been rolled back already.
+fn missing(store: &Store) -> Result<u8, Error> {
+    let last = store.history()?.pop();
+    if last.is_some_and(|done| done.result.starts_with("rolled back")) {
+        output::say("too late: the changes were already rolled back\n");
+        return Ok(exit::ROLLED_BACK);
+    }
+    Err(Error::new(ErrorKind::Missing, "nothing waits for confirmation"))
 }

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Place, parse_duration};
+use crate::arguments::{LockOptions, Place};
 use crate::{exit, output};
-use netkeel_apply::recover::{Undone, Unsettled, expire, finish, undo_all, undo_pending};
+use netkeel_apply::recover;
+use netkeel_apply::recover::{Cause, Undone, Unsettled, finish, undo_held};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
-use netkeel_apply::watchdog::ARMED;
-use netkeel_core::error::{Error, ErrorKind};
+use netkeel_apply::store::settled::{Gate, Settled};
+use netkeel_apply::watchdog::arm::ARMED;
+use netkeel_apply::watchdog::handover::Handover;
+use netkeel_apply::watchdog::keep::{Order, Reports, keep};
+use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
 use netkeel_render::wording::count;
-
-/// How long the watchdog waits for the lock. It is the last process that can roll back, so it never gives up.
-const PATIENCE: Duration = Duration::MAX;
 
 /// Roll back or finish an apply that a crash interrupted
 ///
@@ -35,67 +36,75 @@ pub(crate) struct Arguments {
     /// Roll back this apply if it is still unconfirmed; used by the watchdog
     #[arg(long, value_name = "TRANSACTION", hide = true, conflicts_with = "resume")]
     unconfirmed: Option<String>,
-    /// Wait this long first
-    #[arg(long, value_name = "DURATION", hide = true, value_parser = parse_duration, requires = "unconfirmed")]
-    after: Option<Duration>,
+    /// Time to roll it back, in milliseconds since boot
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        hide = true,
+        default_value_t = 0,
+        requires = "unconfirmed"
+    )]
+    until: u64,
+    /// Where the watchdog finds the apply
+    #[arg(long, value_name = "HANDOVER", hide = true, requires = "unconfirmed")]
+    handover: Option<Handover>,
 }
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
-    let store = Store::open(&netns)?;
     if let Some(transaction) = &arguments.unconfirmed {
-        return unconfirmed(&store, &netns, transaction, arguments.after);
-    }
-    let _lock = store.lock(&actor(), arguments.lock.timeout)?;
-    let Some(pending) = store.pending()? else {
-        output::print("Nothing to recover.\n")?;
+        let order = Order {
+            transaction: transaction.clone(),
+            until: Duration::from_millis(arguments.until),
+            handover: arguments.handover.clone(),
+            netns,
+            actor: actor(),
+        };
+        keep(&order, &mut Spoken)?;
         return Ok(exit::OK);
+    }
+    let store = Store::open(&netns)?;
+    let held = match store.lock(&actor(), arguments.lock.timeout)?.look()? {
+        Gate::Settled(_) => {
+            output::print("Nothing to recover.\n")?;
+            return Ok(exit::OK);
+        }
+        Gate::Held(held) => held,
     };
     if !arguments.resume {
-        return Ok(report(&undo_all(&store, &netns, &pending)?));
+        return report(&undo_held(&held, &netns, Cause::of(held.pending()))?);
     }
-    let writes = count(finish(&store, &netns, &pending)?, "write");
+    let writes = count(finish(&held, &netns)?, "write");
     output::print(&format!(
         "Resumed: {writes} done. Run `netkeel check` to see whether the host is in sync.\n"
     ))?;
     Ok(exit::OK)
 }
 
-/// Rolls back an unconfirmed apply after a delay; the watchdog runs this. Another apply may hold the
-/// lock meanwhile, but no apply can start while one waits for confirmation.
-pub(crate) fn unconfirmed(
-    store: &Store,
-    netns: &Netns,
-    transaction: &str,
-    after: Option<Duration>,
-) -> Result<u8, Error> {
-    if let Some(after) = after {
-        // In its own session the watchdog receives neither Ctrl-C nor SIGHUP.
-        nix::unistd::setsid().map_err(|errno| {
-            Error::new(
-                ErrorKind::Refused,
-                format!("the watchdog cannot start its own session: {errno}"),
-            )
-        })?;
-        output::print(ARMED)?;
-        std::thread::sleep(after);
+/// Prints what the watchdog says.
+struct Spoken;
+
+impl Reports for Spoken {
+    fn armed(&mut self) -> Result<(), Error> {
+        output::print(ARMED)
     }
-    let _lock = store.lock(&actor(), PATIENCE)?;
-    match store.pending()? {
-        Some(pending) if pending.transaction() == Some(transaction) => {
-            Ok(report(&expire(store, netns, &pending)?))
-        }
-        _ => Ok(exit::OK),
+
+    fn undone(&mut self, undone: &Undone) {
+        print(undone);
+    }
+
+    fn failed(&mut self, error: &Error) {
+        output::error(error);
     }
 }
 
-/// Rolls back an interrupted apply before a new one, and reports it.
-pub(crate) fn settle(store: &Store, netns: &Netns) -> Result<(), Error> {
-    match undo_pending(store, netns) {
-        Ok(undone) => {
+/// Takes the lock, rolls back an interrupted apply before a new one, and reports it.
+pub(crate) fn settle(store: &Store, netns: &Netns, actor: &str, timeout: Duration) -> Result<Settled, Error> {
+    match recover::settle(store, netns, actor, timeout) {
+        Ok((settled, undone)) => {
             undone.iter().for_each(print);
-            Ok(())
+            Ok(settled)
         }
         Err(Unsettled::Refused(error)) => Err(error),
         Err(Unsettled::Remains(undone)) => {
@@ -106,11 +115,15 @@ pub(crate) fn settle(store: &Store, netns: &Netns) -> Result<(), Error> {
 }
 
 /// Prints the result of a rollback and returns its exit code.
-pub(crate) fn report(undone: &Undone) -> u8 {
+///
+/// # Errors
+/// When everything was undone and that could not be written down.
+pub(crate) fn report(undone: &Undone) -> Result<u8, Error> {
     print(undone);
-    match undone.remaining.is_empty() {
-        true => exit::OK,
-        false => exit::NOT_ROLLED_BACK,
+    match (undone.remaining.is_empty(), &undone.unrecorded) {
+        (false, _) => Ok(exit::NOT_ROLLED_BACK),
+        (true, Some(_)) => Err(undone.incomplete()),
+        (true, None) => Ok(exit::OK),
     }
 }
 

@@ -101,8 +101,7 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
 
 fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
-    let _lock = store.lock(&actor, arguments.lock.timeout)?;
-    recover::settle(store, netns)?;
+    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
     let ledger = store.ledger()?;
     let goal = Release {
         ledger: &ledger,
@@ -110,7 +109,7 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
         netns,
     };
     let mut watch = Watcher::new()?;
-    let mut log = Recorder::new(store.clone(), netns.clone(), &arguments.owner, "release", &actor);
+    let mut log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     log.compacts = ledger.wants_compacting();
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {

@@ -15,6 +15,7 @@ use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
 use netkeel_dialects::talos::version::Version;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_render::paint::Paint;
@@ -22,7 +23,7 @@ use netkeel_render::text;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Report misconfigurations on this host, or those a document would cause
+/// Report misconfigurations of this host or of a document
 ///
 /// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
 /// machine configuration is checked.
@@ -96,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
         findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
     }
-    let code = show(findings, arguments)?;
+    let code = show(findings, &host.problems, arguments)?;
     output::problems(&host.problems);
     Ok(if host.problems.is_empty() {
         code
@@ -117,18 +118,19 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
         output::diagnostics(&diagnostics, sources);
         return Ok(exit::ERROR);
     }
-    show(findings, arguments)
+    show(findings, &[], arguments)
 }
 
 /// Prints findings and returns the exit code.
-fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> {
+fn show(mut findings: Vec<Finding>, problems: &[Problem], arguments: &Arguments) -> Result<u8, Error> {
     findings.sort();
     findings.dedup();
     if arguments.output == Format::Json {
         output::print(&output::pretty(&netkeel_render::json::findings(&findings)))?;
     } else {
         output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
-        output::print(&format!("{}.\n", count(findings.len(), "finding")))?;
+        let found = count(findings.len(), "finding");
+        output::print(&format!("{found}{}.\n", output::unread(problems)))?;
     }
     let worst = findings.iter().map(|finding| finding.code.severity()).min();
     let limit = arguments.fail_on.map(FailOn::severity);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::arguments::{DEFAULT_DOCUMENTS, Documents};
-use crate::load::file::{io_error, read, read_file};
+use crate::load::file::{io_error, read_file, read_from};
 use crate::load::hierarchy;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
@@ -251,7 +251,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
             }
             texts.push((
                 "<stdin>".to_owned(),
-                read(&mut io::stdin().lock(), Path::new("<stdin>"))?,
+                read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?,
             ));
         } else if path.is_dir() {
             for path in documents_in(path)? {

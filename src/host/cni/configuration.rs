@@ -140,7 +140,7 @@ impl Configuration {
         Some(Value::Text(all.join(", ").into()))
     }
 
-    /// Sets the `mtu` of the plugins of a type, or removes it when `mtu` is none.
+    /// Sets the `mtu` of the plugins of a type, or removes it when `mtu` is `None`.
     pub fn set(&mut self, kind: &str, mtu: Option<&Value>) {
         if let Contents::Plugins(plugins) = &mut self.reading {
             for plugin in plugins.iter_mut().filter(|plugin| &*plugin.kind == kind) {

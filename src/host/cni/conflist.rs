@@ -103,7 +103,7 @@ fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
     }
 }
 
-/// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is none.
+/// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is `None`.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when there is no plugin of that type, [`ErrorKind::Unreadable`] when the
@@ -294,7 +294,7 @@ fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
     let kind = node.get("type").and_then(Node::text);
     let delegate = node.get("delegate");
     match (kind, delegate) {
-        // flannel gives its delegate a type when it has none, and its own mtu is not read
+        // flannel gives a delegate without a type its own, and flannel's `mtu` is not read
         // (plugins/meta/flannel).
         (Some("flannel"), Some(delegate)) if delegate.get("type").is_none() => found.push(Place {
             kind: "flannel",

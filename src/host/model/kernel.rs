@@ -137,6 +137,9 @@ impl Kernel for ModelKernel {
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
+        let module = |name: &String| Some((name.clone(), host.modules.get(name)?.clone()));
+        snapshot.modules = scope.modules.iter().filter_map(module).collect();
+        snapshot.ticks = host.ticks.filter(|_| scope.needs_ticks());
         if scope.nflog {
             let observed = host.nflog.clone();
             snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::NflogState::empty(Support::Yes)));

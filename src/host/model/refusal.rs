@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::model::Model;
 use crate::snapshot::link::Link;
 use crate::snapshot::lookup::Lookup;
-use crate::snapshot::reading::{Support, SysctlReading};
+use crate::snapshot::reading::Support;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
@@ -189,10 +189,12 @@ impl Model {
     }
 
     fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {
-        if let Some(SysctlReading::Value { writable: false, .. }) = self.host.sysctls.get(key) {
+        if !self.host.can_be_written(key) {
             return Some(Error::new(
                 ErrorKind::Permission,
-                format!("{key} can only be read in this namespace"),
+                format!(
+                    "{key} can only be read here: it is read-only in this namespace, or /proc/sys is mounted read-only"
+                ),
             ));
         }
         let fact = Fact::sysctl(&self.host.netns, key);

@@ -92,7 +92,7 @@ impl Link {
         }
     }
 
-    /// The kind as one word: `physical` where rtnetlink has none.
+    /// The kind as one word: `physical` where rtnetlink reports no kind.
     pub fn kind_name(&self) -> &str {
         self.kind.as_deref().unwrap_or("physical")
     }

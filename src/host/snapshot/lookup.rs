@@ -101,6 +101,22 @@ impl Snapshot {
         self.sysctls.get(path)?.number()
     }
 
+    /// Whether a sysctl can be written, as far as it was read. The dump of interfaces does not show it for
+    /// their own keys: what holds for `all` or `default` holds for them too.
+    pub fn can_be_written(&self, key: &SysctlKey) -> bool {
+        let read_only = |key: &SysctlKey| {
+            matches!(
+                self.sysctls.get(key),
+                Some(SysctlReading::Value { writable: false, .. })
+            )
+        };
+        let slots = ["all", "default"]
+            .into_iter()
+            .filter_map(|slot| key.in_slot(slot));
+        let others = key.link().into_iter().flat_map(|_| slots.clone());
+        !read_only(key) && !others.into_iter().any(|key| read_only(&key))
+    }
+
     /// The interfaces whose `leaf` below `net.ipv4.conf` was read, each with its value.
     pub(crate) fn ipv4_conf(&self, leaf: &str) -> Vec<(LinkName, i64)> {
         let field = match leaf {

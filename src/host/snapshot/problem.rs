@@ -1,5 +1,6 @@
-//! What could not be read: a fact that was not read is found by what a problem is about.
+//! A part of the host that could not be read. The subject of a problem leads to the facts that are unknown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -14,13 +15,13 @@ use netkeel_core::name::sysctl::SysctlKey;
 /// Something that could not be read: one fact or a whole class of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What was to be read.
+    /// The part that could not be read.
     pub what: Subject,
     /// Why it could not be.
     pub why: String,
 }
 
-/// What was to be read.
+/// A part of the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "ProblemSubject")]
@@ -37,7 +38,7 @@ pub enum Subject {
     CniConfiguration(PathBuf),
     /// The other end of a veth.
     PodEnd(LinkName),
-    /// Something that no fact is read from, in words.
+    /// A part that yields no fact, as text for people.
     Other(String),
 }
 
@@ -51,7 +52,7 @@ impl Subject {
         })
     }
 
-    /// What a look could not read when it did not read a fact.
+    /// The subject that was not read if a fact was not read.
     pub(crate) fn of(fact: &Fact) -> Self {
         match (&fact.object, fact.field) {
             (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
@@ -108,9 +109,68 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What was to be read, and why it could not be.
+/// One line for each problem. Pods' ends that could not be read for the same reason share a line.
+pub fn summarize(problems: &[Problem]) -> Vec<String> {
+    let mut ends: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for problem in problems {
+        match problem.what {
+            Subject::PodEnd(name) => ends.entry(&problem.why).or_default().push(name.to_string()),
+            Subject::Fact(_)
+            | Subject::Ipv4Addresses
+            | Subject::Ipv6Addresses
+            | Subject::Nflog
+            | Subject::CniConfiguration(_)
+            | Subject::Other(_) => lines.push(problem.to_string()),
+        }
+    }
+    for (why, names) in ends {
+        let what = match names.as_slice() {
+            [name] => format!("the pod's end of {name}"),
+            [first, .., last] if names.len() > 3 => {
+                format!("the pods' ends of {} veths ({first} to {last})", names.len())
+            }
+            names => format!("the pods' ends of {}", names.join(", ")),
+        };
+        lines.push(format!("{what}: {why}"));
+    }
+    lines
+}
+
+/// The part and the reason.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_cannot_be_read_for_one_reason_share_a_line() {
+        let end = |number: u32, why: &str| Problem {
+            what: Subject::PodEnd(format!("cali{number}").parse().unwrap()),
+            why: why.to_owned(),
+        };
+        let other = Problem {
+            what: Subject::Ipv4Addresses,
+            why: "EIO".to_owned(),
+        };
+        let mut problems: Vec<Problem> = (1..=4).map(|number| end(number, "EACCES")).collect();
+        problems.extend([end(9, "EIO"), other]);
+        assert_eq!(
+            summarize(&problems),
+            [
+                "the IPv4 addresses: EIO",
+                "the pods' ends of 4 veths (cali1 to cali4): EACCES",
+                "the pod's end of cali9: EIO",
+            ]
+        );
+        assert_eq!(
+            summarize(&problems[..2]),
+            ["the pods' ends of cali1, cali2: EACCES"]
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
+use crate::sysctl_form::handler::Handler;
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
@@ -46,6 +47,8 @@ pub struct Scope {
     pub wireguard: BTreeMap<PathBuf, PathBuf>,
     /// The tunnel kinds whose support to check.
     pub tunnels: BTreeSet<TunnelKind>,
+    /// The kernel modules whose presence to check.
+    pub modules: BTreeSet<String>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
     /// Rules and listeners of NFLOG groups.
@@ -155,6 +158,7 @@ impl Scope {
             },
             wireguard: BTreeMap::new(),
             tunnels: TunnelKind::ALL.iter().copied().collect(),
+            modules: BTreeSet::new(),
             sysctl_d: true,
             // Reading nftables rules needs privileges, and few documents contain NFLOG rules.
             nflog: false,
@@ -192,6 +196,7 @@ impl Scope {
         self.default_routes = false;
         self.paths.clear();
         self.tunnels.clear();
+        self.modules.clear();
         self.cni = CniScope::default();
         self.wireguard.clear();
         self.sysctl_d = false;
@@ -240,6 +245,13 @@ impl Scope {
         }
     }
 
+    /// Whether the kernel rounds the value of one of its sysctls to ticks.
+    pub fn needs_ticks(&self) -> bool {
+        let rounds =
+            |key: &SysctlKey| matches!(Handler::of(key), Handler::Milliseconds | Handler::Hundredths);
+        self.sysctls.iter().any(rounds)
+    }
+
     /// The sysctls to read on a host with these interfaces.
     pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
         let mut keys = self.sysctls.clone();
@@ -274,6 +286,7 @@ impl Scope {
             cni,
             wireguard,
             tunnels,
+            modules,
             sysctl_d,
             nflog,
         } = other;
@@ -301,6 +314,7 @@ impl Scope {
             self.wireguard.entry(copy).or_insert(source);
         }
         self.tunnels.extend(tunnels);
+        self.modules.extend(modules);
         self.sysctl_d |= sysctl_d;
         self.nflog |= nflog;
     }

@@ -1,5 +1,5 @@
-//! Doing an op on the real kernel: first that the interface still is the one the op names, then one
-//! request, then what went wrong in words.
+//! Executes an op on the real kernel: checks that the interface still is the one that the op names, sends one
+//! request, and describes a failure.
 
 use std::collections::BTreeMap;
 

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::sys::time::TimeValLike;
 use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
 use crate::files::{cni, file, private};
+use crate::interrupt::Interrupt;
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
 use crate::netlink::refusal::{Refusal, error};
@@ -45,6 +48,8 @@ pub struct Live {
     pub(crate) sysctls: tree::Tree,
     /// The MTU of the paths that were measured, bytes.
     paths: BTreeMap<IpAddr, u32>,
+    /// Set to stop a long read.
+    interrupt: Interrupt,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -70,8 +75,14 @@ impl Live {
             nftables: Nftables::default(),
             sysctls: tree::Tree::open()?,
             paths: BTreeMap::new(),
+            interrupt: Interrupt::default(),
             here: PhantomData,
         })
+    }
+
+    /// Makes a request to stop end a snapshot with an error.
+    pub fn stop_on(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
     }
 
     /// The socket, for ioctls.
@@ -110,7 +121,7 @@ impl Live {
         }
     }
 
-    /// Reads everything that can be told of the interfaces.
+    /// Reads the interfaces and everything that belongs to them.
     fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
         let rows = match &scope.links {
             Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
@@ -144,7 +155,7 @@ impl Live {
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
                     Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
-                    // It went away since.
+                    // The interface was deleted after the dump.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
                         what: Subject::Other(format!("the driver of {name}")),
@@ -160,7 +171,12 @@ impl Live {
             self.read_announced_routes(snapshot);
         }
         if scope.pods {
-            ends::read(&mut self.socket, &mut rows, &mut snapshot.problems);
+            ends::read(
+                &mut self.socket,
+                &mut rows,
+                &mut snapshot.problems,
+                &self.interrupt,
+            )?;
         }
         snapshot.links = rows.into_iter().collect();
         Ok(())
@@ -169,7 +185,7 @@ impl Live {
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
         match route::defaults(&mut self.socket) {
             Ok(found) => {
-                let named = |route: route::Default| {
+                let named = |route: route::Hop| {
                     let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
                     let (link, _) = rows.get(place.ok()?)?;
                     Some(DefaultRoute {
@@ -222,8 +238,17 @@ impl Live {
     }
 }
 
+/// Ticks per second: the resolution of a coarse clock is one tick (`hrtimer_get_res` does not apply to
+/// it; `posix_get_coarse_res`, kernel/time/posix-timers.c).
+fn ticks() -> Option<u32> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
+    let nanoseconds = u32::try_from(tick.num_nanoseconds()).ok()?;
+    1_000_000_000_u32.checked_div(nanoseconds)
+}
+
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.interrupt.check()?;
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
@@ -253,7 +278,7 @@ impl Kernel for Live {
                 }),
             }
         }
-        // What a file of others holds is no wanted fact: one that cannot be read says so itself.
+        // Other programs' files hold no wanted fact: a file that cannot be read reports its own problem.
         if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
             snapshot.sysctl_d = Some(Root::open(Path::new("/"))?.sysctl_d_to_show());
         }
@@ -276,6 +301,11 @@ impl Kernel for Live {
             let support = modules::support(*mode, &snapshot.links, &self.release);
             snapshot.tunnels.insert(*mode, support);
         }
+        for module in &scope.modules {
+            let support = modules::all_of(&[module.as_str()], &self.release);
+            snapshot.modules.insert(module.clone(), support);
+        }
+        snapshot.ticks = scope.needs_ticks().then(ticks).flatten();
         if scope.nflog {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),

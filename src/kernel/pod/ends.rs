@@ -2,7 +2,6 @@
 //! written by a thread that goes in.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread;
@@ -11,6 +10,9 @@ use ipnet::{IpNet, Ipv6Net};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use crate::files::read;
+use crate::files::read::{ReadError, Symlinks};
+use crate::interrupt::Interrupt;
 use crate::ioctl;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
@@ -26,7 +28,15 @@ use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
 /// cannot be read stays without, and is a problem.
-pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Problem>) {
+///
+/// # Errors
+/// When a stop is requested between two namespaces.
+pub(crate) fn read(
+    socket: &mut Socket,
+    rows: &mut [Row],
+    problems: &mut Vec<Problem>,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
     let cilium = rows.iter().any(|(name, _)| name.as_bytes() == b"cilium_host");
     let mut by_namespace: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, (_, link)) in rows.iter().enumerate() {
@@ -35,10 +45,11 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
         }
     }
     if by_namespace.is_empty() {
-        return;
+        return Ok(());
     }
     let sandboxes = sandbox::find(socket);
     for (id, ends) in by_namespace {
+        interrupt.check()?;
         let seen = Namespace::read(socket, id, sandboxes.get(&id));
         for at in ends {
             let Some((name, link)) = rows.get_mut(at) else {
@@ -59,6 +70,7 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
             }
         }
     }
+    Ok(())
 }
 
 /// One namespace as it was read.
@@ -168,9 +180,11 @@ pub(crate) fn enter<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let gone = || Error::new(ErrorKind::Missing, "the pod's network namespace is gone");
-    let file = match File::open(&sandbox.path) {
-        Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Err(gone()),
-        opened => opened.map_err(|cause| error(cause).context(sandbox.path.display()))?,
+    let file = match read::open(&sandbox.path, Symlinks::Follow) {
+        Err(ReadError::Io(cause)) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+            return Err(gone());
+        }
+        opened => opened.map_err(|cause| Error::from(cause).context(sandbox.path.display()))?,
     };
     if file.metadata().map_err(error)?.ino() != sandbox.inode {
         return Err(gone());

@@ -2,10 +2,12 @@
 //! tell them from those that a daemon made of an announcement; the flags in /proc/net/ipv6_route do.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
@@ -22,16 +24,16 @@ const REJECTS: u32 = 0x0200;
 
 /// Reads them. A kernel without IPv6 lacks the table.
 pub(crate) fn links() -> Result<BTreeSet<LinkName>, Error> {
-    match File::open(TABLE) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        file => file
-            .and_then(|file| read(BufReader::new(file)))
-            .map_err(|cause| error(cause).context(TABLE)),
-    }
+    let failed = |error: Error| error.context(TABLE);
+    let file = match read::open(Path::new(TABLE), Symlinks::Follow) {
+        Err(missing) if missing.is_missing() => return Ok(BTreeSet::new()),
+        file => file.map_err(|cause| failed(cause.into()))?,
+    };
+    links_of(BufReader::new(file)).map_err(|cause| failed(error(cause)))
 }
 
 /// A host may have a million routes: one line at a time is held.
-fn read(mut table: impl BufRead) -> io::Result<BTreeSet<LinkName>> {
+fn links_of(mut table: impl BufRead) -> io::Result<BTreeSet<LinkName>> {
     let mut found = BTreeSet::new();
     let mut line = Vec::new();
     while table.read_until(b'\n', &mut line)? > 0 {
@@ -76,7 +78,7 @@ mod tests {
             row("00", "00200200", "lo"),
             "torn".to_owned(),
         ];
-        let found = read(table.concat().as_bytes()).unwrap();
+        let found = links_of(table.concat().as_bytes()).unwrap();
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found, ["eth0"]);
         assert!(links().is_ok());

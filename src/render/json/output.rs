@@ -54,7 +54,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Drift<'a> {
     /// The fact.
     pub fact: Fact,
-    /// The value on the host; null if there is none.
+    /// The value on the host; null if it does not exist.
     pub observed: Option<&'a Value>,
     /// The value in the document; null if the plan removes it.
     pub desired: Option<&'a Value>,

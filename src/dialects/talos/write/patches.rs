@@ -1,4 +1,4 @@
-//! A document as patches for machine configurations of Talos Linux. Whatever Talos cannot express
+//! A document as patches for machine configurations of Talos Linux. A setting that Talos cannot express
 //! goes into a document for netkeel's extension service or DaemonSet.
 
 use std::fmt::Write as _;

@@ -160,7 +160,7 @@ impl Links {
 }
 
 impl Setting {
-    /// What is wanted of the other end of a veth, where it is about that.
+    /// The wanted MTU of the veth's other end, if this setting is about that end.
     pub(super) fn wish(&self) -> Option<PodMtuRequest> {
         let Wanted::Value(Value::Text(text), _) = &self.wanted else {
             return None;

@@ -1,0 +1,85 @@
+//! The promise of `apply --confirm-within`: where its watchdog was killed, the service takes its place.
+
+use std::time::{Duration, Instant};
+
+use netkeel_apply::store::Store;
+
+use crate::effects::log::Level;
+use crate::service::Service;
+
+/// How long past the deadline a watchdog may take before the service helps it.
+const LATE: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the watchdog still lives, and how often a rollback that failed is tried
+/// again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When the service looks again.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    next: Option<Instant>,
+}
+
+impl Promise {
+    pub(crate) fn new() -> Self {
+        Promise { next: None }
+    }
+
+    /// How long until the service looks; none where nothing waits to be confirmed.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.next
+            .map(|next| next.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// What becomes of an unconfirmed apply.
+#[derive(Debug, PartialEq, Eq)]
+enum Waits {
+    /// There is none, or the next pass undoes it.
+    Nothing,
+    /// It can still be confirmed for so long, or its watchdog is at work.
+    For(Duration),
+    /// Nobody else undoes it.
+    Due,
+}
+
+fn waits(store: &Store) -> Waits {
+    let Ok(Some(pending)) = store.pending() else {
+        return Waits::Nothing;
+    };
+    let (true, Some(transaction)) = (pending.is_unconfirmed(), pending.transaction()) else {
+        return Waits::Nothing;
+    };
+    let watched = store.has_watchdog(transaction).unwrap_or(false);
+    match (pending.time_left(), pending.overdue()) {
+        (_, Some(late)) if late > LATE || !watched => Waits::Due,
+        (Some(left), _) => Waits::For(left),
+        (None, Some(_)) => Waits::For(LOOK),
+        (None, None) => Waits::Nothing,
+    }
+}
+
+impl Service<'_> {
+    /// Undoes an apply that nobody confirmed where its watchdog does not. A pause of the service does not
+    /// pause a promise.
+    pub(crate) fn keep_promise(&mut self) {
+        if !self.state.enforces || self.effects.promise.due().is_some_and(|due| !due.is_zero()) {
+            return;
+        }
+        let waits = waits(&self.effects.runner.store);
+        self.effects.promise.next = match waits {
+            Waits::Nothing => None,
+            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
+            Waits::Due => Some(Instant::now() + LOOK),
+        };
+        if waits == Waits::Due {
+            let netns = self.state.document.netns.clone();
+            if let Err(error) = self.effects.runner.begin(&netns, Duration::ZERO) {
+                self.effects
+                    .log
+                    .say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
+            }
+            self.report_recovered();
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The power goes while an apply waits to be confirmed: the next boot has the values from before.
+
+use std::fs;
+
+use crate::confirmed::{CHANGES, Ended, apply, kill, until_unwatched, watchdog};
+use crate::world::{DOCUMENT, DropIn, Place, World, inside};
+
+const DROP_IN: &str = "/etc/sysctl.d/90-netkeel.conf";
+
+const FILES: &str = "/var/lib/netkeel/journal-files";
+
+/// What a boot leaves: nothing of /run and of the processes, and journals with the id of a boot that was.
+fn power_cycle(world: &World) {
+    kill("KILL", watchdog().unwrap());
+    until_unwatched();
+    world.sh("rm -rf /run/netkeel; ip link set eth0 mtu 1500; ip link set cali1 mtu 1500");
+    let text = fs::read_to_string(FILES).expect("nothing durable says that an apply was not confirmed");
+    let (header, rest) = text.split_once('\n').unwrap();
+    let (start, boot) = header.split_once("\"boot\":\"").unwrap();
+    fs::write(FILES, format!("{start}\"boot\":\"00000000{}\n{rest}", &boot[8..])).unwrap();
+}
+
+/// By the thread's own /proc/sys: /sys is that of the network namespace that mounted it.
+fn mtu(world: &World) -> String {
+    world.sh("cat /proc/sys/net/ipv6/conf/eth0/mtu")
+}
+
+/// Without files to write, the journal on disk has no steps, and yet says that nobody confirmed it.
+const LIVE_ONLY: &str = "version: 1\npersist: no\nlink:\n  eth0: { mtu: 1420 }\n";
+
+#[test]
+fn what_nobody_confirmed_is_not_in_force_after_a_boot() {
+    for document in [CHANGES, LIVE_ONLY] {
+        for verb in [&["recover"] as &[&str], &["apply", "-f", DOCUMENT]] {
+            inside(Place::Host, DropIn::Theirs, |world| {
+                let _ended = Ended;
+                let file = |world: &World| world.look().without(|name| !name.starts_with("file "));
+                let before = file(world);
+                world.document(document);
+                let ran = world.netkeel(&[
+                    "apply",
+                    "-f",
+                    DOCUMENT,
+                    "--allow-management",
+                    "--confirm-within",
+                    "600s",
+                ]);
+                assert_eq!(ran.code, 0, "{ran:?}");
+                assert_eq!(file(world).difference(&before), None, "a file was written");
+                power_cycle(world);
+                let ran = world.netkeel(verb);
+                let boots = verb == ["recover"];
+                assert_eq!(ran.code, if boots { 0 } else { 1 }, "{verb:?}: {ran:?}");
+                let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management"]);
+                assert!(
+                    ran.code == 1 && ran.stderr.contains("restarted before anybody confirmed it"),
+                    "{ran:?}"
+                );
+                assert_eq!(file(world).difference(&before), None);
+                assert_eq!(mtu(world), "1500\n");
+                // Nor does a service begin with it.
+                let ran = world.netkeel(&["run", "-f", DOCUMENT]);
+                assert!(
+                    ran.code == 1 && ran.stderr.contains("rolled back before"),
+                    "{ran:?}"
+                );
+            });
+        }
+    }
+}
+
+/// The service is the first netkeel after the boot.
+#[test]
+fn a_service_does_not_begin_with_a_document_that_nobody_confirmed() {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
+        apply(world, "600s");
+        power_cycle(world);
+        let ran = world.netkeel(&["run", "-f", DOCUMENT]);
+        assert!(
+            ran.code == 1 && ran.stderr.contains("rolled back before"),
+            "{ran:?}"
+        );
+        assert_eq!(mtu(world), "1500\n");
+    });
+}
+
+#[test]
+fn files_are_written_by_the_confirmation_and_given_back() {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
+        let before = world.look();
+        world.document(CHANGES);
+        let wanted = {
+            assert_eq!(
+                world
+                    .netkeel(&["apply", "-f", DOCUMENT, "--allow-management"])
+                    .code,
+                0
+            );
+            let wanted = world.look();
+            let release = world.netkeel(&["release", "--allow-lossy"]);
+            assert_eq!(release.code, 0, "{release:?}");
+            wanted
+        };
+        assert_eq!(world.look().difference(&before), None);
+        let theirs = fs::read_to_string(DROP_IN).unwrap();
+        let ran = world.netkeel(&[
+            "apply",
+            "-f",
+            DOCUMENT,
+            "--allow-management",
+            "--confirm-within",
+            "600s",
+        ]);
+        assert!(
+            ran.code == 0 && ran.stderr.contains("2 file writes follow when you confirm"),
+            "{ran:?}"
+        );
+        assert_eq!(fs::read_to_string(DROP_IN).unwrap(), theirs);
+        let confirm = world.netkeel(&["confirm"]);
+        assert!(
+            confirm.code == 0 && confirm.stdout.contains("2 files written"),
+            "{confirm:?}"
+        );
+        assert_eq!(world.look().difference(&wanted), None);
+        let release = world.netkeel(&["release", "--allow-lossy"]);
+        assert_eq!(release.code, 0, "{release:?}");
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+#[test]
+fn a_file_that_somebody_wrote_meanwhile_is_not_written_over() {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
+        let before = world.look();
+        apply(world, "4s");
+        fs::write(DROP_IN, "# somebody's\n").unwrap();
+        let confirm = world.netkeel(&["confirm"]);
+        assert!(
+            confirm.code == 1 && confirm.stderr.contains("by another program since the apply"),
+            "{confirm:?}"
+        );
+        until_unwatched();
+        assert_eq!(fs::read_to_string(DROP_IN).unwrap(), "# somebody's\n");
+        let file = |name: &str| name.starts_with("file ");
+        assert_eq!(world.look().without(file).difference(&before.without(file)), None);
+    });
+}

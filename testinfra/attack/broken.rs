@@ -1,0 +1,230 @@
+//! The state directory breaks at each step of a confirmed apply: no half, and no promise is lost.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::confirmed::{CHANGES, Ended, JOURNAL, kill, start, until, until_unwatched};
+use crate::observed::Observed;
+use crate::random::Random;
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
+use crate::{full, seed, tell};
+
+/// How it breaks, and how it is mended. Where mending is empty, what is left is removed.
+const WAYS: &[(&str, &str, &str)] = &[
+    (
+        "full",
+        "for d in /run /var/lib; do mount -o remount,size=$(df --output=used -k $d | tail -1 | tr -d ' ')k,nr_inodes=$(df --output=iused $d | tail -1 | tr -d ' ') $d; done",
+        "for d in /run /var/lib; do mount -o remount,size=50%,nr_inodes=100000 $d; done",
+    ),
+    (
+        "read-only",
+        "for d in /run/netkeel /var/lib/netkeel; do mkdir -p $d; mount --bind $d $d; mount -o remount,bind,ro $d; done",
+        "umount -l /run/netkeel /var/lib/netkeel",
+    ),
+    ("missing", "rm -rf /run/netkeel /var/lib/netkeel", ""),
+    (
+        "renamed",
+        "for d in /run/netkeel /var/lib/netkeel; do mkdir -p $d; mv $d $d.away; done",
+        "rm -rf /run/netkeel /var/lib/netkeel; for d in /run/netkeel /var/lib/netkeel; do mv $d.away $d; done",
+    ),
+    (
+        "foreign owner",
+        "mkdir -p /run/netkeel /var/lib/netkeel; chown 12 /run/netkeel /var/lib/netkeel",
+        "chown 0 /run/netkeel /var/lib/netkeel",
+    ),
+    (
+        "written by others",
+        "chmod 777 /run /var/lib",
+        "chmod 755 /run /var/lib",
+    ),
+    (
+        "torn line",
+        "for f in /run/netkeel/journal /var/lib/netkeel/journal-files; do [ ! -s $f ] || truncate -s -3 $f; done",
+        "",
+    ),
+    (
+        "newer format",
+        "sed -i 's/\"format\":1/\"format\":9/' /run/netkeel/journal /var/lib/netkeel/journal-files || :",
+        "",
+    ),
+    (
+        "directory for a file",
+        "mkdir -p /run/netkeel; cd /run/netkeel; rm -rf journal lock; mkdir journal lock",
+        "",
+    ),
+    (
+        "covered by another",
+        "mkdir -p /run/netkeel /var/lib/netkeel; for d in /run/netkeel /var/lib/netkeel; do mount -t tmpfs -o mode=700 none $d; done",
+        "umount -l /run/netkeel /var/lib/netkeel",
+    ),
+    (
+        "symbolic link",
+        "mkdir -p /run/netkeel; mv /run/netkeel /run/elsewhere; ln -s /run/elsewhere /run/netkeel",
+        "rm /run/netkeel; mv /run/elsewhere /run/netkeel",
+    ),
+    (
+        "zeros",
+        "for f in /run/netkeel/journal /var/lib/netkeel/journal-files /var/lib/netkeel/ledger.json; do [ ! -s $f ] || dd if=/dev/zero of=$f bs=$(stat -c %s $f) count=1 conv=notrunc status=none; done",
+        "",
+    ),
+    (
+        "deleted lock",
+        "rm -f /run/netkeel/lock /run/netkeel/watchdog-*",
+        "",
+    ),
+    (
+        "FIFO",
+        "mkdir -p /run/netkeel; rm -f /run/netkeel/journal; mkfifo /run/netkeel/journal",
+        "",
+    ),
+];
+
+/// When it breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Before the apply.
+    Before,
+    /// Between two writes of the apply.
+    Between,
+    /// While it waits, and nobody confirms it.
+    Waiting,
+    /// While it waits; then somebody confirms it.
+    Confirming,
+}
+
+const STEPS: &[Step] = &[Step::Before, Step::Between, Step::Waiting, Step::Confirming];
+
+const APPLY: &[&str] = &[
+    "apply",
+    "-f",
+    DOCUMENT,
+    "--allow-management",
+    "--confirm-within",
+    "2s",
+];
+
+/// What came of a confirmed apply.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Undone,
+    Kept,
+    Refused,
+}
+
+/// An apply that stands still between two writes while its state breaks.
+fn between(world: &World, way: &str) -> Ran {
+    let mut child = start(APPLY);
+    until("it has begun", || {
+        fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\"begun\""))
+    });
+    kill("STOP", child.id());
+    world.sh(way);
+    kill("CONT", child.id());
+    let code = child.wait().unwrap().code().unwrap_or(-1);
+    Ran {
+        code,
+        stdout: String::new(),
+        stderr: String::new(),
+    }
+}
+
+fn one(world: &World, step: Step, way: &str, mend: &str, before: &Observed, wanted: &Observed) -> Outcome {
+    if step == Step::Before {
+        world.sh(way);
+    }
+    let ran = match step {
+        Step::Between => between(world, way),
+        Step::Before | Step::Waiting | Step::Confirming => world.netkeel(APPLY),
+    };
+    if matches!(step, Step::Waiting | Step::Confirming) {
+        assert_eq!(ran.code, 0, "{ran:?}");
+        world.sh(way);
+    }
+    let confirmed = step == Step::Confirming && world.netkeel(&["confirm"]).code == 0;
+    let outcome = match (ran.code, confirmed) {
+        (0, true) => Outcome::Kept,
+        (0, false) => Outcome::Undone,
+        (1 | 3, _) => Outcome::Refused,
+        _ => panic!("{ran:?}"),
+    };
+    let state = if confirmed { wanted } else { before };
+    let mut difference = None;
+    let start = Instant::now();
+    while start.elapsed() < crate::confirmed::SOON {
+        difference = world.look().difference(state);
+        let waits = outcome == Outcome::Kept && start.elapsed().as_secs() < 3;
+        if difference.is_none() && !waits {
+            break;
+        }
+    }
+    assert_eq!(
+        difference, None,
+        "{outcome:?}: the promise is lost, or a half is left"
+    );
+    world.sh(mend);
+    if mend.is_empty() && world.netkeel(&["recover"]).code != 0 {
+        world.sh("rm -rf /run/netkeel/journal /run/netkeel/lock /var/lib/netkeel/*");
+    }
+    until("it can be recovered", || world.netkeel(&["recover"]).code == 0);
+    until_unwatched();
+    assert_eq!(
+        world.look().difference(state),
+        None,
+        "{outcome:?}, after it was mended"
+    );
+    let again = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management", "--retry-rejected"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(world.look().difference(wanted), None);
+    outcome
+}
+
+#[test]
+fn a_state_directory_that_breaks_at_any_step_loses_no_promise() {
+    let start = Instant::now();
+    let mut tries: Vec<(usize, Step)> = (0..WAYS.len())
+        .flat_map(|way| STEPS.iter().map(move |step| (way, *step)))
+        .collect();
+    if !full() {
+        let mut random = Random::new(seed());
+        while tries.len() > 4 {
+            tries.remove(random.below(tries.len()));
+        }
+    }
+    let (before, wanted) = inside(Place::Host, DropIn::Theirs, |world| {
+        world.document(CHANGES);
+        let before = world.look();
+        let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (before, world.look())
+    });
+    let mut wrong = Vec::new();
+    let (mut kept, mut undone, mut refused) = (0, 0, 0);
+    for (number, step) in &tries {
+        let (name, way, mend) = WAYS[*number];
+        let outcome = std::panic::catch_unwind(|| {
+            inside(Place::Host, DropIn::Theirs, |world| {
+                let _ended = Ended;
+                world.document(CHANGES);
+                one(world, *step, way, mend, &before, &wanted)
+            })
+        });
+        match outcome {
+            Ok(Outcome::Kept) => kept += 1,
+            Ok(Outcome::Undone) => undone += 1,
+            Ok(Outcome::Refused) => refused += 1,
+            Err(panic) => {
+                let why = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                wrong.push(format!("{name}, {step:?}: {why}"));
+            }
+        }
+    }
+    tell(&format!(
+        "broken state (NETKEEL_SEED={}): {} of {} ways and steps; {undone} undone in time, {kept} kept, {refused} refused with nothing written; {} lost; {} s",
+        seed(),
+        tries.len(),
+        WAYS.len() * STEPS.len(),
+        wrong.len(),
+        start.elapsed().as_secs()
+    ));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

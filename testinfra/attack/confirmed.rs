@@ -1,0 +1,122 @@
+//! An apply that waits to be confirmed, as the attacks use it.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::world::{DOCUMENT, NETKEEL, World};
+
+/// Interfaces, sysctls with a drop-in, rules and a CNI configuration.
+pub const CHANGES: &str = "\
+version: 1
+sysctl:
+  net.ipv4.conf.all.rp_filter: 0
+  net.ipv4.tcp_mtu_probing: 1
+link:
+  eth0: { mtu: 1420, txqueuelen: 700 }
+  cali1: { mtu: 1460 }
+  cali1p: { mtu: 8900 }
+nflog:
+  packet-too-big: { interfaces: [eth0, cali1], remove_on_stop: no }
+cni:
+  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }
+";
+
+/// The live journal.
+pub const JOURNAL: &str = "/run/netkeel/journal";
+
+/// What waits no longer than this, also on a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Applies [`CHANGES`] for so long.
+pub fn apply(world: &World, within: &str) {
+    world.document(CHANGES);
+    let ran = world.netkeel(&[
+        "apply",
+        "-f",
+        DOCUMENT,
+        "--allow-management",
+        "--confirm-within",
+        within,
+    ]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// Starts a netkeel that nobody waits for yet, in a process group of its own.
+pub fn start(arguments: &[&str]) -> Child {
+    Command::new(NETKEEL)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .env_remove("SSH_CONNECTION")
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// Processes that run netkeel with this in their command, in this world.
+pub fn processes(what: &str) -> Vec<u32> {
+    let here = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(number) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        // Number 1 is another name of this thread here.
+        if number == 1 || fs::read_link(entry.path().join("ns/mnt")).ok().as_ref() != Some(&here) {
+            continue;
+        }
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.starts_with(NETKEEL) && command.contains(what) {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// The watchdog of the apply that waits.
+pub fn watchdog() -> Option<u32> {
+    processes("--unconfirmed=").first().copied()
+}
+
+pub fn kill(signal: &str, number: u32) {
+    let sent = Command::new("kill")
+        .args(["-s", signal, &number.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < SOON, "it took too long until {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until no watchdog is left.
+pub fn until_unwatched() {
+    until("the watchdog has ended", || watchdog().is_none());
+}
+
+/// Ends what a test leaves running in its world: it would hold the world's namespaces.
+pub struct Ended;
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        for number in processes("") {
+            let _ = Command::new("kill")
+                .args(["-s", "KILL", &number.to_string()])
+                .status();
+        }
+    }
+}

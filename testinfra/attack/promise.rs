@@ -1,0 +1,223 @@
+//! The promise of `--confirm-within`: undone in time whatever becomes of its watchdog, kept when confirmed.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::confirmed::{Ended, JOURNAL, apply, kill, start, until, until_unwatched, watchdog};
+use crate::world::{DOCUMENT, DropIn, Place, World, inside};
+
+/// A rule that goes when the service stops.
+const LOGGING: &str =
+    "version: 1\nowner: service\npersist: no\nnflog:\n  first: { interfaces: [eth0], group: 40 }\n";
+
+fn world<T: Send>(work: impl FnOnce(&World) -> T + Send) -> T {
+    inside(Place::Host, DropIn::Theirs, |world| {
+        let _ended = Ended;
+        work(world)
+    })
+}
+
+/// Starts a service that enforces [`LOGGING`].
+fn service(world: &World) -> std::process::Child {
+    fs::write("/run/service.yaml", LOGGING).unwrap();
+    let service = start(&["run", "-f", "/run/service.yaml"]);
+    until("the service has its rule", || {
+        world.sh("nft list ruleset").contains("group 40")
+    });
+    service
+}
+
+#[test]
+fn a_service_that_stops_leaves_another_apply_s_journal_alone() {
+    world(|world| {
+        let mut service = service(world);
+        let before = world.look();
+        apply(world, "600s");
+        let journal = fs::read(JOURNAL).unwrap();
+        assert!(!journal.is_empty());
+        kill("TERM", service.id());
+        assert!(service.wait().unwrap().success());
+        assert_eq!(
+            fs::read(JOURNAL).unwrap(),
+            journal,
+            "the journal was written over"
+        );
+        assert_eq!(world.netkeel(&["recover"]).code, 0);
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+#[test]
+fn a_service_that_stops_after_an_apply_was_killed_undoes_it_first() {
+    world(|world| {
+        let before = world.look();
+        let mut service = service(world);
+        apply(world, "600s");
+        // As an apply leaves it that is killed before its last line.
+        let text = fs::read_to_string(JOURNAL).unwrap();
+        let killed = text.replace("{\"complete\":{}}\n", "");
+        assert_ne!(killed, text);
+        kill("KILL", watchdog().unwrap());
+        fs::write(JOURNAL, killed).unwrap();
+        kill("TERM", service.id());
+        assert!(service.wait().unwrap().success());
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+#[test]
+fn a_signal_to_the_watchdog_undoes_at_once() {
+    for signal in ["TERM", "INT", "HUP"] {
+        world(|world| {
+            let before = world.look();
+            apply(world, "600s");
+            assert!(world.look().difference(&before).is_some());
+            kill(signal, watchdog().unwrap());
+            until_unwatched();
+            assert_eq!(world.look().difference(&before), None, "SIG{signal}");
+            let confirm = world.netkeel(&["confirm"]);
+            assert_eq!(confirm.code, 3, "{confirm:?}");
+            let again = world.netkeel(&["apply", "-f", DOCUMENT]);
+            assert!(
+                again.code == 1 && again.stderr.contains("--retry-rejected"),
+                "{again:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn confirm_ends_the_watchdog() {
+    world(|world| {
+        apply(world, "600s");
+        assert!(watchdog().is_some());
+        let confirm = world.netkeel(&["confirm"]);
+        assert_eq!(confirm.code, 0, "{confirm:?}");
+        assert_eq!(watchdog(), None);
+        let left = world.sh("ls -A /run/netkeel");
+        assert!(!left.contains("watchdog"), "{left}");
+        assert_eq!(world.netkeel(&["check", "-f", DOCUMENT]).code, 0);
+    });
+}
+
+#[test]
+fn a_killed_watchdog_is_replaced_by_the_next_command() {
+    world(|world| {
+        let before = world.look();
+        apply(world, "5s");
+        kill("KILL", watchdog().unwrap());
+        until_unwatched();
+        let refused = world.netkeel(&["release"]);
+        assert!(
+            refused.code == 1 && refused.stderr.contains("waits to be confirmed for another"),
+            "{refused:?}"
+        );
+        assert!(watchdog().is_some(), "nobody took its place");
+        until_unwatched();
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+#[test]
+fn a_killed_watchdog_is_replaced_by_the_service_even_while_it_is_paused() {
+    world(|world| {
+        let mut service = service(world);
+        let before = world.look();
+        assert_eq!(world.netkeel(&["pause", "1h"]).code, 0);
+        apply(world, "3s");
+        kill("KILL", watchdog().unwrap());
+        until("the service undoes it", || {
+            fs::read_to_string(JOURNAL).is_ok_and(|text| text.is_empty())
+        });
+        assert_eq!(world.look().difference(&before), None);
+        kill("TERM", service.id());
+        service.wait().unwrap();
+    });
+}
+
+#[test]
+fn an_overdue_promise_is_told() {
+    world(|world| {
+        let before = world.look();
+        apply(world, "1s");
+        kill("KILL", watchdog().unwrap());
+        sleep(Duration::from_millis(2200));
+        for verb in ["plan", "check"] {
+            let ran = world.netkeel(&[verb, "-f", DOCUMENT]);
+            assert!(
+                ran.code == 1 && ran.stderr.contains("its undoing is overdue by"),
+                "{ran:?}"
+            );
+        }
+        let status = world.netkeel(&["status"]);
+        assert!(
+            (status.stdout.clone() + &status.stderr).contains("its undoing is overdue by"),
+            "{status:?}"
+        );
+        let confirm = world.netkeel(&["confirm"]);
+        assert_eq!(confirm.code, 3, "{confirm:?}");
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+/// Ctrl-Z, or a terminal that stands still: the lock stays taken.
+#[test]
+fn an_apply_that_hangs_is_undone_all_the_same() {
+    world(|world| {
+        world.document(crate::confirmed::CHANGES);
+        let before = world.look();
+        let mut apply = start(&[
+            "apply",
+            "-f",
+            DOCUMENT,
+            "--allow-management",
+            "--confirm-within",
+            "1s",
+        ]);
+        until("it has begun", || {
+            fs::read_to_string(JOURNAL).is_ok_and(|text| text.contains("\"begun\""))
+        });
+        kill("STOP", apply.id());
+        let complete = fs::read_to_string(JOURNAL).unwrap().contains("\"complete\"");
+        until_unwatched();
+        assert_eq!(world.look().difference(&before), None, "complete: {complete}");
+        let _ = apply.kill();
+        let _ = apply.wait();
+    });
+}
+
+/// The time that is promised is that of the boot clock, to the millisecond.
+#[test]
+fn a_promise_is_as_long_as_it_was_made() {
+    world(|world| {
+        let start = Instant::now();
+        apply(world, "2900ms");
+        let left = Duration::from_millis(2500).saturating_sub(start.elapsed());
+        sleep(left);
+        let confirm = world.netkeel(&["confirm"]);
+        assert!(
+            confirm.code == 0 || start.elapsed() > Duration::from_millis(2900),
+            "{confirm:?} after {:?}",
+            start.elapsed()
+        );
+    });
+}
+
+/// A host that was suspended for two minutes, as a time namespace shows it.
+#[test]
+fn time_in_suspension_counts() {
+    world(|world| {
+        let before = world.look();
+        apply(world, "100s");
+        let confirm = world.sh(&format!(
+            "unshare --time --boottime 120 --fork {} confirm 2>&1 || echo exit $?",
+            crate::world::NETKEEL
+        ));
+        assert!(
+            confirm.contains("exit 3") && confirm.contains("too late"),
+            "{confirm}"
+        );
+        assert_eq!(world.look().difference(&before), None);
+    });
+}
