@@ -292,6 +292,7 @@ fn text_of(host: &Snapshot) -> String {
         files,
         default_routes,
         announced_routes,
+        routes: read,
         path_mtus,
         cni,
         wireguard,
@@ -345,6 +346,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("nflog", nflog)
             + &asked("replication", replication)
             + &asked("announced_routes", announced_routes)
+            + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
             + &asked("ticks", ticks)

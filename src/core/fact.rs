@@ -240,21 +240,38 @@ impl Fact {
             | Object::Nflog(_)
             | Object::LogGroup(..) => false,
         };
-        match (self.field, value) {
-            (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
-            (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
-                if *present { "present" } else { "absent" }.into()
-            }
-            (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
-            (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
-            _ if rp_filter => {
-                let number = value.to_string();
-                match number.parse().ok().and_then(RpFilter::from_number) {
-                    Some(mode) => format!("{number} ({mode})"),
-                    None => number,
+        let plain = value.to_string();
+        let is_empty = value.text().is_some_and(|text| text.is_empty());
+        match self.field {
+            Field::Up => match value.switch() {
+                Some(up) => if up { "up" } else { "down" }.into(),
+                None => plain,
+            },
+            Field::Address(_) | Field::PodAddress(_) => match value.switch() {
+                Some(present) => if present { "present" } else { "absent" }.into(),
+                None => plain,
+            },
+            Field::Alias if is_empty => "none".into(),
+            Field::Value if is_empty => "empty".into(),
+            Field::RpFilter | Field::Value if rp_filter => {
+                match plain.parse().ok().and_then(RpFilter::from_number) {
+                    Some(mode) => format!("{plain} ({mode})"),
+                    None => plain,
                 }
             }
-            _ => value.to_string(),
+            Field::Content
+            | Field::Value
+            | Field::Kind
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::PodMtu
+            | Field::PodRouteMtu(_)
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Rules => plain,
         }
     }
 }

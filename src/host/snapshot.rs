@@ -9,6 +9,7 @@ pub mod pod;
 pub mod problem;
 pub mod reading;
 pub mod replication;
+pub mod route;
 pub mod routes;
 pub mod scope;
 
@@ -30,6 +31,7 @@ use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -64,6 +66,9 @@ pub struct Snapshot {
     /// `accept_ra`, null if that was not read; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
+    /// The prefixes and tables whose routes were read; the routes are with their interfaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<RouteKey>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -109,6 +114,7 @@ impl Snapshot {
             files: BTreeMap::new(),
             default_routes: None,
             announced_routes: None,
+            routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),

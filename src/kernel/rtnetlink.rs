@@ -7,5 +7,8 @@ pub(crate) mod link;
 pub(crate) mod link_change;
 #[cfg(test)]
 mod link_tests;
+pub(crate) mod metrics;
 pub(crate) mod route;
+pub(crate) mod route_change;
 mod route_filter;
+pub(crate) mod route_row;

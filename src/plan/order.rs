@@ -9,6 +9,7 @@ use crate::order::sysctl::Overwritten;
 use crate::plan::Drift;
 use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, Phase};
@@ -77,27 +78,57 @@ impl Order {
         // IPv6 and its sysctls appear on an interface when its MTU rises to 1280.
         let is_absent = || match &fact.object {
             Object::Link(_) => host.of_link(link, fact.field) == Lookup::Absent,
-            _ => host.get(fact) == Lookup::Absent,
+            Object::Sysctl(_)
+            | Object::File(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(_) => host.get(fact) == Lookup::Absent,
         };
         if matches!(op, Op::WriteSysctl { link: Some(_), .. }) && link.is_some() && is_absent() {
             phase = Phase::RaiseLinks;
         }
-        let rank = match (op, phase) {
-            (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
-            (Op::WriteSysctl { key, value, .. }, _) => {
+        let rank = match op {
+            Op::WriteSysctl { .. } if phase == Phase::RaiseLinks => DEEPEST + 1,
+            Op::WriteSysctl { key, value, .. } => {
                 let is = match &fact.object {
                     Object::Link(_) => host.of_link(link, fact.field),
-                    _ => host.get(fact),
+                    Object::Sysctl(_)
+                    | Object::File(_)
+                    | Object::Plugin(_)
+                    | Object::Wireguard(_)
+                    | Object::Nflog(_)
+                    | Object::LogGroup(_) => host.get(fact),
                 };
                 self.of_sysctl(key, is.value().as_ref(), value)
             }
             // Lower an upper device before its lower device; raise a lower device before its upper device.
-            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, Phase::LowerLinks) => {
-                -self.height(link, host)
-            }
-            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, _) => self.height(link, host),
-            (Op::AddAddress { .. }, _) => 1,
-            _ => 0,
+            Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. } => match phase {
+                Phase::LowerLinks => -self.height(link, host),
+                Phase::Files
+                | Phase::Create
+                | Phase::LowerRoutes
+                | Phase::Sysctls
+                | Phase::RaiseLinks
+                | Phase::RaiseRoutes
+                | Phase::Delete => self.height(link, host),
+            },
+            Op::AddAddress { .. } => 1,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. }
+            | Op::CreateTunnel { .. }
+            | Op::RecreateTunnel { .. }
+            | Op::DeleteLink { .. }
+            | Op::RemoveAddress { .. }
+            | Op::SetRouteMetric { .. }
+            | Op::SetTxQueueLength { .. }
+            | Op::SetAlias { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => 0,
         };
         SortKey {
             phase,
@@ -156,8 +187,18 @@ pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
                 Phase::RaiseLinks
             }
         }
-        Op::SetPodRouteMtu { was, mtu, .. } if mtu < was => Phase::LowerRoutes,
-        Op::SetPodRouteMtu { .. } => Phase::RaiseRoutes,
+        Op::SetRouteMetric {
+            metric: Metric::Mtu,
+            was,
+            to,
+            ..
+        } => match (was, to) {
+            // A route without an MTU has that of its interface.
+            (None, Some(_)) => Phase::LowerRoutes,
+            (Some(was), Some(to)) if to < was => Phase::LowerRoutes,
+            (_, Some(_) | None) => Phase::RaiseRoutes,
+        },
+        Op::SetRouteMetric { .. } => Phase::Sysctls,
         Op::SetUp { up: false, .. } => Phase::LowerLinks,
         Op::SetUp { up: true, .. } => Phase::RaiseLinks,
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,

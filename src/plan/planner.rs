@@ -149,18 +149,17 @@ impl<'a> Planner<'a> {
     fn drain(&mut self) {
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
-            // The kernel may have moved a pod's route together with its interface, and the op names the
-            // route's earlier MTU. If the route already has the wanted MTU, the op is skipped.
-            if let Op::SetPodRouteMtu { was, mtu, .. } = op {
-                match self.model.host.get(&fact) {
-                    Lookup::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
-                    Lookup::Value(Value::Number(is)) if is != i64::from(was) => {
-                        match write(&fact, Some(&Value::Number(mtu.into())), &self.model.host) {
-                            Some(moved) => op = moved,
-                            None => continue,
-                        }
-                    }
-                    _ => {}
+            // The kernel may have moved a route together with its interface, or an earlier op may have
+            // changed another metric of it: the op is made again. If the route already has the wanted
+            // value, the op is skipped.
+            if let Op::SetRouteMetric { to, .. } = op {
+                let to = to.map(|to| Value::Number(to.into()));
+                if self.model.host.get(&fact).value() == to {
+                    continue;
+                }
+                match write(&fact, to.as_ref(), &self.model.host) {
+                    Some(moved) => op = moved,
+                    None => continue,
                 }
             }
             self.hold_followers(&op, &fact, phase);
@@ -200,7 +199,12 @@ impl<'a> Planner<'a> {
         }
         let mode = match &fact.object {
             Object::File(path) => mode(&self.model.host, path),
-            _ => 0,
+            Object::Link(_)
+            | Object::Sysctl(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(_) => 0,
         };
         let routes = routes_lost(&self.model, &op);
         let changes = self.model.apply(&op);

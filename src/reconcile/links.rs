@@ -177,6 +177,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         master,
         addresses: _,
         secondary: _,
+        routes: _,
     } = one;
     *index == other.index
         && *mtu == other.mtu

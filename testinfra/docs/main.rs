@@ -347,6 +347,22 @@ fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
+/// The tests that a text names in code, as `file::test` or `file`, and which of them do not exist.
+fn tests_in(text: &str) -> (usize, Vec<String>) {
+    let tests: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    let missing = |test: &&&str| {
+        let (file, name) = test.split_once("::").unwrap_or((test, ""));
+        !fs::read_to_string(root().join(file))
+            .is_ok_and(|text| name.is_empty() || text.contains(&format!("fn {name}(")))
+    };
+    let missing: Vec<String> = tests
+        .iter()
+        .filter(missing)
+        .map(|test| format!("there is no test {test}"))
+        .collect();
+    (tests.len(), missing)
+}
+
 /// An invariant names the test that enforces it, as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {
@@ -358,21 +374,35 @@ fn every_invariant_has_its_test() {
     assert!(invariants.len() >= 8, "{} invariants", invariants.len());
     let mut found = Vec::new();
     for invariant in invariants {
-        let enforced = invariant.split("Enforced by").nth(1).unwrap_or_default();
-        let tests: Vec<&str> = enforced.split('`').skip(1).step_by(2).collect();
-        if tests.is_empty() {
+        let (number, missing) = tests_in(invariant.split("Enforced by").nth(1).unwrap_or_default());
+        if number == 0 {
             found.push(format!("no test is named: {invariant}"));
         }
-        for test in tests {
-            let (file, name) = test.split_once("::").unwrap_or((test, ""));
-            let there = fs::read_to_string(root().join(file))
-                .is_ok_and(|text| name.is_empty() || text.contains(&format!("fn {name}(")));
-            if !there {
-                found.push(format!("there is no test {test}"));
-            }
-        }
+        found.extend(missing);
     }
     complain("invariants", found);
+}
+
+/// A line of the threat model names the tests that hold it in its last column.
+#[test]
+fn every_line_of_the_threat_model_has_its_test() {
+    let text = page("docs/explanation/security.md").text;
+    let model = text.split("## Threat model").nth(1).unwrap_or_default();
+    let model = model.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> = model
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| an attacker"))
+        .collect();
+    assert!(rows.len() >= 20, "{} lines", rows.len());
+    let mut found = Vec::new();
+    for row in rows {
+        let (number, missing) = tests_in(row.trim_end_matches('|').rsplit('|').next().unwrap_or_default());
+        if number == 0 {
+            found.push(format!("no test is named: {row}"));
+        }
+        found.extend(missing);
+    }
+    complain("threat model", found);
 }
 
 /// Files of the tree that a page for contributors names in code.

@@ -194,21 +194,38 @@ impl fmt::Display for Op {
                     pod_name(pod)
                 )
             }
-            Op::SetPodRouteMtu {
+            Op::SetRouteMetric {
+                target,
                 pod,
                 destination,
                 rest,
                 next_hops,
-                mtu,
+                metric,
+                locked,
+                to,
                 ..
             } => {
-                write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
+                let name = match pod {
+                    Some(pod) => {
+                        write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
+                        pod_name(pod)
+                    }
+                    None => {
+                        write!(f, "{} route change {destination}", Ip(&target.netns))?;
+                        name(target)
+                    }
+                };
+                let lock = if *locked { " lock" } else { "" };
+                let metric = match to {
+                    Some(to) => format!(" {metric}{lock} {to}"),
+                    None => String::new(),
+                };
                 // `nexthop` comes last (iproute2 ip/iproute.c), and each next hop has its own `dev`.
                 if *next_hops {
-                    return write!(f, " mtu {mtu} {rest}");
+                    return write!(f, "{metric} {rest}");
                 }
                 let blank = if rest.is_empty() { "" } else { " " };
-                write!(f, " dev {}{blank}{rest} mtu {mtu}", pod_name(pod))
+                write!(f, " dev {name}{blank}{rest}{metric}")
             }
             Op::SetUp { target, up } => {
                 write!(
@@ -260,6 +277,7 @@ impl fmt::Display for Op {
 mod tests {
     use super::*;
     use crate::fact::Value;
+    use crate::name::route::Metric;
     use crate::name::tunnel::TunnelKind;
 
     #[test]
@@ -270,6 +288,21 @@ mod tests {
             name: name.parse().unwrap(),
         };
         let key = |text: &str| text.parse().unwrap();
+        let metric = |metric, to, next_hops| Op::SetRouteMetric {
+            target: target("eth0"),
+            pod: None,
+            destination: "10.0.0.0/8 table 100".parse().unwrap(),
+            rest: match next_hops {
+                true => "nexthop via 192.0.2.1 dev eth0",
+                false => "via 192.0.2.1",
+            }
+            .into(),
+            next_hops,
+            metric,
+            locked: next_hops,
+            was: None,
+            to,
+        };
         let ops = [
             Op::CreateTunnel {
                 target: target("ipip0"),
@@ -294,6 +327,9 @@ mod tests {
                 target: target("ipip0"),
                 up: true,
             },
+            metric(Metric::Mtu, Some(1400), false),
+            metric(Metric::Window, None, false),
+            metric(Metric::Advmss, Some(1360), true),
             Op::SetAlias {
                 target: target("eth0"),
                 alias: "it's up".into(),
@@ -344,6 +380,9 @@ mod tests {
         ip addr add 127.0.0.42/32 dev ipip0
         ip -n pod link set dev eth0 mtu 1460
         ip link set dev ipip0 up
+        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1 mtu 1400
+        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1
+        ip route change 10.0.0.0/8 table 100 advmss lock 1360 nexthop via 192.0.2.1 dev eth0
         ip link set dev eth0 alias 'it'\''s up'
         ip link set dev $'e\x1b[2J' alias $'it\'s\nü\\'
         ip link set dev $'veth\xff' mtu 1460

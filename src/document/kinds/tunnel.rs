@@ -233,13 +233,11 @@ impl Section for Tunnels {
         for tunnel in &self.entries {
             scope.tunnels.insert(tunnel.mode);
             for (field, wanted, ..) in &tunnel.settings {
-                match field {
-                    fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down
-                    // again.
-                    fact::Field::Up => scope.families.ipv6 = true,
-                    fact::Field::Mtu => wanted.scope_of_mtu(scope),
-                    _ => {}
+                // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down again.
+                let of_ipv6 = matches!(field, fact::Field::Address(IpNet::V6(_)) | fact::Field::Up);
+                scope.families.ipv6 |= of_ipv6;
+                if *field == fact::Field::Mtu {
+                    wanted.scope_of_mtu(scope);
                 }
             }
         }

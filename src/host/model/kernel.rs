@@ -93,6 +93,7 @@ impl Kernel for ModelKernel {
             if !scope.pods {
                 link.pod = None;
             }
+            link.routes.retain(|key, _| scope.routes.contains(&key.place()));
             if !scope.drivers {
                 link.driver = None;
             }
@@ -134,6 +135,7 @@ impl Kernel for ModelKernel {
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
         snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
+        snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();

@@ -45,9 +45,22 @@ impl Model {
                 Ok(link) => self.refuses_mtu(target.name, link, *mtu),
                 Err(error) => Some(error),
             },
-            Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
-                self.missing(target).or_else(|| self.refuses_pod(target.name))
-            }
+            Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric {
+                target, pod: Some(_), ..
+            } => self.missing(target).or_else(|| self.refuses_pod(target.name)),
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                ..
+            } => self.missing(target).or_else(|| {
+                let link = self.host.links.get(&target.name)?;
+                (!link.routes.contains_key(destination)).then(|| {
+                    let message = format!("{} does not have a route to {destination}", target.name);
+                    Error::new(ErrorKind::Missing, message)
+                })
+            }),
             Op::SetUp { target, up } => self
                 .missing(target)
                 .or_else(|| self.refuses_up(target.name).filter(|_| *up)),

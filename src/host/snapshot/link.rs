@@ -1,6 +1,6 @@
 //! A network interface as the kernel reports it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::pod::PodEnd;
+use crate::snapshot::route::Route;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::value::DeviceKind;
 
 /// Address families that were read.
@@ -81,6 +83,10 @@ pub struct Link {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub secondary: BTreeSet<IpNet>,
+    /// The routes over it, as far as routes were read. A route with several next hops is with the
+    /// interface of the first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<RouteKey, Route>,
 }
 
 impl Link {

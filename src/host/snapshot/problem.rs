@@ -32,6 +32,8 @@ pub enum Subject {
     Ipv4Addresses,
     /// The IPv6 addresses of all interfaces.
     Ipv6Addresses,
+    /// The routes that a scope names.
+    Routes,
     /// All rules that hand packets to NFLOG groups.
     Nflog,
     /// A CNI configuration.
@@ -52,41 +54,13 @@ impl Subject {
         })
     }
 
-    /// The subject that was not read if a fact was not read.
-    pub(crate) fn of(fact: &Fact) -> Self {
-        match (&fact.object, fact.field) {
-            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
-            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => Subject::Ipv6Addresses,
-            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
-                Subject::PodEnd(*name)
-            }
-            (Object::Nflog(_) | Object::LogGroup(_), _) => Subject::Nflog,
-            (Object::Plugin(plugin), _) => Subject::CniConfiguration(plugin.file.to_path_buf()),
-            (
-                Object::Link(_),
-                Field::Kind
-                | Field::RpFilter
-                | Field::Forwarding
-                | Field::Forwarding6
-                | Field::DisableIpv6
-                | Field::Mtu
-                | Field::Up
-                | Field::TxQueueLength
-                | Field::Alias
-                | Field::Content
-                | Field::Value
-                | Field::Rules,
-            )
-            | (Object::File(_) | Object::Wireguard(_) | Object::Sysctl(_), _) => Subject::Fact(fact.clone()),
-        }
-    }
-
     /// It is a fact of an interface.
     pub fn is_of_link(&self) -> bool {
         match self {
             Subject::Fact(fact) => matches!(fact.object, Object::Link(_)),
             Subject::Ipv4Addresses
             | Subject::Ipv6Addresses
+            | Subject::Routes
             | Subject::Nflog
             | Subject::CniConfiguration(_)
             | Subject::PodEnd(_)
@@ -101,6 +75,7 @@ impl fmt::Display for Subject {
             Subject::Fact(fact) => fact.fmt(f),
             Subject::Ipv4Addresses => f.write_str("the IPv4 addresses"),
             Subject::Ipv6Addresses => f.write_str("the IPv6 addresses"),
+            Subject::Routes => f.write_str("the routes"),
             Subject::Nflog => f.write_str("what is handed to NFLOG groups"),
             Subject::CniConfiguration(file) => write!(f, "the CNI configuration {}", file.display()),
             Subject::PodEnd(name) => write!(f, "the pod's end of {name}"),
@@ -120,6 +95,7 @@ pub fn summarize(problems: &[Problem]) -> Vec<String> {
             | Subject::Ipv4Addresses
             | Subject::Ipv6Addresses
             | Subject::Nflog
+            | Subject::Routes
             | Subject::CniConfiguration(_)
             | Subject::Other(_) => lines.push(problem.to_string()),
         }

@@ -11,6 +11,7 @@ use crate::sysctl_form::handler::Handler;
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -37,6 +38,8 @@ pub struct Scope {
     pub default_routes: bool,
     /// The default routes that routers announced: switching IPv6 forwarding on removes them.
     pub announced_routes: bool,
+    /// The routes to these prefixes in these tables, with any metric.
+    pub routes: BTreeSet<RouteKey>,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -150,6 +153,7 @@ impl Scope {
             files: [drop_in::path("default")].into(),
             default_routes: true,
             announced_routes: true,
+            routes: BTreeSet::new(),
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -194,6 +198,8 @@ impl Scope {
         self.ipv4_where_loose = false;
         self.files.clear();
         self.default_routes = false;
+        // All interfaces decide which route an entry of a document means.
+        self.routes.clear();
         self.paths.clear();
         self.tunnels.clear();
         self.modules.clear();
@@ -281,6 +287,7 @@ impl Scope {
             files,
             default_routes,
             announced_routes,
+            routes,
             paths,
             pods,
             cni,
@@ -305,6 +312,7 @@ impl Scope {
         self.files.extend(files);
         self.default_routes |= default_routes;
         self.announced_routes |= announced_routes;
+        self.routes.extend(routes);
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;

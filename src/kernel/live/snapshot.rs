@@ -1,12 +1,14 @@
 //! The real kernel: one netlink socket and one /proc/sys, both of the namespace in which it was
 //! opened.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use netlink_packet_route::route::RouteHeader;
 use nix::errno::Errno;
 use nix::sys::time::TimeValLike;
 use nix::sys::utsname::uname;
@@ -23,7 +25,7 @@ use crate::nftables::client::Nftables;
 use crate::pod::ends;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, announced, link, route};
+use crate::rtnetlink::{address, announced, link, route, route_row};
 use crate::sysctl::tree;
 use crate::{ioctl, modules, path};
 use netkeel_core::error::{Error, ErrorKind};
@@ -170,6 +172,9 @@ impl Live {
         if scope.announced_routes {
             self.read_announced_routes(snapshot);
         }
+        if !scope.routes.is_empty() {
+            self.read_routes(scope, &mut rows, snapshot);
+        }
         if scope.pods {
             ends::read(
                 &mut self.socket,
@@ -216,6 +221,48 @@ impl Live {
                 what: Subject::Other("the default routes that routers announced".to_owned()),
                 why: error.message,
             }),
+        }
+    }
+
+    fn read_routes(&mut self, scope: &Scope, rows: &mut [link::Row], snapshot: &mut Snapshot) {
+        let lengths: BTreeSet<u8> = scope
+            .routes
+            .iter()
+            .map(|key| key.destination.prefix_len())
+            .collect();
+        let wanted = |header: &RouteHeader| lengths.contains(&header.destination_prefix_length);
+        let found = match route_row::read_routes(&mut self.socket, &wanted) {
+            Ok(found) => found,
+            Err(refusal) => {
+                snapshot.problems.push(Problem {
+                    what: Subject::Routes,
+                    why: Error::from(refusal).message,
+                });
+                return;
+            }
+        };
+        snapshot.routes = scope.routes.clone();
+        for row in found {
+            let key = row.key;
+            if !scope.routes.contains(&key.place()) {
+                continue;
+            }
+            let index = row.indices.first().copied().unwrap_or_default();
+            let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+            match place.ok().and_then(|at| rows.get_mut(at)) {
+                Some((_, link)) => match Arc::make_mut(link).routes.entry(key) {
+                    Entry::Vacant(entry) => drop(entry.insert(row.into_route())),
+                    Entry::Occupied(mut entry) => entry.get_mut().several = true,
+                },
+                // A next hop object without its interface (nexthop_compat_mode=0), or a new interface.
+                None => {
+                    snapshot.routes.remove(&key.place());
+                    snapshot.problems.push(Problem {
+                        what: Subject::Routes,
+                        why: format!("the interface of the route to {key} is not known"),
+                    });
+                }
+            }
         }
     }
 

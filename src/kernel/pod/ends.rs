@@ -16,9 +16,10 @@ use crate::interrupt::Interrupt;
 use crate::ioctl;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
-use crate::pod::{route, sandbox};
+use crate::pod::sandbox;
 use crate::rtnetlink::link::Row;
-use crate::rtnetlink::{address, link, link_change};
+use crate::rtnetlink::route_change::{self, MetricChange};
+use crate::rtnetlink::{address, link, link_change, route_row};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
@@ -79,7 +80,7 @@ struct Namespace {
     kept_by: Option<CniOwner>,
     links: Vec<Row>,
     addresses: Vec<address::Row>,
-    routes: Vec<route::Row>,
+    routes: Vec<route_row::Row>,
 }
 
 impl Namespace {
@@ -91,7 +92,7 @@ impl Namespace {
         let routes = match found {
             Some(found) => enter(&found.sandbox, || {
                 let mut socket = Socket::open()?;
-                Ok(route::with_mtu(&mut socket)?)
+                Ok(route_row::with_mtu(&mut socket)?)
             })?,
             None => Vec::new(),
         };
@@ -120,7 +121,9 @@ impl Namespace {
         let mut routes = BTreeMap::new();
         // IPv6 has several of one key where they are the parts of one, by several interfaces.
         for row in self.routes.iter().filter(|row| row.indices.contains(&index)) {
-            routes.entry(row.key).or_insert_with(|| row.route.clone());
+            if let Some(route) = row.as_pod_route() {
+                routes.entry(row.key).or_insert(route);
+            }
         }
         Some(PodEnd {
             sandbox: self.sandbox.clone(),
@@ -152,12 +155,12 @@ pub(crate) fn set_mtu(pod: &PodTarget, mtu: u32) -> Result<(), Error> {
     })
 }
 
-/// Sets the MTU of a route in a pod, which has one; all else of the route stays.
-pub(crate) fn set_route_mtu(pod: &PodTarget, key: RouteKey, was: u32, mtu: u32) -> Result<(), Error> {
+/// Changes a metric of a route in a pod; other attributes of the route stay.
+pub(crate) fn set_route_metric(pod: &PodTarget, key: RouteKey, change: &MetricChange) -> Result<(), Error> {
     enter(&pod.sandbox, || {
         let mut socket = Socket::open()?;
         let index = checked(&socket, pod)?;
-        route::set_mtu(&mut socket, index.cast_unsigned(), key, was, mtu)
+        route_change::set(&mut socket, index.cast_unsigned(), key, change)
     })
 }
 

@@ -190,10 +190,11 @@ impl PartGoal<'_> {
 }
 
 fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
-    match (&fact.object, fact.field, &want.value) {
-        (Object::Link(name), Field::Mtu, Value::Number(mtu)) => Some((*name, *mtu)),
-        _ => None,
-    }
+    let Object::Link(name) = &fact.object else {
+        return None;
+    };
+    let mtu = want.value.number()?;
+    (fact.field == Field::Mtu).then_some((*name, mtu))
 }
 
 #[cfg(test)]
