@@ -225,9 +225,19 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             _ => None,
         })
         .collect();
+    let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
+    let unannounced: BTreeSet<LinkName> = lost
+        .filter_map(|lost| match lost {
+            Loss::AnnouncedRoutes { link } => Some(*link),
+            _ => None,
+        })
+        .collect();
     let show = |host: &Snapshot| {
         let mut host = host.clone();
         host.links.retain(|name, _| !gone.contains(name));
+        if let Some(announced) = &mut host.announced_routes {
+            announced.retain(|name, _| !unannounced.contains(name));
+        }
         // No key is kept for an undo.
         host.wireguard.retain(|copy, _| !overwritten.contains(&**copy));
         text_of(&without_link_local(host))
@@ -281,6 +291,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        announced_routes,
         routes: read,
         path_mtus,
         cni,
@@ -334,6 +345,7 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("announced_routes", announced_routes)
             + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))

@@ -11,6 +11,8 @@ mod daemon;
 mod hostile;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "service/owner.rs"]
+mod owner;
 #[path = "service/path.rs"]
 mod path;
 #[path = "service/pods.rs"]

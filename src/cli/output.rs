@@ -77,10 +77,10 @@ pub(crate) fn unread(problems: &[Problem]) -> String {
 
 /// Whether a live plan is for the host or for another namespace.
 pub(crate) fn here() -> Of {
-    if identity::is_of_a_host() {
-        Of::Here
-    } else {
-        Of::Namespace
+    match identity::is_of_a_host() {
+        Some(true) => Of::Here,
+        Some(false) => Of::Namespace,
+        None => Of::Unknown,
     }
 }
 

@@ -92,6 +92,10 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
+    /// The drop-in is not written, because nothing tells whether this is the host.
+    NK028,
+    /// Switching IPv6 forwarding on removes default routes that routers announced.
+    NK029,
     /// Rules of another program already log the packets of an nflog entry; netkeel adds none.
     NK030,
     /// A rule of another program logs some of the same packets to the same group.
@@ -182,6 +186,8 @@ impl Code {
         Code::NK025,
         Code::NK026,
         Code::NK027,
+        Code::NK028,
+        Code::NK029,
         Code::NK030,
         Code::NK031,
         Code::NK032,

@@ -7,6 +7,7 @@ mod mtu;
 pub mod plan;
 mod pmtud;
 mod replication;
+mod routers;
 mod rp_effect;
 mod rp_filter;
 mod sysctl_d;

@@ -62,6 +62,10 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
+    /// `accept_ra`, null if that was not read; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
     /// The prefixes and tables whose routes were read; the routes are with their interfaces.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub routes: BTreeSet<RouteKey>,
@@ -109,6 +113,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            announced_routes: None,
             routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),
             cni: None,

@@ -1,6 +1,7 @@
 //! Links, addresses and routes by rtnetlink.
 
 pub(crate) mod address;
+pub(crate) mod announced;
 pub mod events;
 pub(crate) mod link;
 pub(crate) mod link_change;

@@ -3,12 +3,14 @@
 pub mod part;
 pub mod planned;
 pub mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
-use crate::make::{finish, plan_with};
+use crate::make::{ToDo, finish, plan_with};
 use crate::ownership::{Ownership, give_back};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Findings;
@@ -141,7 +143,12 @@ fn release<'a>(
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
     let wants = Wants::default();
-    let (mut plan, after) = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
+    let to_do = ToDo {
+        drift: back.drift,
+        followers: back.followers,
+        wanted: 0,
+    };
+    let (mut plan, after) = finish(owner, netns, host, &wants, to_do, findings)?;
     plan.released = back.released;
     plan.released.sort();
     Ok(Planned {

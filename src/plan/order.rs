@@ -1,8 +1,13 @@
-//! The order of ops: by phase, then by the depth of the device in its stack, then by fact.
+//! The order of ops: by phase, then by the depth of the device in its stack or by what a sysctl does to the
+//! strictness of the host, then by fact.
+
+mod sysctl;
 
 use std::collections::BTreeMap;
 
-use netkeel_core::fact::{Fact, Object};
+use crate::order::sysctl::Overwritten;
+use crate::plan::Drift;
+use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::route::Metric;
 use netkeel_core::name::sysctl::SysctlKey;
@@ -27,6 +32,7 @@ pub(crate) struct Order {
     by_index: BTreeMap<u32, LinkName>,
     /// One port of each bridge or bond, by the master's index.
     port: BTreeMap<u32, LinkName>,
+    overwritten: Overwritten,
 }
 
 /// The kernel allows stacks of 8 (MAX_NEST_DEV). A deeper one is a loop in a fabricated snapshot.
@@ -41,7 +47,8 @@ impl SortKey {
 }
 
 impl Order {
-    pub fn new(host: &Snapshot) -> Self {
+    /// The order of the ops for a drift.
+    pub fn new(host: &Snapshot, drift: &[Drift]) -> Self {
         let by_index = host
             .links
             .iter()
@@ -52,7 +59,17 @@ impl Order {
             .iter()
             .filter_map(|(name, link)| Some((link.master?, *name)))
             .collect();
-        Order { by_index, port }
+        let mut overwritten = Overwritten::default();
+        for drift in drift {
+            if let Object::Sysctl(key) = &drift.fact.object {
+                overwritten.add(key);
+            }
+        }
+        Order {
+            by_index,
+            port,
+            overwritten,
+        }
     }
 
     /// The position of an op. `link` is the interface of the fact, if it exists.
@@ -73,8 +90,18 @@ impl Order {
         }
         let rank = match op {
             Op::WriteSysctl { .. } if phase == Phase::RaiseLinks => DEEPEST + 1,
-            Op::WriteSysctl { link: Some(_), .. } => SysctlKey::RANK_OF_LINK.into(),
-            Op::WriteSysctl { key, link: None, .. } => key.rank().into(),
+            Op::WriteSysctl { key, value, .. } => {
+                let is = match &fact.object {
+                    Object::Link(_) => host.of_link(link, fact.field),
+                    Object::Sysctl(_)
+                    | Object::File(_)
+                    | Object::Plugin(_)
+                    | Object::Wireguard(_)
+                    | Object::Nflog(_)
+                    | Object::LogGroup(_) => host.get(fact),
+                };
+                self.of_sysctl(key, is.value().as_ref(), value)
+            }
             // Lower an upper device before its lower device; raise a lower device before its upper device.
             Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. } => match phase {
                 Phase::LowerLinks => -self.height(link, host),
@@ -108,6 +135,15 @@ impl Order {
             rank,
             fact: fact.clone(),
         }
+    }
+
+    /// The position of a write to a sysctl among the others.
+    fn of_sysctl(&self, key: &SysctlKey, from: Option<&Value>, to: &str) -> i32 {
+        let from = from.and_then(|value| match value {
+            Value::Number(number) => Some(*number),
+            value => value.to_text().parse().ok(),
+        });
+        sysctl::rank(key, from, to.parse().ok(), &self.overwritten)
     }
 
     /// The number of devices below this one. A veth's IFLA_LINK is its peer, which is not below it.

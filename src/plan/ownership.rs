@@ -39,6 +39,8 @@ impl Ownership<'_> {
 pub(crate) struct Back {
     /// The facts that must change.
     pub drift: Vec<Drift>,
+    /// The facts of the drift that netkeel never wrote: the kernel changed them together with another one.
+    pub followers: BTreeSet<Fact>,
     /// The facts that are no longer owned.
     pub released: Vec<Fact>,
 }
@@ -185,6 +187,9 @@ pub(crate) fn give_back<'a>(
         }
         // A device that a tunnel replaced cannot be created again, so the release only deletes the tunnel.
         let desired = claim.found.clone().filter(|_| !goes(&claim));
+        if claim.caused_by.is_some() {
+            back.followers.insert(claim.fact.clone());
+        }
         back.drift.push(Drift {
             fact: claim.fact.clone(),
             observed,

@@ -10,7 +10,8 @@ use crate::loss::Loss;
 use crate::originals::Originals;
 use crate::plan::Undo;
 use crate::write::write;
-use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::strictness::Direction;
 use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::op::Op;
 use netkeel_host::model::{Change, Model};
@@ -131,7 +132,12 @@ fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> 
         .filter(|(fact, _)| fact != own && can_come_back(fact))
         .filter(|(fact, was)| is(fact) != was.clone().map_or(Lookup::Absent, Lookup::Value))
         .collect();
-    wrong.sort_by_key(|(fact, _)| rank(fact.field));
+    wrong.sort_by_key(|(fact, was)| {
+        (
+            rank(fact.field),
+            direction(fact, is(fact).value().as_ref(), was.as_ref()),
+        )
+    });
     wrong
         .into_iter()
         .filter_map(|(fact, was)| write(fact, was.as_ref(), &model.host))
@@ -156,6 +162,25 @@ fn rank(field: Field) -> u8 {
         | Field::TxQueueLength
         | Field::Alias
         | Field::Rules => 1,
+    }
+}
+
+/// What a write of the undo does to the strictness of the host: as in a plan, what tightens comes first.
+fn direction(fact: &Fact, from: Option<&Value>, to: Option<&Value>) -> Direction {
+    let of_link = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
+    let key = match &fact.object {
+        Object::Sysctl(key) => Some(key),
+        Object::Link(_)
+        | Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => of_link.as_ref(),
+    };
+    let number = |value: Option<&Value>| value?.to_text().parse().ok();
+    match (key, number(from), number(to)) {
+        (Some(key), Some(from), Some(to)) => key.direction(from, to),
+        _ => Direction::Neutral,
     }
 }
 

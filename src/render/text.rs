@@ -34,6 +34,8 @@ pub enum Of {
     Here,
     /// Another network namespace, in which netkeel was started.
     Namespace,
+    /// The network namespace in which netkeel was started: nothing tells whether it is the host's.
+    Unknown,
     /// The host of a saved snapshot.
     Snapshot,
 }
@@ -43,7 +45,8 @@ impl Of {
     fn place(self, netns: &Netns) -> String {
         match (self, netns.name()) {
             (Of::Namespace, None) => "this network namespace, which is not the host's".to_owned(),
-            (Of::Here | Of::Namespace, _) => netns.to_string(),
+            (Of::Unknown, None) => "this network namespace".to_owned(),
+            (Of::Here | Of::Namespace | Of::Unknown, _) => netns.to_string(),
             (Of::Snapshot, Some(_)) => format!("saved snapshot, {netns}"),
             (Of::Snapshot, None) => "saved snapshot".to_owned(),
         }
@@ -323,7 +326,7 @@ pub(crate) fn subjects(subjects: &[String]) -> String {
 
 fn because(step: &Step, paint: Paint) -> String {
     if step.restores {
-        paint.dim("  # an earlier write changes this value")
+        paint.dim("  # another write changes this value")
     } else {
         String::new()
     }

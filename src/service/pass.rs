@@ -25,13 +25,14 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
 use netkeel_kernel::namespace::enter::may_enter;
+use netkeel_kernel::namespace::identity;
 use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
 use netkeel_plan::plan::Plan;
-use netkeel_reconcile::event::{Blamed, Outcome};
+use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
@@ -63,7 +64,7 @@ impl PassRunner {
         PassRunner {
             actor: actor(),
             recovered: None,
-            guard: Guard::new(store.is_host(), options.management),
+            guard: Guard::new(identity::may_be_the_host(&options.netns), options.management),
             interrupt,
             enters_pods: may_enter(),
             lossy: options.lossy,
@@ -219,6 +220,11 @@ impl PassRunner {
         };
         match outcome {
             Ok(mut applied) => {
+                if !applied.new_drift.is_empty() {
+                    // Another program changed what this pass did not write.
+                    let now = view.now();
+                    view.reconciler.handle(Event::Everything, now);
+                }
                 if *extent == Extent::All {
                     plan::add(Some(document), &mut applied.planned, &applied.before);
                 }

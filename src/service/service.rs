@@ -138,6 +138,7 @@ impl<'a> Service<'a> {
             Message::Stop => {}
             Message::Ask(question, reply) => {
                 if question == Question::Look {
+                    self.check_document();
                     self.read_pause();
                 }
                 // The client may be gone.

@@ -258,6 +258,10 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
             })
             .collect(),
     );
+    // The last draft decides on an announced route of eth0.
+    let announced = drafts.last().filter(|draft| draft.alias);
+    let announced = announced.map(|draft| ("eth0".parse().unwrap(), Some(i64::from(draft.conf[0]))));
+    host.announced_routes = Some(announced.into_iter().collect());
     // What is not there has no sysctls.
     for (name, ..) in LINKS {
         for (family, leaf) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")] {

@@ -112,7 +112,7 @@ impl Watch for Watcher {
         if self.management {
             return Ok(());
         }
-        let management = management::links(management::ssh_connection().as_deref());
+        let management = management::links(management::ssh_connection().as_deref())?;
         let names: BTreeSet<LinkName> = management.keys().copied().collect();
         let Some(felt) = plan.first_felt_by(&names, host) else {
             return Ok(());

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::arguments::{Documents, OwnershipArguments};
 use crate::inspect::plan::live;
-use crate::load::documents::{Loaded, load};
+use crate::load::documents::{Host, Loaded, load};
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_render::text;
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::Live)? else {
         return Ok(exit::ERROR);
     };
     let plan = match live(&document, &arguments.ownership)?.1 {

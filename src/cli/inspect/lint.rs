@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::arguments::{Documents, Format, parse_talos_version};
-use crate::load::documents::{LoadOutcome, load_configuration, load_if_any};
+use crate::load::documents::{Host, LoadOutcome, load_configuration, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let loaded = match load_if_any(&arguments.documents, netns.clone())? {
+    let loaded = match load_if_any(&arguments.documents, netns.clone(), Host::of(&saved))? {
         LoadOutcome::Nothing => None,
         LoadOutcome::Document(loaded) => Some(loaded),
         LoadOutcome::Wrong => return Ok(exit::ERROR),

@@ -7,7 +7,7 @@ use std::{fs, io};
 use clap::Args;
 
 use crate::arguments::{Documents, Output, OwnershipArguments};
-use crate::load::documents::{Loaded, load};
+use crate::load::documents::{Host, Loaded, load};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::of(&saved))? else {
         return Ok(exit::ERROR);
     };
     let of = match saved {

@@ -15,6 +15,7 @@ use netkeel_dialects::hiera::facts::Facts;
 use netkeel_dialects::talos::configuration::Configuration;
 use netkeel_document::document;
 use netkeel_document::document::Document;
+use netkeel_document::not_the_host::NotTheHost;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_source::diagnostic::Diagnostics;
@@ -40,11 +41,36 @@ struct Texts {
     levels: Vec<usize>,
 }
 
+/// The host that a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// The one on which netkeel runs. Its files are written only if netkeel is in its network namespace.
+    Live,
+    /// A host that netkeel does not ask now: of a saved snapshot, or any.
+    Saved,
+}
+
+impl Host {
+    /// The host of a verb that can also work on a saved snapshot.
+    pub fn of<T>(saved: &Option<T>) -> Self {
+        match saved {
+            Some(_) => Host::Saved,
+            None => Host::Live,
+        }
+    }
+}
+
 /// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
-pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
+pub(crate) fn load(documents: &Documents, netns: Netns, host: Host) -> Result<Option<Loaded>, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
-    Ok(report(parse(texts, documents.origin.dialect(), &facts, netns)))
+    Ok(report(parse(
+        texts,
+        documents.origin.dialect(),
+        &facts,
+        netns,
+        host,
+    )))
 }
 
 /// The result of [`load_if_any`].
@@ -58,12 +84,12 @@ pub(crate) enum LoadOutcome {
 }
 
 /// Reads the documents of a verb that also works without any.
-pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOutcome, Error> {
+pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Result<LoadOutcome, Error> {
     let mut files = documents.files.iter();
     if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
         return Ok(LoadOutcome::Nothing);
     }
-    Ok(match load(documents, netns)? {
+    Ok(match load(documents, netns, host)? {
         Some(loaded) => LoadOutcome::Document(Box::new(loaded)),
         None => LoadOutcome::Wrong,
     })
@@ -77,14 +103,14 @@ pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
         files: vec![text],
         ..Texts::default()
     };
-    report(parse(texts, Dialect::Native, &Facts::new(), netns))
+    report(parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live))
 }
 
 /// Reads all files; an error is text for people.
 pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
     let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
     let texts = read_files(documents, &facts).map_err(|error| error.message)?;
-    match parse(texts, documents.origin.dialect(), &facts, netns) {
+    match parse(texts, documents.origin.dialect(), &facts, netns, Host::Live) {
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(render::render(&wrong.0, &wrong.1, false)),
     }
@@ -118,6 +144,7 @@ fn parse(
     dialect: Dialect,
     facts: &Facts,
     netns: Netns,
+    host: Host,
 ) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
@@ -131,8 +158,11 @@ fn parse(
     let files = nodes(texts.files, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let mut document = Document::read(layers, netns, &mut diagnostics);
-    if document.netns.is_current() && !identity::is_of_a_host() {
-        document.is_not_the_hosts(&mut diagnostics);
+    if host == Host::Live
+        && document.netns.is_current()
+        && let Some(why) = NotTheHost::of(identity::is_of_a_host())
+    {
+        document.is_not_the_hosts(why, &mut diagnostics);
     }
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
@@ -149,7 +179,7 @@ pub(crate) fn load_with_configuration(
     let texts = read_files(documents, &facts)?;
     let dialect = documents.origin.dialect();
     let of_talos = (dialect == Dialect::Talos).then(|| texts.files.clone());
-    let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns)) else {
+    let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns, Host::Saved)) else {
         return Ok(None);
     };
     let configuration = of_talos.and_then(configuration);

@@ -217,28 +217,32 @@ impl SysctlKey {
         }
     }
 
-    /// The [`SysctlKey::rank`] of an interface's own key.
-    pub const RANK_OF_LINK: u8 = 3;
-
-    /// Position among keys that are written together. Switching forwarding rewrites `accept_redirects`
-    /// and every interface's `forwarding` (`inet_forward_change`, net/ipv4/devinet.c), so it goes
-    /// first. `all` and `default` may be copied to interfaces, so they precede interfaces.
+    /// Position among keys that are set together, as at boot. `accept_ra` keeps the default routes that
+    /// forwarding removes, so it goes first. Switching forwarding rewrites `accept_redirects` and every
+    /// interface's `forwarding` (`inet_forward_change`, net/ipv4/devinet.c), so it goes next. `all` and
+    /// `default` may be copied to interfaces, so they precede interfaces.
     pub fn rank(&self) -> u8 {
         match (self.path(), self.per_interface()) {
-            ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 0,
+            ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 1,
+            (
+                _,
+                Some(PerInterface {
+                    leaf: "accept_ra", ..
+                }),
+            ) => 0,
             (
                 _,
                 Some(PerInterface {
                     slot: Slot::Default, ..
                 }),
-            ) => 2,
+            ) => 3,
             (
                 _,
                 Some(PerInterface {
                     slot: Slot::Link(_), ..
                 }),
-            ) => Self::RANK_OF_LINK,
-            _ => 1,
+            ) => 4,
+            _ => 2,
         }
     }
 

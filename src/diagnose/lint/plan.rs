@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lint::host::links;
-use crate::lint::{replication, rp_effect, sysctl_d};
+use crate::lint::{replication, routers, rp_effect, sysctl_d};
 use netkeel_core::fact::Fact;
 use netkeel_core::finding::Findings;
 use netkeel_core::name::link::LinkName;
@@ -40,6 +40,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     for step in &planned.plan.steps {
         rp_effect::side_effects(step, wants, &mut findings);
+        routers::lost(step, &mut findings);
     }
     if let Some(after) = &planned.after {
         rp_effect::judge_now(host, after, wants, &mut findings);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
@@ -22,6 +23,7 @@ use netkeel_host::cni::{configuration, runtime};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
@@ -187,6 +189,20 @@ impl Section for Plugins {
             if let Some(path) = entry.find(host, wants) {
                 entry.want(host, &path, wants);
             }
+        }
+    }
+
+    fn is_not_the_hosts(&self, why: NotTheHost, diagnostics: &mut Diagnostics) {
+        // A file that the document names is what its author chose.
+        for entry in self.entries.iter().filter(|entry| entry.file.is_none()) {
+            let message = format!(
+                "the configuration that the container runtime loads is the whole host's, and {}",
+                why.sentence()
+            );
+            diagnostics
+                .add(entry.plugin_span, &*entry.path, message)
+                .concerns(&Fact::plugin(entry.place(), &entry.plugin))
+                .hint(why.remedy());
         }
     }
 

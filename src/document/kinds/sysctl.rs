@@ -3,6 +3,7 @@
 mod names;
 
 use crate::kinds::kind::{Context, Section};
+use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
@@ -20,6 +21,7 @@ use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_host::sysctl_form::handler::Handler;
 use netkeel_host::sysctl_form::stored::stored;
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::read::boolean_word;
@@ -297,6 +299,19 @@ impl Section for Sysctls {
                 fact,
                 Want::new(value, Origin::named(entry.span, SectionName::Sysctl, path)),
             );
+        }
+    }
+
+    fn is_not_the_hosts(&self, why: NotTheHost, diagnostics: &mut Diagnostics) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !entry.key.path().starts_with("net/"))
+        {
+            let message = format!("{} is the whole machine's, and {}", entry.key, why.sentence());
+            diagnostics
+                .add(entry.key_span, KeyPath::of(&["sysctl", &entry.written]), message)
+                .hint(why.remedy());
         }
     }
 

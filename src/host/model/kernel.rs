@@ -134,6 +134,7 @@ impl Kernel for ModelKernel {
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
+        snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
         snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();

@@ -14,6 +14,7 @@ use netkeel_core::op::Op;
 pub struct Trial {
     changes: Vec<Change>,
     pinned: BTreeMap<u32, bool>,
+    announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
     /// The routes of the interfaces that have some: a route that disappears is more than its facts.
     routes: BTreeMap<LinkName, BTreeMap<RouteKey, Route>>,
 }
@@ -25,6 +26,7 @@ impl Model {
         Trial {
             changes: Vec::new(),
             pinned: self.stack.pinned(),
+            announced_routes: self.host.announced_routes.clone(),
             routes: with_routes
                 .map(|(name, link)| (*name, link.routes.clone()))
                 .collect(),
@@ -69,5 +71,6 @@ impl Model {
             }
         }
         self.stack.pin(&trial.pinned);
+        self.host.announced_routes = trial.announced_routes;
     }
 }

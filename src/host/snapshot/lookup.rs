@@ -354,12 +354,12 @@ impl Scope {
     fn of_link_field(&mut self, field: Field) {
         match field {
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pods = true,
+            Field::Forwarding6 => self.announced_routes = true,
             // Every dump of the interfaces has them, or the families that the caller asks for.
             Field::Kind
             | Field::Address(_)
             | Field::RpFilter
             | Field::Forwarding
-            | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
             | Field::Up

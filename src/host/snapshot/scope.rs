@@ -36,6 +36,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The default routes that routers announced: switching IPv6 forwarding on removes them.
+    pub announced_routes: bool,
     /// The routes to these prefixes in these tables, with any metric.
     pub routes: BTreeSet<RouteKey>,
     /// The hosts whose path MTU to measure.
@@ -150,6 +152,7 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            announced_routes: true,
             routes: BTreeSet::new(),
             paths: BTreeSet::new(),
             pods: true,
@@ -213,6 +216,7 @@ impl Scope {
     /// Adds the copies of a key of `all` or `default`: `default`, and the same setting of every
     /// interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
+        self.announced_routes |= key.removes_announced_routes();
         self.sysctls.extend(key.written_beside());
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
@@ -282,6 +286,7 @@ impl Scope {
             ipv6_where_it_may_come,
             files,
             default_routes,
+            announced_routes,
             routes,
             paths,
             pods,
@@ -306,6 +311,7 @@ impl Scope {
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.announced_routes |= announced_routes;
         self.routes.extend(routes);
         self.paths.extend(paths);
         self.pods |= pods;

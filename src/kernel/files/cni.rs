@@ -143,7 +143,13 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
         Chosen::CriO => {
             let mut runtime = Runtime::new(Some(Name::CriO));
             let mut files = vec![PathBuf::from(CRI_O)];
-            files.extend(entries(Path::new(CRI_O_DROP_INS)).unwrap_or_default());
+            match entries(Path::new(CRI_O_DROP_INS)) {
+                Ok(found) => files.extend(found),
+                Err(cause) => problems.push(Problem {
+                    what: Subject::Other(format!("the directory {CRI_O_DROP_INS}")),
+                    why: error(cause).message,
+                }),
+            }
             for path in files {
                 take(&mut runtime, &path, runtime::cri_o, problems);
             }

@@ -1,9 +1,9 @@
 //! Files that hold keys: written for this user alone, into a directory that nobody else can write.
 
-use std::fs;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::{fs, io};
 
 use nix::unistd::geteuid;
 
@@ -62,7 +62,19 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Looks at a copy of a configuration and at what it is a copy of, and says nothing of their texts.
 pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
-    let there = fs::metadata(source).is_ok();
+    let there = match fs::metadata(source) {
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            false
+        }
+        found => found
+            .map(|_| true)
+            .map_err(|cause| error(cause).context(source.display()))?,
+    };
     let of = if there { Some(read(source)?) } else { None };
     if let Some(text) = &of {
         // A text that cannot take an MTU is not a configuration.

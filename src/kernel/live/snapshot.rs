@@ -25,11 +25,12 @@ use crate::nftables::client::Nftables;
 use crate::pod::ends;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, link, route, route_row};
+use crate::rtnetlink::{address, announced, link, route, route_row};
 use crate::sysctl::tree;
 use crate::{ioctl, modules, path};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
@@ -168,6 +169,9 @@ impl Live {
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
         }
+        if scope.announced_routes {
+            self.read_announced_routes(snapshot);
+        }
         if !scope.routes.is_empty() {
             self.read_routes(scope, &mut rows, snapshot);
         }
@@ -199,6 +203,23 @@ impl Live {
             Err(refusal) => snapshot.problems.push(Problem {
                 what: Subject::Other("the default routes".to_owned()),
                 why: Error::from(refusal).message,
+            }),
+        }
+    }
+
+    fn read_announced_routes(&mut self, snapshot: &mut Snapshot) {
+        match announced::links() {
+            Ok(links) => {
+                let mut accept_ra = |name: LinkName| {
+                    let key = SysctlKey::conf("ipv6", name, "accept_ra");
+                    self.sysctls.read(&key).ok()?.number()
+                };
+                let found = links.into_iter().map(|name| (name, accept_ra(name)));
+                snapshot.announced_routes = Some(found.collect());
+            }
+            Err(error) => snapshot.problems.push(Problem {
+                what: Subject::Other("the default routes that routers announced".to_owned()),
+                why: error.message,
             }),
         }
     }
