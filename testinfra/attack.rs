@@ -14,16 +14,20 @@ mod broken;
 mod confirmed;
 #[path = "attack/elsewhere.rs"]
 mod elsewhere;
+#[path = "attack/names.rs"]
+mod names;
 #[path = "faults/observed.rs"]
 mod observed;
 #[path = "attack/promise.rs"]
 mod promise;
 #[path = "attack/races.rs"]
 mod races;
+#[allow(dead_code, reason = "shared with other tests")]
 #[path = "conformance/random.rs"]
 mod random;
 #[path = "attack/signals.rs"]
 mod signals;
+#[allow(dead_code, reason = "shared with other tests")]
 #[path = "faults/world.rs"]
 mod world;
 

@@ -1,11 +1,13 @@
 //! Writes to standard output and standard error. A closed pipe is not an error; only terminals get colours.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::arguments::Output;
 use netkeel_core::error::Error;
-use netkeel_core::text::escape::printable;
+use netkeel_core::text::escape::{is_deceptive, printable};
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::plan::Plan;
@@ -26,18 +28,6 @@ pub(crate) fn print(result: &str) -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Text of several lines in a form that is safe to print: what others wrote may hold characters that a
-/// terminal acts on.
-pub(crate) fn lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
-        out.push_str(&printable(line));
-        out.push_str(end);
-    }
-    out
 }
 
 /// Writes a message to standard error.
@@ -112,7 +102,25 @@ pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bo
 
 /// Indented JSON with a final newline.
 pub(crate) fn pretty(json: &serde_json::Value) -> String {
-    format!("{json:#}\n")
+    format!("{}\n", plain_json(&format!("{json:#}")))
+}
+
+/// JSON text whose strings have no character that a terminal acts on: the same value with more escapes.
+pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
+    let acts = |char: char| char != '\n' && is_deceptive(char);
+    if json.is_ascii() || !json.contains(acts) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for char in json.chars() {
+        match acts(char) {
+            true => char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
+            false => out.push(char),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether standard output takes colours.
@@ -128,4 +136,21 @@ fn stderr_colour() -> bool {
 fn colour(terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_no_character_that_a_terminal_acts_on() {
+        let value = serde_json::json!({"a\u{202e}b": ["\u{1b}[31m", "\u{7f}\u{9b}\u{feff}", "日本 é"]});
+        let shown = pretty(&value);
+        assert!(
+            !shown.contains(|char| char != '\n' && is_deceptive(char)),
+            "{shown}"
+        );
+        assert!(shown.contains("日本 é"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 }

@@ -20,6 +20,11 @@ fn power_cycle(world: &World) {
     fs::write(FILES, format!("{start}\"boot\":\"00000000{}\n{rest}", &boot[8..])).unwrap();
 }
 
+/// By the thread's own /proc/sys: /sys is that of the network namespace that mounted it.
+fn mtu(world: &World) -> String {
+    world.sh("cat /proc/sys/net/ipv6/conf/eth0/mtu")
+}
+
 /// Without files to write, the journal on disk has no steps, and yet says that nobody confirmed it.
 const LIVE_ONLY: &str = "version: 1\npersist: no\nlink:\n  eth0: { mtu: 1420 }\n";
 
@@ -52,7 +57,7 @@ fn what_nobody_confirmed_is_not_in_force_after_a_boot() {
                     "{ran:?}"
                 );
                 assert_eq!(file(world).difference(&before), None);
-                assert_eq!(world.sh("cat /sys/class/net/eth0/mtu"), "1500\n");
+                assert_eq!(mtu(world), "1500\n");
                 // Nor does a service begin with it.
                 let ran = world.netkeel(&["run", "-f", DOCUMENT]);
                 assert!(
@@ -76,7 +81,7 @@ fn a_service_does_not_begin_with_a_document_that_nobody_confirmed() {
             ran.code == 1 && ran.stderr.contains("rolled back before"),
             "{ran:?}"
         );
-        assert_eq!(world.sh("cat /sys/class/net/eth0/mtu"), "1500\n");
+        assert_eq!(mtu(world), "1500\n");
     });
 }
 

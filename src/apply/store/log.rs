@@ -16,8 +16,16 @@ use netkeel_kernel::files::read::{ReadError, Symlinks};
 /// Longest log that is read, bytes: more than a journal needs, because one that is not read is not undone.
 const LONGEST: u64 = 1 << 30;
 
-/// How logs are opened: a FIFO in place of one is an error, not a wait.
-const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+/// Opens a regular file. Another one that lies in its place is an error: a FIFO would be waited for, and a
+/// link leads elsewhere.
+pub(in crate::store) fn regular(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = options.custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
 
 /// The text of a log; none where there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
@@ -58,14 +66,15 @@ pub(crate) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
 /// Opens a log to append to it: mode 0600, made when it is not there.
 pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
     let open = || -> std::io::Result<File> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(FLAGS)
-            .open(path)?;
+        let mut file = regular(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600),
+            path,
+        )?;
         let length = file.metadata()?.len();
         let whole = whole_lines(&mut file, length)?;
         if whole < length {
@@ -79,13 +88,14 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Error> {
 
 /// Opens a log that begins anew: mode 0600, made when it is not there.
 pub(crate) fn begin(path: &Path) -> Result<File, Error> {
-    let open = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(FLAGS)
-        .open(path);
+    let open = regular(
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600),
+        path,
+    );
     open.map_err(|error| failed(&error, path))
 }
 
@@ -208,7 +218,7 @@ pub(crate) fn unlink(path: &Path) -> Result<bool, Error> {
 /// Takes everything out of a log of which nothing survives a power cut anyway. The file stays: making
 /// one takes longer than all that is written to it.
 pub(crate) fn empty(path: &Path) -> Result<(), Error> {
-    let open = OpenOptions::new().write(true).custom_flags(FLAGS).open(path);
+    let open = regular(OpenOptions::new().write(true), path);
     match open.and_then(|file| file.set_len(0)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&error, path)),
         _ => Ok(()),
@@ -241,13 +251,14 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
         // A name of its own: not every file that is replaced here is replaced under the lock.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = directory.join(format!(".{name}.{}.tmp", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(FLAGS)
-            .open(&temporary)?;
+        let mut file = regular(
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600),
+            &temporary,
+        )?;
         let placed = file
             .write_all(text.as_bytes())
             .and_then(|()| file.sync_all())

@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::store::Store;
 use crate::store::error::failed;
+use crate::store::{Store, log};
 use netkeel_core::error::Error;
 
 /// Held by the watchdog of an apply. Dropping it removes the file.
@@ -26,15 +26,16 @@ impl Store {
     /// When the file cannot be made.
     pub(crate) fn watchdog(&self, transaction: &str) -> Result<Option<SignOfLife>, Error> {
         let path = self.watchdog_path(transaction);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(&path)
-            .map_err(|error| failed(&error, &path))?;
+        let file = log::regular(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600),
+            &path,
+        )
+        .map_err(|error| failed(&error, &path))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => Ok(Some(SignOfLife {
                 store: self.clone(),
@@ -52,10 +53,7 @@ impl Store {
     /// When that cannot be seen.
     pub fn has_watchdog(&self, transaction: &str) -> Result<bool, Error> {
         let path = self.watchdog_path(transaction);
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(&path);
+        let opened = log::regular(OpenOptions::new().read(true), &path);
         let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),

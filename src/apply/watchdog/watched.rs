@@ -16,8 +16,8 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_kernel::live::snapshot::Live;
 
-/// How long past the deadline an apply that did not end may hold the lock. It undoes itself by then, unless
-/// it hangs or was stopped; then it is killed.
+/// How long past the deadline an apply may live while the lock is held. It has ended or undone itself by
+/// then, unless it hangs or was stopped; then it is killed.
 const HANGS: Duration = Duration::from_secs(5);
 
 /// An apply.
@@ -151,11 +151,9 @@ impl Watched {
             return Ok((self.store.lock(actor, Duration::ZERO)?, None));
         };
         let Some(handed) = Lock::adopt(&self.store, &received.directory)? else {
+            // All that it has left to do is to tell how it ended.
             let late = since_boot().saturating_sub(due) > HANGS;
-            let copy = self.copy();
-            if let (true, Some(process)) = (late, &received.process)
-                && !copy.live.is_some_and(|live| live.complete)
-            {
+            if let (true, Some(process)) = (late, &received.process) {
                 // It may have ended by itself.
                 let _ = process.kill();
             }

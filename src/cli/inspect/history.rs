@@ -6,6 +6,7 @@ use crate::arguments::{Format, Place};
 use crate::{exit, output};
 use netkeel_apply::store::Store;
 use netkeel_core::error::Error;
+use netkeel_core::text::escape::printable;
 use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 
@@ -36,27 +37,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .rev()
     {
         if arguments.output == Format::Json {
-            out.push_str(&serde_json::to_string(done).unwrap_or_default());
+            let line = serde_json::to_string(done).unwrap_or_default();
+            out.push_str(&output::plain_json(&line));
             out.push('\n');
             continue;
         }
-        let document = done.document.get(..12).unwrap_or(&done.document);
+        let document = printable(done.document.get(..12).unwrap_or(&done.document));
         let writes = count(done.commands.len(), "write");
         out.push_str(&format!(
             "{}  {}  owner {}, document {document}, {writes}\n    {}\n",
             utc(done.time),
-            done.result,
-            done.owner,
-            done.actor
+            printable(&done.result),
+            printable(&done.owner),
+            printable(&done.actor)
         ));
         if arguments.commands {
-            out.extend(done.commands.iter().map(|command| format!("      {command}\n")));
+            let commands = done.commands.iter();
+            out.extend(commands.map(|command| format!("      {}\n", printable(command))));
         }
     }
     output::print(if out.is_empty() {
         "No applies are recorded.\n"
     } else {
-        out = output::lines(&out);
         &out
     })?;
     Ok(exit::OK)

@@ -1,6 +1,8 @@
 //! `netkeel plan`: shows the plan for this host or for a snapshot.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::Args;
 
@@ -130,6 +132,54 @@ pub(crate) fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Pla
     let saved = SavedPlan::new(document, host, plan, &store.boot)?;
     let json = serde_json::to_value(&saved)
         .map_err(|error| Error::new(ErrorKind::Unreadable, format!("cannot save the plan: {error}")))?;
-    std::fs::write(path, output::pretty(&json))
+    replace(path, &output::pretty(&json))
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))
+}
+
+/// Puts a file in place whole: a temporary file in the same directory, synced and renamed. A link in its
+/// place is not followed: where others can write the directory, it may lead anywhere.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::other(
+                "it is not a regular file, and netkeel follows no link",
+            ));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_plan_is_saved_whole_or_not_and_by_no_link() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        replace(&at("plan"), "one").unwrap();
+        replace(&at("plan"), "two").unwrap();
+        assert_eq!(fs::read_to_string(at("plan")).unwrap(), "two");
+        fs::write(at("target"), "somebody's").unwrap();
+        symlink("target", at("link")).unwrap();
+        assert!(replace(&at("link"), "three").is_err());
+        assert!(replace(scratch.path(), "three").is_err());
+        assert_eq!(fs::read_to_string(at("target")).unwrap(), "somebody's");
+        assert_eq!(
+            fs::read_dir(scratch.path()).unwrap().count(),
+            3,
+            "something was left"
+        );
+    }
 }

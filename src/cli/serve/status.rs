@@ -8,6 +8,7 @@ use crate::{exit, output};
 use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::text::escape::printable;
 use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 use netkeel_service::client;
@@ -40,14 +41,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let status = client::status(&store)?;
     output::print(&match arguments.output {
         Format::Json => output::pretty(&status),
-        Format::Text => output::lines(&text(&status)),
+        Format::Text => text(&status),
     })?;
     Ok(exit::OK)
 }
 
+/// Text of the status in a form that is safe to print; empty where there is none.
+fn shown(value: Option<&Value>) -> String {
+    printable(value.and_then(Value::as_str).unwrap_or_default()).into_owned()
+}
+
 /// The status as text.
 fn text(status: &Value) -> String {
-    let word = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let word = |path: &str| shown(status.pointer(path));
     let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let list = |key: &str| {
         status
@@ -66,7 +72,7 @@ fn text(status: &Value) -> String {
     );
     out.push_str(&format!(
         "document {}, owner {}, read {}\n",
-        hash.get(..12).unwrap_or(hash),
+        hash.get(..12).unwrap_or(&hash),
         word("/document/owner"),
         utc(number("/document/loaded"))
     ));
@@ -75,15 +81,15 @@ fn text(status: &Value) -> String {
     }
     if let Some(why) = status.pointer("/document/rejected").and_then(Value::as_str) {
         out.push_str("a newer document was REJECTED; the previous one stays in force:\n");
-        out.extend(why.lines().map(|line| format!("    {line}\n")));
+        out.extend(why.lines().map(|line| format!("    {}\n", printable(line))));
     }
     if let Some(pause) = status.get("paused").filter(|pause| !pause.is_null()) {
         let of = |key: &str| pause.get(key).and_then(Value::as_u64).unwrap_or_default();
-        let by = pause.get("by").and_then(Value::as_str).unwrap_or_default();
+        let by = shown(pause.get("by"));
         out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
     }
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
-        out.push_str(&format!("FAILED: {why}\n"));
+        out.push_str(&format!("FAILED: {}\n", printable(why)));
     }
     let drift = list("drift");
     let wanted = number("/wanted") as usize;
@@ -96,13 +102,7 @@ fn text(status: &Value) -> String {
             (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
         },
     );
-    let of = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let of = |value: &Value, key: &str| shown(value.get(key));
     for one in &drift {
         out.push_str(&format!(
             "    {}: {} -> {}    {}\n",
@@ -122,7 +122,7 @@ fn text(status: &Value) -> String {
                     .and_then(Value::as_array)
                     .cloned()
                     .unwrap_or_default();
-                let writers: Vec<&str> = writers.iter().filter_map(Value::as_str).collect();
+                let writers: Vec<String> = writers.iter().map(|writer| shown(Some(writer))).collect();
                 let who = if writers.is_empty() {
                     "another program".to_owned()
                 } else {
@@ -145,10 +145,7 @@ fn text(status: &Value) -> String {
         ));
     }
     for problem in &list("problems") {
-        out.push_str(&format!(
-            "could not be read: {}\n",
-            problem.as_str().unwrap_or_default()
-        ));
+        out.push_str(&format!("could not be read: {}\n", shown(Some(problem))));
     }
     /// Number of findings to show; `netkeel plan` shows all.
     const FINDINGS: usize = 20;
@@ -184,7 +181,7 @@ fn replication(worker: &Value) -> String {
     let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let mut out = format!(
         "replication {}, pid {}, {} restarts: {} received, {} replicated, {} copies sent, {} failed, {} lost\n",
-        worker.get("health").and_then(Value::as_str).unwrap_or_default(),
+        shown(worker.get("health")),
         number("/pid"),
         number("/restarts"),
         number("/statistics/received"),
@@ -194,16 +191,16 @@ fn replication(worker: &Value) -> String {
         number("/statistics/lost"),
     );
     if let Some(why) = worker.get("error").and_then(Value::as_str) {
-        out.push_str(&format!("    {why}\n"));
+        out.push_str(&format!("    {}\n", printable(why)));
     }
     let refused = worker.pointer("/statistics/refused").and_then(Value::as_object);
     for (reason, count) in refused.into_iter().flatten() {
-        out.push_str(&format!("    refused {count}: {reason}\n"));
+        out.push_str(&format!("    refused {count}: {}\n", printable(reason)));
     }
     let peers = worker.pointer("/statistics/peers").and_then(Value::as_array);
     for peer in peers.into_iter().flatten() {
-        let of = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
-        let hint = match of("state") {
+        let of = |key: &str| shown(peer.get(key));
+        let hint = match of("state").as_str() {
             "refused" => {
                 "; this host drops the copies: check its packet filter and, with mode ipip, IPAddressAllow= of the unit"
             }
