@@ -18,7 +18,7 @@ use netkeel_core::error::{Error, ErrorKind};
 /// systemd runs here (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// What a watchdog says on its standard output when nothing that ends the session ends it.
+/// The line that a watchdog prints when the end of the session no longer ends it.
 pub const ARMED: &str = "armed\n";
 
 /// Arms the watchdog of an apply that begins, and makes the copies of its journals.
@@ -32,7 +32,7 @@ pub(crate) fn begin(header: &Header, directory: &File, journal: &File) -> Result
     Ok(copies)
 }
 
-/// Arms another watchdog where the one of an apply was killed. Whoever calls holds the lock.
+/// Arms another watchdog where the one of an apply was killed. The caller holds the lock.
 ///
 /// # Errors
 /// When no watchdog can be had.

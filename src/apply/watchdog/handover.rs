@@ -1,4 +1,4 @@
-//! What an apply hands over to its watchdog: where it is, its lock, its journal and the copies of its
+//! An apply hands over to its watchdog: its namespaces, its lock, its journal and the copies of its
 //! journals. The watchdog opens them by /proc, since under systemd it is not a child of the apply.
 
 use std::fmt;
@@ -59,7 +59,7 @@ impl FromStr for Handover {
 /// No descriptor.
 const NONE: RawFd = -1;
 
-/// What the watchdog of an apply holds.
+/// The open files of an apply, as its watchdog holds them.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The apply; none on a kernel without pidfds.
