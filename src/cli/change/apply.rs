@@ -22,7 +22,7 @@ use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::identity;
-use netkeel_kernel::reach::Target;
+use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
