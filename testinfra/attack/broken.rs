@@ -13,8 +13,8 @@ use crate::{full, seed, tell};
 const WAYS: &[(&str, &str, &str)] = &[
     (
         "full",
-        "for d in /run /var/lib; do mount -o remount,size=$(df --output=used -k $d | tail -1 | tr -d ' ')k,nr_inodes=$(df --output=iused $d | tail -1 | tr -d ' ') $d; done",
-        "for d in /run /var/lib; do mount -o remount,size=50%,nr_inodes=100000 $d; done",
+        "for d in /run /var/lib; do mount -o remount,size=1m,nr_inodes=300 $d; dd if=/dev/zero of=$d/.fill bs=4k 2>/dev/null || :; i=0; while touch $d/.fill$i 2>/dev/null && [ $i -lt 400 ]; do i=$((i+1)); done; [ $i -lt 400 ]; done",
+        "for d in /run /var/lib; do rm -f $d/.fill*; mount -o remount,size=50%,nr_inodes=100000 $d; done",
     ),
     (
         "read-only",
