@@ -1,15 +1,16 @@
-# The reverse path filter as profile::base has it: `rp_filter` is the key profile::base::enable_rp_filter in Hiera, a boolean
-# for all scopes, or a hash with a value for `all` and one for `default`. Single interfaces are more precise than both: with
-# `all` off each interface's own value counts, and with a strict `default` Calico sets it on each pod's interface.
-class profile::base (
-  Variant[Boolean, Struct[{ all_rp_filter => Integer[0, 2], default_rp_filter => Integer[0, 2] }]] $rp_filter = true,
-  Hash[Netkeel::Interface, Netkeel::Rp_filter] $rp_filter_of_interfaces = {},
+# The reverse path filter from the key profile::base::enable_rp_filter, which is a boolean for all scopes, or a hash with a value
+# for `all` and one for `default`. Single interfaces are more precise than both: with `all` off each interface's own value counts,
+# and with a strict `default` Calico sets it on each pod's interface.
+class profile::base::rp_filter (
+  Variant[Boolean, Struct[{ all_rp_filter => Integer[0, 2], default_rp_filter => Integer[0, 2] }]] $enable_rp_filter =
+  lookup('profile::base::enable_rp_filter', { 'default_value' => true }),
+  Hash[Netkeel::Interface, Netkeel::Rp_filter] $interfaces = {},
 ) {
   include netkeel
 
-  $scopes = $rp_filter ? {
-    Boolean => { 'all_rp_filter' => Integer($rp_filter), 'default_rp_filter' => Integer($rp_filter) },
-    default => $rp_filter,
+  $scopes = $enable_rp_filter ? {
+    Boolean => { 'all_rp_filter' => Integer($enable_rp_filter), 'default_rp_filter' => Integer($enable_rp_filter) },
+    default => $enable_rp_filter,
   }
   netkeel::sysctl {
     'net.ipv4.conf.all.rp_filter':
@@ -17,7 +18,7 @@ class profile::base (
     'net.ipv4.conf.default.rp_filter':
       value => $scopes['default_rp_filter'];
   }
-  $rp_filter_of_interfaces.each |$interface, $filter| {
+  $interfaces.each |$interface, $filter| {
     netkeel::link { $interface:
       rp_filter => $filter,
     }
@@ -25,7 +26,7 @@ class profile::base (
 }
 
 # A real server behind IPIP load balancers.
-class { 'profile::base':
-  rp_filter               => { 'all_rp_filter' => 0, 'default_rp_filter' => 1 },
-  rp_filter_of_interfaces => { 'ipip0' => 'off' },
+class { 'profile::base::rp_filter':
+  enable_rp_filter => { 'all_rp_filter' => 0, 'default_rp_filter' => 1 },
+  interfaces       => { 'ipip0' => 'off' },
 }

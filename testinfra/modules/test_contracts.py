@@ -140,7 +140,7 @@ class TestPuppetAppliesWhatItCompared:
     SIMULATED = "File <| title == '/etc/netkeel/desired.d/50-hiera.yaml' |> { noop => true }\n"
 
     def second(self, scratch, options, more=""):
-        """What a second run with another document prints, and the state after it."""
+        """A second run with another document: its output and the state after it."""
         tool, binary = Puppet("type"), scratch.netkeel()
         later = tool.files(binary, self.LATER, 60)["site_pp"] + more
         files = {**tool.files(binary, DOCUMENT, 60), "later_pp": later}

@@ -1,4 +1,4 @@
-"""What the lab's hosts are told in Hiera, in Ansible's variables and in a document of netkeel is the same to netkeel."""
+"""netkeel plans the same from Hiera data, from Ansible variables and from a document; Hiera data merge as in Puppet."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def test_three_dialects_say_the_same():
     assert planned("ansible", "vars.yaml") == native
 
 
-# What a fleet and a host say, with vectors, lists and entries that only one of them wants.
+# Data of a fleet and of a host: vectors, lists and entries that only one of them wants.
 LEVELS = {
     "common": {
         "netkeel::sysctl": {"net.ipv4.tcp_rmem": [4096, 131072, 6291456], "net.ipv4.ping_group_range": [1, 0], "net.ipv4.ip_forward": 1},

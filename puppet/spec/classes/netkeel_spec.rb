@@ -40,8 +40,8 @@ describe 'netkeel' do
   end
 
   context 'with a running service' do
-    # Whether it is left alone, with a systemd that says which process is its own.
-    def left_alone?(process)
+    # Whether the exec does not restart the service, with a systemctl that prints this process.
+    def keeps?(process)
       Dir.mktmpdir do |directory|
         File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
         File.chmod(0o755, File.join(directory, 'systemctl'))
@@ -53,15 +53,15 @@ describe 'netkeel' do
       let(:params) { { binary: File.realpath('/proc/self/exe') } }
 
       it { is_expected.to contain_exec('netkeel: systemctl restart').that_requires('Service[netkeel]') }
-      it { expect(left_alone?(Process.pid)).to be(true) }
+      it { expect(keeps?(Process.pid)).to be(true) }
     end
 
     context 'of a program that was replaced' do
       let(:params) { { binary: '/usr/bin/env' } }
 
-      it { expect(left_alone?(Process.pid)).to be(false) }
-      it { expect(left_alone?(0)).to be(true) }
-      it { expect(left_alone?('')).to be(true) }
+      it { expect(keeps?(Process.pid)).to be(false) }
+      it { expect(keeps?(0)).to be(true) }
+      it { expect(keeps?('')).to be(true) }
     end
 
     context 'that is to be stopped' do

@@ -25,7 +25,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     look = plan
     @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Drift:') } || 'the host differs'
     if look[:differs]
-      resource.send_log(:notice, "\n#{look[:text]}") if resource.shows_diff? && !look[:text].empty?
+      resource.property(:settings).send_log(:notice, "\n#{look[:text]}") if resource.shows_diff? && !look[:text].empty?
       # An apply may mend what the plan found.
       resource.noop? ? report(look[:findings]) : (@findings = look[:findings])
     else

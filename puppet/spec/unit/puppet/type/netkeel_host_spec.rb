@@ -29,11 +29,13 @@ describe Puppet::Type.type(:netkeel_host) do
   def host(**parameters)
     @host ||= described_class.new({ name: 'default', directory: desired, **parameters }).tap do |host|
       catalog.add_resource(host)
-      allow(host).to receive(:send_log) { |level, text| shown << [level, text] }
+      [host, host.property(:settings)].each do |part|
+        allow(part).to receive(:send_log) { |level, text| shown << [level, text] }
+      end
     end
   end
 
-  # What Puppet notes of a resource that it evaluates.
+  # Notes that Puppet evaluated a resource, as Puppet does.
   def evaluated(resource)
     resource.tap { |one| Puppet::Util::Storage.cache(one)[:checked] = Time.now }
   end
