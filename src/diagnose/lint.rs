@@ -9,4 +9,6 @@ mod pmtud;
 mod replication;
 mod rp_effect;
 mod rp_filter;
+mod side_effect;
 mod sysctl_d;
+mod wireguard;

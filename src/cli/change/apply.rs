@@ -8,6 +8,7 @@ use clap::Args;
 use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse_duration};
 use crate::change::recover;
 use crate::change::watcher::Watcher;
+use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Loaded, load, load_saved};
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
@@ -16,8 +17,10 @@ use netkeel_apply::engine::session::Session;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::finding::Finding;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
@@ -67,6 +70,8 @@ pub(crate) struct Arguments {
     /// before the apply is ignored.
     #[arg(long, value_name = "HOST[:PORT]")]
     verify_reach: Vec<String>,
+    #[command(flatten)]
+    fail_on: FailOnArguments,
     /// Apply a document that was rolled back before
     ///
     /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
@@ -162,6 +167,9 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     watch.management = arguments.allow_management || arguments.confirm_within.is_some() || !store.is_host();
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
+    if arguments.fail_on.is_given() {
+        arguments.fail_on.check(&findings(&document, goal)?)?;
+    }
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);
         apply(
@@ -193,6 +201,16 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     drop(lock);
     watch.clear();
     Ok(Some((outcome, sources)))
+}
+
+/// The findings of the plan that an apply would make; none where there is no plan, which the apply reports.
+fn findings(document: &Document, goal: &dyn Goal) -> Result<Vec<Finding>, Error> {
+    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    let Ok(mut planned) = goal.plan(&host) else {
+        return Ok(Vec::new());
+    };
+    plan::add(Some(document), &mut planned, &host);
+    Ok(planned.plan.findings)
 }
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
