@@ -1,6 +1,7 @@
 //! Misconfigurations of a host, and the effects of a plan.
 
 pub mod cni;
+mod combined;
 mod encapsulation;
 pub mod host;
 mod mtu;

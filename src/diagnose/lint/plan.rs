@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lint::host::links;
-use crate::lint::{encapsulation, replication, rp_effect, side_effect, sysctl_d};
+use crate::lint::{combined, encapsulation, replication, rp_effect, side_effect, sysctl_d};
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::finding::Findings;
 use netkeel_core::name::link::LinkName;
@@ -55,6 +55,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     let after = planned.after.as_ref().unwrap_or(host);
     rp_effect::judge(after, wants, &mut findings);
+    combined::check(after, wants, &mut findings);
     let wanted = wants.keys().filter_map(Fact::link_name);
     let skipped = planned.wants.left_alone.keys().copied();
     let above = side_effect::above(&planned.plan, host);
