@@ -154,6 +154,18 @@ pub enum Code {
     NK060,
     /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
+    /// A change of a device's MTU resets an IPv6 MTU of its own.
+    NK070,
+    /// A change of a device's MTU changes the MTU of a device above it.
+    NK071,
+    /// A declared `all` or `default` has no effect on some interfaces.
+    NK072,
+    /// An entry of a document matches nothing.
+    NK073,
+    /// A CNI plugin reads no `mtu`, or netkeel does not know whether it does.
+    NK074,
+    /// Whether the kernel can create a kind of tunnel is unknown.
+    NK075,
 }
 
 impl Code {
@@ -217,6 +229,12 @@ impl Code {
         Code::NK059,
         Code::NK060,
         Code::NK061,
+        Code::NK070,
+        Code::NK071,
+        Code::NK072,
+        Code::NK073,
+        Code::NK074,
+        Code::NK075,
     ];
 
     /// It is about who logs and reads the packets that are replicated.
@@ -244,7 +262,9 @@ impl Code {
             | Code::NK044
             | Code::NK048
             | Code::NK053
-            | Code::NK059 => Severity::Note,
+            | Code::NK059
+            | Code::NK071
+            | Code::NK075 => Severity::Note,
             _ => Severity::Warning,
         }
     }

@@ -2,6 +2,7 @@
 //! module loaded, or the module on disk.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, r
     if made || is_loaded(mode.module()) {
         return Support::Yes;
     }
-    on_disk(mode.module(), &Path::new("/lib/modules").join(release))
+    loadable(mode.module(), release)
 }
 
 /// Whether the kernel has all of these modules, as far as can be told without using them.
@@ -43,6 +44,28 @@ pub(crate) fn all_of(modules: &[&str], release: &str) -> Support {
 pub(crate) fn would_be_loaded(module: &str, release: &str) -> bool {
     let directory = Path::new("/lib/modules").join(release);
     !is_loaded(module) && !is_builtin(module, &directory) && on_disk(module, &directory) == Support::Yes
+}
+
+/// Whether the kernel can load a module that has parameters, so that /sys/module shows it where it is built
+/// in. Without a directory for the kernel's release there is no module to load, if the host's files are
+/// seen: modprobe(8) runs in the mount namespace of the host's first process.
+fn loadable(module: &str, release: &str) -> Support {
+    match on_disk(module, &Path::new("/lib/modules").join(release)) {
+        Support::Unknown if is_in_the_hosts_root() => Support::Missing {
+            module: module.to_owned(),
+        },
+        found => found,
+    }
+}
+
+/// Whether this process is in the mount namespace of the first process of the host.
+fn is_in_the_hosts_root() -> bool {
+    // PROC_PID_INIT_INO (include/linux/proc_ns.h).
+    const FIRST: &str = "pid:[4026531836]";
+    let link = |path: &str| fs::read_link(path).ok();
+    let of_host = link("/proc/self/ns/pid").is_some_and(|namespace| namespace.as_os_str() == FIRST);
+    let mounts = link("/proc/self/ns/mnt");
+    of_host && mounts.is_some() && mounts == link("/proc/1/ns/mnt")
 }
 
 fn is_loaded(module: &str) -> bool {

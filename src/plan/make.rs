@@ -48,6 +48,10 @@ pub(crate) fn plan_wants(
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
 ) -> Result<Planned, Box<Diagnostics>> {
+    if apart.is_some() {
+        let unbound = std::mem::take(&mut wants.unbound);
+        wants.diagnostics.extend(unbound);
+    }
     ownership::refuse_foreign(&wants.facts, &document.owner, ownership, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));

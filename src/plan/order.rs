@@ -88,6 +88,10 @@ impl Order {
         if matches!(op, Op::WriteSysctl { link: Some(_), .. }) && link.is_some() && is_absent() {
             phase = Phase::RaiseLinks;
         }
+        // A change of the device's MTU resets its IPv6 MTU, which cannot be larger.
+        if is_ipv6_mtu(op) {
+            phase = Phase::RaiseLinks;
+        }
         let rank = match op {
             Op::WriteSysctl { .. } if phase == Phase::RaiseLinks => DEEPEST + 1,
             Op::WriteSysctl { key, value, .. } => {
@@ -163,6 +167,18 @@ impl Order {
         }
         height
     }
+}
+
+/// Whether the op writes `net.ipv6.conf.LINK.mtu`.
+fn is_ipv6_mtu(op: &Op) -> bool {
+    let Op::WriteSysctl {
+        key, link: Some(_), ..
+    } = op
+    else {
+        return false;
+    };
+    let parts = key.per_interface();
+    parts.is_some_and(|parts| (parts.family, parts.table, parts.leaf) == ("ipv6", "conf", "mtu"))
 }
 
 pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::diff;
-use crate::text::{Of, subjects, summary, unmatched};
+use crate::text::{Of, subjects, summary};
 use crate::wording::applied_line;
 use netkeel_core::text::escape::printable;
 use netkeel_plan::outcome::Applied;
@@ -73,9 +73,6 @@ fn whole(heading: &str, intro: &str, plan: &Plan, sources: &Sources) -> String {
             escaped(&problem.what.to_string()),
             escaped(&problem.why)
         );
-    }
-    for path in &plan.unmatched {
-        let _ = writeln!(out, "\n- **note** {}", escaped(&unmatched(path)));
     }
     for finding in &plan.findings {
         let _ = writeln!(

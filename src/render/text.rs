@@ -81,9 +81,6 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     }
     out.push_str(&lossy(plan, paint));
     out.push_str(&findings(&plan.findings, paint));
-    for path in &plan.unmatched {
-        let _ = writeln!(out, "{} {}\n", paint.bold("note:"), unmatched(path));
-    }
     if style.commands && !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Commands"));
         for step in &plan.steps {
@@ -191,11 +188,6 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         count(objects, "object"),
         count(plan.steps.len(), "write"),
     )
-}
-
-/// The message about a match that finds no interface.
-pub(crate) fn unmatched(path: &str) -> String {
-    format!("the match of {} finds no interface", printable(path))
 }
 
 fn problems(plan: &Plan) -> String {

@@ -9,6 +9,7 @@ use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
+use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, load, load_saved};
 use crate::load::file::read_printed;
 use crate::{exit, output};
@@ -18,8 +19,10 @@ use netkeel_apply::engine::session::Session;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::finding::Finding;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::identity;
 use netkeel_kernel::probe::reach::Target;
@@ -74,6 +77,8 @@ pub(crate) struct Arguments {
     /// before the apply is ignored.
     #[arg(long, value_name = "HOST[:PORT]")]
     verify_reach: Vec<String>,
+    #[command(flatten)]
+    fail_on: FailOnArguments,
     /// Apply a document that was rolled back before
     ///
     /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
@@ -208,6 +213,9 @@ fn write(
         || !identity::may_be_the_host(&document.netns);
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
+    if arguments.fail_on.is_given() {
+        arguments.fail_on.check(&findings(&document, goal)?)?;
+    }
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);
         apply(
@@ -240,6 +248,16 @@ fn write(
     drop(settled);
     watch.clear();
     Ok(outcome)
+}
+
+/// The findings of the plan that an apply would make; none where there is no plan, which the apply reports.
+fn findings(document: &Document, goal: &dyn Goal) -> Result<Vec<Finding>, Error> {
+    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    let Ok(mut planned) = goal.plan(&host) else {
+        return Ok(Vec::new());
+    };
+    plan::add(Some(document), &mut planned, &host);
+    Ok(planned.plan.findings)
 }
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::arguments::{Documents, Format, parse_talos_version};
+use crate::fail_on::FailOn;
 use crate::load::documents::{Host, LoadOutcome, load_configuration, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
-use netkeel_core::finding::{Finding, Severity};
+use netkeel_core::finding::Finding;
 use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
@@ -18,6 +19,7 @@ use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_mtu::underlay::Underlay;
 use netkeel_render::paint::Paint;
 use netkeel_render::text;
 use netkeel_render::wording::count;
@@ -39,29 +41,17 @@ pub(crate) struct Arguments {
     /// With --from talos, also check the config against this version
     #[arg(long, value_name = "VERSION", value_parser = parse_talos_version)]
     talos_version: Option<Version>,
+    /// Underlay of the pods' packets: an MTU, an interface or default-route
+    ///
+    /// Without it, the lower device of the CNI's tunnel counts, or the default routes.
+    #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
+    underlay: Option<Underlay>,
     /// Exit with status 2 on a finding of at least this severity
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FailOn {
-    Error,
-    Warning,
-    Note,
-}
-
-impl FailOn {
-    fn severity(self) -> Severity {
-        match self {
-            FailOn::Error => Severity::Error,
-            FailOn::Warning => Severity::Warning,
-            FailOn::Note => Severity::Note,
-        }
-    }
 }
 
 /// Runs the verb.
@@ -86,17 +76,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Some(saved) => saved,
         None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
     };
-    let mut findings = host::host(&host);
-    if let Some(loaded) = &loaded {
-        match plan::plan(&loaded.document, &host) {
-            Ok(plan) => findings.extend(plan.findings),
+    let findings = match &loaded {
+        None => host::host_over(&host, arguments.underlay),
+        // The host is judged as the document would make it.
+        Some(loaded) => match plan::planned(&loaded.document, &host) {
+            Ok(planned) => {
+                let mut findings =
+                    host::host_over(planned.after.as_ref().unwrap_or(&host), arguments.underlay);
+                findings.extend(planned.plan.findings);
+                findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
+                findings
+            }
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
                 return Ok(exit::ERROR);
             }
-        }
-        findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
-    }
+        },
+    };
     let code = show(findings, &host.problems, arguments)?;
     output::problems(&host.problems);
     Ok(if host.problems.is_empty() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use crate::mtu::PLUGINS_THAT_READ_TEXT;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::sandbox::Sandbox;
@@ -12,6 +13,7 @@ use crate::nflog::foreign::{ForeignRule, Verb};
 use crate::op::copy_mtu::CopyMtu;
 use crate::op::{Op, PodTarget, Target};
 use crate::text::shell::{Escaped, Quoted, in_bash};
+use crate::value::Value;
 
 impl Op {
     /// The whole command, for a shell. `Display` shortens a file to its name.
@@ -132,6 +134,9 @@ impl fmt::Display for Op {
                 let plugins = "., (.. | objects | .plugins[]?, .delegates[]?, .delegate)";
                 let place = format!(r#"({plugins} | objects | select(.type == "{plugin}")){below}.mtu"#);
                 let filter = match mtu {
+                    Some(Value::Number(mtu)) if PLUGINS_THAT_READ_TEXT.contains(&&**plugin) => {
+                        format!(r#"{place} = "{mtu}""#)
+                    }
                     Some(mtu) => format!("{place} = {mtu}"),
                     None => format!("del({place})"),
                 };

@@ -9,7 +9,7 @@ use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::fact::{Fact, Object, Value};
+use netkeel_core::fact::{Fact, Field as FactField, Object, Value};
 use netkeel_core::finding::Code;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::netns::Netns;
@@ -163,6 +163,26 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
     )
 }
 
+/// Adds the facts that show what `all` or `default` has effect on.
+fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
+    match key.per_interface() {
+        Some(PerInterface {
+            table: "conf",
+            slot: Slot::All,
+            ..
+        }) if FactField::of_key(key).is_none() => scope.of_every_link.extend(key.in_slot("default")),
+        Some(PerInterface {
+            family: "ipv4",
+            table: "conf",
+            slot: Slot::Default,
+            ..
+        }) => scope
+            .sysctls
+            .extend(key.in_slot("all").map(|all| all.of_variable())),
+        _ => {}
+    }
+}
+
 impl Sysctls {
     /// Rejects two keys of which one write changes the other's value: only one of them could hold.
     fn coupled(&self, wants: &mut Wants) {
@@ -191,6 +211,7 @@ impl Section for Sysctls {
             }
             scope.of_copies(&entry.key);
             names::scope(&entry.key, &entry.value, scope);
+            scope_of_effect(&entry.key, scope);
             match entry.key.per_interface() {
                 Some(PerInterface {
                     family,

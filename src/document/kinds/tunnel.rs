@@ -352,6 +352,14 @@ impl Tunnel {
                 .hint(format!("it comes with a kernel built with {}", mode.config()));
             return false;
         }
+        if let (false, Some(Support::Unknown)) = (in_place, host.tunnels.get(&mode)) {
+            wants.findings.add(
+                Code::NK075,
+                name,
+                format!("whether the kernel {} can make {mode} tunnels is unknown: there is no /lib/modules for it here", host.kernel),
+                "mount /lib/modules of the host, or expect that the apply may fail and be rolled back",
+            );
+        }
         if let (false, Some(link)) = (in_place, existing) {
             if let Some(why) = self.not_to_be_deleted(link) {
                 let message = format!(

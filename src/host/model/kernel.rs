@@ -15,6 +15,7 @@ use crate::snapshot::{FORMAT, Snapshot, nflog};
 use crate::wireguard::copy::Copied;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 
 /// The model kernel as a [`Kernel`].
@@ -111,6 +112,15 @@ impl Kernel for ModelKernel {
                 },
             };
             snapshot.sysctls.insert(key, reading);
+        }
+        // The dump of interfaces shows an IPv6 MTU that is not the device's.
+        for (name, link) in &host.links {
+            let key = SysctlKey::conf("ipv6", *name, "mtu");
+            if let Some(reading @ SysctlReading::Value { .. }) = host.sysctls.get(&key)
+                && reading.number() != Some(link.mtu.into())
+            {
+                snapshot.sysctls.insert(key, reading.clone());
+            }
         }
         for path in &scope.files {
             let file = host.files.get(path).cloned().flatten();

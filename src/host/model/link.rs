@@ -161,7 +161,16 @@ impl Model {
             return false;
         };
         let between = |limit| crosses(link.mtu, *mtu, limit) || crosses(*mtu, link.mtu, limit);
-        link.master.is_none() && !self.stack.carries(link) && !between(IPV4_MIN_MTU) && !between(IPV6_MIN_MTU)
+        let own_mtu6 = self.mtu_as_sysctl
+            && self
+                .host
+                .sysctls
+                .contains_key(&SysctlKey::conf("ipv6", target.name, "mtu"));
+        !own_mtu6
+            && link.master.is_none()
+            && !self.stack.carries(link)
+            && !between(IPV4_MIN_MTU)
+            && !between(IPV6_MIN_MTU)
     }
 }
 

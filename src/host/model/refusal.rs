@@ -81,10 +81,11 @@ impl Model {
             }),
             Op::DeleteLink { target } => self.missing(target),
             Op::SetTxQueueLength { target, .. } => self.missing(target),
-            Op::WriteSysctl { key, link, .. } => link
+            Op::WriteSysctl { key, link, value, .. } => link
                 .as_ref()
                 .and_then(|target| self.missing(target))
-                .or_else(|| self.refuses_write(key)),
+                .or_else(|| self.refuses_write(key))
+                .or_else(|| self.refuses_mtu6(key, value)),
         }
     }
 
@@ -199,6 +200,26 @@ impl Model {
                 refuse(format!("{name} has that address already, as {other}"))
             }
         }
+    }
+
+    /// The IPv6 MTU of an interface is from 1280 to the MTU of the device (`addrconf_sysctl_mtu`,
+    /// net/ipv6/addrconf.c).
+    fn refuses_mtu6(&self, key: &SysctlKey, value: &str) -> Option<Error> {
+        let parts = key.per_interface()?;
+        let name = key.link()?;
+        if (parts.family, parts.table, parts.leaf) != ("ipv6", "conf", "mtu") {
+            return None;
+        }
+        let link = self.host.links.get(&name)?;
+        let mtu: u32 = value.parse().ok()?;
+        (!(IPV6_MIN_MTU..=link.mtu).contains(&mtu))
+            .then(|| {
+                refuse(format!(
+                    "{key} takes {IPV6_MIN_MTU} to {}, the MTU of {name}, and not {mtu}",
+                    link.mtu
+                ))
+            })
+            .flatten()
     }
 
     fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {

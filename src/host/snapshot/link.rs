@@ -62,6 +62,14 @@ pub struct Link {
     /// `net.ipv6.conf.LINK.disable_ipv6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_ipv6: Option<i32>,
+    /// Its own IPv6 MTU, bytes, while the interface is read, where it differs from the device's MTU. A
+    /// snapshot holds it as the sysctl `net.ipv6.conf.LINK.mtu`.
+    #[serde(skip)]
+    pub mtu6: Option<u32>,
+    /// Further names (IFLA_ALT_IFNAME).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub altnames: BTreeSet<Arc<str>>,
     /// Index of the device below it in the same namespace (IFLA_LINK).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower: Option<u32>,

@@ -38,6 +38,7 @@ use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::default_route::DefaultRoute;
 use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::{Links, Scope};
 use netkeel_host::snapshot::{FORMAT, Snapshot};
 
@@ -183,6 +184,18 @@ impl Live {
                 &mut snapshot.problems,
                 &self.interrupt,
             )?;
+        }
+        for (name, link) in &mut rows {
+            if let Some(mtu) = link.mtu6 {
+                Arc::make_mut(link).mtu6 = None;
+                let reading = SysctlReading::Value {
+                    value: mtu.to_string().into(),
+                    writable: true,
+                };
+                snapshot
+                    .sysctls
+                    .insert(SysctlKey::conf("ipv6", *name, "mtu"), reading);
+            }
         }
         snapshot.links = rows.into_iter().collect();
         Ok(())
