@@ -284,6 +284,7 @@ impl PodEnd {
             | Field::Address(_)
             | Field::RpFilter
             | Field::Forwarding
+            | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
             | Field::Up
@@ -359,7 +360,6 @@ impl Scope {
             | Field::Address(_)
             | Field::RpFilter
             | Field::Forwarding
-            | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
             | Field::Up
