@@ -15,6 +15,8 @@ mod namespace;
 mod owner;
 #[path = "service/path.rs"]
 mod path;
+#[path = "service/pods.rs"]
+mod pods;
 #[path = "service/templates.rs"]
 mod templates;
 #[path = "service/wireguard.rs"]

@@ -19,11 +19,16 @@ define netkeel::sysctl (
     fail("netkeel::sysctl '${title}' needs the parameter 'value'")
   }
 
-  # The document has the one name of the key: two spellings of a key are a duplicate declaration.
-  $name_of_key = netkeel::sysctl_key($key)
-  netkeel::document { "sysctl-${name_of_key}":
+  # The document has the name of the variable: two spellings or names of one variable are a duplicate declaration.
+  $spelled = netkeel::sysctl_key($key)
+  $variable = $spelled ? {
+    'net.nf_conntrack_max'         => 'net.netfilter.nf_conntrack_max',
+    'net.ipv4.conf.all.forwarding' => 'net.ipv4.ip_forward',
+    default                        => $spelled,
+  }
+  netkeel::document { "sysctl-${variable}":
     ensure  => $ensure,
-    content => { 'sysctl' => { $name_of_key => $value } },
+    content => { 'sysctl' => { $spelled => $value } },
     order   => $order,
   }
 }

@@ -27,7 +27,7 @@ pub enum Cause {
     Expired,
     /// The host was booted since, and it was not confirmed before.
     Restarted,
-    /// Its watchdog was told to end.
+    /// A signal asked its watchdog to end.
     Stopped,
 }
 
@@ -58,14 +58,14 @@ impl Cause {
     }
 }
 
-/// What undoing an apply came to.
+/// The result of undoing an apply.
 #[derive(Debug)]
 pub struct Undone {
-    /// What the apply was; none when neither of its journals is there.
+    /// A description of the apply; `None` when neither of its journals exists.
     pub apply: Option<String>,
     /// How many writes were undone.
     pub writes: usize,
-    /// What could not be undone, each with the reason.
+    /// The ops that could not be undone, each with the reason.
     pub remaining: Vec<(Op, Error)>,
     /// Why it could not be written down that it was undone. The next netkeel undoes it again.
     pub unrecorded: Option<Error>,
@@ -78,6 +78,8 @@ pub enum Unsettled {
     Refused(Error),
     /// Something remains to be undone or to be written down.
     Remains(Undone),
+    /// An apply can still be confirmed.
+    Waits(Box<Held>),
 }
 
 impl From<Error> for Unsettled {
@@ -126,12 +128,7 @@ pub fn settle(
         Gate::Held(held) => held,
     };
     if held.pending().time_left().is_some() {
-        let error = unconfirmed_yet(held.pending());
-        return Err(match watched(&held) {
-            Ok(()) => error,
-            Err(why) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
-        }
-        .into());
+        return Err(Unsettled::Waits(Box::new(held)));
     }
     let undone = undo_held(&held, netns, Cause::of(held.pending()))?;
     if !undone.is_whole() {
@@ -143,27 +140,30 @@ pub fn settle(
     }
 }
 
-/// Makes sure that an apply that waits to be confirmed has a watchdog.
-///
-/// # Errors
-/// When none can be had.
-pub fn watched(held: &Held) -> Result<(), Error> {
-    match held.pending().header() {
-        Some(header) => arm::replace(held.store(), header),
-        None => Ok(()),
+/// Makes sure that an apply that waits to be confirmed has a watchdog; returns the message about it.
+pub fn watched(held: &Held) -> Error {
+    let error = unconfirmed_yet(held.pending());
+    let armed = held
+        .pending()
+        .header()
+        .map(|header| arm::replace(held.store(), header));
+    match armed {
+        Some(Err(why)) => error.hint(format!("nothing undoes it by itself now: {}", why.message)),
+        Some(Ok(())) | None => error,
     }
 }
 
-/// Undoes an apply. What was done comes first, and what is written down second: no full or read-only file
-/// system keeps the host from being as it was.
+/// Undoes an apply, then records that. In this order a full or read-only file system does not keep the host
+/// from being as it was.
 ///
 /// # Errors
-/// When the namespace cannot be entered. What could not be undone or written down is no error here.
+/// When the namespace cannot be entered. Ops that could not be undone, and a failure to record, are in the
+/// result.
 pub fn undo_held(held: &Held, netns: &Netns, cause: Cause) -> Result<Undone, Error> {
     let pending = held.pending();
     let steps: Vec<&[Op]> = pending.journals().flat_map(Journal::undo).collect();
-    // Tried before too: should this be killed, a configuration manager must not apply it again. What cannot
-    // be noted is no reason to leave the host as it is.
+    // Tried before too: if this process is killed, a configuration manager must not apply the document again.
+    // A failure is no reason to leave the host as it is.
     let _ = reject(held, cause);
     let _ = held.undoing();
     let (undone, remaining) = Live::with(netns, |kernel| undo(kernel, steps.into_iter()))?;
@@ -208,7 +208,7 @@ fn reject(held: &Held, cause: Cause) -> Result<(), Error> {
 }
 
 /// Keeps an apply that waits to be confirmed: writes the files that were kept back, then commits; the number
-/// of files. What could not be noted besides is told, and does not change that it is kept.
+/// of files, and the notes that could not be written, which do not change that it is kept.
 ///
 /// # Errors
 /// When a file cannot be written or was changed since, or the commit fails. The apply still waits then.
@@ -325,7 +325,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     let claims = pending.journals().flat_map(Journal::claims);
     held.commit(&live.header.transaction, claims, live.released.iter())?;
     let writes = done.len();
-    // What holds is not wrong because its history cannot be written.
+    // A missing line in the history does not change the result.
     let _ = held.store().note(&live.header, done.into_iter(), "resumed");
     Ok(writes)
 }
@@ -360,7 +360,7 @@ pub fn refuse_pending(store: &Store) -> Result<(), Error> {
     }
 }
 
-/// What there is to say of an apply that has begun and not ended.
+/// The message about an apply that began and did not end.
 fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
     let Some(pending) = store.pending()? else {
         return Ok(None);
@@ -381,7 +381,7 @@ fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
     Ok(Some(error))
 }
 
-/// What there is to say of an apply that was not confirmed: how long it can be, or how long its undoing is
+/// The message about an apply that was not confirmed: how long it still can be, or how long its undoing is
 /// overdue.
 pub fn unconfirmed_yet(pending: &Pending) -> Error {
     let header = pending.header();

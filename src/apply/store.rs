@@ -84,6 +84,11 @@ impl Store {
         })
     }
 
+    /// It is kept in the same place.
+    pub(crate) fn is_same(&self, other: &Store) -> bool {
+        self.run == other.run
+    }
+
     /// It is that of the host, not of another namespace.
     pub fn is_host(&self) -> bool {
         self.run == Path::new(RUN)

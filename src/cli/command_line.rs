@@ -144,6 +144,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        let fits = |help: &str, name: &str| {
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        };
+        let mut command = super::full_command();
+        let help = command.render_help().to_string();
+        fits(&help, "netkeel");
+        assert!(help.lines().count() <= 40, "{help}");
+        for verb in command.get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            fits(&verb.render_long_help().to_string(), &name);
+        }
+    }
+
     /// The test runs itself in a child process.
     #[test]
     fn a_panic_of_any_thread_ends_the_process_with_101() {

@@ -44,6 +44,11 @@ pub struct Status {
     /// The replication worker sends no packets, whatever the document says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// There is no document: the service waits for one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
+    /// A full scan has ended since the service started.
+    pub ready: bool,
     /// The namespace; `None` for the host's.
     pub netns: Option<String>,
     /// The document in force.
@@ -207,6 +212,8 @@ impl Status {
             since,
             mode,
             dry_run: false,
+            idle: false,
+            ready: false,
             netns,
             document: DocumentStatus::default(),
             paused: None,
@@ -370,6 +377,7 @@ impl Status {
         }
         match self.healthy() {
             Err(why) => why,
+            Ok(()) if self.idle => "idle: there is no document".into(),
             Ok(()) if !self.unreachable_pods.is_empty() => {
                 format!(
                     "neither end is set of veths into pods that netkeel cannot reach: {}",

@@ -45,6 +45,11 @@ pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
     diagnostics.is_empty().then_some(document)
 }
 
+/// A document that declares nothing, for a service without one.
+pub(crate) fn none(netns: &Netns) -> Document {
+    Document::read(Vec::new(), netns.clone(), &mut Diagnostics::default())
+}
+
 /// A short hash for people.
 pub(crate) fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)

@@ -18,8 +18,9 @@ use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
 use crate::watch::promise::Promise;
 use crate::watch::readable::readable;
+use netkeel_apply::clock::since_boot;
 use netkeel_apply::store::Store;
-use netkeel_kernel::interrupt::Interrupt;
+use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_kernel::rtnetlink::events::Events;
 use netkeel_reconcile::event::Now;
 use netkeel_replicate::supervisor::Supervisor;
@@ -41,7 +42,8 @@ pub(crate) struct Effects<'a> {
     pub files: FileWatches,
     pub(crate) notify: Notify,
     pub log: Log,
-    pub start: Instant,
+    /// When the service started, since boot.
+    pub(crate) start: Duration,
     /// Paths whose MTU the document depends on.
     pub paths: Paths,
     /// WireGuard interfaces whose handshakes are checked.
@@ -52,7 +54,7 @@ pub(crate) struct Effects<'a> {
     pub(crate) promise: Promise,
 }
 
-/// What exists before the service: its messages and its event sources.
+/// The messages and event sources, which exist before the service.
 pub(crate) struct Inputs {
     /// Messages of clients and signals.
     pub(crate) inbox: Receiver<Message>,
@@ -81,7 +83,7 @@ impl<'a> Effects<'a> {
             files: FileWatches::new(),
             notify: Notify::new(),
             log: Log::new(),
-            start: Instant::now(),
+            start: since_boot(),
             paths: Paths::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
@@ -89,9 +91,10 @@ impl<'a> Effects<'a> {
         }
     }
 
-    /// The time since the service started.
+    /// The time since the service started. It includes sleep of the host, so that an interval or a pause does
+    /// not last longer by it.
     pub(crate) fn now(&self) -> Now {
-        self.start.elapsed()
+        since_boot().saturating_sub(self.start)
     }
 
     /// Waits for a message, which is returned, for an event, or until `due`. While the rate limit holds

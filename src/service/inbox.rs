@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::http::answer::{Answer, Question};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_kernel::interrupt::Interrupt;
+use netkeel_kernel::netlink::interrupt::Interrupt;
 
 /// Messages that may wait for the loop. A client waits while there are more.
 pub(crate) const CAPACITY: usize = 64;

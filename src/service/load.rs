@@ -22,7 +22,11 @@ impl Service<'_> {
         let read = accepted(self.effects.source.read(), &self.effects.runner.store);
         self.state.status.counters.loads += 1;
         match read {
+            Err(_) if self.state.status.idle && self.effects.source.is_empty() => {
+                self.effects.files.watch_document(&self.effects.source.paths());
+            }
             Ok(document) => {
+                self.state.status.idle = false;
                 let now = self.effects.now();
                 let changed = self.state.replace_document(document, now);
                 self.document_loaded(None);
@@ -75,7 +79,10 @@ impl Service<'_> {
     pub(crate) fn document_loaded(&mut self, rejected: Option<String>) {
         self.effects.files.watch_document(&self.effects.source.paths());
         self.configure_worker();
-        self.effects.handshakes.watch(&self.state.document.handshakes());
+        let at = self.effects.now();
+        self.effects
+            .handshakes
+            .watch(&self.state.document.handshakes(), at);
         let scope = self.state.document.scope();
         self.effects.paths.follow(scope.paths);
         let routes = scope.default_routes;
@@ -93,6 +100,7 @@ impl Service<'_> {
         self.state.show_document(files.collect(), now());
         match rejected {
             Some(why) => self.rejected(&why),
+            None if self.state.status.idle => {}
             None => {
                 if let Err(error) = self
                     .effects
@@ -130,19 +138,24 @@ impl Service<'_> {
 
     /// Reads whether the service is paused.
     pub(crate) fn read_pause(&mut self) {
-        let paused = match self.effects.runner.store.paused(now()) {
-            Ok(paused) => paused,
+        /// A pause that cannot be read lasts so long, unless somebody ends it.
+        const UNKNOWN: Duration = Duration::from_secs(86_400);
+        let shown = match self.effects.runner.store.paused() {
+            Ok(paused) => paused.map(|(pause, left)| {
+                let Pause { until, since, by, .. } = pause;
+                (PauseStatus { until, since, by }, left)
+            }),
             Err(error) => {
                 // An unreadable pause counts as a pause: the service must not write against an operator's wish.
                 self.effects.log.say(Level::Error, "pause", &[("why", &error)]);
-                let reason = error.message;
-                Some(Pause::unknown(now(), reason))
+                let pause = PauseStatus {
+                    until: now() + UNKNOWN.as_secs(),
+                    since: now(),
+                    by: error.message,
+                };
+                Some((pause, UNKNOWN))
             }
         };
-        let shown = paused.map(|Pause { until, since, by, .. }| {
-            let left = Duration::from_secs(until.saturating_sub(now()));
-            (PauseStatus { until, since, by }, left)
-        });
         let at = self.effects.now();
         if !self.state.pause(shown, at) {
             return;

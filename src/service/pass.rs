@@ -10,7 +10,7 @@ use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::{Session, Unwatched, Watch};
-use netkeel_apply::recover::{Undone, Unsettled, settle};
+use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
@@ -24,9 +24,9 @@ use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
-use netkeel_kernel::interrupt::Interrupt;
 use netkeel_kernel::namespace::enter::may_enter;
 use netkeel_kernel::namespace::identity;
+use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
@@ -82,6 +82,8 @@ impl PassRunner {
                 Ok(settled)
             }
             Err(Unsettled::Refused(error)) => Err(error),
+            // The service itself looks after it: see `Service::keep_promise`.
+            Err(Unsettled::Waits(held)) => Err(unconfirmed_yet(held.pending())),
             Err(Unsettled::Remains(undone)) => {
                 let why = undone.incomplete();
                 self.recovered = Some(undone);

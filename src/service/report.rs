@@ -96,12 +96,23 @@ impl Service<'_> {
         for report in self.state.reconciler.reports() {
             self.log_suspension(&report);
         }
+        match self.state.health_news() {
+            Some(Ok(())) => self.effects.log.say(Level::Info, "healthy", &[]),
+            Some(Err(why)) => self
+                .effects
+                .log
+                .say(Level::Warning, "unhealthy", &[("why", &why)]),
+            None => {}
+        }
         if let Some((line, first)) = self.state.publish(now) {
             let status = NotifyState::Status(&line);
-            match first {
+            let sent = match first {
                 true => self.effects.notify.send(&[NotifyState::Ready, status]),
                 false => self.effects.notify.send(&[status]),
             };
+            if !sent {
+                self.state.status_not_sent();
+            }
         }
     }
 

@@ -14,8 +14,8 @@ use crate::options::{Options, Source};
 use crate::service::Service;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_kernel::interrupt::Interrupt;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_reconcile::status::Status;
 
 /// Runs the service until a signal stops it.

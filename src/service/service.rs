@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::document::{accepted, last_good, short};
+use crate::document::{accepted, last_good, none, short};
 use crate::effects::Effects;
 use crate::effects::log::Level;
 use crate::http::answer::Question;
@@ -38,10 +38,11 @@ impl<'a> Service<'a> {
             let _ = effects.runner.begin(&options.netns, Duration::ZERO);
         }
         let store = &effects.runner.store;
-        let (document, rejected) = match accepted(effects.source.read(), store) {
-            Ok(document) => (document, None),
+        let (document, rejected, idle) = match accepted(effects.source.read(), store) {
+            Ok(document) => (document, None, false),
             Err(why) => match last_good(store, &options.netns) {
-                Some(document) => (document, Some(why)),
+                Some(document) => (document, Some(why), false),
+                None if effects.source.is_empty() => (none(&options.netns), None, true),
                 None => return Err(Error::new(ErrorKind::Input, why)),
             },
         };
@@ -57,9 +58,25 @@ impl<'a> Service<'a> {
         let interval = options.interval;
         let state = State::new(document, options.enforces, options.dry_run, interval, status);
         let mut service = Service { state, effects };
+        service.state.status.idle = idle;
+        if idle {
+            service.log_idle();
+        }
         service.document_loaded(rejected);
         service.read_pause();
         Ok(service)
+    }
+
+    /// Logs that there is no document. The service waits for one, since a package may be installed first.
+    fn log_idle(&mut self) {
+        let paths = self.effects.source.paths();
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let then = "the service waits for a document";
+        self.effects.log.say(
+            Level::Warning,
+            "idle",
+            &[("no_document_in", &paths.join(", ")), ("then", &then)],
+        );
     }
 
     /// Runs until a signal stops it. Errors are logged and retried.
@@ -79,7 +96,8 @@ impl<'a> Service<'a> {
             self.poll_document();
             self.report_unwatched();
             self.poll_paths(live);
-            if let Some(seen) = self.effects.handshakes.poll(live) {
+            let now = self.effects.now();
+            if let Some(seen) = self.effects.handshakes.poll(live, now) {
                 self.state.status.handshakes = seen;
             }
             match self.state.reconciler.poll(self.effects.now()) {
@@ -151,7 +169,7 @@ impl<'a> Service<'a> {
         if !self.state.enforces {
             return;
         }
-        // What stops the service must not stop this.
+        // The signal that stops the service must not stop this.
         self.effects.interrupt.hold(true);
         if let Err(error) = self.effects.runner.stop(&self.state.document, live) {
             let why = error.message;

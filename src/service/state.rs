@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) status: Status,
     /// The status line that `systemctl status` shows.
     status_line: String,
+    /// Whether the service was healthy at the last publication; `None` until it is ready.
+    healthy: Option<bool>,
 }
 
 impl State {
@@ -65,11 +67,11 @@ impl State {
             went: 0,
             status,
             status_line: String::new(),
+            healthy: None,
         }
     }
 
-    /// Puts a document in force; returns whether it differs from the previous one. `files` were read, at
-    /// `loaded` Unix seconds.
+    /// Puts a document in force; returns whether it differs from the previous one.
     pub(crate) fn replace_document(&mut self, document: Document, now: Now) -> bool {
         let differs = document.hash != self.document.hash;
         self.document = document;
@@ -129,6 +131,15 @@ impl State {
                 Ok(()) => Answer::text(StatusCode::OK, "ok\n"),
                 Err(why) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
+            // The loop answers, so it turns.
+            Question::Alive => Answer::text(StatusCode::OK, "ok\n"),
+            Question::Ready => match self.status.ready {
+                true => Answer::text(StatusCode::OK, "ok\n"),
+                false => Answer::text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the first full scan has not finished\n",
+                ),
+            },
             Question::Status => match serde_json::to_string(&self.status.to_show()) {
                 Ok(body) => Answer {
                     code: StatusCode::OK,
@@ -166,6 +177,23 @@ impl State {
         let first = self.status_line.is_empty();
         self.status_line.clone_from(&line);
         Some((line, first))
+    }
+
+    /// The status line could not be sent: the next publication repeats it.
+    pub(crate) fn status_not_sent(&mut self) {
+        self.status_line.clear();
+    }
+
+    /// Whether the service became healthy, or the reason why it no longer is. News only, and none before the
+    /// first full scan.
+    pub(crate) fn health_news(&mut self) -> Option<Result<(), String>> {
+        if !self.status.ready {
+            return None;
+        }
+        let health = self.status.healthy();
+        let before = self.healthy.replace(health.is_ok());
+        // A service that starts healthy is no news.
+        (before.unwrap_or(true) != health.is_ok()).then_some(health)
     }
 
     /// Whether so many interfaces were deleted that the ledger should be purged. A purge reads all
@@ -235,6 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_makes_the_service_unhealthy_but_neither_dead_nor_unready() {
+        let mut state = state(true);
+        let code = |state: &State, question| state.answer(question).code;
+        assert_eq!(code(&state, Question::Alive), StatusCode::OK);
+        assert_eq!(code(&state, Question::Ready), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(state.health_news(), None);
+        (state.status.ready, state.status.looked) = (true, true);
+        assert_eq!(state.health_news(), None, "a good start is no news");
+        state.status.failure = Some("no".into());
+        assert_eq!(state.health_news(), Some(Err("no".into())));
+        state.status.failure = Some("still no".into());
+        assert_eq!(state.health_news(), None, "once is enough");
+        assert_eq!(code(&state, Question::Alive), StatusCode::OK);
+        assert_eq!(code(&state, Question::Ready), StatusCode::OK);
+        assert_eq!(code(&state, Question::Health), StatusCode::SERVICE_UNAVAILABLE);
+        state.status.failure = None;
+        assert_eq!(state.health_news(), Some(Ok(())));
+    }
+
+    #[test]
     fn only_a_new_status_line_is_sent() {
         let mut state = state(true);
         let first = state.publish(seconds(1));
@@ -243,6 +291,8 @@ mod tests {
         assert_eq!(state.publish(seconds(2)), None);
         state.status.looked = true;
         assert_eq!(state.publish(seconds(3)), Some(("in sync".to_owned(), false)));
+        state.status_not_sent();
+        assert_eq!(state.publish(seconds(4)), Some(("in sync".to_owned(), true)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ const DROP_IN: &str = "/etc/sysctl.d/90-netkeel.conf";
 
 const FILES: &str = "/var/lib/netkeel/journal-files";
 
-/// What a boot leaves: nothing of /run and of the processes, and journals with the id of a boot that was.
+/// Simulates a boot: /run and all processes are gone, and the journals have the id of an earlier boot.
 fn power_cycle(world: &World) {
     kill("KILL", watchdog().unwrap());
     until_unwatched();

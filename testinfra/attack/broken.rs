@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside};
 use crate::{full, seed, tell};
 
-/// How it breaks, and how it is mended. Where mending is empty, what is left is removed.
+/// How it breaks, and how it is repaired. Without a repair the files are removed.
 const WAYS: &[(&str, &str, &str)] = &[
     (
         "full",
@@ -103,7 +103,7 @@ const APPLY: &[&str] = &[
     "2s",
 ];
 
-/// What came of a confirmed apply.
+/// The result of a confirmed apply.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Undone,
@@ -170,7 +170,7 @@ fn one(world: &World, step: Step, way: &str, mend: &str, before: &Observed, want
     assert_eq!(
         world.look().difference(state),
         None,
-        "{outcome:?}, after it was mended"
+        "{outcome:?}, after the repair"
     );
     let again = world.netkeel(&["apply", "-f", DOCUMENT, "--allow-management", "--retry-rejected"]);
     assert_eq!(again.code, 0, "{again:?}");

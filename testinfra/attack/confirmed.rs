@@ -27,7 +27,7 @@ cni:
 /// The live journal.
 pub const JOURNAL: &str = "/run/netkeel/journal";
 
-/// What waits no longer than this, also on a busy machine.
+/// The longest wait, also on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Applies [`CHANGES`] for so long.

@@ -55,7 +55,7 @@ fn an_interface_whose_name_is_no_text_does_not_make_the_rest_fail() {
     });
 }
 
-/// What is kept may hold what others wrote: an error message, a path, a command line.
+/// Stored text may come from others: an error message, a path, a command line.
 #[test]
 fn history_and_status_escape_what_a_terminal_acts_on() {
     inside(Place::Host, DropIn::Theirs, |world| {

@@ -108,6 +108,8 @@ fn a_killed_watchdog_is_replaced_by_the_next_command() {
         apply(world, "5s");
         kill("KILL", watchdog().unwrap());
         until_unwatched();
+        // The kernel closes the files of a process a moment after it has left /proc.
+        sleep(Duration::from_millis(100));
         let refused = world.netkeel(&["release"]);
         assert!(
             refused.code == 1 && refused.stderr.contains("waits to be confirmed for another"),

@@ -44,10 +44,18 @@ impl Daemon {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("document.yaml");
         fs::write(&path, document).unwrap();
+        command.arg("-f").arg(&path).args(more);
+        Self::with(command, path, directory)
+    }
+
+    /// Starts one by a whole command.
+    pub fn run(command: Command) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::with(command, directory.path().join("none"), directory)
+    }
+
+    fn with(mut command: Command, path: PathBuf, directory: tempfile::TempDir) -> Self {
         let mut child = command
-            .arg("-f")
-            .arg(&path)
-            .args(more)
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

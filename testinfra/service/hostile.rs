@@ -91,6 +91,29 @@ fn a_service_manager_that_does_not_read_holds_nothing_up() {
     assert_eq!(service.stop().0, 0);
 }
 
+#[test]
+fn without_documents_it_waits_for_one() {
+    let namespace = Namespace::new();
+    namespace.sh("ip link add cali1 type veth peer name eth1");
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["run", "--netns", &namespace.name, "-f"])
+        .arg(place.path());
+    let mut service = Daemon::run(command);
+    let line = service.wait_for("event=idle");
+    assert!(line.contains(place.path().to_str().unwrap()), "{line}");
+    service.wait_for("event=full-scan");
+    let status = || netkeel(&["status", "--netns", &namespace.name]).1;
+    until("the status says so", || {
+        status().contains("idle: there is no document yet")
+    });
+    fs::write(place.path().join("a.yaml"), PODS).unwrap();
+    until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
+    assert!(!status().contains("idle"), "{}", status());
+    assert_eq!(service.stop().0, 0);
+}
+
 /// In a user namespace of its own, which may have no inotify instance.
 #[test]
 fn without_inotify_the_service_scans_and_says_so() {

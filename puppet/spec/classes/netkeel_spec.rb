@@ -39,6 +39,38 @@ describe 'netkeel' do
     end
   end
 
+  context 'with a running service' do
+    # Whether it is left alone, with a systemd that says which process is its own.
+    def left_alone?(process)
+      Dir.mktmpdir do |directory|
+        File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
+        File.chmod(0o755, File.join(directory, 'systemctl'))
+        system({ 'PATH' => "#{directory}:#{ENV['PATH']}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
+      end
+    end
+
+    context 'of the program that is installed' do
+      let(:params) { { binary: File.realpath('/proc/self/exe') } }
+
+      it { is_expected.to contain_exec('netkeel: systemctl restart').that_requires('Service[netkeel]') }
+      it { expect(left_alone?(Process.pid)).to be(true) }
+    end
+
+    context 'of a program that was replaced' do
+      let(:params) { { binary: '/usr/bin/env' } }
+
+      it { expect(left_alone?(Process.pid)).to be(false) }
+      it { expect(left_alone?(0)).to be(true) }
+      it { expect(left_alone?('')).to be(true) }
+    end
+
+    context 'that is to be stopped' do
+      let(:params) { { service_ensure: 'stopped' } }
+
+      it { is_expected.not_to contain_exec('netkeel: systemctl restart') }
+    end
+  end
+
   context 'with a match that sets the MTU of veths' do
     let(:pods) { { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460 } } }
     let(:params) { { link: pods } }
@@ -55,6 +87,18 @@ describe 'netkeel' do
 
       it { is_expected.not_to contain_class('netkeel::pods') }
       it { is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf').with_ensure('absent') }
+    end
+
+    context 'that a host knocked out' do
+      let(:params) { { link: { 'pods' => pods['pods'].merge('mtu' => ''), 'others' => '' } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+
+    context 'of which a host knocked out all' do
+      let(:params) { { link: '--' } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
     end
 
     context 'that leaves the pods alone' do

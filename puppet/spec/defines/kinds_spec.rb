@@ -111,4 +111,10 @@ describe 'netkeel::sysctl' do
 
     it { is_expected.to compile.and_raise_error(/Duplicate declaration: Netkeel::Document\[sysctl-net.ipv4.ip_forward\]/) }
   end
+
+  context 'beside another name of its variable' do
+    let(:pre_condition) { "netkeel::sysctl { 'net.ipv4.conf.all.forwarding': value => 0 }" }
+
+    it { is_expected.to compile.and_raise_error(/Duplicate declaration: Netkeel::Document\[sysctl-net.ipv4.ip_forward\]/) }
+  end
 end

@@ -115,7 +115,7 @@ impl Log for Recorder<'_> {
             transaction.commit(claims, released)?;
         }
         self.transaction = None;
-        // What holds is not undone because its history cannot be written.
+        // A missing line in the history is no reason to undo an apply that holds.
         let _ = self.note(plans, "applied");
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Log for Recorder<'_> {
 
     fn remains(&mut self, plans: &[&Plan], cause: &Error, left: usize) {
         let result = format!("NOT rolled back, {left} writes left: {}", cause.message);
-        // Whoever ran it is told in any case.
+        // The caller reports it in any case.
         let _ = self.note(plans, &result);
     }
 }

@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -226,18 +225,20 @@ pub(crate) fn empty(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Renames a log that has so many bytes, over the one that was set aside before, unless that was
-/// written to in the time that is to be kept. A crash leaves both names or one, and nothing torn.
-pub(crate) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) -> Result<(), Error> {
+/// Renames a log that has so many bytes, over the one that was set aside before, unless `keeps` wants the
+/// text of that one. A crash leaves both names or one, and nothing torn.
+pub(crate) fn set_aside(
+    path: &Path,
+    aside: &Path,
+    long: u64,
+    keeps: &dyn Fn(&str) -> bool,
+) -> Result<(), Error> {
     let is_long = |metadata: std::fs::Metadata| metadata.len() >= long;
     // One that cannot be looked at cannot be written to either, and that is said then.
     if !std::fs::symlink_metadata(path).is_ok_and(is_long) {
         return Ok(());
     }
-    let written = std::fs::symlink_metadata(aside).and_then(|metadata| metadata.modified());
-    // A time in the future is that of another clock.
-    let kept = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < keep));
-    if kept {
+    if read(aside)?.is_some_and(|text| keeps(&text)) {
         return Ok(());
     }
     std::fs::rename(path, aside).map_err(|error| failed(&error, path))

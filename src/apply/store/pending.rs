@@ -16,9 +16,9 @@ use netkeel_core::error::Error;
 /// An apply that did not end.
 #[derive(Clone, Debug, Default)]
 pub struct Pending {
-    /// What was done to the kernel, when that was in this boot.
+    /// The journal of writes to the kernel, if they were in this boot.
     pub live: Option<Journal>,
-    /// What was done to files.
+    /// The journal of writes to files.
     pub(crate) durable: Option<Journal>,
 }
 
@@ -58,7 +58,7 @@ impl Pending {
         self.live.iter().chain(&self.durable)
     }
 
-    /// Whose apply it is.
+    /// The header of the apply.
     pub fn header(&self) -> Option<&Header> {
         self.journals().next().map(|journal| &journal.header)
     }

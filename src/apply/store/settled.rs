@@ -21,7 +21,7 @@ pub struct Held {
     pending: Pending,
 }
 
-/// What the lock shows.
+/// The result of looking with the lock.
 #[derive(Debug)]
 pub enum Gate {
     /// Nothing is pending.

@@ -96,7 +96,7 @@ impl Settled {
         arm: impl FnOnce(&Header, &File) -> Result<Option<Copies>, Error>,
     ) -> Result<Transaction, Error> {
         let store = self.store();
-        // Whatever is left here belongs to an apply that was resolved.
+        // A file here belongs to an apply that was resolved.
         log::remove(&store.durable_path())?;
         let live = log::begin(&store.live_path())?;
         if compacts {
@@ -146,7 +146,7 @@ impl Held {
         })
     }
 
-    /// Notes that the apply is about to be undone, so that nobody finishes it once some of it is.
+    /// Notes that the apply is about to be undone: from then on nobody can finish it.
     ///
     /// # Errors
     /// When the live journal cannot be written.

@@ -18,7 +18,7 @@ use netkeel_core::error::{Error, ErrorKind};
 /// systemd runs here (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// What a watchdog says on its standard output when nothing that ends the session ends it.
+/// The line that a watchdog prints when the end of the session no longer ends it.
 pub const ARMED: &str = "armed\n";
 
 /// Arms the watchdog of an apply that begins, and makes the copies of its journals.
@@ -28,18 +28,18 @@ pub const ARMED: &str = "armed\n";
 pub(crate) fn begin(header: &Header, directory: &File, journal: &File) -> Result<Copies, Error> {
     let copies = Copies::new(&header.transaction)?;
     let handover = Handover::new(directory, journal, &copies)?;
-    arm(header, Some(&handover))?;
+    arm(header, &handover)?;
     Ok(copies)
 }
 
-/// Arms another watchdog where the one of an apply was killed. Whoever calls holds the lock.
+/// Arms another watchdog where the one of an apply was killed. The caller holds the lock.
 ///
 /// # Errors
 /// When no watchdog can be had.
 pub(crate) fn replace(store: &Store, header: &Header) -> Result<(), Error> {
     match store.has_watchdog(&header.transaction)? {
         true => Ok(()),
-        false => arm(header, None),
+        false => arm(header, &Handover::of_place()?),
     }
 }
 
@@ -53,7 +53,7 @@ pub fn wait_for_end(store: &Store, transaction: &str) {
     }
 }
 
-fn arm(header: &Header, handover: Option<&Handover>) -> Result<(), Error> {
+fn arm(header: &Header, handover: &Handover) -> Result<(), Error> {
     let program = env::current_exe().map_err(|error| {
         Error::new(
             ErrorKind::Refused,
@@ -64,8 +64,8 @@ fn arm(header: &Header, handover: Option<&Handover>) -> Result<(), Error> {
         "recover".to_owned(),
         format!("--unconfirmed={}", header.transaction),
         format!("--until={}", header.confirm_by.unwrap_or_default()),
+        format!("--handover={handover}"),
     ];
-    watch.extend(handover.map(|handover| format!("--handover={handover}")));
     if let Some(netns) = header.netns.name() {
         watch.push(format!("--netns={netns}"));
     }
@@ -109,10 +109,8 @@ fn by_service(program: &Path, watch: &[String], header: &Header) -> bool {
         .arg(format!("--unit=netkeel-undo-{}", header.transaction))
         .arg("--description=netkeel: undo an apply that nobody confirmed")
         .args(["--property=Type=notify", "--property=Restart=on-abnormal"])
-        .args([
-            "--property=RestartSec=100ms",
-            "--property=StartLimitIntervalSec=0",
-        ])
+        // Five starts in ten seconds are the most that systemd allows by default.
+        .arg("--property=RestartSec=2s")
         .arg("--")
         .arg(program)
         .args(watch)

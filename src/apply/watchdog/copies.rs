@@ -39,7 +39,7 @@ impl Copies {
     }
 }
 
-/// The name of a copy, by which /proc/PID/fd tells it from another file of that number.
+/// The name of a copy, which distinguishes it in /proc/PID/fd from another file with that number.
 pub(crate) fn name(part: &str, transaction: &str) -> String {
     format!("netkeel-{part}-{transaction}")
 }

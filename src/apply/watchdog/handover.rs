@@ -1,4 +1,4 @@
-//! What an apply hands over to its watchdog: where it is, its lock, its journal and the copies of its
+//! An apply hands over to its watchdog: its namespaces, its lock, its journal and the copies of its
 //! journals. The watchdog opens them by /proc, since under systemd it is not a child of the apply.
 
 use std::fmt;
@@ -56,7 +56,10 @@ impl FromStr for Handover {
     }
 }
 
-/// What the watchdog of an apply holds.
+/// No descriptor.
+const NONE: RawFd = -1;
+
+/// The open files of an apply, as its watchdog holds them.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The apply; none on a kernel without pidfds.
@@ -80,6 +83,18 @@ impl Handover {
         })
     }
 
+    /// That of a process which replaces a killed watchdog: only where it is.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub(crate) fn of_place() -> Result<Self, Error> {
+        Ok(Handover {
+            process: own_number()?,
+            descriptors: [NONE; 4],
+            home: Home::here()?,
+        })
+    }
+
     /// Goes to where the apply is. This process has one thread only.
     ///
     /// # Errors
@@ -88,7 +103,7 @@ impl Handover {
         self.home.enter(self.process)
     }
 
-    /// Opens what the apply holds; none when the apply has ended since.
+    /// Opens what the apply holds; none when the apply has ended since, or was not there any more.
     pub(crate) fn receive(&self, transaction: &str) -> Option<Received> {
         let process = Process::open(self.process).ok();
         let [directory, journal, live, files] = self.descriptors;
@@ -153,6 +168,8 @@ mod tests {
         assert_eq!(text(&received.journal).unwrap(), "two\n");
         assert_eq!(text(&received.files).unwrap(), "");
         assert!(again.receive("t2").is_none(), "those of another apply");
+        let place = Handover::of_place().unwrap().to_string();
+        assert!(place.parse::<Handover>().unwrap().receive("t1").is_none());
         assert!("1/2/3".parse::<Handover>().is_err());
     }
 }

@@ -28,18 +28,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The first pause before it is tried again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// What to watch.
+/// The apply to watch.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// The apply.
     pub transaction: String,
     /// The deadline, in time since boot.
     pub until: Duration,
-    /// What the apply handed over; none for the watchdog that takes the place of a killed one.
+    /// The handover of the apply, or its namespaces only.
     pub handover: Option<Handover>,
     /// The namespace of the apply.
     pub netns: Netns,
-    /// Who it is, for the lock.
+    /// The name of the watchdog, noted in the lock.
     pub actor: String,
 }
 

@@ -25,11 +25,11 @@ pub(crate) struct Watched {
     pub(crate) store: Store,
     pub(crate) netns: Netns,
     pub(crate) transaction: String,
-    /// What the apply handed over; none for a watchdog that takes the place of a killed one.
+    /// The open files of the apply; `None` for a watchdog that replaces a killed one.
     pub(crate) received: Option<Received>,
     /// Its first line was seen.
     seen: bool,
-    /// What of it was undone, and what remains; none before it was tried.
+    /// The undone and the remaining ops; `None` before the first attempt.
     tried: Option<Tried>,
 }
 
@@ -38,13 +38,13 @@ struct Tried {
     remaining: Vec<Op>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 pub(crate) enum Attempt {
     /// There is nothing left to do.
     Over,
     /// It was undone now, whole or not.
     Undone(Undone),
-    /// What remained of an earlier attempt is done or not; it is to be tried again.
+    /// Ops of an earlier attempt still remain; try again.
     Again,
 }
 
@@ -60,7 +60,7 @@ impl Watched {
         }
     }
 
-    /// Whether it was confirmed or undone, or never wrote anything. What cannot be seen is not over.
+    /// Whether it was confirmed or undone, or never wrote anything. An unreadable journal is not over.
     pub(crate) fn is_over(&mut self) -> bool {
         let Some(received) = &self.received else {
             let pending = self.store.pending();
@@ -88,6 +88,18 @@ impl Watched {
             })
     }
 
+    /// Whether the namespace ended: one that is made again under its name is another one.
+    fn is_gone(&self) -> Result<bool, Error> {
+        if self.netns.is_current() {
+            return Ok(false);
+        }
+        match Store::open(&self.netns) {
+            Ok(store) => Ok(!store.is_same(&self.store)),
+            Err(error) if error.kind == ErrorKind::Missing => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     fn is_of(&self, pending: Option<&Pending>) -> bool {
         pending.is_some_and(|pending| pending.transaction() == Some(&self.transaction))
     }
@@ -112,7 +124,7 @@ impl Watched {
         }
     }
 
-    /// What is to be undone: of either journal the one that knows of more steps.
+    /// The journals to undo: of each journal the copy that has more begun steps.
     fn pending(&self) -> Result<Option<Pending>, Error> {
         let stored = self.store.pending();
         let mut copy = self.copy();
@@ -177,6 +189,9 @@ impl Watched {
     /// # Errors
     /// When it is to be tried again: the lock is held, or the journal cannot be read.
     pub(crate) fn attempt(&mut self, actor: &str, cause: Cause, due: Duration) -> Result<Attempt, Error> {
+        if self.is_gone()? {
+            return Ok(Attempt::Over);
+        }
         let (lock, _handed) = self.lock(actor, due)?;
         if self.is_over() {
             return Ok(Attempt::Over);

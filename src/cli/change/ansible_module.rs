@@ -115,8 +115,34 @@ fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
         "diff": if status == drift { vec![json!({ "prepared": shown })] } else { Vec::new() },
         "summary": shown.trim_end().lines().last().unwrap_or_default(),
         "commands": commands,
+        "warnings": warnings(&plan["findings"]),
+        "findings": plan["findings"],
         "plan": plan,
     }))
+}
+
+/// The findings that Ansible shows after a task, changed or not. Notes are in `findings` only.
+fn warnings(findings: &Value) -> Vec<String> {
+    let findings = findings.as_array().into_iter().flatten();
+    let shown = findings.filter(|finding| finding["severity"] != "note");
+    shown.map(warning).collect()
+}
+
+fn warning(finding: &Value) -> String {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    let subjects = finding["subjects"].as_array().into_iter().flatten();
+    let subjects: Vec<&str> = subjects.filter_map(Value::as_str).collect();
+    let about = if subjects.is_empty() { "" } else { " " };
+    let remedy = match text("remedy") {
+        "" => String::new(),
+        remedy => format!(" ({remedy})"),
+    };
+    format!(
+        "netkeel {}{about}{}: {}{remedy}",
+        text("code"),
+        subjects.join(", "),
+        text("message")
+    )
 }
 
 /// The path of the document; its text when it goes to standard input.
@@ -269,6 +295,22 @@ mod tests {
         assert_eq!(read(&["AnsiballZ_netkeel"]), ["AnsiballZ_netkeel"]);
         let more = read(&["AnsiballZ_netkeel", "plan", "--help"]);
         assert_eq!(more[1..], ["plan", "--help"]);
+    }
+
+    #[test]
+    fn findings_are_warnings() {
+        let finding = |severity: &str| json!({"code": "NK005", "severity": severity, "subjects": ["etho", "eth1"], "message": "not there", "remedy": "look"});
+        let bare =
+            json!({"code": "NK024", "severity": "error", "subjects": [], "message": "wrong", "remedy": ""});
+        let all = json!([finding("note"), finding("warning"), bare]);
+        assert_eq!(
+            warnings(&all),
+            [
+                "netkeel NK005 etho, eth1: not there (look)",
+                "netkeel NK024: wrong"
+            ]
+        );
+        assert_eq!(warnings(&Value::Null), [""; 0]);
     }
 
     #[test]

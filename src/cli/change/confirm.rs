@@ -6,7 +6,7 @@ use crate::arguments::{LockOptions, Place};
 use crate::change::recover;
 use crate::{exit, output};
 use netkeel_apply::journal::Journal;
-use netkeel_apply::recover::{Cause, keep, undo_held};
+use netkeel_apply::recover::{Cause, keep, undo_held, watched};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::settled::Gate;
@@ -53,9 +53,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ROLLED_BACK);
     }
     let transaction = journal.header.transaction.clone();
-    let (files, unnoted) = keep(&held, &netns).map_err(|error| {
-        error.hint("the changes are not kept: they are rolled back when their time is over")
-    })?;
+    let (files, unnoted) = match keep(&held, &netns) {
+        Ok(kept) => kept,
+        Err(error) => {
+            watched(&held);
+            return Err(error.hint("the changes are not kept: they are rolled back when their time is over"));
+        }
+    };
     drop(held);
     for error in unnoted {
         output::say(&format!("warning: {}\n", error.message));

@@ -107,6 +107,7 @@ pub(crate) fn settle(store: &Store, netns: &Netns, actor: &str, timeout: Duratio
             Ok(settled)
         }
         Err(Unsettled::Refused(error)) => Err(error),
+        Err(Unsettled::Waits(held)) => Err(recover::watched(&held)),
         Err(Unsettled::Remains(undone)) => {
             print(&undone);
             Err(undone.incomplete())

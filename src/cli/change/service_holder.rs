@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::arguments::parse_duration;
 use crate::output;
-use netkeel_apply::clock::now;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::pause::Pause;
@@ -53,8 +52,8 @@ struct Running {
 /// The way for a change is clear. If the change fails, [`Way::close`] ends a pause that was begun for it.
 pub(crate) struct Way<'a> {
     store: &'a Store,
-    /// The pause before, if a pause was begun.
-    before: Option<Option<Pause>>,
+    /// The pause before with the time that it still lasted, if a pause was begun.
+    before: Option<Option<(Pause, Duration)>>,
     /// A note for the user.
     note: Option<String>,
 }
@@ -110,7 +109,7 @@ impl Way<'_> {
     pub fn close(self) {
         let Some(before) = self.before else { return };
         let ended = match before {
-            Some(pause) => self.store.pause(pause.since, pause.until, &pause.by),
+            Some((pause, left)) => self.store.pause(left, &pause.by).map(drop),
             None => self.store.resume_service().map(|_| ()),
         };
         let told = ended.and_then(|()| client::ask(self.store, Request::Look).map(|_| ()));
@@ -121,22 +120,19 @@ impl Way<'_> {
 
     /// Pauses the service and waits until it is; returns the end of the pause.
     fn pause(&mut self, lasts: Duration) -> Result<u64, Error> {
-        let since = now();
-        let before = self.store.paused(since)?;
-        // Round up, so that the pause does not end early.
-        let until = since + lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0);
-        let longest = before.as_ref().map_or(until, |pause| pause.until.max(until));
-        self.store.pause(since, longest, &actor())?;
+        let before = self.store.paused()?;
+        let longest = before.as_ref().map_or(lasts, |(_, left)| lasts.max(*left));
+        let until = self.store.pause(longest, &actor())?.until;
         self.before = Some(before);
         client::ask(self.store, Request::Look)?;
-        let paused = |running: &Running| running.paused_until == Some(longest);
+        let paused = |running: &Running| running.paused_until == Some(until);
         match wait(self.store, paused)? {
             Some(running) if !paused(&running) => Err(Error::new(
                 ErrorKind::Refused,
                 format!("the service (pid {}) does not pause", running.pid),
             )
             .hint("netkeel status shows what it does")),
-            _ => Ok(longest),
+            _ => Ok(until),
         }
     }
 }

@@ -32,6 +32,15 @@ pub(crate) struct Loaded {
     pub sources: Sources,
 }
 
+/// The texts of the files of `-f`.
+#[derive(Default, Hash)]
+struct Texts {
+    /// The texts by the names of their files.
+    files: Vec<(String, Vec<u8>)>,
+    /// The number of files of each level of a Hiera hierarchy; empty if each file is a level.
+    levels: Vec<usize>,
+}
+
 /// The host that a document is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
@@ -90,13 +99,11 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Re
 pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
-    report(parse(
-        vec![text],
-        Dialect::Native,
-        &Facts::new(),
-        netns,
-        Host::Live,
-    ))
+    let texts = Texts {
+        files: vec![text],
+        ..Texts::default()
+    };
+    report(parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live))
 }
 
 /// Reads all files; an error is text for people.
@@ -133,7 +140,7 @@ fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded>
 }
 
 fn parse(
-    texts: Vec<(String, Vec<u8>)>,
+    texts: Texts,
     dialect: Dialect,
     facts: &Facts,
     netns: Netns,
@@ -146,8 +153,9 @@ fn parse(
         dialect,
         keys: &keys,
         facts,
+        levels: &texts.levels,
     };
-    let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
+    let files = nodes(texts.files, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let mut document = Document::read(layers, netns, &mut diagnostics);
     if host == Host::Live
@@ -170,7 +178,7 @@ pub(crate) fn load_with_configuration(
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
     let dialect = documents.origin.dialect();
-    let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
+    let of_talos = (dialect == Dialect::Talos).then(|| texts.files.clone());
     let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns, Host::Saved)) else {
         return Ok(None);
     };
@@ -196,6 +204,7 @@ pub(crate) fn configuration(texts: Vec<(String, Vec<u8>)>) -> Option<LoadedConfi
         dialect: Dialect::Talos,
         keys: &[],
         facts: &Facts::new(),
+        levels: &[],
     };
     let nodes = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
@@ -223,19 +232,34 @@ fn nodes(
 }
 
 /// Reads the files of `-f`. With Hiera, also reads the files that a hiera.yaml names.
-fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
     if documents.origin.dialect() != Dialect::Hiera {
-        return read_all(&documents.files);
+        return Ok(Texts {
+            files: read_all(&documents.files)?,
+            ..Texts::default()
+        });
     }
-    let mut files = Vec::new();
+    let (mut files, mut levels) = (Vec::new(), Vec::new());
     for file in &documents.files {
         if file.file_name().is_some_and(|name| name == "hiera.yaml") {
-            files.extend(hierarchy::files(file, facts)?);
+            for level in hierarchy::files(file, facts)? {
+                levels.push(level.len());
+                files.extend(level);
+            }
         } else {
+            let count = if file.is_dir() {
+                documents_in(file)?.len()
+            } else {
+                1
+            };
+            levels.extend(vec![1; count]);
             files.push(file.clone());
         }
     }
-    read_all(&files)
+    Ok(Texts {
+        files: read_all(&files)?,
+        levels,
+    })
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
@@ -264,8 +288,33 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(texts)
 }
 
-/// The documents of a directory, sorted by name.
+/// Whether there is no document at all: the default directory does not exist, or the given directories are
+/// empty. A file that was named and does not exist is an error instead.
+pub(crate) fn is_empty(documents: &Documents) -> bool {
+    documents.files.iter().all(|path| match path.is_dir() {
+        true => listed(path).is_ok_and(|found| found.is_empty()),
+        false => path == Path::new(DEFAULT_DOCUMENTS) && path.symlink_metadata().is_err_and(is_missing),
+    })
+}
+
+fn is_missing(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The documents of a directory, sorted by name. Without any it is an error.
 fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let paths = listed(directory)?;
+    if paths.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} has no documents", directory.display()),
+        )
+        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
+    }
+    Ok(paths)
+}
+
+fn listed(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
@@ -282,13 +331,6 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         if known && !hidden && is_layer(&path)? {
             paths.push(path);
         }
-    }
-    if paths.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("{} has no documents", directory.display()),
-        )
-        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
     }
     paths.sort();
     Ok(paths)

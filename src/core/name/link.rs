@@ -90,7 +90,7 @@ impl LinkName {
     }
 
     /// Reads the output of [`LinkName::stored`].
-    fn from_stored(text: &str) -> Result<Self, Error> {
+    pub(crate) fn from_stored(text: &str) -> Result<Self, Error> {
         match text.parse() {
             // No valid name holds a `/`.
             Err(_) if text.contains('/') => {}

@@ -115,7 +115,7 @@ impl SysctlKey {
 
     /// Every interface's rp_filter passes here several times, and `format!` takes five times as long.
     fn below(directory: &str, link: LinkName, leaf: &str) -> Self {
-        SysctlKey([directory, &link.as_text(), "/", leaf].concat().into())
+        SysctlKey([directory, &component(&link), "/", leaf].concat().into())
     }
 
     /// The same setting in another slot, `all` or `default`; `None` for a key without a slot.
@@ -143,6 +143,31 @@ impl SysctlKey {
     /// The path below /proc/sys.
     pub fn path(&self) -> &str {
         &self.0
+    }
+
+    /// The path below /proc/sys as the kernel has it, where the name of an interface need not be text.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self.per_interface() {
+            Some(PerInterface {
+                family,
+                table,
+                slot: Slot::Link(name),
+                leaf,
+            }) if self.0.contains(':') => {
+                let parts: [&[u8]; 8] = [
+                    b"net/",
+                    family.as_bytes(),
+                    b"/",
+                    table.as_bytes(),
+                    b"/",
+                    name.as_bytes(),
+                    b"/",
+                    leaf.as_bytes(),
+                ];
+                Cow::Owned(parts.concat())
+            }
+            _ => Cow::Borrowed(self.0.as_bytes()),
+        }
     }
 
     /// The dotted form, unless a component holds a dot.
@@ -174,7 +199,7 @@ impl SysctlKey {
         let slot = match slot {
             "all" => Slot::All,
             "default" => Slot::Default,
-            name => Slot::Link(name.parse().ok()?),
+            name => Slot::Link(named(name).ok()?),
         };
         Some(PerInterface {
             family,
@@ -363,7 +388,7 @@ impl FromStr for SysctlKey {
         let key = SysctlKey(path.as_ref().into());
         match parts.as_slice() {
             ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _] if !matches!(*name, "all" | "default") => {
-                name.parse::<LinkName>()?;
+                named(name)?;
             }
             _ => {}
         }
@@ -371,9 +396,29 @@ impl FromStr for SysctlKey {
     }
 }
 
+/// The name of an interface as a component of a key: a byte that is not UTF-8 is `:ff`. No name holds a `:`.
+fn component(link: &LinkName) -> Cow<'_, str> {
+    match link.stored() {
+        Cow::Borrowed(name) => name.into(),
+        Cow::Owned(name) => name.replace('/', ":").into(),
+    }
+}
+
+/// Reads what [`component`] gives.
+fn named(text: &str) -> Result<LinkName, Error> {
+    match text.contains(':') {
+        true => LinkName::from_stored(&text.replace(':', "/")),
+        false => text.parse(),
+    }
+}
+
 impl fmt::Display for SysctlKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.dotted()))
+        let shown = self.dotted();
+        match self.bytes() {
+            Cow::Borrowed(_) => f.write_str(&printable(&shown)),
+            Cow::Owned(_) => f.write_str(&printable(&shown).replace(':', "\\x")),
+        }
     }
 }
 
@@ -413,6 +458,21 @@ mod tests {
             Ok(key) => key.path().to_owned(),
             Err(error) => format!("{error}; {}", error.hints.join("; ")),
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_one_name() {
+        let name = LinkName::new(b"a\xffb\xfe").unwrap();
+        let key = SysctlKey::conf("ipv4", name, "rp_filter");
+        assert_eq!(key.link(), Some(name));
+        assert_eq!(&*key.bytes(), b"net/ipv4/conf/a\xffb\xfe/rp_filter");
+        assert_eq!(key.to_string(), r"net.ipv4.conf.a\xffb\xfe.rp_filter");
+        let read: SysctlKey = serde_json::from_str(&serde_json::to_string(&key).unwrap()).unwrap();
+        assert_eq!(read, key);
+        // One whose name is spelled like that is another one.
+        let spelled = LinkName::new(br"a\xffb\xfe").unwrap();
+        let other = SysctlKey::conf("ipv4", spelled, "rp_filter");
+        assert_eq!((other.link(), other == key), (Some(spelled), false));
     }
 
     #[test]

@@ -258,7 +258,10 @@ impl fmt::Display for Op {
             } => {
                 Inside(netns).fmt(f)?;
                 f.write_str("sysctl -w ")?;
-                Quoted([&*key.dotted(), "=", value].concat()).fmt(f)
+                match key.bytes() {
+                    Cow::Borrowed(_) => Quoted([&*key.dotted(), "=", value].concat()).fmt(f),
+                    Cow::Owned(path) => in_bash(f, &[&*path, b"=", value.as_bytes()].concat()),
+                }
             }
             Op::SetRules { netns, name, rules } => {
                 write!(f, "{}nft {}", Inside(netns), Quoted(rules.nft(name)))

@@ -1,6 +1,8 @@
 //! Hiera data as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
 //! class, merged as in Puppet, with facts filled in.
 
+use std::collections::BTreeMap;
+
 use crate::dialect::Reading;
 use crate::hiera::facts::Facts;
 use crate::hiera::merge::Strategy;
@@ -14,7 +16,7 @@ use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
 
-/// What the class takes for a knock-out.
+/// The prefix that the class takes for a knock-out.
 const KNOCKOUT: &str = "--";
 
 /// The sections from which the class removes knock-outs.
@@ -36,35 +38,32 @@ pub(crate) fn concerns(key: &str) -> bool {
 /// The document from data files, the most general first.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
-    let options = Options::of(&files);
-    let mut merged: Vec<(Entry, Strategy)> = Vec::new();
+    let mut merge = Merge {
+        options: Options::of(&files),
+        strategies: BTreeMap::new(),
+    };
+    let mut merged = Vec::new();
+    let mut rest = files.as_slice();
     // From the most specific down, in lookup order.
-    for file in files.iter().rev() {
-        refuse_no_map(
-            file,
-            "a map of keys and their values",
-            "docs/reference/sources.md lists what is read",
-            diagnostics,
-        );
-        let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
-        fill_entries(&mut sections, &KeyPath::ROOT, reading.facts, diagnostics);
-        for section in sections {
-            let Some((above, strategy)) = merged.iter_mut().find(|(above, _)| above.key == section.key)
-            else {
-                let strategy = options.strategy(PREFIX, &section.key, diagnostics);
-                merged.push((section, strategy));
-                continue;
-            };
-            let path = KeyPath::ROOT.key(&section.key);
-            let upper = std::mem::replace(&mut above.value.data, Data::Null);
-            let upper = Node {
-                span: above.value.span,
-                data: upper,
-            };
-            above.value = strategy.merge(upper, section.value, &path, diagnostics);
+    while !rest.is_empty() {
+        let level = level_of(rest.len(), reading.levels);
+        let (above, files) = rest.split_at(rest.len() - level);
+        rest = above;
+        // As in Puppet, the files of a level are merged first.
+        let mut of_level = Vec::new();
+        for file in files.iter().rev() {
+            refuse_no_map(
+                file,
+                "a map of keys and their values",
+                "docs/reference/sources.md lists what is read",
+                diagnostics,
+            );
+            let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
+            fill_entries(&mut sections, &KeyPath::ROOT, reading.facts, diagnostics);
+            merge.below(&mut of_level, sections, diagnostics);
         }
+        merge.below(&mut merged, of_level, diagnostics);
     }
-    let mut merged: Vec<Entry> = merged.into_iter().map(|(section, _)| section).collect();
     for section in merged
         .iter_mut()
         .filter(|section| KNOCKED_OUT.contains(&section.key.as_str()))
@@ -79,6 +78,50 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
         refuse_nothing(first, "key `netkeel::sysctl`, `netkeel::link`, ...", diagnostics);
     }
     vec![document(merged, first)]
+}
+
+/// The number of files of the most specific level among the first `count` files.
+fn level_of(count: usize, levels: &[usize]) -> usize {
+    let mut first = 0;
+    for level in levels {
+        first += level;
+        if first >= count {
+            return (count + level - first).max(1);
+        }
+    }
+    1
+}
+
+struct Merge<'a> {
+    options: Options<'a>,
+    /// The strategies of the keys that were seen: what is wrong with an option is reported once.
+    strategies: BTreeMap<String, Strategy>,
+}
+
+impl Merge<'_> {
+    /// Merges the sections of a more general file or level below those of more specific ones.
+    fn below(&mut self, merged: &mut Vec<Entry>, sections: Vec<Entry>, diagnostics: &mut Diagnostics) {
+        for section in sections {
+            let strategy = match self.strategies.get(&section.key) {
+                Some(strategy) => strategy.clone(),
+                None => {
+                    let strategy = self.options.strategy(PREFIX, &section.key, diagnostics);
+                    self.strategies.insert(section.key.clone(), strategy.clone());
+                    strategy
+                }
+            };
+            let Some(above) = merged.iter_mut().find(|above| above.key == section.key) else {
+                merged.push(section);
+                continue;
+            };
+            let path = KeyPath::ROOT.key(&section.key);
+            let upper = Node {
+                span: above.value.span,
+                data: std::mem::replace(&mut above.value.data, Data::Null),
+            };
+            above.value = strategy.merge(upper, section.value, &path, diagnostics);
+        }
+    }
 }
 
 /// The value without what the class drops: entries that a level knocked out, and prefixes of knock-outs
@@ -196,6 +239,10 @@ mod tests {
     use netkeel_source::testing::{outline, yaml};
 
     fn merged(files: &[&str], facts: &[(&str, &str)]) -> (String, Vec<String>) {
+        merged_in(files, facts, &[])
+    }
+
+    fn merged_in(files: &[&str], facts: &[(&str, &str)], levels: &[usize]) -> (String, Vec<String>) {
         let facts = facts
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -203,6 +250,7 @@ mod tests {
             dialect: crate::dialect::Dialect::Hiera,
             keys: &["sysctl", "link", "nflog", "replicate", "owner"],
             facts: &facts.collect(),
+            levels,
         };
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
@@ -232,6 +280,28 @@ netkeel::owner: ~";
             tree,
             "{version: 1, sysctl: {net.ipv4.tcp_rmem: [4096, 6291456, 6291456], a: null}, nflog: {ptb: {interfaces: [<veth1>]}}, link: {eth0: {alias: \"\"}, pods: {match: {name: <a>}}}, replicate: null, owner: null}"
         );
+    }
+
+    /// A knock-out reaches the next level: here that of two files, of which each has the item.
+    #[test]
+    fn the_files_of_a_level_are_merged_first() {
+        let files = [
+            "netkeel::link: {a: {l: [x, y]}}",
+            "netkeel::link: {a: {l: [x, z]}}",
+            "netkeel::link: {a: {l: [--x]}}",
+        ];
+        assert_eq!(
+            merged_in(&files, &[], &[2, 1]).0,
+            "{version: 1, link: {a: {l: [<y>, <z>]}}}"
+        );
+        assert_eq!(
+            merged_in(&files, &[], &[1, 1, 1]).0,
+            "{version: 1, link: {a: {l: [<x>, <y>, <z>]}}}"
+        );
+        assert_eq!(merged_in(&files, &[], &[]), merged_in(&files, &[], &[1, 1, 1]));
+        for (count, level) in [(6, 1), (5, 3), (2, 2)] {
+            assert_eq!(level_of(count, &[2, 3, 1]), level);
+        }
     }
 
     #[test]

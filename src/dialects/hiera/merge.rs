@@ -173,7 +173,7 @@ impl Deep {
         self.sorted(union(below, above))
     }
 
-    /// A value merged with itself, as the library does where the level below has none. `shared` when both
+    /// A value merged with itself, as the library does where the lower level lacks the key. `shared` when both
     /// are one object, which the library then changes while it reads it.
     fn itself(&self, mut node: Node, shared: bool) -> Node {
         node.data = match node.data {

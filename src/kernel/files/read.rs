@@ -58,7 +58,7 @@ impl Display for ReadError {
 impl From<io::Error> for ReadError {
     fn from(cause: io::Error) -> Self {
         match cause.kind() {
-            // What a read into a String reports.
+            // A read into a String reports invalid UTF-8 so.
             io::ErrorKind::InvalidData => ReadError::NotText,
             _ => ReadError::Io(cause),
         }

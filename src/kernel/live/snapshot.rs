@@ -16,9 +16,9 @@ use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
 use crate::files::{cni, file, private};
-use crate::interrupt::Interrupt;
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
+use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;

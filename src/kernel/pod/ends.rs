@@ -12,8 +12,8 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::files::read;
 use crate::files::read::{ReadError, Symlinks};
-use crate::interrupt::Interrupt;
 use crate::ioctl;
+use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
 use crate::pod::sandbox;

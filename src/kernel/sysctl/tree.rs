@@ -125,13 +125,14 @@ impl Tree {
 
     /// Opens a key's file.
     fn file(&mut self, key: &SysctlKey, access: OFlag) -> Result<File, Errno> {
-        let below_conf = key.path().strip_prefix(CONF);
-        let Some(path) = below_conf.and_then(|rest| rest.strip_prefix('/')) else {
-            return beneath(&self.root, key.path(), access).map(File::from);
+        let whole = key.bytes();
+        let below_conf = whole.strip_prefix(CONF.as_bytes());
+        let Some(path) = below_conf.and_then(|rest| rest.strip_prefix(b"/")) else {
+            return beneath(&self.root, &whole, access).map(File::from);
         };
         let conf = match self.conf.take() {
             Some(conf) => conf,
-            None => beneath(&self.root, CONF, OFlag::O_PATH | OFlag::O_DIRECTORY)?,
+            None => beneath(&self.root, CONF.as_bytes(), OFlag::O_PATH | OFlag::O_DIRECTORY)?,
         };
         beneath(self.conf.insert(conf), path, access).map(File::from)
     }
@@ -146,7 +147,7 @@ fn is_read_only(file: &File) -> Result<bool, Error> {
 
 /// Opens a path below a directory of /proc/sys, wherever the name of an interface in it may point:
 /// nothing outside is reached, and no symbolic link is followed.
-fn beneath(directory: &OwnedFd, path: &str, access: OFlag) -> Result<OwnedFd, Errno> {
+fn beneath(directory: &OwnedFd, path: &[u8], access: OFlag) -> Result<OwnedFd, Errno> {
     let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let how = OpenHow::new()
         .flags(flags)

@@ -11,11 +11,15 @@ pub(crate) enum Transport {
     Unix,
 }
 
-/// What a client asks.
+/// A client's question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// The metrics.
     Metrics,
+    /// Whether the loop turns.
+    Alive,
+    /// Whether a first full scan was made.
+    Ready,
     /// Whether the service works.
     Health,
     /// The status as JSON.
@@ -49,12 +53,14 @@ pub(crate) fn question(method: &Method, path: &str, transport: Transport) -> Res
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match (path, transport) {
         ("/metrics", _) if reads => Ok(Question::Metrics),
+        ("/livez", _) if reads => Ok(Question::Alive),
+        ("/readyz", _) if reads => Ok(Question::Ready),
         ("/healthz", _) if reads => Ok(Question::Health),
         ("/status", Transport::Unix) if *method == Method::GET => Ok(Question::Status),
         ("/look", Transport::Unix) if *method == Method::POST => Ok(Question::Look),
         _ if reads => Err(Answer::text(
             StatusCode::NOT_FOUND,
-            "not found; try /metrics or /healthz\n",
+            "not found; try /metrics, /livez, /readyz or /healthz\n",
         )),
         _ => Err(Answer::text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -73,6 +79,8 @@ mod tests {
         for transport in [Transport::Tcp, Transport::Unix] {
             assert_eq!(asked(Method::GET, "/metrics", transport), Ok(Question::Metrics));
             assert_eq!(asked(Method::HEAD, "/healthz", transport), Ok(Question::Health));
+            assert_eq!(asked(Method::GET, "/livez", transport), Ok(Question::Alive));
+            assert_eq!(asked(Method::GET, "/readyz", transport), Ok(Question::Ready));
             let other = asked(Method::GET, "/", transport);
             assert_eq!(other, Err(StatusCode::NOT_FOUND));
             let put = asked(Method::PUT, "/metrics", transport);

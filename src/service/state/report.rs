@@ -11,7 +11,7 @@ use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::FindingStatus;
 
-/// What is new after a pass.
+/// News of a pass.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PassNews {
     /// Findings about replication that the status did not have.
@@ -61,6 +61,7 @@ impl State {
         let mut findings = Vec::new();
         if let (Some(plan), Extent::All) = (&passed.plan, extent) {
             status.looked = true;
+            status.ready = true;
             let found: Vec<FindingStatus> = plan
                 .findings
                 .iter()

@@ -31,8 +31,8 @@ impl Watched {
     }
 }
 
-/// The inotify watches. What the kernel has no instance or watch for is found by full scans and by
-/// comparing the document's files.
+/// The inotify watches. Full scans, and comparisons of the document's files, find changes that the kernel
+/// has no instance or watch for.
 #[derive(Default)]
 pub(crate) struct FileWatches {
     /// `None` while the kernel refuses an instance.

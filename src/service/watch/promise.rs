@@ -32,10 +32,10 @@ impl Promise {
     }
 }
 
-/// What becomes of an unconfirmed apply.
+/// The state of an unconfirmed apply.
 #[derive(Debug, PartialEq, Eq)]
 enum Waits {
-    /// There is none, or the next pass undoes it.
+    /// No apply waits, or the next pass undoes it.
     Nothing,
     /// It can still be confirmed for so long, or its watchdog is at work.
     For(Duration),

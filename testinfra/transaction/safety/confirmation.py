@@ -18,17 +18,17 @@ def run(report, host, full):
     report.heading("--confirm-within: the connection dies, and the host comes back by itself")
     count = len(RESTORED) if full else BY_DEFAULT
     for number, way in enumerate(RESTORED[:count], 1):
-        restored(report, host, f"restored {number} ({way or 'timer'})", way)
+        restored(report, host, f"restored {number} ({way or 'service'})", way)
     report.heading("--confirm-within: the connection dies, somebody confirms, and it stays")
     for number, way in enumerate(CONFIRMED[:count], 1):
-        confirmed(report, host, f"confirmed {number} ({way or 'timer'})", way)
+        confirmed(report, host, f"confirmed {number} ({way or 'service'})", way)
 
 
 def restored(report, host, name, way):
     """Nobody confirms."""
     document = host.document()
     before = host.state()
-    dropped, fired = host.dropped_by_rp_filter(), host.timers_fired()
+    dropped, started = host.dropped_by_rp_filter(), host.services_started()
     report.check(f"{name}: the connection dies", *dies(host, document, way))
     seconds = host.comes_back(BACK_LIMIT)
     if not report.check(f"{name}: ssh works again by itself", seconds is not None, f"{spent(seconds)}, {WITHIN} s to confirm"):
@@ -37,9 +37,9 @@ def restored(report, host, name, way):
     report.check(f"{name}: the host is as before", not differences, differences or f"{len(before)} lines of state are the same")
     lost = host.dropped_by_rp_filter() - dropped
     report.check(f"{name}: it was rp_filter that cut it off", lost > 0, f"{lost} packets dropped")
-    fired = host.timers_fired() - fired
+    started = host.services_started() - started
     who = "process" not in way
-    report.check(f"{name}: a {'timer of systemd' if who else 'process'} undid it", (fired > 0) == who, f"{fired} units started")
+    report.check(f"{name}: a {'service of systemd' if who else 'process'} undid it", (started > 0) == who, f"{started} units started")
     last = host.last_done()
     report.check(f"{name}: history says why", "rolled back: nobody confirmed it in time" in last, last)
     outcome = host.netkeel(f"apply --allow-management -f {document}")

@@ -111,6 +111,6 @@ class CutOffHost:
         """Packets that rp_filter has dropped."""
         return int(self.sh("nstat -asz TcpExtIPReversePathFilter | awk '/Reverse/ { print $2 }'"))
 
-    def timers_fired(self):
+    def services_started(self):
         """Lines that netkeel's transient units have left in the journal."""
         return int(self.sh("journalctl -q --no-pager -u 'netkeel-undo-*.service' | grep -c Started || true"))

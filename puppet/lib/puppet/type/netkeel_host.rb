@@ -187,7 +187,7 @@ Puppet::Type.newtype(:netkeel_host) do
     catalog.resources.select { |other| other.type == :file && File.dirname(File.expand_path(other[:path])) == self[:directory] }
   end
 
-  # What this run would have written. Nothing in a run that applies.
+  # The files that this run would have written. In a run that applies there are none.
   def simulated_documents
     files_in_directory.select { |file| simulated?(file) }.to_h { |file| [File.basename(file[:path]), text_in_catalog(file)] }
   end
