@@ -77,7 +77,7 @@ impl World {
 fn forwarding_needs_a_word_where_it_loses_announced_routes() {
     let world = World::new();
     world.announce();
-    // Also on an interface that has none.
+    // The kernel removes them although `lo` is not their interface.
     let forwarding = "net.ipv6.conf.lo.forwarding: 1";
     let done = world.netkeel(&["apply"], forwarding);
     assert_eq!(done.code, 1, "{done:?}");
