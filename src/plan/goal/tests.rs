@@ -1,4 +1,4 @@
-//! A release writes what netkeel wrote. What the kernel changed together with it is written only where the
+//! A release writes each fact that netkeel wrote. A fact that the kernel changed with it is written only where the
 //! kernel does not restore it by itself.
 
 use crate::goal::{Goal, Release};

@@ -112,6 +112,77 @@ mod tests {
         );
     }
 
+    /// How the kernel combines `all` and an interface's own value (include/linux/inetdevice.h,
+    /// net/ipv6/exthdrs.c), and whether the higher result is stricter.
+    const COMBINED: &[(&str, fn(i64, i64) -> i64, bool)] = &[
+        ("rp_filter", i64::max, true),
+        ("arp_announce", i64::max, true),
+        ("arp_ignore", i64::max, true),
+        ("arp_accept", i64::max, false),
+        ("arp_filter", or, true),
+        ("drop_gratuitous_arp", or, true),
+        ("log_martians", or, true),
+        ("secure_redirects", or, true),
+        ("accept_local", or, false),
+        ("accept_redirects", or, false),
+        ("accept_redirects", and, false),
+        ("accept_source_route", and, false),
+        ("bc_forwarding", and, false),
+        ("bootp_relay", and, false),
+        ("disable_policy", or, false),
+        ("disable_xfrm", or, false),
+        ("proxy_arp", or, false),
+        ("route_localnet", or, false),
+        ("seg6_enabled", i64::min, false),
+        ("send_redirects", or, false),
+        ("shared_media", or, false),
+    ];
+
+    fn or(all: i64, own: i64) -> i64 {
+        (all | own).min(1)
+    }
+
+    fn and(all: i64, own: i64) -> i64 {
+        i64::from(all != 0 && own != 0)
+    }
+
+    /// A higher number lets less pass. For rp_filter 1 (strict) is stricter than 2 (loose).
+    fn strictness(leaf: &str, effective: i64, is_strict_when_high: bool) -> i64 {
+        match (leaf, effective) {
+            ("rp_filter", 1) => 2,
+            ("rp_filter", 2) => 1,
+            _ if is_strict_when_high => effective,
+            _ => -effective,
+        }
+    }
+
+    #[test]
+    fn no_combination_of_two_values_has_a_gap_between_its_writes() {
+        let values = || 0..=2_i64;
+        for (leaf, combine, is_strict_when_high) in COMBINED {
+            let all: SysctlKey = format!("net/ipv4/conf/all/{leaf}").parse().unwrap();
+            let own: SysctlKey = format!("net/ipv4/conf/eth0/{leaf}").parse().unwrap();
+            let ends = values().flat_map(|a| values().map(move |b| (a, b)));
+            for (first, last) in ends
+                .clone()
+                .flat_map(|first| ends.clone().map(move |last| (first, last)))
+            {
+                let rank = |key, from, to| rank(key, Some(from), Some(to), &Overwritten::default());
+                let all_first = rank(&all, first.0, last.0) < rank(&own, first.1, last.1);
+                let between = match all_first {
+                    true => (last.0, first.1),
+                    false => (first.0, last.1),
+                };
+                let strict = |(all, own)| strictness(leaf, combine(all, own), *is_strict_when_high);
+                // The undo passes through the same state.
+                assert!(
+                    strict(between) >= strict(first).min(strict(last)),
+                    "{leaf}: {first:?}, then {between:?}, then {last:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn forwarding_begins_after_filters_and_ends_before_them() {
         let (forward, filter) = ("net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter");
