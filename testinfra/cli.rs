@@ -8,6 +8,8 @@ mod documents;
 mod namespace;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/routes.rs"]
+mod routes;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/schemas.rs"]

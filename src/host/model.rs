@@ -136,7 +136,20 @@ impl Model {
                     }
                 });
             }
-            Op::SetRouteMetric { pod: None, .. } => {}
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                metric,
+                to,
+                ..
+            } => {
+                let field = Field::RouteMetric(*destination, *metric);
+                let value = to.map(|to| Value::Number(to.into()));
+                self.set(target.name, field, &mut changes, |link| {
+                    link.put(field, value.as_ref());
+                });
+            }
             Op::SetUp { target, up } => self.set_up(target.name, *up, &mut changes),
             Op::SetTxQueueLength { target, packets } => {
                 self.set(target.name, Field::TxQueueLength, &mut changes, |link| {
