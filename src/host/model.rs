@@ -22,7 +22,7 @@ use crate::snapshot::reading::{File, SysctlReading};
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::route::RouteKey;
+use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::op::Op;
 
 /// A fact that an op changes.
@@ -144,6 +144,9 @@ impl Model {
                 to,
                 ..
             } => {
+                if *metric == Metric::Mtu {
+                    self.default_route_changes(target.name, *destination, *to);
+                }
                 let field = Field::RouteMetric(*destination, *metric);
                 let value = to.map(|to| Value::Number(to.into()));
                 self.set(target.name, field, &mut changes, |link| {

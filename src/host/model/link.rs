@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::{Change, Model};
+use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::link::Link;
 use crate::snapshot::route::Route;
 use netkeel_core::fact::{Fact, Field};
@@ -181,11 +182,27 @@ impl Model {
             .map(|(key, _)| *key)
             .collect();
         for key in moved {
+            self.default_route_changes(name, key, Some(mtu));
             self.set(name, Field::RouteMetric(key, Metric::Mtu), changes, |link| {
                 if let Some(route) = link.routes.get_mut(&key) {
                     route.set(Metric::Mtu, Some(mtu));
                 }
             });
+        }
+    }
+
+    /// Gives a default route of the main table another MTU, on which budgets depend. The set of default
+    /// routes does not tell families apart: a route of the other family with the same MTU changes too.
+    pub(crate) fn default_route_changes(&mut self, link: LinkName, key: RouteKey, to: Option<u32>) {
+        if key.destination.prefix_len() != 0 || key.place() != RouteKey::new(key.destination) {
+            return;
+        }
+        let route = self.host.links.get(&link).and_then(|link| link.routes.get(&key));
+        let from = route.and_then(|route| route.metrics.get(&Metric::Mtu).copied());
+        if let Some(routes) = &mut self.host.default_routes
+            && routes.remove(&DefaultRoute { link, mtu: from })
+        {
+            routes.insert(DefaultRoute { link, mtu: to });
         }
     }
 
