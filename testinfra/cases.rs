@@ -218,6 +218,15 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             _ => None,
         })
         .collect();
+    let unrouted: BTreeSet<LinkName> = plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.undo.loses)
+        .filter_map(|lost| match lost {
+            Loss::Routes { link } => Some(*link),
+            _ => None,
+        })
+        .collect();
     let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
     let overwritten: BTreeSet<&Path> = lost
         .filter_map(|lost| match lost {
@@ -237,6 +246,11 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
         host.links.retain(|name, _| !gone.contains(name));
         if let Some(announced) = &mut host.announced_routes {
             announced.retain(|name, _| !unannounced.contains(name));
+        }
+        for (name, link) in &mut host.links {
+            if unrouted.contains(name) {
+                Arc::make_mut(link).routes.clear();
+            }
         }
         // No key is kept for an undo.
         host.wireguard.retain(|copy, _| !overwritten.contains(&**copy));

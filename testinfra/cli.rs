@@ -10,6 +10,8 @@ mod namespace;
 mod output;
 #[path = "cli/routers.rs"]
 mod routers;
+#[path = "cli/routes.rs"]
+mod routes;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/schemas.rs"]

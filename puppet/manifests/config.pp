@@ -42,6 +42,7 @@ class netkeel::config {
     'sysctl'    => $netkeel::sysctl,
     'link'      => netkeel::without_knockouts($netkeel::link),
     'tunnel'    => netkeel::without_knockouts($netkeel::tunnel),
+    'route'     => netkeel::without_knockouts($netkeel::route),
     'nflog'     => netkeel::without_knockouts($netkeel::nflog),
     'replicate' => netkeel::without_knockouts($netkeel::replicate),
     'cni'       => netkeel::without_knockouts($netkeel::cni),

@@ -22,6 +22,7 @@
 # @param sysctl Sysctls and their values.
 # @param link Settings of interfaces, by name or by a match.
 # @param tunnel Tunnels in collect-metadata mode.
+# @param route Metrics of routes that other programs add.
 # @param nflog Rules that send ICMP "packet too big" to an NFLOG group.
 # @param replicate Peers that get copies of ICMP "packet too big" while the service runs.
 # @param cni The MTU that CNI plugins give to new pods.
@@ -57,6 +58,7 @@ class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]]] $link = {},
   Variant[Netkeel::Knocked_out, Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Tunnel]]]] $tunnel = {},
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Route]]]] $route = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Nflog]]]] $nflog = {},
   Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Replicate]] $replicate = undef,
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Cni]]]] $cni = {},

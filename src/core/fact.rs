@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
-use crate::name::route::RouteKey;
+use crate::name::route::{Metric, RouteKey};
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 use crate::nflog::entry_name::EntryName;
 use crate::rp_filter::RpFilter;
@@ -98,6 +98,8 @@ pub enum Field {
     PodRouteMtu(RouteKey),
     /// Of such a veth: that the pod's end has this IPv6 address. An MTU below 1280 removes it.
     PodAddress(#[schemars(with = "String")] IpNet),
+    /// Of a link: a metric in bytes of a route over it.
+    RouteMetric(RouteKey, Metric),
     /// Of a link: administratively up.
     Up,
     /// Of a link: transmit queue length in packets.
@@ -269,6 +271,7 @@ impl Fact {
             | Field::Mtu
             | Field::PodMtu
             | Field::PodRouteMtu(_)
+            | Field::RouteMetric(..)
             | Field::TxQueueLength
             | Field::Alias
             | Field::Rules => plain,
@@ -354,6 +357,7 @@ impl fmt::Display for Field {
             Field::PodMtu => f.write_str("pod mtu"),
             Field::PodRouteMtu(route) => write!(f, "pod route {route} mtu"),
             Field::PodAddress(address) => write!(f, "pod address {address}"),
+            Field::RouteMetric(route, metric) => write!(f, "route {route} {metric}"),
             Field::Up => f.write_str("state"),
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),

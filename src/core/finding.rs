@@ -110,6 +110,8 @@ pub enum Code {
     NK035,
     /// The rules filter out packets that the worker would replicate.
     NK036,
+    /// A named route does not exist.
+    NK037,
     /// The named CNI configuration is missing, or the host has no CNI configuration.
     NK040,
     /// The first CNI configuration cannot be loaded.
@@ -207,6 +209,7 @@ impl Code {
         Code::NK034,
         Code::NK035,
         Code::NK036,
+        Code::NK037,
         Code::NK040,
         Code::NK041,
         Code::NK042,

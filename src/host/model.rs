@@ -22,7 +22,7 @@ use crate::snapshot::reading::{File, SysctlReading};
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::route::RouteKey;
+use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::op::Op;
 
 /// A fact that an op changes.
@@ -136,7 +136,23 @@ impl Model {
                     }
                 });
             }
-            Op::SetRouteMetric { pod: None, .. } => {}
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                metric,
+                to,
+                ..
+            } => {
+                if *metric == Metric::Mtu {
+                    self.default_route_changes(target.name, *destination, *to);
+                }
+                let field = Field::RouteMetric(*destination, *metric);
+                let value = to.map(|to| Value::Number(to.into()));
+                self.set(target.name, field, &mut changes, |link| {
+                    link.put(field, value.as_ref());
+                });
+            }
             Op::SetUp { target, up } => self.set_up(target.name, *up, &mut changes),
             Op::SetTxQueueLength { target, packets } => {
                 self.set(target.name, Field::TxQueueLength, &mut changes, |link| {

@@ -97,6 +97,8 @@ fn can_cut_off(change: &Change) -> bool {
         Field::RpFilter => false,
         // No management session runs over the end in a pod.
         Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => false,
+        // The route still leads to the same place. A route disappears only with a change above.
+        Field::RouteMetric(..) => false,
         Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
         // NFLOG rules do not drop packets.
         Field::Rules => false,

@@ -158,6 +158,7 @@ fn rank(field: Field) -> u8 {
         | Field::DisableIpv6
         | Field::PodRouteMtu(_)
         | Field::PodAddress(_)
+        | Field::RouteMetric(..)
         | Field::Up
         | Field::TxQueueLength
         | Field::Alias
@@ -271,6 +272,10 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
         op,
         Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }
     );
+    let restores_routes = matches!(
+        op,
+        Op::SetRouteMetric { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }
+    );
     for change in changes.iter().filter(went) {
         let Some(link) = change.fact.link_name() else {
             continue;
@@ -288,6 +293,13 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
             Field::DisableIpv6 if matches!(op, Op::SetMtu { .. }) => {
                 loses.push(Loss::Ipv6Settings { link });
             }
+            // The undo has no op that adds a route.
+            Field::RouteMetric(..) if !restores_routes => {
+                let routes = Loss::Routes { link };
+                if !loses.contains(&routes) {
+                    loses.push(routes);
+                }
+            }
             // The undo restores them, or they are lost with the device.
             Field::PodAddress(_)
             | Field::Address(_)
@@ -301,6 +313,7 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
             | Field::Mtu
             | Field::PodMtu
             | Field::PodRouteMtu(_)
+            | Field::RouteMetric(..)
             | Field::Up
             | Field::TxQueueLength
             | Field::Alias

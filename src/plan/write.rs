@@ -155,6 +155,23 @@ pub(crate) fn write_on(
                 to: Some(number()?),
             }
         }
+        Field::RouteMetric(destination, metric) => {
+            let route = link?.routes.get(&destination)?;
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                rest: route.rest_without(metric).into(),
+                next_hops: route.next_hops,
+                metric,
+                locked: route.locked.contains(&metric),
+                was: route.metrics.get(&metric).copied(),
+                to: match value {
+                    Some(_) => Some(number()?),
+                    None => None,
+                },
+            }
+        }
         Field::Up => Op::SetUp {
             target,
             up: value?.switch()?,

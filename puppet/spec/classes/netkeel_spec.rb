@@ -120,6 +120,7 @@ describe 'netkeel' do
         sysctl: { 'net.core.rmem_max' => 134_217_728, 'net.ipv4.tcp_rmem' => [4096, 131_072, 6_291_456] },
         link: { 'pods' => { 'match' => { 'name' => 'cali*' }, 'mtu' => { 'underlay' => 'eth0', 'layers' => ['ipip'] }, 'rp_filter' => false } },
         tunnel: { 'ipip0' => { 'mode' => 'ipip', 'addresses' => ['127.0.0.42/32'], 'rp_filter' => 'off' } },
+        route: { '10.0.0.0/8' => { 'table' => 100, 'mtu' => 1400, 'advmss' => '1360' } },
         nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
         replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
         cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },

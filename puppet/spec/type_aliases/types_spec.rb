@@ -30,6 +30,8 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
                              [{}, { 'interfaces' => [] }, { 'interfaces' => ['eth0'], 'group' => 65_536 }, { 'interfaces' => 'eth0' }]],
   'Netkeel::Kind::Replicate' => [[{ 'nflog' => 'x', 'peers' => ['192.0.2.2'] }, { 'nflog' => 'x', 'peers_file' => '/run/peers', 'mode' => 'ipip', 'interface' => 'eth0', 'ttl' => 2, 'floor' => { 'ipv4' => 576 }, 'limits' => { 'copies' => { 'burst' => 1 }, 'repeat_after' => '1s' }, 'dry_run' => true }],
                                  [{}, { 'nflog' => 'x', 'mode' => 'multicast' }, { 'nflog' => 'x', 'ttl' => 1 }, { 'nflog' => 'x', 'limits' => { 'all' => {} } }]],
+  'Netkeel::Kind::Route' => [[{ 'mtu' => 1400 }, { 'family' => 'ipv6', 'table' => 'main', 'metric' => '100', 'mtu' => '1280', 'advmss' => 1220, 'window' => 65_535 }],
+                             [{ 'mtu' => 67 }, { 'table' => 0 }, { 'table' => 'mian' }, { 'via' => '192.0.2.1' }]],
   'Netkeel::Kind::Sysctl' => [[0, true, '4096 131072 6291456', [4096, '131072', 6_291_456]], [[], {}, [[1]], 1.5, nil]],
   'Netkeel::Kind::Tunnel' => [[{ 'mode' => 'ipip' }, { 'mode' => 'ip6tnl', 'addresses' => ['127.0.0.42/32'], 'mtu' => 1480, 'rp_filter' => 'off', 'up' => true, 'force' => false }],
                               [{}, { 'mode' => 'gre' }, { 'mode' => 'ipip', 'addresses' => '127.0.0.42/32' }]],

@@ -221,10 +221,8 @@ impl fmt::Display for Op {
                     }
                 };
                 let lock = if *locked { " lock" } else { "" };
-                let metric = match to {
-                    Some(to) => format!(" {metric}{lock} {to}"),
-                    None => String::new(),
-                };
+                // A metric of 0 is none: `ip route` does not show it.
+                let metric = format!(" {metric}{lock} {}", to.unwrap_or_default());
                 // `nexthop` comes last (iproute2 ip/iproute.c), and each next hop has its own `dev`.
                 if *next_hops {
                     return write!(f, "{metric} {rest}");
@@ -389,7 +387,7 @@ mod tests {
         ip -n pod link set dev eth0 mtu 1460
         ip link set dev ipip0 up
         ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1 mtu 1400
-        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1
+        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1 window 0
         ip route change 10.0.0.0/8 table 100 advmss lock 1360 nexthop via 192.0.2.1 dev eth0
         ip link set dev eth0 alias 'it'\''s up'
         ip link set dev $'e\x1b[2J' alias $'it\'s\nü\\'

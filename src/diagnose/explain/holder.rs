@@ -116,6 +116,10 @@ fn writes(command: &str, fact: &Fact) -> bool {
             let on = |verb: &str| plain.contains(&format!(" addr {verb} {address} dev {name}"));
             on("add") || on("del")
         }
+        Field::RouteMetric(route, metric) => {
+            let change = format!(" route change {route} ");
+            plain.contains(&change) && plain.contains(&format!(" {metric} "))
+        }
         Field::RpFilter | Field::Forwarding | Field::Forwarding6 | Field::DisableIpv6 => {
             let key = fact.field.sysctl_of(*name);
             key.is_some_and(|key| sysctl(&key))

@@ -20,10 +20,11 @@ const PREFIX: &str = "netkeel::";
 const KNOCKOUT: &str = "--";
 
 /// The sections from which the class removes knock-outs.
-const KNOCKED_OUT: [&str; 7] = [
+const KNOCKED_OUT: [&str; 8] = [
     "limits",
     "link",
     "tunnel",
+    "route",
     "nflog",
     "replicate",
     "cni",

@@ -1,8 +1,9 @@
 //! Trial and revert: a plan tries an undo on the model and then continues from the earlier state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Change, Model};
+use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::route::Route;
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::name::link::LinkName;
@@ -17,6 +18,7 @@ pub struct Trial {
     announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
     /// The routes of the interfaces that have some: a route that disappears is more than its facts.
     routes: BTreeMap<LinkName, BTreeMap<RouteKey, Route>>,
+    default_routes: Option<BTreeSet<DefaultRoute>>,
 }
 
 impl Model {
@@ -30,6 +32,7 @@ impl Model {
             routes: with_routes
                 .map(|(name, link)| (*name, link.routes.clone()))
                 .collect(),
+            default_routes: self.host.default_routes.clone(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Model {
             }
             link.put(change.fact.field, change.from.as_ref());
         }
+        self.host.default_routes = trial.default_routes;
         for (name, routes) in trial.routes {
             if let Some(link) = self.host.link_mut(name) {
                 link.routes = routes;

@@ -41,9 +41,10 @@ impl Snapshot {
 
     /// Looks up a field of an interface; none is an interface that does not exist.
     pub fn of_link(&self, link: Option<&Link>, field: Field) -> Lookup {
-        match link {
-            Some(link) => link.get(field, self.families),
-            None => Lookup::Absent,
+        match (link, field) {
+            (Some(_), Field::RouteMetric(key, _)) if !self.routes.contains(&key.place()) => Lookup::Unread,
+            (Some(link), _) => link.get(field, self.families),
+            (None, _) => Lookup::Absent,
         }
     }
 
@@ -182,6 +183,7 @@ impl Link {
             | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
+            | Field::RouteMetric(..)
             | Field::Up
             | Field::TxQueueLength
             | Field::Alias
@@ -216,6 +218,15 @@ impl Link {
             Field::DisableIpv6 => number(self.disable_ipv6),
             Field::Mtu => Lookup::Value(Value::Number(self.mtu.into())),
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pod_fact(field),
+            Field::RouteMetric(key, metric) => match self.routes.get(&key) {
+                // A key does not say which of them is meant.
+                Some(route) if route.several => Lookup::Unread,
+                Some(route) => match route.metrics.get(&metric) {
+                    Some(bytes) => Lookup::Value(Value::Number((*bytes).into())),
+                    None => Lookup::Absent,
+                },
+                None => Lookup::Absent,
+            },
             Field::Up => Lookup::Value(Value::Switch(self.up)),
             Field::TxQueueLength => Lookup::Value(Value::Number(self.txqueuelen.into())),
             Field::Alias => Lookup::Value(Value::Text(self.alias.clone().unwrap_or_default())),
@@ -237,6 +248,11 @@ impl Link {
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => {
                 if let Some(pod) = &mut self.pod {
                     pod.put(field, value);
+                }
+            }
+            Field::RouteMetric(key, metric) => {
+                if let Some(route) = self.routes.get_mut(&key) {
+                    route.set(metric, large);
                 }
             }
             Field::Up => self.up = value.and_then(Value::switch).unwrap_or(self.up),
@@ -287,6 +303,7 @@ impl PodEnd {
             | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
+            | Field::RouteMetric(..)
             | Field::Up
             | Field::TxQueueLength
             | Field::Alias
@@ -306,6 +323,7 @@ impl Subject {
             (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
                 Subject::PodEnd(*name)
             }
+            (Object::Link(_), Field::RouteMetric(..)) => Subject::Routes,
             (Object::Nflog(_) | Object::LogGroup(_), _) => Subject::Nflog,
             (Object::Plugin(plugin), _) => Subject::CniConfiguration(plugin.file.to_path_buf()),
             (
@@ -355,6 +373,9 @@ impl Scope {
         match field {
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pods = true,
             Field::Forwarding6 => self.announced_routes = true,
+            Field::RouteMetric(key, _) => {
+                self.routes.insert(key.place());
+            }
             // Every dump of the interfaces has them, or the families that the caller asks for.
             Field::Kind
             | Field::Address(_)

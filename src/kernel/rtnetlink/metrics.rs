@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::netlink::message::{Attribute, Attributes, Malformed};
-use crate::rtnetlink::route_row::FIXED;
 use netkeel_core::name::route::Metric;
+
+/// `struct rtmsg`, bytes (include/uapi/linux/rtnetlink.h).
+pub(crate) const FIXED: usize = 12;
 
 /// The kinds of metrics (include/uapi/linux/rtnetlink.h); libc has them for glibc alone.
 pub(crate) const RTAX_LOCK: u16 = 1;

@@ -3,8 +3,8 @@
 use crate::netlink::message::{Attribute, Attributes, Malformed, Request, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
-use crate::rtnetlink::metrics::number;
-use crate::rtnetlink::route_row::{FIXED, read_routes};
+use crate::rtnetlink::metrics::{FIXED, number};
+use crate::rtnetlink::route_row::read_routes;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::{Metric, RouteKey};
 use netlink_packet_route::route::{RouteFlags, RouteNextHopFlags};
@@ -127,7 +127,9 @@ fn replacement(payload: &[u8], change: &MetricChange) -> Result<Request, Malform
     if let Some(to) = change.to {
         metrics.push((number(change.metric), to.to_ne_bytes().to_vec()));
     }
-    if metrics.is_empty() {
+    // With an object and no metrics at all the kernel finds the old route with its metrics and keeps them
+    // (`fib_find_info_nh`, net/ipv4/fib_semantics.c). An empty attribute has none, too.
+    if metrics.is_empty() && !by_object {
         return Ok(request);
     }
     Ok(request.nest(libc::RTA_METRICS, |nested| {

@@ -15,14 +15,11 @@ use crate::ioctl;
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
-use crate::rtnetlink::metrics::Metrics;
+use crate::rtnetlink::metrics::{FIXED, Metrics};
 use crate::rtnetlink::route;
 use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_host::snapshot::pod::PodRoute;
 use netkeel_host::snapshot::route::Route;
-
-/// `struct rtmsg`, bytes (include/uapi/linux/rtnetlink.h).
-pub(crate) const FIXED: usize = 12;
 
 /// Offset of `rta_expires` in `struct rta_cacheinfo`: 0 for a route without a lifetime.
 const EXPIRES: usize = 8;

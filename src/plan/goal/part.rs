@@ -65,7 +65,10 @@ impl Goal for PartGoal<'_> {
         let made = std::mem::take(&mut wants.made);
         let within = |fact: &Fact| match (self.extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
-            (Extent::Rest, Some(name)) => made.contains(&name),
+            // A scan of some interfaces does not read routes.
+            (Extent::Rest, Some(name)) => {
+                made.contains(&name) || matches!(fact.field, Field::RouteMetric(..))
+            }
             (Extent::Links(_), None) => false,
             (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
         };
