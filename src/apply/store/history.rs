@@ -154,7 +154,7 @@ mod tests {
     /// Makes what was set aside look as if it were of the first second after boot.
     fn age(store: &Store) {
         let path = store.state.join("history.old");
-        let entries = fs::read_to_string(&path).unwrap();
+        let entries = log::read(&path).unwrap().unwrap();
         let aged = entries.lines().map(|line| {
             let mut entry: HistoryEntry = serde_json::from_str(line).unwrap();
             entry.since_boot_ms = 0;

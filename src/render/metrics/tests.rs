@@ -1,7 +1,5 @@
 //! Tests of the metrics text.
 
-#![expect(clippy::disallowed_methods, reason = "tests may read the clock")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
