@@ -4,9 +4,6 @@ use std::time::{Duration, Instant};
 
 use netkeel_apply::store::Store;
 
-use crate::effects::log::Level;
-use crate::service::Service;
-
 /// How long past the deadline a watchdog may take before the service helps it.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -29,6 +26,21 @@ impl Promise {
     pub(crate) fn due(&self) -> Option<Duration> {
         self.next
             .map(|next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the service must undo an apply that nobody confirmed, because its watchdog does not. It looks
+    /// when due only.
+    pub(crate) fn is_overdue(&mut self, store: &Store) -> bool {
+        if self.due().is_some_and(|due| !due.is_zero()) {
+            return false;
+        }
+        let waits = waits(store);
+        self.next = match waits {
+            Waits::Nothing => None,
+            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
+            Waits::Due => Some(Instant::now() + LOOK),
+        };
+        waits == Waits::Due
     }
 }
 
@@ -56,30 +68,5 @@ fn waits(store: &Store) -> Waits {
         (Some(left), _) => Waits::For(left),
         (None, Some(_)) => Waits::For(LOOK),
         (None, None) => Waits::Nothing,
-    }
-}
-
-impl Service<'_> {
-    /// Undoes an apply that nobody confirmed where its watchdog does not. A pause of the service does not
-    /// pause a promise.
-    pub(crate) fn keep_promise(&mut self) {
-        if !self.state.enforces || self.effects.promise.due().is_some_and(|due| !due.is_zero()) {
-            return;
-        }
-        let waits = waits(&self.effects.runner.store);
-        self.effects.promise.next = match waits {
-            Waits::Nothing => None,
-            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
-            Waits::Due => Some(Instant::now() + LOOK),
-        };
-        if waits == Waits::Due {
-            let netns = self.state.document.netns.clone();
-            if let Err(error) = self.effects.runner.begin(&netns, Duration::ZERO) {
-                self.effects
-                    .log
-                    .say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
-            }
-            self.report_recovered();
-        }
     }
 }
