@@ -243,6 +243,20 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Undoes an apply that nobody confirmed if its watchdog does not. A pause of the service does not pause a
+    /// promise.
+    fn keep_promise(&mut self) {
+        if !self.enforces || !self.promise.is_due(&self.runner.store) {
+            return;
+        }
+        let netns = self.document.netns.clone();
+        if let Err(error) = self.runner.begin(&netns, Duration::ZERO) {
+            self.log
+                .say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
+        }
+        self.report_recovered();
+    }
+
     fn view<'b>(&'b mut self, live: &'b mut Live, lost: &'b mut u64) -> KernelView<'b> {
         KernelView {
             kernel: live,

@@ -4,9 +4,6 @@ use std::time::{Duration, Instant};
 
 use netkeel_apply::store::Store;
 
-use crate::log::Level;
-use crate::service::Service;
-
 /// How long past the deadline a watchdog may take before the service helps it.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -25,7 +22,21 @@ impl Promise {
         Promise { next: None }
     }
 
-    /// How long until the service looks; none where nothing waits to be confirmed.
+    /// Looks, if it is time to; whether the service must undo an apply now.
+    pub(crate) fn is_due(&mut self, store: &Store) -> bool {
+        if self.due().is_some_and(|due| !due.is_zero()) {
+            return false;
+        }
+        let waits = waits(store);
+        self.next = match waits {
+            Waits::Nothing => None,
+            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
+            Waits::Due => Some(Instant::now() + LOOK),
+        };
+        waits == Waits::Due
+    }
+
+    /// How long until the service looks; `None` if nothing waits to be confirmed.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.next
             .map(|next| next.saturating_duration_since(Instant::now()))
@@ -56,29 +67,5 @@ fn waits(store: &Store) -> Waits {
         (Some(left), _) => Waits::For(left),
         (None, Some(_)) => Waits::For(LOOK),
         (None, None) => Waits::Nothing,
-    }
-}
-
-impl Service<'_> {
-    /// Undoes an apply that nobody confirmed where its watchdog does not. A pause of the service does not
-    /// pause a promise.
-    pub(crate) fn keep_promise(&mut self) {
-        if !self.enforces || self.promise.due().is_some_and(|due| !due.is_zero()) {
-            return;
-        }
-        let waits = waits(&self.runner.store);
-        self.promise.next = match waits {
-            Waits::Nothing => None,
-            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
-            Waits::Due => Some(Instant::now() + LOOK),
-        };
-        if waits == Waits::Due {
-            let netns = self.document.netns.clone();
-            if let Err(error) = self.runner.begin(&netns, Duration::ZERO) {
-                self.log
-                    .say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
-            }
-            self.report_recovered();
-        }
     }
 }
