@@ -218,6 +218,15 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             _ => None,
         })
         .collect();
+    let unrouted: BTreeSet<LinkName> = plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.undo.loses)
+        .filter_map(|lost| match lost {
+            Loss::Routes { link } => Some(*link),
+            _ => None,
+        })
+        .collect();
     let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
     let overwritten: BTreeSet<&Path> = lost
         .filter_map(|lost| match lost {
@@ -225,9 +234,24 @@ fn same(before: &Snapshot, after: &Snapshot, plan: &Plan) -> Result<(), String> 
             _ => None,
         })
         .collect();
+    let lost = plan.steps.iter().flat_map(|step| &step.undo.loses);
+    let unannounced: BTreeSet<LinkName> = lost
+        .filter_map(|lost| match lost {
+            Loss::AnnouncedRoutes { link } => Some(*link),
+            _ => None,
+        })
+        .collect();
     let show = |host: &Snapshot| {
         let mut host = host.clone();
         host.links.retain(|name, _| !gone.contains(name));
+        if let Some(announced) = &mut host.announced_routes {
+            announced.retain(|name, _| !unannounced.contains(name));
+        }
+        for (name, link) in &mut host.links {
+            if unrouted.contains(name) {
+                Arc::make_mut(link).routes.clear();
+            }
+        }
         // No key is kept for an undo.
         host.wireguard.retain(|copy, _| !overwritten.contains(&**copy));
         text_of(&without_link_local(host))
@@ -281,10 +305,14 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        announced_routes,
+        routes: read,
         path_mtus,
         cni,
         wireguard,
         tunnels,
+        modules,
+        ticks,
         sysctl_d,
         nflog,
         replication,
@@ -331,7 +359,11 @@ fn text_of(host: &Snapshot) -> String {
         asked("sysctl_d", sysctl_d)
             + &asked("nflog", nflog)
             + &asked("replication", replication)
+            + &asked("announced_routes", announced_routes)
+            + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
+            + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
+            + &asked("ticks", ticks)
             + &asked("wireguard", &Some(wireguard).filter(|copies| !copies.is_empty())),
         json(problems),
     )

@@ -8,6 +8,10 @@ mod documents;
 mod namespace;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/routers.rs"]
+mod routers;
+#[path = "cli/routes.rs"]
+mod routes;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/schemas.rs"]
@@ -212,7 +216,17 @@ fn for_the_host_a_drop_in_makes_sysctls_hold_at_boot() {
          {0} plan -f host.yaml --output diff",
         run::PROGRAM
     );
-    let done = scratch.command("unshare", &["--mount", "--net", "sh", "-ec", &script]);
+    let host = [
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "sh",
+        "-ec",
+        &script,
+    ];
+    let done = scratch.command("unshare", &host);
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(
         done.stdout,
@@ -254,10 +268,35 @@ fn in_another_network_with_the_hosts_etc_nothing_is_to_hold_at_boot() {
         lines[..2],
         [
             "In sync: 1 fact as declared (this network namespace, which is not the host's).",
-            "error: this is not the network namespace of the host, whose /etc/sysctl.d holds at boot"
+            "error: this is not the network namespace of the host; the host's /etc/sysctl.d holds at boot"
         ],
         "{done:?}"
     );
+}
+
+/// As `ip netns exec` leaves a process that may not look at PID 1.
+#[test]
+fn a_network_that_cannot_be_told_from_the_hosts_gets_no_file_of_the_host() {
+    let document = "version: 1\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
+    let asking = "version: 1\npersist: yes\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
+    let scratch = Scratch::new(&[("host.yaml", document), ("boot.yaml", asking)]);
+    let script = format!(
+        "for directory in /etc/sysctl.d /run /var/lib; do mount -t tmpfs tmpfs $directory; done\n\
+         mount -t tmpfs tmpfs /proc/1/ns\n\
+         unshare --net sh -ec '{0} apply -f host.yaml; ! {0} check -f boot.yaml 2>&1; cat /proc/sys/net/ipv4/tcp_mtu_probing'\n\
+         ls /etc/sysctl.d",
+        run::PROGRAM
+    );
+    let host = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-ec", &script];
+    let done = scratch.command("unshare", &host);
+    assert_eq!(done.code, 0, "{done:?}");
+    for told in [
+        "NK028 /etc/sysctl.d/90-netkeel.conf: it is not written",
+        "error: netkeel cannot tell whether this is the network namespace of the host",
+    ] {
+        assert!(done.stdout.contains(told), "{told}: {done:?}");
+    }
+    assert!(done.stdout.ends_with("\n1\n"), "only the sysctl is set: {done:?}");
 }
 
 #[test]

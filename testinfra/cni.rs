@@ -183,7 +183,8 @@ fn on_a_host(script: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_netkeel")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     let output = Command::new("unshare")
-        .args(["--mount", "--net", "sh", "-c", &format!("{preamble}{script}")])
+        .args(["--mount", "--net", "--pid", "--fork", "--mount-proc"])
+        .args(["sh", "-c", &format!("{preamble}{script}")])
         .env("PATH", path)
         .env(
             "CONFLISTS",

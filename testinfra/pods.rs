@@ -388,3 +388,44 @@ print(sock.getsockopt(socket.IPPROTO_IP, 14))
     ));
     assert_eq!(told, "1460\n", "no ICMP from the host");
 }
+
+/// A user who may not look into pods gets one error for all of them, and no number that hides them.
+#[test]
+fn without_root_one_error_names_the_pods_that_cannot_be_read() {
+    let node = Node::new(4);
+    let program = node.scratch.path().join("netkeel");
+    std::fs::copy(env!("CARGO_BIN_EXE_netkeel"), &program).unwrap();
+    node.host
+        .sh(&format!("chmod 755 {}", node.scratch.path().display()));
+    let nobody = |verb: &str| {
+        let done = Command::new("ip")
+            .args(["netns", "exec", &node.host.name])
+            .args(["setpriv", "--reuid", "65534", "--clear-groups"])
+            .args([program.to_str().unwrap(), verb])
+            .output()
+            .unwrap();
+        (
+            done.status.code().unwrap(),
+            String::from_utf8(done.stdout).unwrap(),
+            String::from_utf8(done.stderr).unwrap(),
+        )
+    };
+    let (code, stdout, stderr) = nobody("pods");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(
+        stdout.ends_with("0 pods, 0 stale; 4 pods could not be read.\n"),
+        "{stdout}"
+    );
+    assert!(
+        stderr.contains("the pods' ends of 4 veths (cali0 to cali3): "),
+        "{stderr}"
+    );
+    assert!(stderr.contains("help: run it as root"), "{stderr}");
+    assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+    let (code, stdout, _) = nobody("lint");
+    assert_eq!(code, 1);
+    assert!(
+        stdout.ends_with("; 4 parts of the host could not be read.\n"),
+        "{stdout}"
+    );
+}

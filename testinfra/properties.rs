@@ -4,6 +4,8 @@
 //! Each property counts how many pairs were planned, refused and applied, and fails where there were too few of
 //! any: a generator whose documents are all refused would show nothing.
 
+#[path = "properties/gaps.rs"]
+mod gaps;
 #[path = "support/generate.rs"]
 mod generate;
 #[path = "support/generate_rules.rs"]
@@ -29,6 +31,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::Metric;
 use netkeel_diagnose::lint::plan::plan;
 use netkeel_document::document::Document;
 use netkeel_host::model::Model;
@@ -404,10 +407,15 @@ fn facts(host: &Snapshot) -> BTreeSet<Fact> {
         .collect();
     for (name, link) in &host.links {
         let addresses = link.addresses.iter().map(|address| Field::Address(*address));
+        let metrics = link.routes.keys().flat_map(|key| {
+            let metrics = Metric::ALL.into_iter();
+            metrics.map(|metric| Field::RouteMetric(*key, metric))
+        });
         facts.extend(
             FIELDS
                 .into_iter()
                 .chain(addresses)
+                .chain(metrics)
                 .map(|field| Fact::link(&host.netns, *name, field)),
         );
     }
@@ -463,6 +471,13 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
         }
         _ => false,
     };
+    let unrouted = |fact: &Fact| {
+        let lost = fact.link_name().map(|link| Loss::Routes { link });
+        matches!(fact.field, Field::RouteMetric(..))
+            && done
+                .iter()
+                .any(|step| step.undo.loses.iter().any(|one| Some(one) == lost.as_ref()))
+    };
     for fact in facts(before).union(&facts(after)) {
         let link_local =
             matches!(fact.field, Field::Address(IpNet::V6(net)) if net.addr().is_unicast_link_local());
@@ -470,6 +485,7 @@ fn same(before: &Snapshot, after: &Snapshot, done: &[Step]) -> Result<(), TestCa
             || fact.link_name().is_some_and(|name| gone.contains(&name))
             || anew(fact)
             || mended(fact)
+            || unrouted(fact)
         {
             continue;
         }

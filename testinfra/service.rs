@@ -7,10 +7,16 @@ mod asked;
 mod conflist;
 #[path = "service/daemon.rs"]
 mod daemon;
+#[path = "service/hostile.rs"]
+mod hostile;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "service/owner.rs"]
+mod owner;
 #[path = "service/path.rs"]
 mod path;
+#[path = "service/pods.rs"]
+mod pods;
 #[path = "service/templates.rs"]
 mod templates;
 #[path = "service/wireguard.rs"]

@@ -39,6 +39,7 @@ fn read(dialect: Dialect, files: &[(&str, &str)], host: &Snapshot) -> Result<Doc
         dialect,
         keys: &keys,
         facts: &facts,
+        levels: &[],
     };
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let mut nodes = Vec::new();

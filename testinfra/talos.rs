@@ -61,6 +61,7 @@ fn merge(files: &[(String, String)]) -> Merged {
         dialect: Dialect::Talos,
         keys: &[],
         facts: &std::collections::BTreeMap::new(),
+        levels: &[],
     };
     let mut documents = Vec::new();
     for (name, text) in files {
@@ -172,6 +173,7 @@ fn read(dialect: Dialect, files: &[(String, String)]) -> (Document, Snapshot, So
         dialect,
         keys: &[],
         facts: &std::collections::BTreeMap::new(),
+        levels: &[],
     };
     let mut nodes = Vec::new();
     for (name, text) in files {

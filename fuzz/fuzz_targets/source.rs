@@ -28,6 +28,7 @@ fuzz_target!(|input: &[u8]| {
         },
         keys: &keys,
         facts: &facts,
+        levels: &[],
     };
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();

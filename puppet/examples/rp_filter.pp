@@ -1,17 +1,22 @@
-# More precise than a class with one `enable_rp_filter`: `default` stays strict, so that Calico sets it on each pod's
-# interface, and `all` is off, so that single interfaces can be off.
+# The reverse path filter from the key profile::base::enable_rp_filter, which is a boolean for all scopes, or a hash with a value
+# for `all` and one for `default`. Single interfaces are more precise than both: with `all` off each interface's own value counts,
+# and with a strict `default` Calico sets it on each pod's interface.
 class profile::base::rp_filter (
-  Integer[0, 2] $everywhere = 0,
-  Integer[0, 2] $new_interfaces = 1,
+  Variant[Boolean, Struct[{ all_rp_filter => Integer[0, 2], default_rp_filter => Integer[0, 2] }]] $enable_rp_filter =
+  lookup('profile::base::enable_rp_filter', { 'default_value' => true }),
   Hash[Netkeel::Interface, Netkeel::Rp_filter] $interfaces = {},
 ) {
   include netkeel
 
+  $scopes = $enable_rp_filter ? {
+    Boolean => { 'all_rp_filter' => Integer($enable_rp_filter), 'default_rp_filter' => Integer($enable_rp_filter) },
+    default => $enable_rp_filter,
+  }
   netkeel::sysctl {
     'net.ipv4.conf.all.rp_filter':
-      value => $everywhere;
+      value => $scopes['all_rp_filter'];
     'net.ipv4.conf.default.rp_filter':
-      value => $new_interfaces;
+      value => $scopes['default_rp_filter'];
   }
   $interfaces.each |$interface, $filter| {
     netkeel::link { $interface:
@@ -20,6 +25,8 @@ class profile::base::rp_filter (
   }
 }
 
+# A real server behind IPIP load balancers.
 class { 'profile::base::rp_filter':
-  interfaces => { 'ipip0' => 'off' },
+  enable_rp_filter => { 'all_rp_filter' => 0, 'default_rp_filter' => 1 },
+  interfaces       => { 'ipip0' => 'off' },
 }

@@ -37,15 +37,16 @@ class netkeel::config {
   }
 
   $sections = {
-    'limits'    => $netkeel::limits,
+    'limits'    => netkeel::without_knockouts($netkeel::limits),
     'allow'     => $netkeel::allow,
     'sysctl'    => $netkeel::sysctl,
-    'link'      => $netkeel::link,
-    'tunnel'    => $netkeel::tunnel,
-    'nflog'     => $netkeel::nflog,
-    'replicate' => $netkeel::replicate,
-    'cni'       => $netkeel::cni,
-    'wireguard' => $netkeel::wireguard,
+    'link'      => netkeel::without_knockouts($netkeel::link),
+    'tunnel'    => netkeel::without_knockouts($netkeel::tunnel),
+    'route'     => netkeel::without_knockouts($netkeel::route),
+    'nflog'     => netkeel::without_knockouts($netkeel::nflog),
+    'replicate' => netkeel::without_knockouts($netkeel::replicate),
+    'cni'       => netkeel::without_knockouts($netkeel::cni),
+    'wireguard' => netkeel::without_knockouts($netkeel::wireguard),
   }.filter |$section| { !($section[1] =~ Undef or $section[1].empty) }
 
   $general = {

@@ -12,20 +12,35 @@
 #     content => { 'sysctl' => { 'net.ipv4.conf.all.rp_filter' => 0 } },
 #   }
 #
-# @param content The document, or a part of one, without `version`.
+# @param label The name of the file, without its position and `.yaml`; by default the title.
+# @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
+# @param content The document, or a part of one, without `version`. It is required unless `ensure` is `absent`.
 # @param order Its position among the other documents.
 define netkeel::document (
-  Hash[String[1], Any] $content,
+  String[1] $label = $title,
+  Enum['present', 'absent'] $ensure = 'present',
+  Optional[Hash[String[1], Any]] $content = undef,
   Integer[10, 99] $order = 70,
 ) {
   include netkeel
 
-  $safe = regsubst($title, '[^A-Za-z0-9._-]', '_', 'G')
+  if $ensure == 'present' and $content =~ Undef {
+    fail("netkeel::document '${title}' needs the parameter 'content'")
+  }
+
+  $safe = regsubst($label, '[^A-Za-z0-9._-]', '_', 'G')
   $file = "${order}-${safe}.yaml"
-  $text = netkeel::document($content, "Managed by Puppet: netkeel::document '${title}'.")
+  $text = $ensure ? {
+    'present' => netkeel::document($content, "Managed by Puppet: netkeel::document '${title}'."),
+    default   => undef,
+  }
+  $file_ensure = $ensure ? {
+    'present' => file,
+    default   => absent,
+  }
 
   file { "${netkeel::directory}/${file}":
-    ensure  => file,
+    ensure  => $file_ensure,
     owner   => 'root',
     group   => 'root',
     mode    => '0644',
@@ -36,7 +51,7 @@ define netkeel::document (
 
   if $netkeel::converge == 'exec' {
     file { "${netkeel::candidate_directory}/${file}":
-      ensure    => file,
+      ensure    => $file_ensure,
       owner     => 'root',
       group     => 'root',
       mode      => '0600',

@@ -1,7 +1,7 @@
 # @summary Keeps a host's network path settings in sync with Hiera
 #
-# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, which Hiera deep-merges.
-# They become a document in `directory`. The defines of this module add others, which override it. netkeel compares the
+# The sections of the document (`sysctl`, `link`, `tunnel`, ...) are parameters, which Hiera merges through its
+# levels. They become a document in `directory`. The defines of this module add others, which override it. netkeel compares the
 # host with all of them. Under `--noop` it prints the difference and writes nothing; otherwise it applies the documents, or
 # rolls back and fails.
 #
@@ -22,6 +22,7 @@
 # @param sysctl Sysctls and their values.
 # @param link Settings of interfaces, by name or by a match.
 # @param tunnel Tunnels in collect-metadata mode.
+# @param route Metrics of routes that other programs add.
 # @param nflog Rules that send ICMP "packet too big" to an NFLOG group.
 # @param replicate Peers that get copies of ICMP "packet too big" while the service runs.
 # @param cni The MTU that CNI plugins give to new pods.
@@ -51,15 +52,18 @@
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
+# @param enter_pods Whether the service may enter pods, to set their ends of veths. Without a value it may if a match of
+#   `link` sets the MTU of veths.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
-  Hash[String[1], Optional[Netkeel::Kind::Link]] $link = {},
-  Hash[Netkeel::Interface, Optional[Netkeel::Kind::Tunnel]] $tunnel = {},
-  Hash[String[1], Optional[Netkeel::Kind::Nflog]] $nflog = {},
-  Optional[Netkeel::Kind::Replicate] $replicate = undef,
-  Hash[String[1], Optional[Netkeel::Kind::Cni]] $cni = {},
-  Hash[Netkeel::Interface, Optional[Netkeel::Kind::Wireguard]] $wireguard = {},
-  Netkeel::Kind::Limits $limits = {},
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]]] $link = {},
+  Variant[Netkeel::Knocked_out, Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Tunnel]]]] $tunnel = {},
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Route]]]] $route = {},
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Nflog]]]] $nflog = {},
+  Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Replicate]] $replicate = undef,
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Cni]]]] $cni = {},
+  Variant[Netkeel::Knocked_out, Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Wireguard]]]] $wireguard = {},
+  Variant[Netkeel::Knocked_out, Netkeel::Kind::Limits] $limits = {},
   Hash[Pattern[/\ANK[0-9]{3}\z/], Optional[String[1]]] $allow = {},
   Boolean $allow_any_sysctl = false,
   Netkeel::Owner $owner = 'default',
@@ -83,6 +87,7 @@ class netkeel (
   Enum['running', 'stopped'] $service_ensure = 'running',
   Boolean $service_enable = true,
   Array[String[1]] $service_options = [],
+  Optional[Boolean] $enter_pods = undef,
 ) {
   if $converge == 'service' and !($manage_service and $service_ensure == 'running') {
     fail('netkeel: `converge: service` needs the service to run; set `manage_service` and `service_ensure: running`')

@@ -8,7 +8,9 @@
 #     ignore_sources => ['192.0.2.0/24'],
 #   }
 #
-# @param interfaces The interfaces that receive the messages.
+# @param label The name of the rule in the document; by default the title.
+# @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
+# @param interfaces The interfaces that receive the messages. They are required unless `ensure` is `absent`.
 # @param group The NFLOG group.
 # @param ignore_sources Networks whose messages are not logged.
 # @param snaplen The number of bytes of a packet that the reader gets.
@@ -18,7 +20,9 @@
 # @param adopt Whether iptables rules that do the same are replaced.
 # @param order The position of its document: see `netkeel::document`.
 define netkeel::nflog (
-  Array[Netkeel::Interface, 1, 32] $interfaces,
+  String[1] $label = $title,
+  Enum['present', 'absent'] $ensure = 'present',
+  Optional[Array[Netkeel::Interface, 1, 32]] $interfaces = undef,
   Optional[Variant[Integer[0, 65535], Netkeel::Decimal]] $group = undef,
   Optional[Array[Netkeel::Network]] $ignore_sources = undef,
   Optional[Netkeel::Bytes] $snaplen = undef,
@@ -28,6 +32,10 @@ define netkeel::nflog (
   Optional[Netkeel::Switch] $adopt = undef,
   Integer[10, 99] $order = 60,
 ) {
+  if $ensure == 'present' and $interfaces =~ Undef {
+    fail("netkeel::nflog '${title}' needs the parameter 'interfaces'")
+  }
+
   $given = {
     'interfaces'      => $interfaces,
     'group'           => $group,
@@ -39,8 +47,9 @@ define netkeel::nflog (
     'adopt'           => $adopt,
   }.filter |$field| { !($field[1] =~ Undef) }
 
-  netkeel::document { "nflog-${title}":
-    content => { 'nflog' => { $title => $given } },
+  netkeel::document { "nflog-${label}":
+    ensure  => $ensure,
+    content => { 'nflog' => { $label => $given } },
     order   => $order,
   }
 }

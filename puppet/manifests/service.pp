@@ -27,6 +27,22 @@ class netkeel::service {
       }
     }
 
+    # A match that sets the MTU of veths sets both ends.
+    $links = netkeel::without_knockouts($netkeel::link)
+    $sets_pods = $links =~ Hash and $links.any |$_name, $settings| {
+      $settings =~ Hash and $settings['match'] =~ Hash and $settings['mtu'] !~ Undef and $settings['pod_mtu'] != 'leave'
+      and ($settings['match']['kind'] =~ Undef or $settings['match']['kind'] == 'veth')
+    }
+    if $netkeel::enter_pods == true or ($netkeel::enter_pods =~ Undef and $sets_pods) {
+      include netkeel::pods
+    }
+    if $netkeel::enter_pods == false {
+      file { '/etc/systemd/system/netkeel.service.d/pods.conf':
+        ensure => absent,
+        notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    }
+
     exec { 'netkeel: systemctl daemon-reload':
       command     => 'systemctl daemon-reload',
       path        => ['/usr/bin', '/bin'],
@@ -43,6 +59,18 @@ class netkeel::service {
       enable    => $netkeel::service_enable,
       require   => Exec['netkeel: systemctl daemon-reload'],
       subscribe => [File['/etc/default/netkeel'], Exec['netkeel render netkeel.service']],
+    }
+
+    # A new program replaces the file of a running one, whoever brought it, and in whichever run.
+    if $netkeel::service_ensure == 'running' {
+      $process = 'pid=$(systemctl show --property=MainPID --value netkeel)'
+      exec { 'netkeel: systemctl restart':
+        command  => 'systemctl restart netkeel',
+        unless   => "${process}; test \"\${pid:-0}\" = 0 || test /proc/\$pid/exe -ef ${netkeel::binary}",
+        provider => 'shell',
+        path     => ['/usr/bin', '/bin'],
+        require  => Service['netkeel'],
+      }
     }
   }
 }

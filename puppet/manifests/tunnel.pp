@@ -9,7 +9,9 @@
 #     rp_filter => 'off',
 #   }
 #
-# @param mode `ipip` for IPv4 in IPv4, `ip6tnl` for IPv6 and IPv4 in IPv6.
+# @param interface The name of the tunnel; by default the title.
+# @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
+# @param mode `ipip` for IPv4 in IPv4, `ip6tnl` for IPv6 and IPv4 in IPv6. It is required unless `ensure` is `absent`.
 # @param addresses Addresses that it must have; others are kept.
 # @param mtu MTU: bytes, or a budget.
 # @param rp_filter The tunnel's own reverse path filter.
@@ -17,7 +19,9 @@
 # @param force Whether an ipip tunnel is created although tunl0 is up.
 # @param order The position of its document: see `netkeel::document`.
 define netkeel::tunnel (
-  Enum['ipip', 'ip6tnl'] $mode,
+  Netkeel::Interface $interface = $title,
+  Enum['present', 'absent'] $ensure = 'present',
+  Optional[Enum['ipip', 'ip6tnl']] $mode = undef,
   Optional[Array[Netkeel::Network]] $addresses = undef,
   Optional[Netkeel::Mtu] $mtu = undef,
   Optional[Netkeel::Rp_filter] $rp_filter = undef,
@@ -25,6 +29,10 @@ define netkeel::tunnel (
   Optional[Netkeel::Switch] $force = undef,
   Integer[10, 99] $order = 60,
 ) {
+  if $ensure == 'present' and $mode =~ Undef {
+    fail("netkeel::tunnel '${title}' needs the parameter 'mode'")
+  }
+
   $given = {
     'mode'      => $mode,
     'addresses' => $addresses,
@@ -34,8 +42,9 @@ define netkeel::tunnel (
     'force'     => $force,
   }.filter |$field| { !($field[1] =~ Undef) }
 
-  netkeel::document { "tunnel-${title}":
-    content => { 'tunnel' => { $title => $given } },
+  netkeel::document { "tunnel-${interface}":
+    ensure  => $ensure,
+    content => { 'tunnel' => { $interface => $given } },
     order   => $order,
   }
 }

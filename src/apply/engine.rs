@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod guard;
 pub mod recorder;
+mod second_look;
 pub mod session;
 #[cfg(test)]
 mod tests;

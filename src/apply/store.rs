@@ -21,12 +21,12 @@ mod socket;
 pub mod transaction;
 pub(crate) mod watchdog;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::store::error::failed;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
+use netkeel_kernel::files::read;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::ledger::Ledger;
 
@@ -67,8 +67,8 @@ impl Store {
     }
 
     fn of(identity: identity::Identity) -> Result<Self, Error> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| failed(&error, Path::new("/proc/sys/kernel/random/boot_id")))?;
+        const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+        let boot = read::system(BOOT).map_err(|cause| failed(&cause.into(), Path::new(BOOT)))?;
         let (run, state) = match identity {
             identity::Identity::Host => (PathBuf::from(RUN), PathBuf::from(STATE)),
             // By cookie: a namespace that is made again under the same name is another one.

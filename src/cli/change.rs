@@ -5,5 +5,6 @@ pub(crate) mod apply;
 pub(crate) mod confirm;
 pub(crate) mod recover;
 pub(crate) mod release;
+mod service_holder;
 mod watcher;
 pub(crate) mod wireguard_mtu;

@@ -17,7 +17,7 @@ use crate::{exit, output};
 #[command(
     name = "netkeel",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -141,6 +141,23 @@ mod tests {
             let about = verb.get_about().expect("an about text").to_string();
             let begins: String = about.chars().take(16).collect();
             assert!(help.contains(&begins), "{}: {help}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        let fits = |help: &str, name: &str| {
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        };
+        let mut command = super::full_command();
+        let help = command.render_help().to_string();
+        fits(&help, "netkeel");
+        assert!(help.lines().count() <= 40, "{help}");
+        for verb in command.get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            fits(&verb.render_long_help().to_string(), &name);
         }
     }
 

@@ -15,5 +15,8 @@ pub(crate) const ROLLED_BACK: u8 = 3;
 /// Failed, and rolling back failed too.
 pub(crate) const NOT_ROLLED_BACK: u8 = 4;
 
+/// Applied, but another program changed other declared facts meanwhile.
+pub(crate) const NEW_DRIFT: u8 = 5;
+
 /// A panic, which is a bug in netkeel.
 pub(crate) const BUG: u8 = 101;

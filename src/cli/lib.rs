@@ -6,6 +6,7 @@ mod arguments;
 mod change;
 pub mod command_line;
 mod exit;
+mod fail_on;
 mod inspect;
 mod load;
 mod output;

@@ -1,6 +1,6 @@
 //! Loads documents.
 
 pub(crate) mod documents;
-mod file;
+pub(crate) mod file;
 mod hierarchy;
 pub(crate) mod snapshot;

@@ -5,14 +5,17 @@ use std::fmt::Write as _;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use nix::unistd::geteuid;
+
 use crate::arguments::Output;
 use netkeel_core::error::Error;
 use netkeel_core::text::escape::{is_deceptive, printable};
-use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::problem::{Problem, summarize};
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::plan::Plan;
 use netkeel_render::paint::Paint;
 use netkeel_render::text::Of;
+use netkeel_render::wording::count;
 use netkeel_render::{diff, json, markdown, text};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::render;
@@ -52,22 +55,32 @@ pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
     say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
-/// Reports the facts that could not be read.
+/// Reports the parts of the host that could not be read. Without root, the last report says that root may help.
 pub(crate) fn problems(problems: &[Problem]) {
-    for problem in problems {
-        error(&Error::new(
-            netkeel_core::error::ErrorKind::Unreadable,
-            problem.to_string(),
-        ));
+    let mut lines = summarize(problems).into_iter().peekable();
+    while let Some(line) = lines.next() {
+        let mut report = Error::new(netkeel_core::error::ErrorKind::Unreadable, line);
+        if lines.peek().is_none() && !geteuid().is_root() {
+            report = report.hint("run it as root: other users cannot read every part of a host");
+        }
+        error(&report);
+    }
+}
+
+/// The end of a summary: the number of parts of the host that could not be read, if there are any.
+pub(crate) fn unread(problems: &[Problem]) -> String {
+    match problems.len() {
+        0 => String::new(),
+        number => format!("; {} of the host could not be read", count(number, "part")),
     }
 }
 
 /// Whether a live plan is for the host or for another namespace.
 pub(crate) fn here() -> Of {
-    if identity::is_of_a_host() {
-        Of::Here
-    } else {
-        Of::Namespace
+    match identity::is_of_a_host() {
+        Some(true) => Of::Here,
+        Some(false) => Of::Namespace,
+        None => Of::Unknown,
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
-use crate::name::route::RouteKey;
+use crate::name::route::{Metric, RouteKey};
 use crate::name::sysctl::{PerInterface, Slot, SysctlKey};
 use crate::nflog::entry_name::EntryName;
 use crate::rp_filter::RpFilter;
@@ -98,6 +98,8 @@ pub enum Field {
     PodRouteMtu(RouteKey),
     /// Of such a veth: that the pod's end has this IPv6 address. An MTU below 1280 removes it.
     PodAddress(#[schemars(with = "String")] IpNet),
+    /// Of a link: a metric in bytes of a route over it.
+    RouteMetric(RouteKey, Metric),
     /// Of a link: administratively up.
     Up,
     /// Of a link: transmit queue length in packets.
@@ -119,8 +121,8 @@ impl Fact {
     }
 
     /// The fact behind a sysctl key. Some facts have two names: an interface's `rp_filter` and
-    /// `forwarding` are facts of the link, and `net.ipv4.conf.all.forwarding` is another name of
-    /// `net.ipv4.ip_forward` (both call `inet_forward_change`, net/ipv4/devinet.c).
+    /// `forwarding` are facts of the link, and other variables have two names
+    /// ([`SysctlKey::of_variable`]).
     pub fn sysctl(netns: &Netns, key: &SysctlKey) -> Self {
         Fact::of_parts(netns, key, key.per_interface())
     }
@@ -136,15 +138,12 @@ impl Fact {
         {
             match (slot, Field::of_sysctl(family, leaf)) {
                 (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
-                (Slot::All, _) if (family, leaf) == ("ipv4", "forwarding") => {
-                    return Fact::sysctl(netns, &SysctlKey::known("net/ipv4/ip_forward"));
-                }
                 _ => {}
             }
         }
         Fact {
             netns: netns.clone(),
-            object: Object::Sysctl(key.clone()),
+            object: Object::Sysctl(key.of_variable()),
             field: Field::Value,
         }
     }
@@ -243,21 +242,39 @@ impl Fact {
             | Object::Nflog(_)
             | Object::LogGroup(..) => false,
         };
-        match (self.field, value) {
-            (Field::Up, Value::Switch(up)) => if *up { "up" } else { "down" }.into(),
-            (Field::Address(_) | Field::PodAddress(_), Value::Switch(present)) => {
-                if *present { "present" } else { "absent" }.into()
-            }
-            (Field::Alias, Value::Text(alias)) if alias.is_empty() => "none".into(),
-            (Field::Value, Value::Text(value)) if value.is_empty() => "empty".into(),
-            _ if rp_filter => {
-                let number = value.to_string();
-                match number.parse().ok().and_then(RpFilter::from_number) {
-                    Some(mode) => format!("{number} ({mode})"),
-                    None => number,
+        let plain = value.to_string();
+        let is_empty = value.text().is_some_and(|text| text.is_empty());
+        match self.field {
+            Field::Up => match value.switch() {
+                Some(up) => if up { "up" } else { "down" }.into(),
+                None => plain,
+            },
+            Field::Address(_) | Field::PodAddress(_) => match value.switch() {
+                Some(present) => if present { "present" } else { "absent" }.into(),
+                None => plain,
+            },
+            Field::Alias if is_empty => "none".into(),
+            Field::Value if is_empty => "empty".into(),
+            Field::RpFilter | Field::Value if rp_filter => {
+                match plain.parse().ok().and_then(RpFilter::from_number) {
+                    Some(mode) => format!("{plain} ({mode})"),
+                    None => plain,
                 }
             }
-            _ => value.to_string(),
+            Field::Content
+            | Field::Value
+            | Field::Kind
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::PodMtu
+            | Field::PodRouteMtu(_)
+            | Field::RouteMetric(..)
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Rules => plain,
         }
     }
 }
@@ -340,6 +357,7 @@ impl fmt::Display for Field {
             Field::PodMtu => f.write_str("pod mtu"),
             Field::PodRouteMtu(route) => write!(f, "pod route {route} mtu"),
             Field::PodAddress(address) => write!(f, "pod address {address}"),
+            Field::RouteMetric(route, metric) => write!(f, "route {route} {metric}"),
             Field::Up => f.write_str("state"),
             Field::TxQueueLength => f.write_str("txqueuelen"),
             Field::Alias => f.write_str("alias"),

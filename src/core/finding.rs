@@ -92,6 +92,10 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
+    /// The drop-in is not written, because nothing tells whether this is the host.
+    NK028,
+    /// Switching IPv6 forwarding on removes default routes that routers announced.
+    NK029,
     /// Rules of another program already log the packets of an nflog entry; netkeel adds none.
     NK030,
     /// A rule of another program logs some of the same packets to the same group.
@@ -106,7 +110,9 @@ pub enum Code {
     NK035,
     /// The rules filter out packets that the worker would replicate.
     NK036,
-    /// The named CNI configuration is missing, or there is none at all.
+    /// A named route does not exist.
+    NK037,
+    /// The named CNI configuration is missing, or the host has no CNI configuration.
     NK040,
     /// The first CNI configuration cannot be loaded.
     NK041,
@@ -150,6 +156,18 @@ pub enum Code {
     NK060,
     /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
+    /// A change of a device's MTU resets an IPv6 MTU of its own.
+    NK070,
+    /// A change of a device's MTU changes the MTU of a device above it.
+    NK071,
+    /// A declared `all` or `default` has no effect on some interfaces.
+    NK072,
+    /// An entry of a document matches nothing.
+    NK073,
+    /// A CNI plugin reads no `mtu`, or netkeel does not know whether it does.
+    NK074,
+    /// Whether the kernel can create a kind of tunnel is unknown.
+    NK075,
 }
 
 impl Code {
@@ -182,6 +200,8 @@ impl Code {
         Code::NK025,
         Code::NK026,
         Code::NK027,
+        Code::NK028,
+        Code::NK029,
         Code::NK030,
         Code::NK031,
         Code::NK032,
@@ -189,6 +209,7 @@ impl Code {
         Code::NK034,
         Code::NK035,
         Code::NK036,
+        Code::NK037,
         Code::NK040,
         Code::NK041,
         Code::NK042,
@@ -211,6 +232,12 @@ impl Code {
         Code::NK059,
         Code::NK060,
         Code::NK061,
+        Code::NK070,
+        Code::NK071,
+        Code::NK072,
+        Code::NK073,
+        Code::NK074,
+        Code::NK075,
     ];
 
     /// It is about who logs and reads the packets that are replicated.
@@ -238,7 +265,9 @@ impl Code {
             | Code::NK044
             | Code::NK048
             | Code::NK053
-            | Code::NK059 => Severity::Note,
+            | Code::NK059
+            | Code::NK071
+            | Code::NK075 => Severity::Note,
             _ => Severity::Warning,
         }
     }

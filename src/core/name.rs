@@ -4,5 +4,6 @@ pub mod link;
 pub mod netns;
 pub mod route;
 pub mod sandbox;
+pub mod strictness;
 pub mod sysctl;
 pub mod tunnel;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::fact::Value;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
-use crate::name::route::RouteKey;
+use crate::name::route::{Metric, RouteKey};
 use crate::name::sandbox::Sandbox;
 use crate::name::sysctl::SysctlKey;
 use crate::name::tunnel::TunnelKind;
@@ -142,12 +142,13 @@ pub enum Op {
         /// Bytes.
         mtu: u32,
     },
-    /// Sets the MTU of a pod's route that has its own MTU; other attributes of the route stay.
-    SetPodRouteMtu {
-        /// The end in the host's namespace.
+    /// Sets a metric of a route; other attributes of the route stay.
+    SetRouteMetric {
+        /// The route's interface, or the host's end of a veth to a pod.
         target: Target,
-        /// The end in the pod, which is the route's device.
-        pod: Box<PodTarget>,
+        /// For a route in a pod: the route's interface there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pod: Option<Box<PodTarget>>,
         /// The key of the route.
         destination: RouteKey,
         /// The other attributes of the route, as `ip route` accepts them.
@@ -155,10 +156,15 @@ pub enum Op {
         /// Whether `rest` names next hops; then no `dev` precedes it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         next_hops: bool,
-        /// The previous MTU, bytes.
-        was: u32,
-        /// Bytes.
-        mtu: u32,
+        /// The metric.
+        metric: Metric,
+        /// Whether the metric is locked; the op keeps that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        locked: bool,
+        /// The previous value, bytes; `None` if the route did not have the metric.
+        was: Option<u32>,
+        /// The new value, bytes; `None` removes the metric.
+        to: Option<u32>,
     },
     /// Sets the interface administratively up or down.
     SetUp {
@@ -234,7 +240,7 @@ pub enum Phase {
     Files,
     /// Devices and their addresses.
     Create,
-    /// Routes whose MTU decreases.
+    /// Routes whose MTU decreases, or that get one.
     LowerRoutes,
     /// Interfaces whose MTU decreases or that go down, child before parent.
     LowerLinks,
@@ -242,7 +248,7 @@ pub enum Phase {
     Sysctls,
     /// Interfaces whose MTU increases or that come up, parent before child.
     RaiseLinks,
-    /// Routes whose MTU increases.
+    /// Routes whose MTU increases, or that lose it.
     RaiseRoutes,
     /// Deletions.
     Delete,
@@ -260,9 +266,8 @@ impl Op {
         )
     }
 
-    /// What it takes away is netkeel's own, so that no permission is needed: a device is deleted only
-    /// when netkeel made it and is told to give it back, and its own rules and copies are its to mend,
-    /// whatever somebody has made of them.
+    /// Whether the op removes only objects of netkeel, so that it needs no permission. netkeel deletes only
+    /// devices that it created, and may always correct its own rules and copies.
     pub fn loses_only_what_is_its_own(&self) -> bool {
         match self {
             Op::DeleteLink { .. }
@@ -278,7 +283,7 @@ impl Op {
             | Op::RemoveAddress { .. }
             | Op::SetMtu { .. }
             | Op::SetPodMtu { .. }
-            | Op::SetPodRouteMtu { .. }
+            | Op::SetRouteMetric { .. }
             | Op::SetUp { .. }
             | Op::SetTxQueueLength { .. }
             | Op::SetAlias { .. }
@@ -307,7 +312,7 @@ impl Op {
             | Op::RemoveAddress { target, .. }
             | Op::SetMtu { target, .. }
             | Op::SetPodMtu { target, .. }
-            | Op::SetPodRouteMtu { target, .. }
+            | Op::SetRouteMetric { target, .. }
             | Op::SetUp { target, .. }
             | Op::SetTxQueueLength { target, .. }
             | Op::SetAlias { target, .. } => Some(target),
@@ -322,7 +327,21 @@ impl Op {
             | Op::RemoveRules { netns, .. }
             | Op::RemoveForeignRules { netns, .. }
             | Op::RestoreForeignRules { netns, .. } => Some(netns),
-            _ => self.target().map(|target| &target.netns),
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. } => None,
+            Op::CreateTunnel { target, .. }
+            | Op::RecreateTunnel { target, .. }
+            | Op::DeleteLink { target }
+            | Op::AddAddress { target, .. }
+            | Op::RemoveAddress { target, .. }
+            | Op::SetMtu { target, .. }
+            | Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric { target, .. }
+            | Op::SetUp { target, .. }
+            | Op::SetTxQueueLength { target, .. }
+            | Op::SetAlias { target, .. } => Some(&target.netns),
         }
     }
 }

@@ -36,10 +36,10 @@ pub enum Value {
     Text(Arc<str>),
 }
 
-/// What kind of interface a link is.
+/// The kind of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceKind {
-    /// The rtnetlink kind; `physical` where rtnetlink has none.
+    /// The rtnetlink kind; `physical` where rtnetlink reports no kind.
     pub kind: Arc<str>,
     /// The tunnel is in collect-metadata mode.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

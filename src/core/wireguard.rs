@@ -1,4 +1,4 @@
-//! What a private copy of a WireGuard configuration can be beside a copy with an MTU.
+//! The states of a private copy of a WireGuard configuration, apart from a copy with an MTU.
 
 use std::fmt;
 

@@ -1,12 +1,16 @@
 //! Misconfigurations of a host, and the effects of a plan.
 
 pub mod cni;
+mod combined;
 mod encapsulation;
 pub mod host;
 mod mtu;
 pub mod plan;
 mod pmtud;
 mod replication;
+mod routers;
 mod rp_effect;
 mod rp_filter;
+mod side_effect;
 mod sysctl_d;
+mod wireguard;

@@ -96,6 +96,7 @@ mod tests {
             dialect: crate::dialect::Dialect::Ansible,
             keys: &["owner", "sysctl", "link"],
             facts: &BTreeMap::new(),
+            levels: &[],
         };
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();

@@ -26,4 +26,7 @@ pub struct Reading<'a> {
     pub keys: &'a [&'a str],
     /// Facts of the host, by their dotted names, as interpolation asks for them.
     pub facts: &'a BTreeMap<String, String>,
+    /// The number of files of each level of a Hiera hierarchy, the most general first. Without numbers
+    /// each file is a level.
+    pub levels: &'a [usize],
 }

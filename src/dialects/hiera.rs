@@ -3,3 +3,5 @@
 pub(crate) mod data;
 pub mod facts;
 pub mod hierarchy;
+mod merge;
+mod options;

@@ -5,6 +5,7 @@ pub mod conflict;
 mod cozystack;
 mod delete;
 pub mod desired;
+mod documents;
 mod identity;
 mod json_patch;
 pub mod keys;

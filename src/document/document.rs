@@ -8,6 +8,7 @@ use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::entry::Entry;
 use crate::kinds::nflog::kind;
 use crate::kinds::{KINDS, replicate};
+use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
@@ -47,6 +48,8 @@ pub struct Document {
     pub drop_in: Option<String>,
     /// The place where it sets `persist: true` explicitly.
     persist: Option<Span>,
+    /// Why its drop-in is not written, if it has one.
+    kept_back: Option<NotTheHost>,
     /// Facts that leave the document are restored to their original values.
     pub prune: bool,
     /// Findings that are accepted, each with the reason.
@@ -236,6 +239,7 @@ impl Document {
                 hash: String::new(),
                 drop_in: None,
                 persist: None,
+                kept_back: None,
                 prune: false,
                 allowed: BTreeMap::new(),
                 limits: Limits::default(),
@@ -301,6 +305,7 @@ impl Document {
             hash,
             drop_in,
             persist: asked,
+            kept_back: None,
             prune,
             allowed,
             limits,
@@ -310,26 +315,30 @@ impl Document {
             span,
         };
         if elsewhere {
-            document.is_not_the_hosts(diagnostics);
+            document.is_not_the_hosts(NotTheHost::Namespace, diagnostics);
         }
         document
     }
 
-    /// Marks the document as one for a network namespace other than the host's, where no setting
-    /// applies at boot.
-    pub fn is_not_the_hosts(&mut self, diagnostics: &mut Diagnostics) {
-        self.drop_in = None;
+    /// Marks the document as one that must not write the files of the host.
+    pub fn is_not_the_hosts(&mut self, why: NotTheHost, diagnostics: &mut Diagnostics) {
+        self.kept_back = self.drop_in.take().map(|_| why);
         if let Some(span) = self.persist.take() {
             let message = match self.netns.name() {
                 Some(netns) => format!(
                     "nothing makes the network namespace {netns} at boot, so that its sysctls could hold then"
                 ),
-                None => "this is not the network namespace of the host, whose /etc/sysctl.d holds at boot"
-                    .to_owned(),
+                None => format!("{}; the host's /etc/sysctl.d holds at boot", why.sentence()),
             };
-            diagnostics
-                .add(span, "persist", message)
-                .hint("leave it out: it means no here, and yes on the host");
+            let hint = match why {
+                NotTheHost::Namespace => "leave it out: it means no here, and yes on the host",
+                NotTheHost::Unknown => why.remedy(),
+            };
+            diagnostics.add(span, "persist", message).hint(hint);
+        }
+        // A namespace that the document names is known to its sections.
+        for section in self.sections.iter().filter(|_| self.netns.is_current()) {
+            section.is_not_the_hosts(why, diagnostics);
         }
     }
 
@@ -413,6 +422,17 @@ impl Document {
             let value = Value::Text(text.as_str().into());
             let want = Want::new(value, Origin::named(self.span, SectionName::Persist, "persist"));
             wants.add(Fact::file(&path), want);
+        }
+        if let Some(why @ NotTheHost::Unknown) = self.kept_back {
+            wants.findings.add(
+                Code::NK028,
+                drop_in::path(&self.owner).display(),
+                format!(
+                    "it is not written, so that nothing sets the sysctls at boot: {}",
+                    why.sentence()
+                ),
+                format!("{}; or set `persist: no`", why.remedy()),
+            );
         }
         wants.settle(host);
         wants.settle_pods(host);

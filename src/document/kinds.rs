@@ -6,6 +6,7 @@ mod link;
 pub mod mtu;
 pub mod nflog;
 pub(crate) mod replicate;
+mod route;
 pub mod sysctl;
 mod tunnel;
 mod wireguard;
@@ -17,6 +18,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &sysctl::Kind,
     &crate::kinds::link::kind::Kind,
     &tunnel::Kind,
+    &route::Kind,
     &crate::kinds::nflog::kind::Kind,
     &replicate::Kind,
     &cni::Kind,

@@ -3,6 +3,7 @@
 mod check;
 pub mod document;
 pub mod kinds;
+pub mod not_the_host;
 #[cfg(test)]
 mod sample;
 pub mod schema;

@@ -30,7 +30,7 @@ pub fn json_schema(shape: &Shape, title: &str) -> Value {
 
 type Object = Map<String, Value>;
 
-/// `anyOf`; a single alternative stands for itself.
+/// `anyOf`; a single alternative is returned as it is.
 fn any_of(mut alternatives: Vec<Value>) -> Object {
     match (alternatives.pop(), alternatives.is_empty()) {
         (Some(Value::Object(only)), true) => only,

@@ -11,6 +11,8 @@ pub enum SectionName {
     Link,
     /// `tunnel`.
     Tunnel,
+    /// `route`.
+    Route,
     /// `nflog`.
     Nflog,
     /// `cni`.
@@ -27,6 +29,7 @@ impl SectionName {
             SectionName::Persist => "persist",
             SectionName::Link => "link",
             SectionName::Tunnel => "tunnel",
+            SectionName::Route => "route",
             SectionName::Nflog => "nflog",
             SectionName::Cni => "cni",
             SectionName::Wireguard => "wireguard",
@@ -40,6 +43,7 @@ impl SectionName {
             SectionName::Sysctl
             | SectionName::Persist
             | SectionName::Tunnel
+            | SectionName::Route
             | SectionName::Nflog
             | SectionName::Cni
             | SectionName::Wireguard => false,

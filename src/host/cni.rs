@@ -3,5 +3,6 @@
 pub mod configuration;
 pub mod conflist;
 mod go;
+pub mod plugin_type;
 pub mod runtime;
 pub mod state;

@@ -9,4 +9,5 @@ pub mod model;
 pub mod pods;
 pub mod snapshot;
 pub mod sysctl_d;
+pub mod sysctl_form;
 pub mod wireguard;

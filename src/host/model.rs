@@ -22,7 +22,7 @@ use crate::snapshot::reading::{File, SysctlReading};
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::route::RouteKey;
+use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::op::Op;
 
 /// A fact that an op changes.
@@ -120,18 +120,37 @@ impl Model {
                 self.set_mtu(target.name, *mtu, &mut changes);
             }
             Op::SetPodMtu { target, mtu, .. } => self.set_pod_mtu(target.name, *mtu, &mut changes),
-            Op::SetPodRouteMtu {
+            Op::SetRouteMetric {
                 target,
+                pod: Some(_),
                 destination,
-                mtu,
+                to,
                 ..
             } => {
                 let field = Field::PodRouteMtu(*destination);
                 self.set(target.name, field, &mut changes, |link| {
                     let routes = link.pod.as_mut().map(|pod| &mut pod.routes);
-                    if let Some(route) = routes.and_then(|routes| routes.get_mut(destination)) {
-                        route.mtu = *mtu;
+                    let route = routes.and_then(|routes| routes.get_mut(destination));
+                    if let (Some(route), Some(to)) = (route, to) {
+                        route.mtu = *to;
                     }
+                });
+            }
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                metric,
+                to,
+                ..
+            } => {
+                if *metric == Metric::Mtu {
+                    self.default_route_changes(target.name, *destination, *to);
+                }
+                let field = Field::RouteMetric(*destination, *metric);
+                let value = to.map(|to| Value::Number(to.into()));
+                self.set(target.name, field, &mut changes, |link| {
+                    link.put(field, value.as_ref());
                 });
             }
             Op::SetUp { target, up } => self.set_up(target.name, *up, &mut changes),
@@ -186,13 +205,9 @@ impl Model {
     fn set_fact(&mut self, fact: &Fact, value: Option<&str>, changes: &mut Vec<Change>) {
         match &fact.object {
             Object::Link(name) => {
-                let number = value.and_then(|value| value.parse().ok());
-                self.set(*name, fact.field, changes, |link| match fact.field {
-                    Field::RpFilter => link.rp_filter = number,
-                    Field::Forwarding => link.forwarding = number,
-                    Field::Forwarding6 => link.forwarding6 = number,
-                    Field::DisableIpv6 => link.disable_ipv6 = number,
-                    _ => {}
+                let number = value.and_then(|value| value.parse().ok()).map(Value::Number);
+                self.set(*name, fact.field, changes, |link| {
+                    link.put(fact.field, number.as_ref());
                 });
             }
             Object::Sysctl(key) => {

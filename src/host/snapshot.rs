@@ -9,6 +9,7 @@ pub mod pod;
 pub mod problem;
 pub mod reading;
 pub mod replication;
+pub mod route;
 pub mod routes;
 pub mod scope;
 
@@ -30,6 +31,7 @@ use crate::wireguard::copy::Copied;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -60,6 +62,13 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
+    /// `accept_ra`, null if that was not read; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
+    /// The prefixes and tables whose routes were read; the routes are with their interfaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<RouteKey>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -72,6 +81,12 @@ pub struct Snapshot {
     /// Whether the kernel supports a kind of tunnel, for the kinds that were checked.
     #[serde(default)]
     pub tunnels: BTreeMap<TunnelKind, Support>,
+    /// Whether the kernel has a module, by name, for the modules that were checked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<String, Support>,
+    /// Ticks per second (CONFIG_HZ), to which the kernel rounds times; missing if no sysctl needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<u32>,
     /// The files of sysctl.d; missing if they do not apply to this namespace or were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctl_d: Option<SysctlD>,
@@ -81,7 +96,7 @@ pub struct Snapshot {
     /// The status of the replication worker; missing if the service was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<Replicating>,
-    /// What could not be read.
+    /// The parts that could not be read.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }
@@ -98,10 +113,14 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            announced_routes: None,
+            routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),
             tunnels: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            ticks: None,
             sysctl_d: None,
             nflog: None,
             replication: None,
@@ -144,6 +163,26 @@ impl Snapshot {
     /// The interface with a name, mutable.
     pub fn link_mut(&mut self, name: LinkName) -> Option<&mut Link> {
         self.links.get_mut(&name).map(Arc::make_mut)
+    }
+
+    /// The interface that a name means: its own name, else one of its further names, else its alias where
+    /// only one interface has that alias. A name that means no interface is returned as it is.
+    pub fn resolve(&self, name: LinkName) -> LinkName {
+        if self.links.contains_key(&name) {
+            return name;
+        }
+        let text = name.as_text();
+        let means = |known: &dyn Fn(&Link) -> bool| {
+            let mut found = self
+                .links
+                .iter()
+                .filter(|(_, link)| known(link))
+                .map(|(name, _)| *name);
+            found.next().filter(|_| found.next().is_none())
+        };
+        means(&|link| link.altnames.iter().any(|other| **other == *text))
+            .or_else(|| means(&|link| link.alias.as_deref() == Some(&*text)))
+            .unwrap_or(name)
     }
 
     /// The interface with an index.

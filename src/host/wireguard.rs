@@ -2,4 +2,5 @@
 
 pub mod conf;
 pub mod copy;
+pub mod endpoint;
 pub mod handshake;

@@ -4,4 +4,5 @@ pub(crate) mod cni;
 pub(crate) mod file;
 pub mod openers;
 pub mod private;
+pub mod read;
 pub mod root;

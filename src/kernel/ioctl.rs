@@ -51,7 +51,7 @@ fn bytes_of(socket: &impl AsRawFd, index: i32) -> Result<[libc::c_char; libc::IF
     Ok(request.ifr_name)
 }
 
-/// The driver's name in bytes; none for a device that has none.
+/// The driver's name in bytes; `None` for a device without a driver.
 pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<Vec<u8>>, Errno> {
     let mut info = DriverInfo {
         command: ETHTOOL_GDRVINFO,

@@ -2,3 +2,4 @@
 
 mod execute;
 pub mod snapshot;
+pub mod underlay;

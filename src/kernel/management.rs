@@ -1,50 +1,92 @@
 //! The interfaces that a host is managed through: a mistake on them cuts it off.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
+use crate::netlink::refusal::error;
+use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 
-/// No shell stands below more processes than this.
+/// The most ancestors of a process that are followed.
 const DEEPEST: usize = 64;
 
-/// The interfaces with a default route and the one that an ssh session came in by, each with why.
+/// The interfaces with a default route and the one that an ssh session came in by, each with the reason.
 /// `ssh_connection` is the variable of that name (sshd sets it: client, port, server, port).
-pub fn links(ssh_connection: Option<&str>) -> BTreeMap<LinkName, &'static str> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+///
+/// # Errors
+/// When the routes or the addresses cannot be read: then any interface may be one of them.
+pub fn links(ssh_connection: Option<&str>) -> Result<BTreeMap<LinkName, &'static str>, Error> {
     let mut found = BTreeMap::new();
     // Of the thread, not of the process: /proc/net is the main thread's namespace.
-    let names = default_ipv4(&read("/proc/thread-self/net/route"));
-    for name in names
-        .into_iter()
-        .chain(default_ipv6(&read("/proc/thread-self/net/ipv6_route")))
-    {
+    let ipv4 = default_ipv4(&table("/proc/thread-self/net/route")?);
+    let ipv6 = default_ipv6(&table("/proc/thread-self/net/ipv6_route")?);
+    for name in ipv4.into_iter().chain(ipv6) {
         found.insert(name, "it carries the default route");
     }
     let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
-    if let Some(name) = server.and_then(bearer) {
-        found.insert(name, "this ssh session comes in by it");
+    let bearer = server.map(bearer).transpose()?.flatten();
+    if let Some(name) = bearer {
+        found.insert(name, "it carries this SSH session");
     }
-    found
+    Ok(found)
+}
+
+/// The first line of a table of routes and the lines of default routes: a host may have a million routes.
+/// The table is missing from a kernel without the family.
+fn table(path: &str) -> Result<String, Error> {
+    let failed = |error: Error| unknown(error.context(path));
+    let file = match read::open(Path::new(path), Symlinks::Follow) {
+        Err(missing) if missing.is_missing() => return Ok(String::new()),
+        file => file.map_err(|cause| failed(cause.into()))?,
+    };
+    let mut lines = BufReader::new(file);
+    let (mut kept, mut line) = (String::new(), Vec::new());
+    while lines
+        .read_until(b'\n', &mut line)
+        .map_err(|cause| failed(error(cause)))?
+        > 0
+    {
+        let text = String::from_utf8_lossy(&line);
+        let is_zero = |field: &str| field.len() >= 8 && field.bytes().all(|byte| byte == b'0');
+        if kept.is_empty() || text.split_whitespace().take(2).any(is_zero) {
+            kept.push_str(&text);
+        }
+        line.clear();
+    }
+    Ok(kept)
+}
+
+fn unknown(cause: Error) -> Error {
+    let message = format!("netkeel cannot tell which interfaces manage this host: {cause}");
+    Error::new(ErrorKind::Unreadable, message)
 }
 
 /// The variable SSH_CONNECTION, of this process or of the nearest one above it that has it: sudo
 /// does not hand it on.
 pub fn ssh_connection() -> Option<String> {
     let own = std::env::var("SSH_CONNECTION").ok();
-    own.or_else(|| ancestors().find_map(|pid| read_variable(&fs::read(format!("/proc/{pid}/environ")).ok()?)))
+    own.or_else(|| ancestors().find_map(|pid| read_variable(&environment(pid)?)))
 }
 
 /// The processes above this one, nearest first.
 fn ancestors() -> impl Iterator<Item = u32> {
     std::iter::successors(Some(std::os::unix::process::parent_id()), |pid| {
-        parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        parent(&read::system(format!("/proc/{pid}/stat")).ok()?)
     })
     .take_while(|pid| *pid > 0)
     .take(DEEPEST)
+}
+
+/// The environment of a process.
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    read::bytes(Path::new(&path), Symlinks::Follow, read::LONGEST).ok()
 }
 
 /// The second field after the name of /proc/PID/stat; the name may hold anything in parentheses.
@@ -91,8 +133,9 @@ fn default_ipv6(table: &str) -> Vec<LinkName> {
 }
 
 /// The interface that bears an address.
-fn bearer(address: IpAddr) -> Option<LinkName> {
-    let found = getifaddrs().ok()?.find(|interface| {
+fn bearer(address: IpAddr) -> Result<Option<LinkName>, Error> {
+    let mut all = getifaddrs().map_err(|errno| unknown(error(errno).context("reading the addresses")))?;
+    let found = all.find(|interface| {
         let Some(own) = interface.address else {
             return false;
         };
@@ -101,8 +144,8 @@ fn bearer(address: IpAddr) -> Option<LinkName> {
             .map(|own| IpAddr::from(own.ip()))
             .or_else(|| own.as_sockaddr_in6().map(|own| IpAddr::from(own.ip())));
         ip == Some(address)
-    })?;
-    found.interface_name.parse().ok()
+    });
+    Ok(found.and_then(|interface| interface.interface_name.parse().ok()))
 }
 
 #[cfg(test)]
@@ -138,13 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_cannot_be_read_is_not_an_empty_one() {
+        assert_eq!(table("/proc/thread-self/net/no_such_table").unwrap(), "");
+        let error = table("/proc/thread-self/net").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreadable);
+        assert!(
+            error
+                .message
+                .starts_with("netkeel cannot tell which interfaces manage this host: ")
+        );
+    }
+
+    #[test]
     fn the_bearer_of_an_address_is_found() {
         assert_eq!(
             bearer("127.0.0.1".parse().unwrap())
+                .unwrap()
                 .map(|name| name.to_string())
                 .as_deref(),
             Some("lo")
         );
-        assert_eq!(bearer("192.0.2.77".parse().unwrap()), None);
+        assert_eq!(bearer("192.0.2.77".parse().unwrap()).unwrap(), None);
     }
 }

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::files::file::exists;
+use crate::files::read;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::reading::Support;
 
-/// Tells it for a mode. The answer is sought where it costs least first.
+/// Whether the kernel supports a mode. The cheapest sources come first.
 pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, release: &str) -> Support {
     let made = links.iter().any(|(name, link)| {
         link.kind.as_deref() == Some(mode.kind()) || name.as_bytes() == mode.fallback_device().as_bytes()
@@ -20,7 +21,7 @@ pub(crate) fn support(mode: TunnelKind, links: &BTreeMap<LinkName, Arc<Link>>, r
     if made || is_loaded(mode.module()) {
         return Support::Yes;
     }
-    on_disk(mode.module(), &Path::new("/lib/modules").join(release))
+    loadable(mode.module(), release)
 }
 
 /// Whether the kernel has all of these modules, as far as can be told without using them.
@@ -45,13 +46,35 @@ pub(crate) fn would_be_loaded(module: &str, release: &str) -> bool {
     !is_loaded(module) && !is_builtin(module, &directory) && on_disk(module, &directory) == Support::Yes
 }
 
+/// Whether the kernel can load a module that has parameters, so that /sys/module shows it where it is built
+/// in. Without a directory for the kernel's release there is no module to load, if the host's files are
+/// seen: modprobe(8) runs in the mount namespace of the host's first process.
+fn loadable(module: &str, release: &str) -> Support {
+    match on_disk(module, &Path::new("/lib/modules").join(release)) {
+        Support::Unknown if is_in_the_hosts_root() => Support::Missing {
+            module: module.to_owned(),
+        },
+        found => found,
+    }
+}
+
+/// Whether this process is in the mount namespace of the first process of the host.
+fn is_in_the_hosts_root() -> bool {
+    // PROC_PID_INIT_INO (include/linux/proc_ns.h).
+    const FIRST: &str = "pid:[4026531836]";
+    let link = |path: &str| fs::read_link(path).ok();
+    let of_host = link("/proc/self/ns/pid").is_some_and(|namespace| namespace.as_os_str() == FIRST);
+    let mounts = link("/proc/self/ns/mnt");
+    of_host && mounts.is_some() && mounts == link("/proc/1/ns/mnt")
+}
+
 fn is_loaded(module: &str) -> bool {
     exists(format!("/sys/module/{module}")).unwrap_or(false)
 }
 
 /// Built in: listed here, and without parameters absent from /sys/module.
 fn is_builtin(module: &str, directory: &Path) -> bool {
-    fs::read_to_string(directory.join("modules.builtin"))
+    read::system(directory.join("modules.builtin"))
         .is_ok_and(|builtin| builtin.lines().any(|line| is_module(line, module)))
 }
 
@@ -60,7 +83,7 @@ fn on_disk(module: &str, directory: &Path) -> Support {
     if is_builtin(module, directory) {
         return Support::Yes;
     }
-    let Ok(dependencies) = fs::read_to_string(directory.join("modules.dep")) else {
+    let Ok(dependencies) = read::system(directory.join("modules.dep")) else {
         return Support::Unknown;
     };
     let listed = |line: &str| line.split(':').next().is_some_and(|path| is_module(path, module));
@@ -91,6 +114,7 @@ fn is_module(path: &str, module: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_module_is_found_where_depmod_lists_it() {

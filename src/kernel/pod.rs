@@ -4,5 +4,4 @@ pub mod apart;
 mod cgroup;
 pub(crate) mod ends;
 pub mod name;
-mod route;
 mod sandbox;

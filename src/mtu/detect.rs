@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
 use crate::layer::{Family, Layer};
+use crate::underlay::Underlay;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
 use netkeel_core::finding::{Code, Findings};
@@ -228,6 +229,31 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
 }
 
 impl Detected {
+    /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
+    /// the tunnel, or the default routes where it has none.
+    ///
+    /// # Errors
+    /// As [`Underlay::on`].
+    pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
+        let tunnels = DEVICES.iter().filter(|(_, of, parameter)| {
+            let own = *of == self.cni || (self.cni == "canal" && *of == "flannel");
+            own && !parameter.is_empty()
+        });
+        let lower = tunnels.filter_map(|(name, ..)| {
+            let link = host.links.get(&name.parse().ok()?)?;
+            let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
+            Some((
+                i64::from(below.mtu),
+                format!("{lower}, the lower device of {name}"),
+            ))
+        });
+        // Pods use one tunnel or the other, by the family of the packet.
+        match lower.min() {
+            Some(found) => Ok(found),
+            None => Underlay::DefaultRoute.on(host),
+        }
+    }
+
     /// The MTU that its convention leaves of an underlay.
     ///
     /// # Errors
@@ -253,10 +279,19 @@ impl Detected {
 
     /// Reports MTUs that are too large.
     pub fn judge(&self, answer: &Derivation, findings: &mut Findings) {
+        let from = answer
+            .steps
+            .first()
+            .map(|step| step.why.as_str())
+            .unwrap_or_default();
+        let from = match from {
+            "" => String::new(),
+            from => format!(" ({from})"),
+        };
         for found in &self.found {
             if let Verdict::Over(bytes) = found.verdict(answer) {
                 let message = format!(
-                    "it gives pods an MTU of {}, and {} leaves {} of {}: full packets are {bytes} bytes too large",
+                    "it gives pods an MTU of {}, and {} leaves {} of {}{from}: full packets are {bytes} bytes too large",
                     found.mtu,
                     self.layers.join(" "),
                     found.mtu - bytes,
@@ -360,6 +395,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_underlay_is_the_lower_device_of_the_tunnel() {
+        let underlay = |bond0: u32, bond1: u32| {
+            let mut host = host(&["bond0", "bond1", "vxlan.calico"], "");
+            for (name, mtu) in [("bond0", bond0), ("bond1", bond1)] {
+                host.link_mut(name.parse().unwrap()).unwrap().mtu = mtu;
+            }
+            host.link_mut("vxlan.calico".parse().unwrap()).unwrap().lower = Some(1);
+            host.default_routes = Some(
+                [netkeel_host::snapshot::default_route::DefaultRoute {
+                    link: "bond1".parse().unwrap(),
+                    mtu: None,
+                }]
+                .into(),
+            );
+            detect(&host).unwrap().underlay(&host).unwrap()
+        };
+        let from = "bond0, the lower device of vxlan.calico".to_owned();
+        assert_eq!(underlay(9000, 1500), (9000, from.clone()));
+        assert_eq!(underlay(1500, 9000), (1500, from));
     }
 
     #[test]

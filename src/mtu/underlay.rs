@@ -64,7 +64,7 @@ impl Underlay {
     pub fn on(self, host: &Snapshot) -> Result<(i64, String), Error> {
         match self {
             Underlay::Mtu(mtu) => Ok((mtu, "as given".to_owned())),
-            Underlay::Link(name) => match host.links.get(&name) {
+            Underlay::Link(name) => match host.links.get(&host.resolve(name)) {
                 Some(link) => Ok((link.mtu.into(), name.to_string())),
                 None => Err(Error::new(
                     ErrorKind::Missing,

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at};
 use crate::checksum::{holds, sum};
-use crate::too_big::{Flow, TooBig};
+use crate::too_big::{Flow, TooBig, guess};
 use netkeel_core::replication::refusal::Refusal;
 
 /// An IPv4 header without options, bytes.
@@ -80,6 +80,7 @@ fn quoted(quote: &[u8]) -> Option<Flow> {
         destination: address(fixed, 16),
         protocol: fixed[9],
         ports: u32_at(transport, 0)?,
+        guess: guess(fixed[9], transport),
     })
 }
 

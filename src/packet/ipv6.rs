@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at};
 use crate::checksum::{holds, sum};
-use crate::too_big::{Flow, TooBig};
+use crate::too_big::{Flow, TooBig, guess};
 use netkeel_core::replication::refusal::Refusal;
 
 /// An IPv6 header, bytes.
@@ -76,6 +76,7 @@ fn quoted(quote: &[u8]) -> Option<Flow> {
         destination: address(fixed, 24),
         protocol: walk.next,
         ports: u32_at(quote, walk.at)?,
+        guess: guess(walk.next, quote.get(walk.at..).unwrap_or_default()),
     })
 }
 

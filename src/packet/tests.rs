@@ -81,6 +81,20 @@ fn reads_what_an_error_says() {
 }
 
 #[test]
+fn a_flow_has_what_a_forger_must_guess() {
+    for (protocol, guess) in [(6, 0x0102_fefd), (132, 0x0102_fefd), (17, 0), (50, 0)] {
+        for (sample, quote) in [(Sample::ipv4(), 48), (Sample::ipv6(), 88)] {
+            // The two words add up to 0 in ones' complement, so that the checksum stays right.
+            let bytes = changed(&Sample { protocol, ..sample }, false, |bytes| {
+                bytes[quote + 4..quote + 8].copy_from_slice(&[1, 2, 0xfe, 0xfd]);
+            });
+            let packet = read(&bytes).unwrap();
+            assert_eq!(packet.quoted.guess, guess, "protocol {protocol}");
+        }
+    }
+}
+
+#[test]
 fn options_and_extension_headers_are_walked() {
     let sample = Sample::ipv4();
     let plain = read(&sample.bytes()).unwrap();

@@ -3,14 +3,16 @@
 pub mod part;
 pub mod planned;
 pub mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
 use crate::goal::planned::Planned;
 use crate::ledger::{Ledger, OwnershipRecord};
-use crate::make::{finish, plan_with};
+use crate::make::{ToDo, finish, plan_with};
 use crate::ownership::{Ownership, give_back};
-use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::fact::Fact;
 use netkeel_core::finding::Findings;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -141,7 +143,12 @@ fn release<'a>(
     let mut findings = Findings::default();
     let back = give_back(claims, host, &mut findings);
     let wants = Wants::default();
-    let (mut plan, after) = finish(owner, netns, host, &wants, back.drift, 0, findings)?;
+    let to_do = ToDo {
+        drift: back.drift,
+        followers: back.followers,
+        wanted: 0,
+    };
+    let (mut plan, after) = finish(owner, netns, host, &wants, to_do, findings)?;
     plan.released = back.released;
     plan.released.sort();
     Ok(Planned {
@@ -158,49 +165,7 @@ fn scope_of<'a>(claims: impl Iterator<Item = &'a OwnershipRecord>) -> Scope {
     for claim in claims {
         scope.families.ipv4 = true;
         scope.families.ipv6 = true;
-        match &claim.fact {
-            Fact {
-                object: Object::File(path),
-                ..
-            } => {
-                scope.files.insert(path.to_path_buf());
-            }
-            Fact {
-                object: Object::Plugin(plugin),
-                ..
-            } => {
-                scope.cni.files.insert(plugin.file.to_path_buf());
-            }
-            Fact {
-                object: Object::Wireguard(wireguard),
-                ..
-            } => {
-                let (copy, source) = (wireguard.copy.to_path_buf(), wireguard.source.to_path_buf());
-                scope.wireguard.insert(copy, source);
-            }
-            Fact {
-                object: Object::Sysctl(key),
-                ..
-            } => {
-                scope.of_copies(key);
-                scope.sysctls.insert(key.clone());
-            }
-            Fact {
-                object: Object::Nflog(_) | Object::LogGroup(..),
-                ..
-            } => scope.nflog = true,
-            Fact {
-                object: Object::Link(_),
-                field,
-                ..
-            } => {
-                let of_pod = matches!(
-                    field,
-                    Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)
-                );
-                scope.pods |= of_pod;
-            }
-        }
+        scope.of_fact(&claim.fact);
     }
     scope
 }

@@ -35,6 +35,7 @@ impl Plan {
         let mut model = Model::new(host.clone());
         let mut filters = filters(links, host);
         for step in &self.steps {
+            let routes = model.announced_routes_lost_by(&step.op);
             let changes = model.apply(&step.op);
             let affected = |link, what| {
                 Some(IndirectEffect {
@@ -45,6 +46,11 @@ impl Plan {
             };
             if let Some(link) = step.fact.link_name().filter(|name| links.contains(name)) {
                 return affected(link, "it".to_owned());
+            }
+            // Where they were not read, any interface may have some.
+            let loses_routes = |name: &&LinkName| routes.as_ref().is_none_or(|lost| lost.contains(name));
+            if let Some(link) = links.iter().find(loses_routes) {
+                return affected(*link, "its default routes that routers announced".to_owned());
             }
             let takes_off = |change: &&Change| {
                 let name = change.fact.link_name();
@@ -91,6 +97,8 @@ fn can_cut_off(change: &Change) -> bool {
         Field::RpFilter => false,
         // No management session runs over the end in a pod.
         Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => false,
+        // The route still leads to the same place. A route disappears only with a change above.
+        Field::RouteMetric(..) => false,
         Field::Forwarding | Field::TxQueueLength | Field::Alias | Field::Content | Field::Value => false,
         // NFLOG rules do not drop packets.
         Field::Rules => false,
@@ -106,7 +114,7 @@ mod tests {
     use netkeel_source::diagnostic::Diagnostics;
     use netkeel_source::sources::Sources;
 
-    const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},
+    const HOST: &str = r#"{"format":1,"netns":null,"kernel":"6.12","announced_routes":{ANNOUNCED},"families":{"ipv4":true,"ipv6":true},
         "sysctls":{"net/ipv4/conf/all/rp_filter":{"value":"ALL","writable":true},
           "net/ipv4/conf/default/rp_filter":{"value":"0","writable":true},
           "net/ipv4/conf/all/accept_redirects":{"value":"1","writable":true},
@@ -129,6 +137,7 @@ mod tests {
             ""
         };
         let host = HOST.replace("ALL", all).replace("ADDRESS", address);
+        let host = host.replace("ANNOUNCED", r#""eth0":1"#);
         let host = Snapshot::from_json(&host).unwrap();
         let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
         let text = format!("version: 1\npersist: no\n{document}\n");
@@ -194,9 +203,19 @@ mod tests {
             "its disable_ipv6 too: sysctl -w net.ipv6.conf.all.disable_ipv6=1"
         );
         assert_eq!(
-            affected("eth0", "0", true, &all("forwarding")),
+            affected("vlan5", "0", true, &all("forwarding")),
             "its ipv6 forwarding too: sysctl -w net.ipv6.conf.all.forwarding=1"
         );
+        // Forwarding on one interface removes announced routes of all.
+        for key in ["all", "eth1"] {
+            let document = format!("sysctl: {{ net.ipv6.conf.{key}.forwarding: 1 }}");
+            assert_eq!(
+                affected("eth0", "0", true, &document),
+                format!(
+                    "its default routes that routers announced: sysctl -w net.ipv6.conf.{key}.forwarding=1"
+                )
+            );
+        }
         assert_eq!(
             affected("eth0", "0", true, "sysctl: { net.ipv4.ip_forward: 1 }"),
             "nothing"

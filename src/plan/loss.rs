@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
 
 /// State that an undo does not restore. It is shown after the word "loses".
@@ -31,6 +32,13 @@ pub enum Loss {
         /// The interface.
         link: LinkName,
     },
+    /// The default routes that routers announced on an interface: IPv6 forwarding removes them.
+    AnnouncedRoutes {
+        /// The interface.
+        link: LinkName,
+    },
+    /// As [`Loss::AnnouncedRoutes`], on interfaces that were not read.
+    UnreadAnnouncedRoutes,
     /// The lifetime and the routes of an IPv6 address. The undo adds the address again, without them.
     AddressLifetime {
         /// The address with its prefix length.
@@ -77,6 +85,14 @@ impl fmt::Display for Loss {
             }
             Loss::DeviceWith { link, with } => write!(f, "the device {link}, which goes with {with}"),
             Loss::Routes { link } => write!(f, "the routes through {link}"),
+            Loss::AnnouncedRoutes { link } => write!(
+                f,
+                "the default routes of {link} that routers announced; declare {}: 2 to keep them",
+                SysctlKey::conf("ipv6", *link, "accept_ra")
+            ),
+            Loss::UnreadAnnouncedRoutes => f.write_str(
+                "the default routes that routers announced on interfaces whose accept_ra is not 2; they were not read",
+            ),
             Loss::AddressLifetime { address, link } => write!(
                 f,
                 "{address} of {link}: undo adds it again, without its lifetime and routes"

@@ -48,6 +48,10 @@ pub(crate) fn plan_wants(
     mut wants: Wants,
     apart: Option<&BTreeSet<Fact>>,
 ) -> Result<Planned, Box<Diagnostics>> {
+    if apart.is_some() {
+        let unbound = std::mem::take(&mut wants.unbound);
+        wants.diagnostics.extend(unbound);
+    }
     ownership::refuse_foreign(&wants.facts, &document.owner, ownership, &mut wants.diagnostics);
     if !wants.diagnostics.is_empty() {
         return Err(Box::new(wants.diagnostics));
@@ -73,7 +77,6 @@ pub(crate) fn plan_wants(
     }
     let back = ownership::give_back(given_back.into_iter(), host, &mut findings);
     drift.extend(back.drift);
-    drift.sort_by(|a, b| a.fact.cmp(&b.fact));
     let mut released = back.released;
     released.sort();
     let (mut plan, after) = finish(
@@ -81,8 +84,11 @@ pub(crate) fn plan_wants(
         &document.netns,
         host,
         &wants,
-        drift,
-        wanted,
+        ToDo {
+            drift,
+            followers: back.followers,
+            wanted,
+        },
         findings,
     )?;
     plan.released = released;
@@ -136,21 +142,37 @@ pub(crate) fn drift_of(
     (drift, wanted)
 }
 
+/// What a plan must do.
+#[derive(Default)]
+pub(crate) struct ToDo {
+    /// The facts that differ.
+    pub drift: Vec<Drift>,
+    /// The facts of the drift that are written only where the kernel does not restore them by itself.
+    pub followers: BTreeSet<Fact>,
+    /// The number of wanted facts.
+    pub wanted: usize,
+}
+
 /// Orders the ops for a drift. Returns the plan and, if it has steps, the host after the last op.
 pub(crate) fn finish(
     owner: &str,
     netns: &Netns,
     host: &Snapshot,
     all: &Wants,
-    drift: Vec<Drift>,
-    wanted: usize,
+    to_do: ToDo,
     findings: Findings,
 ) -> Result<(Plan, Option<Snapshot>), Box<Diagnostics>> {
     let wants = &all.facts;
+    let ToDo {
+        mut drift,
+        followers,
+        wanted,
+    } = to_do;
+    drift.sort_by(|a, b| a.fact.cmp(&b.fact));
     let (steps, beside, after) = if drift.is_empty() {
         (Vec::new(), Vec::new(), None)
     } else {
-        let mut planner = Planner::new(wants, &drift, host);
+        let mut planner = Planner::new(wants, &drift, &followers, host);
         planner.run();
         let impossible = impossible(wants, &planner);
         if !impossible.is_empty() {
@@ -159,6 +181,9 @@ pub(crate) fn finish(
         let beside = planner.beside(owner);
         (planner.steps, beside, Some(planner.model.host))
     };
+    // The kernel restores it together with what netkeel restores.
+    let is_written = |fact: &Fact| steps.iter().any(|step| step.fact == *fact);
+    drift.retain(|drift| !followers.contains(&drift.fact) || is_written(&drift.fact));
     let plan = Plan {
         owner: owner.to_owned(),
         netns: netns.clone(),

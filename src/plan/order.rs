@@ -1,9 +1,15 @@
-//! The order of ops: by phase, then by the depth of the device in its stack, then by fact.
+//! The order of ops: by phase, then by the depth of the device in its stack or by what a sysctl does to the
+//! strictness of the host, then by fact.
+
+mod sysctl;
 
 use std::collections::BTreeMap;
 
-use netkeel_core::fact::{Fact, Object};
+use crate::order::sysctl::Overwritten;
+use crate::plan::Drift;
+use netkeel_core::fact::{Fact, Object, Value};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::copy_mtu::CopyMtu;
 use netkeel_core::op::{Op, Phase};
@@ -26,6 +32,7 @@ pub(crate) struct Order {
     by_index: BTreeMap<u32, LinkName>,
     /// One port of each bridge or bond, by the master's index.
     port: BTreeMap<u32, LinkName>,
+    overwritten: Overwritten,
 }
 
 /// The kernel allows stacks of 8 (MAX_NEST_DEV). A deeper one is a loop in a fabricated snapshot.
@@ -40,7 +47,8 @@ impl SortKey {
 }
 
 impl Order {
-    pub fn new(host: &Snapshot) -> Self {
+    /// The order of the ops for a drift.
+    pub fn new(host: &Snapshot, drift: &[Drift]) -> Self {
         let by_index = host
             .links
             .iter()
@@ -51,7 +59,17 @@ impl Order {
             .iter()
             .filter_map(|(name, link)| Some((link.master?, *name)))
             .collect();
-        Order { by_index, port }
+        let mut overwritten = Overwritten::default();
+        for drift in drift {
+            if let Object::Sysctl(key) = &drift.fact.object {
+                overwritten.add(key);
+            }
+        }
+        Order {
+            by_index,
+            port,
+            overwritten,
+        }
     }
 
     /// The position of an op. `link` is the interface of the fact, if it exists.
@@ -60,28 +78,76 @@ impl Order {
         // IPv6 and its sysctls appear on an interface when its MTU rises to 1280.
         let is_absent = || match &fact.object {
             Object::Link(_) => host.of_link(link, fact.field) == Lookup::Absent,
-            _ => host.get(fact) == Lookup::Absent,
+            Object::Sysctl(_)
+            | Object::File(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(_) => host.get(fact) == Lookup::Absent,
         };
         if matches!(op, Op::WriteSysctl { link: Some(_), .. }) && link.is_some() && is_absent() {
             phase = Phase::RaiseLinks;
         }
-        let rank = match (op, phase) {
-            (Op::WriteSysctl { .. }, Phase::RaiseLinks) => DEEPEST + 1,
-            (Op::WriteSysctl { link: Some(_), .. }, _) => SysctlKey::RANK_OF_LINK.into(),
-            (Op::WriteSysctl { key, .. }, _) => key.rank().into(),
-            // Lower an upper device before its lower device; raise a lower device before its upper device.
-            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, Phase::LowerLinks) => {
-                -self.height(link, host)
+        // A change of the device's MTU resets its IPv6 MTU, which cannot be larger.
+        if is_ipv6_mtu(op) {
+            phase = Phase::RaiseLinks;
+        }
+        let rank = match op {
+            Op::WriteSysctl { .. } if phase == Phase::RaiseLinks => DEEPEST + 1,
+            Op::WriteSysctl { key, value, .. } => {
+                let is = match &fact.object {
+                    Object::Link(_) => host.of_link(link, fact.field),
+                    Object::Sysctl(_)
+                    | Object::File(_)
+                    | Object::Plugin(_)
+                    | Object::Wireguard(_)
+                    | Object::Nflog(_)
+                    | Object::LogGroup(_) => host.get(fact),
+                };
+                self.of_sysctl(key, is.value().as_ref(), value)
             }
-            (Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. }, _) => self.height(link, host),
-            (Op::AddAddress { .. }, _) => 1,
-            _ => 0,
+            // Lower an upper device before its lower device; raise a lower device before its upper device.
+            Op::SetMtu { .. } | Op::SetPodMtu { .. } | Op::SetUp { .. } => match phase {
+                Phase::LowerLinks => -self.height(link, host),
+                Phase::Files
+                | Phase::Create
+                | Phase::LowerRoutes
+                | Phase::Sysctls
+                | Phase::RaiseLinks
+                | Phase::RaiseRoutes
+                | Phase::Delete => self.height(link, host),
+            },
+            Op::AddAddress { .. } => 1,
+            Op::WriteFile { .. }
+            | Op::RemoveFile { .. }
+            | Op::SetPluginMtu { .. }
+            | Op::SetWireguardMtu { .. }
+            | Op::CreateTunnel { .. }
+            | Op::RecreateTunnel { .. }
+            | Op::DeleteLink { .. }
+            | Op::RemoveAddress { .. }
+            | Op::SetRouteMetric { .. }
+            | Op::SetTxQueueLength { .. }
+            | Op::SetAlias { .. }
+            | Op::SetRules { .. }
+            | Op::RemoveRules { .. }
+            | Op::RemoveForeignRules { .. }
+            | Op::RestoreForeignRules { .. } => 0,
         };
         SortKey {
             phase,
             rank,
             fact: fact.clone(),
         }
+    }
+
+    /// The position of a write to a sysctl among the others.
+    fn of_sysctl(&self, key: &SysctlKey, from: Option<&Value>, to: &str) -> i32 {
+        let from = from.and_then(|value| match value {
+            Value::Number(number) => Some(*number),
+            value => value.to_text().parse().ok(),
+        });
+        sysctl::rank(key, from, to.parse().ok(), &self.overwritten)
     }
 
     /// The number of devices below this one. A veth's IFLA_LINK is its peer, which is not below it.
@@ -101,6 +167,18 @@ impl Order {
         }
         height
     }
+}
+
+/// Whether the op writes `net.ipv6.conf.LINK.mtu`.
+fn is_ipv6_mtu(op: &Op) -> bool {
+    let Op::WriteSysctl {
+        key, link: Some(_), ..
+    } = op
+    else {
+        return false;
+    };
+    let parts = key.per_interface();
+    parts.is_some_and(|parts| (parts.family, parts.table, parts.leaf) == ("ipv6", "conf", "mtu"))
 }
 
 pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
@@ -125,8 +203,18 @@ pub(crate) fn phase(op: &Op, link: Option<&Link>) -> Phase {
                 Phase::RaiseLinks
             }
         }
-        Op::SetPodRouteMtu { was, mtu, .. } if mtu < was => Phase::LowerRoutes,
-        Op::SetPodRouteMtu { .. } => Phase::RaiseRoutes,
+        Op::SetRouteMetric {
+            metric: Metric::Mtu,
+            was,
+            to,
+            ..
+        } => match (was, to) {
+            // A route without an MTU has that of its interface.
+            (None, Some(_)) => Phase::LowerRoutes,
+            (Some(was), Some(to)) if to < was => Phase::LowerRoutes,
+            (_, Some(_) | None) => Phase::RaiseRoutes,
+        },
+        Op::SetRouteMetric { .. } => Phase::Sysctls,
         Op::SetUp { up: false, .. } => Phase::LowerLinks,
         Op::SetUp { up: true, .. } => Phase::RaiseLinks,
         Op::WriteSysctl { .. } | Op::SetTxQueueLength { .. } | Op::SetAlias { .. } => Phase::Sysctls,

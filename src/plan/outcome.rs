@@ -11,7 +11,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// An apply that brought the host in sync.
+/// An apply whose writes hold.
 #[derive(Debug)]
 pub struct Applied {
     /// The host as it was before anything was written.
@@ -22,6 +22,18 @@ pub struct Applied {
     pub done: usize,
     /// Interfaces that a match had found and that were deleted during the apply.
     pub vanished: Vec<LinkName>,
+    /// Declared facts that the apply did not write and that do not hold any more.
+    pub new_drift: Vec<NewDrift>,
+}
+
+/// A declared fact that did not hold after an apply, although the apply did not write it: another program
+/// changed it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDrift {
+    /// The facts; empty if the host could not be read so far.
+    pub facts: Vec<Fact>,
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
 }
 
 /// The reason why an apply failed.

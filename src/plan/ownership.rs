@@ -39,6 +39,8 @@ impl Ownership<'_> {
 pub(crate) struct Back {
     /// The facts that must change.
     pub drift: Vec<Drift>,
+    /// The facts of the drift that netkeel never wrote: the kernel changed them together with another one.
+    pub followers: BTreeSet<Fact>,
     /// The facts that are no longer owned.
     pub released: Vec<Fact>,
 }
@@ -130,8 +132,12 @@ pub(crate) fn does_harm(
     let (Field::Mtu, Some(name)) = (claim.fact.field, claim.fact.link_name()) else {
         return false;
     };
-    let Some(pod) = host.links.get(&name).and_then(|link| link.pod.as_ref()) else {
+    let Some(link) = host.links.get(&name) else {
         return false;
+    };
+    let Some(pod) = &link.pod else {
+        // netkeel wrote this end alone, before it found that it cannot reach the other one.
+        return link.peer_netns.is_some() && withheld(name);
     };
     matches!(claim.found, Some(Value::Number(found)) if withheld(name) && pod.goes_with(found))
 }
@@ -181,6 +187,9 @@ pub(crate) fn give_back<'a>(
         }
         // A device that a tunnel replaced cannot be created again, so the release only deletes the tunnel.
         let desired = claim.found.clone().filter(|_| !goes(&claim));
+        if claim.caused_by.is_some() {
+            back.followers.insert(claim.fact.clone());
+        }
         back.drift.push(Drift {
             fact: claim.fact.clone(),
             observed,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::OwnershipRecord;
+use crate::loss::Loss;
 use crate::order::{Order, SortKey};
 use crate::originals::{Known, Originals};
 use crate::plan::{Drift, Step, Undo};
@@ -12,7 +13,8 @@ use crate::write::{mode, write, write_on};
 use netkeel_core::error::Error;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::op::Op;
+use netkeel_core::name::sysctl::{PerInterface, Slot};
+use netkeel_core::op::{Op, Phase};
 use netkeel_document::want::Want;
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::Snapshot;
@@ -24,6 +26,9 @@ pub(crate) struct Planner<'a> {
     wants: &'a BTreeMap<Fact, Want>,
     /// The facts that differ, in the order of the facts.
     drift: &'a [Drift],
+    /// The facts of the drift that changed only together with a written one. They are written last, and
+    /// only where the kernel does not restore them by itself.
+    followers: &'a BTreeSet<Fact>,
     pub model: Model,
     order: Order,
     /// The ops that are not yet ordered.
@@ -45,12 +50,18 @@ pub(crate) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     /// `drift` must be in the order of the facts.
-    pub fn new(wants: &'a BTreeMap<Fact, Want>, drift: &'a [Drift], host: &Snapshot) -> Self {
+    pub fn new(
+        wants: &'a BTreeMap<Fact, Want>,
+        drift: &'a [Drift],
+        followers: &'a BTreeSet<Fact>,
+        host: &Snapshot,
+    ) -> Self {
         Planner {
             wants,
             drift,
+            followers,
             model: Model::new(host.clone()),
-            order: Order::new(host),
+            order: Order::new(host, drift),
             queue: Queue::default(),
             made: BTreeSet::new(),
             put_right: BTreeSet::new(),
@@ -63,12 +74,16 @@ impl<'a> Planner<'a> {
     }
 
     pub fn run(&mut self) {
-        let drift = self.drift;
+        let followers = self.followers;
+        let (drift, all) = (
+            self.drift.iter().filter(|drift| !followers.contains(&drift.fact)),
+            self.drift,
+        );
         // Place files and devices first: the remaining ops on a new device show once it exists.
         let comes = |drift: &&Drift| {
             drift.desired.is_some() && matches!(drift.fact.field, Field::Kind | Field::Content)
         };
-        for drift in drift.iter().filter(comes) {
+        for drift in drift.clone().filter(comes) {
             if let (Field::Kind, Some(name)) = (drift.fact.field, drift.fact.link_name()) {
                 self.made.insert(name);
             }
@@ -97,6 +112,19 @@ impl<'a> Planner<'a> {
             }
         }
         self.drain();
+        let follows = |drift: &&Drift| followers.contains(&drift.fact);
+        for drift in all.iter().filter(follows) {
+            // A bridge that was written does not follow its ports any more.
+            if !self.is_mtu_of_a_bridge(&drift.fact) {
+                self.push_unless_right(&drift.fact, drift.desired.as_ref(), false);
+            }
+        }
+        self.drain();
+    }
+
+    fn is_mtu_of_a_bridge(&self, fact: &Fact) -> bool {
+        let link = fact.link_name().and_then(|name| self.model.host.link(name));
+        fact.field == Field::Mtu && link.is_some_and(|link| link.kind_name() == "bridge")
     }
 
     fn push_unless_right(&mut self, fact: &Fact, value: Option<&Value>, restores: bool) {
@@ -121,66 +149,102 @@ impl<'a> Planner<'a> {
     fn drain(&mut self) {
         while let Some((key, (mut op, restores))) = self.queue.pop() {
             let (phase, fact) = (key.phase, key.fact);
-            // The kernel may have moved a pod's route together with its interface, and the op names the
-            // route's earlier MTU. If the route already has the wanted MTU, the op is skipped.
-            if let Op::SetPodRouteMtu { was, mtu, .. } = op {
-                match self.model.host.get(&fact) {
-                    Lookup::Value(Value::Number(is)) if is == i64::from(mtu) => continue,
-                    Lookup::Value(Value::Number(is)) if is != i64::from(was) => {
-                        match write(&fact, Some(&Value::Number(mtu.into())), &self.model.host) {
-                            Some(moved) => op = moved,
-                            None => continue,
-                        }
-                    }
-                    _ => {}
+            // The kernel may have moved a route together with its interface, or an earlier op may have
+            // changed another metric of it: the op is made again. If the route already has the wanted
+            // value, the op is skipped.
+            if let Op::SetRouteMetric { to, .. } = op {
+                let to = to.map(|to| Value::Number(to.into()));
+                if self.model.host.get(&fact).value() == to {
+                    continue;
+                }
+                match write(&fact, to.as_ref(), &self.model.host) {
+                    Some(moved) => op = moved,
+                    None => continue,
                 }
             }
-            let want = self.wants.get(&fact);
-            if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
-                self.refused.push((fact, error));
-                continue;
-            }
-            let mode = match &fact.object {
-                Object::File(path) => mode(&self.model.host, path),
-                _ => 0,
-            };
-            let changes = self.model.apply(&op);
-            for change in &changes {
-                let known = self.originals.note(change);
-                let own = change.fact == fact || known == Known::Drifts;
-                if !own && !self.wants.contains_key(&change.fact) {
-                    self.causes
-                        .entry(change.fact.clone())
-                        .or_insert_with(|| fact.clone());
-                }
-            }
-            // Settings of a device that this plan creates disappear with the device.
-            let undo = match fact.link_name().filter(|name| self.made.contains(name)) {
-                Some(_) if fact.field != Field::Kind => Undo::default(),
-                _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
-            };
-            let permitted =
-                want.is_some_and(|want| want.origin.permits_ipv6_loss) || op.loses_only_what_is_its_own();
-            let wanted = want.is_some();
-            let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
-            // All wanted facts of a created device are written anyway.
-            if !makes {
-                if !wanted {
-                    self.keep(&changes);
-                }
-                self.put_right(&fact, want, &changes);
-            }
-            self.steps.push(Step {
-                changes,
-                phase,
-                restores,
-                named: want.is_none_or(|want| want.origin.named),
-                permitted,
-                undo,
-                op,
-                fact,
-            });
+            self.hold_followers(&op, &fact, phase);
+            self.place(op, fact, phase, restores);
         }
+    }
+
+    /// Writes the wanted facts that a write to `default` would change, with the values that they have. Then
+    /// they do not follow it, and have no other value for a moment.
+    fn hold_followers(&mut self, op: &Op, own: &Fact, phase: Phase) {
+        let Op::WriteSysctl { key, .. } = op else {
+            return;
+        };
+        let is_default = |parts: PerInterface<'_>| parts.family == "ipv4" && parts.slot == Slot::Default;
+        if !key.per_interface().is_some_and(is_default) || !key.copied_to_links() {
+            return;
+        }
+        let mut trial = self.model.trial();
+        let changes = self.model.attempt(op, &mut trial);
+        self.model.revert(trial);
+        for change in changes.into_iter().filter(|change| change.fact != *own) {
+            let is_right = |want: &&Want| change.from.as_ref() == Some(&want.value);
+            let want = self.wants.get(&change.fact).filter(is_right);
+            let op = want.and_then(|want| write(&change.fact, Some(&want.value), &self.model.host));
+            if let Some(op) = op {
+                self.place(op, change.fact, phase, true);
+            }
+        }
+    }
+
+    /// Adds a step.
+    fn place(&mut self, op: Op, fact: Fact, phase: Phase, restores: bool) {
+        let want = self.wants.get(&fact);
+        if let (Some(_), Some(error)) = (want, self.model.refusal(&op)) {
+            self.refused.push((fact, error));
+            return;
+        }
+        let mode = match &fact.object {
+            Object::File(path) => mode(&self.model.host, path),
+            Object::Link(_)
+            | Object::Sysctl(_)
+            | Object::Plugin(_)
+            | Object::Wireguard(_)
+            | Object::Nflog(_)
+            | Object::LogGroup(_) => 0,
+        };
+        let routes = routes_lost(&self.model, &op);
+        let changes = self.model.apply(&op);
+        for change in &changes {
+            let known = self.originals.note(change);
+            let own = change.fact == fact || known == Known::Drifts;
+            if !own && !self.wants.contains_key(&change.fact) {
+                self.causes
+                    .entry(change.fact.clone())
+                    .or_insert_with(|| fact.clone());
+            }
+        }
+        // Settings of a device that this plan creates disappear with the device.
+        let mut undo = match fact.link_name().filter(|name| self.made.contains(name)) {
+            Some(_) if fact.field != Field::Kind => Undo::default(),
+            _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
+        };
+        let permitted =
+            want.is_some_and(|want| want.origin.permits_ipv6_loss) || op.loses_only_what_is_its_own();
+        let permitted = permitted && routes.is_empty();
+        undo.loses.extend(routes);
+        let wanted = want.is_some();
+        let makes = matches!(op, Op::CreateTunnel { .. } | Op::RecreateTunnel { .. });
+        // All wanted facts of a created device are written anyway.
+        if !makes {
+            if !wanted {
+                self.keep(&changes);
+            }
+            self.put_right(&fact, want, &changes);
+        }
+        self.steps.push(Step {
+            changes,
+            phase,
+            restores,
+            named: want.is_none_or(|want| want.origin.named),
+            permitted,
+            undo,
+            op,
+            fact,
+        });
     }
 
     /// Restores side effects of a release that are not released themselves. Those values predate netkeel,
@@ -188,6 +252,10 @@ impl<'a> Planner<'a> {
     fn keep(&mut self, changes: &[Change]) {
         for change in changes.iter().filter(|change| is_setting(change)) {
             let fact = &change.fact;
+            // The kernel may yet restore it with another write.
+            if self.followers.contains(fact) {
+                continue;
+            }
             if self.wants.contains_key(fact) || !self.put_right.insert(fact.clone()) {
                 continue;
             }
@@ -242,6 +310,17 @@ impl<'a> Planner<'a> {
                 self.push(&change.fact, Some(&want.value), restores);
             }
         }
+    }
+}
+
+/// The default routes that an op removes and its undo does not bring back.
+fn routes_lost(model: &Model, op: &Op) -> Vec<Loss> {
+    match model.announced_routes_lost_by(op) {
+        Some(links) => links
+            .into_iter()
+            .map(|link| Loss::AnnouncedRoutes { link })
+            .collect(),
+        None => vec![Loss::UnreadAnnouncedRoutes],
     }
 }
 

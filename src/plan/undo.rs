@@ -10,7 +10,8 @@ use crate::loss::Loss;
 use crate::originals::Originals;
 use crate::plan::Undo;
 use crate::write::write;
-use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::name::strictness::Direction;
 use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::op::Op;
 use netkeel_host::model::{Change, Model};
@@ -35,7 +36,7 @@ pub(crate) fn undo(
         _ => model.host.get(own).value(),
     };
     let original = originals.get(own).unwrap_or(is.as_ref());
-    let back = match op {
+    let restored = || match op {
         // netkeel does not know enough to recreate the deleted device; the undo only deletes the new one.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
             target: netkeel_core::op::Target {
@@ -43,7 +44,6 @@ pub(crate) fn undo(
                 ..target.clone()
             },
         }),
-        _ if is.as_ref() == original => None,
         Op::WriteSysctl { netns, key, link, .. } => original.map(|original| Op::WriteSysctl {
             netns: netns.clone(),
             key: key.clone(),
@@ -51,7 +51,27 @@ pub(crate) fn undo(
             link: link.clone(),
         }),
         Op::WriteFile { path, .. } | Op::RemoveFile { path } => Some(restore_file(path, original, mode)),
-        _ => write(own, original, &model.host),
+        Op::SetPluginMtu { .. }
+        | Op::SetWireguardMtu { .. }
+        | Op::CreateTunnel { .. }
+        | Op::DeleteLink { .. }
+        | Op::AddAddress { .. }
+        | Op::RemoveAddress { .. }
+        | Op::SetMtu { .. }
+        | Op::SetPodMtu { .. }
+        | Op::SetRouteMetric { .. }
+        | Op::SetUp { .. }
+        | Op::SetTxQueueLength { .. }
+        | Op::SetAlias { .. }
+        | Op::SetRules { .. }
+        | Op::RemoveRules { .. }
+        | Op::RemoveForeignRules { .. }
+        | Op::RestoreForeignRules { .. } => write(own, original, &model.host),
+    };
+    let recreates = matches!(op, Op::RecreateTunnel { .. });
+    let back = match recreates || is.as_ref() != original {
+        true => restored(),
+        false => None,
     };
     let back_alone = back.as_ref().is_none_or(|back| model.changes_one_fact(back));
     let ops = if stands_alone(op) || (changes.len() <= 1 && back_alone) {
@@ -112,7 +132,12 @@ fn to_put_back(changed: &[(Fact, Option<Value>)], own: &Fact, model: &Model) -> 
         .filter(|(fact, _)| fact != own && can_come_back(fact))
         .filter(|(fact, was)| is(fact) != was.clone().map_or(Lookup::Absent, Lookup::Value))
         .collect();
-    wrong.sort_by_key(|(fact, _)| rank(fact.field));
+    wrong.sort_by_key(|(fact, was)| {
+        (
+            rank(fact.field),
+            direction(fact, is(fact).value().as_ref(), was.as_ref()),
+        )
+    });
     wrong
         .into_iter()
         .filter_map(|(fact, was)| write(fact, was.as_ref(), &model.host))
@@ -124,7 +149,39 @@ fn rank(field: Field) -> u8 {
     match field {
         Field::Mtu | Field::PodMtu => 0,
         Field::Address(_) => 2,
-        _ => 1,
+        Field::Content
+        | Field::Value
+        | Field::Kind
+        | Field::RpFilter
+        | Field::Forwarding
+        | Field::Forwarding6
+        | Field::DisableIpv6
+        | Field::PodRouteMtu(_)
+        | Field::PodAddress(_)
+        | Field::RouteMetric(..)
+        | Field::Up
+        | Field::TxQueueLength
+        | Field::Alias
+        | Field::Rules => 1,
+    }
+}
+
+/// What a write of the undo does to the strictness of the host: as in a plan, what tightens comes first.
+fn direction(fact: &Fact, from: Option<&Value>, to: Option<&Value>) -> Direction {
+    let of_link = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
+    let key = match &fact.object {
+        Object::Sysctl(key) => Some(key),
+        Object::Link(_)
+        | Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => of_link.as_ref(),
+    };
+    let number = |value: Option<&Value>| value?.to_text().parse().ok();
+    match (key, number(from), number(to)) {
+        (Some(key), Some(from), Some(to)) => key.direction(from, to),
+        _ => Direction::Neutral,
     }
 }
 
@@ -135,7 +192,7 @@ fn stands_alone(op: &Op) -> bool {
         | Op::RemoveFile { .. }
         | Op::SetPluginMtu { .. }
         | Op::SetWireguardMtu { .. }
-        | Op::SetPodRouteMtu { .. }
+        | Op::SetRouteMetric { .. }
         | Op::CreateTunnel { .. }
         | Op::RecreateTunnel { .. }
         | Op::AddAddress { .. }
@@ -155,22 +212,19 @@ fn stands_alone(op: &Op) -> bool {
 }
 
 fn restore_file(path: &Arc<Path>, original: Option<&Value>, mode: u32) -> Op {
-    match original {
-        Some(Value::Text(content)) => Op::WriteFile {
+    match original.and_then(Value::text) {
+        Some(content) => Op::WriteFile {
             path: path.clone(),
             content: content.clone(),
             mode,
         },
-        _ => Op::RemoveFile { path: path.clone() },
+        None => Op::RemoveFile { path: path.clone() },
     }
 }
 
 /// The kernel creates link-local IPv6 addresses, so netkeel does not restore them.
 fn can_come_back(fact: &Fact) -> bool {
-    match fact.field {
-        Field::Address(IpNet::V6(net)) => !net.addr().is_unicast_link_local(),
-        _ => true,
-    }
+    !matches!(fact.field, Field::Address(IpNet::V6(net)) if net.addr().is_unicast_link_local())
 }
 
 /// Whether the deleted device is a tunnel that netkeel can create.
@@ -184,9 +238,10 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
     let mut loses = Vec::new();
     if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target } = op {
         // An external tunnel has no further state: the undo recreates it exactly.
-        loses.push(match op {
-            Op::DeleteLink { .. } if was_external(changes) => Loss::Routes { link: target.name },
-            _ => Loss::Device { link: target.name },
+        let deletes = matches!(op, Op::DeleteLink { .. });
+        loses.push(match deletes && was_external(changes) {
+            true => Loss::Routes { link: target.name },
+            false => Loss::Device { link: target.name },
         });
         let others = changes
             .iter()
@@ -213,25 +268,56 @@ fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
         loses.push(Loss::Routes { link: target.name });
     }
     let went = |change: &&Change| change.to.is_none() || change.to == Some(Value::Switch(false));
+    let takes_addresses = matches!(
+        op,
+        Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }
+    );
+    let restores_routes = matches!(
+        op,
+        Op::SetRouteMetric { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }
+    );
     for change in changes.iter().filter(went) {
         let Some(link) = change.fact.link_name() else {
             continue;
         };
-        match (op, change.fact.field) {
-            (Op::SetPodMtu { .. }, Field::PodAddress(address)) => {
+        match change.fact.field {
+            Field::PodAddress(address) if matches!(op, Op::SetPodMtu { .. }) => {
                 loses.push(Loss::PodAddress { address, link });
             }
-            (Op::RemoveAddress { .. } | Op::DeleteLink { .. } | Op::RecreateTunnel { .. }, _) => {}
-            (_, Field::Address(address @ IpNet::V6(_))) if can_come_back(&change.fact) => {
-                loses.push(Loss::AddressLifetime { address, link });
+            Field::Address(address @ IpNet::V6(_)) if !takes_addresses => {
+                loses.push(match can_come_back(&change.fact) {
+                    true => Loss::AddressLifetime { address, link },
+                    false => Loss::LinkLocalAddress { address, link },
+                });
             }
-            (_, Field::Address(address @ IpNet::V6(_))) => {
-                loses.push(Loss::LinkLocalAddress { address, link });
-            }
-            (Op::SetMtu { .. }, Field::DisableIpv6) => {
+            Field::DisableIpv6 if matches!(op, Op::SetMtu { .. }) => {
                 loses.push(Loss::Ipv6Settings { link });
             }
-            _ => {}
+            // The undo has no op that adds a route.
+            Field::RouteMetric(..) if !restores_routes => {
+                let routes = Loss::Routes { link };
+                if !loses.contains(&routes) {
+                    loses.push(routes);
+                }
+            }
+            // The undo restores them, or they are lost with the device.
+            Field::PodAddress(_)
+            | Field::Address(_)
+            | Field::DisableIpv6
+            | Field::Content
+            | Field::Value
+            | Field::Kind
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::Mtu
+            | Field::PodMtu
+            | Field::PodRouteMtu(_)
+            | Field::RouteMetric(..)
+            | Field::Up
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Rules => {}
         }
     }
     loses

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_rules::EntryRules;
 use netkeel_core::nflog::foreign::ForeignRule;
@@ -56,7 +57,7 @@ pub(crate) fn write_on(
                     None => CopyMtu::Remove,
                     Some(Value::Number(mtu)) => CopyMtu::Bytes(u32::try_from(*mtu).ok()?),
                     Some(Value::Copy(CopyState::WithoutMtu)) => CopyMtu::AsSource,
-                    // What is no copy holds keys that nobody kept.
+                    // A file that is not a copy holds keys that netkeel did not save.
                     Some(
                         Value::Copy(CopyState::Differs { .. } | CopyState::Exposed { .. })
                         | Value::Device(_)
@@ -81,7 +82,7 @@ pub(crate) fn write_on(
                     rules: rules.clone(),
                 }),
                 Value::Nflog(EntryRules::None) => Some(Op::RemoveRules { netns, name }),
-                // What somebody has changed is not known well enough to be made again.
+                // Rules that another program changed are not known well enough to make them again.
                 Value::Nflog(EntryRules::Changed) => None,
                 Value::Device(_)
                 | Value::ForeignRules(_)
@@ -142,14 +143,33 @@ pub(crate) fn write_on(
         Field::PodRouteMtu(destination) => {
             let end = link?.pod.as_ref()?;
             let route = end.routes.get(&destination)?;
-            Op::SetPodRouteMtu {
-                pod: Box::new(pod(link)?),
+            Op::SetRouteMetric {
+                pod: Some(Box::new(pod(link)?)),
                 target,
                 destination,
                 rest: route.rest.clone(),
                 next_hops: route.next_hops,
-                was: route.mtu,
-                mtu: number()?,
+                metric: Metric::Mtu,
+                locked: route.locked,
+                was: Some(route.mtu),
+                to: Some(number()?),
+            }
+        }
+        Field::RouteMetric(destination, metric) => {
+            let route = link?.routes.get(&destination)?;
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                rest: route.rest_without(metric).into(),
+                next_hops: route.next_hops,
+                metric,
+                locked: route.locked.contains(&metric),
+                was: route.metrics.get(&metric).copied(),
+                to: match value {
+                    Some(_) => Some(number()?),
+                    None => None,
+                },
             }
         }
         Field::Up => Op::SetUp {

@@ -8,7 +8,7 @@ use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_plan::goal::part::Extent;
 
-/// A point in time: the time since the service started, by a monotonic clock.
+/// A point in time: the time since the service started, by a clock that nobody sets.
 pub type Now = Duration;
 
 /// The properties of a document that decide which events matter.

@@ -171,12 +171,16 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         forwarding,
         forwarding6,
         disable_ipv6,
+        // Not kept: it becomes a sysctl of the snapshot.
+        mtu6: _,
+        altnames,
         lower,
         peer_netns,
         pod: _,
         master,
         addresses: _,
         secondary: _,
+        routes: _,
     } = one;
     *index == other.index
         && *mtu == other.mtu
@@ -189,6 +193,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         && *master == other.master
         && *txqueuelen == other.txqueuelen
         && *alias == other.alias
+        && *altnames == other.altnames
         && *kind == other.kind
         && *external == other.external
         && *peer_netns == other.peer_netns

@@ -4,7 +4,7 @@ pub mod handshake;
 pub mod mtus;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -28,9 +28,6 @@ const FORMAT: u32 = 1;
 /// Upper bounds of the histogram of pass durations, seconds.
 pub const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
-/// A service whose loop has not run for this long hangs. A scan of a large host takes a while.
-const HANGS: Duration = Duration::from_secs(60);
-
 /// The status of the service.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -47,6 +44,11 @@ pub struct Status {
     /// The replication worker sends no packets, whatever the document says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// There is no document: the service waits for one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
+    /// A full scan has ended since the service started.
+    pub ready: bool,
     /// The namespace; `None` for the host's.
     pub netns: Option<String>,
     /// The document in force.
@@ -59,12 +61,12 @@ pub struct Status {
     pub wanted: usize,
     /// The facts that differ.
     pub drift: Vec<DriftStatus>,
-    /// What is left alone.
+    /// The facts that are suspended.
     pub suspended: Vec<SuspendedStatus>,
-    /// What could not be read.
+    /// The parts of the host that could not be read.
     #[serde(serialize_with = "in_words")]
     pub problems: Vec<Problem>,
-    /// What is worth knowing of the whole host.
+    /// The findings on the whole host.
     pub findings: Vec<FindingStatus>,
     /// The error of the last full pass, or the reason why no pass can start.
     pub failure: Option<String>,
@@ -73,19 +75,19 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Counters since the start of the service.
     pub counters: Counters,
-    /// The replication worker; `None` if the document has none.
+    /// The replication worker; `None` if the document has no `replicate`.
     pub worker: Option<WorkerStatus>,
     /// The WireGuard interfaces of the document.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeStatus>,
-    /// The last time that the loop of the service ran.
-    #[serde(skip)]
-    pub alive: Instant,
     #[serde(skip)]
     by_fact: BTreeMap<Fact, DriftStatus>,
     /// The host's ends of skipped pods' veths, each with its index.
     #[serde(skip)]
     stale: BTreeMap<LinkName, u32>,
+    /// The host's ends of veths into pods that netkeel cannot reach, each with its index. Neither end is set.
+    #[serde(serialize_with = "number")]
+    pub unreachable_pods: BTreeMap<LinkName, u32>,
     /// The MTU of each interface for which one is wanted.
     #[serde(skip)]
     pub mtus: Mtus,
@@ -161,7 +163,7 @@ pub struct SuspendedStatus {
 pub struct FindingStatus {
     /// Its code.
     pub code: Code,
-    /// What it is about.
+    /// Its subject.
     pub subject: String,
     /// The fact that was found.
     pub message: String,
@@ -202,7 +204,7 @@ pub struct Counters {
 
 impl Status {
     /// The status of a service that has not scanned the host yet.
-    pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32, now: Instant) -> Self {
+    pub fn new(mode: &'static str, netns: Option<String>, since: u64, pid: u32) -> Self {
         Status {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
@@ -210,6 +212,8 @@ impl Status {
             since,
             mode,
             dry_run: false,
+            idle: false,
+            ready: false,
             netns,
             document: DocumentStatus::default(),
             paused: None,
@@ -224,9 +228,9 @@ impl Status {
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
-            alive: now,
             by_fact: BTreeMap::new(),
             stale: BTreeMap::new(),
+            unreachable_pods: BTreeMap::new(),
             mtus: Mtus::default(),
             underlay: None,
         }
@@ -273,6 +277,7 @@ impl Status {
             self.underlay = seen.underlay;
             let indexed = |name: &LinkName| Some((*name, *seen.links.get(name)?));
             self.stale = seen.stale.keys().filter_map(indexed).collect();
+            self.unreachable_pods = seen.unreachable.iter().filter_map(indexed).collect();
         }
         for (name, desired) in &seen.mtus {
             if let Some(link) = seen.links.get(name).and_then(|index| link_of(*index)) {
@@ -319,7 +324,9 @@ impl Status {
             self.mtus.forget(*index);
         }
         let gone: BTreeSet<u32> = gone.iter().copied().collect();
-        self.stale.retain(|_, index| !gone.contains(index));
+        for veths in [&mut self.stale, &mut self.unreachable_pods] {
+            veths.retain(|_, index| !gone.contains(index));
+        }
         self.by_fact
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
     }
@@ -337,10 +344,7 @@ impl Status {
     ///
     /// # Errors
     /// The reason why it does not.
-    pub fn healthy(&self, now: Instant) -> Result<(), String> {
-        if now.saturating_duration_since(self.alive) > HANGS {
-            return Err("the service hangs".into());
-        }
+    pub fn healthy(&self) -> Result<(), String> {
         if let Some(why) = self.blocked.as_ref().or(self.failure.as_ref()) {
             return Err(why.clone());
         }
@@ -363,7 +367,7 @@ impl Status {
     }
 
     /// The status in one sentence.
-    pub fn sentence(&self, now: Instant) -> String {
+    pub fn sentence(&self) -> String {
         if let Some(why) = &self.document.rejected {
             let why = why.lines().next().unwrap_or_default();
             return format!("a new document was rejected; the previous one stays in force: {why}");
@@ -371,8 +375,15 @@ impl Status {
         if let Some(pause) = &self.paused {
             return format!("paused by {}; {} facts differ", pause.by, self.by_fact.len());
         }
-        match self.healthy(now) {
+        match self.healthy() {
             Err(why) => why,
+            Ok(()) if self.idle => "idle: there is no document".into(),
+            Ok(()) if !self.unreachable_pods.is_empty() => {
+                format!(
+                    "neither end is set of veths into pods that netkeel cannot reach: {}",
+                    self.unreachable_pods.len()
+                )
+            }
             Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => {
                 format!("in sync; skipped pods with another MTU: {}", self.stale.len())
             }
@@ -412,6 +423,11 @@ impl SuspendedStatus {
     }
 }
 
+/// The number of entries.
+fn number<S: Serializer>(veths: &BTreeMap<LinkName, u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(veths.len() as u64)
+}
+
 /// Problems as people read them: `sysctl net.core.rmem_max: Permission denied`.
 fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(problems.iter().map(ToString::to_string))
@@ -420,7 +436,7 @@ fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok,
 fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     DriftStatus {
         fact: drift.fact.to_string(),
-        // What left the document has no path.
+        // A fact that left the document has no path.
         kind: drift
             .origin
             .section

@@ -11,7 +11,7 @@ use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Finding;
 use netkeel_core::op::Op;
 use netkeel_plan::make::FORMAT;
-use netkeel_plan::outcome::{Applied, Rollback};
+use netkeel_plan::outcome::{Applied, NewDrift, Rollback};
 use netkeel_plan::plan::{Drift, Plan, Step};
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
@@ -26,19 +26,25 @@ pub fn findings(findings: &[Finding]) -> Json {
     json(&findings.iter().map(finding).collect::<Vec<_>>())
 }
 
-/// The result of an apply that brought the host in sync.
+/// The result of an apply whose writes hold.
 pub fn applied(applied: &Applied, sources: &Sources) -> Json {
     let Applied {
         before: _,
         planned,
         done: writes,
         vanished,
+        new_drift,
     } = applied;
+    let outcome = match new_drift.is_empty() {
+        true => Outcome::Applied,
+        false => Outcome::AppliedWithNewDrift,
+    };
     json(&output::Applied {
         writes: *writes,
         vanished,
+        new_drift: new_drift.iter().map(drift_of_others).collect(),
         plan: Some(self::planned(&planned.plan, sources)),
-        ..ended(Outcome::Applied, &[])
+        ..ended(outcome, &[])
     })
 }
 
@@ -144,11 +150,19 @@ fn ended(result: Outcome, errors: &[Error]) -> output::Applied<'_> {
         errors: errors.iter().map(reason).collect(),
         writes: 0,
         vanished: &[],
+        new_drift: Vec::new(),
         undone: Vec::new(),
         remaining: Vec::new(),
         lost: Vec::new(),
         blamed: Vec::new(),
         plan: None,
+    }
+}
+
+fn drift_of_others(drift: &NewDrift) -> output::NewDrift<'_> {
+    output::NewDrift {
+        facts: drift.facts.iter().map(fact).collect(),
+        message: &drift.message,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::diff;
-use crate::text::{Of, subjects, summary, unmatched};
+use crate::text::{Of, subjects, summary};
 use crate::wording::applied_line;
 use netkeel_core::text::escape::printable;
+use netkeel_plan::outcome::Applied;
 use netkeel_plan::plan::{Drift, Plan};
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
@@ -18,13 +19,17 @@ pub fn plan(plan: &Plan, sources: &Sources, of: Of) -> String {
     whole("netkeel plan", &summary(plan, of), plan, sources)
 }
 
-/// A plan that was applied with `done` writes.
-pub fn applied(plan: &Plan, done: usize, sources: &Sources, of: Of) -> String {
+/// A plan that was applied.
+pub fn applied(applied: &Applied, sources: &Sources, of: Of) -> String {
+    let (plan, new_drift) = (&applied.planned.plan, &applied.new_drift);
     let summary = summary(plan, of);
-    let intro = match done {
+    let mut intro = match applied.done {
         0 => summary,
-        _ => format!("{}\n\nBefore: {summary}", applied_line(done)),
+        done => format!("{}\n\nBefore: {summary}", applied_line(done, new_drift.len())),
     };
+    for drift in new_drift {
+        let _ = write!(intro, "\n\n- **new drift** {}", escaped(&drift.message));
+    }
     whole("netkeel apply", &intro, plan, sources)
 }
 
@@ -68,9 +73,6 @@ fn whole(heading: &str, intro: &str, plan: &Plan, sources: &Sources) -> String {
             escaped(&problem.what.to_string()),
             escaped(&problem.why)
         );
-    }
-    for path in &plan.unmatched {
-        let _ = writeln!(out, "\n- **note** {}", escaped(&unmatched(path)));
     }
     for finding in &plan.findings {
         let _ = writeln!(

@@ -5,7 +5,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
-use std::time::Instant;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
@@ -28,10 +27,10 @@ use netkeel_reconcile::status::{BUCKETS, Status};
 pub const TYPE: &str = CONTENT_TYPE;
 
 /// All metrics of a status.
-pub fn text(status: Status, now: Instant) -> String {
+pub fn text(status: Status) -> String {
     let mut text = String::with_capacity(4096 + 200 * status.mtus.iter().len());
     let mut registry = Registry::with_prefix("netkeel");
-    registry.register_collector(Box::new(Metrics { status, now }));
+    registry.register_collector(Box::new(Metrics { status }));
     // Writing to a String does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
@@ -42,14 +41,13 @@ pub fn text(status: Status, now: Instant) -> String {
 #[derive(Debug)]
 struct Metrics {
     status: Status,
-    now: Instant,
 }
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let status = &self.status;
         let mut page = Page(encoder);
-        service(status, self.now, &mut page)?;
+        service(status, &mut page)?;
         document(status, &mut page)?;
         facts(status, &mut page)?;
         passes(status, &mut page)?;
@@ -130,7 +128,7 @@ impl Page<'_> {
     }
 }
 
-fn service(status: &Status, now: Instant, page: &mut Page<'_>) -> Result<(), Error> {
+fn service(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.info("build", "Version of netkeel.", [("version", status.version)])?;
     page.gauge(
         "start_time_seconds",
@@ -145,7 +143,7 @@ fn service(status: &Status, now: Instant, page: &mut Page<'_>) -> Result<(), Err
     page.gauge(
         "healthy",
         "Result of /healthz: 1 for status 200, 0 for 503.",
-        u32::from(status.healthy(now).is_ok()),
+        u32::from(status.healthy().is_ok()),
     )
 }
 
@@ -308,6 +306,11 @@ fn mtus(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "stale_pods",
         "Pods with another MTU than the document declares, on their veth or on a route over it.",
         status.stale_pods(),
+    )?;
+    page.gauge(
+        "unreachable_pods",
+        "Pods whose end of a veth cannot be read or written, so that neither end is set.",
+        status.unreachable_pods.len(),
     )?;
     page.counter(
         "conflist_rewrites",

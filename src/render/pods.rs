@@ -9,8 +9,8 @@ use netkeel_core::text::escape::printable;
 use netkeel_diagnose::pods::Pod;
 use netkeel_host::pods::{Apart, Namespace};
 
-/// A line for each pod and their number; then the namespaces without a veth, if they are known.
-pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {
+/// A line for each pod and their number, also of those that could not be read; then the namespaces without a veth, if they are known.
+pub fn table(pods: &[Pod], unread: usize, apart: Option<&Apart>, paint: Paint) -> String {
     let mut rows =
         vec![["HOST END", "MTU", "POD END", "MTU", "ROUTE", "WANTED", "POD", ""].map(str::to_owned)];
     for pod in pods {
@@ -50,7 +50,11 @@ pub fn table(pods: &[Pod], apart: Option<&Apart>, paint: Paint) -> String {
         };
     }
     let stale = pods.iter().filter(|pod| pod.stale).count();
-    let _ = writeln!(out, "\n{}, {stale} stale.", count(pods.len(), "pod"));
+    let unread = match unread {
+        0 => String::new(),
+        number => format!("; {} could not be read", count(number, "pod")),
+    };
+    let _ = writeln!(out, "\n{}, {stale} stale{unread}.", count(pods.len(), "pod"));
     if let Some(apart) = apart {
         skipped_namespaces(apart, &mut out);
     }

@@ -34,6 +34,8 @@ pub enum Of {
     Here,
     /// Another network namespace, in which netkeel was started.
     Namespace,
+    /// The network namespace in which netkeel was started: nothing tells whether it is the host's.
+    Unknown,
     /// The host of a saved snapshot.
     Snapshot,
 }
@@ -43,7 +45,8 @@ impl Of {
     fn place(self, netns: &Netns) -> String {
         match (self, netns.name()) {
             (Of::Namespace, None) => "this network namespace, which is not the host's".to_owned(),
-            (Of::Here | Of::Namespace, _) => netns.to_string(),
+            (Of::Unknown, None) => "this network namespace".to_owned(),
+            (Of::Here | Of::Namespace | Of::Unknown, _) => netns.to_string(),
             (Of::Snapshot, Some(_)) => format!("saved snapshot, {netns}"),
             (Of::Snapshot, None) => "saved snapshot".to_owned(),
         }
@@ -78,9 +81,6 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     }
     out.push_str(&lossy(plan, paint));
     out.push_str(&findings(&plan.findings, paint));
-    for path in &plan.unmatched {
-        let _ = writeln!(out, "{} {}\n", paint.bold("note:"), unmatched(path));
-    }
     if style.commands && !plan.steps.is_empty() {
         let _ = writeln!(out, "{}", paint.bold("Commands"));
         for step in &plan.steps {
@@ -188,11 +188,6 @@ pub fn summary(plan: &Plan, of: Of) -> String {
         count(objects, "object"),
         count(plan.steps.len(), "write"),
     )
-}
-
-/// The message about a match that finds no interface.
-pub(crate) fn unmatched(path: &str) -> String {
-    format!("the match of {} finds no interface", printable(path))
 }
 
 fn problems(plan: &Plan) -> String {
@@ -323,7 +318,7 @@ pub(crate) fn subjects(subjects: &[String]) -> String {
 
 fn because(step: &Step, paint: Paint) -> String {
     if step.restores {
-        paint.dim("  # an earlier write changes this value")
+        paint.dim("  # another write changes this value")
     } else {
         String::new()
     }

@@ -19,12 +19,23 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// The line about a plan that was applied.
-pub fn applied_line(done: usize) -> String {
-    format!(
-        "Applied: {}; verified, nothing left to change.",
-        count(done, "write")
-    )
+/// The line about a plan that was applied, and after which `others` declared facts do not hold.
+pub fn applied_line(done: usize, others: usize) -> String {
+    let writes = count(done, "write");
+    match others {
+        0 => format!("Applied: {writes}; verified, nothing left to change."),
+        others => format!("Applied: {writes}; verified, {}.", new_drift(others)),
+    }
+}
+
+/// What another program changed during an apply.
+pub fn new_drift(number: usize) -> String {
+    match number {
+        1 => "but another program changed 1 declared fact that this apply did not write".to_owned(),
+        number => {
+            format!("but other programs changed {number} declared facts that this apply did not write")
+        }
+    }
 }
 
 /// The text of a file that exists.

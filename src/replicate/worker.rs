@@ -1,6 +1,7 @@
 //! The worker: reads an NFLOG group, filters the packets, and sends copies. It is a separate process.
 //! netkeel sends it settings on its standard input, and it ends when that closes.
 
+mod helper;
 mod neighbours;
 mod nflog;
 mod pace;
@@ -15,6 +16,7 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -25,6 +27,8 @@ use nix::sys::time::TimeSpec;
 use crate::control::Control;
 use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
+use crate::privileges::Role;
+use crate::worker::helper::Helper;
 use crate::worker::nflog::{Group, Logged};
 use crate::worker::peers::Peers;
 use crate::worker::send::{PacketRange, Sender, Target};
@@ -56,9 +60,10 @@ const TURN: usize = 64;
 pub fn run() -> Result<(), Error> {
     // The executable is /proc/self/exe. The name shows in the list of the group's readers.
     let _ = prctl::set_name(NAME);
+    let helper = Rc::new(Helper::start()?);
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(error)?;
     let mut control = Control::new(UnixStream::from(input)).map_err(error)?;
-    let outcome = serve(&mut control);
+    let outcome = serve(&mut control, &helper);
     if let Err(error) = &outcome {
         control.send(&failed(error));
     }
@@ -72,12 +77,12 @@ fn failed(error: &Error) -> FromWorker {
     }
 }
 
-fn serve(control: &mut Control) -> Result<(), Error> {
+fn serve(control: &mut Control, helper: &Rc<Helper>) -> Result<(), Error> {
     let Some(settings) = first(control)? else {
         return Ok(());
     };
-    let mut worker = Worker::new(settings)?;
-    let uid = privileges::give_up()?;
+    let mut worker = Worker::new(settings, helper)?;
+    let uid = privileges::give_up(Role::Worker)?;
     control.send(&FromWorker::Configured { uid });
     control.send(&worker.statistics());
     let mut reported = Instant::now();
@@ -209,6 +214,7 @@ impl Copies {
 /// The state of the worker.
 struct Worker {
     settings: Settings,
+    helper: Rc<Helper>,
     group: Group,
     peers: Peers,
     sender: Sender,
@@ -233,11 +239,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(settings: Settings) -> Result<Self, Error> {
+    fn new(settings: Settings, helper: &Rc<Helper>) -> Result<Self, Error> {
         let now = Instant::now();
         let mut worker = Worker {
-            group: Group::bind(settings.group)?,
-            peers: Peers::listen(now)?,
+            group: Group::bind(settings.group, helper)?,
+            peers: Peers::listen(now, helper)?,
+            helper: Rc::clone(helper),
             sender: Sender::default(),
             rules: Filter::default(),
             limiter: Limiter::new(settings.limits, Key::new(&RandomState::new())),
@@ -264,10 +271,11 @@ impl Worker {
     fn configure(&mut self, settings: Settings) -> Result<(), Error> {
         let now = Instant::now();
         if settings.group != self.group.number() {
-            let group = Group::bind(settings.group)?;
+            let group = Group::bind(settings.group, &self.helper)?;
             while self.read_message()? {}
             self.counted.dropped += self.group.dropped();
             (self.group, self.next) = (group, None);
+            self.helper.release()?;
         }
         self.rules = Filter {
             floor: settings.floor,
@@ -330,6 +338,7 @@ impl Worker {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Error> {
+        self.helper.check()?;
         self.group.count(0, now);
         if self.peers.tick(now)? {
             self.aim()?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use netkeel_apply::store::Store;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
+use netkeel_document::not_the_host::NotTheHost;
 use netkeel_kernel::namespace::identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
@@ -36,10 +37,17 @@ pub(crate) fn last_good(store: &Store, netns: &Netns) -> Option<Document> {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let node = sources.load("document.json", text.into_bytes(), None, &mut diagnostics)?;
     let mut document = Document::read(vec![node], netns.clone(), &mut diagnostics);
-    if netns.is_current() && !identity::is_of_a_host() {
-        document.is_not_the_hosts(&mut diagnostics);
+    if netns.is_current()
+        && let Some(why) = NotTheHost::of(identity::is_of_a_host())
+    {
+        document.is_not_the_hosts(why, &mut diagnostics);
     }
     diagnostics.is_empty().then_some(document)
+}
+
+/// A document that declares nothing, for a service without one.
+pub(crate) fn none(netns: &Netns) -> Document {
+    Document::read(Vec::new(), netns.clone(), &mut Diagnostics::default())
 }
 
 /// A short hash for people.

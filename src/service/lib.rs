@@ -2,16 +2,15 @@
 
 pub mod client;
 mod document;
+mod effects;
 mod http;
+mod inbox;
 mod load;
-mod log;
-mod notify;
 pub mod options;
 mod pass;
 mod report;
 pub mod run;
 mod service;
-mod view;
+mod state;
 mod watch;
 mod worker;
-mod writers;

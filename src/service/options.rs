@@ -18,6 +18,9 @@ pub trait Source: Send {
     /// The files and directories of the document.
     fn paths(&self) -> Vec<PathBuf>;
 
+    /// Whether there is no document, as opposed to one that cannot be read.
+    fn is_empty(&self) -> bool;
+
     /// A hash of the current content, to detect changes.
     fn digest(&mut self) -> u64;
 }

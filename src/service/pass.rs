@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::KernelView;
+use crate::options::Options;
+use crate::watch::view::KernelView;
 use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
-use netkeel_apply::engine::session::{Session, Unwatched};
+use netkeel_apply::engine::session::{Session, Unwatched, Watch};
 use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
+use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::ledger::LedgerFile;
 use netkeel_apply::store::settled::Settled;
 use netkeel_core::error::{Error, ErrorKind};
@@ -20,12 +22,17 @@ use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Links;
+use netkeel_kernel::namespace::enter::may_enter;
+use netkeel_kernel::namespace::identity;
+use netkeel_kernel::netlink::interrupt::Interrupt;
 use netkeel_plan::goal::part::{Extent, PartGoal};
 use netkeel_plan::goal::{Goal, ReleaseFacts};
 use netkeel_plan::outcome::Failure;
 use netkeel_plan::ownership::Ownership;
-use netkeel_reconcile::event::{Blamed, Outcome};
+use netkeel_plan::plan::Plan;
+use netkeel_reconcile::event::{Blamed, Event, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_source::diagnostic::{Diagnostic, Diagnostics};
 
@@ -39,6 +46,10 @@ pub(crate) struct PassRunner {
     pub recovered: Option<Undone>,
     /// Refuses changes that the service may not make.
     pub(crate) guard: Guard,
+    /// Set by the signals that stop the service.
+    pub(crate) interrupt: Interrupt,
+    /// Whether netkeel may enter the network namespaces of pods.
+    enters_pods: bool,
     /// Whether changes that cannot be undone exactly are allowed.
     pub lossy: bool,
     /// The cached ledger.
@@ -48,6 +59,21 @@ pub(crate) struct PassRunner {
 }
 
 impl PassRunner {
+    /// A runner that has made no pass yet.
+    pub(crate) fn new(store: Store, options: &Options, interrupt: Interrupt) -> Self {
+        PassRunner {
+            actor: actor(),
+            recovered: None,
+            guard: Guard::new(identity::may_be_the_host(&options.netns), options.management),
+            interrupt,
+            enters_pods: may_enter(),
+            lossy: options.lossy,
+            ledger: LedgerFile::default(),
+            withheld: BTreeMap::new(),
+            store,
+        }
+    }
+
     /// Takes the lock and rolls back an interrupted apply. An apply that waits to be confirmed is an error.
     pub(crate) fn begin(&mut self, netns: &Netns, patience: Duration) -> Result<Settled, Error> {
         match settle(&self.store, netns, &self.actor, patience) {
@@ -97,7 +123,8 @@ impl PassRunner {
         };
         if let (Extent::All, Some(seen)) = (extent, &passed.seen) {
             let withheld = seen.stale.iter().filter(|(_, withheld)| **withheld);
-            let indexed = withheld.filter_map(|(name, _)| Some((*name, *seen.links.get(name)?)));
+            let withheld = withheld.map(|(name, _)| name).chain(&seen.unreachable);
+            let indexed = withheld.filter_map(|name| Some((*name, *seen.links.get(name)?)));
             self.withheld = indexed.collect();
         }
         passed
@@ -115,7 +142,7 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         let mut kernel = view.scoped(extent);
         let snapshot = match kernel.snapshot(&goal.scope()) {
             Ok(snapshot) => snapshot,
@@ -162,7 +189,7 @@ impl PassRunner {
             Ok(ledger) => ledger,
             Err(error) => return PassResult::failed(Outcome::Blocked, error.message),
         };
-        let goal = goal(document, ledger, extent, except, &self.withheld);
+        let goal = goal(document, ledger, extent, except, &self.withheld, self.enters_pods);
         let (owner, hash) = (&document.owner, &document.hash);
         let mut log = Recorder::new(&settled, document.netns.clone(), owner, hash, &self.actor);
         log.compacts = ledger.wants_compacting();
@@ -176,9 +203,13 @@ impl PassRunner {
                 kernel: &mut kernel,
                 log: &mut log,
                 lossy: self.lossy,
-                watch: &mut self.guard,
+                watch: &mut PassWatch {
+                    guard: &mut self.guard,
+                    interrupt: &self.interrupt,
+                },
             },
         );
+        self.interrupt.hold(false);
         drop(log);
         drop(settled);
         let indices = kernel.indices;
@@ -189,6 +220,11 @@ impl PassRunner {
         };
         match outcome {
             Ok(mut applied) => {
+                if !applied.new_drift.is_empty() {
+                    // Another program changed what this pass did not write.
+                    let now = view.now();
+                    view.reconciler.handle(Event::Everything, now);
+                }
                 if *extent == Extent::All {
                     plan::add(Some(document), &mut applied.planned, &applied.before);
                 }
@@ -319,12 +355,28 @@ impl PassRunner {
     }
 }
 
+/// Watches a pass that writes. A stop ends it before its transaction begins, and not later.
+struct PassWatch<'a> {
+    guard: &'a mut Guard,
+    interrupt: &'a Interrupt,
+}
+
+impl Watch for PassWatch<'_> {
+    fn permits(&mut self, plan: &Plan, host: &Snapshot) -> Result<(), Error> {
+        self.guard.permits(plan, host)?;
+        self.interrupt.check()?;
+        self.interrupt.hold(true);
+        Ok(())
+    }
+}
+
 fn goal<'a>(
     document: &'a Document,
     ledger: &'a netkeel_plan::ledger::Ledger,
     extent: &'a Extent,
     except: &'a BTreeSet<Fact>,
     withheld: &'a BTreeMap<LinkName, u32>,
+    enters_pods: bool,
 ) -> PartGoal<'a> {
     PartGoal {
         document,
@@ -336,6 +388,7 @@ fn goal<'a>(
         extent,
         except,
         withheld,
+        enters_pods,
     }
 }
 
@@ -381,4 +434,44 @@ fn first(diagnostics: &Diagnostics) -> String {
         shown.push(format!("{} more", diagnostics.count() - shown.len()));
     }
     shown.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_core::name::netns::Netns;
+    use std::sync::atomic::Ordering;
+
+    fn empty_plan() -> Plan {
+        Plan {
+            owner: "default".into(),
+            netns: Netns::CURRENT,
+            wanted: 0,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            beside: Vec::new(),
+            released: Vec::new(),
+            findings: Vec::new(),
+            unmatched: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_a_pass_before_its_transaction_and_not_within_it() {
+        let interrupt = Interrupt::default();
+        let mut guard = Guard::new(false, false);
+        let mut watch = PassWatch {
+            guard: &mut guard,
+            interrupt: &interrupt,
+        };
+        let host = Snapshot::empty(Netns::CURRENT);
+        watch.permits(&empty_plan(), &host).unwrap();
+        interrupt.flag().store(true, Ordering::Relaxed);
+        assert!(!watch.stops(), "the transaction goes on");
+        assert!(interrupt.check().is_ok(), "its reads do, too");
+        interrupt.hold(false);
+        let error = watch.permits(&empty_plan(), &host).unwrap_err();
+        assert_eq!(error.message, "interrupted by a signal");
+    }
 }

@@ -4,4 +4,5 @@ pub(crate) mod files;
 pub(crate) mod handshakes;
 pub(crate) mod paths;
 pub(crate) mod promise;
-pub(crate) mod signals;
+pub(crate) mod readable;
+pub(crate) mod view;

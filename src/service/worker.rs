@@ -1,6 +1,6 @@
 //! Runs the replication worker as the document declares, and copies its state into the status.
 
-use crate::log::Level;
+use crate::effects::log::Level;
 use crate::service::Service;
 use netkeel_core::replication::worker::WorkerHealth;
 use netkeel_replicate::supervisor::{LogRecord, Severity};
@@ -9,21 +9,18 @@ impl Service<'_> {
     /// Passes the document's settings to the worker. With `--mode observe` or `--dry-run` the worker checks
     /// and counts packets but sends no copies.
     pub(crate) fn configure_worker(&mut self) {
-        let mut wanted = self.document.replicate.clone();
-        if let Some(wanted) = &mut wanted {
-            wanted.settings.dry_run |= self.dry_run || !self.enforces;
-        }
-        let records = self.supervisor.want(wanted);
+        let wanted = self.state.replication();
+        let records = self.effects.supervisor.want(wanted);
         self.log_worker(records);
     }
 
     /// Reads messages of the worker, and restarts the worker when due.
     pub(crate) fn poll_worker(&mut self) {
-        let records = self.supervisor.poll();
+        let records = self.effects.supervisor.poll();
         self.log_worker(records);
-        let status = self.supervisor.status();
+        let status = self.effects.supervisor.status();
         let off = status.health == WorkerHealth::Off;
-        self.status().worker = Some(status).filter(|_| !off);
+        self.state.status.worker = Some(status).filter(|_| !off);
     }
 
     fn log_worker(&mut self, records: Vec<LogRecord>) {
@@ -32,7 +29,7 @@ impl Service<'_> {
                 Severity::Information => Level::Info,
                 Severity::Error => Level::Error,
             };
-            self.log.say(level, "worker", &[("what", &text)]);
+            self.effects.log.say(level, "worker", &[("what", &text)]);
         }
     }
 }

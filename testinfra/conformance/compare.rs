@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use netkeel_core::fact::{Fact, Field, Value};
+use netkeel_core::name::route::Metric;
 use netkeel_host::model::Change;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
@@ -151,7 +152,11 @@ fn facts(host: &Snapshot) -> BTreeMap<Fact, Value> {
     };
     for (name, link) in &host.links {
         let of_addresses = link.addresses.iter().map(|address| Field::Address(*address));
-        for field in FIELDS.iter().copied().chain(of_addresses) {
+        let of_routes = link.routes.keys().flat_map(|key| {
+            let metrics = Metric::ALL.into_iter();
+            metrics.map(|metric| Field::RouteMetric(*key, metric))
+        });
+        for field in FIELDS.iter().copied().chain(of_addresses).chain(of_routes) {
             take(Fact::link(&host.netns, *name, field));
         }
     }

@@ -1,5 +1,5 @@
 //! A host to do ops on: veths, a bridge with ports, a macvlan on a veth and one on the bridge, a
-//! vxlan, addresses of both families. What they start with is chosen at random.
+//! vxlan, addresses and routes of both families. What they start with is chosen at random.
 
 use std::fmt::Write;
 
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::namespace::Namespace;
 use super::random::Random;
 use netkeel_core::name::netns::Netns;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::link::Families;
 use netkeel_host::snapshot::scope::Scope;
@@ -70,7 +71,8 @@ impl Host {
         line("link add mvbr link br0 type macvlan mode bridge".into());
         line("link add vx0 type vxlan id 7 dev va1 dstport 4789".into());
         for (number, name) in LINKS.iter().enumerate() {
-            if random.once_in(2) {
+            let up = random.once_in(2);
+            if up {
                 line(format!("link set {name} up"));
             }
             // At most two of a subnet, so that it is certain which of them is promoted.
@@ -79,6 +81,12 @@ impl Host {
             }
             if random.once_in(2) {
                 line(format!("addr add fd00:{number:x}::1/64 dev {name}"));
+            }
+            if up && *name != "lo" {
+                for route in routes(number) {
+                    let metrics = random.of(&METRICS);
+                    line(format!("route add {} dev {name}{metrics}", route.destination));
+                }
             }
         }
         line("addr add 127.0.0.42/32 dev va2".into());
@@ -92,6 +100,21 @@ impl Host {
             _files: files,
         }
     }
+}
+
+/// The metrics that a route starts with.
+const METRICS: [&str; 4] = [
+    "",
+    " mtu 1300",
+    " mtu lock 1400",
+    " mtu 1500 initcwnd 20 advmss 1200",
+];
+
+/// The routes over the interface with a number, one of each family.
+fn routes(number: usize) -> [RouteKey; 2] {
+    let ipv4 = format!("172.20.{number}.0/24");
+    let ipv6 = format!("fd01:{number:x}::/64");
+    [ipv4, ipv6].map(|destination| RouteKey::new(destination.parse().unwrap()))
 }
 
 fn scope() -> Scope {
@@ -120,6 +143,7 @@ fn scope() -> Scope {
         },
         sysctls: keys.iter().map(|key| key.parse().unwrap()).collect(),
         nflog: true,
+        routes: (0..LINKS.len()).flat_map(routes).collect(),
         ..Scope::default()
     }
 }

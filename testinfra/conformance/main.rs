@@ -62,7 +62,6 @@ const COMPARED_ELSEWHERE: &[(&str, &str)] = &[
         "needs rules of iptables: testinfra/nflog/foreign.rs",
     ),
     ("SetPodMtu", "needs a pod: testinfra/pods.rs"),
-    ("SetPodRouteMtu", "needs a pod: testinfra/pods.rs"),
 ];
 
 /// Ops in a namespace.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::host::{LEAVES, LEAVES6, key, netns};
 use super::random::Random;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::Metric;
 use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::op::{Op, Target};
@@ -55,8 +56,33 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
         14 if random.once_in(8) && !lo => Op::DeleteLink { target },
         15 => rules(model, random),
         16 => file(model, random),
+        17..=18 => route(model, random).unwrap_or_else(|| sysctl(model, target, random)),
         _ => sysctl(model, target, random),
     }
+}
+
+/// A metric of a route gets another value or is removed; none where there are no routes.
+fn route(model: &Model, random: &mut Random) -> Option<Op> {
+    let links = model.host.links.iter();
+    let all: Vec<_> = links
+        .flat_map(|(name, link)| link.routes.iter().map(|(key, route)| (*name, *key, route)))
+        .collect();
+    if all.is_empty() {
+        return None;
+    }
+    let (name, destination, route) = *random.of(&all);
+    let metric = *random.of(&Metric::ALL);
+    Some(Op::SetRouteMetric {
+        target: target(model, name, random),
+        pod: None,
+        destination,
+        rest: route.rest_without(metric).into(),
+        next_hops: false,
+        metric,
+        locked: route.locked.contains(&metric),
+        was: route.metrics.get(&metric).copied(),
+        to: (!random.once_in(4)).then(|| *random.of(&[1280, 1300, 1400, 1500, 9000])),
+    })
 }
 
 /// A file with another text than it has, or one that goes.

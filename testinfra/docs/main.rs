@@ -347,6 +347,22 @@ fn fields_below(schema: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
+/// The tests that a text names in code, as `file::test` or `file`, and which of them do not exist.
+fn tests_in(text: &str) -> (usize, Vec<String>) {
+    let tests: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    let missing = |test: &&&str| {
+        let (file, name) = test.split_once("::").unwrap_or((test, ""));
+        !fs::read_to_string(root().join(file))
+            .is_ok_and(|text| name.is_empty() || text.contains(&format!("fn {name}(")))
+    };
+    let missing: Vec<String> = tests
+        .iter()
+        .filter(missing)
+        .map(|test| format!("there is no test {test}"))
+        .collect();
+    (tests.len(), missing)
+}
+
 /// An invariant names the test that enforces it, as `file::test`, or a file.
 #[test]
 fn every_invariant_has_its_test() {
@@ -358,26 +374,39 @@ fn every_invariant_has_its_test() {
     assert!(invariants.len() >= 8, "{} invariants", invariants.len());
     let mut found = Vec::new();
     for invariant in invariants {
-        let enforced = invariant.split("Enforced by").nth(1).unwrap_or_default();
-        let tests: Vec<&str> = enforced.split('`').skip(1).step_by(2).collect();
-        if tests.is_empty() {
+        let (number, missing) = tests_in(invariant.split("Enforced by").nth(1).unwrap_or_default());
+        if number == 0 {
             found.push(format!("no test is named: {invariant}"));
         }
-        for test in tests {
-            let (file, name) = test.split_once("::").unwrap_or((test, ""));
-            let there = fs::read_to_string(root().join(file))
-                .is_ok_and(|text| name.is_empty() || text.contains(&format!("fn {name}(")));
-            if !there {
-                found.push(format!("there is no test {test}"));
-            }
-        }
+        found.extend(missing);
     }
     complain("invariants", found);
 }
 
+/// A line of the threat model names the tests that hold it in its last column.
+#[test]
+fn every_line_of_the_threat_model_has_its_test() {
+    let text = page("docs/explanation/security.md").text;
+    let model = text.split("## Threat model").nth(1).unwrap_or_default();
+    let model = model.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> = model
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| an attacker"))
+        .collect();
+    assert!(rows.len() >= 20, "{} lines", rows.len());
+    let mut found = Vec::new();
+    for row in rows {
+        let (number, missing) = tests_in(row.trim_end_matches('|').rsplit('|').next().unwrap_or_default());
+        if number == 0 {
+            found.push(format!("no test is named: {row}"));
+        }
+        found.extend(missing);
+    }
+    complain("threat model", found);
+}
+
 /// Files of the tree that a page for contributors names in code.
-fn named_files(page: &pages::Page) -> Vec<String> {
-    let prose = page.prose();
+fn named_files(prose: &str) -> Vec<String> {
     prose
         .split('`')
         .skip(1)
@@ -396,7 +425,10 @@ fn files_are_found_in_code_only() {
                ```sh\nsrc/e.rs\n```\n\n`src/f/`\n"
             .to_owned(),
     };
-    assert_eq!(named_files(&page), ["src/a.rs", "testinfra/c.rs", "src/f/"]);
+    assert_eq!(
+        named_files(&page.prose()),
+        ["src/a.rs", "testinfra/c.rs", "src/f/"]
+    );
 }
 
 #[test]
@@ -405,7 +437,7 @@ fn files_that_are_named_exist() {
     let mut count = 0;
     for name in ["docs/explanation/architecture.md", "CONTRIBUTING.md"] {
         let page = page(name);
-        for file in named_files(&page) {
+        for file in named_files(&page.prose()) {
             count += 1;
             if !root().join(&file).exists() {
                 found.push(format!("{name}: {file}: no such file"));
@@ -414,6 +446,38 @@ fn files_that_are_named_exist() {
     }
     assert!(count > 60, "only {count} files are named");
     complain("files", found);
+}
+
+/// The names in parentheses of a table's row: `write_on` of "(`write_on`)", `check` of "(`Filter::check`)".
+fn named_functions(row: &str) -> Vec<&str> {
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    row.split("(`")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("`)"))
+        .filter_map(|(name, _)| name.rsplit("::").next())
+        .filter(is_name)
+        .collect()
+}
+
+#[test]
+fn functions_that_are_named_are_in_the_files_of_their_row() {
+    let mut found = Vec::new();
+    let mut count = 0;
+    let page = page("docs/explanation/architecture.md").prose();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let sources: Vec<String> = named_files(row)
+            .into_iter()
+            .filter_map(|file| std::fs::read_to_string(root().join(file)).ok())
+            .collect();
+        for name in named_functions(row).into_iter().filter(|_| !sources.is_empty()) {
+            count += 1;
+            if !sources.iter().any(|text| text.contains(&format!("fn {name}("))) {
+                found.push(format!("no file of this row has a function `{name}`: {row}"));
+            }
+        }
+    }
+    assert!(count >= 6, "only {count} functions are named");
+    complain("functions", found);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use super::pages::{page, root};
 
@@ -14,7 +13,7 @@ use netkeel_render::metrics;
 
 /// The names of all metrics, each once: a histogram without its suffixes.
 fn metrics_of_the_program() -> BTreeSet<String> {
-    let mut status = Status::new("enforce", None, 7, 1, Instant::now());
+    let mut status = Status::new("enforce", None, 7, 1);
     status.worker = Some(WorkerStatus {
         health: WorkerHealth::Ok,
         pid: None,
@@ -24,7 +23,7 @@ fn metrics_of_the_program() -> BTreeSet<String> {
         settings: None,
         statistics: Some(Statistics::default()),
     });
-    metrics::text(status, Instant::now())
+    metrics::text(status)
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .map(str::to_owned)

@@ -28,6 +28,8 @@ link:
   pods: { match: { name: 'cali[12]' }, mtu: 1460, rp_filter: strict, txqueuelen: 300 }
   cali1p: { mtu: 8900 }
   vx0: { mtu: 1300, up: true, alias: overlay }
+route:
+  10.9.0.0/16: { mtu: 1400, advmss: 1360 }
 nflog:
   packet-too-big: { interfaces: [eth0, cali1], ignore_sources: [10.0.0.0/24], adopt: true }
 cni:

@@ -160,12 +160,21 @@ fn every_kind_of_op_refused_with_every_error_rolls_back_on_the_model() {
     veth.pod = Some(serde_json::from_str(end).unwrap());
     refuse_each(&pod, &node, &mut tried);
 
+    // Metrics of a route: one that it has, and one that it gets.
+    let routed = document("version: 1\nroute:\n  default: { mtu: 1400, advmss: 1360 }\n");
+    let mut node = host(&routed);
+    let seen = r#"{"0.0.0.0/0": {"rest": "via 192.0.2.1", "metrics": {"mtu": 1450}}}"#;
+    node.link_mut("eth0".parse().unwrap()).unwrap().routes = serde_json::from_str(seen).unwrap();
+    node.routes = routed.scope().routes;
+    refuse_each(&routed, &node, &mut tried);
+
     // And everything given back.
     for (document, before) in [
         (&tunnels, &empty),
         (&other, &there),
         (&logging, &logged),
         (&copied, &with_copy),
+        (&routed, &node),
     ] {
         let plan = Goal::plan(document, before).unwrap().plan;
         let ledger = claims(&plan);

@@ -29,7 +29,9 @@ def test_check_looks_a_run_changes_and_the_next_does_not(scratch):
         assert "1500 -> 1460" in drift and "Drift: 3 of 3 declared facts" in drift and "changed=1" in drift, drift
     assert "status 0\nmtu 1500" in check, check
     assert "status 0\nmtu 1460" in first, first
-    assert "changed=0" in second and "1500" not in second and "status 0\nmtu 1460" in second, second
+    assert "changed=0" in second and "1500 -> 1460" not in second and "status 0\nmtu 1460" in second, second
+    # Findings are warnings, also when nothing changes.
+    assert all("[WARNING]: netkeel NK013 veth0: " in run for run in (check, first, second)), second
 
 
 def test_documents_of_the_host_and_words_for_booleans(scratch):

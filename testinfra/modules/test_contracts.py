@@ -120,8 +120,155 @@ def test_shows_then_changes_then_is_clean(scratch, tool):
     assert all(words in dry for words in DRIFT), dry
     assert status(changed) == tool.statuses["changed"] and DONE in changed, changed
     assert status(clean) == tool.statuses["clean"] and DONE in clean and "Drift" not in clean, clean
+    assert changed.count("1500 -> 1460") == 1, changed
     if tool.name == "ansible":
         assert "changed=1 " in dry and "changed=1 " in changed and "changed=0 " in clean
+
+
+@pytest.mark.parametrize("tool", [Puppet("type"), Ansible()], ids=["puppet-type", "ansible"])
+def test_findings_are_warnings_also_when_nothing_changes(scratch, tool):
+    document = dict(DOCUMENT, link={**DOCUMENT["link"], "etho": {"mtu": 1400}})
+    for part in runs(scratch, tool, scratch.netkeel(), tool.dry, tool.wet, tool.wet, document=document):
+        said = [line for line in part.splitlines() if "Warning: /Stage" in line or "[WARNING]: netkeel" in line]
+        assert [code for line in said for code in ("NK005 etho: ", "NK013 veth0: ") if code in line] == ["NK005 etho: ", "NK013 veth0: "], part
+
+
+class TestPuppetAppliesWhatItCompared:
+    """A document file that this run simulates or skips counts as it is on the disk; under noop, one that it would write counts as new."""
+
+    LATER = dict(DOCUMENT, link={"veth0": {"mtu": 1400, "rp_filter": "strict"}})
+    SIMULATED = "File <| title == '/etc/netkeel/desired.d/50-hiera.yaml' |> { noop => true }\n"
+
+    def second(self, scratch, options, more=""):
+        """A second run with another document: its output and the state after it."""
+        tool, binary = Puppet("type"), scratch.netkeel()
+        later = tool.files(binary, self.LATER, 60)["site_pp"] + more
+        files = {**tool.files(binary, DOCUMENT, 60), "later_pp": later}
+        first, second = tool.command(tool.wet), tool.command(options).replace("site.", "later.")
+        seen = scratch.run(f"{first} >/dev/null 2>&1; ({second}) 2>&1{STATE}", **files)
+        return seen.output
+
+    def test_a_simulated_file(self, scratch):
+        for options in ("", " --noop"):
+            seen = self.second(scratch, options, self.SIMULATED)
+            assert "should be '{sha256}" in seen and "(noop)" in seen and "Netkeel_host[default]/settings" not in seen, seen
+            assert DONE in seen, seen
+
+    def test_a_skipped_file(self, scratch):
+        for options in (" --tags netkeel::converge", " --noop --tags netkeel::converge"):
+            seen = self.second(scratch, options)
+            assert "Netkeel_host[default]/settings" not in seen and "1400" not in seen and DONE in seen, seen
+
+    def test_a_file_that_a_simulation_would_write(self, scratch):
+        seen = self.second(scratch, " --noop")
+        assert seen.count("1460 -> 1400") == 1 and DONE in seen, seen
+
+    def test_a_file_that_a_run_writes(self, scratch):
+        seen = self.second(scratch, "")
+        assert seen.count("1460 -> 1400") == 1 and "state 1400 1" in seen, seen
+
+
+def test_puppet_resource_shows_the_host(scratch):
+    """With the program that is in the path, and the documents in their usual place."""
+    scratch.netkeel()
+    script = f"""
+        mkdir -p /etc/netkeel/desired.d bin && ln netkeel bin/netkeel && mount --bind bin /usr/local/bin && cp host.json /etc/netkeel/desired.d/
+        show() {{ puppet resource --modulepath modules --confdir puppet --vardir var --ssldir ssl netkeel_host 2>&1; }}
+        show; netkeel apply >/dev/null; echo ==; show
+        """
+    seen = scratch.run(script, host_json=json.dumps({"version": 1, **DOCUMENT}))
+    before, after = seen.output.split("==\n")
+    assert "netkeel_host { 'default':" in before and "settings => 'differs'" in before, seen
+    assert "settings => 'as_declared'" in after, seen
+
+
+def test_a_define_that_is_absent_is_given_back(scratch):
+    """With `prune`, of what the define wrote."""
+    tool, binary = Puppet("type"), scratch.netkeel()
+    site = tool.files(binary, {"prune": True}, 60)["site_pp"]
+    define = "netkeel::link {{ 'the uplink': ensure => {}, interface => 'veth0', mtu => 1400 }}\n"
+    command = tool.command(tool.wet)
+    script = f"({command}{STATE}{command.replace('site.', 'later.')}{STATE}) 2>&1"
+    seen = scratch.run(script, site_pp=site + define.format("present"), later_pp=site + define.format("absent"))
+    assert "state 1400 " in seen.output and seen.output.rstrip().endswith("state 1500 0"), seen
+
+
+def test_two_spellings_of_one_sysctl_are_refused(scratch):
+    tool = Puppet("type")
+    files = tool.files(scratch.netkeel(), DOCUMENT, 60)
+    files["site_pp"] += "netkeel::sysctl { 'net.ipv4.ip_forward': value => 0; 'net/ipv4/ip_forward': value => 1 }\n"
+    seen = scratch.run(f"({tool.command(tool.wet)}) 2>&1{STATE}", **files)
+    assert "Duplicate declaration: Netkeel::Document[sysctl-net.ipv4.ip_forward]" in seen.output and UNTOUCHED in seen.output, seen
+
+
+class TestAnsibleTakesBack:
+    """`state: absent`, of the module by way of the role."""
+
+    def played(self, scratch, **variables):
+        """A run that writes, one that looks at what absence would do, two that do it, and what is left then."""
+        binary, tool = scratch.netkeel(), Ansible()
+        absent = tool.files(binary, {}, 60, netkeel_state="absent", **variables)["site_yml"]
+        command = tool.command("")
+        later = command.replace("site.", "later.")
+        script = f"({command}{STATE}echo ==; {later} --check{STATE}echo ==; {later}{STATE}echo ==; {later}{STATE}) 2>&1; ls /etc/netkeel/desired.d"
+        seen = scratch.run(script, **tool.files(binary, DOCUMENT, 60), later_yml=absent)
+        parts = seen.output.split("\n==\n")
+        assert len(parts) == 4, seen
+        return parts
+
+    def test_with_the_old_values(self, scratch):
+        first, look, second, third = self.played(scratch, netkeel_prune=True)
+        assert DONE in first and DONE in look and "1460 -> 1500" in look and "changed=1 " in look, look
+        assert UNTOUCHED in second and "changed=1 " in second, second
+        assert UNTOUCHED in third and "changed=0 " in third and "50-ansible.json" not in third, third
+
+    def test_and_keeps_the_values(self, scratch):
+        _, _, second, third = self.played(scratch)
+        assert DONE in second and "changed=1 " in second and "NK010" in second, second
+        assert DONE in third and "changed=0 " in third and "50-ansible.json" not in third, third
+
+    def test_a_failure_puts_the_document_back(self, scratch):
+        binary = scratch.program('[ "$1" != apply ] || { echo refused >&2; exit 3; }', *SEES_A_DIFFERENCE)
+        play = Ansible().files(binary, {}, 60, netkeel_state="absent")["site_yml"]
+        kept = "/etc/netkeel/desired.d/50-ansible.json"
+        script = f"mkdir -p /etc/netkeel/desired.d; echo old >{kept}; ({Ansible().command('')}) 2>&1{STATE}cat {kept}"
+        seen = scratch.run(script, site_yml=play)
+        assert "refused" in seen.output and status(seen.output) == 2 and seen.output.endswith("old\n"), seen
+
+
+# A systemd that knows the units that are written, and the process that runs the service's program.
+SYSTEMCTL = """
+echo "$@" >>{log}
+case "$*" in
+*MainPID*) cat {pid} ;;
+"show netkeel"*) printf '%s\\n' LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled FragmentPath=/etc/systemd/system/netkeel.service ;;
+"show netkeel-boot"*) printf '%s\\n' LoadState=loaded ActiveState=inactive UnitFileState=enabled ;;
+is-enabled*) echo enabled ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("current", [True, False], ids=["current", "replaced"])
+def test_the_service_restarts_if_its_program_was_replaced(scratch, current):
+    """By whomever: here the role does not install it."""
+    binary, log = scratch.netkeel(), scratch.directory / "log"
+    (scratch.directory / "bin").mkdir()
+    systemctl = scratch.directory / "bin" / "systemctl"
+    systemctl.write_text("#!/bin/sh" + SYSTEMCTL.format(log=log, pid=scratch.directory / "pid"), encoding="utf-8")
+    systemctl.chmod(0o755)
+    play = Ansible().files(binary, DOCUMENT, 60, netkeel_service=True)["site_yml"]
+    run = f"({Ansible().command('')}) 2>&1"
+    replace = "true" if current else "cp netkeel new; mv new netkeel"
+    script = f"""
+        export PATH=$PWD/bin:$PATH; mkdir -p /run/systemd/system
+        ./netkeel run -f host.json >/dev/null 2>&1 & echo $! >pid
+        trap 'kill $(cat pid)' EXIT; sleep 1
+        {run} >/dev/null; >log; {replace}; {run}; echo ==; cat log
+        """
+    seen = scratch.run(script, site_yml=play, host_json=json.dumps({"version": 1}))
+    output, words = seen.output.split("\n==\n")
+    assert ("restart netkeel" in words) is not current, seen
+    assert ("changed=0 " in output) is current, seen
 
 
 def test_a_changed_document_shows_its_own_difference(scratch, tool):

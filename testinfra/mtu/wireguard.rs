@@ -22,13 +22,23 @@ fn pod(script: &str) -> Done {
 
 const TO_COPY: &str = "netkeel wireguard-mtu secret/wg0.conf --directory copy\n";
 
-/// The output with the test's own directory taken out.
+/// The output with the test's own directory removed from the path of the copy.
 fn shown(done: &Done) -> String {
-    let at = done.stdout.find("(using ").map_or(0, |at| at + "(using ".len());
-    let path = done.stdout[at..].split(')').next().unwrap_or_default();
-    let short = path.rsplit('/').take(2).collect::<Vec<_>>();
-    done.stdout
-        .replace(path, &short.into_iter().rev().collect::<Vec<_>>().join("/"))
+    let (before, path) = done.stdout.rsplit_once("copy: ").unwrap_or(("", ""));
+    let name = path.trim_end().rsplit('/').take(2).collect::<Vec<_>>();
+    format!(
+        "{before}copy: {}\n",
+        name.into_iter().rev().collect::<Vec<_>>().join("/")
+    )
+}
+
+/// A warning on the host name in the configuration of [`POD`].
+const NAMED: &str = "warning: 1 of the endpoints are host names: netkeel does not resolve them, and assumes the default route for them\n";
+
+/// What is written to standard error, apart from [`NAMED`].
+fn warned_of(done: &Done) -> String {
+    assert!(done.stderr.contains(NAMED), "{done:?}");
+    done.stderr.replace(NAMED, "")
 }
 
 #[test]
@@ -39,17 +49,14 @@ fn it_prints_what_the_script_did_and_the_copy_is_private() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(
         shown(&done),
-        "🔍 Detecting network MTU for WireGuard configuration...
-📊 Network MTU Analysis:
-   Interface: eth0
-   Base MTU: 1450
-   WireGuard overhead: 80 bytes
-   Calculated WireGuard MTU: 1370
-✅ WireGuard MTU configured: 1370 (using copy/wg0.conf)
+        "underlay: eth0, MTU 1450 (default route)
+overhead: 80 bytes (WireGuard)
+MTU: 1370
+copy: copy/wg0.conf
 "
     );
     assert_eq!(
-        done.stderr,
+        warned_of(&done),
         "700\n600\n[Interface]\nMTU = 1370\nPrivateKey = c2VjcmV0\n[Peer]\nEndpoint = vpn.example:51820\nwg0.conf\n"
     );
 }
@@ -62,7 +69,8 @@ fn it_follows_a_new_mtu_and_writes_nothing_twice() {
 ip link set eth0 mtu 1400
 {TO_COPY}grep -c MTU copy/wg0.conf >&2; grep MTU copy/wg0.conf >&2"
     ));
-    let lines: Vec<&str> = done.stderr.lines().collect();
+    let stderr = warned_of(&done);
+    let lines: Vec<&str> = stderr.lines().collect();
     assert_eq!(done.code, 0, "{done:?}");
     assert!(lines.len() == 4 && lines[0] == lines[1], "{lines:?}");
     assert_eq!(lines[2..], ["1", "MTU = 1320"]);
@@ -105,20 +113,17 @@ fn the_mount_is_left_alone_and_the_name_stays() {
 fn what_cannot_be_told_is_what_is_usual_with_a_warning() {
     let without_route = pod(TO_COPY);
     assert_eq!(
-        (without_route.code, without_route.stderr.as_str()),
+        (without_route.code, warned_of(&without_route).as_str()),
         (0, "warning: there is no default route: using eth0\n")
     );
-    assert!(without_route.stdout.contains("Calculated WireGuard MTU: 1370"));
+    assert!(without_route.stdout.contains("MTU: 1370\n"));
     let nothing = pod(&format!("ip link del eth0\n{TO_COPY}"));
     assert_eq!(
-        nothing.stderr,
+        warned_of(&nothing),
         "warning: there is no default route: using eth0\n\
          warning: cannot read the MTU of eth0: using 1500\n"
     );
-    assert!(
-        nothing.stdout.contains("Calculated WireGuard MTU: 1420"),
-        "{nothing:?}"
-    );
+    assert!(nothing.stdout.contains("MTU: 1420\n"), "{nothing:?}");
 }
 
 /// In the pod's own network nothing is said, also where its PID 1 is its own.
@@ -139,7 +144,7 @@ fn only_the_network_of_the_host_is_told_of() {
         &script,
     ];
     let done = scratch.command("unshare", &arguments);
-    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert_eq!((done.code, warned_of(&done).as_str()), (0, ""), "{done:?}");
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn a_floor_is_an_error_and_no_clamp() {
         ("export NETKEEL_OVERHEAD=100; ", 1350),
     ] {
         let done = pod(&format!("{ROUTE}{change}{TO_COPY}"));
-        let line = format!("✅ WireGuard MTU configured: {mtu} ");
+        let line = format!("\nMTU: {mtu}\n");
         assert!(
             done.code == 0 && done.stdout.contains(&line),
             "{change}: {done:?}"
@@ -170,9 +175,8 @@ fn a_floor_is_an_error_and_no_clamp() {
     let warned = |change: &str, more: &str| {
         let done = pod(&format!("{ROUTE}{change}{} {more}", TO_COPY.trim_end()));
         assert_eq!(done.code, 0, "{done:?}");
-        let mtu = done.stdout.lines().last().unwrap_or_default();
-        let mtu = mtu.split(' ').nth(4).unwrap_or_default().to_owned();
-        format!("{mtu}\n{}", done.stderr)
+        let mtu = done.stdout.lines().find_map(|line| line.strip_prefix("MTU: "));
+        format!("{}\n{}", mtu.unwrap_or_default(), warned_of(&done))
     };
     let shown = [
         warned("", ""),
@@ -207,7 +211,7 @@ fn a_floor_is_an_error_and_no_clamp() {
     let over_ipv4 = pod(&format!(
         "{ROUTE}netkeel wireguard-mtu secret/wg0.conf --directory copy --family ipv4"
     ));
-    assert!(over_ipv4.stdout.contains("WireGuard MTU: 1390"), "{over_ipv4:?}");
+    assert!(over_ipv4.stdout.contains("\nMTU: 1390\n"), "{over_ipv4:?}");
 }
 
 #[test]
@@ -236,11 +240,106 @@ fn a_key_goes_nowhere_that_others_write_and_into_no_message() {
     );
     let strange =
         pod("printf 'PrivateKey = c2VjcmV0\\n' > wg1.conf; netkeel wireguard-mtu wg1.conf --directory copy");
+    let marked = pod(
+        "printf '\\357\\273\\277[Interface]\\nPrivateKey = c2VjcmV0\\n' > wg1.conf; netkeel wireguard-mtu wg1.conf --directory copy",
+    );
+    assert!(
+        marked.code == 1 && marked.stderr.contains("byte order mark"),
+        "{marked:?}"
+    );
     assert!(
         strange.code == 1 && strange.stderr.contains("it has no [Interface]"),
         "{strange:?}"
     );
-    for done in [shared, theirs, link, strange] {
+    for done in [shared, theirs, link, marked, strange] {
         assert!(!done.stderr.contains("c2VjcmV0"), "{}", done.stderr);
     }
+}
+
+/// Copies a configuration with these lines in `[Interface]` and these endpoints; returns the output.
+fn copied(setup: &str, interface: &str, endpoints: &[&str], options: &str) -> Done {
+    let peers: String = endpoints
+        .iter()
+        .map(|endpoint| format!("[Peer]\\nEndpoint = {endpoint}\\n"))
+        .collect();
+    pod(&format!(
+        "{ROUTE}{setup}\nprintf '[Interface]\\n{interface}{peers}' > wg1.conf; netkeel wireguard-mtu wg1.conf --directory copy {options}"
+    ))
+}
+
+/// A private network by an interface with a smaller MTU.
+const PRIVATE: &str = "ip link add eth1 type veth peer name far1 && ip link set eth1 mtu 1400 && ip link set eth1 up && ip link set far1 up
+ip address add 198.51.100.1/24 dev eth1";
+
+#[test]
+fn the_least_of_the_routes_to_literal_endpoints_counts() {
+    let both = copied(PRIVATE, "", &["198.51.100.7:51820", "203.0.113.1:51820"], "");
+    assert_eq!((both.code, both.stderr.as_str()), (0, ""), "{both:?}");
+    let first = both.stdout.lines().next();
+    assert_eq!(first, Some("underlay: eth1, MTU 1400 (route to 198.51.100.7)"));
+    assert!(both.stdout.contains("\nMTU: 1320\n"), "{both:?}");
+    let wide = copied(PRIVATE, "", &["203.0.113.1:51820"], "");
+    assert!(wide.stdout.contains("\nMTU: 1370\n"), "{wide:?}");
+    let metric = format!("{PRIVATE}; ip route add 203.0.113.1 via 192.0.2.2 mtu 1350");
+    let narrow = copied(&metric, "", &["203.0.113.1:51820"], "--floor 1200");
+    assert!(narrow.stdout.contains("\nMTU: 1270\n"), "{narrow:?}");
+    let lost = copied("", "", &["[2001:db8::1]:51820"], "");
+    assert!(
+        lost.stderr
+            .contains("there is no route to the endpoint 2001:db8::1"),
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn a_family_counts_only_its_own_routes_and_ipv6_its_own_mtu() {
+    let six = "ip link add eth6 type veth peer name far6 && ip link set eth6 mtu 1400 && ip link set eth6 up && ip link set far6 up
+ip -6 address add 2001:db8:6::1/64 dev eth6 nodad && ip -6 route add default via 2001:db8:6::2
+sysctl -qw net.ipv6.conf.eth6.mtu=1380";
+    for (options, mtu) in [("--family ipv4", 1390), ("--family ipv6", 1300), ("", 1300)] {
+        let done = copied(six, "", &[], options);
+        assert!(
+            done.stdout.contains(&format!("\nMTU: {mtu}\n")),
+            "{options}: {done:?}"
+        );
+    }
+}
+
+#[test]
+fn a_smaller_mtu_of_the_file_is_kept_and_hooks_are_named() {
+    let kept = copied("", "MTU = 1300\\n", &[], "");
+    assert!(kept.stdout.contains("\nMTU: 1300\n"), "{kept:?}");
+    assert!(
+        kept.stderr.contains("1300 is kept; --override replaces it"),
+        "{kept:?}"
+    );
+    let replaced = copied("", "MTU = 1300\\n", &[], "--override");
+    assert!(
+        replaced.stdout.contains("\nMTU: 1370\n") && replaced.stderr.is_empty(),
+        "{replaced:?}"
+    );
+    let lowered = copied("", "MTU = 1420\\n", &[], "");
+    assert!(
+        lowered.stdout.contains("\nMTU: 1370\n") && lowered.stderr.is_empty(),
+        "{lowered:?}"
+    );
+    let hook = copied("", "PostUp = ip link set mtu 1500 dev wg1\\n", &[], "");
+    assert!(
+        hook.stderr.contains("PostUp of the config mentions an MTU"),
+        "{hook:?}"
+    );
+}
+
+#[test]
+fn programs_get_a_path_or_json() {
+    let path = copied("", "", &[], "--print-path");
+    assert!(
+        path.stdout.ends_with("/copy/wg1.conf\n") && path.stdout.lines().count() == 1,
+        "{path:?}"
+    );
+    let json = copied("", "MTU = 1300\\n", &[], "--output json");
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["mtu"], 1300);
+    assert_eq!(json["interface"], "eth0");
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(1), "{json}");
 }

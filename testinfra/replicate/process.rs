@@ -34,7 +34,7 @@ fn descriptors(pid: u32) -> usize {
 }
 
 #[test]
-fn it_has_two_capabilities_and_a_user_of_its_own() {
+fn it_has_one_capability_and_a_user_of_its_own_and_so_has_its_helper() {
     let world = World::new(2);
     let node = &world.nodes[0];
     node.log("");
@@ -42,17 +42,72 @@ fn it_has_two_capabilities_and_a_user_of_its_own() {
     let status = worker.supervisor.status();
     let pid = status.pid.unwrap();
     assert_eq!(status.uid, Some(65_534));
-    assert_eq!(status_of(pid, "Uid:").split_whitespace().next(), Some("65534"));
-    assert_eq!(status_of(pid, "Gid:").split_whitespace().next(), Some("65534"));
-    assert_eq!(status_of(pid, "Groups:"), "");
-    let kept = format!("{:016x}", 1u64 << 12 | 1 << 13);
-    for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
-        assert_eq!(status_of(pid, set), kept, "{set}");
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let helper: u32 = children.trim().parse().unwrap();
+    // The worker has CAP_NET_RAW, its helper CAP_NET_ADMIN.
+    for (pid, capability) in [(pid, 13), (helper, 12)] {
+        assert_eq!(status_of(pid, "Uid:").split_whitespace().next(), Some("65534"));
+        assert_eq!(status_of(pid, "Gid:").split_whitespace().next(), Some("65534"));
+        assert_eq!(status_of(pid, "Groups:"), "");
+        for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
+            assert_eq!(
+                status_of(pid, set),
+                format!("{:016x}", 1u64 << capability),
+                "{set}"
+            );
+        }
+        assert_eq!(status_of(pid, "CapInh:"), "0000000000000000");
+        assert_eq!(
+            (status_of(pid, "NoNewPrivs:"), status_of(pid, "Seccomp:")),
+            ("1".into(), "2".into())
+        );
     }
-    assert_eq!(status_of(pid, "CapInh:"), "0000000000000000");
-    assert_eq!(
-        (status_of(pid, "NoNewPrivs:"), status_of(pid, "Seccomp:")),
-        ("1".into(), "2".into())
+}
+
+#[test]
+fn its_helper_ends_with_it_and_the_worker_with_its_helper() {
+    let world = World::new(2);
+    let node = &world.nodes[0];
+    let mut worker = Worker::start(node, world.settings());
+    let helper_of = |pid: u32| -> u32 {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.trim().parse().unwrap()
+    };
+    let kill = |pid: u32| {
+        let pid = nix::unistd::Pid::from_raw(pid as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    };
+    let first = worker.supervisor.status().pid.unwrap();
+    let helper = helper_of(first);
+    kill(first);
+    let begin = Instant::now();
+    let gone = |pid: u32| {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+        state.is_err() || state.is_ok_and(|state| state.contains(") Z "))
+    };
+    while !gone(helper) {
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "the helper is still there"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let again = |worker: &mut Worker, before: u32| {
+        let status = worker.until("another worker replicates", |status| {
+            status.pid.is_some_and(|pid| pid != before) && status.health == WorkerHealth::Ok
+        });
+        status.pid.unwrap()
+    };
+    let second = again(&mut worker, first);
+    kill(helper_of(second));
+    again(&mut worker, second);
+    assert!(
+        worker
+            .said
+            .iter()
+            .any(|text| text.contains("the worker's helper process ended")),
+        "{:?}",
+        worker.said
     );
 }
 

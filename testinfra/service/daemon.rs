@@ -10,7 +10,7 @@ use std::{fs, thread};
 use super::namespace::Namespace;
 
 /// The program under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netkeel");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_netkeel");
 
 /// What the pods of a node should be.
 pub const PODS: &str =
@@ -39,14 +39,23 @@ impl Daemon {
         Self::spawn(inside(namespace, &["run"]), document, more)
     }
 
-    fn spawn(mut command: Command, document: &str, more: &[&str]) -> Self {
+    /// Starts one by a command, to which its document and more options are added.
+    pub fn spawn(mut command: Command, document: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("document.yaml");
         fs::write(&path, document).unwrap();
+        command.arg("-f").arg(&path).args(more);
+        Self::with(command, path, directory)
+    }
+
+    /// Starts one by a whole command.
+    pub fn run(command: Command) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::with(command, directory.path().join("none"), directory)
+    }
+
+    fn with(mut command: Command, path: PathBuf, directory: tempfile::TempDir) -> Self {
         let mut child = command
-            .arg("-f")
-            .arg(&path)
-            .args(more)
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -98,6 +107,11 @@ impl Daemon {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The processor time that it took.

@@ -108,11 +108,17 @@ fn a_path_is_measured_by_what_routers_say_and_by_who_answers() {
         measured("192.0.2.2"),
         "1500 (the measured path to 192.0.2.2) - 20 ipip = 1480"
     );
-    // Nobody is there: what nobody objects to is taken, and the routers did.
-    way.far.sh("ip address del 192.0.2.10/30 dev eth0");
+    // A router that is silent about what it drops: the size that is answered counts.
+    let silent = "nft 'add table inet quiet; add chain inet quiet out { type filter hook output priority 0; }; add rule inet quiet out icmp type destination-unreachable drop'";
+    way.second.sh(silent);
     assert!(measured("192.0.2.10").starts_with("1400 "));
-    let none = way.plan("203.0.113.1");
-    assert!(none.contains("1500 (the measured path"), "{none}");
+    way.second.sh("nft delete table inet quiet");
+    // Nobody answers, so nothing is measured, whatever routers say.
+    way.far.sh("ip address del 192.0.2.10/30 dev eth0");
+    for target in ["192.0.2.10", "203.0.113.1"] {
+        let none = way.plan(target);
+        assert!(none.contains("was not measured"), "{none}");
+    }
     way.host.sh(
         "nft 'add table inet no; add chain inet no out { type filter hook output priority 0; }; add rule inet no out udp dport 33434 drop'",
     );

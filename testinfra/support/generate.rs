@@ -39,6 +39,14 @@ const GLOBAL: &[(&str, &[&str])] = &[
     ("net/ipv6/conf/default/proxy_ndp", &["0", "1"]),
 ];
 
+/// The routes that a document may name: those of eth0, eth1 and eth0.100, and one that no host has.
+const ROUTES: &[&str] = &[
+    "10.0.0.0/8",
+    "2001:db8:2::/48",
+    "2001:db8:8::/48",
+    "172.16.0.0/12",
+];
+
 /// Sysctls of each interface.
 const OF_A_LINK: &[(&str, &str)] = &[
     ("ipv4", "forwarding"),
@@ -232,6 +240,20 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
             link.addresses
                 .insert(format!("2001:db8::{number}/64").parse().unwrap());
         }
+        if link.up && draft.leaves[0] {
+            let metric = if *name == "eth0" { "" } else { " metric 100" };
+            let ipv4 = json!({ "rest": "via 192.0.2.99", "metrics": if draft.alias { json!({"mtu": 1400}) } else { json!({}) } });
+            let ipv6_route = json!({ "metrics": { "mtu": mtu, "window": 65535 } });
+            if draft.ipv4 && ["eth0", "eth1"].contains(name) {
+                let key = format!("10.0.0.0/8{metric}").parse().unwrap();
+                link.routes.insert(key, serde_json::from_value(ipv4).unwrap());
+            }
+            if ipv6 && disable_ipv6 == 0 && ["eth0", "eth0.100"].contains(name) {
+                let key = format!("2001:db8:{number}::/48").parse().unwrap();
+                link.routes
+                    .insert(key, serde_json::from_value(ipv6_route).unwrap());
+            }
+        }
         for ((family, leaf), on) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")]
             .iter()
             .zip(draft.leaves)
@@ -258,6 +280,11 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
             })
             .collect(),
     );
+    // The last draft decides on an announced route of eth0.
+    let announced = drafts.last().filter(|draft| draft.alias);
+    let announced = announced.map(|draft| ("eth0".parse().unwrap(), Some(i64::from(draft.conf[0]))));
+    host.announced_routes = Some(announced.into_iter().collect());
+    host.routes = ROUTES.iter().map(|route| route.parse().unwrap()).collect();
     // What is not there has no sysctls.
     for (name, ..) in LINKS {
         for (family, leaf) in [("ipv4", "log_martians"), ("ipv6", "proxy_ndp")] {
@@ -269,14 +296,15 @@ fn build(host: &mut Snapshot, drafts: &[Draft]) {
 
 /// A document as JSON, of the kinds that there are.
 pub fn documents() -> impl Strategy<Value = Value> {
-    let kinds = (sysctls(), links(), tunnels(), nflog(), cni());
-    (kinds, any::<bool>()).prop_map(|((sysctl, link, tunnel, nflog, cni), persists)| {
+    let kinds = (sysctls(), links(), tunnels(), routes(), nflog(), cni());
+    (kinds, any::<bool>()).prop_map(|((sysctl, link, tunnel, route, nflog, cni), persists)| {
         let mut document = Map::new();
         document.insert("version".into(), json!(1));
         for (kind, entries) in [
             ("sysctl", sysctl),
             ("link", link),
             ("tunnel", tunnel),
+            ("route", route),
             ("nflog", nflog),
             ("cni", cni),
         ] {
@@ -389,6 +417,32 @@ fn links() -> impl Strategy<Value = Map<String, Value>> {
         let all = exact.into_iter().chain(matching);
         all.map(|(key, fields)| (key, fields.into())).collect()
     })
+}
+
+fn routes() -> impl Strategy<Value = Map<String, Value>> {
+    let metrics = (
+        select(vec![1280, 1400, 9000]),
+        select(vec![1220, 1360]),
+        select(vec![65_535, 1 << 20]),
+        select(vec![0, 100]),
+    );
+    let fields = subsequence(vec!["mtu", "advmss", "window"], 1..3);
+    let one = (select(ROUTES), metrics, fields, any::<bool>()).prop_map(|(route, metrics, fields, exact)| {
+        let value = |key: &str| match key {
+            "mtu" => metrics.0,
+            "advmss" => metrics.1,
+            _ => metrics.2,
+        };
+        let mut entry: Map<String, Value> = fields
+            .into_iter()
+            .map(|key| (key.to_owned(), json!(value(key))))
+            .collect();
+        if exact && !route.contains(':') {
+            entry.insert("metric".into(), json!(metrics.3));
+        }
+        (route.to_owned(), entry.into())
+    });
+    vec(one, 0..3).prop_map(|all| all.into_iter().collect())
 }
 
 fn tunnels() -> impl Strategy<Value = Map<String, Value>> {

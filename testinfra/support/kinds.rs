@@ -23,7 +23,7 @@ pub const ALL: &[&str] = &[
     "RemoveForeignRules",
     "RestoreForeignRules",
     "SetPodMtu",
-    "SetPodRouteMtu",
+    "SetRouteMetric",
 ];
 
 /// The kind of an op.
@@ -48,6 +48,6 @@ pub fn name(op: &Op) -> &'static str {
         Op::RemoveForeignRules { .. } => "RemoveForeignRules",
         Op::RestoreForeignRules { .. } => "RestoreForeignRules",
         Op::SetPodMtu { .. } => "SetPodMtu",
-        Op::SetPodRouteMtu { .. } => "SetPodRouteMtu",
+        Op::SetRouteMetric { .. } => "SetRouteMetric",
     }
 }

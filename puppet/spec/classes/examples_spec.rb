@@ -46,4 +46,29 @@ describe 'netkeel' do
       it { expect(declared).to eq(says.merge('version' => 1)) }
     end
   end
+
+  # The class of the example, with the data that a site has.
+  {
+    'no key' => [nil, 1, 1],
+    'a boolean' => [false, 0, 0],
+    'a hash' => [{ 'all_rp_filter' => 0, 'default_rp_filter' => 2 }, 0, 2],
+  }.each do |what, (value, all, default)|
+    context "with examples/rp_filter.pp and #{what}" do
+      let(:data) { Dir.mktmpdir('netkeel-hiera') }
+      let(:hiera_config) { File.join(data, 'hiera.yaml') }
+      let(:pre_condition) do
+        example = File.read(File.join(MODULE_ROOT, 'examples/rp_filter.pp'))
+        "#{example[/^class profile.*?^}/m]}\ninclude profile::base::rp_filter"
+      end
+
+      before do
+        File.write(hiera_config, { 'version' => 5, 'hierarchy' => [{ 'name' => 'data', 'path' => "#{data}/data.yaml" }] }.to_yaml)
+        File.write(File.join(data, 'data.yaml'), { 'profile::base::enable_rp_filter' => value }.compact.to_yaml)
+      end
+
+      after { FileUtils.remove_entry(data) }
+
+      it { expect(declared['sysctl']).to eq('net.ipv4.conf.all.rp_filter' => all, 'net.ipv4.conf.default.rp_filter' => default) }
+    end
+  end
 end

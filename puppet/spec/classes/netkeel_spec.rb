@@ -39,12 +39,88 @@ describe 'netkeel' do
     end
   end
 
+  context 'with a running service' do
+    # Whether the exec does not restart the service, with a systemctl that prints this process.
+    def keeps?(process)
+      Dir.mktmpdir do |directory|
+        File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
+        File.chmod(0o755, File.join(directory, 'systemctl'))
+        system({ 'PATH' => "#{directory}:#{ENV['PATH']}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
+      end
+    end
+
+    context 'of the program that is installed' do
+      let(:params) { { binary: File.realpath('/proc/self/exe') } }
+
+      it { is_expected.to contain_exec('netkeel: systemctl restart').that_requires('Service[netkeel]') }
+      it { expect(keeps?(Process.pid)).to be(true) }
+    end
+
+    context 'of a program that was replaced' do
+      let(:params) { { binary: '/usr/bin/env' } }
+
+      it { expect(keeps?(Process.pid)).to be(false) }
+      it { expect(keeps?(0)).to be(true) }
+      it { expect(keeps?('')).to be(true) }
+    end
+
+    context 'that is to be stopped' do
+      let(:params) { { service_ensure: 'stopped' } }
+
+      it { is_expected.not_to contain_exec('netkeel: systemctl restart') }
+    end
+  end
+
+  context 'with a match that sets the MTU of veths' do
+    let(:pods) { { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460 } } }
+    let(:params) { { link: pods } }
+
+    it 'lets the service set both ends' do
+      is_expected.to compile.with_all_deps
+      is_expected.to contain_class('netkeel::pods')
+      is_expected.to contain_file('/etc/systemd/system/netkeel.service.d').with_ensure('directory')
+      is_expected.to contain_exec('netkeel render netkeel-pods.conf').that_notifies('Service[netkeel]')
+    end
+
+    context 'and without permission' do
+      let(:params) { { link: pods, enter_pods: false } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+      it { is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf').with_ensure('absent') }
+    end
+
+    context 'that a host knocked out' do
+      let(:params) { { link: { 'pods' => pods['pods'].merge('mtu' => ''), 'others' => '' } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+
+    context 'of which a host knocked out all' do
+      let(:params) { { link: '--' } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+
+    context 'that leaves the pods alone' do
+      let(:params) { { link: { 'pods' => pods['pods'].merge('pod_mtu' => 'leave') } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+
+    context 'of another kind' do
+      let(:params) { { link: { 'pods' => { 'match' => { 'kind' => 'vlan' }, 'mtu' => 1460 } } } }
+
+      it { is_expected.not_to contain_class('netkeel::pods') }
+    end
+  end
+
   context 'with every section' do
     let(:params) do
       {
         sysctl: { 'net.core.rmem_max' => 134_217_728, 'net.ipv4.tcp_rmem' => [4096, 131_072, 6_291_456] },
         link: { 'pods' => { 'match' => { 'name' => 'cali*' }, 'mtu' => { 'underlay' => 'eth0', 'layers' => ['ipip'] }, 'rp_filter' => false } },
         tunnel: { 'ipip0' => { 'mode' => 'ipip', 'addresses' => ['127.0.0.42/32'], 'rp_filter' => 'off' } },
+        route: { '10.0.0.0/8' => { 'table' => 100, 'mtu' => 1400, 'advmss' => '1360' } },
         nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
         replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
         cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },

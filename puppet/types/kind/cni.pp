@@ -2,5 +2,5 @@
 type Netkeel::Kind::Cni = Struct[{
   plugin         => String[1],
   mtu            => Netkeel::Mtu,
-  Optional[file] => Optional[Pattern[/\A\//]],
+  Optional[file] => Optional[Variant[Netkeel::Knocked_out, Pattern[/\A\//]]],
 }]

@@ -4,19 +4,20 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use crate::engine::second_look::SecondLook;
 use crate::engine::session::Session;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Observation;
-use netkeel_plan::outcome::{AGAIN, Applied, Failure, Rollback};
+use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
 use netkeel_plan::plan::{Plan, Step};
-use netkeel_source::diagnostic::Diagnostics;
 
 /// How an apply ended.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ fn attempt(
             planned,
             done: 0,
             vanished: Vec::new(),
+            new_drift: Vec::new(),
         });
     }
     session.watch.permits(first, &before).map_err(Failure::NotBegun)?;
@@ -69,16 +71,19 @@ fn attempt(
         done: Vec::new(),
         failed: None,
         unsettled: Vec::new(),
+        new_drift: Vec::new(),
         vanished: BTreeSet::new(),
     };
     match run.whole(goal, &before, first, &second) {
         Ok(()) => {
             let (done, vanished) = (run.done.len(), run.vanished.into_iter().collect());
+            let new_drift = run.new_drift;
             Ok(Applied {
                 before,
                 planned,
                 done,
                 vanished,
+                new_drift,
             })
         }
         Err(cause) => {
@@ -97,6 +102,8 @@ struct Run<'a, 'o, 'p> {
     failed: Option<&'p Step>,
     /// The facts that were not as they had been written.
     unsettled: Vec<Fact>,
+    /// Declared facts that another program changed meanwhile.
+    new_drift: Vec<NewDrift>,
     vanished: BTreeSet<LinkName>,
 }
 
@@ -147,47 +154,31 @@ impl<'p> Run<'_, '_, 'p> {
         Ok(())
     }
 
-    /// Looks again. What is left may only be on interfaces that came meanwhile, or of facts that are as
-    /// they were left while something else is wanted of them by now, as what a budget stands on has
-    /// changed: they get one more pass, whose steps are returned.
+    /// Looks again, and returns the steps of another pass.
     fn look_again(&mut self, goal: &dyn Goal, before: &Snapshot, plans: &[&Plan]) -> Result<Plan, Error> {
         let now = self.session.kernel.snapshot(&goal.scope())?;
-        let planned = goal
-            .plan_again(&now)
-            .map_err(|diagnostics| changed_meanwhile(&diagnostics))?;
-        *self.observation = planned.observation;
-        let mut rest = planned.plan;
-        rest.steps.retain(|step| !self.session.log.keeps_back(step));
-        // What cannot be seen is not known to hold.
-        if let Some(problem) = rest.problems.first() {
-            let message = format!(
-                "after everything was written, {} could not be read: {}",
-                problem.what, problem.why
-            );
-            return Err(Error::new(ErrorKind::Unreadable, message));
-        }
-        let newcomer = |step: &Step| match step.fact.link_name() {
-            Some(name) => {
-                let index = |host: &Snapshot| host.links.get(&name).map(|link| link.index);
-                !step.named && index(before) != index(&now)
+        let look = SecondLook {
+            before,
+            now: &now,
+            plans,
+            kept_back: &|step| self.session.log.keeps_back(step),
+        };
+        let judged = match goal.plan_again(&now) {
+            Ok(planned) => {
+                *self.observation = planned.observation;
+                look.split(planned.plan)
             }
-            None => false,
+            Err(diagnostics) => look.conflict(&diagnostics).map(|found| (nothing(plans), found)),
         };
-        let drift =
-            |plan: &'_ Plan, fact: &Fact| plan.drift.iter().find(|drift| drift.fact == *fact).cloned();
-        let moved = |step: &Step| {
-            let written = plans.iter().find_map(|plan| drift(plan, &step.fact));
-            let left = written.map_or_else(|| before.get(&step.fact).value(), |drift| drift.desired);
-            drift(&rest, &step.fact)
-                .is_some_and(|drift| drift.origin.derivation.is_some() && drift.observed == left)
-        };
-        let may_be = |step: &Step| newcomer(step) || moved(step);
-        if rest.steps.iter().all(may_be) {
-            Ok(rest)
-        } else {
-            let others = rest.steps.iter().filter(|step| !may_be(step));
-            self.unsettled = others.map(|step| step.fact.clone()).collect();
-            Err(not_converged(&rest))
+        match judged {
+            Ok((again, new_drift)) => {
+                self.new_drift = new_drift;
+                Ok(again)
+            }
+            Err(unsettled) => {
+                self.unsettled = unsettled.facts;
+                Err(unsettled.error)
+            }
         }
     }
 
@@ -210,7 +201,7 @@ impl<'p> Run<'_, '_, 'p> {
             ..
         } = self;
         done.extend(halfway);
-        // What cannot be noted is no reason to leave the host as it is.
+        // The host is undone even if the journal cannot be written.
         let _ = session.log.undoing();
         let lost = done
             .iter()
@@ -238,8 +229,8 @@ impl<'p> Run<'_, '_, 'p> {
 }
 
 /// Undoes steps, each by its ops, whatever becomes of each: what was undone, and what remains. The
-/// ops of a step put right what its first ones change beside their own fact, so that after one of
-/// them that remains the later ones of that step are to be done again.
+/// later ops of a step restore side effects of its first ones. After an op of a step that remains, the later
+/// ones of that step must be done again.
 pub fn undo<'a>(
     kernel: &mut dyn Kernel,
     steps: impl Iterator<Item = &'a [Op]>,
@@ -266,8 +257,8 @@ pub fn undo<'a>(
     (undone, remaining)
 }
 
-/// A device that went away took with it what was to be written. What is missing may also be a
-/// sysctl or a directory: then the device is there, or there never was one.
+/// Whether a fact was deleted together with its device. A sysctl or a directory may be missing too: then the
+/// device exists, or there never was one.
 fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool {
     let Some(target) = op.target().filter(|_| error.kind == ErrorKind::Missing) else {
         return false;
@@ -278,40 +269,19 @@ fn went_with_its_device(kernel: &mut dyn Kernel, op: &Op, error: &Error) -> bool
     })
 }
 
-fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {
-    let first = diagnostics
-        .list
-        .first()
-        .map(|diagnostic| diagnostic.message.as_str())
-        .unwrap_or_default();
-    Error::new(
-        ErrorKind::Refused,
-        format!("the host changed while the document was applied: {first}"),
-    )
-}
-
-fn not_converged(rest: &Plan) -> Error {
-    let fields: Vec<String> = rest
-        .drift
-        .iter()
-        .take(5)
-        .map(|drift| {
-            let (is, should) = (
-                drift.fact.show(drift.observed.as_ref()),
-                drift.fact.show(drift.desired.as_ref()),
-            );
-            format!("{} is {is} and should be {should}", drift.fact)
-        })
-        .collect();
-    let more = rest.drift.len().saturating_sub(fields.len());
-    let more = if more > 0 {
-        format!(" (and {more} more)")
-    } else {
-        String::new()
-    };
-    Error::new(
-        ErrorKind::Refused,
-        format!("after everything was written, {}{more}", fields.join("; ")),
-    )
-    .hint("another program writes it too, or the kernel keeps another value than it is given")
+/// A plan without anything to do.
+fn nothing(plans: &[&Plan]) -> Plan {
+    let first = plans.first();
+    Plan {
+        owner: first.map(|plan| plan.owner.clone()).unwrap_or_default(),
+        netns: first.map_or(Netns::CURRENT, |plan| plan.netns.clone()),
+        wanted: 0,
+        drift: Vec::new(),
+        steps: Vec::new(),
+        beside: Vec::new(),
+        released: Vec::new(),
+        findings: Vec::new(),
+        unmatched: Vec::new(),
+        problems: Vec::new(),
+    }
 }

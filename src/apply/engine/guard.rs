@@ -1,5 +1,5 @@
-//! What an apply by hand is asked for and a service cannot be: changes of the interface that the
-//! host is managed through, and more writes than the document allows, are not done but reported.
+//! Guards of the service, which nobody can ask for a confirmation: changes of the interface that the host is
+//! managed through, and more writes than the document allows, are not done but reported.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -41,15 +41,15 @@ impl Guard {
         }
     }
 
-    fn management(&mut self) -> &BTreeMap<LinkName, &'static str> {
+    fn management(&mut self) -> Result<&BTreeMap<LinkName, &'static str>, Error> {
         let fresh = |at: &Instant| at.elapsed() < FRESH;
-        if !self.management.as_ref().is_some_and(|(at, _)| fresh(at)) {
-            self.management = None;
-        }
-        let (_, links) = self
-            .management
-            .get_or_insert_with(|| (Instant::now(), management::links(None)));
-        links
+        let known = self.management.take().filter(|(at, _)| fresh(at));
+        let known = match known {
+            Some(known) => known,
+            None => (Instant::now(), management::links(None)?),
+        };
+        let (_, links) = self.management.insert(known);
+        Ok(links)
     }
 }
 
@@ -66,7 +66,7 @@ impl Watch for Guard {
         if self.allowed || !self.host {
             return Ok(());
         }
-        let management = self.management();
+        let management = self.management()?;
         let Some(felt) = plan.first_felt_by(&management.keys().copied().collect(), host) else {
             return Ok(());
         };

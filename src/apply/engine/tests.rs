@@ -213,3 +213,116 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
         "a sysctl of no interface is missing, and nothing took it away"
     );
 }
+
+/// The model kernel, on which another program writes as soon as this one has.
+struct Shared {
+    model: ModelKernel,
+    /// What the other program writes.
+    writes: Vec<(&'static str, &'static str)>,
+    looks: usize,
+}
+
+impl Kernel for Shared {
+    fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.looks += 1;
+        if self.looks == 2 {
+            for (key, value) in std::mem::take(&mut self.writes) {
+                self.model.model.apply(&Op::WriteSysctl {
+                    netns: Netns::CURRENT,
+                    key: key.parse().unwrap(),
+                    value: value.into(),
+                    link: None,
+                });
+            }
+        }
+        self.model.snapshot(scope)
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Error> {
+        self.model.execute(op)
+    }
+}
+
+fn shared(text: &str, writes: &[(&'static str, &'static str)]) -> (Result<Applied, Failure>, ModelKernel) {
+    let mut kernel = Shared {
+        model: kernel(99, "nothing", false).model,
+        writes: writes.to_vec(),
+        looks: 0,
+    };
+    let session = Session {
+        kernel: &mut kernel,
+        log: &mut Unlogged,
+        lossy: false,
+        watch: &mut Unwatched,
+    };
+    let outcome = apply(&document(text), session).outcome;
+    (outcome, kernel.model)
+}
+
+const TWO: &str =
+    "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_ecn: 1, net.ipv4.conf.all.rp_filter: 0 }\n";
+
+#[test]
+fn what_holds_is_kept_though_another_program_changes_what_was_not_written() {
+    let (outcome, kernel) = shared(TWO, &[("net.ipv4.conf.all.rp_filter", "2")]);
+    let applied = outcome.unwrap();
+    assert_eq!(applied.done, 1);
+    let told: Vec<&str> = applied.new_drift.iter().map(|drift| &*drift.message).collect();
+    assert_eq!(
+        told,
+        ["sysctl net.ipv4.conf.all.rp_filter is 2 (loose) and should be 0 (off)"]
+    );
+    let ecn = kernel.model.host.sysctl_number("net/ipv4/tcp_ecn");
+    assert_eq!(ecn, Some(1), "the write that held is not undone");
+}
+
+#[test]
+fn what_was_written_and_does_not_hold_is_undone_whatever_else_changed() {
+    let writes = [("net.ipv4.conf.all.rp_filter", "2"), ("net.ipv4.tcp_ecn", "0")];
+    let (outcome, kernel) = shared(TWO, &writes);
+    let Err(Failure::Failed(rollback)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(
+        rollback.cause.message,
+        "after everything was written, sysctl net.ipv4.tcp_ecn is 0 and should be 1"
+    );
+    assert_eq!(rollback.blamed.len(), 1);
+    let filter = kernel.model.host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    assert_eq!(filter, Some(2), "what another program wrote is its own");
+}
+
+#[test]
+fn what_was_not_written_and_cannot_be_read_any_more_undoes_nothing() {
+    struct Blind(ModelKernel, usize);
+    impl Kernel for Blind {
+        fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+            self.1 += 1;
+            let mut seen = self.0.snapshot(scope)?;
+            let key = "net/ipv4/conf/all/rp_filter".parse().unwrap();
+            if self.1 > 1 && seen.sysctls.remove(&key).is_some() {
+                seen.problems.push(Problem {
+                    what: Subject::sysctl(&seen.netns, &key),
+                    why: "Input/output error (EIO)".into(),
+                });
+            }
+            Ok(seen)
+        }
+        fn execute(&mut self, op: &Op) -> Result<(), Error> {
+            self.0.execute(op)
+        }
+    }
+    let mut kernel = Blind(kernel(99, "nothing", false).model, 0);
+    let session = Session {
+        kernel: &mut kernel,
+        log: &mut Unlogged,
+        lossy: false,
+        watch: &mut Unwatched,
+    };
+    let applied = apply(&document(TWO), session).outcome.unwrap();
+    let told: Vec<&str> = applied.new_drift.iter().map(|drift| &*drift.message).collect();
+    assert_eq!(
+        told,
+        ["sysctl net.ipv4.conf.all.rp_filter could not be read: Input/output error (EIO)"]
+    );
+}

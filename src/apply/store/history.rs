@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::now;
+use crate::clock::{now, since_boot};
 use crate::journal::Header;
 use crate::store::{Store, log};
 use netkeel_core::error::Error;
@@ -21,8 +21,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What an apply was and came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// Seconds since 1970.
+    /// Seconds since 1970; for people.
     pub time: u64,
+    /// The boot in which it was.
+    pub boot: String,
+    /// Milliseconds since that boot. Limits count by it, so that steps of the wall clock change nothing.
+    pub since_boot_ms: u64,
     /// Who, with pid and command.
     pub actor: String,
     /// The owner of the document.
@@ -48,6 +52,8 @@ impl Store {
     ) -> Result<(), Error> {
         let done = HistoryEntry {
             time: now(),
+            boot: self.boot.clone(),
+            since_boot_ms: milliseconds(since_boot()),
             actor: header.actor.clone(),
             owner: header.owner.clone(),
             document: header.document.clone(),
@@ -55,7 +61,12 @@ impl Store {
             result: result.to_owned(),
         };
         let path = self.state.join("history");
-        log::set_aside(&path, &self.state.join("history.old"), LONG, MINUTE)?;
+        let keeps = |text: &str| {
+            let mut newest = text.lines().rev();
+            let last = newest.find_map(|line| serde_json::from_str(line).ok());
+            last.is_some_and(|last: HistoryEntry| self.is_recent(&last, since_boot()))
+        };
+        log::set_aside(&path, &self.state.join("history.old"), LONG, &keeps)?;
         log::write_json(&mut log::append_to(&path)?, &done, false, &path)
     }
 
@@ -81,6 +92,13 @@ impl Store {
             .collect())
     }
 
+    /// Whether an entry is of the last minute. Those of another boot are not: a reboot takes longer, or resets
+    /// what was written.
+    fn is_recent(&self, entry: &HistoryEntry, now: Duration) -> bool {
+        let age = now.saturating_sub(Duration::from_millis(entry.since_boot_ms));
+        entry.boot == self.boot && age < MINUTE
+    }
+
     /// How many writes a limit of so many a minute leaves; none where there is no limit.
     ///
     /// # Errors
@@ -89,20 +107,22 @@ impl Store {
         let Some(limit) = a_minute else {
             return Ok(None);
         };
-        let since = now().saturating_sub(MINUTE.as_secs());
+        let now = since_boot();
         let history = self.history()?;
-        let lately = history.iter().filter(|done| done.time > since);
+        let lately = history.iter().filter(|done| self.is_recent(done, now));
         let writes: usize = lately.map(|done| done.commands.len()).sum();
         Ok(Some(limit.saturating_sub(writes)))
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-    use std::fs::File;
-    use std::time::SystemTime;
 
     fn header(document: usize) -> Header {
         Header {
@@ -131,14 +151,16 @@ mod tests {
             .collect()
     }
 
-    /// Makes what was set aside look as old as this.
-    fn age(store: &Store, seconds: u64) {
-        let file = File::options()
-            .write(true)
-            .open(store.state.join("history.old"))
-            .unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(seconds))
-            .unwrap();
+    /// Makes what was set aside look as if it were of the first second after boot.
+    fn age(store: &Store) {
+        let path = store.state.join("history.old");
+        let entries = log::read(&path).unwrap().unwrap();
+        let aged = entries.lines().map(|line| {
+            let mut entry: HistoryEntry = serde_json::from_str(line).unwrap();
+            entry.since_boot_ms = 0;
+            serde_json::to_string(&entry).unwrap() + "\n"
+        });
+        fs::write(&path, aged.collect::<String>()).unwrap();
     }
 
     fn size(store: &Store, name: &str) -> u64 {
@@ -154,7 +176,7 @@ mod tests {
                 .note(&header(number), std::iter::empty(), "applied")
                 .unwrap();
             if size(&store, "history.old") > 0 {
-                age(&store, 61);
+                age(&store);
             }
         }
         assert!(size(&store, "history") < LONG + 10_000);
@@ -175,6 +197,34 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(documents(&store).len(), 1000);
+    }
+
+    #[test]
+    fn a_limit_counts_the_last_minute_of_this_boot_whatever_the_wall_clock_says() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = at(&scratch);
+        let ago = |seconds: u64| milliseconds(since_boot() - Duration::from_secs(seconds));
+        for (boot, since_boot_ms, time) in [
+            ("b1", ago(10), 0),
+            ("b1", ago(20), now() + 86_400),
+            ("b1", ago(61), now()),
+            ("b0", ago(10), now()),
+        ] {
+            let entry = HistoryEntry {
+                time,
+                boot: boot.into(),
+                since_boot_ms,
+                actor: "me".into(),
+                owner: "default".into(),
+                document: "1".into(),
+                commands: vec!["a".into(), "b".into()],
+                result: "applied".into(),
+            };
+            let line = serde_json::to_string(&entry).unwrap() + "\n";
+            log::append(&store.state.join("history"), &line, false).unwrap();
+        }
+        assert_eq!(store.writes_left(Some(10)).unwrap(), Some(6));
+        assert_eq!(store.writes_left(None).unwrap(), None);
     }
 
     #[test]

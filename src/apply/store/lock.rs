@@ -191,6 +191,7 @@ fn busy(path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netkeel_kernel::files::read;
 
     #[test]
     fn of_a_note_that_was_longer_nothing_is_left() {
@@ -223,7 +224,7 @@ mod tests {
         assert!(refused(&store), "the note was taken for the lock");
         assert!(store.is_locked().unwrap() && held.is_current());
         assert!(
-            Lock::adopt(&store, &File::open(&store.run).unwrap())
+            Lock::adopt(&store, &read::directory(&store.run).unwrap())
                 .unwrap()
                 .is_none()
         );

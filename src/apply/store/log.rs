@@ -5,12 +5,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::store::error::failed;
 use netkeel_core::error::Error;
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::{ReadError, Symlinks};
+
+/// Longest log that is read, bytes: more than a journal needs, because one that is not read is not undone.
+const LONGEST: u64 = 1 << 30;
 
 /// Opens a regular file. Another one that lies in its place is an error: a FIFO would be waited for, and a
 /// link leads elsewhere.
@@ -25,30 +29,28 @@ pub(in crate::store) fn regular(options: &mut OpenOptions, path: &Path) -> std::
 
 /// The text of a log; none where there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
-    let open = regular(OpenOptions::new().read(true), path);
-    let mut text = String::new();
-    match open.and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error, path)),
+    match read::text(path, Symlinks::Refuse, LONGEST) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.is_missing() => Ok(None),
+        Err(cause) => Err(failed(&cause.into(), path)),
     }
 }
 
 /// What follows so many bytes of a log, and which file it is: the same log as before has the same
 /// number. None where there is none.
 pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
-    let open = regular(OpenOptions::new().read(true), path);
-    let read = |mut file: File| -> std::io::Result<(u64, String)> {
-        let mut text = String::new();
+    let read = || -> Result<(u64, String), ReadError> {
+        let mut file = read::open(path, Symlinks::Refuse)?;
         let inode = file.metadata()?.ino();
         file.seek(SeekFrom::Start(offset))?;
-        file.read_to_string(&mut text)?;
+        let bytes = read::rest(&mut file, LONGEST)?;
+        let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText)?;
         Ok((inode, text))
     };
-    match open.and_then(read) {
+    match read() {
         Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error, path)),
+        Err(cause) if cause.is_missing() => Ok(None),
+        Err(cause) => Err(failed(&cause.into(), path)),
     }
 }
 
@@ -223,18 +225,20 @@ pub(crate) fn empty(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Renames a log that has so many bytes, over the one that was set aside before, unless that was
-/// written to in the time that is to be kept. A crash leaves both names or one, and nothing torn.
-pub(crate) fn set_aside(path: &Path, aside: &Path, long: u64, keep: Duration) -> Result<(), Error> {
+/// Renames a log that has so many bytes, over the one that was set aside before, unless `keeps` wants the
+/// text of that one. A crash leaves both names or one, and nothing torn.
+pub(crate) fn set_aside(
+    path: &Path,
+    aside: &Path,
+    long: u64,
+    keeps: &dyn Fn(&str) -> bool,
+) -> Result<(), Error> {
     let is_long = |metadata: std::fs::Metadata| metadata.len() >= long;
     // One that cannot be looked at cannot be written to either, and that is said then.
     if !std::fs::symlink_metadata(path).is_ok_and(is_long) {
         return Ok(());
     }
-    let written = std::fs::symlink_metadata(aside).and_then(|metadata| metadata.modified());
-    // A time in the future is that of another clock.
-    let kept = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < keep));
-    if kept {
+    if read(aside)?.is_some_and(|text| keeps(&text)) {
         return Ok(());
     }
     std::fs::rename(path, aside).map_err(|error| failed(&error, path))
@@ -268,7 +272,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
 /// Makes the directory entry of a file survive a power cut.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = read::directory(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|error| failed(&error, directory))
 }
 

@@ -22,11 +22,16 @@ impl Store {
     pub fn listen(&self) -> Result<UnixListener, Error> {
         self.make()?;
         let path = self.socket_path();
-        if UnixStream::connect(&path).is_ok() {
-            let message = format!("another service runs here: it answers at {}", path.display());
-            return Err(Error::new(ErrorKind::Refused, message).hint("netkeel status shows it"));
+        match UnixStream::connect(&path) {
+            Ok(_) => {
+                let message = format!("another service runs here: it answers at {}", path.display());
+                return Err(Error::new(ErrorKind::Refused, message).hint("netkeel status shows it"));
+            }
+            Err(error) if is_dead(&error) => {}
+            // Whether one runs is not known, and its socket must not be taken from it.
+            Err(error) => return Err(failed(&error, &path)),
         }
-        // What a service left that was killed.
+        // A service that was killed leaves its socket.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error, &path)),
             _ => {}
@@ -49,12 +54,45 @@ impl Store {
     /// [`ErrorKind::Missing`] when none runs.
     pub fn connect(&self) -> Result<UnixStream, Error> {
         let path = self.socket_path();
-        UnixStream::connect(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                Error::new(ErrorKind::Missing, "the netkeel service is not running")
-                    .hint("start it with `systemctl start netkeel`")
-            }
-            _ => failed(&error, &path),
+        UnixStream::connect(&path).map_err(|error| match is_dead(&error) {
+            true => Error::new(ErrorKind::Missing, "the netkeel service is not running")
+                .hint("start it with `systemctl start netkeel`"),
+            false => failed(&error, &path),
         })
+    }
+}
+
+/// Nobody listens: there is no socket, or a service left it that was killed.
+fn is_dead(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_at_which_nobody_listens_is_taken_over() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store {
+            run: scratch.path().join("run"),
+            state: scratch.path().join("run"),
+            boot: String::new(),
+        };
+        assert_eq!(store.connect().unwrap_err().kind, ErrorKind::Missing);
+        let first = store.listen().unwrap();
+        assert_eq!(store.listen().unwrap_err().kind, ErrorKind::Refused);
+        drop(first);
+        assert_eq!(store.connect().unwrap_err().kind, ErrorKind::Missing);
+        drop(store.listen().unwrap());
+        // Nothing tells whether somebody listens behind this.
+        fs::remove_file(store.socket_path()).unwrap();
+        std::os::unix::fs::symlink(store.socket_path(), store.socket_path()).unwrap();
+        assert_ne!(store.connect().unwrap_err().kind, ErrorKind::Missing);
+        assert!(store.listen().is_err());
+        assert!(fs::symlink_metadata(store.socket_path()).is_ok());
     }
 }

@@ -151,13 +151,14 @@ pub(crate) fn by_descriptor(file: &File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netkeel_kernel::files::read;
     use std::io::Write;
 
     #[test]
     fn what_is_handed_over_is_received() {
         let mut copies = Copies::new("t1").unwrap();
         let mut journal = tempfile::tempfile().unwrap();
-        let directory = File::open("/tmp").unwrap();
+        let directory = read::directory(Path::new("/tmp")).unwrap();
         let handover = Handover::new(&directory, &journal, &copies).unwrap();
         let again: Handover = handover.to_string().parse().unwrap();
         assert_eq!(again.to_string(), handover.to_string());

@@ -3,8 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{exit, output};
 use netkeel_core::error::Error;
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::Symlinks;
 
 /// The hidden verb that Ansible runs.
 pub(crate) const VERB: &str = "ansible-module";
@@ -79,10 +80,7 @@ pub(crate) fn with_verb(mut line: Vec<OsString>) -> Vec<OsString> {
 fn arguments_in(path: &Path) -> Result<Map<String, Value>, Failure> {
     let wrong =
         |why: &dyn Display| failure(format!("cannot read the arguments in {}: {why}", path.display()));
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
-        .map_err(|error| wrong(&error))?;
+    let text = read::text(path, Symlinks::Follow, LONGEST).map_err(|cause| wrong(&cause))?;
     serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
@@ -117,8 +115,34 @@ fn converge(arguments: &Map<String, Value>) -> Result<Value, Failure> {
         "diff": if status == drift { vec![json!({ "prepared": shown })] } else { Vec::new() },
         "summary": shown.trim_end().lines().last().unwrap_or_default(),
         "commands": commands,
+        "warnings": warnings(&plan["findings"]),
+        "findings": plan["findings"],
         "plan": plan,
     }))
+}
+
+/// The findings that Ansible shows after a task, changed or not. Notes are in `findings` only.
+fn warnings(findings: &Value) -> Vec<String> {
+    let findings = findings.as_array().into_iter().flatten();
+    let shown = findings.filter(|finding| finding["severity"] != "note");
+    shown.map(warning).collect()
+}
+
+fn warning(finding: &Value) -> String {
+    let text = |key: &str| finding[key].as_str().unwrap_or_default();
+    let subjects = finding["subjects"].as_array().into_iter().flatten();
+    let subjects: Vec<&str> = subjects.filter_map(Value::as_str).collect();
+    let about = if subjects.is_empty() { "" } else { " " };
+    let remedy = match text("remedy") {
+        "" => String::new(),
+        remedy => format!(" ({remedy})"),
+    };
+    format!(
+        "netkeel {}{about}{}: {}{remedy}",
+        text("code"),
+        subjects.join(", "),
+        text("message")
+    )
 }
 
 /// The path of the document; its text when it goes to standard input.
@@ -271,6 +295,22 @@ mod tests {
         assert_eq!(read(&["AnsiballZ_netkeel"]), ["AnsiballZ_netkeel"]);
         let more = read(&["AnsiballZ_netkeel", "plan", "--help"]);
         assert_eq!(more[1..], ["plan", "--help"]);
+    }
+
+    #[test]
+    fn findings_are_warnings() {
+        let finding = |severity: &str| json!({"code": "NK005", "severity": severity, "subjects": ["etho", "eth1"], "message": "not there", "remedy": "look"});
+        let bare =
+            json!({"code": "NK024", "severity": "error", "subjects": [], "message": "wrong", "remedy": ""});
+        let all = json!([finding("note"), finding("warning"), bare]);
+        assert_eq!(
+            warnings(&all),
+            [
+                "netkeel NK005 etho, eth1: not there (look)",
+                "netkeel NK024: wrong"
+            ]
+        );
+        assert_eq!(warnings(&Value::Null), [""; 0]);
     }
 
     #[test]

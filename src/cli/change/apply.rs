@@ -7,8 +7,11 @@ use clap::Args;
 
 use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse_duration};
 use crate::change::recover;
+use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
-use crate::load::documents::{Loaded, load, load_saved};
+use crate::fail_on::FailOnArguments;
+use crate::load::documents::{Host, Loaded, load, load_saved};
+use crate::load::file::read_printed;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -16,16 +19,19 @@ use netkeel_apply::engine::session::Session;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::finding::Finding;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
+use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
-use netkeel_kernel::reach::Target;
+use netkeel_kernel::namespace::identity;
+use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
-use netkeel_plan::outcome::{AGAIN, Applied, Failure, Rollback};
+use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
 use netkeel_plan::plan::Plan;
 use netkeel_render::wording::{applied_line, count};
-use netkeel_render::{json, markdown};
+use netkeel_render::{json, markdown, wording};
 use netkeel_source::sources::Sources;
 
 /// How many undone writes are listed.
@@ -36,8 +42,12 @@ const SHOWN: usize = 10;
 /// netkeel reads the host again after the writes. When a write fails, or a value does not persist,
 /// netkeel rolls back all writes in reverse order.
 ///
+/// A running service that enforces another document of the same owner would revert the changes, so
+/// that the apply is refused, unless --pause pauses the service.
+///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
-/// rolling back failed too; with --detailed-exitcode 2 when something changed.
+/// rolling back failed too; 5 the writes hold, but another program changed other declared facts
+/// meanwhile; with --detailed-exitcode 2 when something changed.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -67,6 +77,8 @@ pub(crate) struct Arguments {
     /// before the apply is ignored.
     #[arg(long, value_name = "HOST[:PORT]")]
     verify_reach: Vec<String>,
+    #[command(flatten)]
+    fail_on: FailOnArguments,
     /// Apply a document that was rolled back before
     ///
     /// netkeel rejects a document that was not confirmed in time or that made a --verify-reach target unreachable.
@@ -77,6 +89,8 @@ pub(crate) struct Arguments {
     /// This covers direct changes and indirect ones through `all`, `default` or its lower device.
     #[arg(long)]
     allow_management: bool,
+    #[command(flatten)]
+    pause: PauseOption,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -121,7 +135,11 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
         Some((name, saved)) => load_saved(saved, name),
-        None => load(&arguments.documents, arguments.documents.place.netns())?,
+        None => load(
+            &arguments.documents,
+            arguments.documents.place.netns(),
+            Host::Live,
+        )?,
     };
     let Some(Loaded { document, sources }) = loaded else {
         return Ok(None);
@@ -138,15 +156,47 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
         let message = format!("{name}: the plan was saved before the host rebooted");
         return Err(Error::new(ErrorKind::Refused, message).hint("run `netkeel plan --save` again"));
     }
+    let way = clear_way(&store, &document.owner, Some(&document.hash), &arguments.pause)?;
+    let written = write(
+        arguments,
+        &store,
+        &document,
+        targets,
+        saved.as_ref().map(|(_, saved)| saved),
+    );
+    match written {
+        Ok(Ok(applied)) => {
+            way.tell();
+            Ok(Some((Ok(applied), sources)))
+        }
+        Ok(Err(failure)) => {
+            way.close();
+            Ok(Some((Err(failure), sources)))
+        }
+        Err(error) => {
+            way.close();
+            Err(error)
+        }
+    }
+}
+
+/// Plans and writes under the lock.
+fn write(
+    arguments: &Arguments,
+    store: &Store,
+    document: &Document,
+    targets: Vec<Target>,
+    saved: Option<&SavedPlan>,
+) -> Result<Result<Applied, Failure>, Error> {
     let actor = actor();
-    let settled = recover::settle(&store, &document.netns, &actor, arguments.lock.timeout)?;
-    refuse_rejected(&store, &document, arguments.retry_rejected)?;
+    let settled = recover::settle(store, &document.netns, &actor, arguments.lock.timeout)?;
+    refuse_rejected(store, document, arguments.retry_rejected)?;
     let ledger = store.ledger()?;
     let declared = Declared {
-        document: &document,
+        document,
         holdings: arguments.ownership.holdings(&ledger),
     };
-    let exactly = saved.as_ref().map(|(_, saved)| Exactly::new(declared, saved));
+    let exactly = saved.map(|saved| Exactly::new(declared, saved));
     let goal: &dyn Goal = exactly.as_ref().map_or(&declared, |exactly| exactly);
     let mut log = Recorder::new(
         &settled,
@@ -158,9 +208,14 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     log.confirm_within = arguments.confirm_within;
     log.compacts = ledger.wants_compacting();
     let mut watch = Watcher::new()?;
-    watch.management = arguments.allow_management || arguments.confirm_within.is_some() || !store.is_host();
+    watch.management = arguments.allow_management
+        || arguments.confirm_within.is_some()
+        || !identity::may_be_the_host(&document.netns);
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
+    if arguments.fail_on.is_given() {
+        arguments.fail_on.check(&findings(&document, goal)?)?;
+    }
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);
         apply(
@@ -175,7 +230,7 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
         .outcome
     })?;
     let outcome = outcome.map(|mut applied| {
-        plan::add(Some(&document), &mut applied.planned, &applied.before);
+        plan::add(Some(document), &mut applied.planned, &applied.before);
         applied
     });
     let recorded = match &outcome {
@@ -192,13 +247,22 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     drop(log);
     drop(settled);
     watch.clear();
-    Ok(Some((outcome, sources)))
+    Ok(outcome)
+}
+
+/// The findings of the plan that an apply would make; none where there is no plan, which the apply reports.
+fn findings(document: &Document, goal: &dyn Goal) -> Result<Vec<Finding>, Error> {
+    let host = Live::with(&document.netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    let Ok(mut planned) = goal.plan(&host) else {
+        return Ok(Vec::new());
+    };
+    plan::add(Some(document), &mut planned, &host);
+    Ok(planned.plan.findings)
 }
 
 fn read_plan(path: &Path) -> Result<(String, SavedPlan), Error> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{name}: {error}")))?;
+    let text = read_printed(path)?;
     let saved = SavedPlan::read(&text).map_err(|error| error.context(&name))?;
     Ok((name, saved))
 }
@@ -229,13 +293,14 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
         planned,
         done,
         vanished,
+        new_drift,
         ..
     } = applied;
     let plan = &planned.plan;
     let of = output::here();
     match arguments.output {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),
-        Output::Markdown => result(&markdown::applied(plan, *done, sources, of)),
+        Output::Markdown => result(&markdown::applied(applied, sources, of)),
         Output::Text | Output::Diff => {
             result(&output::shown(plan, sources, arguments.output, false, of));
         }
@@ -253,16 +318,31 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
         ));
     }
     if arguments.output == Output::Text && *done > 0 {
-        result(&format!("{}\n", applied_line(*done)));
+        result(&format!("{}\n", applied_line(*done, new_drift.len())));
     }
     for name in vanished {
         output::say(&format!("{name} was deleted during the apply\n"));
     }
-    if arguments.detailed_exitcode && *done > 0 {
+    if let Some(error) = new_drift_error(new_drift) {
+        output::error(&error);
+        exit::NEW_DRIFT
+    } else if arguments.detailed_exitcode && *done > 0 {
         exit::CHANGES
     } else {
         exit::OK
     }
+}
+
+/// The error of an apply whose writes hold while other declared facts do not.
+pub(crate) fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
+    if new_drift.is_empty() {
+        return None;
+    }
+    let message = format!("the writes hold, {}", wording::new_drift(new_drift.len()));
+    let error = Error::new(ErrorKind::Refused, message);
+    let told = new_drift.iter().take(SHOWN);
+    let error = told.fold(error, |error, drift| error.hint(&drift.message));
+    Some(error.hint("`netkeel apply` writes them; `netkeel explain` names the programs that may have"))
 }
 
 /// The errors of an apply that wrote nothing or was rolled back.

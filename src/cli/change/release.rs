@@ -3,8 +3,9 @@
 use clap::Args;
 
 use crate::arguments::{LockOptions, Output, Place};
-use crate::change::apply::failed;
+use crate::change::apply::{failed, new_drift_error};
 use crate::change::recover;
+use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
@@ -14,10 +15,12 @@ use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::Error;
+use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan;
 use netkeel_host::kernel::Kernel;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::{Goal, Release};
+use netkeel_plan::outcome::{Applied, Failure};
 use netkeel_render::wording::count;
 use netkeel_source::sources::Sources;
 
@@ -26,8 +29,12 @@ use netkeel_source::sources::Sources;
 /// netkeel also removes the objects that it created for the owner. A value that another program
 /// changed since is left unchanged.
 ///
+/// A running service that enforces a document of the owner would write the values again, so that
+/// the release is refused, unless --pause pauses the service.
+///
 /// Exit status: 0 success; 1 error, nothing was written; 3 failed and rolled back; 4 failed and
-/// rolling back failed too.
+/// rolling back failed too; 5 the writes hold, but another program changed other settings of the
+/// owner meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -43,42 +50,69 @@ pub(crate) struct Arguments {
     /// Allow changes that cannot be undone exactly
     #[arg(long)]
     allow_lossy: bool,
+    #[command(flatten)]
+    pause: PauseOption,
 }
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let store = Store::open(&netns)?;
-    let actor = actor();
-    let settled = if arguments.dry_run {
+    if arguments.dry_run {
         refuse_pending(&store)?;
-        None
-    } else {
-        Some(recover::settle(&store, &netns, &actor, arguments.lock.timeout)?)
-    };
+        return show(arguments, &store, &netns);
+    }
+    let way = clear_way(&store, &arguments.owner, None, &arguments.pause)?;
+    match release(arguments, &store, &netns) {
+        Ok(Ok(released)) => {
+            way.tell();
+            report(arguments, &released)
+        }
+        Ok(Err(failure)) => {
+            way.close();
+            Ok(failed(failure, &Sources::default()))
+        }
+        Err(error) => {
+            way.close();
+            Err(error)
+        }
+    }
+}
+
+/// Shows what would be restored.
+fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error> {
     let ledger = store.ledger()?;
     let goal = Release {
         ledger: &ledger,
         owner: &arguments.owner,
-        netns: &netns,
+        netns,
     };
     let sources = Sources::default();
-    let Some(settled) = settled else {
-        let host = Live::with(&netns, |kernel| kernel.snapshot(&goal.scope()))??;
-        match goal.plan(&host) {
-            Ok(mut planned) => {
-                plan::add(None, &mut planned, &host);
-                output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
-            }
-            Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
+    let host = Live::with(netns, |kernel| kernel.snapshot(&goal.scope()))??;
+    match goal.plan(&host) {
+        Ok(mut planned) => {
+            plan::add(None, &mut planned, &host);
+            output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
         }
-        return Ok(exit::OK);
+        Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
+    }
+    Ok(exit::OK)
+}
+
+fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result<Applied, Failure>, Error> {
+    let actor = actor();
+    let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
+    let ledger = store.ledger()?;
+    let goal = Release {
+        ledger: &ledger,
+        owner: &arguments.owner,
+        netns,
     };
     let mut watch = Watcher::new()?;
     let mut log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     log.compacts = ledger.wants_compacting();
     let lossy = arguments.allow_lossy;
-    let outcome = Live::with(&netns, |kernel| {
+    let outcome = Live::with(netns, |kernel| {
         apply(
             &goal,
             Session {
@@ -91,25 +125,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         .outcome
     })?;
     watch.clear();
-    match outcome {
-        Ok(released) => {
-            output::plan(
-                &released.planned.plan,
-                &sources,
-                Output::Text,
-                false,
-                output::here(),
-            )?;
-            let (facts, writes) = (
-                count(released.planned.plan.released.len(), "fact"),
-                count(released.done, "write"),
-            );
-            output::print(&format!(
-                "Released: the owner {} held {facts}; {writes} done.\n",
-                arguments.owner
-            ))?;
-            Ok(exit::OK)
+    Ok(outcome)
+}
+
+fn report(arguments: &Arguments, released: &Applied) -> Result<u8, Error> {
+    let plan = &released.planned.plan;
+    let sources = Sources::default();
+    output::plan(plan, &sources, Output::Text, false, output::here())?;
+    let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
+    output::print(&format!(
+        "Released: the owner {} held {facts}; {writes} done.\n",
+        arguments.owner
+    ))?;
+    match new_drift_error(&released.new_drift) {
+        Some(error) => {
+            output::error(&error);
+            Ok(exit::NEW_DRIFT)
         }
-        Err(failure) => Ok(failed(failure, &sources)),
+        None => Ok(exit::OK),
     }
 }

@@ -18,7 +18,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_kernel::management;
-use netkeel_kernel::reach::Target;
+use netkeel_kernel::probe::reach::Target;
 use netkeel_plan::plan::Plan;
 
 /// Progress is shown from this number of ops: a shorter apply ends before anyone could read it.
@@ -112,7 +112,7 @@ impl Watch for Watcher {
         if self.management {
             return Ok(());
         }
-        let management = management::links(management::ssh_connection().as_deref());
+        let management = management::links(management::ssh_connection().as_deref())?;
         let names: BTreeSet<LinkName> = management.keys().copied().collect();
         let Some(felt) = plan.first_felt_by(&names, host) else {
             return Ok(());

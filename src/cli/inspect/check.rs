@@ -3,8 +3,9 @@
 use clap::Args;
 
 use crate::arguments::{Documents, OwnershipArguments};
+use crate::fail_on::FailOnArguments;
 use crate::inspect::plan::live;
-use crate::load::documents::{Loaded, load};
+use crate::load::documents::{Host, Loaded, load};
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_render::text;
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
     documents: Documents,
     #[command(flatten)]
     ownership: OwnershipArguments,
+    #[command(flatten)]
+    fail_on: FailOnArguments,
     /// Print nothing; only set the exit status
     #[arg(short, long)]
     quiet: bool,
@@ -28,7 +31,7 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::Live)? else {
         return Ok(exit::ERROR);
     };
     let plan = match live(&document, &arguments.ownership)?.1 {
@@ -42,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         output::print(&format!("{}\n", text::summary(&plan, output::here())))?;
     }
     output::problems(&plan.problems);
+    arguments.fail_on.check(&plan.findings)?;
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {
         (false, _) => exit::ERROR,
         (true, true) => exit::OK,

@@ -21,6 +21,7 @@ use netkeel_diagnose::explain::writer::WATCHED;
 use netkeel_diagnose::explain::{inputs, link};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::files::root;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::identity::{Identity, identify};
@@ -86,7 +87,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.place.netns();
     let mut files = root::Root::open(&arguments.root)?;
     let (sysctl_d, evidence) = (files.sysctl_d(), files.evidence(WATCHED));
-    let link = arguments.what.parse::<LinkName>().ok();
+    let link = match arguments.what.parse::<LinkName>().ok() {
+        // The keys below /proc/sys know no further names.
+        Some(name) => Some(Live::with(&netns, |kernel| kernel.snapshot(&Scope::default()))??.resolve(name)),
+        None => None,
+    };
     let key = arguments.what.parse::<SysctlKey>();
     let keys: Vec<SysctlKey> = link
         .map_or_else(Vec::new, link::keys_of)

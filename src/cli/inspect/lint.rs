@@ -2,27 +2,30 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::arguments::{Documents, Format, parse_talos_version};
-use crate::load::documents::{LoadOutcome, load_configuration, load_if_any};
+use crate::fail_on::FailOn;
+use crate::load::documents::{Host, LoadOutcome, load_configuration, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
-use netkeel_core::finding::{Finding, Severity};
+use netkeel_core::finding::Finding;
 use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
 use netkeel_dialects::talos::version::Version;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
+use netkeel_mtu::underlay::Underlay;
 use netkeel_render::paint::Paint;
 use netkeel_render::text;
 use netkeel_render::wording::count;
 use netkeel_source::diagnostic::Diagnostics;
 
-/// Report misconfigurations on this host, or those a document would cause
+/// Report misconfigurations of this host or of a document
 ///
 /// Each finding has a code, a subject and a remedy. Writes nothing. With --from talos, only the
 /// machine configuration is checked.
@@ -38,29 +41,17 @@ pub(crate) struct Arguments {
     /// With --from talos, also check the config against this version
     #[arg(long, value_name = "VERSION", value_parser = parse_talos_version)]
     talos_version: Option<Version>,
+    /// Underlay of the pods' packets: an MTU, an interface or default-route
+    ///
+    /// Without it, the lower device of the CNI's tunnel counts, or the default routes.
+    #[arg(long, value_name = "UNDERLAY", value_parser = Underlay::parse, conflicts_with = "talos_version")]
+    underlay: Option<Underlay>,
     /// Exit with status 2 on a finding of at least this severity
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FailOn {
-    Error,
-    Warning,
-    Note,
-}
-
-impl FailOn {
-    fn severity(self) -> Severity {
-        match self {
-            FailOn::Error => Severity::Error,
-            FailOn::Warning => Severity::Warning,
-            FailOn::Note => Severity::Note,
-        }
-    }
 }
 
 /// Runs the verb.
@@ -72,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let loaded = match load_if_any(&arguments.documents, netns.clone())? {
+    let loaded = match load_if_any(&arguments.documents, netns.clone(), Host::of(&saved))? {
         LoadOutcome::Nothing => None,
         LoadOutcome::Document(loaded) => Some(loaded),
         LoadOutcome::Wrong => return Ok(exit::ERROR),
@@ -85,18 +76,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Some(saved) => saved,
         None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
     };
-    let mut findings = host::host(&host);
-    if let Some(loaded) = &loaded {
-        match plan::plan(&loaded.document, &host) {
-            Ok(plan) => findings.extend(plan.findings),
+    let findings = match &loaded {
+        None => host::host_over(&host, arguments.underlay),
+        // The host is judged as the document would make it.
+        Some(loaded) => match plan::planned(&loaded.document, &host) {
+            Ok(planned) => {
+                let mut findings =
+                    host::host_over(planned.after.as_ref().unwrap_or(&host), arguments.underlay);
+                findings.extend(planned.plan.findings);
+                findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
+                findings
+            }
             Err(diagnostics) => {
                 output::diagnostics(&diagnostics, &loaded.sources);
                 return Ok(exit::ERROR);
             }
-        }
-        findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
-    }
-    let code = show(findings, arguments)?;
+        },
+    };
+    let code = show(findings, &host.problems, arguments)?;
     output::problems(&host.problems);
     Ok(if host.problems.is_empty() {
         code
@@ -117,18 +114,19 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
         output::diagnostics(&diagnostics, sources);
         return Ok(exit::ERROR);
     }
-    show(findings, arguments)
+    show(findings, &[], arguments)
 }
 
 /// Prints findings and returns the exit code.
-fn show(mut findings: Vec<Finding>, arguments: &Arguments) -> Result<u8, Error> {
+fn show(mut findings: Vec<Finding>, problems: &[Problem], arguments: &Arguments) -> Result<u8, Error> {
     findings.sort();
     findings.dedup();
     if arguments.output == Format::Json {
         output::print(&output::pretty(&netkeel_render::json::findings(&findings)))?;
     } else {
         output::print(&text::findings(&findings, Paint(output::stdout_colour())))?;
-        output::print(&format!("{}.\n", count(findings.len(), "finding")))?;
+        let found = count(findings.len(), "finding");
+        output::print(&format!("{found}{}.\n", output::unread(problems)))?;
     }
     let worst = findings.iter().map(|finding| finding.code.severity()).min();
     let limit = arguments.fail_on.map(FailOn::severity);

@@ -172,7 +172,10 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
         )
         .hint("`netkeel mtu --compare` shows the MTU of each CNI"));
     };
-    let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(&host)?;
+    let (underlay, from) = match Underlay::parse(&arguments.underlay)? {
+        Underlay::DefaultRoute => detected.underlay(&host)?,
+        given => given.on(&host)?,
+    };
     let layers = detected.layers(arguments.family.map(OuterFamily::family))?;
     let answer = budget_of(arguments, layers)?.derive(underlay, &from)?;
     let mut findings = Findings::default();

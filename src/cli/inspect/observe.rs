@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::Documents;
-use crate::load::documents::{LoadOutcome, load_if_any};
+use crate::load::documents::{Host, LoadOutcome, load_if_any};
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
     let mut scope = Scope::wide();
-    match load_if_any(&arguments.documents, netns.clone())? {
+    match load_if_any(&arguments.documents, netns.clone(), Host::Saved)? {
         // Without documents the snapshot has the interfaces and sysctls of the network path.
         LoadOutcome::Nothing => {}
         LoadOutcome::Document(loaded) => scope.extend(loaded.document.scope()),

@@ -7,7 +7,8 @@ use std::{fs, io};
 use clap::Args;
 
 use crate::arguments::{Documents, Output, OwnershipArguments};
-use crate::load::documents::{Loaded, load};
+use crate::fail_on::FailOnArguments;
+use crate::load::documents::{Host, Loaded, load};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     documents: Documents,
     #[command(flatten)]
     ownership: OwnershipArguments,
+    #[command(flatten)]
+    fail_on: FailOnArguments,
     /// Plan for a saved snapshot (`netkeel observe`), not this host
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     snapshot: Option<PathBuf>,
@@ -67,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns)? else {
+    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::of(&saved))? else {
         return Ok(exit::ERROR);
     };
     let of = match saved {
@@ -94,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     output::plan(&plan, &sources, arguments.output, arguments.commands, of)?;
     output::problems(&plan.problems);
+    arguments.fail_on.check(&plan.findings)?;
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {
         (false, _) => exit::ERROR,
         (true, false) if arguments.detailed_exitcode => exit::CHANGES,

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::{Documents, Format};
-use crate::load::documents::{LoadOutcome, load_if_any};
+use crate::load::documents::{Host, LoadOutcome, load_if_any};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_diagnose::pods::pods;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::pod::apart::apart;
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let loaded = match load_if_any(&arguments.documents, netns.clone())? {
+    let loaded = match load_if_any(&arguments.documents, netns.clone(), Host::of(&saved))? {
         LoadOutcome::Nothing => None,
         LoadOutcome::Document(loaded) => Some(loaded),
         LoadOutcome::Wrong => return Ok(exit::ERROR),
@@ -86,7 +87,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
         output::print(&output::pretty(&json))?;
     } else {
-        let table = table(&found, apart.as_ref(), Paint(output::stdout_colour()));
+        let is_pod = |problem: &&Problem| matches!(problem.what, Subject::PodEnd(_));
+        let unread = host.problems.iter().filter(is_pod).count();
+        let table = table(&found, unread, apart.as_ref(), Paint(output::stdout_colour()));
         output::print(&table)?;
     }
     output::problems(&host.problems);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::arguments::{DEFAULT_DOCUMENTS, Documents};
-use crate::load::file::{io_error, read, read_file};
+use crate::load::file::{io_error, read_file, read_from};
 use crate::load::hierarchy;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
@@ -15,6 +15,7 @@ use netkeel_dialects::hiera::facts::Facts;
 use netkeel_dialects::talos::configuration::Configuration;
 use netkeel_document::document;
 use netkeel_document::document::Document;
+use netkeel_document::not_the_host::NotTheHost;
 use netkeel_kernel::namespace::identity;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_source::diagnostic::Diagnostics;
@@ -31,11 +32,45 @@ pub(crate) struct Loaded {
     pub sources: Sources,
 }
 
+/// The texts of the files of `-f`.
+#[derive(Default, Hash)]
+struct Texts {
+    /// The texts by the names of their files.
+    files: Vec<(String, Vec<u8>)>,
+    /// The number of files of each level of a Hiera hierarchy; empty if each file is a level.
+    levels: Vec<usize>,
+}
+
+/// The host that a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// The one on which netkeel runs. Its files are written only if netkeel is in its network namespace.
+    Live,
+    /// A host that netkeel does not ask now: of a saved snapshot, or any.
+    Saved,
+}
+
+impl Host {
+    /// The host of a verb that can also work on a saved snapshot.
+    pub fn of<T>(saved: &Option<T>) -> Self {
+        match saved {
+            Some(_) => Host::Saved,
+            None => Host::Live,
+        }
+    }
+}
+
 /// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
-pub(crate) fn load(documents: &Documents, netns: Netns) -> Result<Option<Loaded>, Error> {
+pub(crate) fn load(documents: &Documents, netns: Netns, host: Host) -> Result<Option<Loaded>, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
-    Ok(report(parse(texts, documents.origin.dialect(), &facts, netns)))
+    Ok(report(parse(
+        texts,
+        documents.origin.dialect(),
+        &facts,
+        netns,
+        host,
+    )))
 }
 
 /// The result of [`load_if_any`].
@@ -49,12 +84,12 @@ pub(crate) enum LoadOutcome {
 }
 
 /// Reads the documents of a verb that also works without any.
-pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOutcome, Error> {
+pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Result<LoadOutcome, Error> {
     let mut files = documents.files.iter();
     if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
         return Ok(LoadOutcome::Nothing);
     }
-    Ok(match load(documents, netns)? {
+    Ok(match load(documents, netns, host)? {
         Some(loaded) => LoadOutcome::Document(Box::new(loaded)),
         None => LoadOutcome::Wrong,
     })
@@ -64,14 +99,18 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns) -> Result<LoadOut
 pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
-    report(parse(vec![text], Dialect::Native, &Facts::new(), netns))
+    let texts = Texts {
+        files: vec![text],
+        ..Texts::default()
+    };
+    report(parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live))
 }
 
 /// Reads all files; an error is text for people.
 pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Document, String> {
     let facts = hierarchy::facts(&documents.origin).map_err(|error| error.message)?;
     let texts = read_files(documents, &facts).map_err(|error| error.message)?;
-    match parse(texts, documents.origin.dialect(), &facts, netns) {
+    match parse(texts, documents.origin.dialect(), &facts, netns, Host::Live) {
         Ok(loaded) => Ok(loaded.document),
         Err(wrong) => Err(render::render(&wrong.0, &wrong.1, false)),
     }
@@ -101,10 +140,11 @@ fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded>
 }
 
 fn parse(
-    texts: Vec<(String, Vec<u8>)>,
+    texts: Texts,
     dialect: Dialect,
     facts: &Facts,
     netns: Netns,
+    host: Host,
 ) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
@@ -113,12 +153,16 @@ fn parse(
         dialect,
         keys: &keys,
         facts,
+        levels: &texts.levels,
     };
-    let files = nodes(texts, &reading, &mut sources, &mut diagnostics);
+    let files = nodes(texts.files, &reading, &mut sources, &mut diagnostics);
     let layers = reading.layers(files, &mut sources, &mut diagnostics);
     let mut document = Document::read(layers, netns, &mut diagnostics);
-    if document.netns.is_current() && !identity::is_of_a_host() {
-        document.is_not_the_hosts(&mut diagnostics);
+    if host == Host::Live
+        && document.netns.is_current()
+        && let Some(why) = NotTheHost::of(identity::is_of_a_host())
+    {
+        document.is_not_the_hosts(why, &mut diagnostics);
     }
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
@@ -134,8 +178,8 @@ pub(crate) fn load_with_configuration(
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
     let dialect = documents.origin.dialect();
-    let of_talos = (dialect == Dialect::Talos).then(|| texts.clone());
-    let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns)) else {
+    let of_talos = (dialect == Dialect::Talos).then(|| texts.files.clone());
+    let Some(Loaded { document, .. }) = report(parse(texts, dialect, &facts, netns, Host::Saved)) else {
         return Ok(None);
     };
     let configuration = of_talos.and_then(configuration);
@@ -160,6 +204,7 @@ pub(crate) fn configuration(texts: Vec<(String, Vec<u8>)>) -> Option<LoadedConfi
         dialect: Dialect::Talos,
         keys: &[],
         facts: &Facts::new(),
+        levels: &[],
     };
     let nodes = nodes(texts, &reading, &mut sources, &mut diagnostics);
     let configuration = Configuration::merged(nodes, &mut diagnostics);
@@ -187,19 +232,34 @@ fn nodes(
 }
 
 /// Reads the files of `-f`. With Hiera, also reads the files that a hiera.yaml names.
-fn read_files(documents: &Documents, facts: &Facts) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
     if documents.origin.dialect() != Dialect::Hiera {
-        return read_all(&documents.files);
+        return Ok(Texts {
+            files: read_all(&documents.files)?,
+            ..Texts::default()
+        });
     }
-    let mut files = Vec::new();
+    let (mut files, mut levels) = (Vec::new(), Vec::new());
     for file in &documents.files {
         if file.file_name().is_some_and(|name| name == "hiera.yaml") {
-            files.extend(hierarchy::files(file, facts)?);
+            for level in hierarchy::files(file, facts)? {
+                levels.push(level.len());
+                files.extend(level);
+            }
         } else {
+            let count = if file.is_dir() {
+                documents_in(file)?.len()
+            } else {
+                1
+            };
+            levels.extend(vec![1; count]);
             files.push(file.clone());
         }
     }
-    read_all(&files)
+    Ok(Texts {
+        files: read_all(&files)?,
+        levels,
+    })
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
@@ -215,7 +275,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
             }
             texts.push((
                 "<stdin>".to_owned(),
-                read(&mut io::stdin().lock(), Path::new("<stdin>"))?,
+                read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?,
             ));
         } else if path.is_dir() {
             for path in documents_in(path)? {
@@ -228,8 +288,33 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(texts)
 }
 
-/// The documents of a directory, sorted by name.
+/// Whether there is no document at all: the default directory does not exist, or the given directories are
+/// empty. A file that was named and does not exist is an error instead.
+pub(crate) fn is_empty(documents: &Documents) -> bool {
+    documents.files.iter().all(|path| match path.is_dir() {
+        true => listed(path).is_ok_and(|found| found.is_empty()),
+        false => path == Path::new(DEFAULT_DOCUMENTS) && path.symlink_metadata().is_err_and(is_missing),
+    })
+}
+
+fn is_missing(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The documents of a directory, sorted by name. Without any it is an error.
 fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let paths = listed(directory)?;
+    if paths.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Input,
+            format!("{} has no documents", directory.display()),
+        )
+        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
+    }
+    Ok(paths)
+}
+
+fn listed(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
@@ -246,13 +331,6 @@ fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         if known && !hidden && is_layer(&path)? {
             paths.push(path);
         }
-    }
-    if paths.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("{} has no documents", directory.display()),
-        )
-        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
     }
     paths.sort();
     Ok(paths)

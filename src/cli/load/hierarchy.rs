@@ -25,20 +25,26 @@ pub(crate) fn facts(origin: &Origin) -> Result<Facts, Error> {
     Ok(facts)
 }
 
-/// The data files that exist, the most general first.
-pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<PathBuf>, Error> {
+/// The data files that exist of each level, the most general first.
+pub(crate) fn files(config: &Path, facts: &Facts) -> Result<Vec<Vec<PathBuf>>, Error> {
     let places = read_as(config, "cannot follow the hierarchy", &mut |node, diagnostics| {
         places(node, facts, diagnostics)
     })?;
     let directory = config.parent().unwrap_or(Path::new(""));
     let mut found = Vec::new();
-    for place in places {
-        match place {
-            DataFile::File(path) => found.push(directory.join(path)),
-            DataFile::Glob(pattern) => found.extend(matching(directory, &pattern)?),
+    for level in places {
+        let mut files = Vec::new();
+        for place in level {
+            match place {
+                DataFile::File(path) => files.push(directory.join(path)),
+                DataFile::Glob(pattern) => files.extend(matching(directory, &pattern)?),
+            }
         }
+        files.retain(|path| path.is_file());
+        files.reverse();
+        found.push(files);
     }
-    found.retain(|path| path.is_file());
+    found.retain(|level| !level.is_empty());
     if found.is_empty() {
         return Err(Error::new(
             ErrorKind::Missing,

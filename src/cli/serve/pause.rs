@@ -6,7 +6,6 @@ use clap::Args;
 
 use crate::arguments::{Place, parse_duration};
 use crate::{exit, output};
-use netkeel_apply::clock::now;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
@@ -44,11 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
                 .hint("stop the service, or run it with --mode observe"));
         }
         Some(duration) => {
-            let since = now();
-            // Round up, so that the pause does not end early.
-            let until = since + duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-            store.pause(since, until, &actor())?;
-            format!("Paused until {}.\n", utc(until))
+            let pause = store.pause(duration, &actor())?;
+            format!("Paused until {}.\n", utc(pause.until))
         }
         None if store.resume_service()? => "The pause has ended.\n".to_owned(),
         None => "The service was not paused.\n".to_owned(),

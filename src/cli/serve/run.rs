@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::arguments::{Documents, parse_duration};
 use crate::exit;
-use crate::load::documents::{digest, load_quietly};
+use crate::load::documents::{digest, is_empty, load_quietly};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -22,6 +22,8 @@ use netkeel_service::run;
 /// SIGHUP reloads the document, and so does a change of its files. When the new document is invalid,
 /// the previous one stays in force. SIGTERM stops the service. The host keeps its settings, except
 /// for `nflog` rules with `remove_on_stop`, which is the default.
+///
+/// Without any document the service waits for one.
 ///
 /// Exit status: 0 stopped by a signal; 1 the service could not start.
 #[derive(Debug, Args)]
@@ -49,7 +51,7 @@ pub(crate) struct Arguments {
     /// Allow changes to the interface of the default route
     #[arg(long)]
     allow_management: bool,
-    /// Serve /metrics and /healthz here, e.g. 127.0.0.1:9440
+    /// Serve metrics and health here, e.g. 127.0.0.1:9440
     ///
     /// By default the service opens no network port. With --netns, the address is outside that
     /// namespace.
@@ -85,6 +87,10 @@ impl Source for DocumentSource {
 
     fn paths(&self) -> Vec<PathBuf> {
         self.documents.files.clone()
+    }
+
+    fn is_empty(&self) -> bool {
+        is_empty(&self.documents)
     }
 
     fn digest(&mut self) -> u64 {

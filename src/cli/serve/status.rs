@@ -76,6 +76,9 @@ fn text(status: &Value) -> String {
         word("/document/owner"),
         utc(number("/document/loaded"))
     ));
+    if status.get("idle").and_then(Value::as_bool) == Some(true) {
+        out.push_str("idle: there is no document yet; the service waits for one\n");
+    }
     if let Some(why) = status.pointer("/document/rejected").and_then(Value::as_str) {
         out.push_str("a newer document was REJECTED; the previous one stays in force:\n");
         out.extend(why.lines().map(|line| format!("    {}\n", printable(line))));
@@ -132,6 +135,13 @@ fn text(status: &Value) -> String {
         out.push_str(&format!(
             "suspended: {}: {why}; retry in {again} s\n",
             of(one, "fact")
+        ));
+    }
+    let unreachable = number("/unreachable_pods") as usize;
+    if unreachable > 0 {
+        out.push_str(&format!(
+            "{} out of reach: neither end of their veths is set; `netkeel render netkeel-pods.conf` prints the drop-in that permits it\n",
+            count(unreachable, "pod")
         ));
     }
     for problem in &list("problems") {

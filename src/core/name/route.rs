@@ -1,9 +1,10 @@
-//! The key of a pod's route: the fields that distinguish it from other routes of its namespace.
+//! The key of a route, which distinguishes it from other routes of its namespace, and its metrics.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,6 +38,48 @@ impl RouteKey {
             metric,
             table: MAIN,
         }
+    }
+
+    /// The key of the same prefix and table with the default metric. Routes that differ by their metric
+    /// alone have the same.
+    #[must_use]
+    pub fn place(self) -> Self {
+        RouteKey {
+            table: self.table,
+            ..RouteKey::new(self.destination)
+        }
+    }
+}
+
+/// A metric of a route that netkeel writes (`RTA_METRICS`, include/uapi/linux/rtnetlink.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// The MTU, bytes.
+    Mtu,
+    /// The largest TCP segment to announce, bytes.
+    Advmss,
+    /// The largest TCP window to announce, bytes.
+    Window,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Metric; 3] = [Metric::Mtu, Metric::Advmss, Metric::Window];
+
+    /// The word of `ip route`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Metric::Mtu => "mtu",
+            Metric::Advmss => "advmss",
+            Metric::Window => "window",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

@@ -1,5 +1,9 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
-//! interface and the order in which keys must be written.
+//! interface.
+
+mod relations;
+
+pub use relations::{NOT_FOLLOWED, variable};
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -12,28 +16,6 @@ use crate::error::{Error, ErrorKind};
 use crate::name::link::LinkName;
 use crate::text::escape::printable;
 use crate::text::from_str;
-
-/// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, even when
-/// the value of `all` does not change (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
-/// `addrconf_disable_ipv6` and `addrconf_sysctl_addr_gen_mode`, net/ipv6/addrconf.c).
-const COPIED_FROM_ALL: &[&str] = &[
-    "forwarding",
-    "disable_ipv6",
-    "ignore_routes_with_linkdown",
-    "addr_gen_mode",
-];
-
-/// The leaves of `net.ipv4.conf` whose `default` no existing interface follows: they are not written
-/// through `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
-pub const NOT_FOLLOWED: &[&str] = &[
-    "disable_policy",
-    "disable_xfrm",
-    "drop_unicast_in_l2_multicast",
-    "forwarding",
-    "mc_forwarding",
-    "promote_secondaries",
-    "route_localnet",
-];
 
 /// A path below /proc/sys with `/` between its components: `net/ipv4/conf/eth0.100/rp_filter`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,64 +152,6 @@ impl SysctlKey {
         match self.per_interface()?.slot {
             Slot::Link(name) => Some(name),
             Slot::All | Slot::Default => None,
-        }
-    }
-
-    /// The [`SysctlKey::rank`] of an interface's own key.
-    pub const RANK_OF_LINK: u8 = 3;
-
-    /// Position among keys that are written together. Switching forwarding rewrites `accept_redirects`
-    /// and every interface's `forwarding` (`inet_forward_change`, net/ipv4/devinet.c), so it goes
-    /// first. `all` and `default` may be copied to interfaces, so they precede interfaces.
-    pub fn rank(&self) -> u8 {
-        match (self.path(), self.per_interface()) {
-            ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 0,
-            (
-                _,
-                Some(PerInterface {
-                    slot: Slot::Default, ..
-                }),
-            ) => 2,
-            (
-                _,
-                Some(PerInterface {
-                    slot: Slot::Link(_), ..
-                }),
-            ) => Self::RANK_OF_LINK,
-            _ => 1,
-        }
-    }
-
-    /// The keys that the kernel also writes when this one is written. A rollback needs their previous
-    /// values.
-    pub fn written_beside(&self) -> Vec<SysctlKey> {
-        let known = |paths: &[&'static str]| paths.iter().map(|path| SysctlKey::known(path)).collect();
-        match self.path() {
-            "net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding" => known(&[
-                "net/ipv4/conf/all/accept_redirects",
-                "net/ipv4/conf/default/forwarding",
-            ]),
-            "net/ipv6/conf/all/forwarding" => known(&["net/ipv6/conf/default/forwarding"]),
-            "net/ipv6/conf/all/disable_ipv6" => known(&["net/ipv6/conf/default/disable_ipv6"]),
-            "net/ipv6/conf/all/ignore_routes_with_linkdown" => {
-                known(&["net/ipv6/conf/default/ignore_routes_with_linkdown"])
-            }
-            "net/ipv6/conf/all/addr_gen_mode" => known(&["net/ipv6/conf/default/addr_gen_mode"]),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether writing this key may change the same setting of interfaces. The kernel copies `all` of
-    /// four IPv6 settings to each interface (net/ipv6/addrconf.c), and `default` of IPv4 settings to
-    /// interfaces that never had an explicit value (`devinet_copy_dflt_conf`, net/ipv4/devinet.c).
-    pub fn copied_to_links(&self) -> bool {
-        let Some(parts) = self.per_interface().filter(|parts| parts.table == "conf") else {
-            return false;
-        };
-        match (parts.family, parts.slot) {
-            ("ipv6", Slot::All) => COPIED_FROM_ALL.contains(&parts.leaf),
-            ("ipv4", Slot::Default) => !NOT_FOLLOWED.contains(&parts.leaf),
-            _ => false,
         }
     }
 }
@@ -438,29 +362,5 @@ mod tests {
         `an-interface-too-long` has 21 bytes; an interface name has at most 15; 
         the key `net.core.rmem max` holds ` `;
         "#);
-    }
-
-    #[test]
-    fn forwarding_goes_first_and_interfaces_last() {
-        let mut keys: Vec<SysctlKey> = [
-            "net.ipv4.conf.eth0.rp_filter",
-            "net.ipv4.conf.default.rp_filter",
-            "net.ipv4.conf.all.accept_redirects",
-            "net.ipv4.ip_forward",
-        ]
-        .iter()
-        .map(|k| k.parse().unwrap())
-        .collect();
-        keys.sort_by_key(|key| (key.rank(), key.clone()));
-        let order: Vec<String> = keys.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            order,
-            [
-                "net.ipv4.ip_forward",
-                "net.ipv4.conf.all.accept_redirects",
-                "net.ipv4.conf.default.rp_filter",
-                "net.ipv4.conf.eth0.rp_filter"
-            ]
-        );
     }
 }

@@ -1,5 +1,5 @@
 //! The tunnels that netkeel makes. Both work in collect-metadata mode: each packet brings its outer
-//! header, and the device has none.
+//! header; the device has no header of its own.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an entry of `nflog` has in the kernel.
+//! The kernel's rules of one `nflog` entry.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::nflog::rules::Rules;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryRules {
-    /// It has none.
+    /// The kernel has no rule of this entry.
     None,
     /// Somebody else changed them, so that they are not as netkeel writes any rules.
     Changed,

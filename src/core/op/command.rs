@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use crate::mtu::PLUGINS_THAT_READ_TEXT;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::sandbox::Sandbox;
@@ -12,6 +13,7 @@ use crate::nflog::foreign::{ForeignRule, Verb};
 use crate::op::copy_mtu::CopyMtu;
 use crate::op::{Op, PodTarget, Target};
 use crate::text::shell::{Escaped, Quoted, in_bash};
+use crate::value::Value;
 
 impl Op {
     /// The whole command, for a shell. `Display` shortens a file to its name.
@@ -132,6 +134,9 @@ impl fmt::Display for Op {
                 let plugins = "., (.. | objects | .plugins[]?, .delegates[]?, .delegate)";
                 let place = format!(r#"({plugins} | objects | select(.type == "{plugin}")){below}.mtu"#);
                 let filter = match mtu {
+                    Some(Value::Number(mtu)) if PLUGINS_THAT_READ_TEXT.contains(&&**plugin) => {
+                        format!(r#"{place} = "{mtu}""#)
+                    }
                     Some(mtu) => format!("{place} = {mtu}"),
                     None => format!("del({place})"),
                 };
@@ -194,21 +199,36 @@ impl fmt::Display for Op {
                     pod_name(pod)
                 )
             }
-            Op::SetPodRouteMtu {
+            Op::SetRouteMetric {
+                target,
                 pod,
                 destination,
                 rest,
                 next_hops,
-                mtu,
+                metric,
+                locked,
+                to,
                 ..
             } => {
-                write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
+                let name = match pod {
+                    Some(pod) => {
+                        write!(f, "{} ip route change {destination}", InPod(&pod.sandbox))?;
+                        pod_name(pod)
+                    }
+                    None => {
+                        write!(f, "{} route change {destination}", Ip(&target.netns))?;
+                        name(target)
+                    }
+                };
+                let lock = if *locked { " lock" } else { "" };
+                // A metric of 0 is none: `ip route` does not show it.
+                let metric = format!(" {metric}{lock} {}", to.unwrap_or_default());
                 // `nexthop` comes last (iproute2 ip/iproute.c), and each next hop has its own `dev`.
                 if *next_hops {
-                    return write!(f, " mtu {mtu} {rest}");
+                    return write!(f, "{metric} {rest}");
                 }
                 let blank = if rest.is_empty() { "" } else { " " };
-                write!(f, " dev {}{blank}{rest} mtu {mtu}", pod_name(pod))
+                write!(f, " dev {name}{blank}{rest}{metric}")
             }
             Op::SetUp { target, up } => {
                 write!(
@@ -263,6 +283,7 @@ impl fmt::Display for Op {
 mod tests {
     use super::*;
     use crate::fact::Value;
+    use crate::name::route::Metric;
     use crate::name::tunnel::TunnelKind;
 
     #[test]
@@ -273,6 +294,21 @@ mod tests {
             name: name.parse().unwrap(),
         };
         let key = |text: &str| text.parse().unwrap();
+        let metric = |metric, to, next_hops| Op::SetRouteMetric {
+            target: target("eth0"),
+            pod: None,
+            destination: "10.0.0.0/8 table 100".parse().unwrap(),
+            rest: match next_hops {
+                true => "nexthop via 192.0.2.1 dev eth0",
+                false => "via 192.0.2.1",
+            }
+            .into(),
+            next_hops,
+            metric,
+            locked: next_hops,
+            was: None,
+            to,
+        };
         let ops = [
             Op::CreateTunnel {
                 target: target("ipip0"),
@@ -297,6 +333,9 @@ mod tests {
                 target: target("ipip0"),
                 up: true,
             },
+            metric(Metric::Mtu, Some(1400), false),
+            metric(Metric::Window, None, false),
+            metric(Metric::Advmss, Some(1360), true),
             Op::SetAlias {
                 target: target("eth0"),
                 alias: "it's up".into(),
@@ -347,6 +386,9 @@ mod tests {
         ip addr add 127.0.0.42/32 dev ipip0
         ip -n pod link set dev eth0 mtu 1460
         ip link set dev ipip0 up
+        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1 mtu 1400
+        ip route change 10.0.0.0/8 table 100 dev eth0 via 192.0.2.1 window 0
+        ip route change 10.0.0.0/8 table 100 advmss lock 1360 nexthop via 192.0.2.1 dev eth0
         ip link set dev eth0 alias 'it'\''s up'
         ip link set dev $'e\x1b[2J' alias $'it\'s\nü\\'
         ip link set dev $'veth\xff' mtu 1460

@@ -1,4 +1,4 @@
-//! What an op makes of a private copy of a WireGuard configuration.
+//! The change that an op makes to a private copy of a WireGuard configuration.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::Value;
 use crate::wireguard::CopyState;
 
-/// What is to become of a copy.
+/// The new state of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyMtu {

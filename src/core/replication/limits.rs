@@ -18,7 +18,8 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Packets of one source, which is a router. By default Linux sends at most 1,000 ICMP errors a
-    /// second (`icmp_msgs_per_sec`).
+    /// second (`icmp_msgs_per_sec`). A source above this rate keeps a few packets a second about each
+    /// quoted destination, because a forger can take an address's whole rate.
     pub per_source: Rate,
     /// Packets about one quoted destination.
     pub per_destination: Rate,

@@ -142,7 +142,7 @@ impl PeerState {
         matches!(self, PeerState::Ready | PeerState::Router | PeerState::Ipv4Only)
     }
 
-    /// Whether an operator must act before copies reach this peer, or before its copies are told from the router's packets.
+    /// Whether an operator must act: copies do not reach this peer, or cannot be distinguished from the router's packets.
     /// [`PeerState::Router`] is reachable and needs attention.
     pub fn needs_attention(self) -> bool {
         matches!(

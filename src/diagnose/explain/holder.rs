@@ -67,10 +67,10 @@ pub fn held(records: &Records<'_>, fact: &Fact) -> Option<Held> {
 
 /// A value as text. The text of a file is long, so only its length is given.
 fn shown(fact: &Fact, value: Option<&Value>) -> String {
-    match (&fact.object, value) {
-        (Object::File(_), Some(Value::Text(text))) => format!("a file of {} bytes", text.len()),
-        _ => fact.show(value),
+    if let (Object::File(_), Some(Value::Text(text))) = (&fact.object, value) {
+        return format!("a file of {} bytes", text.len());
     }
+    fact.show(value)
 }
 
 /// Whether a command of the history writes a fact. Commands have the form that [`netkeel_core::op::Op`]
@@ -116,7 +116,21 @@ fn writes(command: &str, fact: &Fact) -> bool {
             let on = |verb: &str| plain.contains(&format!(" addr {verb} {address} dev {name}"));
             on("add") || on("del")
         }
-        field => field.sysctl_of(*name).is_some_and(|key| sysctl(&key)),
+        Field::RouteMetric(route, metric) => {
+            let change = format!(" route change {route} ");
+            plain.contains(&change) && plain.contains(&format!(" {metric} "))
+        }
+        Field::RpFilter | Field::Forwarding | Field::Forwarding6 | Field::DisableIpv6 => {
+            let key = fact.field.sysctl_of(*name);
+            key.is_some_and(|key| sysctl(&key))
+        }
+        // Such a command names the interface in the pod; the others are facts of other objects.
+        Field::PodMtu
+        | Field::PodRouteMtu(_)
+        | Field::PodAddress(_)
+        | Field::Content
+        | Field::Value
+        | Field::Rules => false,
     }
 }
 

@@ -12,6 +12,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_host::sysctl_d::answer::{Answers, How, answer};
 use netkeel_host::sysctl_d::mention::{Fate, Mention};
+use netkeel_host::sysctl_form::stored::is_same;
 
 /// The explanation of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,8 +119,7 @@ pub(crate) fn notes(host: &Inputs<'_>, key: &SysctlKey, live: &Live, answers: &A
     if let (Live::Value { value }, Some(wanted)) = (live, &boot.value)
         && host.initial != Some(false)
     {
-        let folded: Vec<&str> = wanted.split_ascii_whitespace().collect();
-        if folded.join(" ") != *value {
+        if !is_same(key, wanted, value, host.snapshot.ticks) {
             notes.push(format!(
                 "{key} is {value} now: it was changed after sysctl.d was applied, or sysctl.d was never applied"
             ));

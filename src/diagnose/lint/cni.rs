@@ -4,7 +4,7 @@ use std::path::Path;
 
 use netkeel_core::fact::Value;
 use netkeel_core::finding::{Code, Findings};
-use netkeel_host::cni::configuration::elsewhere;
+use netkeel_host::cni::plugin_type::{elsewhere, reads_text};
 use netkeel_host::cni::runtime::{Loaded, stopped};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
@@ -40,14 +40,19 @@ pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
                 elsewhere(&plugin.kind).unwrap_or_default(),
             ),
             "calico" => calico(cni, plugin.mtu.as_ref(), &loaded.display(), findings),
-            _ => {}
+            kind => {
+                if let (Some(mtu), Some(place)) = (&plugin.mtu, elsewhere(kind)) {
+                    let message = format!("its {kind} has the mtu {mtu}, which the plugin does not read");
+                    findings.add(Code::NK074, loaded.display(), message, place);
+                }
+            }
         }
     }
     no_number(host, findings);
     copies(cni, loaded, findings);
 }
 
-/// An `mtu` that is text stops the plugin: plugins parse it as a number (Go's encoding/json).
+/// An `mtu` in another form than the plugin's stops it (Go's encoding/json).
 pub fn no_number(host: &Snapshot, findings: &mut Findings) {
     let loaded = host.cni.as_ref().and_then(|cni| {
         let path = cni.runtime.as_ref()?.intends(&cni.files)?;
@@ -63,11 +68,15 @@ pub fn no_number(host: &Snapshot, findings: &mut Findings) {
         if matches!(&**text, "null" | "-0") || elsewhere(&plugin.kind).is_some() {
             continue;
         }
+        let (form, wanted) = match reads_text(&plugin.kind) {
+            true => ("is not text with a whole number", "text, in quotes"),
+            false => ("is not a whole number", "a number"),
+        };
         let message = format!(
-            "its {} has the mtu {text}, which is not a whole number: the plugin cannot read it, and no pod starts",
+            "its {} has the mtu {text}, which {form}: the plugin cannot read it, and no pod starts",
             plugin.kind
         );
-        let remedy = "write it as a number, or declare it in a `cni` entry";
+        let remedy = format!("write it as {wanted}, or declare it in a `cni` entry");
         findings.add(Code::NK049, path.display(), message, remedy);
     }
 }
@@ -136,6 +145,21 @@ mod tests {
             check(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
             ""
         );
+    }
+
+    #[test]
+    fn the_form_of_an_mtu_is_that_of_its_plugin() {
+        // As `conflist` reads `"9001"` of aws-cni, and `9001`.
+        assert_eq!(
+            check(r#"{"type": "aws-cni", "at": "plugins[0].mtu", "mtu": 9001}"#),
+            ""
+        );
+        insta::assert_snapshot!(check(
+            r#"{"type": "aws-cni", "at": "plugins[0].mtu", "mtu": "9001"}, {"type": "multus-shim", "at": "plugins[1].mtu", "mtu": 1400}"#
+        ), @r"
+        NK049 its aws-cni has the mtu 9001, which is not text with a whole number: the plugin cannot read it, and no pod starts
+        NK074 its multus-shim has the mtu 1400, which the plugin does not read
+        ");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of the default route.
+//! Compares the MTU of pods with the MTU that the CNI's encapsulation leaves of its underlay.
 
 use netkeel_core::finding::Findings;
 use netkeel_host::snapshot::Snapshot;
@@ -6,9 +6,13 @@ use netkeel_mtu::detect::detect;
 use netkeel_mtu::underlay::Underlay;
 
 /// Checks a host on which a CNI is detected and the underlay is known.
-pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
+pub(crate) fn check(host: &Snapshot, over: Option<Underlay>, findings: &mut Findings) {
     let Some(detected) = detect(host) else { return };
-    let Ok((underlay, from)) = Underlay::DefaultRoute.on(host) else {
+    let found = match over {
+        Some(underlay) => underlay.on(host),
+        None => detected.underlay(host),
+    };
+    let Ok((underlay, from)) = found else {
         return;
     };
     if let Ok(answer) = detected.answer(underlay, &from) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::lint::host::links;
-use crate::lint::{replication, rp_effect, sysctl_d};
-use netkeel_core::fact::Fact;
+use crate::lint::{combined, encapsulation, replication, routers, rp_effect, side_effect, sysctl_d};
+use netkeel_core::fact::{Fact, Field};
 use netkeel_core::finding::Findings;
 use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
@@ -12,7 +12,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::sysctl_d::drop_in;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Planned;
-use netkeel_plan::plan::Plan;
+use netkeel_plan::plan::{Plan, Step};
 use netkeel_source::diagnostic::Diagnostics;
 
 /// Plans a document on a host without a ledger, and adds the findings on the plan.
@@ -20,9 +20,17 @@ use netkeel_source::diagnostic::Diagnostics;
 /// # Errors
 /// As [`Goal::plan`].
 pub fn plan(document: &Document, host: &Snapshot) -> Result<Plan, Box<Diagnostics>> {
+    planned(document, host).map(|planned| planned.plan)
+}
+
+/// As [`plan()`], with the host as the plan would leave it.
+///
+/// # Errors
+/// As [`Goal::plan`].
+pub fn planned(document: &Document, host: &Snapshot) -> Result<Planned, Box<Diagnostics>> {
     let mut planned = Goal::plan(document, host)?;
     add(Some(document), &mut planned, host);
-    Ok(planned.plan)
+    Ok(planned)
 }
 
 /// Adds the findings on a plan. `host` is the snapshot that the plan was made from. `document` is `None`
@@ -40,6 +48,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     for step in &planned.plan.steps {
         rp_effect::side_effects(step, wants, &mut findings);
+        routers::lost(step, &mut findings);
     }
     if let Some(after) = &planned.after {
         rp_effect::judge_now(host, after, wants, &mut findings);
@@ -47,9 +56,19 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     let after = planned.after.as_ref().unwrap_or(host);
     rp_effect::judge(after, wants, &mut findings);
+    combined::check(after, wants, &mut findings);
     let wanted = wants.keys().filter_map(Fact::link_name);
     let skipped = planned.wants.left_alone.keys().copied();
-    let concerned: BTreeSet<LinkName> = wanted.chain(skipped).collect();
+    let above = side_effect::above(&planned.plan, host);
+    let uses_wireguard = !above.is_empty() || planned.plan.steps.iter().any(changes_mtu);
+    let tunnels = after
+        .links
+        .iter()
+        .filter(|(_, link)| link.kind_name() == "wireguard");
+    let tunnels = tunnels.map(|(name, _)| *name).filter(|_| uses_wireguard);
+    let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(above).chain(tunnels).collect();
+    side_effect::check(&planned.plan, wants, &mut findings);
+    newly_too_large(host, planned, &mut findings);
     links(after, &|name| concerned.contains(&name), &mut findings);
     findings.extend(std::mem::take(&mut planned.plan.findings));
     planned.plan.findings = findings.into_sorted();
@@ -57,4 +76,29 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         let findings = &mut planned.plan.findings;
         findings.retain(|finding| !document.allowed.contains_key(&finding.code));
     }
+}
+
+/// Whether a step changes an MTU of the host.
+fn changes_mtu(step: &Step) -> bool {
+    step.changes.iter().any(|change| change.fact.field == Field::Mtu)
+}
+
+/// Adds the MTUs of pods that the plan makes too large for their underlay. Those that were too large before
+/// are findings of the host.
+fn newly_too_large(host: &Snapshot, planned: &Planned, findings: &mut Findings) {
+    let Some(after) = &planned.after else { return };
+    if !planned.plan.steps.iter().any(changes_mtu) {
+        return;
+    }
+    let judged = |host: &Snapshot| {
+        let mut found = Findings::default();
+        encapsulation::check(host, None, &mut found);
+        found.into_sorted()
+    };
+    let before = judged(host);
+    findings.extend(
+        judged(after)
+            .into_iter()
+            .filter(|finding| !before.contains(finding)),
+    );
 }

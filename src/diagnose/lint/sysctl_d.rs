@@ -14,6 +14,7 @@ use netkeel_host::sysctl_d::file::{Content, Dialect, File, Files};
 use netkeel_host::sysctl_d::mention::Fate;
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 use netkeel_host::sysctl_d::reader::Judge;
+use netkeel_host::sysctl_form::stored::is_same;
 
 /// The directory of drop-ins, which has the highest priority in
 /// [`netkeel_host::sysctl_d::order::DIRECTORIES`].
@@ -97,8 +98,11 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
         };
         let mut lost = |dialect| {
             let boot = judge.answer(dialect, &key, is_number(&value)).boot;
-            (boot.value.as_deref().map(folded) != Some(folded(&value)))
-                .then(|| (winner(name, dialect, &key, &boot, judge), boot))
+            let holds = boot
+                .value
+                .as_deref()
+                .is_some_and(|found| is_same(&key, found, &value, None));
+            (!holds).then(|| (winner(name, dialect, &key, &boot, judge), boot))
         };
         let (systemd, procps) = (lost(Dialect::Systemd), lost(Dialect::Procps));
         let message = match (systemd, procps) {
@@ -111,7 +115,9 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
                 }
                 continue;
             }
-            (Some((systemd, one)), Some((_, other))) if is_same(&one, &other) => format!("at boot {systemd}"),
+            (Some((systemd, one)), Some((_, other))) if is_one_line(&one, &other) => {
+                format!("at boot {systemd}")
+            }
             (Some((systemd, _)), Some((procps, _))) => {
                 format!("at boot {systemd}, by systemd's rules; by those of `sysctl --system` {procps}")
             }
@@ -124,7 +130,7 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
 }
 
 /// Whether the same line decides in both orders. The file may have two names.
-fn is_same(one: &Outcome, other: &Outcome) -> bool {
+fn is_one_line(one: &Outcome, other: &Outcome) -> bool {
     let places = match (&one.place, &other.place) {
         (Some(one), Some(other)) => one.is_same(other),
         (one, other) => one == other,
@@ -175,7 +181,7 @@ fn rearmed(
     else {
         return;
     };
-    if folded(&value) == folded(wanted) {
+    if is_same(key, &value, wanted, None) {
         return;
     }
     let when = match key.per_interface().map(|parts| parts.slot) {
@@ -200,8 +206,4 @@ fn unreadable(files: &Files, findings: &mut Findings) {
 
 fn is_number(value: &str) -> bool {
     value.parse::<i64>().is_ok()
-}
-
-fn folded(value: &str) -> Vec<String> {
-    value.split_ascii_whitespace().map(str::to_owned).collect()
 }

@@ -1,20 +1,35 @@
 //! Hiera data as a document: `netkeel::sysctl`, `netkeel::link` and the other parameters of the
-//! class, deep-merged as in Puppet, with facts filled in.
+//! class, merged as in Puppet, with facts filled in.
+
+use std::collections::BTreeMap;
 
 use crate::dialect::Reading;
 use crate::hiera::facts::Facts;
+use crate::hiera::merge::Strategy;
+use crate::hiera::options::{OPTIONS, Options};
 use crate::variables::{encrypted, refuse_no_map, refuse_nothing, refuse_texts, sections};
 use crate::version::document;
 use netkeel_core::text::escape::quoted;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::merge::places;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 
 const PREFIX: &str = "netkeel::";
 
-/// The key that sets how other keys are merged.
-const OPTIONS: &str = "lookup_options";
+/// The prefix that the class takes for a knock-out.
+const KNOCKOUT: &str = "--";
+
+/// The sections from which the class removes knock-outs.
+const KNOCKED_OUT: [&str; 8] = [
+    "limits",
+    "link",
+    "tunnel",
+    "route",
+    "nflog",
+    "replicate",
+    "cni",
+    "wireguard",
+];
 
 /// Whether a key belongs to netkeel.
 pub(crate) fn concerns(key: &str) -> bool {
@@ -24,24 +39,37 @@ pub(crate) fn concerns(key: &str) -> bool {
 /// The document from data files, the most general first.
 pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut Diagnostics) -> Vec<Node> {
     let first = files.first().map(|file| file.span).unwrap_or_default();
-    let mut merged: Vec<Entry> = Vec::new();
+    let mut merge = Merge {
+        options: Options::of(&files),
+        strategies: BTreeMap::new(),
+    };
+    let mut merged = Vec::new();
+    let mut rest = files.as_slice();
     // From the most specific down, in lookup order.
-    for file in files.iter().rev() {
-        refuse_no_map(
-            file,
-            "a map of keys and their values",
-            "docs/reference/sources.md lists what is read",
-            diagnostics,
-        );
-        refuse_options(file, reading.keys, diagnostics);
-        let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
-        fill_entries(&mut sections, &KeyPath::ROOT, reading.facts, diagnostics);
-        for section in sections {
-            match merged.iter_mut().find(|above| above.key == section.key) {
-                Some(above) => above.value = merge(section.value, take(&mut above.value)),
-                None => merged.push(section),
-            }
+    while !rest.is_empty() {
+        let level = level_of(rest.len(), reading.levels);
+        let (above, files) = rest.split_at(rest.len() - level);
+        rest = above;
+        // As in Puppet, the files of a level are merged first.
+        let mut of_level = Vec::new();
+        for file in files.iter().rev() {
+            refuse_no_map(
+                file,
+                "a map of keys and their values",
+                "docs/reference/sources.md lists what is read",
+                diagnostics,
+            );
+            let mut sections = sections(file, PREFIX, reading.keys, diagnostics);
+            fill_entries(&mut sections, &KeyPath::ROOT, reading.facts, diagnostics);
+            merge.below(&mut of_level, sections, diagnostics);
         }
+        merge.below(&mut merged, of_level, diagnostics);
+    }
+    for section in merged
+        .iter_mut()
+        .filter(|section| KNOCKED_OUT.contains(&section.key.as_str()))
+    {
+        without_knockouts(&mut section.value, &section.key);
     }
     for section in &mut merged {
         let path = KeyPath::ROOT.key(&section.key);
@@ -53,131 +81,74 @@ pub(crate) fn layers(files: Vec<Node>, reading: &Reading<'_>, diagnostics: &mut 
     vec![document(merged, first)]
 }
 
-/// The class asks for a deep merge; reports data that asks for another merge of a key that is read.
-fn refuse_options(file: &Node, keys: &[&str], diagnostics: &mut Diagnostics) {
-    let options = file.get(OPTIONS).map(Node::entries).unwrap_or_default();
-    for option in options {
-        if !concerns_read(&option.key, keys) {
-            continue;
-        }
-        let Some(merge) = option.value.get("merge") else {
-            continue;
-        };
-        let strategy = merge.get("strategy").unwrap_or(merge);
-        let plain = merge.entries().iter().all(|entry| entry.key == "strategy");
-        if strategy.text() != Some("deep") || !plain {
-            diagnostics
-                .add(
-                    merge.span,
-                    KeyPath::of(&[OPTIONS, &option.key, "merge"]),
-                    "netkeel follows deep merges without options only",
-                )
-                .hint("plan this with Puppet, or leave the merge to the class");
+/// The number of files of the most specific level among the first `count` files.
+fn level_of(count: usize, levels: &[usize]) -> usize {
+    let mut first = 0;
+    for level in levels {
+        first += level;
+        if first >= count {
+            return (count + level - first).max(1);
         }
     }
+    1
 }
 
-/// Whether options for this key, or for a regular expression, may apply to a key that is read. Only
-/// the part of an expression before its first metacharacter is checked.
-fn concerns_read(option: &str, keys: &[&str]) -> bool {
-    let Some(pattern) = option.strip_prefix('^') else {
-        return option.strip_prefix(PREFIX).is_some_and(|key| keys.contains(&key));
-    };
-    let Some(pattern) = pattern.strip_prefix(PREFIX) else {
-        return false;
-    };
-    let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let end = pattern.find(|letter| !word(letter)).unwrap_or(pattern.len());
-    let (literal, rest) = pattern.split_at(end);
-    let begins = |word: &str| keys.iter().any(|key| key.starts_with(word));
-    match rest {
-        "" => begins(literal),
-        "$" => keys.contains(&literal),
-        _ if rest.contains('|') => true,
-        // A repetition operator applies to the last letter, which may be absent.
-        _ => begins(literal.get(..literal.len().saturating_sub(1)).unwrap_or_default()),
-    }
+struct Merge<'a> {
+    options: Options<'a>,
+    /// The strategies of the keys that were seen: what is wrong with an option is reported once.
+    strategies: BTreeMap<String, Strategy>,
 }
 
-/// A deep merge as in Puppet. Maps merge by key, and lists as a union with the lower list's items
-/// first. Otherwise the upper value wins, unless it is null.
-fn merge(lower: Node, upper: Node) -> Node {
-    let data = match (lower.data, upper.data) {
-        (data, Data::Null) => {
-            return Node {
-                span: lower.span,
-                data,
+impl Merge<'_> {
+    /// Merges the sections of a more general file or level below those of more specific ones.
+    fn below(&mut self, merged: &mut Vec<Entry>, sections: Vec<Entry>, diagnostics: &mut Diagnostics) {
+        for section in sections {
+            let strategy = match self.strategies.get(&section.key) {
+                Some(strategy) => strategy.clone(),
+                None => {
+                    let strategy = self.options.strategy(PREFIX, &section.key, diagnostics);
+                    self.strategies.insert(section.key.clone(), strategy.clone());
+                    strategy
+                }
             };
+            let Some(above) = merged.iter_mut().find(|above| above.key == section.key) else {
+                merged.push(section);
+                continue;
+            };
+            let path = KeyPath::ROOT.key(&section.key);
+            let upper = Node {
+                span: above.value.span,
+                data: std::mem::replace(&mut above.value.data, Data::Null),
+            };
+            above.value = strategy.merge(upper, section.value, &path, diagnostics);
         }
-        (Data::Map(lower), Data::Map(upper)) => Data::Map(merge_entries(lower, upper)),
-        (Data::List(lower), Data::List(upper)) => Data::List(union(lower, upper)),
-        (_, data) => data,
-    };
-    Node {
-        span: upper.span,
-        data,
     }
 }
 
-/// Keeps the lower map's order. A list that only the upper map has loses duplicates: Puppet merges
-/// it with an empty list.
-fn merge_entries(mut lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
-    let places = places(&lower);
-    for mut entry in upper {
-        let below = places.get(&entry.key).and_then(|at| lower.get_mut(*at));
-        match below {
-            Some(below) => {
-                let value = merge(take(&mut below.value), entry.value);
-                *below = Entry { value, ..entry };
-            }
-            None => {
-                let span = entry.value.span;
-                let empty = match &entry.value.data {
-                    Data::List(_) => Data::List(Vec::new()),
-                    Data::Map(_) => Data::Map(Vec::new()),
-                    _ => Data::Null,
-                };
-                entry.value = merge(Node { span, data: empty }, entry.value);
-                lower.push(entry);
+/// The value without what the class drops: entries that a level knocked out, and prefixes of knock-outs
+/// below which there was nothing to remove.
+fn without_knockouts(node: &mut Node, key: &str) {
+    if knocked_out(key, node) {
+        node.data = Data::Null;
+    }
+    match &mut node.data {
+        Data::Map(entries) => {
+            entries.retain(|entry| !knocked_out(&entry.key, &entry.value));
+            for entry in entries {
+                without_knockouts(&mut entry.value, &entry.key);
             }
         }
+        Data::List(items) => {
+            items.retain(|item| !knocked_out("", item));
+        }
+        _ => {}
     }
-    lower
 }
 
-fn take(node: &mut Node) -> Node {
-    let span = node.span;
-    let data = std::mem::replace(&mut node.data, Data::Null);
-    Node { span, data }
-}
-
-fn union(lower: Vec<Node>, upper: Vec<Node>) -> Vec<Node> {
-    let mut union: Vec<Node> = Vec::new();
-    for item in lower.into_iter().chain(upper) {
-        if !union.iter().any(|before| same(before, &item)) {
-            union.push(item);
-        }
-    }
-    union
-}
-
-/// Equal values, regardless of their positions.
-fn same(one: &Node, other: &Node) -> bool {
-    match (&one.data, &other.data) {
-        (Data::Text { value: one, .. }, Data::Text { value: other, .. }) => one == other,
-        (Data::List(one), Data::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Data::Map(one), Data::Map(map)) => {
-            let in_other = |entry: &Entry| {
-                other
-                    .get(&entry.key)
-                    .is_some_and(|value| same(&entry.value, value))
-            };
-            one.len() == map.len() && one.iter().all(in_other)
-        }
-        (one, other) => one == other,
-    }
+/// Whether a value is what a knock-out leaves. An alias may be empty.
+fn knocked_out(key: &str, value: &Node) -> bool {
+    let out = |text: &str| text.starts_with(KNOCKOUT) || text.is_empty() && key != "alias";
+    value.text().is_some_and(out)
 }
 
 fn fill_entries(entries: &mut [Entry], path: &KeyPath<'_>, facts: &Facts, diagnostics: &mut Diagnostics) {
@@ -269,13 +240,18 @@ mod tests {
     use netkeel_source::testing::{outline, yaml};
 
     fn merged(files: &[&str], facts: &[(&str, &str)]) -> (String, Vec<String>) {
+        merged_in(files, facts, &[])
+    }
+
+    fn merged_in(files: &[&str], facts: &[(&str, &str)], levels: &[usize]) -> (String, Vec<String>) {
         let facts = facts
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let reading = Reading {
             dialect: crate::dialect::Dialect::Hiera,
-            keys: &["sysctl", "link"],
+            keys: &["sysctl", "link", "nflog", "replicate", "owner"],
             facts: &facts.collect(),
+            levels,
         };
         let mut diagnostics = Diagnostics::default();
         let files = files.iter().map(|text| yaml(text)).collect();
@@ -288,21 +264,59 @@ mod tests {
         (layers.iter().map(outline).collect(), messages)
     }
 
-    /// The expected result is that of `puppet lookup --merge deep` (7.23) on the same two files.
+    /// The expected results are those of `puppet lookup` (7.23), and of the class for what a host knocks out.
     #[test]
-    fn merges_as_puppet_does() {
-        let (tree, messages) = merged(
-            &[
-                "netkeel::link: {a: [1, 2, 3], b: {x: 1, y: 2}, c: 5, d: text, e: {z: 1}, l: [1, {q: 1}], n: 4, dup: [1, 1, 2], s: abc}",
-                "netkeel::link: {a: [3, 4, 1], b: {x: 9, y: ~}, c: ~, d: [1], e: 7, l: [{q: 1}, 2], n: false, new: [2, 2], s: ''}",
-            ],
-            &[],
-        );
+    fn a_host_replaces_vectors_and_knocks_out_items() {
+        let common = "netkeel::sysctl: {net.ipv4.tcp_rmem: [4096, 131072, 6291456], a: 1}
+netkeel::nflog: {ptb: {interfaces: [veth0], ignore_sources: [192.0.2.0/24]}}
+netkeel::owner: site";
+        let host = "netkeel::sysctl: {net.ipv4.tcp_rmem: [4096, 6291456, 6291456], a: ~}
+netkeel::nflog: {ptb: {interfaces: [--veth0, veth1], ignore_sources: '--', snaplen: '--'}, other: '--'}
+netkeel::link: {eth0: {alias: '', mtu: ''}, eth1: '--', pods: {match: {name: a, kind: --b}}}
+netkeel::replicate: '--'
+netkeel::owner: ~";
+        let (tree, messages) = merged(&[common, host], &[]);
         assert_eq!(messages, [""; 0]);
         assert_eq!(
             tree,
-            "{version: 1, link: {a: [1, 2, 3, 4], b: {x: 9, y: 2}, c: 5, d: [1], e: 7, l: [1, {q: 1}, 2], n: false, dup: [1, 1, 2], s: \"\", new: [2]}}"
+            "{version: 1, sysctl: {net.ipv4.tcp_rmem: [4096, 6291456, 6291456], a: null}, nflog: {ptb: {interfaces: [<veth1>]}}, link: {eth0: {alias: \"\"}, pods: {match: {name: <a>}}}, replicate: null, owner: null}"
         );
+    }
+
+    /// A knock-out reaches the next level: here that of two files, of which each has the item.
+    #[test]
+    fn the_files_of_a_level_are_merged_first() {
+        let files = [
+            "netkeel::link: {a: {l: [x, y]}}",
+            "netkeel::link: {a: {l: [x, z]}}",
+            "netkeel::link: {a: {l: [--x]}}",
+        ];
+        assert_eq!(
+            merged_in(&files, &[], &[2, 1]).0,
+            "{version: 1, link: {a: {l: [<y>, <z>]}}}"
+        );
+        assert_eq!(
+            merged_in(&files, &[], &[1, 1, 1]).0,
+            "{version: 1, link: {a: {l: [<x>, <y>, <z>]}}}"
+        );
+        assert_eq!(merged_in(&files, &[], &[]), merged_in(&files, &[], &[1, 1, 1]));
+        for (count, level) in [(6, 1), (5, 3), (2, 2)] {
+            assert_eq!(level_of(count, &[2, 3, 1]), level);
+        }
+    }
+
+    #[test]
+    fn options_of_the_data_are_followed() {
+        let common = "netkeel::link: {a: {x: 1}}\nnetkeel::sysctl: {a: [1, 2]}";
+        let host = "netkeel::link: {a: {y: 2}}\nnetkeel::sysctl: {a: [3]}
+lookup_options: {netkeel::link: {merge: hash}, netkeel::sysctl: {merge: deep}}";
+        let (tree, messages) = merged(&[common, host], &[]);
+        assert_eq!(messages, [""; 0]);
+        assert_eq!(tree, "{version: 1, link: {a: {y: 2}}, sysctl: {a: [1, 2, 3]}}");
+        let refused =
+            "netkeel::sysctl: {}\nlookup_options: {netkeel::sysctl: {merge: unique}, ntp: {merge: unique}}";
+        let (_, messages) = merged(&[refused], &[]);
+        assert_eq!(messages, ["netkeel does not follow `unique` in `lookup_options`"]);
     }
 
     #[test]
@@ -342,50 +356,6 @@ mod tests {
                 "nothing here is for netkeel: no key `netkeel::sysctl`, `netkeel::link`, ..."
             ]
         );
-        let (_, messages) = merged(
-            &[
-                "netkeel::sysctl: {}\nlookup_options: {'^netkeel::': {merge: {strategy: deep}}, a: {merge: hash}}",
-            ],
-            &[],
-        );
-        assert_eq!(messages, [""; 0]);
-        let (_, messages) = merged(
-            &["netkeel::sysctl: {}\nlookup_options: {netkeel::sysctl: {merge: first}}"],
-            &[],
-        );
-        assert_eq!(messages, ["netkeel follows deep merges without options only"]);
-    }
-
-    /// The class has parameters that no document has; how they merge does not concern netkeel.
-    #[test]
-    fn only_merges_of_what_is_read_are_judged() {
-        let said_of = |key: &str| {
-            let options = format!("netkeel::sysctl: {{}}\nlookup_options: {{'{key}': {{merge: unique}}}}");
-            merged(&[&options], &[]).1.len()
-        };
-        for others in [
-            "netkeel::verify_reach",
-            "^netkeel::verify_reach$",
-            "^netkeel::verify",
-            "^netkeel::verify_.*",
-            "^netkeel::links$",
-            "^ntp::",
-            "a",
-        ] {
-            assert_eq!(said_of(others), 0, "{others}");
-        }
-        for read in [
-            "netkeel::link",
-            "^netkeel::",
-            "^netkeel::(link|sysctl)$",
-            "^netkeel::verify_reach|link",
-            "^netkeel::link$",
-            "^netkeel::l",
-            "^netkeel::sysctls?$",
-            "^netkeel::.*",
-        ] {
-            assert_eq!(said_of(read), 1, "{read}");
-        }
     }
 
     #[test]

@@ -32,9 +32,9 @@ pub enum DataFile {
     Glob(String),
 }
 
-/// The files, most specific first, relative to the directory of hiera.yaml. Missing files are
-/// skipped, as in Hiera.
-pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Vec<DataFile> {
+/// The files of each level, most specific first, relative to the directory of hiera.yaml. Missing files
+/// are skipped, as in Hiera.
+pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Vec<Vec<DataFile>> {
     if config.get("version").and_then(Node::integer) != Some(5) {
         diagnostics
             .add(
@@ -77,6 +77,7 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
         }
         let datadir = level.get("datadir").or_else(|| defaults?.get("datadir"));
         let datadir = datadir.and_then(Node::text).unwrap_or(DATADIR);
+        let mut of_level = Vec::new();
         for (key, named) in NAMING
             .iter()
             .filter_map(|key| level.get(key).map(|named| (*key, named)))
@@ -86,12 +87,13 @@ pub fn places(config: &Node, facts: &Facts, diagnostics: &mut Diagnostics) -> Ve
                 _ => plain(key, named, datadir, facts),
             };
             match found {
-                Ok(found) => places.extend(found),
+                Ok(found) => of_level.extend(found),
                 Err((span, why, hint)) => {
                     diagnostics.add(span, path, why).hint(hint);
                 }
             }
         }
+        places.push(of_level);
     }
     places
 }
@@ -180,11 +182,15 @@ mod tests {
             .into_iter()
             .map(|messages| messages.message)
             .collect();
-        let paths = places.into_iter().map(|place| match place {
+        let path = |place| match place {
             DataFile::File(path) => path,
             DataFile::Glob(pattern) => format!("glob {pattern}"),
+        };
+        let levels = places.into_iter().map(|level| {
+            let paths: Vec<String> = level.into_iter().map(path).collect();
+            paths.join(" ")
         });
-        (paths.collect(), messages)
+        (levels.collect(), messages)
     }
 
     #[test]
@@ -202,8 +208,8 @@ hierarchy:
         assert_eq!(
             paths,
             [
-                "data/lb/a.yaml",
-                "data/lb/b.yaml",
+                "data/lb/a.yaml data/lb/b.yaml",
+                "",
                 "data/lb.yaml",
                 "glob data/all/lb-*.yaml"
             ]
@@ -225,8 +231,7 @@ hierarchy:
         assert_eq!(
             paths,
             [
-                "hieradata/lb.eyaml",
-                "hieradata/s.eyaml",
+                "hieradata/lb.eyaml hieradata/s.eyaml",
                 "roles/role/lb.yaml",
                 "hieradata/common.yaml"
             ]

@@ -1,7 +1,10 @@
 //! Documents and settings that Talos refuses together in one configuration, after patches.
 
+use std::collections::BTreeMap;
+
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::{KUBESPAN, KUBESPAN_KIND};
+use crate::talos::links::Link;
 use netkeel_source::node::Node;
 use netkeel_source::span::Span;
 
@@ -54,11 +57,10 @@ impl Configuration {
     /// All conflicts.
     pub(crate) fn conflicts(&self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
-        let links = self.links();
-        for (at, link) in links.iter().enumerate() {
-            let before = links.iter().take(at);
-            let mut before = before.filter(|before| !link.name.is_empty() && before.name == link.name);
-            if let Some(before) = before.next() {
+        let mut known: BTreeMap<&str, Link<'_>> = BTreeMap::new();
+        for link in self.links().into_iter().filter(|link| !link.name.is_empty()) {
+            let before = *known.entry(link.name).or_insert(link);
+            if !std::ptr::eq(before.settings, link.settings) {
                 conflicts.push(Conflict {
                     what: format!("{} {}", link.place(), link.name),
                     span: link.span,

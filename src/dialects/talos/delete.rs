@@ -1,6 +1,7 @@
 //! `$patch: delete` of a strategic merge: removes the named part before the rest of the document is
 //! merged.
 
+use crate::talos::documents::Documents;
 use crate::talos::identity::Identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
@@ -75,17 +76,20 @@ impl Selector {
 
     /// Applies the deletions. A missing document is skipped; in an existing document, the part to
     /// delete must exist.
-    pub fn apply(&self, documents: &mut Vec<Node>, diagnostics: &mut Diagnostics) {
-        let Some(at) = documents.iter().position(|document| self.identity.is(document)) else {
-            return;
-        };
+    pub fn apply(&self, documents: &mut Documents, diagnostics: &mut Diagnostics) {
         if self.path.is_empty() {
-            documents.remove(at);
+            documents.remove(&self.identity);
             return;
         }
-        let found = documents.get_mut(at).map_or(Err(NOT_THERE), |document| {
-            remove(document, &self.path, self.item.as_ref(), false)
-        });
+        let Some(document) = documents.get_mut(&self.identity) else {
+            return;
+        };
+        let found = remove(document, &self.path, self.item.as_ref(), false);
+        if let [key] = self.path.as_slice()
+            && Identity::KEYS.contains(&key.as_str())
+        {
+            documents.rename();
+        }
         if let Err(message) = found {
             diagnostics.add(self.span, self.path.join("."), message).hint(
                 "Talos refuses a patch that deletes what is not there, unless its whole document is missing",

@@ -31,6 +31,7 @@ pub fn layers(
     let mut reader = Reader {
         diagnostics,
         links: Vec::new(),
+        places: BTreeMap::new(),
     };
     let mut entries = vec![entry("persist", Data::Bool(false), start)];
     let sysctls = reader.sysctls(configuration);
@@ -76,7 +77,7 @@ fn own_documents(
         }
     }
     for (path, (content, span)) in files {
-        let name = format!("{}:{path}", sources.locate(span).file);
+        let name = format!("{}:{path}", sources.name(span.file));
         layers.extend(sources.load(&name, content.into_bytes(), None, diagnostics));
     }
 }
@@ -92,6 +93,8 @@ fn entry(key: &str, data: Data, span: Span) -> Entry {
 struct Reader<'a> {
     diagnostics: &'a mut Diagnostics,
     links: Vec<Entry>,
+    /// The index of each link by its name.
+    places: BTreeMap<String, usize>,
 }
 
 impl Reader<'_> {
@@ -153,6 +156,7 @@ impl Reader<'_> {
     }
 
     fn legacy_links(&mut self, configuration: &Configuration) {
+        let aliases = configuration.aliases();
         let interfaces = configuration.legacy_at(&["machine", "network", "interfaces"]);
         for interface in interfaces.map(Node::items).unwrap_or_default() {
             let name = interface
@@ -161,7 +165,7 @@ impl Reader<'_> {
                 .filter(|name| !name.is_empty());
             let vlans = interface.get("vlans").map(Node::items).unwrap_or_default();
             match name {
-                Some(name) if configuration.is_alias(name) => {
+                Some(name) if aliases.contain(name) => {
                     let holders = std::iter::once(interface).chain(vlans);
                     holders.for_each(|holder| self.aliased(name, holder, &["mtu"]));
                     continue;
@@ -182,8 +186,9 @@ impl Reader<'_> {
     }
 
     fn links(&mut self, configuration: &Configuration) {
+        let aliases = configuration.aliases();
         for link in configuration.links() {
-            if link.found() && configuration.is_alias(link.name) {
+            if link.found() && aliases.contain(link.name) {
                 self.aliased(link.name, link.settings, &["mtu", "up"]);
             } else if !link.name.is_empty() {
                 self.settings(link.name, link.settings, &["mtu", "up"]);
@@ -238,7 +243,7 @@ impl Reader<'_> {
                 key: "driver".to_owned(),
                 ..only.clone()
             }];
-            let found = self.links.iter_mut().find(|link| link.key == rule);
+            let found = self.places.get(&rule).and_then(|at| self.links.get_mut(*at));
             if let Some(Data::Map(settings)) = found.map(|link| &mut link.value.data) {
                 settings.push(entry("match", Data::Map(matches), only.value.span));
             }
@@ -307,13 +312,16 @@ impl Reader<'_> {
         if settings.is_empty() {
             return;
         }
-        let known = self.links.iter_mut().find(|link| link.key == name);
+        let known = self.places.get(name).and_then(|at| self.links.get_mut(*at));
         match known.map(|link| &mut link.value.data) {
             Some(Data::Map(before)) => {
                 before.retain(|setting| settings.iter().all(|new| new.key != setting.key));
                 before.extend(settings);
             }
-            _ => self.links.push(entry(name, Data::Map(settings), from.span)),
+            _ => {
+                self.places.insert(name.to_owned(), self.links.len());
+                self.links.push(entry(name, Data::Map(settings), from.span));
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The identity of a document in a machine configuration: API version, kind and name.
 
+use std::collections::BTreeMap;
+
 use crate::talos::keys::kind;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::{Data, Node};
+use netkeel_source::span::Span;
 
 /// Whether it is a Kubernetes object: all Talos documents have the same API version.
 pub(crate) fn is_manifest(document: &Node) -> bool {
@@ -17,7 +20,7 @@ pub(crate) fn is_manifest(document: &Node) -> bool {
 const LEGACY: [&str; 4] = ["machine", "cluster", "debug", "persist"];
 
 /// The identity of a document; all empty for the one without a kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Identity {
     pub version: String,
     pub kind: String,
@@ -25,6 +28,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The keys that it consists of.
+    pub const KEYS: [&str; 3] = ["apiVersion", "kind", "name"];
+
     /// The identity of a document; reports a missing part.
     pub fn of(document: &Node, diagnostics: &mut Diagnostics) -> Option<Identity> {
         let identity = Identity::read(document);
@@ -46,13 +52,11 @@ impl Identity {
         None
     }
 
-    /// Whether a document of a configuration has this identity.
-    pub fn is(&self, document: &Node) -> bool {
-        let found = Identity::read(document);
-        if found.kind.is_empty() {
-            self.kind.is_empty()
-        } else {
-            found == *self
+    /// The identity by which a document is found: there is one document without a kind.
+    pub fn normal(self) -> Identity {
+        match self.kind.is_empty() {
+            true => Identity::default(),
+            false => self,
         }
     }
 
@@ -87,10 +91,10 @@ pub(crate) fn unique(documents: &[Node], diagnostics: &mut Diagnostics) {
     if ours.iter().any(patch) {
         return;
     }
-    for (at, document) in ours.iter().enumerate() {
-        let identity = Identity::read(document);
-        let mut before = ours.iter().take(at);
-        if let Some(before) = before.find(|before| identity.is(before)) {
+    let mut known: BTreeMap<Identity, Span> = BTreeMap::new();
+    for document in ours {
+        let identity = Identity::read(document).normal();
+        if let Some(before) = known.get(&identity) {
             let what = match (identity.kind.as_str(), identity.name.as_str()) {
                 ("", _) => "the document without a kind".to_owned(),
                 (kind, "") => kind.to_owned(),
@@ -99,8 +103,10 @@ pub(crate) fn unique(documents: &[Node], diagnostics: &mut Diagnostics) {
             let message = format!("Talos refuses a configuration that has {what} twice");
             let diagnostic = diagnostics.add(document.span, "", message);
             diagnostic
-                .other(before.span, "this is there already")
+                .other(*before, "this is there already")
                 .hint("make one of them; or give this one in a file of its own, as a patch");
+        } else {
+            known.insert(identity, document.span);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The interfaces that a machine configuration's documents configure, and aliases of interfaces.
 
+use std::collections::BTreeSet;
+
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::kind;
 use netkeel_source::node::Node;
@@ -79,17 +81,36 @@ impl Configuration {
         links
     }
 
-    /// Whether a `LinkAliasConfig` gives this name to an interface found by a selector: `net0`, or
-    /// one of `net%d`.
-    pub(crate) fn is_alias(&self, name: &str) -> bool {
-        let mut aliases = self
+    /// The names that a `LinkAliasConfig` gives to interfaces found by a selector.
+    pub(crate) fn aliases(&self) -> Aliases<'_> {
+        let names = self
             .of_kind("LinkAliasConfig")
             .filter_map(|document| document.get("name")?.text());
-        aliases.any(|alias| match alias.strip_suffix("%d") {
-            Some(prefix) => name
-                .strip_prefix(prefix)
-                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())),
-            None => alias == name,
-        })
+        let mut aliases = Aliases::default();
+        for name in names {
+            match name.strip_suffix("%d") {
+                Some(prefix) => aliases.numbered.insert(prefix),
+                None => aliases.names.insert(name),
+            };
+        }
+        aliases
+    }
+}
+
+/// Aliases: `net0`, or `net%d` for any number.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases<'a> {
+    names: BTreeSet<&'a str>,
+    /// What is before the number.
+    numbered: BTreeSet<&'a str>,
+}
+
+impl Aliases<'_> {
+    /// Whether a name is an alias.
+    pub fn contain(&self, name: &str) -> bool {
+        // Each split of the digits at the end: `net1%d` gives net12 too.
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let mut prefixes = (1..=digits).filter_map(|number| name.get(..name.len() - number));
+        self.names.contains(name) || prefixes.any(|prefix| self.numbered.contains(prefix))
     }
 }

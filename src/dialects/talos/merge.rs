@@ -1,7 +1,10 @@
 //! Talos's strategic merge: documents by their identity, maps by key, and lists by concatenation,
 //! except for a few that Talos merges by a key or replaces.
 
+use std::collections::BTreeMap;
+
 use crate::talos::delete::Selector;
+use crate::talos::documents::Documents;
 use crate::talos::identity::Identity;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::merge::places;
@@ -52,7 +55,7 @@ const RULES: &[(&str, &str, Rule)] = &[
 const ARGUMENTS: &str = "extraArgs";
 
 /// Merges one document of a patch into a configuration: first its deletions, then the rest.
-pub(crate) fn apply(documents: &mut Vec<Node>, mut patch: Node, diagnostics: &mut Diagnostics) {
+pub(crate) fn apply(documents: &mut Documents, mut patch: Node, diagnostics: &mut Diagnostics) {
     let Some(selectors) = Selector::take(&mut patch, diagnostics) else {
         return;
     };
@@ -65,10 +68,7 @@ pub(crate) fn apply(documents: &mut Vec<Node>, mut patch: Node, diagnostics: &mu
     let Some(identity) = Identity::of(&patch, diagnostics) else {
         return;
     };
-    match documents
-        .iter_mut()
-        .find(|document| Identity::is(&identity, document))
-    {
+    match documents.get_mut(&identity) {
         Some(document) => {
             let merge = Merge { kind: &identity.kind };
             merge.node(document, patch, &KeyPath::ROOT, "", diagnostics);
@@ -120,8 +120,9 @@ impl Merge<'_> {
                 }
             }
             (Data::List(items), Data::List(over)) => {
+                let mut places = Places::of(rule, items);
                 for item in over {
-                    self.item(items, item, rule, path, place, diagnostics);
+                    self.item(items, &mut places, item, rule, path, place, diagnostics);
                 }
             }
             (left_data, data) => {
@@ -144,31 +145,87 @@ impl Merge<'_> {
     fn item(
         &self,
         items: &mut Vec<Node>,
+        places: &mut Places,
         item: Node,
         rule: Rule,
         path: &KeyPath<'_>,
         place: &str,
         diagnostics: &mut Diagnostics,
     ) {
-        let found = items.iter().position(|known| match rule {
-            Rule::Add | Rule::Replace => false,
-            Rule::By(key) | Rule::ReplaceBy(key) => same(known.get(key), item.get(key)),
+        let found = match rule {
+            Rule::Add | Rule::Replace => None,
+            Rule::By(key) | Rule::ReplaceBy(key) => places.find(items, key, &item),
             Rule::Interfaces => match (item.get("interface"), item.get("deviceSelector")) {
-                (Some(name), _) if !is_zero(&name.data) => same(known.get("interface"), Some(name)),
-                (_, Some(selector)) => same(known.get("deviceSelector"), Some(selector)),
-                _ => false,
+                (Some(name), _) if !is_zero(&name.data) => places.find(items, INTERFACE, &item),
+                (_, Some(selector)) => {
+                    let alike = |known: &Node| same(known.get("deviceSelector"), Some(selector));
+                    items.iter().position(alike)
+                }
+                _ => None,
             },
-        });
+        };
         match found.and_then(|at| Some((at, items.get_mut(at)?))) {
             Some((_, known)) if matches!(rule, Rule::ReplaceBy(_)) => *known = item,
             Some((at, known)) => self.node(known, item, &path.index(at), &join(place, "*"), diagnostics),
-            None => items.push(item),
+            None => {
+                places.add(items.len(), &item);
+                items.push(item);
+            }
         }
     }
 
     fn rule(&self, place: &str) -> Rule {
         let known = |(kind, path, _): &&(&str, &str, Rule)| *kind == self.kind && *path == place;
         RULES.iter().find(known).map_or(Rule::Add, |(_, _, rule)| *rule)
+    }
+}
+
+/// The key by which interfaces are merged.
+const INTERFACE: &str = "interface";
+
+/// The first item of a list for each value of a key, so that an item is found without looking at all.
+struct Places {
+    key: Option<&'static str>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Places {
+    fn of(rule: Rule, items: &[Node]) -> Self {
+        let mut places = Places {
+            key: match rule {
+                Rule::By(key) | Rule::ReplaceBy(key) => Some(key),
+                Rule::Interfaces => Some(INTERFACE),
+                Rule::Add | Rule::Replace => None,
+            },
+            places: BTreeMap::new(),
+        };
+        for (at, item) in items.iter().enumerate() {
+            places.add(at, item);
+        }
+        places
+    }
+
+    /// Adds an item. One whose value is no scalar is found by comparing.
+    fn add(&mut self, at: usize, item: &Node) {
+        if let Some(value) = self.key.and_then(|key| scalar(item, key)) {
+            self.places.entry(value).or_insert(at);
+        }
+    }
+
+    /// The first item with the value that this item has.
+    fn find(&self, items: &[Node], key: &str, item: &Node) -> Option<usize> {
+        match scalar(item, key) {
+            Some(value) => self.places.get(&value).copied(),
+            None => items.iter().position(|known| same(known.get(key), item.get(key))),
+        }
+    }
+}
+
+/// A value as [`same`] compares it; empty when it is absent or zero, `None` for a map or a list.
+fn scalar(item: &Node, key: &str) -> Option<String> {
+    match item.get(key).filter(|value| !is_zero(&value.data)) {
+        None => Some(String::new()),
+        Some(value) => value.scalar().map(std::borrow::Cow::into_owned),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
@@ -18,10 +19,12 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::cni::configuration::{Configuration, Contents};
 use netkeel_host::cni::runtime::Loaded;
-use netkeel_host::cni::{configuration, runtime};
+use netkeel_host::cni::state::Cni;
+use netkeel_host::cni::{plugin_type, runtime};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
@@ -96,7 +99,7 @@ fn plugin(text: &str) -> Result<(), Error> {
         let message = format!("{} is not the type of a CNI plugin", quoted(text));
         return Err(Error::new(ErrorKind::Input, message).hint("the name of the plugin's program, as calico"));
     }
-    match configuration::elsewhere(text) {
+    match plugin_type::elsewhere(text) {
         Some(remedy) => Err(Error::new(
             ErrorKind::Input,
             format!("{text} reads no mtu in its configuration"),
@@ -190,6 +193,20 @@ impl Section for Plugins {
         }
     }
 
+    fn is_not_the_hosts(&self, why: NotTheHost, diagnostics: &mut Diagnostics) {
+        // A file that the document names is what its author chose.
+        for entry in self.entries.iter().filter(|entry| entry.file.is_none()) {
+            let message = format!(
+                "the configuration that the container runtime loads is the whole host's, and {}",
+                why.sentence()
+            );
+            diagnostics
+                .add(entry.plugin_span, &*entry.path, message)
+                .concerns(&Fact::plugin(entry.place(), &entry.plugin))
+                .hint(why.remedy());
+        }
+    }
+
     fn persistent(&self) -> Vec<(SysctlKey, String)> {
         Vec::new()
     }
@@ -214,7 +231,7 @@ impl Entry {
             runtime::stopped(runtime, path, why, &mut wants.findings);
         }
         if let Some(found) = runtime.intends(&cni.files) {
-            return Some(found.to_path_buf());
+            return Some(self.delegate(cni, found).unwrap_or(found).to_path_buf());
         }
         let Some((path, first)) = runtime.candidates(&cni.files).next() else {
             let message = "there is no CNI configuration there, so that no pod can start";
@@ -243,6 +260,31 @@ impl Entry {
             why,
         });
         None
+    }
+
+    /// The configuration that Multus calls instead of the loaded one, where that has the plugin. Multus
+    /// names it by path (below /host in its container), by file or by network.
+    fn delegate<'a>(&self, cni: &'a Cni, loaded: &FilePath) -> Option<&'a FilePath> {
+        let multus = cni.file(loaded)??;
+        if multus.of(&self.plugin).next().is_some() {
+            return None;
+        }
+        let named = FilePath::new(multus.cluster_network()?);
+        let below_host = named
+            .strip_prefix("/host")
+            .map(|rest| FilePath::new("/").join(rest));
+        let mut others = cni
+            .files
+            .iter()
+            .filter_map(|(path, other)| Some((path, other.as_ref()?)));
+        let found = others.find(|(path, other)| {
+            let is_named = path.as_path() == named
+                || below_host.as_ref().is_ok_and(|below| below == *path)
+                || path.file_name() == named.file_name()
+                || other.network.as_deref() == named.to_str();
+            is_named && other.of(&self.plugin).next().is_some()
+        });
+        found.map(|(path, _)| path.as_path())
     }
 
     fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {
@@ -283,6 +325,17 @@ impl Entry {
                 "set `mtu` in the ConfigMap cilium-config",
             );
         }
+        if plugin_type::reads_mtu(&self.plugin).is_none() {
+            wants.findings.add(
+                Code::NK074,
+                path.display(),
+                format!(
+                    "netkeel does not know whether the plugin {} reads `mtu`, and writes a number",
+                    self.plugin
+                ),
+                "check that in the plugin's documentation, and the MTU of a new pod",
+            );
+        }
         let origin = Origin {
             derivation: self.mtu.derivation(),
             ..Origin::named(self.span, SectionName::Cni, format!("{}.mtu", self.path))
@@ -311,7 +364,15 @@ impl Entry {
                     .hint(format!("say `plugin: {}`, whose mtu it is", delegate.kind)),
                 ("flannel", None) => refused("it has no plugin flannel with a `delegate`".to_owned())
                     .hint("flannel without a `delegate` takes FLANNEL_MTU of /run/flannel/subnet.env: add a `delegate`, or set the MTU of its backend"),
-                (other, _) => refused(format!("it has no plugin {other}")).hint(format!("it has {}", there.join(", "))),
+                (other, _) => {
+                    let error = refused(format!("it has no plugin {other}"));
+                    match configuration.cluster_network() {
+                        Some(network) => error.hint(format!(
+                            "it is Multus', which calls {network}: name that with `file` as it is on the host (/host is the host's root there)"
+                        )),
+                        None => error.hint(format!("it has {}", there.join(", "))),
+                    }
+                }
             });
         }
         if let Some(several) = configuration.differ(&self.plugin) {

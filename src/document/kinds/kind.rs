@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use crate::not_the_host::NotTheHost;
 use crate::shape::Field;
 use crate::want::wants::Wants;
 use netkeel_core::name::link::LinkName;
@@ -54,6 +55,9 @@ pub trait Section: Debug + Send + Sync {
 
     /// Adds the desired state. `host` holds at least the facts that [`Section::scope`] added.
     fn wants(&self, host: &Snapshot, wants: &mut Wants);
+
+    /// Reports what it declares of the whole machine, for a document that must not write that.
+    fn is_not_the_hosts(&self, _why: NotTheHost, _diagnostics: &mut Diagnostics) {}
 
     /// The sysctls that must be set at boot, before netkeel runs.
     fn persistent(&self) -> Vec<(SysctlKey, String)>;

@@ -2,6 +2,7 @@
 //! entry. It configures a service and wants no facts.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -65,11 +66,14 @@ const COPIES: &[Field] = &[
     field("burst", count("copies"), "Copies at once. Default: 200000."),
 ];
 
+/// Zero would switch the check for duplicates off, which is the second defence against loops.
+const REPEAT: &str = "a duration from 1ms to 1m";
+
 const LIMITS: &[Field] = &[
     field(
         "per_source",
         Shape::Map(PACKETS),
-        "Packets from one source, which is a router.",
+        "Packets from one source, which is a router. Above it, each quoted destination still gets 20 packets a second.",
     ),
     field(
         "per_destination",
@@ -85,7 +89,7 @@ const LIMITS: &[Field] = &[
         "repeat_after",
         Shape::Text {
             check: repeat,
-            what: "a duration of at most a minute",
+            what: REPEAT,
         },
         "How long the same flow with the same MTU is not replicated again. Default: 3s.",
     ),
@@ -225,10 +229,11 @@ fn interface(text: &str) -> Result<(), Error> {
 }
 
 fn repeat(text: &str) -> Result<(), Error> {
-    if duration::parse(text)?.as_secs() <= 60 {
+    let minute = Duration::from_secs(60);
+    if (Duration::from_millis(1)..=minute).contains(&duration::parse(text)?) {
         return Ok(());
     }
-    Err(wrong(text, "a duration of at most a minute").hint("as 3s"))
+    Err(wrong(text, REPEAT).hint("as 3s"))
 }
 
 /// Reads the section of a document. The check of the shape has reported invalid values.

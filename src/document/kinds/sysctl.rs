@@ -1,12 +1,15 @@
 //! The kind `sysctl`: any key below /proc/sys, set live and, through a drop-in, at boot.
 
+mod names;
+
 use crate::kinds::kind::{Context, Section};
+use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
-use netkeel_core::error::Error;
-use netkeel_core::fact::{Fact, Object, Value};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::fact::{Fact, Field as FactField, Object, Value};
 use netkeel_core::finding::Code;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::netns::Netns;
@@ -15,8 +18,10 @@ use netkeel_core::rp_filter;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
-use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::sysctl_form::handler::Handler;
+use netkeel_host::sysctl_form::stored::stored;
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::read::boolean_word;
@@ -135,6 +140,9 @@ pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
         return Some(mode.to_string());
     }
     let value = node.vector()?;
+    if Handler::of(key).takes_commas() {
+        return Some(value.replace(' ', ",").replace(",,", ","));
+    }
     // No network setting accepts these words as values; another sysctl does
     // (kernel.printk_devkmsg).
     match boolean_word(&value).filter(|_| key.path().starts_with("net/")) {
@@ -155,36 +163,44 @@ fn is_rp_filter(key: &SysctlKey) -> bool {
     )
 }
 
-/// Why a value cannot replace the current one: the kernel would reject it, or store it in another
-/// form.
-fn unlike(value: &str, found: &Value) -> Option<String> {
-    let number = |word: &&str| word.parse::<i64>().is_ok();
-    let found = found.to_string();
-    let found: Vec<&str> = found.split_ascii_whitespace().collect();
-    let words: Vec<&str> = value.split_ascii_whitespace().collect();
-    if found.is_empty() || !found.iter().all(number) {
-        return None;
+/// Adds the facts that show what `all` or `default` has effect on.
+fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
+    match key.per_interface() {
+        Some(PerInterface {
+            table: "conf",
+            slot: Slot::All,
+            ..
+        }) if FactField::of_key(key).is_none() => scope.of_every_link.extend(key.in_slot("default")),
+        Some(PerInterface {
+            family: "ipv4",
+            table: "conf",
+            slot: Slot::Default,
+            ..
+        }) => scope
+            .sysctls
+            .extend(key.in_slot("all").map(|all| all.of_variable())),
+        _ => {}
     }
-    // Other settings may accept words although their current value is a number.
-    let padded = |word: &&&str| {
-        word.parse::<i64>()
-            .is_ok_and(|number| number.to_string() != **word)
-    };
-    if let Some(word) = words.iter().find(padded) {
-        let number: i64 = word.parse().ok()?;
-        return Some(format!(
-            "takes a number as the kernel writes it, {number} and not `{word}`"
-        ));
+}
+
+impl Sysctls {
+    /// Rejects two keys of which one write changes the other's value: only one of them could hold.
+    fn coupled(&self, wants: &mut Wants) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Some(other) = entry.key.coupled_with() else {
+                continue;
+            };
+            let Some(first) = self.entries.iter().take(at).find(|first| first.key == other) else {
+                continue;
+            };
+            let path = KeyPath::of(&["sysctl", &entry.written]);
+            let message = format!("{} and {other} are one variable of the kernel", entry.key);
+            let diagnostic = wants.diagnostics.add(entry.key_span, path, message);
+            diagnostic
+                .other(first.key_span, format!("{other} is declared here"))
+                .hint("keep one of the two");
+        }
     }
-    let same = found.len() == words.len();
-    let vector = found.len() > 1 && words.iter().all(number);
-    (vector && !same).then(|| {
-        format!(
-            "has {} values, which are given together, not {}",
-            found.len(),
-            words.len()
-        )
-    })
 }
 
 impl Section for Sysctls {
@@ -194,6 +210,8 @@ impl Section for Sysctls {
                 scope.sysctls.insert(key);
             }
             scope.of_copies(&entry.key);
+            names::scope(&entry.key, &entry.value, scope);
+            scope_of_effect(&entry.key, scope);
             match entry.key.per_interface() {
                 Some(PerInterface {
                     family,
@@ -239,44 +257,42 @@ impl Section for Sysctls {
     }
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
+        self.coupled(wants);
         for entry in &self.entries {
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);
-            let value = match fact.object {
-                Object::Link(_) => match entry.value.parse() {
-                    Ok(number) => Value::Number(number),
-                    Err(_) => {
-                        let message = format!("{} takes a number, not `{}`", entry.key, entry.value);
-                        wants.diagnostics.add(entry.span, path, message).concerns(&fact);
-                        continue;
+            let live = host.get(&fact).value().map(|found| found.to_text());
+            let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
+            let stored = stored.map_err(|why| Error::new(ErrorKind::Input, why));
+            let text = match stored.and_then(|text| names::known(&entry.key, text, host)) {
+                Ok(text) => text,
+                Err(error) => {
+                    let message = format!("{} {}", entry.key, error.message);
+                    let diagnostic = wants.diagnostics.add(entry.span, path, message);
+                    diagnostic.concerns(&fact).hints = error.hints;
+                    if let Some(live) = live.filter(|live| !live.is_empty()) {
+                        diagnostic.hint(format!("the current value is {live}"));
                     }
-                },
-                _ => Value::Text(entry.value.as_str().into()),
+                    continue;
+                }
             };
-            if let Some(why) = host
-                .get(&fact)
-                .value()
-                .and_then(|found| unlike(&entry.value, &found))
-            {
-                let message = format!("{} {why}", entry.key);
-                wants.diagnostics.add(entry.span, path, message);
-                continue;
-            }
-            let writable = !matches!(
-                host.sysctls.get(&entry.key),
-                Some(SysctlReading::Value { writable: false, .. })
-            );
+            let value = match (&fact.object, text.parse()) {
+                (Object::Link(_), Ok(number)) => Value::Number(number),
+                _ => Value::Text(text.into()),
+            };
+            let writable = host.can_be_written(&entry.key.of_variable());
             match host.get(&fact) {
                 Lookup::Value(found) if found != value && !writable => {
                     let message = format!(
-                        "{} is read-only in this namespace, where it is {found}",
+                        "{} is read-only here, where it is {found}",
                         entry.key
                     );
                     wants
                         .diagnostics
                         .add(entry.span, path, message)
                         .concerns(&fact)
-                        .hint("the value is the host's: declare it for the host, without --netns");
+                        .hint("where /proc/sys is mounted read-only, run netkeel outside of that container")
+                        .hint("where the value is the host's, declare it for the host, without --netns");
                     continue;
                 }
                 Lookup::Value(_) if !writable => wants.findings.add(
@@ -304,6 +320,19 @@ impl Section for Sysctls {
                 fact,
                 Want::new(value, Origin::named(entry.span, SectionName::Sysctl, path)),
             );
+        }
+    }
+
+    fn is_not_the_hosts(&self, why: NotTheHost, diagnostics: &mut Diagnostics) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !entry.key.path().starts_with("net/"))
+        {
+            let message = format!("{} is the whole machine's, and {}", entry.key, why.sentence());
+            diagnostics
+                .add(entry.key_span, KeyPath::of(&["sysctl", &entry.written]), message)
+                .hint(why.remedy());
         }
     }
 

@@ -233,13 +233,11 @@ impl Section for Tunnels {
         for tunnel in &self.entries {
             scope.tunnels.insert(tunnel.mode);
             for (field, wanted, ..) in &tunnel.settings {
-                match field {
-                    fact::Field::Address(IpNet::V6(_)) => scope.families.ipv6 = true,
-                    // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down
-                    // again.
-                    fact::Field::Up => scope.families.ipv6 = true,
-                    fact::Field::Mtu => wanted.scope_of_mtu(scope),
-                    _ => {}
+                // IPv6 addresses are lost when a tunnel goes down, also when undo sets it down again.
+                let of_ipv6 = matches!(field, fact::Field::Address(IpNet::V6(_)) | fact::Field::Up);
+                scope.families.ipv6 |= of_ipv6;
+                if *field == fact::Field::Mtu {
+                    wanted.scope_of_mtu(scope);
                 }
             }
         }
@@ -353,6 +351,14 @@ impl Tunnel {
                 .concerns(fact)
                 .hint(format!("it comes with a kernel built with {}", mode.config()));
             return false;
+        }
+        if let (false, Some(Support::Unknown)) = (in_place, host.tunnels.get(&mode)) {
+            wants.findings.add(
+                Code::NK075,
+                name,
+                format!("whether the kernel {} can make {mode} tunnels is unknown: there is no /lib/modules for it here", host.kernel),
+                "mount /lib/modules of the host, or expect that the apply may fail and be rolled back",
+            );
         }
         if let (false, Some(link)) = (in_place, existing) {
             if let Some(why) = self.not_to_be_deleted(link) {

@@ -13,7 +13,7 @@ use netkeel_mtu::budget::Derivation;
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(crate) fact: Fact,
-    /// What says so.
+    /// The place in the document.
     pub(crate) origin: Arc<Origin>,
     pub(crate) over: Arc<UnderlayBudget>,
 }

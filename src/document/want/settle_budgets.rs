@@ -11,6 +11,7 @@ use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::op::{Op, Target};
 use netkeel_host::model::Model;
 use netkeel_host::snapshot::Snapshot;
@@ -93,13 +94,20 @@ impl Wants {
         // Twice: the second pass corrects an upper device that has a wanted MTU of its own.
         for _ in 0..2 {
             for (fact, want) in &self.facts {
-                match (fact.field, &want.value, fact.link_name()) {
-                    (Field::Mtu, Value::Number(mtu), Some(name)) => set_mtu(&mut model, fact, name, *mtu),
-                    (Field::Up, Value::Switch(up), Some(name)) => {
-                        let target = target(&model, fact, name);
-                        model.apply(&Op::SetUp { target, up: *up });
-                    }
-                    _ => {}
+                let Some(name) = fact.link_name() else {
+                    continue;
+                };
+                let (number, up) = (want.value.number(), want.value.switch());
+                if let (Field::Mtu, Some(mtu)) = (fact.field, number) {
+                    set_mtu(&mut model, fact, name, mtu);
+                }
+                if let (Field::Up, Some(up)) = (fact.field, up) {
+                    let target = target(&model, fact, name);
+                    model.apply(&Op::SetUp { target, up });
+                }
+                // A default route's own MTU counts.
+                if let (Field::RouteMetric(route, metric), Some(bytes)) = (fact.field, number) {
+                    set_metric(&mut model, fact, name, (route, metric), bytes);
                 }
             }
             for (entry, answer) in settled {
@@ -218,6 +226,28 @@ fn set_mtu(model: &mut Model, fact: &Fact, name: LinkName, mtu: i64) {
     if let Ok(mtu) = u32::try_from(mtu) {
         model.apply(&Op::SetMtu { target, mtu });
     }
+}
+
+fn set_metric(
+    model: &mut Model,
+    fact: &Fact,
+    name: LinkName,
+    (destination, metric): (RouteKey, Metric),
+    bytes: i64,
+) {
+    let target = target(model, fact, name);
+    model.apply(&Op::SetRouteMetric {
+        target,
+        pod: None,
+        destination,
+        // The model keeps the rest of the route.
+        rest: Arc::from(""),
+        next_hops: false,
+        metric,
+        locked: false,
+        was: None,
+        to: u32::try_from(bytes).ok(),
+    });
 }
 
 fn target(model: &Model, fact: &Fact, name: LinkName) -> Target {

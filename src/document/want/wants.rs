@@ -21,6 +21,8 @@ pub struct Wants {
     pub made: BTreeSet<LinkName>,
     /// Errors: conflicts, values that a device cannot take, refusals.
     pub diagnostics: Diagnostics,
+    /// Errors about entries that must bind an interface and bind none. A part of a host cannot show them.
+    pub unbound: Diagnostics,
     /// Findings.
     pub findings: Findings,
     /// Wants that the host's state prevents, although the document is valid.

@@ -8,34 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::fact::Value;
 
-/// Plugins that do not read an `mtu` of their own, and where to set it instead.
-const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "kube-ovn",
-        "kube-ovn takes it from the subnet's `mtu` or the `--mtu` of the DaemonSet kube-ovn-cni (in Cozystack `kube-ovn.mtu` of the values)",
-    ),
-    (
-        "ovn-k8s-cni-overlay",
-        "OVN-Kubernetes takes it from `mtu` of its own configuration (ovnkube-config; in OpenShift the Network operator's)",
-    ),
-    (
-        "multus",
-        "Multus calls the plugins it delegates to: name one of those",
-    ),
-    ("loopback", "the loopback interface keeps its MTU"),
-    ("portmap", "portmap makes no interface"),
-    (
-        "bandwidth",
-        "bandwidth makes no interface that carries an MTU of its own",
-    ),
-];
-
-/// Where to set the MTU of a plugin that does not read one from its configuration.
-pub fn elsewhere(plugin: &str) -> Option<&'static str> {
-    let found = ELSEWHERE.iter().find(|(kind, _)| *kind == plugin)?;
-    Some(found.1)
-}
-
 /// One file. The text is not kept: it may hold a token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CniConfiguration")]
@@ -76,9 +48,13 @@ pub struct Plugin {
     pub kind: Arc<str>,
     /// Path of its `mtu`, present or not: `plugins[0].delegate.mtu`.
     pub at: String,
-    /// Its `mtu`, which may be any JSON value; none when the key is missing.
+    /// Its `mtu`, which may be any JSON value; none when the key is missing. A number is one in the form
+    /// that the plugin reads; text is anything else, as it is in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Value>,
+    /// Multus' `clusterNetwork`: the path, the file name or the name of the configuration that it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_network: Option<String>,
 }
 
 impl Contents {
@@ -123,6 +99,13 @@ impl Configuration {
         mtus.any(|mtu| mtu != first).then(|| self.mtu(kind)).flatten()
     }
 
+    /// The network that Multus delegates to.
+    pub fn cluster_network(&self) -> Option<&str> {
+        self.plugins()
+            .iter()
+            .find_map(|plugin| plugin.cluster_network.as_deref())
+    }
+
     /// The plugins of a type.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Plugin> {
         self.plugins().iter().filter(move |plugin| &*plugin.kind == kind)
@@ -140,7 +123,7 @@ impl Configuration {
         Some(Value::Text(all.join(", ").into()))
     }
 
-    /// Sets the `mtu` of the plugins of a type, or removes it when `mtu` is none.
+    /// Sets the `mtu` of the plugins of a type, or removes it when `mtu` is `None`.
     pub fn set(&mut self, kind: &str, mtu: Option<&Value>) {
         if let Contents::Plugins(plugins) = &mut self.reading {
             for plugin in plugins.iter_mut().filter(|plugin| &*plugin.kind == kind) {

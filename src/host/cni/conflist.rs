@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::cni::configuration::{Configuration, Contents, Plugin};
 use crate::cni::go;
+use crate::cni::plugin_type::reads_text;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
 use netkeel_source::diagnostic::Diagnostics;
@@ -103,7 +104,7 @@ fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
     }
 }
 
-/// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is none.
+/// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is `None`.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when there is no plugin of that type, [`ErrorKind::Unreadable`] when the
@@ -122,7 +123,8 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
     // Edit from the end, so that earlier offsets stay valid.
     places.sort_by_key(|place| std::cmp::Reverse(place.holder.span.start));
     for place in places {
-        let (range, new) = change(text, place.holder, mtu);
+        let written = mtu.map(|mtu| written(place.kind, mtu));
+        let (range, new) = change(text, place.holder, written.as_deref());
         if edited.get(range.clone()).is_some() {
             edited.replace_range(range, &new);
         }
@@ -130,14 +132,22 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
     Ok(edited)
 }
 
+/// The JSON of an `mtu` in the form that the plugin reads. Text is JSON already.
+fn written(kind: &str, mtu: &Value) -> String {
+    match mtu {
+        Value::Number(number) if reads_text(kind) => format!("\"{number}\""),
+        other => other.to_string(),
+    }
+}
+
 /// The byte range to replace, and its replacement.
-fn change(text: &str, holder: &Node, mtu: Option<&Value>) -> (std::ops::Range<usize>, String) {
+fn change(text: &str, holder: &Node, mtu: Option<&str>) -> (std::ops::Range<usize>, String) {
     let entries = holder.entries();
     let at = entries.iter().position(|entry| entry.key == "mtu");
     match (at, mtu) {
         (Some(at), Some(mtu)) => {
             let span = entries.get(at).map_or(holder.span, |entry| entry.value.span);
-            (bytes(span), mtu.to_string())
+            (bytes(span), mtu.to_owned())
         }
         (Some(at), None) => (removed(entries, at), String::new()),
         (None, Some(mtu)) => inserted(text, holder, mtu),
@@ -147,7 +157,7 @@ fn change(text: &str, holder: &Node, mtu: Option<&Value>) -> (std::ops::Range<us
 
 /// Inserts a new member before `type`, where a comma follows: one new line, and no other line
 /// changes.
-fn inserted(text: &str, holder: &Node, mtu: &Value) -> (std::ops::Range<usize>, String) {
+fn inserted(text: &str, holder: &Node, mtu: &str) -> (std::ops::Range<usize>, String) {
     let entries = holder.entries();
     let anchor = entries
         .iter()
@@ -189,8 +199,14 @@ pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
     let mtu = place.holder.entries().iter().find(|entry| entry.key == "mtu");
     let mtu = mtu.map(|entry| {
         let raw = text.get(bytes(entry.value.span)).unwrap_or_default();
-        match entry.value.data {
-            Data::Integer(number) if number.to_string() == raw => Value::Number(number),
+        match &entry.value.data {
+            Data::Integer(number) if number.to_string() == raw && !reads_text(place.kind) => {
+                Value::Number(*number)
+            }
+            Data::Text { value, .. } if reads_text(place.kind) => match value.parse::<i64>() {
+                Ok(number) if number.to_string() == **value => Value::Number(number),
+                _ => Value::Text(raw.into()),
+            },
             _ => Value::Text(raw.into()),
         }
     });
@@ -205,6 +221,11 @@ pub(crate) fn plugin(place: &Place<'_>, text: &str) -> Plugin {
             }
         ),
         mtu,
+        cluster_network: place
+            .holder
+            .get("clusterNetwork")
+            .and_then(Node::text)
+            .map(str::to_owned),
     }
 }
 
@@ -294,7 +315,7 @@ fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
     let kind = node.get("type").and_then(Node::text);
     let delegate = node.get("delegate");
     match (kind, delegate) {
-        // flannel gives its delegate a type when it has none, and its own mtu is not read
+        // flannel gives a delegate without a type its own, and flannel's `mtu` is not read
         // (plugins/meta/flannel).
         (Some("flannel"), Some(delegate)) if delegate.get("type").is_none() => found.push(Place {
             kind: "flannel",

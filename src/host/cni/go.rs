@@ -164,7 +164,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads digits; false when there is none.
+    /// Reads digits; false if there is no digit.
     fn digits(&mut self) -> bool {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {

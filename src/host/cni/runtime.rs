@@ -59,7 +59,7 @@ pub enum Loaded<'a> {
     Nothing,
 }
 
-/// CNI settings in a runtime's own configuration; a field is none when it is not set.
+/// CNI settings in a runtime's own configuration; a field is `None` if it is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The directory.

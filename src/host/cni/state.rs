@@ -20,7 +20,7 @@ pub struct Cni {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calico_mtu: Option<i64>,
     /// The MTU in bytes that flannel wrote to /run/flannel/subnet.env. Its plugin uses it when the
-    /// `delegate` has none.
+    /// `delegate` has no MTU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flannel_mtu: Option<i64>,
     /// The MTU in bytes that Cilium's agent gives devices

@@ -4,8 +4,9 @@
 use ipnet::IpNet;
 
 use crate::model::{Change, Model};
-use netkeel_core::fact::Field;
+use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 
 impl Model {
     pub(crate) fn add_address(&mut self, name: LinkName, address: IpNet, changes: &mut Vec<Change>) {
@@ -61,10 +62,12 @@ impl Model {
 
     pub(crate) fn lose_ipv6(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         self.lose(name, |address| matches!(address, IpNet::V6(_)), changes);
+        self.lose_routes(name, |key| matches!(key.destination, IpNet::V6(_)), changes);
     }
 
     pub(crate) fn lose_ipv4(&mut self, name: LinkName, changes: &mut Vec<Change>) {
         self.lose(name, |address| matches!(address, IpNet::V4(_)), changes);
+        self.lose_routes(name, |key| matches!(key.destination, IpNet::V4(_)), changes);
         if let Some(link) = self.host.link_mut(name) {
             link.secondary.clear();
         }
@@ -89,6 +92,45 @@ impl Model {
         self.set(name, Field::Address(address), changes, |link| {
             link.addresses.remove(&address);
         });
+        let Some(link) = self.host.links.get(&name) else {
+            return;
+        };
+        // The last IPv4 address takes all IPv4 routes with it (`fib_inetaddr_event`,
+        // net/ipv4/fib_frontend.c); the last one of a subnet takes the route to the subnet.
+        let last_ipv4 = matches!(address, IpNet::V4(_)) && !link.has_ipv4();
+        let subnet = address.trunc();
+        let last_of_subnet = !link.addresses.iter().any(|other| other.trunc() == subnet);
+        let goes = |key: &RouteKey| match key.destination {
+            IpNet::V4(_) if last_ipv4 => true,
+            destination => last_of_subnet && destination == subnet,
+        };
+        self.lose_routes(name, goes, changes);
+    }
+
+    /// Deletes routes over an interface. A route with several next hops loses only one of them in the
+    /// kernel; the model deletes it.
+    pub(crate) fn lose_routes(
+        &mut self,
+        name: LinkName,
+        goes: impl Fn(&RouteKey) -> bool,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(link) = self.host.links.get(&name) else {
+            return;
+        };
+        let lost: Vec<RouteKey> = link.routes.keys().filter(|key| goes(key)).copied().collect();
+        for key in lost {
+            let Some(route) = self.host.link_mut(name).and_then(|link| link.routes.remove(&key)) else {
+                continue;
+            };
+            for (metric, bytes) in route.metrics {
+                changes.push(Change {
+                    fact: Fact::link(&self.host.netns, name, Field::RouteMetric(key, metric)),
+                    from: Some(Value::Number(bytes.into())),
+                    to: None,
+                });
+            }
+        }
     }
 }
 

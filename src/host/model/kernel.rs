@@ -15,6 +15,7 @@ use crate::snapshot::{FORMAT, Snapshot, nflog};
 use crate::wireguard::copy::Copied;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 
 /// The model kernel as a [`Kernel`].
@@ -93,6 +94,7 @@ impl Kernel for ModelKernel {
             if !scope.pods {
                 link.pod = None;
             }
+            link.routes.retain(|key, _| scope.routes.contains(&key.place()));
             if !scope.drivers {
                 link.driver = None;
             }
@@ -110,6 +112,15 @@ impl Kernel for ModelKernel {
                 },
             };
             snapshot.sysctls.insert(key, reading);
+        }
+        // The dump of interfaces shows an IPv6 MTU that is not the device's.
+        for (name, link) in &host.links {
+            let key = SysctlKey::conf("ipv6", *name, "mtu");
+            if let Some(reading @ SysctlReading::Value { .. }) = host.sysctls.get(&key)
+                && reading.number() != Some(link.mtu.into())
+            {
+                snapshot.sysctls.insert(key, reading.clone());
+            }
         }
         for path in &scope.files {
             let file = host.files.get(path).cloned().flatten();
@@ -133,9 +144,14 @@ impl Kernel for ModelKernel {
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
+        snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
+        snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);
         let modes: BTreeSet<_> = scope.tunnels.iter().copied().collect();
         snapshot.tunnels = modes.iter().map(|mode| (*mode, support(mode))).collect();
+        let module = |name: &String| Some((name.clone(), host.modules.get(name)?.clone()));
+        snapshot.modules = scope.modules.iter().filter_map(module).collect();
+        snapshot.ticks = host.ticks.filter(|_| scope.needs_ticks());
         if scope.nflog {
             let observed = host.nflog.clone();
             snapshot.nflog = Some(observed.unwrap_or_else(|| nflog::NflogState::empty(Support::Yes)));

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::{Change, Model};
+use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::link::Link;
+use crate::snapshot::route::Route;
 use netkeel_core::fact::{Fact, Field};
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Op, Target};
@@ -46,7 +49,13 @@ impl Model {
             Field::Up,
         ];
         let addresses = gone.addresses.iter().map(|address| Field::Address(*address));
-        for field in addresses.chain(FIELDS) {
+        let of_route = |(key, route): (&RouteKey, &Route)| {
+            let (key, metrics) = (*key, route.metrics.keys().copied());
+            let fields = metrics.map(|metric| Field::RouteMetric(key, metric));
+            fields.collect::<Vec<_>>()
+        };
+        let routes = gone.routes.iter().flat_map(of_route);
+        for field in addresses.chain(routes).chain(FIELDS) {
             let from = gone.get(field, self.host.families).value();
             changes.push(Change {
                 fact: Fact::link(&self.host.netns, name, field),
@@ -109,6 +118,8 @@ impl Model {
                 IpNet::V4(_) => false,
             };
             self.lose(name, lost, changes);
+            // `fib_disable_ip` and `rt6_disable_ip` delete them.
+            self.lose_routes(name, |_| true, changes);
         }
         for vlan in self.stack.vlans(name, &self.host) {
             self.set_up(vlan, up, changes);
@@ -140,6 +151,9 @@ impl Model {
         } else if crosses(mtu, before, IPV6_MIN_MTU) && name.as_bytes() != b"lo" {
             self.sysctls_appear(name, "ipv6", changes);
         }
+        if mtu >= IPV6_MIN_MTU {
+            self.routes_follow(name, before, mtu, changes);
+        }
         if self.mtu_as_sysctl {
             let key = SysctlKey::conf("ipv6", name, "mtu");
             self.set_sysctl_if_read(&key, &mtu.to_string(), changes);
@@ -151,6 +165,47 @@ impl Model {
 }
 
 impl Model {
+    /// An IPv6 route with its own MTU follows the interface if that MTU is larger, or was equal to the
+    /// interface's (`rt6_mtu_change_route`, net/ipv6/route.c).
+    fn routes_follow(&mut self, name: LinkName, before: u32, mtu: u32, changes: &mut Vec<Change>) {
+        let routes = self.host.links.get(&name).map(|link| &link.routes);
+        let follows = |key: &RouteKey, route: &Route| {
+            let own = route.metrics.get(&Metric::Mtu);
+            matches!(key.destination, IpNet::V6(_))
+                && !route.locked.contains(&Metric::Mtu)
+                && own.is_some_and(|own| *own >= mtu || *own == before)
+        };
+        let moved: Vec<RouteKey> = routes
+            .into_iter()
+            .flatten()
+            .filter(|(key, route)| follows(key, route))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in moved {
+            self.default_route_changes(name, key, Some(mtu));
+            self.set(name, Field::RouteMetric(key, Metric::Mtu), changes, |link| {
+                if let Some(route) = link.routes.get_mut(&key) {
+                    route.set(Metric::Mtu, Some(mtu));
+                }
+            });
+        }
+    }
+
+    /// Gives a default route of the main table another MTU, on which budgets depend. The set of default
+    /// routes does not tell families apart: a route of the other family with the same MTU changes too.
+    pub(crate) fn default_route_changes(&mut self, link: LinkName, key: RouteKey, to: Option<u32>) {
+        if key.destination.prefix_len() != 0 || key.place() != RouteKey::new(key.destination) {
+            return;
+        }
+        let route = self.host.links.get(&link).and_then(|link| link.routes.get(&key));
+        let from = route.and_then(|route| route.metrics.get(&Metric::Mtu).copied());
+        if let Some(routes) = &mut self.host.default_routes
+            && routes.remove(&DefaultRoute { link, mtu: from })
+        {
+            routes.insert(DefaultRoute { link, mtu: to });
+        }
+    }
+
     /// Whether an op changes only its own fact, in every state of the plan: an MTU that no other
     /// device follows and that enables or disables neither IPv4 nor IPv6.
     pub fn changes_one_fact(&self, op: &Op) -> bool {
@@ -161,7 +216,17 @@ impl Model {
             return false;
         };
         let between = |limit| crosses(link.mtu, *mtu, limit) || crosses(*mtu, link.mtu, limit);
-        link.master.is_none() && !self.stack.carries(link) && !between(IPV4_MIN_MTU) && !between(IPV6_MIN_MTU)
+        let own_mtu6 = self.mtu_as_sysctl
+            && self
+                .host
+                .sysctls
+                .contains_key(&SysctlKey::conf("ipv6", target.name, "mtu"));
+        !own_mtu6
+            && link.master.is_none()
+            && link.routes.is_empty()
+            && !self.stack.carries(link)
+            && !between(IPV4_MIN_MTU)
+            && !between(IPV6_MIN_MTU)
     }
 }
 

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::model::Model;
 use crate::snapshot::link::Link;
 use crate::snapshot::lookup::Lookup;
-use crate::snapshot::reading::{Support, SysctlReading};
+use crate::snapshot::reading::Support;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
@@ -45,9 +45,22 @@ impl Model {
                 Ok(link) => self.refuses_mtu(target.name, link, *mtu),
                 Err(error) => Some(error),
             },
-            Op::SetPodMtu { target, .. } | Op::SetPodRouteMtu { target, .. } => {
-                self.missing(target).or_else(|| self.refuses_pod(target.name))
-            }
+            Op::SetPodMtu { target, .. }
+            | Op::SetRouteMetric {
+                target, pod: Some(_), ..
+            } => self.missing(target).or_else(|| self.refuses_pod(target.name)),
+            Op::SetRouteMetric {
+                target,
+                pod: None,
+                destination,
+                ..
+            } => self.missing(target).or_else(|| {
+                let link = self.host.links.get(&target.name)?;
+                (!link.routes.contains_key(destination)).then(|| {
+                    let message = format!("{} does not have a route to {destination}", target.name);
+                    Error::new(ErrorKind::Missing, message)
+                })
+            }),
             Op::SetUp { target, up } => self
                 .missing(target)
                 .or_else(|| self.refuses_up(target.name).filter(|_| *up)),
@@ -68,10 +81,11 @@ impl Model {
             }),
             Op::DeleteLink { target } => self.missing(target),
             Op::SetTxQueueLength { target, .. } => self.missing(target),
-            Op::WriteSysctl { key, link, .. } => link
+            Op::WriteSysctl { key, link, value, .. } => link
                 .as_ref()
                 .and_then(|target| self.missing(target))
-                .or_else(|| self.refuses_write(key)),
+                .or_else(|| self.refuses_write(key))
+                .or_else(|| self.refuses_mtu6(key, value)),
         }
     }
 
@@ -188,11 +202,33 @@ impl Model {
         }
     }
 
+    /// The IPv6 MTU of an interface is from 1280 to the MTU of the device (`addrconf_sysctl_mtu`,
+    /// net/ipv6/addrconf.c).
+    fn refuses_mtu6(&self, key: &SysctlKey, value: &str) -> Option<Error> {
+        let parts = key.per_interface()?;
+        let name = key.link()?;
+        if (parts.family, parts.table, parts.leaf) != ("ipv6", "conf", "mtu") {
+            return None;
+        }
+        let link = self.host.links.get(&name)?;
+        let mtu: u32 = value.parse().ok()?;
+        (!(IPV6_MIN_MTU..=link.mtu).contains(&mtu))
+            .then(|| {
+                refuse(format!(
+                    "{key} takes {IPV6_MIN_MTU} to {}, the MTU of {name}, and not {mtu}",
+                    link.mtu
+                ))
+            })
+            .flatten()
+    }
+
     fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {
-        if let Some(SysctlReading::Value { writable: false, .. }) = self.host.sysctls.get(key) {
+        if !self.host.can_be_written(key) {
             return Some(Error::new(
                 ErrorKind::Permission,
-                format!("{key} can only be read in this namespace"),
+                format!(
+                    "{key} can only be read here: it is read-only in this namespace, or /proc/sys is mounted read-only"
+                ),
             ));
         }
         let fact = Fact::sysctl(&self.host.netns, key);

@@ -1,13 +1,13 @@
 //! Trial and revert: a plan tries an undo on the model and then continues from the earlier state.
 
-use std::collections::BTreeMap;
-
-use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Change, Model};
-use crate::snapshot::link::Link;
-use crate::snapshot::pod::PodEnd;
+use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::route::Route;
 use netkeel_core::fact::{Field, Object, Value};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::op::Op;
 
 /// The changes of a trial.
@@ -15,14 +15,24 @@ use netkeel_core::op::Op;
 pub struct Trial {
     changes: Vec<Change>,
     pinned: BTreeMap<u32, bool>,
+    announced_routes: Option<BTreeMap<LinkName, Option<i64>>>,
+    /// The routes of the interfaces that have some: a route that disappears is more than its facts.
+    routes: BTreeMap<LinkName, BTreeMap<RouteKey, Route>>,
+    default_routes: Option<BTreeSet<DefaultRoute>>,
 }
 
 impl Model {
     /// Starts a trial of ops that do not delete devices.
     pub fn trial(&self) -> Trial {
+        let with_routes = self.host.links.iter().filter(|(_, link)| !link.routes.is_empty());
         Trial {
             changes: Vec::new(),
             pinned: self.stack.pinned(),
+            announced_routes: self.host.announced_routes.clone(),
+            routes: with_routes
+                .map(|(name, link)| (*name, link.routes.clone()))
+                .collect(),
+            default_routes: self.host.default_routes.clone(),
         }
     }
 
@@ -56,70 +66,15 @@ impl Model {
                 let mtu = u32::try_from(*mtu).unwrap_or(link.mtu);
                 self.stack.port_changed(link.master, link.mtu, mtu);
             }
-            link.put(change.fact.field, change.from);
+            link.put(change.fact.field, change.from.as_ref());
+        }
+        self.host.default_routes = trial.default_routes;
+        for (name, routes) in trial.routes {
+            if let Some(link) = self.host.link_mut(name) {
+                link.routes = routes;
+            }
         }
         self.stack.pin(&trial.pinned);
-    }
-}
-
-impl Link {
-    /// Sets a field without its side effects.
-    fn put(&mut self, field: Field, value: Option<Value>) {
-        let conf = || match &value {
-            Some(Value::Number(number)) => i32::try_from(*number).ok(),
-            _ => None,
-        };
-        match (field, &value) {
-            (Field::RpFilter, _) => self.rp_filter = conf(),
-            (Field::Forwarding, _) => self.forwarding = conf(),
-            (Field::Forwarding6, _) => self.forwarding6 = conf(),
-            (Field::DisableIpv6, _) => self.disable_ipv6 = conf(),
-            (Field::Mtu, Some(Value::Number(mtu))) => self.mtu = u32::try_from(*mtu).unwrap_or(self.mtu),
-            (Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_), _) => {
-                if let Some(pod) = &mut self.pod {
-                    pod.put(field, &value);
-                }
-            }
-            (Field::Up, Some(Value::Switch(up))) => self.up = *up,
-            (Field::Address(address), Some(Value::Switch(true))) => {
-                self.addresses.insert(address);
-            }
-            (Field::Address(address), _) => {
-                self.addresses.remove(&address);
-            }
-            (Field::TxQueueLength, Some(Value::Number(packets))) => {
-                self.txqueuelen = u32::try_from(*packets).unwrap_or(self.txqueuelen);
-            }
-            (Field::Alias, Some(Value::Text(alias))) => {
-                self.alias = (!alias.is_empty()).then(|| alias.clone());
-            }
-            _ => {}
-        }
-    }
-}
-
-impl PodEnd {
-    /// As [`Link::put`].
-    fn put(&mut self, field: Field, value: &Option<Value>) {
-        let number = match value {
-            Some(Value::Number(number)) => u32::try_from(*number).ok(),
-            _ => None,
-        };
-        match field {
-            Field::PodMtu => self.mtu = number.unwrap_or(self.mtu),
-            Field::PodRouteMtu(destination) => {
-                if let (Some(route), Some(mtu)) = (self.routes.get_mut(&destination), number) {
-                    route.mtu = mtu;
-                }
-            }
-            Field::PodAddress(IpNet::V6(address)) => {
-                if *value == Some(Value::Switch(true)) {
-                    self.ipv6.insert(address);
-                } else {
-                    self.ipv6.remove(&address);
-                }
-            }
-            _ => {}
-        }
+        self.host.announced_routes = trial.announced_routes;
     }
 }

@@ -7,9 +7,44 @@ use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
+use netkeel_core::op::Op;
 
 impl Model {
+    /// The interfaces of which an op removes the default routes that routers announced. `None` if it may
+    /// remove some and they were not read.
+    pub fn announced_routes_lost_by(&self, op: &Op) -> Option<Vec<LinkName>> {
+        match op {
+            Op::WriteSysctl { key, value, .. } if key.removes_announced_routes() && &**value != "0" => {
+                let announced = self.host.announced_routes.as_ref()?;
+                let lost = announced.iter().filter(|(_, accept_ra)| **accept_ra != Some(2));
+                Some(lost.map(|(name, _)| *name).collect())
+            }
+            _ => Some(Vec::new()),
+        }
+    }
+
+    /// What a write does to the default routes that routers announced.
+    fn change_announced_routes(&mut self, key: &SysctlKey, value: &str) {
+        let Some(announced) = &mut self.host.announced_routes else {
+            return;
+        };
+        if key.removes_announced_routes() && value != "0" {
+            announced.retain(|_, accept_ra| *accept_ra == Some(2));
+        }
+        if let Some(PerInterface {
+            family: "ipv6",
+            table: "conf",
+            slot: Slot::Link(name),
+            leaf: "accept_ra",
+        }) = key.per_interface()
+            && let Some(accept_ra) = announced.get_mut(&name)
+        {
+            *accept_ra = value.parse().ok();
+        }
+    }
+
     pub(crate) fn write_sysctl(&mut self, key: &SysctlKey, value: &str, changes: &mut Vec<Change>) {
+        self.change_announced_routes(key, value);
         let parts = key.per_interface();
         let fact = Fact::of_parts(&self.host.netns, key, parts);
         let own = changes.len();
@@ -229,7 +264,6 @@ mod tests {
     use crate::snapshot::Snapshot;
     use crate::snapshot::link::Link;
     use netkeel_core::name::netns::Netns;
-    use netkeel_core::op::Op;
 
     fn host(sysctls: &[(&str, &str)], links: &[&str]) -> Model {
         let mut host = Snapshot::empty(Netns::CURRENT);
@@ -285,6 +319,48 @@ mod tests {
         assert_eq!(
             changed,
             ["sysctl net.ipv4.conf.default.rp_filter", "link a rp_filter"]
+        );
+    }
+
+    #[test]
+    fn forwarding_removes_announced_routes_where_accept_ra_is_not_2() {
+        let name = |name: &str| -> LinkName { name.parse().unwrap() };
+        let forward = |key: &str, value: &str| Op::WriteSysctl {
+            netns: Netns::CURRENT,
+            key: key.parse().unwrap(),
+            value: value.into(),
+            link: None,
+        };
+        let mut model = host(&[], &["eth0", "eth1"]);
+        let on = forward("net.ipv6.conf.eth9.forwarding", "1");
+        assert_eq!(model.announced_routes_lost_by(&on), None, "they were not read");
+        model.host.announced_routes = Some(
+            [
+                (name("eth0"), Some(1)),
+                (name("eth1"), Some(2)),
+                (name("eth2"), None),
+            ]
+            .into(),
+        );
+        assert_eq!(
+            model.announced_routes_lost_by(&on),
+            Some(vec![name("eth0"), name("eth2")])
+        );
+        for harmless in ["net.ipv6.conf.default.forwarding", "net.ipv4.ip_forward"] {
+            let op = forward(harmless, "1");
+            assert_eq!(
+                model.announced_routes_lost_by(&op),
+                Some(Vec::new()),
+                "{harmless}"
+            );
+        }
+        let off = forward("net.ipv6.conf.all.forwarding", "0");
+        assert_eq!(model.announced_routes_lost_by(&off), Some(Vec::new()));
+        write(&mut model, "net.ipv6.conf.eth0.accept_ra", "2");
+        write(&mut model, "net.ipv6.conf.all.forwarding", "1");
+        assert_eq!(
+            model.host.announced_routes,
+            Some([(name("eth0"), Some(2)), (name("eth1"), Some(2))].into())
         );
     }
 

@@ -1,6 +1,6 @@
 //! A network interface as the kernel reports it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::pod::PodEnd;
+use crate::snapshot::route::Route;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::value::DeviceKind;
 
 /// Address families that were read.
@@ -60,6 +62,14 @@ pub struct Link {
     /// `net.ipv6.conf.LINK.disable_ipv6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_ipv6: Option<i32>,
+    /// Its own IPv6 MTU, bytes, while the interface is read, where it differs from the device's MTU. A
+    /// snapshot holds it as the sysctl `net.ipv6.conf.LINK.mtu`.
+    #[serde(skip)]
+    pub mtu6: Option<u32>,
+    /// Further names (IFLA_ALT_IFNAME).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub altnames: BTreeSet<Arc<str>>,
     /// Index of the device below it in the same namespace (IFLA_LINK).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower: Option<u32>,
@@ -81,6 +91,10 @@ pub struct Link {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub secondary: BTreeSet<IpNet>,
+    /// The routes over it, as far as routes were read. A route with several next hops is with the
+    /// interface of the first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<RouteKey, Route>,
 }
 
 impl Link {
@@ -92,7 +106,7 @@ impl Link {
         }
     }
 
-    /// The kind as one word: `physical` where rtnetlink has none.
+    /// The kind as one word: `physical` where rtnetlink reports no kind.
     pub fn kind_name(&self) -> &str {
         self.kind.as_deref().unwrap_or("physical")
     }

@@ -1,9 +1,12 @@
-//! One way to look up a fact, whatever part of the snapshot holds it.
+//! Facts in a snapshot: how one is looked up, what must be read for it, and how the model sets one of an
+//! interface.
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::{Families, Link};
+use crate::snapshot::pod::PodEnd;
 use crate::snapshot::problem::{Problem, Subject};
 use crate::snapshot::reading::SysctlReading;
+use crate::snapshot::scope::Scope;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
@@ -38,9 +41,10 @@ impl Snapshot {
 
     /// Looks up a field of an interface; none is an interface that does not exist.
     pub fn of_link(&self, link: Option<&Link>, field: Field) -> Lookup {
-        match link {
-            Some(link) => link.get(field, self.families),
-            None => Lookup::Absent,
+        match (link, field) {
+            (Some(_), Field::RouteMetric(key, _)) if !self.routes.contains(&key.place()) => Lookup::Unread,
+            (Some(link), _) => link.get(field, self.families),
+            (None, _) => Lookup::Absent,
         }
     }
 
@@ -99,6 +103,22 @@ impl Snapshot {
     /// A sysctl as a number; none when it does not exist, was not read or is not a number.
     pub fn sysctl_number(&self, path: &str) -> Option<i64> {
         self.sysctls.get(path)?.number()
+    }
+
+    /// Whether a sysctl can be written, as far as it was read. The dump of interfaces does not show it for
+    /// their own keys: what holds for `all` or `default` holds for them too.
+    pub fn can_be_written(&self, key: &SysctlKey) -> bool {
+        let read_only = |key: &SysctlKey| {
+            matches!(
+                self.sysctls.get(key),
+                Some(SysctlReading::Value { writable: false, .. })
+            )
+        };
+        let slots = ["all", "default"]
+            .into_iter()
+            .filter_map(|slot| key.in_slot(slot));
+        let others = key.link().into_iter().flat_map(|_| slots.clone());
+        !read_only(key) && !others.into_iter().any(|key| read_only(&key))
     }
 
     /// The interfaces whose `leaf` below `net.ipv4.conf` was read, each with its value.
@@ -163,6 +183,7 @@ impl Link {
             | Field::Forwarding6
             | Field::DisableIpv6
             | Field::Mtu
+            | Field::RouteMetric(..)
             | Field::Up
             | Field::TxQueueLength
             | Field::Alias
@@ -197,10 +218,177 @@ impl Link {
             Field::DisableIpv6 => number(self.disable_ipv6),
             Field::Mtu => Lookup::Value(Value::Number(self.mtu.into())),
             Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pod_fact(field),
+            Field::RouteMetric(key, metric) => match self.routes.get(&key) {
+                // A key does not say which of them is meant.
+                Some(route) if route.several => Lookup::Unread,
+                Some(route) => match route.metrics.get(&metric) {
+                    Some(bytes) => Lookup::Value(Value::Number((*bytes).into())),
+                    None => Lookup::Absent,
+                },
+                None => Lookup::Absent,
+            },
             Field::Up => Lookup::Value(Value::Switch(self.up)),
             Field::TxQueueLength => Lookup::Value(Value::Number(self.txqueuelen.into())),
             Field::Alias => Lookup::Value(Value::Text(self.alias.clone().unwrap_or_default())),
             Field::Content | Field::Value | Field::Rules => Lookup::Absent,
+        }
+    }
+
+    /// Sets a field, without the side effects that the kernel adds.
+    pub(crate) fn put(&mut self, field: Field, value: Option<&Value>) {
+        let number = value.and_then(Value::number);
+        let small = number.and_then(|number| i32::try_from(number).ok());
+        let large = number.and_then(|number| u32::try_from(number).ok());
+        match field {
+            Field::RpFilter => self.rp_filter = small,
+            Field::Forwarding => self.forwarding = small,
+            Field::Forwarding6 => self.forwarding6 = small,
+            Field::DisableIpv6 => self.disable_ipv6 = small,
+            Field::Mtu => self.mtu = large.unwrap_or(self.mtu),
+            Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => {
+                if let Some(pod) = &mut self.pod {
+                    pod.put(field, value);
+                }
+            }
+            Field::RouteMetric(key, metric) => {
+                if let Some(route) = self.routes.get_mut(&key) {
+                    route.set(metric, large);
+                }
+            }
+            Field::Up => self.up = value.and_then(Value::switch).unwrap_or(self.up),
+            Field::Address(address) => {
+                if value.and_then(Value::switch) == Some(true) {
+                    self.addresses.insert(address);
+                } else {
+                    self.addresses.remove(&address);
+                }
+            }
+            Field::TxQueueLength => self.txqueuelen = large.unwrap_or(self.txqueuelen),
+            Field::Alias => {
+                if let Some(alias) = value.and_then(Value::text) {
+                    self.alias = (!alias.is_empty()).then(|| alias.clone());
+                }
+            }
+            // The kind is set with the whole device; the others are of other objects.
+            Field::Kind | Field::Content | Field::Value | Field::Rules => {}
+        }
+    }
+}
+
+impl PodEnd {
+    /// As [`Link::put`], for the fields of the other end of a veth.
+    fn put(&mut self, field: Field, value: Option<&Value>) {
+        let number = value.and_then(Value::number);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        match field {
+            Field::PodMtu => self.mtu = number.unwrap_or(self.mtu),
+            Field::PodRouteMtu(destination) => {
+                if let (Some(route), Some(mtu)) = (self.routes.get_mut(&destination), number) {
+                    route.mtu = mtu;
+                }
+            }
+            Field::PodAddress(ipnet::IpNet::V6(address)) => {
+                if value.and_then(Value::switch) == Some(true) {
+                    self.ipv6.insert(address);
+                } else {
+                    self.ipv6.remove(&address);
+                }
+            }
+            // Not read; the others are of the host's end or of other objects.
+            Field::PodAddress(ipnet::IpNet::V4(_))
+            | Field::Kind
+            | Field::Address(_)
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::Forwarding6
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::RouteMetric(..)
+            | Field::Up
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Content
+            | Field::Value
+            | Field::Rules => {}
+        }
+    }
+}
+
+impl Subject {
+    /// The subject of the problem that explains why a fact was not read.
+    pub(crate) fn of(fact: &Fact) -> Self {
+        match (&fact.object, fact.field) {
+            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
+            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => Subject::Ipv6Addresses,
+            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
+                Subject::PodEnd(*name)
+            }
+            (Object::Link(_), Field::RouteMetric(..)) => Subject::Routes,
+            (Object::Nflog(_) | Object::LogGroup(_), _) => Subject::Nflog,
+            (Object::Plugin(plugin), _) => Subject::CniConfiguration(plugin.file.to_path_buf()),
+            (
+                Object::Link(_),
+                Field::Kind
+                | Field::RpFilter
+                | Field::Forwarding
+                | Field::Forwarding6
+                | Field::DisableIpv6
+                | Field::Mtu
+                | Field::Up
+                | Field::TxQueueLength
+                | Field::Alias
+                | Field::Content
+                | Field::Value
+                | Field::Rules,
+            )
+            | (Object::File(_) | Object::Wireguard(_) | Object::Sysctl(_), _) => Subject::Fact(fact.clone()),
+        }
+    }
+}
+
+impl Scope {
+    /// Adds what must be read to look up a fact that netkeel wrote earlier.
+    pub fn of_fact(&mut self, fact: &Fact) {
+        match &fact.object {
+            Object::File(path) => {
+                self.files.insert(path.to_path_buf());
+            }
+            Object::Plugin(plugin) => {
+                self.cni.files.insert(plugin.file.to_path_buf());
+            }
+            Object::Wireguard(wireguard) => {
+                let (copy, source) = (wireguard.copy.to_path_buf(), wireguard.source.to_path_buf());
+                self.wireguard.insert(copy, source);
+            }
+            Object::Sysctl(key) => {
+                self.of_copies(key);
+                self.sysctls.insert(key.clone());
+            }
+            Object::Nflog(_) | Object::LogGroup(_) => self.nflog = true,
+            Object::Link(_) => self.of_link_field(fact.field),
+        }
+    }
+
+    fn of_link_field(&mut self, field: Field) {
+        match field {
+            Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) => self.pods = true,
+            Field::Forwarding6 => self.announced_routes = true,
+            Field::RouteMetric(key, _) => {
+                self.routes.insert(key.place());
+            }
+            // Every dump of the interfaces has them, or the families that the caller asks for.
+            Field::Kind
+            | Field::Address(_)
+            | Field::RpFilter
+            | Field::Forwarding
+            | Field::DisableIpv6
+            | Field::Mtu
+            | Field::Up
+            | Field::TxQueueLength
+            | Field::Alias
+            | Field::Content
+            | Field::Value
+            | Field::Rules => {}
         }
     }
 }

@@ -17,7 +17,7 @@ use netkeel_core::nflog::foreign::ForeignRule;
 pub struct NflogState {
     /// Whether the kernel has nftables.
     pub support: Support,
-    /// netkeel's rules by entry; an entry that has none is left out.
+    /// netkeel's rules by entry; an entry without rules is not listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub entries: BTreeMap<EntryName, EntryRules>,
     /// Rules of others that hand path MTU messages to a group, in the order in which they stand.

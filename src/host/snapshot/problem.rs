@@ -1,5 +1,6 @@
-//! What could not be read: a fact that was not read is found by what a problem is about.
+//! A part of the host that could not be read. The subject of a problem leads to the facts that are unknown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -14,13 +15,13 @@ use netkeel_core::name::sysctl::SysctlKey;
 /// Something that could not be read: one fact or a whole class of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What was to be read.
+    /// The part that could not be read.
     pub what: Subject,
     /// Why it could not be.
     pub why: String,
 }
 
-/// What was to be read.
+/// A part of the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "ProblemSubject")]
@@ -31,13 +32,15 @@ pub enum Subject {
     Ipv4Addresses,
     /// The IPv6 addresses of all interfaces.
     Ipv6Addresses,
+    /// The routes that a scope names.
+    Routes,
     /// All rules that hand packets to NFLOG groups.
     Nflog,
     /// A CNI configuration.
     CniConfiguration(PathBuf),
     /// The other end of a veth.
     PodEnd(LinkName),
-    /// Something that no fact is read from, in words.
+    /// A part that yields no fact, as text for people.
     Other(String),
 }
 
@@ -51,41 +54,13 @@ impl Subject {
         })
     }
 
-    /// What a look could not read when it did not read a fact.
-    pub(crate) fn of(fact: &Fact) -> Self {
-        match (&fact.object, fact.field) {
-            (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
-            (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => Subject::Ipv6Addresses,
-            (Object::Link(name), Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_)) => {
-                Subject::PodEnd(*name)
-            }
-            (Object::Nflog(_) | Object::LogGroup(_), _) => Subject::Nflog,
-            (Object::Plugin(plugin), _) => Subject::CniConfiguration(plugin.file.to_path_buf()),
-            (
-                Object::Link(_),
-                Field::Kind
-                | Field::RpFilter
-                | Field::Forwarding
-                | Field::Forwarding6
-                | Field::DisableIpv6
-                | Field::Mtu
-                | Field::Up
-                | Field::TxQueueLength
-                | Field::Alias
-                | Field::Content
-                | Field::Value
-                | Field::Rules,
-            )
-            | (Object::File(_) | Object::Wireguard(_) | Object::Sysctl(_), _) => Subject::Fact(fact.clone()),
-        }
-    }
-
     /// It is a fact of an interface.
     pub fn is_of_link(&self) -> bool {
         match self {
             Subject::Fact(fact) => matches!(fact.object, Object::Link(_)),
             Subject::Ipv4Addresses
             | Subject::Ipv6Addresses
+            | Subject::Routes
             | Subject::Nflog
             | Subject::CniConfiguration(_)
             | Subject::PodEnd(_)
@@ -100,6 +75,7 @@ impl fmt::Display for Subject {
             Subject::Fact(fact) => fact.fmt(f),
             Subject::Ipv4Addresses => f.write_str("the IPv4 addresses"),
             Subject::Ipv6Addresses => f.write_str("the IPv6 addresses"),
+            Subject::Routes => f.write_str("the routes"),
             Subject::Nflog => f.write_str("what is handed to NFLOG groups"),
             Subject::CniConfiguration(file) => write!(f, "the CNI configuration {}", file.display()),
             Subject::PodEnd(name) => write!(f, "the pod's end of {name}"),
@@ -108,9 +84,69 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What was to be read, and why it could not be.
+/// One line for each problem. Pods' ends that could not be read for the same reason share a line.
+pub fn summarize(problems: &[Problem]) -> Vec<String> {
+    let mut ends: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for problem in problems {
+        match problem.what {
+            Subject::PodEnd(name) => ends.entry(&problem.why).or_default().push(name.to_string()),
+            Subject::Fact(_)
+            | Subject::Ipv4Addresses
+            | Subject::Ipv6Addresses
+            | Subject::Nflog
+            | Subject::Routes
+            | Subject::CniConfiguration(_)
+            | Subject::Other(_) => lines.push(problem.to_string()),
+        }
+    }
+    for (why, names) in ends {
+        let what = match names.as_slice() {
+            [name] => format!("the pod's end of {name}"),
+            [first, .., last] if names.len() > 3 => {
+                format!("the pods' ends of {} veths ({first} to {last})", names.len())
+            }
+            names => format!("the pods' ends of {}", names.join(", ")),
+        };
+        lines.push(format!("{what}: {why}"));
+    }
+    lines
+}
+
+/// The part and the reason.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_cannot_be_read_for_one_reason_share_a_line() {
+        let end = |number: u32, why: &str| Problem {
+            what: Subject::PodEnd(format!("cali{number}").parse().unwrap()),
+            why: why.to_owned(),
+        };
+        let other = Problem {
+            what: Subject::Ipv4Addresses,
+            why: "EIO".to_owned(),
+        };
+        let mut problems: Vec<Problem> = (1..=4).map(|number| end(number, "EACCES")).collect();
+        problems.extend([end(9, "EIO"), other]);
+        assert_eq!(
+            summarize(&problems),
+            [
+                "the IPv4 addresses: EIO",
+                "the pods' ends of 4 veths (cali1 to cali4): EACCES",
+                "the pod's end of cali9: EIO",
+            ]
+        );
+        assert_eq!(
+            summarize(&problems[..2]),
+            ["the pods' ends of cali1, cali2: EACCES"]
+        );
     }
 }

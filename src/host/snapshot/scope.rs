@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
+use crate::sysctl_form::handler::Handler;
 use netkeel_core::fact::Field;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_core::name::tunnel::TunnelKind;
 
@@ -34,6 +36,10 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The default routes that routers announced: switching IPv6 forwarding on removes them.
+    pub announced_routes: bool,
+    /// The routes to these prefixes in these tables, with any metric.
+    pub routes: BTreeSet<RouteKey>,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -44,6 +50,8 @@ pub struct Scope {
     pub wireguard: BTreeMap<PathBuf, PathBuf>,
     /// The tunnel kinds whose support to check.
     pub tunnels: BTreeSet<TunnelKind>,
+    /// The kernel modules whose presence to check.
+    pub modules: BTreeSet<String>,
     /// The files of sysctl.d.
     pub sysctl_d: bool,
     /// Rules and listeners of NFLOG groups.
@@ -144,6 +152,8 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            announced_routes: true,
+            routes: BTreeSet::new(),
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -152,6 +162,7 @@ impl Scope {
             },
             wireguard: BTreeMap::new(),
             tunnels: TunnelKind::ALL.iter().copied().collect(),
+            modules: BTreeSet::new(),
             sysctl_d: true,
             // Reading nftables rules needs privileges, and few documents contain NFLOG rules.
             nflog: false,
@@ -187,8 +198,11 @@ impl Scope {
         self.ipv4_where_loose = false;
         self.files.clear();
         self.default_routes = false;
+        // All interfaces decide which route an entry of a document means.
+        self.routes.clear();
         self.paths.clear();
         self.tunnels.clear();
+        self.modules.clear();
         self.cni = CniScope::default();
         self.wireguard.clear();
         self.sysctl_d = false;
@@ -202,6 +216,7 @@ impl Scope {
     /// Adds the copies of a key of `all` or `default`: `default`, and the same setting of every
     /// interface.
     pub fn of_copies(&mut self, key: &SysctlKey) {
+        self.announced_routes |= key.removes_announced_routes();
         self.sysctls.extend(key.written_beside());
         let copied = key.copied_to_links() && Field::of_key(key).is_none();
         self.of_every_link
@@ -236,6 +251,13 @@ impl Scope {
         }
     }
 
+    /// Whether the kernel rounds the value of one of its sysctls to ticks.
+    pub fn needs_ticks(&self) -> bool {
+        let rounds =
+            |key: &SysctlKey| matches!(Handler::of(key), Handler::Milliseconds | Handler::Hundredths);
+        self.sysctls.iter().any(rounds)
+    }
+
     /// The sysctls to read on a host with these interfaces.
     pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
         let mut keys = self.sysctls.clone();
@@ -264,11 +286,14 @@ impl Scope {
             ipv6_where_it_may_come,
             files,
             default_routes,
+            announced_routes,
+            routes,
             paths,
             pods,
             cni,
             wireguard,
             tunnels,
+            modules,
             sysctl_d,
             nflog,
         } = other;
@@ -286,6 +311,8 @@ impl Scope {
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.announced_routes |= announced_routes;
+        self.routes.extend(routes);
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;
@@ -295,6 +322,7 @@ impl Scope {
             self.wireguard.entry(copy).or_insert(source);
         }
         self.tunnels.extend(tunnels);
+        self.modules.extend(modules);
         self.sysctl_d |= sysctl_d;
         self.nflog |= nflog;
     }

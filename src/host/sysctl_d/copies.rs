@@ -13,7 +13,7 @@ pub(crate) struct Sources {
     pub inverted: bool,
 }
 
-const IPV4: &[&str] = &["net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"];
+pub(crate) const IPV4: &[&str] = &["net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"];
 
 const IPV6: &[&str] = &["net/ipv6/conf/all/forwarding"];
 

@@ -8,7 +8,8 @@ use crate::sysctl_d::file::{Content, Dialect, FileLine, Files};
 use crate::sysctl_d::order::Use;
 use crate::sysctl_d::parse::{Entry, parse, resolve};
 use crate::sysctl_d::pattern::{below, finds, is_pattern};
-use netkeel_core::name::sysctl::SysctlKey;
+use crate::sysctl_form::stored::is_accepted;
+use netkeel_core::name::sysctl::{SysctlKey, variable};
 
 pub(crate) fn writes(event: &Event) -> bool {
     matches!(event.act, Act::Write(_) | Act::Copy { value: Some(_), .. })
@@ -168,8 +169,7 @@ impl Settings {
                 });
             };
             if let Some(act) = self.act(setting, key.path(), own, moment) {
-                let refused =
-                    matches!(&act, Act::Write(value) if self.integers && copies::number(value).is_none());
+                let refused = matches!(&act, Act::Write(value) if !is_accepted(key, value, self.integers));
                 push(if refused { Act::Refused } else { act });
             }
             for (source, named) in &named_sources {
@@ -218,9 +218,12 @@ impl Settings {
             }
             return Some(named.map_or_else(|| Act::Write(value.clone()), Act::Exempt));
         }
+        // Two names of forwarding are sources of each other (`copies::sources`).
+        let aliased = !copies::IPV4.contains(&path);
+        let names = |name: &str| name == path || (aliased && variable(name) == variable(path));
         let same = match self.dialect {
-            Dialect::Systemd => setting.key == path,
-            Dialect::Procps => resolve(&setting.key) == path,
+            Dialect::Systemd => names(&setting.key),
+            Dialect::Procps => names(&resolve(&setting.key)),
         };
         same.then(|| Act::Write(value.clone()))
     }

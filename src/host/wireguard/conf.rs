@@ -1,12 +1,14 @@
 //! WireGuard configurations as wg-quick reads them: sets the `MTU` of `[Interface]` and keeps every
 //! other byte. They hold private keys, so no message ever shows a part of the text.
 
+use std::collections::BTreeSet;
+
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::number::decimal;
 
 /// The MTU in bytes that wg-quick uses: the last one of `[Interface]`. None when it is missing or
 /// not a number.
-pub(crate) fn mtu_of(text: &str) -> Option<i64> {
+pub fn mtu_of(text: &str) -> Option<i64> {
     let (mut inside, mut found) = (false, None);
     for line in text.lines() {
         let bare = line.split('#').next().unwrap_or_default();
@@ -67,11 +69,41 @@ pub fn set_mtu(text: &str, mtu: i64) -> Result<String, Error> {
             out.insert_str(at, &line);
             Ok(out)
         }
+        None if text.starts_with('\u{feff}') => Err(Error::new(
+            ErrorKind::Input,
+            "it begins with a byte order mark (BOM), so wg-quick does not find its [Interface]",
+        )
+        .hint("save it as UTF-8 without BOM")),
         None => Err(Error::new(
             ErrorKind::Input,
             "it is not a wg-quick configuration: it has no [Interface]",
         )),
     }
+}
+
+/// The hooks of `[Interface]` that mention an MTU. wg-quick runs them after it has set `MTU`, or before, so they
+/// may set another one. Only the keys are returned, because a command may contain a secret.
+pub fn hooks_with_mtu(text: &str) -> BTreeSet<&'static str> {
+    let (mut inside, mut found) = (false, BTreeSet::new());
+    for line in text.lines() {
+        let bare = line.split('#').next().unwrap_or_default();
+        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
+        let key = key.trim();
+        if key.starts_with('[') {
+            inside = key.eq_ignore_ascii_case("[Interface]");
+        } else if inside
+            && value
+                .split_ascii_whitespace()
+                .any(|word| word.eq_ignore_ascii_case("mtu"))
+        {
+            found.extend(
+                ["PreUp", "PostUp"]
+                    .iter()
+                    .filter(|hook| key.eq_ignore_ascii_case(hook)),
+            );
+        }
+    }
+    found
 }
 
 /// Replaces the value in a line `MTU = VALUE # comment`.
@@ -134,6 +166,22 @@ mod tests {
             "[Interface]\nMTU = 1\nMTUs = 2\nMTU = 3\n#MTU = 4\n",
             "[Interface]\nMTU = 1370\nMTUs = 2\n#MTU = 4\n",
         );
+    }
+
+    #[test]
+    fn hooks_that_set_an_mtu_are_found_by_their_key() {
+        let text = "[Interface]\nPostUp = ip link set mtu 1280 dev %i\nPreUp = echo mtu1\npostup=x # mtu\n[Peer]\nPreUp = mtu\n";
+        assert_eq!(hooks_with_mtu(text), BTreeSet::from(["PostUp"]));
+        assert_eq!(
+            hooks_with_mtu("[Interface]\npreup = ip link set wg0 MTU 1\n"),
+            BTreeSet::from(["PreUp"])
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        let error = set_mtu("\u{feff}[Interface]\nPrivateKey = secret\n", 1370).unwrap_err();
+        assert!(error.message.contains("byte order mark"), "{}", error.message);
     }
 
     #[test]

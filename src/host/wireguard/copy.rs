@@ -25,8 +25,8 @@ pub struct Copied {
     pub is: Option<Value>,
 }
 
-/// What a copy is, beside its source: its MTU in bytes where it is the source but for that, and private;
-/// else the state it is in.
+/// Compares a copy with its source: its MTU in bytes if it is private and differs from the source only in the MTU;
+/// otherwise its state.
 pub fn judge(source: Option<&str>, copy: &str, mode: u32) -> Value {
     let mtu = mtu_of(copy);
     let as_source = source.is_some_and(|source| write(source, mtu).as_deref() == Ok(copy));

@@ -2,13 +2,11 @@
 //! file.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::files::file;
+use crate::files::read::Symlinks;
+use crate::files::{file, read};
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
@@ -36,12 +34,12 @@ const BROUGHT_ALONG_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
 
 const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
 
-/// Where CRI-O is configured; its drop-ins are beside it.
+/// The configuration of CRI-O; its drop-ins are in the directory below.
 const CRI_O: &str = "/etc/crio/crio.conf";
 
 const CRI_O_DROP_INS: &str = "/etc/crio/crio.conf.d";
 
-/// Where Felix writes the MTU that Calico's plugin takes when its configuration has none.
+/// Felix writes an MTU here; Calico's plugin uses it if its configuration has no MTU.
 const CALICO_MTU: &str = "/var/lib/calico/mtu";
 
 /// Where flannel and Cilium's agent write theirs, and what stands before it in the line.
@@ -118,7 +116,7 @@ pub(crate) fn set_mtu(
     }
     let is = configuration.mtu(plugin);
     if is.as_ref() == mtu {
-        // A write that was killed may have left something beside it.
+        // A write that was killed may have left a temporary file.
         return file::tidy(path);
     }
     if is.as_ref() != was {
@@ -145,7 +143,13 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
         Chosen::CriO => {
             let mut runtime = Runtime::new(Some(Name::CriO));
             let mut files = vec![PathBuf::from(CRI_O)];
-            files.extend(entries(Path::new(CRI_O_DROP_INS)).unwrap_or_default());
+            match entries(Path::new(CRI_O_DROP_INS)) {
+                Ok(found) => files.extend(found),
+                Err(cause) => problems.push(Problem {
+                    what: Subject::Other(format!("the directory {CRI_O_DROP_INS}")),
+                    why: error(cause).message,
+                }),
+            }
             for path in files {
                 take(&mut runtime, &path, runtime::cri_o, problems);
             }
@@ -165,7 +169,7 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
     }
 }
 
-/// Whose CNI configurations count.
+/// The runtime that reads the CNI configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chosen {
     /// containerd, by the file that configures it.
@@ -265,19 +269,11 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// A file as text, at most so many bytes of it; none when it is not there. Symbolic links are
 /// followed, as the runtimes do.
 fn text(path: &Path, longest: u64) -> Result<Option<String>, Error> {
-    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(error)?,
-    };
-    if !file.metadata().map_err(error)?.is_file() {
-        return Err(Error::new(ErrorKind::Unreadable, "it is not a regular file"));
+    match read::text(path, Symlinks::Follow, longest) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.is_missing() => Ok(None),
+        Err(cause) => Err(cause.into()),
     }
-    let mut bytes = Vec::new();
-    file.take(longest).read_to_end(&mut bytes).map_err(error)?;
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| Error::new(ErrorKind::Unreadable, "it is not UTF-8 text"))
 }
 
 #[cfg(test)]

@@ -2,50 +2,36 @@
 //! place, so that a reader sees the old text or the new one, also after a crash.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nix::errno::Errno;
 
+use crate::files::read;
+use crate::files::read::{ReadError, Symlinks};
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_host::snapshot::reading::File;
 
-/// Longest file that is read, bytes.
-const LONGEST: u64 = 16 * 1024 * 1024;
-
 /// Permission bits in a mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// Reads a file; none when there is none.
+/// Reads a file; `None` if it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<File>, Error> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let mut file = match read::open(path, Symlinks::Refuse) {
         Ok(file) => file,
-        Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => return Ok(None),
-        Err(cause) if cause.raw_os_error() == Some(libc::ELOOP) => return Err(symlink(path)),
-        Err(cause) => return Err(error(cause)),
+        Err(cause) if cause.is_missing() => return Ok(None),
+        Err(ReadError::Io(cause)) if cause.raw_os_error() == Some(libc::ELOOP) => return Err(symlink(path)),
+        Err(cause) => return Err(cause.into()),
     };
-    let metadata = file.metadata().map_err(error)?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::Unreadable, "it is not a regular file"));
-    }
-    if metadata.len() > LONGEST {
-        let message = format!("it has {} bytes; at most {LONGEST} are read", metadata.len());
-        return Err(Error::new(ErrorKind::Unreadable, message));
-    }
-    let mut content = String::new();
-    file.take(LONGEST)
-        .read_to_string(&mut content)
-        .map_err(|cause| match cause.kind() {
-            io::ErrorKind::InvalidData => Error::new(ErrorKind::Unreadable, "it is not UTF-8 text"),
-            _ => error(cause),
-        })?;
+    let mode = file.metadata().map_err(error)?.mode() & PERMISSIONS;
+    let bytes = read::rest(&mut file, read::LONGEST)?;
+    let content = String::from_utf8(bytes).map_err(|_| Error::from(ReadError::NotText))?;
     Ok(Some(File {
         content: content.into(),
-        mode: metadata.mode() & PERMISSIONS,
+        mode,
     }))
 }
 
@@ -153,7 +139,7 @@ fn symlink(path: &Path) -> Error {
 
 /// Makes what was done in a directory survive a crash.
 fn sync(directory: &Path) -> Result<(), Error> {
-    let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = read::directory(directory).and_then(|directory| directory.sync_all());
     match synced {
         Ok(()) => Ok(()),
         // Some file systems (9p, FUSE) cannot sync a directory.

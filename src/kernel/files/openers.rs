@@ -1,9 +1,11 @@
-//! Who may have written a file such as a CNI configuration: who has it or its directory open, whose it is, and the
-//! programs at work here that are known to write some. One that wrote and ended leaves no more than that.
+//! Likely writers of a file such as a CNI configuration: processes that have it or its directory open, its owner, and
+//! running programs that are known to write such files. A writer that has exited leaves only the owner.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::files::read;
 
 /// The programs that write CNI configurations, by the name of their process: when they start, and some
 /// whenever theirs was changed.
@@ -36,7 +38,7 @@ pub fn openers(file: &Path) -> Vec<String> {
         if number == own || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }
-        let Ok(name) = fs::read_to_string(process.join("comm")) else {
+        let Ok(name) = read::system(process.join("comm")) else {
             continue;
         };
         let name = name.trim_end();
@@ -88,7 +90,7 @@ mod tests {
         let own = |list: Vec<String>| list.iter().filter(|one| one.contains("open")).count();
         assert_eq!(own(openers(&file)), 0);
         for opened in [file.as_path(), scratch.path()] {
-            let input = Stdio::from(fs::File::open(opened).unwrap());
+            let input = Stdio::from(fs::OpenOptions::new().read(true).open(opened).unwrap());
             let mut other = Command::new("sleep").arg("60").stdin(input).spawn().unwrap();
             let named = format!("sleep (process {}, which has it open)", other.id());
             // A child may run before the kernel has given it the name of its program.

@@ -1,14 +1,14 @@
 //! Files that hold keys: written for this user alone, into a directory that nobody else can write.
 
-use std::fs;
 use std::fs::DirBuilder;
-use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::{fs, io};
 
 use nix::unistd::geteuid;
 
-use crate::files::file;
+use crate::files::read::Symlinks;
+use crate::files::{file, read};
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Value;
@@ -24,21 +24,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// # Errors
 /// When it cannot be read, or is no text. No message shows a part of it.
 pub fn read(path: &Path) -> Result<String, Error> {
-    let doing = |error: Error| error.context(path.display());
-    let file = fs::File::open(path).map_err(|cause| doing(error(cause)))?;
-    let mut text = String::new();
-    let read = file.take(LONGEST + 1).read_to_string(&mut text);
-    match read {
-        Ok(bytes) if bytes as u64 > LONGEST => Err(doing(Error::new(
-            ErrorKind::Unreadable,
-            format!("it has more than {LONGEST} bytes"),
-        ))),
-        Ok(_) => Ok(text),
-        Err(cause) if cause.kind() == std::io::ErrorKind::InvalidData => {
-            Err(doing(Error::new(ErrorKind::Unreadable, "it is not UTF-8 text")))
-        }
-        Err(cause) => Err(doing(error(cause))),
-    }
+    read::text(path, Symlinks::Follow, LONGEST).map_err(|cause| Error::from(cause).context(path.display()))
 }
 
 /// Puts a text in place with mode 0600, unless it is there already. A missing directory is made.
@@ -76,10 +62,22 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Looks at a copy of a configuration and at what it is a copy of, and says nothing of their texts.
 pub(crate) fn look(source: &Path, target: &Path) -> Result<Copied, Error> {
-    let there = fs::metadata(source).is_ok();
+    let there = match fs::metadata(source) {
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            false
+        }
+        found => found
+            .map(|_| true)
+            .map_err(|cause| error(cause).context(source.display()))?,
+    };
     let of = if there { Some(read(source)?) } else { None };
     if let Some(text) = &of {
-        // What cannot get an MTU is no configuration.
+        // A text that cannot take an MTU is not a configuration.
         copy::write(text, Some(1)).map_err(|error| error.context(source.display()))?;
     }
     let is = file::read(target).map_err(|error| error.context(target.display()))?;
@@ -95,7 +93,7 @@ pub(crate) fn set_mtu(source: &Path, target: &Path, was: Option<&Value>, to: Cop
     let is = look(source, target)?.is;
     let wanted = to.value();
     if is == wanted {
-        // A write that was killed may have left something beside it.
+        // A write that was killed may have left a temporary file.
         return file::tidy(target);
     }
     if is.as_ref() != was {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
+use crate::files::read;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
@@ -22,9 +22,6 @@ use netkeel_host::sysctl_d::file;
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
 
-/// Longest file that is read, bytes.
-const LONGEST: u64 = 16 * 1024 * 1024;
-
 /// Keys whose values are secrets (Documentation/networking/ip-sysctl.rst).
 const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 
@@ -32,7 +29,7 @@ const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 pub struct Root {
     root: OwnedFd,
     path: PathBuf,
-    /// What could not be read.
+    /// The files that could not be read.
     pub problems: Vec<Problem>,
 }
 
@@ -86,7 +83,7 @@ impl Root {
         }
     }
 
-    /// What is there of these paths, with the text of those that say `true`.
+    /// The paths that exist, with the text of those that are marked `true`.
     pub fn evidence(&mut self, watched: &[(&str, bool)]) -> Evidence {
         let mut evidence = Evidence::default();
         let mut seen = Vec::new();
@@ -156,7 +153,7 @@ impl Root {
         if link.as_deref() == Some(Path::new("/dev/null")) {
             return found("/dev/null", Content::Null);
         }
-        let file = match self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
+        let mut file = match self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             Ok(file) => file,
             Err(Errno::ENOENT | Errno::ELOOP) => {
                 let leads_nowhere =
@@ -174,7 +171,7 @@ impl Root {
             let below = target.strip_prefix(&self.path).ok()?;
             Some(Path::new("/").join(below).to_string_lossy().into_owned())
         });
-        let content = match text(&file) {
+        let content = match text(&mut file) {
             Ok(content) => content,
             Err(refused) => {
                 self.problem(path, refused.message.clone());
@@ -226,9 +223,9 @@ fn without_secret(line: &str) -> String {
     }
 }
 
-/// What a file holds. What is no regular file holds nothing for either program: a directory fails
+/// The content of a file. Both programs read nothing from a file that is not regular: a directory fails
 /// at the first read, a character device is /dev/null.
-fn text(file: &File) -> Result<Content, Error> {
+fn text(file: &mut File) -> Result<Content, Error> {
     let metadata = file.metadata().map_err(error)?;
     if metadata.file_type().is_char_device() {
         return Ok(Content::Null);
@@ -236,12 +233,7 @@ fn text(file: &File) -> Result<Content, Error> {
     if !metadata.is_file() {
         return Ok(Content::Unreadable("it is not a regular file".to_owned()));
     }
-    if metadata.len() > LONGEST {
-        let why = format!("it has {} bytes; at most {LONGEST} are read", metadata.len());
-        return Err(Error::new(netkeel_core::error::ErrorKind::Unreadable, why));
-    }
-    let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(error)?;
+    let bytes = read::rest(file, read::LONGEST)?;
     Ok(Content::Text(String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -1,5 +1,5 @@
-//! Doing an op on the real kernel: first that the interface still is the one the op names, then one
-//! request, then what went wrong in words.
+//! Executes an op on the real kernel: checks that the interface still is the one that the op names, sends one
+//! request, and describes a failure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::live::snapshot::Live;
 use crate::netlink::refusal::{Refusal, error};
 use crate::pod::ends;
 use crate::rtnetlink::link_change::Setting;
-use crate::rtnetlink::{address, link, link_change};
+use crate::rtnetlink::route_change::MetricChange;
+use crate::rtnetlink::{address, link, link_change, route_change};
 use crate::{ioctl, modules, udev};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -73,16 +74,25 @@ impl Live {
                 self.index(target)?;
                 ends::set_mtu(pod, *mtu)
             }
-            Op::SetPodRouteMtu {
+            Op::SetRouteMetric {
                 target,
                 pod,
                 destination,
+                metric,
                 was,
-                mtu,
+                to,
                 ..
             } => {
-                self.index(target)?;
-                ends::set_route_mtu(pod, *destination, *was, *mtu)
+                let index = self.index(target)?;
+                let change = MetricChange {
+                    metric: *metric,
+                    was: *was,
+                    to: *to,
+                };
+                match pod {
+                    Some(pod) => ends::set_route_metric(pod, *destination, &change),
+                    None => route_change::set(&mut self.socket, index.cast_unsigned(), *destination, &change),
+                }
             }
             Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
             Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),

@@ -1,36 +1,44 @@
 //! The real kernel: one netlink socket and one /proc/sys, both of the namespace in which it was
 //! opened.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use netlink_packet_route::route::RouteHeader;
 use nix::errno::Errno;
+use nix::sys::time::TimeValLike;
 use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_getres};
 
 use crate::files::root::Root;
 use crate::files::{cni, file, private};
 use crate::namespace::enter::inside;
 use crate::namespace::identity::{Identity, identify};
+use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;
 use crate::pod::ends;
+use crate::probe::path;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, link, route};
+use crate::rtnetlink::{address, announced, link, route, route_row};
 use crate::sysctl::tree;
-use crate::{ioctl, modules, path};
+use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::default_route::DefaultRoute;
 use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::{Links, Scope};
 use netkeel_host::snapshot::{FORMAT, Snapshot};
 
@@ -44,6 +52,8 @@ pub struct Live {
     pub(crate) sysctls: tree::Tree,
     /// The MTU of the paths that were measured, bytes.
     paths: BTreeMap<IpAddr, u32>,
+    /// Set to stop a long read.
+    interrupt: Interrupt,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -69,8 +79,14 @@ impl Live {
             nftables: Nftables::default(),
             sysctls: tree::Tree::open()?,
             paths: BTreeMap::new(),
+            interrupt: Interrupt::default(),
             here: PhantomData,
         })
+    }
+
+    /// Makes a request to stop end a snapshot with an error.
+    pub fn stop_on(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
     }
 
     /// The socket, for ioctls.
@@ -109,7 +125,7 @@ impl Live {
         }
     }
 
-    /// Reads everything that can be told of the interfaces.
+    /// Reads the interfaces and everything that belongs to them.
     fn read_links(&mut self, scope: &Scope, snapshot: &mut Snapshot) -> Result<(), Error> {
         let rows = match &scope.links {
             Links::All => link::dump(&mut self.socket, &mut snapshot.problems),
@@ -143,7 +159,7 @@ impl Live {
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
                     Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
-                    // It went away since.
+                    // The interface was deleted after the dump.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
                         what: Subject::Other(format!("the driver of {name}")),
@@ -155,8 +171,31 @@ impl Live {
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
         }
+        if scope.announced_routes {
+            self.read_announced_routes(snapshot);
+        }
+        if !scope.routes.is_empty() {
+            self.read_routes(scope, &mut rows, snapshot);
+        }
         if scope.pods {
-            ends::read(&mut self.socket, &mut rows, &mut snapshot.problems);
+            ends::read(
+                &mut self.socket,
+                &mut rows,
+                &mut snapshot.problems,
+                &self.interrupt,
+            )?;
+        }
+        for (name, link) in &mut rows {
+            if let Some(mtu) = link.mtu6 {
+                Arc::make_mut(link).mtu6 = None;
+                let reading = SysctlReading::Value {
+                    value: mtu.to_string().into(),
+                    writable: true,
+                };
+                snapshot
+                    .sysctls
+                    .insert(SysctlKey::conf("ipv6", *name, "mtu"), reading);
+            }
         }
         snapshot.links = rows.into_iter().collect();
         Ok(())
@@ -165,7 +204,7 @@ impl Live {
     fn read_default_routes(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
         match route::defaults(&mut self.socket) {
             Ok(found) => {
-                let named = |route: route::Default| {
+                let named = |route: route::Hop| {
                     let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
                     let (link, _) = rows.get(place.ok()?)?;
                     Some(DefaultRoute {
@@ -179,6 +218,65 @@ impl Live {
                 what: Subject::Other("the default routes".to_owned()),
                 why: Error::from(refusal).message,
             }),
+        }
+    }
+
+    fn read_announced_routes(&mut self, snapshot: &mut Snapshot) {
+        match announced::links() {
+            Ok(links) => {
+                let mut accept_ra = |name: LinkName| {
+                    let key = SysctlKey::conf("ipv6", name, "accept_ra");
+                    self.sysctls.read(&key).ok()?.number()
+                };
+                let found = links.into_iter().map(|name| (name, accept_ra(name)));
+                snapshot.announced_routes = Some(found.collect());
+            }
+            Err(error) => snapshot.problems.push(Problem {
+                what: Subject::Other("the default routes that routers announced".to_owned()),
+                why: error.message,
+            }),
+        }
+    }
+
+    fn read_routes(&mut self, scope: &Scope, rows: &mut [link::Row], snapshot: &mut Snapshot) {
+        let lengths: BTreeSet<u8> = scope
+            .routes
+            .iter()
+            .map(|key| key.destination.prefix_len())
+            .collect();
+        let wanted = |header: &RouteHeader| lengths.contains(&header.destination_prefix_length);
+        let found = match route_row::read_routes(&mut self.socket, &wanted) {
+            Ok(found) => found,
+            Err(refusal) => {
+                snapshot.problems.push(Problem {
+                    what: Subject::Routes,
+                    why: Error::from(refusal).message,
+                });
+                return;
+            }
+        };
+        snapshot.routes = scope.routes.clone();
+        for row in found {
+            let key = row.key;
+            if !scope.routes.contains(&key.place()) {
+                continue;
+            }
+            let index = row.indices.first().copied().unwrap_or_default();
+            let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+            match place.ok().and_then(|at| rows.get_mut(at)) {
+                Some((_, link)) => match Arc::make_mut(link).routes.entry(key) {
+                    Entry::Vacant(entry) => drop(entry.insert(row.into_route())),
+                    Entry::Occupied(mut entry) => entry.get_mut().several = true,
+                },
+                // A next hop object without its interface (nexthop_compat_mode=0), or a new interface.
+                None => {
+                    snapshot.routes.remove(&key.place());
+                    snapshot.problems.push(Problem {
+                        what: Subject::Routes,
+                        why: format!("the interface of the route to {key} is not known"),
+                    });
+                }
+            }
         }
     }
 
@@ -201,8 +299,17 @@ impl Live {
     }
 }
 
+/// Ticks per second: the resolution of a coarse clock is one tick (`hrtimer_get_res` does not apply to
+/// it; `posix_get_coarse_res`, kernel/time/posix-timers.c).
+fn ticks() -> Option<u32> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
+    let nanoseconds = u32::try_from(tick.num_nanoseconds()).ok()?;
+    1_000_000_000_u32.checked_div(nanoseconds)
+}
+
 impl Kernel for Live {
     fn snapshot(&mut self, scope: &Scope) -> Result<Snapshot, Error> {
+        self.interrupt.check()?;
         let mut snapshot = Snapshot {
             format: FORMAT,
             kernel: self.release.clone(),
@@ -232,7 +339,7 @@ impl Kernel for Live {
                 }),
             }
         }
-        // What a file of others holds is no wanted fact: one that cannot be read says so itself.
+        // Other programs' files hold no wanted fact: a file that cannot be read reports its own problem.
         if scope.sysctl_d && identify(&Netns::CURRENT).is_ok_and(|this| this == Identity::Host) {
             snapshot.sysctl_d = Some(Root::open(Path::new("/"))?.sysctl_d_to_show());
         }
@@ -255,6 +362,11 @@ impl Kernel for Live {
             let support = modules::support(*mode, &snapshot.links, &self.release);
             snapshot.tunnels.insert(*mode, support);
         }
+        for module in &scope.modules {
+            let support = modules::all_of(&[module.as_str()], &self.release);
+            snapshot.modules.insert(module.clone(), support);
+        }
+        snapshot.ticks = scope.needs_ticks().then(ticks).flatten();
         if scope.nflog {
             match self.nftables.observe(&self.release, &mut snapshot.problems) {
                 Ok(observed) => snapshot.nflog = Some(observed),

@@ -9,6 +9,8 @@ use std::{fs, thread};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -54,9 +56,9 @@ fn open(name: &str) -> Result<File, Error> {
         )
         .hint(format!("a namespace is named as in {NAMED}, without slashes")));
     }
-    File::open(&path).map_err(|cause| match cause.raw_os_error() {
-        Some(libc::ENOENT) => not_there(name, &names(Path::new(NAMED))),
-        _ => error(cause).context(path.display()),
+    read::open(&path, Symlinks::Follow).map_err(|cause| match cause.is_missing() {
+        true => not_there(name, &names(Path::new(NAMED))),
+        false => Error::from(cause).context(path.display()),
     })
 }
 
@@ -66,7 +68,7 @@ fn not_there(name: &str, there: &[String]) -> Error {
         format!("there is no network namespace `{name}`"),
     );
     if there.is_empty() {
-        return error.hint(format!("{NAMED} has none; `ip netns add {name}` makes one"));
+        return error.hint(format!("{NAMED} is empty; create one with `ip netns add {name}`"));
     }
     error.hint(format!("{NAMED} has {}", there.join(", ")))
 }
@@ -96,6 +98,21 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Whether this process may enter other network namespaces: setns needs CAP_SYS_ADMIN. Without an answer
+/// of the kernel it may not.
+pub fn may_enter() -> bool {
+    /// Its number in linux/capability.h.
+    const CAP_SYS_ADMIN: u32 = 21;
+    read::system("/proc/thread-self/status").is_ok_and(|status| has_capability(&status, CAP_SYS_ADMIN))
+}
+
+/// Whether a capability is effective, by a /proc/PID/status.
+fn has_capability(status: &str, number: u32) -> bool {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> number & 1 == 1)
+}
+
 /// Whether the calling thread is in the network namespace of process 1; none when that cannot be
 /// told.
 pub(crate) fn is_initial() -> Option<bool> {
@@ -115,10 +132,21 @@ mod tests {
     fn says_which_namespaces_there_are() {
         let none = not_there("pod", &[]);
         assert_eq!(none.message, "there is no network namespace `pod`");
-        assert_eq!(none.hints, ["/run/netns has none; `ip netns add pod` makes one"]);
+        assert_eq!(
+            none.hints,
+            ["/run/netns is empty; create one with `ip netns add pod`"]
+        );
         let others = not_there("pod", &["blue".into(), "red".into()]);
         assert_eq!(others.hints, ["/run/netns has blue, red"]);
         assert_eq!(not_entered("pod", Errno::EINVAL).kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn an_unknown_capability_is_not_there() {
+        let status = "Name:\tnetkeel\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000203000\n";
+        assert!(has_capability(status, 21));
+        assert!(!has_capability(status, 20));
+        assert!(!has_capability("Name:\tnetkeel\n", 21));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which namespace this is, so that state kept for one is never taken for another's.
 
-use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -51,20 +51,50 @@ fn no_cookie(errno: Errno) -> Error {
     error(errno).context("asking for the cookie of the network namespace")
 }
 
-/// Whether this process is where /etc/sysctl.d belongs: in the network namespace that PID 1 lives in,
-/// or where another /etc/sysctl.d than PID 1's is mounted, as it is on a host for a test. `ip netns
-/// exec` leaves a process with the host's. Who may not look at PID 1 writes nothing there either.
-pub fn is_of_a_host() -> bool {
-    enter::is_initial().unwrap_or(true) || has_an_etc_of_its_own().unwrap_or(false)
+/// Whether the files of this process, such as /etc/sysctl.d, are those of its network namespace: it is in
+/// the namespace of PID 1, or another /etc/sysctl.d than PID 1's is mounted, as on a host for a test. `ip
+/// netns exec` leaves a process with the host's files. `None` if it is unknown; then no file of the host
+/// may be written.
+pub fn is_of_a_host() -> Option<bool> {
+    let own = || has_an_etc_of_its_own();
+    of_a_host(is_with_pid_1(), own)
+}
+
+fn of_a_host(with_pid_1: Option<bool>, has_own_etc: impl FnOnce() -> Option<bool>) -> Option<bool> {
+    match with_pid_1 {
+        Some(true) => Some(true),
+        Some(false) => Some(has_own_etc() == Some(true)),
+        None => has_own_etc().filter(|own| *own),
+    }
+}
+
+/// Whether this may be the namespace that the host is managed through. An unknown one may be.
+pub fn may_be_the_host(of: &Netns) -> bool {
+    of.is_current() && is_with_pid_1() != Some(false)
+}
+
+/// Whether the calling thread is in the network namespace of PID 1. Without privilege /proc/1/ns/net
+/// cannot be read. Then the cookie shows whether it is the initial namespace. About another one nothing is
+/// known: PID 1 of a container is in that of the container.
+pub(crate) fn is_with_pid_1() -> Option<bool> {
+    with_pid_1(enter::is_initial(), || cookie().ok())
+}
+
+fn with_pid_1(initial: Option<bool>, cookie: impl FnOnce() -> Option<u64>) -> Option<bool> {
+    initial.or_else(|| cookie().filter(|cookie| *cookie == INITIAL).map(|_| true))
 }
 
 fn has_an_etc_of_its_own() -> Option<bool> {
-    let id = |path: &str| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let id = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     let there = |path: &&str| fs::metadata(*path).is_ok();
     let here = ["/etc/sysctl.d", "/etc"].into_iter().find(there)?;
     // PID 1 itself must be seen, to tell that it has no such directory.
     fs::metadata("/proc/1/root/.").ok()?;
-    Some(id(here)? != id(&format!("/proc/1/root{here}")).unwrap_or_default())
+    match id(&format!("/proc/1/root{here}")) {
+        Ok(of_pid_1) => Some(id(here).ok()? != of_pid_1),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(true),
+        Err(_) => None,
+    }
 }
 
 /// Whether a namespace is the one that the kernel made first, asked in a way that a container with
@@ -105,6 +135,22 @@ mod tests {
     fn a_kernel_that_knows_no_cookies_is_told_from_other_failures() {
         assert_eq!(no_cookie(Errno::ENOPROTOOPT).kind, ErrorKind::Unsupported);
         assert_eq!(no_cookie(Errno::EPERM).kind, ErrorKind::Permission);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_neither_the_hosts_nor_another_one() {
+        let told = |initial, made: Option<u64>, etc| of_a_host(with_pid_1(initial, || made), || etc);
+        assert_eq!(told(Some(true), None, None), Some(true));
+        assert_eq!(told(Some(false), Some(INITIAL), None), Some(false));
+        assert_eq!(told(Some(false), None, Some(false)), Some(false));
+        assert_eq!(told(Some(false), None, Some(true)), Some(true));
+        assert_eq!(told(None, Some(INITIAL), None), Some(true));
+        assert_eq!(told(None, None, Some(true)), Some(true));
+        for made in [None, Some(4711)] {
+            assert_eq!(told(None, made, None), None);
+            assert_eq!(told(None, made, Some(false)), None);
+            assert_eq!(with_pid_1(None, || made), None);
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! nftables by netlink: netkeel's own table, and the rules of others that do what it does.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::files::read;
 use crate::modules;
 use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
@@ -196,7 +196,7 @@ fn entry_rules(ruleset: &Ruleset, chain: &Chain, name: &EntryName, ours: &[&Rule
 
 /// The readers of groups. Those that cannot be read are left out: no fact depends on them.
 fn listeners() -> BTreeMap<u16, Listener> {
-    let table = fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").unwrap_or_default();
+    let table = read::system("/proc/thread-self/net/netfilter/nfnetlink_log").unwrap_or_default();
     let mut listeners = BTreeMap::new();
     for line in table.lines() {
         // Group, port, packets queued and more (`seq_show`, net/netfilter/nfnetlink_log.c).
@@ -204,8 +204,7 @@ fn listeners() -> BTreeMap<u16, Listener> {
         let group = words.next().and_then(|word| word.parse().ok());
         let port = words.next().and_then(|word| word.parse().ok());
         if let (Some(group), Some(port)) = (group, port) {
-            let program: Option<String> =
-                fs::read_to_string(Path::new("/proc").join(format!("{port}/comm"))).ok();
+            let program: Option<String> = read::system(Path::new("/proc").join(format!("{port}/comm"))).ok();
             let program = program.map(|name| foreign::printable(name.trim_end()));
             listeners.insert(group, Listener { port, program });
         }

@@ -2,12 +2,12 @@
 //! the kernel has not made yet is not asked for, since that would make it.
 #![expect(unsafe_code, reason = "getsockopt takes a pointer")]
 
-use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
+use crate::files::read;
 use crate::netlink::message::{u16_at, u32_at};
 use crate::netlink::refusal::error;
 use crate::nftables::conditions::Conditions;
@@ -76,7 +76,7 @@ const TABLES: [&str; 2] = ["raw", "mangle"];
 /// Adds the rules of the tables that there are.
 pub(crate) fn read(others: &mut Vec<ForeignRule>, problems: &mut Vec<Problem>) {
     for layout in &LAYOUTS {
-        let names = match fs::read_to_string(layout.names) {
+        let names = match read::system(layout.names) {
             Ok(names) => names,
             // The kernel has no such tables, or they are not for this user to see: then nftables
             // are not either, which is reported.

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use crate::namespace::enter::{inside, is_initial};
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
@@ -43,7 +45,8 @@ pub fn apart(netns: &Netns, host: &Snapshot, names: &BTreeMap<String, String>) -
 }
 
 fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
-    let here = File::open(HERE).map_err(|cause| error(cause).context(HERE))?;
+    let here =
+        read::open(Path::new(HERE), Symlinks::Follow).map_err(|cause| Error::from(cause).context(HERE))?;
     let this = here.metadata().map_err(error)?;
     // In a named namespace all of the host's sandboxes are to be seen, and most are not its own.
     let of_the_host = netns.is_current() && is_initial() == Some(true);
@@ -58,7 +61,9 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
     let mut apart = Apart::default();
     for (inode, found) in sandbox::all() {
         let path = &found.sandbox.path;
-        let Ok(file) = File::open(path) else { continue };
+        let Ok(file) = read::open(path, Symlinks::Follow) else {
+            continue;
+        };
         // A file below /run/netns may have been left behind, and is of another file system then.
         let is_one = file.metadata().is_ok_and(|file| file.dev() == this.dev());
         let mut of_a_veth = || sandbox::id(&mut socket, &file).is_some_and(|id| led_into.contains(&id));
@@ -87,7 +92,7 @@ fn read(netns: &Netns, host: &Snapshot) -> Result<Apart, Error> {
 fn look(sandbox: &Sandbox, here: &File) -> Result<(Vec<Row>, Option<i32>), Error> {
     enter(sandbox, || {
         let mut socket = Socket::open()?;
-        // It is the dump that gives ids to the namespaces that interfaces stand on.
+        // The dump assigns ids to the namespaces of lower devices.
         let links = link::dump(&mut socket, &mut Vec::new())?;
         Ok((links, sandbox::id(&mut socket, here)))
     })
@@ -95,7 +100,7 @@ fn look(sandbox: &Sandbox, here: &File) -> Result<(Vec<Row>, Option<i32>), Error
 
 /// The pods that have a process in the namespace of this inode.
 fn on_the_host(this: u64) -> Vec<HostPod> {
-    let of_pod = |process: &Path| pod_uid(&fs::read_to_string(process.join("cgroup")).ok()?);
+    let of_pod = |process: &Path| pod_uid(&read::system(process.join("cgroup")).ok()?);
     let uids: BTreeSet<String> = sandbox::processes()
         .filter(|process| inode(process.join("ns/net")) == Some(this))
         .filter_map(|process| of_pod(&process))

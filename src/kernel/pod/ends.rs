@@ -2,7 +2,6 @@
 //! written by a thread that goes in.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread;
@@ -11,12 +10,16 @@ use ipnet::{IpNet, Ipv6Net};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use crate::files::read;
+use crate::files::read::{ReadError, Symlinks};
 use crate::ioctl;
+use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
-use crate::pod::{route, sandbox};
+use crate::pod::sandbox;
 use crate::rtnetlink::link::Row;
-use crate::rtnetlink::{address, link, link_change};
+use crate::rtnetlink::route_change::{self, MetricChange};
+use crate::rtnetlink::{address, link, link_change, route_row};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
@@ -26,7 +29,15 @@ use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
 /// cannot be read stays without, and is a problem.
-pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Problem>) {
+///
+/// # Errors
+/// When a stop is requested between two namespaces.
+pub(crate) fn read(
+    socket: &mut Socket,
+    rows: &mut [Row],
+    problems: &mut Vec<Problem>,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
     let cilium = rows.iter().any(|(name, _)| name.as_bytes() == b"cilium_host");
     let mut by_namespace: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, (_, link)) in rows.iter().enumerate() {
@@ -35,10 +46,11 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
         }
     }
     if by_namespace.is_empty() {
-        return;
+        return Ok(());
     }
     let sandboxes = sandbox::find(socket);
     for (id, ends) in by_namespace {
+        interrupt.check()?;
         let seen = Namespace::read(socket, id, sandboxes.get(&id));
         for at in ends {
             let Some((name, link)) = rows.get_mut(at) else {
@@ -59,6 +71,7 @@ pub(crate) fn read(socket: &mut Socket, rows: &mut [Row], problems: &mut Vec<Pro
             }
         }
     }
+    Ok(())
 }
 
 /// One namespace as it was read.
@@ -67,7 +80,7 @@ struct Namespace {
     kept_by: Option<CniOwner>,
     links: Vec<Row>,
     addresses: Vec<address::Row>,
-    routes: Vec<route::Row>,
+    routes: Vec<route_row::Row>,
 }
 
 impl Namespace {
@@ -79,7 +92,7 @@ impl Namespace {
         let routes = match found {
             Some(found) => enter(&found.sandbox, || {
                 let mut socket = Socket::open()?;
-                Ok(route::with_mtu(&mut socket)?)
+                Ok(route_row::with_mtu(&mut socket)?)
             })?,
             None => Vec::new(),
         };
@@ -108,7 +121,9 @@ impl Namespace {
         let mut routes = BTreeMap::new();
         // IPv6 has several of one key where they are the parts of one, by several interfaces.
         for row in self.routes.iter().filter(|row| row.indices.contains(&index)) {
-            routes.entry(row.key).or_insert_with(|| row.route.clone());
+            if let Some(route) = row.as_pod_route() {
+                routes.entry(row.key).or_insert(route);
+            }
         }
         Some(PodEnd {
             sandbox: self.sandbox.clone(),
@@ -140,12 +155,12 @@ pub(crate) fn set_mtu(pod: &PodTarget, mtu: u32) -> Result<(), Error> {
     })
 }
 
-/// Sets the MTU of a route in a pod, which has one; all else of the route stays.
-pub(crate) fn set_route_mtu(pod: &PodTarget, key: RouteKey, was: u32, mtu: u32) -> Result<(), Error> {
+/// Changes a metric of a route in a pod; other attributes of the route stay.
+pub(crate) fn set_route_metric(pod: &PodTarget, key: RouteKey, change: &MetricChange) -> Result<(), Error> {
     enter(&pod.sandbox, || {
         let mut socket = Socket::open()?;
         let index = checked(&socket, pod)?;
-        route::set_mtu(&mut socket, index.cast_unsigned(), key, was, mtu)
+        route_change::set(&mut socket, index.cast_unsigned(), key, change)
     })
 }
 
@@ -168,9 +183,11 @@ pub(crate) fn enter<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let gone = || Error::new(ErrorKind::Missing, "the pod's network namespace is gone");
-    let file = match File::open(&sandbox.path) {
-        Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Err(gone()),
-        opened => opened.map_err(|cause| error(cause).context(sandbox.path.display()))?,
+    let file = match read::open(&sandbox.path, Symlinks::Follow) {
+        Err(ReadError::Io(cause)) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+            return Err(gone());
+        }
+        opened => opened.map_err(|cause| Error::from(cause).context(sandbox.path.display()))?,
     };
     if file.metadata().map_err(error)?.ino() != sandbox.inode {
         return Err(gone());

@@ -7,6 +7,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::files::read;
+use crate::files::read::Symlinks;
+
 /// Where libcni keeps results (`CacheDir`, libcni/api.go).
 const RESULTS: &str = "/var/lib/cni/results";
 
@@ -40,9 +43,7 @@ pub fn pod_names() -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for entry in entries {
         let path = entry.path();
-        if fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LONGEST)
-            && let Ok(text) = fs::read_to_string(&path)
-        {
+        if let Ok(text) = read::text(&path, Symlinks::Follow, LONGEST) {
             names.extend(named(&text));
         }
     }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
+use crate::files::read;
+use crate::files::read::Symlinks;
 use crate::netlink::message::Request;
 use crate::netlink::socket::Socket;
 use netkeel_core::name::sandbox::Sandbox;
@@ -29,7 +31,12 @@ pub(crate) struct FoundSandbox {
 pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
     all()
         .into_values()
-        .filter_map(|found| Some((id(socket, &File::open(&found.sandbox.path).ok()?)?, found)))
+        .filter_map(|found| {
+            Some((
+                id(socket, &read::open(&found.sandbox.path, Symlinks::Follow).ok()?)?,
+                found,
+            ))
+        })
         .collect()
 }
 
@@ -67,7 +74,8 @@ fn add(path: PathBuf, gvisor: bool, by_inode: &mut BTreeMap<u64, FoundSandbox>) 
 
 /// runsc runs the sandbox's kernel under this name, in the pod's namespace (runsc/sandbox).
 fn is_gvisor(process: &Path) -> bool {
-    fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"runsc-sandbox\0"))
+    read::bytes(&process.join("cmdline"), Symlinks::Follow, read::LONGEST)
+        .is_ok_and(|line| line.starts_with(b"runsc-sandbox\0"))
 }
 
 /// The id of a namespace; none where it has none, since no interface leads there.

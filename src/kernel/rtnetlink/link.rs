@@ -27,6 +27,9 @@ pub(crate) const INET_RP_FILTER: usize = 7;
 /// (include/uapi/linux/ipv6.h; `ipv6_store_devconf`, net/ipv6/addrconf.c).
 const INET6_FORWARDING: usize = 0;
 
+/// DEVCONF_MTU6.
+pub(crate) const INET6_MTU: usize = 2;
+
 pub(crate) const INET6_DISABLE_IPV6: usize = 26;
 
 /// In IFLA_AF_SPEC (include/uapi/linux/if_link.h).
@@ -189,6 +192,15 @@ pub(crate) fn read(
             libc::IFLA_LINK => link.lower = Some(attribute.u32()?).filter(|lower| *lower != 0),
             libc::IFLA_LINK_NETNSID => link.peer_netns = Some(attribute.i32()?),
             libc::IFLA_IFALIAS => link.alias = Some(String::from_utf8_lossy(attribute.string()).into()),
+            libc::IFLA_PROP_LIST => {
+                for property in attribute.nested() {
+                    let property = property?;
+                    if property.kind == libc::IFLA_ALT_IFNAME {
+                        let altname = String::from_utf8_lossy(property.string());
+                        link.altnames.insert(altname.into());
+                    }
+                }
+            }
             libc::IFLA_LINKINFO => info = Some(attribute),
             libc::IFLA_AF_SPEC => read_families(attribute, &mut link)?,
             _ => {}
@@ -197,6 +209,8 @@ pub(crate) fn read(
     if let Some(info) = info {
         read_kind(info, words, &mut link)?;
     }
+    // A device's MTU is its IPv6 MTU until that is written, or a router advertises another.
+    link.mtu6 = link.mtu6.filter(|mtu6| *mtu6 != link.mtu);
     match LinkName::new(name) {
         Ok(name) => rows.push((name, link.into())),
         Err(error) => problems.push(Problem {
@@ -252,6 +266,9 @@ fn read_families(spec: Attribute<'_>, link: &mut Link) -> Result<(), Malformed> 
                 }
                 (libc::AF_INET6, IFLA_INET6_CONF) => {
                     link.forwarding6 = number(&conf, INET6_FORWARDING);
+                    link.mtu6 = number(&conf, INET6_MTU)
+                        .map(i32::cast_unsigned)
+                        .filter(|mtu6| *mtu6 != 0);
                     link.disable_ipv6 = number(&conf, INET6_DISABLE_IPV6);
                 }
                 _ => {}

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use crate::netlink::message::{Malformed, Message, Messages, Request};
 use crate::rtnetlink::link::{
-    IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPTUN_COLLECT_METADATA, INET_RP_FILTER, INET6_DISABLE_IPV6, Row,
-    Words, read,
+    IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPTUN_COLLECT_METADATA, INET_RP_FILTER, INET6_DISABLE_IPV6,
+    INET6_MTU, Row, Words, read,
 };
 use netkeel_host::snapshot::link::Link;
 
@@ -23,11 +23,15 @@ fn message() -> Vec<u8> {
     inet[INET_RP_FILTER * 4] = 2;
     let mut inet6 = vec![0u8; 40 * 4];
     inet6[INET6_DISABLE_IPV6 * 4] = 1;
+    inet6[INET6_MTU * 4..INET6_MTU * 4 + 4].copy_from_slice(&1350u32.to_ne_bytes());
     link(libc::IFF_UP as u8)
         .attribute(libc::IFLA_IFNAME, b"ipip0\0")
         .attribute(libc::IFLA_MTU, &1480u32.to_ne_bytes())
         .attribute(libc::IFLA_LINK, &0u32.to_ne_bytes())
         .attribute(libc::IFLA_IFALIAS, b"tunnel\0")
+        .nest(libc::IFLA_PROP_LIST, |list| {
+            list.attribute(libc::IFLA_ALT_IFNAME, b"tunnel-of-the-balancers\0")
+        })
         .nest(libc::IFLA_LINKINFO, |info| {
             info.attribute(libc::IFLA_INFO_KIND, b"ipip\0")
                 .nest(libc::IFLA_INFO_DATA, |data| {
@@ -73,6 +77,8 @@ fn an_external_tunnel_is_read() {
         forwarding: Some(0),
         forwarding6: Some(0),
         disable_ipv6: Some(1),
+        mtu6: Some(1350),
+        altnames: ["tunnel-of-the-balancers".into()].into(),
         ..Link::default()
     };
     assert_eq!((name.as_bytes(), link.as_ref()), (&b"ipip0"[..], &expected));

@@ -1,26 +1,31 @@
-//! The default routes over rtnetlink: by which interfaces packets leave for everywhere else.
+//! Routes over rtnetlink: the default routes, and the route to one destination.
+
+use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
 };
+use nix::errno::Errno;
 
-use crate::netlink::message::{Malformed, Message};
+use crate::netlink::message::{Malformed, Message, Request};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 
-/// A default route by one interface.
+/// One way out of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Default {
+pub(crate) struct Hop {
     /// The interface's index.
     pub index: u32,
     /// The route's own MTU, bytes.
     pub mtu: Option<u32>,
+    /// It is a route for IPv6.
+    pub ipv6: bool,
 }
 
 /// Reads the default routes of the main table, of both families, a multipath route once for each
 /// interface.
-pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Default>, Refusal> {
+pub(crate) fn defaults(socket: &mut Socket) -> Result<Vec<Hop>, Refusal> {
     let mut found = Vec::new();
     dump(socket, |message| read(message, &mut found))?;
     Ok(found)
@@ -51,15 +56,44 @@ pub(crate) fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malfo
     Ok(configured.then_some(header))
 }
 
-fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed> {
+fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
     let wanted = |header: &RouteHeader| {
         header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN
     };
     if !header(message)?.is_some_and(|header| wanted(&header)) {
         return Ok(());
     }
+    found.extend(hops(message)?);
+    Ok(())
+}
+
+/// The route that the kernel chooses for a destination (`ip route get`), with the MTU that it learned for it.
+pub(crate) fn to(socket: &mut Socket, destination: IpAddr) -> Result<Hop, Refusal> {
+    let mut message = RouteMessage::default();
+    let (family, length) = match destination {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    message.header.address_family = family;
+    message.header.destination_prefix_length = length;
+    message.attributes = vec![RouteAttribute::Destination(destination.into())];
+    let request = Request::of(libc::RTM_GETROUTE, 0, &message);
+    let mut found = Vec::new();
+    socket.exchange(request, |message| {
+        if message.kind == libc::RTM_NEWROUTE {
+            found.extend(hops(&message)?);
+        }
+        Ok(())
+    })?;
+    found.into_iter().next().ok_or(Refusal::from(Errno::ENETUNREACH))
+}
+
+/// The ways of one route.
+fn hops(message: &Message<'_>) -> Result<Vec<Hop>, Malformed> {
     let (mut indices, mut mtu) = (Vec::new(), None);
-    for attribute in message.parse::<RouteMessage>()?.attributes {
+    let route = message.parse::<RouteMessage>()?;
+    let ipv6 = route.header.address_family == AddressFamily::Inet6;
+    for attribute in route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => indices.push(index),
             RouteAttribute::MultiPath(hops) => indices.extend(hops.iter().map(|hop| hop.interface_index)),
@@ -67,8 +101,10 @@ fn read(message: &Message<'_>, found: &mut Vec<Default>) -> Result<(), Malformed
             _ => {}
         }
     }
-    found.extend(indices.into_iter().map(|index| Default { index, mtu }));
-    Ok(())
+    Ok(indices
+        .into_iter()
+        .map(|index| Hop { index, mtu, ipv6 })
+        .collect())
 }
 
 /// The MTU among the metrics of a route, in bytes.
@@ -82,13 +118,12 @@ pub(crate) fn mtu_of(metrics: &[RouteMetric]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::message::Request;
     use proptest::prelude::*;
 
     /// In RTA_METRICS (include/uapi/linux/rtnetlink.h).
     const RTAX_MTU: u16 = 2;
 
-    fn routes(payload: &[u8]) -> Result<Vec<Default>, Malformed> {
+    fn routes(payload: &[u8]) -> Result<Vec<Hop>, Malformed> {
         let mut found = Vec::new();
         let message = Message {
             kind: libc::RTM_NEWROUTE,

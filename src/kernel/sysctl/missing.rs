@@ -1,4 +1,4 @@
-//! What there is where a key was expected: for telling which one was meant.
+//! The names in the place of a missing key, for a suggestion.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub struct MissingKey {
     pub missing: String,
     /// Those after it.
     pub rest: String,
-    /// What else there is in the parent, sorted.
+    /// The other names in the parent, sorted.
     pub names: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Sysctls through /proc/sys. What lies below net/ is that of the calling thread's namespace, at
+//! Sysctls through /proc/sys. The files below net/ are those of the calling thread's namespace, at
 //! the moment of each opening (`proc_sys_lookup`, fs/proc/proc_sysctl.c).
 
 use std::fs::File;
@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
@@ -70,7 +71,7 @@ impl Tree {
         }
         let value = match self.value(&file) {
             Ok(value) => value,
-            // The interface went away between the two calls.
+            // The interface was deleted between the two calls.
             Err(cause) if cause.raw_os_error() == Some(libc::ENOENT) => return Ok(SysctlReading::Absent),
             Err(cause) => return Err(error(cause)),
         };
@@ -78,7 +79,7 @@ impl Tree {
             .map_err(|_| Error::new(ErrorKind::Unreadable, "its value is not UTF-8 text"))?;
         Ok(SysctlReading::Value {
             value: fold(text).into(),
-            writable: metadata.mode() & 0o222 != 0,
+            writable: metadata.mode() & 0o222 != 0 && !is_read_only(&file)?,
         })
     }
 
@@ -89,7 +90,7 @@ impl Tree {
         metadata.is_some_and(|metadata| metadata.mode() & 0o444 == 0)
     }
 
-    /// Reads a value in one call. What fills the buffer may go on, and is read anew into a larger
+    /// Reads a value in one call. A value that fills the buffer may be longer, and is read again into a larger
     /// one: many sysctls give nothing to a second read (`proc_dointvec`, kernel/sysctl.c).
     fn value(&mut self, file: &File) -> io::Result<&[u8]> {
         loop {
@@ -137,6 +138,13 @@ impl Tree {
     }
 }
 
+/// Whether the file lies on a mount that is read-only: container runtimes mount /proc/sys so, or parts
+/// of it.
+fn is_read_only(file: &File) -> Result<bool, Error> {
+    let mount = fstatvfs(file).map_err(error)?;
+    Ok(mount.flags().contains(FsFlags::ST_RDONLY))
+}
+
 /// Opens a path below a directory of /proc/sys, wherever the name of an interface in it may point:
 /// nothing outside is reached, and no symbolic link is followed.
 fn beneath(directory: &OwnedFd, path: &[u8], access: OFlag) -> Result<OwnedFd, Errno> {
@@ -153,7 +161,7 @@ fn beneath(directory: &OwnedFd, path: &[u8], access: OFlag) -> Result<OwnedFd, E
 }
 
 /// A sysctl open for one write. The kernel forgets the file of an interface that is renamed or
-/// goes away: between opening and writing there is time to see that the name still means the
+/// deleted: between opening and writing there is time to see that the name still means the
 /// interface it should, and a change after that makes the write fail.
 pub struct Opened(File);
 
@@ -235,5 +243,33 @@ mod tests {
             .map(|_| ())
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn what_lies_on_a_read_only_mount_cannot_be_written() {
+        use nix::mount::{MsFlags, mount};
+        use nix::sched::{CloneFlags, unshare};
+        let writable = || {
+            let reading = read("net/ipv4/ip_forward");
+            matches!(reading, SysctlReading::Value { writable: true, .. })
+        };
+        assert!(writable());
+        // A mount namespace of this thread alone.
+        let after = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let set = |from: Option<&str>, to: &str, flags| {
+                mount(from, to, None::<&str>, flags, None::<&str>).unwrap();
+            };
+            set(None, "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+            set(Some(ROOT), ROOT, MsFlags::MS_BIND);
+            set(
+                None,
+                ROOT,
+                MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+            );
+            writable()
+        });
+        assert!(!after.join().unwrap());
+        assert!(writable());
     }
 }

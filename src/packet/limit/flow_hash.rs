@@ -13,6 +13,8 @@ pub struct FlowHash {
     pub(crate) flow: u64,
     /// The hash of the sender.
     pub source: u64,
+    /// The hash of the sender together with the quoted destination.
+    pub(crate) pair: u64,
     /// The hash of the quoted destination.
     pub(crate) destination: u64,
 }
@@ -37,10 +39,14 @@ impl Key {
 
     /// The hashes of a packet.
     pub fn hash(&self, packet: &TooBig) -> FlowHash {
+        let source = self.address(packet.source);
+        let destination = self.address(packet.quoted.destination);
         FlowHash {
             flow: self.flow(packet),
-            source: self.address(packet.source),
-            destination: self.address(packet.quoted.destination),
+            source,
+            // Both hashes are keyed, so their combination is too.
+            pair: source.rotate_left(32) ^ destination,
+            destination,
         }
     }
 
@@ -62,7 +68,7 @@ impl Key {
         // An MTU above 65,535 occurs only in IPv6, and none is below the MTU of a link.
         let mtu = u64::from(packet.mtu.min(0xffff));
         let rest = u64::from(quoted.ports) << 32 | u64::from(quoted.protocol) << 16 | mtu;
-        mix(mix(both ^ rest, first), third)
+        mix(mix(both ^ rest, first) ^ u64::from(quoted.guess), third)
     }
 }
 

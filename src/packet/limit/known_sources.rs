@@ -1,4 +1,5 @@
-//! Regular sources: a bounded table of recent sources and their packet counts.
+//! Regular sources: a bounded table of recent sources and their packet counts. A second table holds pairs
+//! of a source and a quoted destination.
 //!
 //! A million forged sources send once or twice each, while a real router keeps sending. Each set of the
 //! table holds four sources. A new source replaces the one with the lowest count. So a forged source
@@ -13,6 +14,10 @@ pub const WAYS: usize = 4;
 /// From this count on, a source is regular. A count halves every second, so ten packets a second settle
 /// at 14 and five at 7.
 const REGULAR: f32 = 8.0;
+
+/// The same for a pair: it was heard two seconds ago or less. Linux sends at most one error a second to a
+/// destination (`icmp_ratelimit`).
+const REGULAR_PAIR: f32 = 0.25;
 
 /// A source in the table. Zeros are a free entry: its count is the lowest of all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,20 +40,35 @@ impl Source {
 
 /// The table of sources.
 #[derive(Debug)]
-pub struct KnownSources(Box<[[Source; WAYS]]>);
+pub struct KnownSources {
+    sets: Box<[[Source; WAYS]]>,
+    /// The count from which on one is regular.
+    regular: f32,
+}
 
 impl Default for KnownSources {
     fn default() -> Self {
-        KnownSources(vec![[Source::default(); WAYS]; SETS].into())
+        KnownSources {
+            sets: vec![[Source::default(); WAYS]; SETS].into(),
+            regular: REGULAR,
+        }
     }
 }
 
 impl KnownSources {
+    /// A table of pairs of a source and a quoted destination.
+    pub fn of_pairs() -> Self {
+        KnownSources {
+            regular: REGULAR_PAIR,
+            ..KnownSources::default()
+        }
+    }
+
     /// Counts a packet of a source at `now`, in milliseconds from any fixed point. Returns whether
     /// the source was regular before this packet.
     pub fn count(&mut self, hash: u64, now: u32) -> bool {
         let fingerprint = (hash >> 32) as u32;
-        let Some(set) = self.0.get_mut(hash as usize % SETS) else {
+        let Some(set) = self.sets.get_mut(hash as usize % SETS) else {
             return false;
         };
         let known = set
@@ -64,7 +84,7 @@ impl KnownSources {
             at: now,
             count: before + 1.0,
         };
-        before >= REGULAR
+        before >= self.regular
     }
 }
 
@@ -92,6 +112,15 @@ mod tests {
             let mut sources = KnownSources::default();
             let heard = (0..20 * rate).map(|packet| sources.count(hash(1), packet * 1_000 / rate));
             assert_eq!(heard.last(), Some(regular), "{rate} a second");
+        }
+    }
+
+    #[test]
+    fn a_pair_is_regular_when_it_is_heard_again_within_two_seconds() {
+        for (every, regular) in [(1_000, true), (1_900, true), (4_000, false)] {
+            let mut pairs = KnownSources::of_pairs();
+            let heard = (0..5).map(|packet| pairs.count(hash(1), packet * every));
+            assert_eq!(heard.last(), Some(regular), "every {every} ms");
         }
     }
 

@@ -11,9 +11,9 @@ use crate::too_big::TooBig;
 use netkeel_core::replication::limits::{Limits, Rate};
 use netkeel_core::replication::refusal::Refusal;
 
-/// The rate that a regular source always has for one destination: twice what a steady source sends.
-/// Forged sources that send as steadily use up the limit on copies, but not this share of an honest
-/// source.
+/// The rate that one source always has for one destination: twice what a steady source sends. It holds
+/// where the destination's own budget is used up by forged sources as steady as a router, and where the
+/// source's budget is used up by a forger of its address.
 const TRICKLE: Rate = Rate {
     per_second: 20,
     burst: 20,
@@ -25,6 +25,10 @@ const TRICKLE: Rate = Rate {
 /// Hence there are two classes: regular sources and newcomers. Newcomers may use the upper half of the
 /// burst; regular sources may use the rest too. As the rest shrinks, so does each source's limit, which
 /// does not affect sources below their fair share. The limit per destination works the same way.
+///
+/// A forger can also use a router's own address and take all of its rate. So a source above its rate keeps
+/// a trickle for each destination. A pair of source and destination is regular or new as a source is: a
+/// forger who does not know the clients makes new pairs only, and these get at most half of the copies.
 #[derive(Debug)]
 pub struct Limiter {
     key: Key,
@@ -33,8 +37,11 @@ pub struct Limiter {
     destinations: Buckets,
     /// Buckets for one source and one destination; used while the destination's bucket is below half.
     pairs: Buckets,
+    /// Buckets for one source and one destination; used while the source's bucket is empty.
+    trickles: Buckets,
     total: Total,
     known: KnownSources,
+    known_pairs: KnownSources,
     recent: DedupCache,
 }
 
@@ -47,8 +54,10 @@ impl Limiter {
             sources: Buckets::default(),
             destinations: Buckets::default(),
             pairs: Buckets::default(),
+            trickles: Buckets::default(),
             total: Total::default(),
             known: KnownSources::default(),
+            known_pairs: KnownSources::of_pairs(),
             recent: DedupCache::default(),
         }
     }
@@ -69,12 +78,14 @@ impl Limiter {
         let FlowHash {
             flow,
             source,
+            pair,
             destination,
         } = self.key.hash(packet);
         if self.recent.holds(flow, milliseconds, self.limits.repeat_after) {
             return Err(Refusal::Duplicate);
         }
         let regular = self.known.count(source, milliseconds);
+        let regular_pair = self.known_pairs.count(pair, milliseconds);
         let copies = copies.max(1);
         let pressed = pressed(self.total.left(self.limits.copies, copies, now));
         let share = Share {
@@ -82,23 +93,26 @@ impl Limiter {
             burst: pressed,
         };
         let rate = self.limits.per_source;
-        if !self.sources.has(source, rate, share, milliseconds) {
+        let above = !self.sources.has(source, rate, share, milliseconds);
+        if above && !self.trickles.has(pair, TRICKLE, share, milliseconds) {
             return Err(Refusal::SourceRate);
         }
         let rate = self.limits.per_destination;
         let crowded = !self.destinations.has(destination, rate, HALF, milliseconds);
-        // Both hashes are keyed, so their combination is too.
-        let pair = source.rotate_left(32) ^ destination;
         if crowded {
             let share = among_regular(rate, self.destinations.left(destination, rate));
             if !regular || !self.pairs.has(pair, rate, share, milliseconds) {
                 return Err(Refusal::DestinationRate);
             }
         }
-        if !self.total.take(copies, regular) {
+        let class = if above { regular_pair } else { regular };
+        if !self.total.take(copies, class) {
             return Err(Refusal::CopyRate);
         }
-        self.sources.take(source, self.limits.per_source);
+        match above {
+            true => self.trickles.take(pair, TRICKLE),
+            false => self.sources.take(source, self.limits.per_source),
+        }
         self.destinations.take(destination, rate);
         if crowded {
             self.pairs.take(pair, rate);

@@ -59,6 +59,16 @@ fn the_same_is_not_said_twice() {
         ..first
     };
     assert_eq!(limiter.admit(&udp, 8, at(10)), Ok(()));
+    // A forger who does not know the sequence number keeps nobody else out.
+    let guessed = TooBig {
+        quoted: crate::too_big::Flow {
+            guess: 0xdead_beef,
+            ..first.quoted
+        },
+        ..first
+    };
+    assert_eq!(limiter.admit(&guessed, 8, at(10)), Ok(()));
+    assert_eq!(limiter.admit(&guessed, 8, at(20)), Err(Refusal::Duplicate));
     assert_eq!(limiter.admit(&first, 8, at(3_000)), Ok(()));
 }
 
@@ -101,8 +111,9 @@ fn sources_destinations_and_copies_are_bounded() {
         per_source: ten,
         ..Limits::default()
     };
-    let passed = run(limits, &|number| packet(7, number, number), Refusal::SourceRate);
-    assert!((115..=121).contains(&passed), "{passed} of one source");
+    let passed = run(limits, &|number| packet(7, 9, number), Refusal::SourceRate);
+    // The rate of the source, and the trickle of its one destination: 20 and 20 a second.
+    assert!((330..=341).contains(&passed), "{passed} of one source");
 
     let limits = Limits {
         per_destination: ten,
@@ -274,4 +285,73 @@ fn one_regular_source_may_use_nearly_all_of_a_destination() {
     let passed = (0..10_000).filter(|flow| limiter.admit(&packet(1, 2, *flow), 1, SECOND).is_ok());
     let passed = passed.count();
     assert!((3_600..=4_000).contains(&passed), "{passed} at once");
+}
+
+/// A flood with the router's own address about random destinations, and the router itself.
+struct OwnAddress {
+    /// Forged packets a second.
+    rate: u32,
+    peers: u32,
+    /// Packets of the router a second, and the number of its clients in turn.
+    honest: u32,
+    clients: u32,
+}
+
+impl OwnAddress {
+    /// The fraction of the router's packets that pass, and the number of copies a second.
+    fn pass(&self) -> (f64, f64) {
+        const ROUTER: u32 = 0x0a00_0001;
+        let mut limiter = limiter(Limits::default());
+        let (mut sent, mut got, mut all) = (0u32, 0u32, 0u32);
+        let (every, gap) = (SECOND / self.rate, SECOND / self.honest);
+        // The flood is first, and has used up the burst when the router begins.
+        let mut next = SECOND * 5;
+        for tick in 0..self.rate * LASTS {
+            let now = every * tick;
+            let forged = packet(ROUTER, tick.wrapping_mul(0x9e37_79b9), tick);
+            all += u32::from(limiter.admit(&forged, self.peers, now).is_ok());
+            if now >= next {
+                next += gap;
+                sent += 1;
+                let client = 0xc000_0000 | (sent % self.clients);
+                let passed = limiter
+                    .admit(&packet(ROUTER, client, !sent), self.peers, now)
+                    .is_ok();
+                got += u32::from(passed);
+                all += u32::from(passed);
+            }
+        }
+        (
+            f64::from(got) / f64::from(sent),
+            f64::from(all * self.peers) / f64::from(LASTS),
+        )
+    }
+}
+
+#[test]
+fn a_forger_of_the_routers_own_address_does_not_silence_it() {
+    // Forged packets a second, peers, packets of the router a second, clients.
+    for (rate, peers, honest, clients) in [
+        (5_000, 8, 10, 97),
+        (5_000, 8, 100, 100),
+        (5_000, 32, 1, 1),
+        (5_000, 32, 20, 10),
+        (50_000, 8, 10, 1),
+        (50_000, 8, 10, 5),
+    ] {
+        let (share, copies) = OwnAddress {
+            rate,
+            peers,
+            honest,
+            clients,
+        }
+        .pass();
+        assert!(
+            share >= 0.9,
+            "{share} passed through {rate} a second to {peers} peers, about {clients} clients"
+        );
+        let limit = Limits::default().copies;
+        let most = f64::from(limit.per_second) + f64::from(limit.burst) / f64::from(LASTS);
+        assert!(copies <= most, "{copies} copies a second");
+    }
 }

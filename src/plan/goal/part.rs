@@ -9,6 +9,9 @@ use crate::ownership::Ownership;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
+use netkeel_document::want::Want;
+use netkeel_document::want::request::SkippedPod;
+use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
 use netkeel_host::snapshot::routes::default_routes;
@@ -41,6 +44,8 @@ pub struct PartGoal<'a> {
     /// Interfaces, by name and index, whose MTU the plan does not change. The last full scan found that the
     /// pod at the other end does not fit the wanted MTU.
     pub withheld: &'a BTreeMap<LinkName, u32>,
+    /// Whether netkeel may enter pods. Without that it writes neither end of a veth into a pod.
+    pub enters_pods: bool,
 }
 
 impl Goal for PartGoal<'_> {
@@ -60,7 +65,10 @@ impl Goal for PartGoal<'_> {
         let made = std::mem::take(&mut wants.made);
         let within = |fact: &Fact| match (self.extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
-            (Extent::Rest, Some(name)) => made.contains(&name),
+            // A scan of some interfaces does not read routes.
+            (Extent::Rest, Some(name)) => {
+                made.contains(&name) || matches!(fact.field, Field::RouteMetric(..))
+            }
             (Extent::Links(_), None) => false,
             (Extent::Links(_), Some(name)) => host.links.contains_key(&name) && !made.contains(&name),
         };
@@ -85,6 +93,23 @@ impl Goal for PartGoal<'_> {
             .map(|(name, left)| (*name, left.withheld.is_some()))
             .collect();
         let mut apart = self.except.clone();
+        let unreachable = self.unreachable(&wants, host);
+        for (name, pod_mtu) in &unreachable {
+            let fact = Fact::link(&host.netns, *name, Field::Mtu);
+            let Some(want) = wants.facts.remove(&fact) else {
+                continue;
+            };
+            if self.wrote_pod_end(*name) {
+                // Both ends were written together, and stay as they are.
+                apart.insert(fact);
+            } else {
+                let left = SkippedPod {
+                    pod_mtu: *pod_mtu,
+                    withheld: Some(want),
+                };
+                wants.left_alone.insert(*name, left);
+            }
+        }
         let mut problems = host.problems.clone();
         if !matches!(self.extent, Extent::Links(_)) {
             problems.append(&mut wants.problems);
@@ -135,22 +160,50 @@ impl Goal for PartGoal<'_> {
             drift,
             wanted,
             stale,
+            unreachable: unreachable.into_keys().collect(),
             problems,
         });
         Ok(planned)
     }
 }
 
-fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
-    match (&fact.object, fact.field, &want.value) {
-        (Object::Link(name), Field::Mtu, Value::Number(mtu)) => Some((*name, *mtu)),
-        _ => None,
+impl PartGoal<'_> {
+    /// The veths whose pod's end is wanted and cannot be read, each with the wanted MTU of that end. Such
+    /// an end cannot be written either, and the host's end alone would drop packets.
+    fn unreachable(&self, wants: &Wants, host: &Snapshot) -> BTreeMap<LinkName, i64> {
+        // The scan of the whole host reads the pods' ends soon.
+        if self.enters_pods && matches!(self.extent, Extent::Links(_)) {
+            return BTreeMap::new();
+        }
+        let of_pod = |(fact, want): (&Fact, &Want)| match (fact.field, &want.value) {
+            (Field::PodMtu, Value::Number(mtu)) if host.get(fact) == Lookup::Unread => {
+                Some((fact.link_name()?, *mtu))
+            }
+            _ => None,
+        };
+        wants.facts.iter().filter_map(of_pod).collect()
     }
+
+    /// Whether netkeel wrote the pod's end of this veth.
+    fn wrote_pod_end(&self, name: LinkName) -> bool {
+        let mut claims =
+            (self.holdings.ledger.into_iter()).flat_map(|ledger| ledger.of(&self.document.owner));
+        claims.any(|claim| claim.fact.field == Field::PodMtu && claim.fact.link_name() == Some(name))
+    }
+}
+
+fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
+    let Object::Link(name) = &fact.object else {
+        return None;
+    };
+    let mtu = want.value.number()?;
+    (fact.field == Field::Mtu).then_some((*name, mtu))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Ledger, OwnershipRecord};
     use netkeel_core::name::netns::Netns;
     use netkeel_host::snapshot::link::Link;
     use netkeel_host::snapshot::reading::SysctlReading;
@@ -195,6 +248,7 @@ mod tests {
             extent: &extent,
             except: &except,
             withheld,
+            enters_pods: true,
         };
         let planned = goal.plan(host).unwrap();
         let ops = planned
@@ -230,6 +284,70 @@ mod tests {
         };
         assert_eq!(part(1), ["ip link set dev cali2 mtu 1460"]);
         assert_eq!(part(9).len(), 2);
+    }
+
+    #[test]
+    fn one_end_of_a_veth_is_not_set_alone() {
+        let document = document(
+            "version: 1\npersist: false\nlink: { pods: { match: { name: \"cali*\" }, mtu: 1460 } }\n",
+        );
+        let mut host = host(&["cali1", "cali2"]);
+        let (cali1, cali2) = ("cali1".parse().unwrap(), "cali2".parse().unwrap());
+        // The pod's end could not be read.
+        host.link_mut(cali1).unwrap().peer_netns = Some(1);
+        let plan = |extent: &Extent, enters_pods: bool, ledger: Option<&Ledger>, host: &Snapshot| {
+            let goal = PartGoal {
+                document: &document,
+                holdings: Ownership {
+                    ledger,
+                    ..Ownership::NONE
+                },
+                extent,
+                except: &BTreeSet::new(),
+                withheld: &BTreeMap::new(),
+                enters_pods,
+            };
+            let planned = goal.plan(host).unwrap();
+            let steps = planned.plan.steps.iter().map(|step| step.op.to_string());
+            (
+                steps.collect::<Vec<_>>(),
+                planned.observation.unwrap().unreachable,
+            )
+        };
+        let set = |name: &str, mtu: u32| format!("ip link set dev {name} mtu {mtu}");
+        for (extent, enters_pods) in [
+            (Extent::All, true),
+            (Extent::All, false),
+            (Extent::Links([1, 2].into()), false),
+        ] {
+            let expected = (vec![set("cali2", 1460)], BTreeSet::from([cali1]));
+            assert_eq!(plan(&extent, enters_pods, None, &host), expected);
+        }
+        // The scan of the whole host follows.
+        let (both, none) = plan(&Extent::Links([1, 2].into()), true, None, &host);
+        assert_eq!((both.len(), none.len()), (2, 0));
+        // What was set before that scan is restored, unless the pod's end was set, too.
+        host.link_mut(cali1).unwrap().mtu = 1460;
+        host.link_mut(cali2).unwrap().mtu = 1460;
+        let mtu = Fact::link(&Netns::CURRENT, cali1, Field::Mtu);
+        let claim = |fact: &Fact| OwnershipRecord {
+            fact: fact.clone(),
+            owner: "default".to_owned(),
+            found: Some(Value::Number(1500)),
+            wrote: Some(Value::Number(1460)),
+            caused_by: None,
+        };
+        let pod = Fact {
+            field: Field::PodMtu,
+            ..mtu.clone()
+        };
+        let alone = Ledger::from_iter([claim(&mtu)]);
+        assert_eq!(
+            plan(&Extent::All, true, Some(&alone), &host).0,
+            [set("cali1", 1500)]
+        );
+        let both = Ledger::from_iter([claim(&mtu), claim(&pod)]);
+        assert_eq!(plan(&Extent::All, true, Some(&both), &host).0, [] as [&str; 0]);
     }
 
     #[test]
@@ -270,6 +388,7 @@ mod tests {
                 extent: &extent,
                 except,
                 withheld: &BTreeMap::new(),
+                enters_pods: true,
             };
             goal.plan(&host)
         };

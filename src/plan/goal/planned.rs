@@ -1,6 +1,6 @@
 //! The result of planning: the plan, the wants, the host afterwards, and the observation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{Drift, Plan};
 use netkeel_core::name::link::LinkName;
@@ -38,6 +38,8 @@ pub struct Observation {
     /// Skipped pods whose MTU differs from the wanted one, by the host's end of the veth. The value says
     /// whether the plan withholds the host's end too. Empty for a part.
     pub stale: BTreeMap<LinkName, bool>,
+    /// Veths into pods whose pod's end is wanted and cannot be reached. Neither end is written.
+    pub unreachable: BTreeSet<LinkName>,
     /// Facts that could not be read. The plan does not write them; it covers all other facts.
     pub problems: Vec<Problem>,
 }

@@ -1,5 +1,7 @@
 //! Judges whether WireGuard handshakes are recent enough.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use netkeel_core::name::link::LinkName;
@@ -7,7 +9,7 @@ use netkeel_host::wireguard::handshake::Handshake;
 
 /// A WireGuard session ends 180 s after its handshake (REJECT_AFTER_TIME), so an older handshake means a
 /// dead tunnel.
-const OLD: u64 = 180;
+const OLD: Duration = Duration::from_secs(180);
 
 /// An interface whose handshakes are watched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,8 +22,9 @@ pub struct HandshakeStatus {
     pub stale: Option<String>,
 }
 
-/// Judges the last handshake of an interface. `since` is the time at which the watch started.
-pub fn judge(name: LinkName, result: Result<Handshake, String>, since: u64, now: u64) -> HandshakeStatus {
+/// Judges the last handshake of an interface. `age` is the time since the service saw it happen, or since the
+/// watch started, by a clock that nobody sets.
+pub fn judge(name: LinkName, result: Result<Handshake, String>, age: Duration) -> HandshakeStatus {
     let (last, why) = match result {
         Ok(Handshake::NotWireguard) => (None, None),
         Ok(Handshake::Last(last @ Some(_))) => (last, Some("no peer has answered".to_owned())),
@@ -29,14 +32,12 @@ pub fn judge(name: LinkName, result: Result<Handshake, String>, since: u64, now:
         Ok(Handshake::NoLink) => (None, Some("the interface does not exist".to_owned())),
         Err(why) => (None, Some(why)),
     };
-    // The age counts from the start of the watch at the earliest, so that a handshake has time to happen.
-    let age = now.saturating_sub(last.unwrap_or(since).max(since));
     HandshakeStatus {
         interface: name.to_string(),
         last,
         stale: why
             .filter(|_| age > OLD)
-            .map(|why| format!("{name} has had no handshake for {age} s: {why}")),
+            .map(|why| format!("{name} has had no handshake for {} s: {why}", age.as_secs())),
     }
 }
 
@@ -46,21 +47,20 @@ mod tests {
 
     #[test]
     fn three_minutes_without_a_handshake_are_too_many() {
-        let stale = |result, since, now| judge("wg0".parse().unwrap(), result, since, now).stale;
-        let last = |at| Ok(Handshake::Last(Some(at)));
-        assert_eq!(stale(last(1000), 100, 1180), None);
-        let stale_reason = stale(last(1000), 100, 1181);
+        let stale =
+            |result, seconds| judge("wg0".parse().unwrap(), result, Duration::from_secs(seconds)).stale;
+        let last = || Ok(Handshake::Last(Some(1000)));
+        assert_eq!(stale(last(), 180), None);
+        let stale_reason = stale(last(), 181);
         assert_eq!(
             stale_reason.as_deref(),
             Some("wg0 has had no handshake for 181 s: no peer has answered")
         );
-        // The age counts from the start of the watch if that is later, or if there was no handshake.
-        assert_eq!(stale(last(1000), 5000, 5180), None);
-        assert_eq!(stale(Ok(Handshake::Last(None)), 100, 280), None);
+        assert_eq!(stale(Ok(Handshake::Last(None)), 180), None);
         for result in [Ok(Handshake::Last(None)), Ok(Handshake::NoLink), Err("no".into())] {
-            assert!(stale(result, 100, 281).is_some());
+            assert!(stale(result, 181).is_some());
         }
         // The tunnel of another program is not judged.
-        assert_eq!(stale(Ok(Handshake::NotWireguard), 100, 9999), None);
+        assert_eq!(stale(Ok(Handshake::NotWireguard), 9999), None);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Drift<'a> {
     /// The fact.
     pub fact: Fact,
-    /// The value on the host; null if there is none.
+    /// The value on the host; null if it does not exist.
     pub observed: Option<&'a Value>,
     /// The value in the document; null if the plan removes it.
     pub desired: Option<&'a Value>,
@@ -90,7 +90,7 @@ pub(crate) struct Step<'a> {
     pub command: String,
     /// The write itself.
     pub op: &'a Op,
-    /// The fact is in sync, but an earlier write of the plan changes it.
+    /// The fact is in sync, but another write of the plan changes it.
     pub(crate) restores: bool,
     /// The undo of the write.
     pub undo: Undo,
@@ -174,6 +174,8 @@ pub(crate) struct Applied<'a> {
     pub writes: usize,
     /// Interfaces that a match had found and that were deleted during the apply.
     pub vanished: &'a [LinkName],
+    /// Declared facts that the apply did not write and that another program changed meanwhile.
+    pub(crate) new_drift: Vec<NewDrift<'a>>,
     /// The commands that undid the writes, in their order.
     pub undone: Vec<String>,
     /// The undo commands that remain, in their order.
@@ -192,12 +194,24 @@ pub(crate) struct Applied<'a> {
 pub(crate) enum Outcome {
     /// The host is in sync with the document. Exit status 0 or 2.
     Applied,
+    /// The writes were done and verified, but other declared facts do not hold: `new_drift` lists them. Exit
+    /// status 5.
+    AppliedWithNewDrift,
     /// Nothing was written. Exit status 1.
     Refused,
     /// The apply failed, and all its writes were undone. Exit status 3.
     RolledBack,
     /// The apply failed, and so did its undo. Exit status 4.
     NotRolledBack,
+}
+
+/// Declared facts that another program changed during an apply that did not write them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct NewDrift<'a> {
+    /// The facts; empty if they could not be read.
+    pub facts: Vec<Fact>,
+    /// The difference to the document.
+    pub message: &'a str,
 }
 
 /// An error.

@@ -2,14 +2,15 @@
 //! ConfigMap changes through a symbolic link two directories up, and a watch on the file does not
 //! report that.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use crate::worker::peers_of::peers_of;
+use netkeel_kernel::files::read;
+use netkeel_kernel::files::read::Symlinks;
 
 /// The polling interval.
 const EVERY: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ impl PeersFile {
                     return false;
                 }
                 self.stamp = Some(stamp);
-                self.read(&found)
+                self.read()
             }
             Err(error) => {
                 self.stamp = None;
@@ -107,22 +108,9 @@ impl PeersFile {
         before != (self.peers.clone(), self.error.clone())
     }
 
-    fn read(&self, found: &Metadata) -> Result<Vec<IpAddr>, String> {
-        let text_of = |error: io::Error| error.to_string();
-        let check = |found: &Metadata| match found.len() {
-            // Opening a pipe blocks until a writer comes, and reading a device may never end.
-            _ if !found.is_file() => Err("it is not a regular file".to_owned()),
-            length if length > LONGEST => Err(format!("{length} bytes are too many for a list of peers")),
-            _ => Ok(()),
-        };
-        check(found)?;
-        let mut options = File::options();
-        let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
-        let file = file.map_err(text_of)?;
-        // Another file may have taken the path since the first check.
-        check(&file.metadata().map_err(text_of)?)?;
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).map_err(text_of)?;
+    fn read(&self) -> Result<Vec<IpAddr>, String> {
+        let text =
+            read::text(Path::new(&self.path), Symlinks::Follow, LONGEST).map_err(|why| why.to_string())?;
         peers_of(&text).map_err(|line| format!("line {line} is not an address"))
     }
 }

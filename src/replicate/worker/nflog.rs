@@ -1,11 +1,14 @@
 //! An NFLOG group: a bound netlink socket, and the packets in its messages.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+use serde::{Deserialize, Serialize};
 
+use crate::worker::helper::Helper;
 use crate::worker::pace::Pace;
 use netkeel_core::error::Error;
 use netkeel_kernel::netlink::message::{Attributes, Malformed, Message, Messages, Request, u16_at, u32_at};
@@ -46,35 +49,72 @@ const FIXED: usize = 4;
 /// Largest message in bytes: NFLOG's maximum for NLBUFSIZ, and one packet more.
 pub(crate) const BUFFER: usize = 128 * 1024 + 4096;
 
-/// A bound group.
+/// A bound group. The helper has bound it, and keeps the socket for changes of the batch size.
 pub(crate) struct Group {
-    socket: Socket,
+    socket: OwnedFd,
+    helper: Rc<Helper>,
     number: u16,
     pace: Pace,
 }
 
+/// The batch size of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// Maximum packets per message.
+    threshold: u32,
+    /// Maximum bytes per message.
+    buffer: u32,
+}
+
+impl From<Pace> for Batch {
+    fn from(pace: Pace) -> Self {
+        Batch {
+            threshold: pace.threshold(),
+            buffer: pace.buffer(),
+        }
+    }
+}
+
+/// Binds a group in the helper. Its packets queue up from then on.
+///
+/// # Errors
+/// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has bound the group.
+pub(crate) fn bind(number: u16) -> Result<Socket, Error> {
+    let refused = |refusal: Refusal| bind_error(number, refusal);
+    let mut socket = Socket::open_netfilter().map_err(refused)?;
+    // Without CAP_NET_ADMIN in the initial user namespace the limit is net.core.rmem_max.
+    setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
+        .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
+        .map_err(|errno| refused(errno.into()))?;
+    let request = config(number, libc::NLM_F_ACK)
+        .attribute(NFULA_CFG_CMD, &[libc::NFULNL_CFG_CMD_BIND as u8])
+        .attribute(NFULA_CFG_MODE, &mode())
+        .attribute(NFULA_CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
+        .attribute(NFULA_CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
+    // Packets that arrive before the acknowledgement match no complete rules yet.
+    socket
+        .change(paced(request, Pace::default().into()))
+        .map_err(refused)?;
+    Ok(socket)
+}
+
+/// Changes the batch size in the helper. If this request is lost, the size stays until the next change.
+pub(crate) fn pace(socket: &mut Socket, number: u16, batch: Batch) {
+    socket.post(paced(config(number, 0), batch));
+}
+
 impl Group {
-    /// Binds a group. Its packets queue up from then on.
+    /// Binds a group.
     ///
     /// # Errors
-    /// [`netkeel_core::error::ErrorKind::Refused`] (EBUSY, EPERM) when another program has bound the
-    /// group.
-    pub fn bind(number: u16) -> Result<Self, Error> {
-        let refused = |refusal: Refusal| bind_error(number, refusal);
-        let mut socket = Socket::open_netfilter().map_err(refused)?;
-        // Without CAP_NET_ADMIN in the initial user namespace the limit is net.core.rmem_max.
-        setsockopt(socket.raw(), sockopt::RcvBufForce, &QUEUE)
-            .or_else(|_| setsockopt(socket.raw(), sockopt::RcvBuf, &QUEUE))
-            .map_err(|errno| refused(errno.into()))?;
-        let pace = Pace::default();
-        let request = config(number, libc::NLM_F_ACK)
-            .attribute(NFULA_CFG_CMD, &[libc::NFULNL_CFG_CMD_BIND as u8])
-            .attribute(NFULA_CFG_MODE, &mode())
-            .attribute(NFULA_CFG_TIMEOUT, &TIMEOUT.to_be_bytes())
-            .attribute(NFULA_CFG_FLAGS, &WITH_SEQUENCE.to_be_bytes());
-        // Packets that arrive before the acknowledgement match no complete rules yet.
-        socket.change(paced(request, pace)).map_err(refused)?;
-        Ok(Group { socket, number, pace })
+    /// As [`bind`], and when the helper has ended.
+    pub fn bind(number: u16, helper: &Rc<Helper>) -> Result<Self, Error> {
+        Ok(Group {
+            socket: helper.bind(number)?,
+            helper: Rc::clone(helper),
+            number,
+            pace: Pace::default(),
+        })
     }
 
     /// The number of the group.
@@ -88,7 +128,7 @@ impl Group {
     /// EAGAIN when the queue is empty, ENOBUFS when messages were lost.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> nix::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-        recv(self.socket.raw().as_raw_fd(), buffer, flags)
+        recv(self.socket.as_raw_fd(), buffer, flags)
     }
 
     /// The maximum number of packets that the kernel gathers into a batch.
@@ -99,20 +139,19 @@ impl Group {
     /// Counts received packets, and asks for larger or smaller batches when the rate changes.
     pub fn count(&mut self, packets: u32, now: std::time::Instant) {
         if self.pace.count(packets, now) {
-            // If this request is lost, the batch size stays until the next change.
-            self.socket.post(paced(config(self.number, 0), self.pace));
+            self.helper.pace(self.pace.into());
         }
     }
 
     /// Messages dropped since the socket was opened (`sk_drops`).
     pub(crate) fn dropped(&self) -> u64 {
-        crate::worker::system::socket_drops(self.socket.raw()).into()
+        crate::worker::system::socket_drops(&self.socket).into()
     }
 }
 
 impl AsFd for Group {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.raw().as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -137,10 +176,10 @@ fn config(group: u16, flags: libc::c_int) -> Request {
     Request::new(CONFIG, flags, &[0, 0, high, low])
 }
 
-fn paced(request: Request, pace: Pace) -> Request {
+fn paced(request: Request, batch: Batch) -> Request {
     request
-        .attribute(NFULA_CFG_NLBUFSIZ, &pace.buffer().to_be_bytes())
-        .attribute(NFULA_CFG_QTHRESH, &pace.threshold().to_be_bytes())
+        .attribute(NFULA_CFG_NLBUFSIZ, &batch.buffer.to_be_bytes())
+        .attribute(NFULA_CFG_QTHRESH, &batch.threshold.to_be_bytes())
 }
 
 /// `struct nfulnl_msg_config_mode`: the copy range, the copy mode, padding.

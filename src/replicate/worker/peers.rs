@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::worker::helper::Helper;
 use crate::worker::neighbours;
 use crate::worker::neighbours::{Change, Events, Link, Neighbour, Route};
 use crate::worker::send::Target;
@@ -58,6 +60,7 @@ pub(crate) struct Peer {
 /// All peers.
 pub(crate) struct Peers {
     requests: Socket,
+    helper: Rc<Helper>,
     events: Events,
     /// Interfaces by index.
     links: BTreeMap<u32, Link>,
@@ -81,10 +84,11 @@ impl Peers {
     ///
     /// # Errors
     /// When the kernel rejects an rtnetlink request.
-    pub fn listen(now: Instant) -> Result<Self, Error> {
+    pub fn listen(now: Instant, helper: &Rc<Helper>) -> Result<Self, Error> {
         Ok(Peers {
             events: Events::open()?,
             requests: Socket::open()?,
+            helper: Rc::clone(helper),
             links: BTreeMap::new(),
             list: Vec::new(),
             mode: Mode::Unicast,
@@ -372,8 +376,7 @@ impl Peers {
             {
                 peer.asked = Some(now);
                 peer.wait = (peer.wait * 2).min(RESOLVE_LONGEST);
-                // The kernel rejects this for an interface that is down; it is asked again later.
-                let _ = neighbours::resolve(&mut self.requests, link, peer.address);
+                self.helper.resolve(link, peer.address);
             }
         }
     }

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
-use netkeel_core::error::{Error, ErrorKind};
-
 /// The role of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
@@ -33,29 +31,46 @@ impl Watched {
     }
 }
 
-/// The inotify watches.
+/// The inotify watches. Full scans, and comparisons of the document's files, find changes that the kernel
+/// has no instance or watch for.
+#[derive(Default)]
 pub(crate) struct FileWatches {
-    inotify: Inotify,
+    /// `None` while the kernel refuses an instance.
+    inotify: Option<Inotify>,
     directories: BTreeMap<WatchDescriptor, Watched>,
     by_path: BTreeMap<PathBuf, WatchDescriptor>,
+    /// Why files are not watched, until it is reported.
+    trouble: Option<Errno>,
+    /// The trouble was reported.
+    reported: bool,
 }
 
 impl FileWatches {
-    /// Creates an inotify instance without watches.
-    ///
-    /// # Errors
-    /// When the kernel refuses one (`fs.inotify.max_user_instances`).
-    pub fn new() -> Result<Self, Error> {
-        let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
-        let inotify = Inotify::init(flags).map_err(|errno| {
-            Error::new(ErrorKind::Refused, format!("cannot watch files: {errno}"))
-                .hint("raise the sysctl fs.inotify.max_user_instances")
-        })?;
-        Ok(FileWatches {
-            inotify,
-            directories: BTreeMap::new(),
-            by_path: BTreeMap::new(),
-        })
+    /// Creates an inotify instance without watches, if the kernel has one left
+    /// (`fs.inotify.max_user_instances`, RLIMIT_NOFILE).
+    pub(crate) fn new() -> Self {
+        let mut files = FileWatches::default();
+        files.start(Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC));
+        files
+    }
+
+    fn start(&mut self, started: Result<Inotify, Errno>) {
+        match started {
+            Ok(inotify) => self.inotify = Some(inotify),
+            Err(errno) => self.trouble = Some(errno),
+        }
+    }
+
+    /// The descriptor to wait for.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Why some files are not watched; once, although every scan may fail to watch them.
+    pub(crate) fn trouble(&mut self) -> Option<Errno> {
+        let trouble = self.trouble.take().filter(|_| !self.reported);
+        self.reported |= trouble.is_some();
+        trouble
     }
 
     /// Watches a file, or everything in a directory; returns whether the directory had no watch before. A
@@ -94,12 +109,12 @@ impl FileWatches {
                 }
             }
         }
-        let inotify = &self.inotify;
+        let inotify = self.inotify.as_ref();
         self.directories.retain(|descriptor, watched| {
             let wanted = !watched.is_empty();
             if !wanted {
                 // The directory may already be deleted.
-                let _ = inotify.rm_watch(*descriptor);
+                let _ = inotify.map(|inotify| inotify.rm_watch(*descriptor));
             }
             wanted
         });
@@ -131,7 +146,15 @@ impl FileWatches {
                     | AddWatchFlags::IN_MOVE_SELF
                     | AddWatchFlags::IN_DELETE_SELF
                     | AddWatchFlags::IN_ONLYDIR;
-                let descriptor = self.inotify.add_watch(path, flags).ok()?;
+                let descriptor = match self.inotify.as_ref()?.add_watch(path, flags) {
+                    Ok(descriptor) => descriptor,
+                    // `fs.inotify.max_user_watches`, or no memory. Others are about the path.
+                    Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => {
+                        self.trouble = Some(errno);
+                        return None;
+                    }
+                    Err(_) => return None,
+                };
                 self.by_path.insert(path.to_owned(), descriptor);
                 descriptor
             }
@@ -144,7 +167,10 @@ impl FileWatches {
     pub fn take(&mut self) -> BTreeSet<Role> {
         let mut changed = BTreeSet::new();
         loop {
-            match self.inotify.read_events() {
+            let Some(inotify) = &self.inotify else {
+                return changed;
+            };
+            match inotify.read_events() {
                 Ok(events) => {
                     for event in events {
                         self.changed(event.wd, event.mask, event.name, &mut changed);
@@ -197,12 +223,6 @@ impl FileWatches {
     }
 }
 
-impl AsFd for FileWatches {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +233,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
         fs::create_dir(path("documents")).unwrap();
-        let mut files = FileWatches::new().unwrap();
+        let mut files = FileWatches::new();
         files.watch(&path("90-netkeel.conf"), Role::Owned);
         files.watch(&path("documents"), Role::Document);
         assert_eq!(files.take(), [].into());
@@ -232,10 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn without_an_instance_nothing_is_watched_and_that_is_said_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut files = FileWatches::default();
+        files.start(Err(Errno::EMFILE));
+        for _ in 0..2 {
+            files.watch_document(&[scratch.path().into()]);
+            assert!(!files.watch(scratch.path(), Role::Owned));
+            assert!(files.take().is_empty() && files.descriptor().is_none());
+        }
+        assert_eq!(files.trouble(), Some(Errno::EMFILE));
+        files.trouble = Some(Errno::ENOSPC);
+        assert_eq!(files.trouble(), None);
+    }
+
+    #[test]
     fn a_document_is_watched_whatever_it_is_replaced_by() {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name);
-        let mut files = FileWatches::new().unwrap();
+        let mut files = FileWatches::new();
         let mut reported = |paths: &[&str], change: &dyn Fn()| {
             let paths: Vec<PathBuf> = paths.iter().map(|name| path(name)).collect();
             files.watch_document(&paths);

@@ -11,7 +11,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_kernel::path;
+use netkeel_kernel::probe::path;
 
 /// Maximum time between measurements. The kernel forgets a learned path MTU after ten minutes
 /// (`net.ipv4.route.mtu_expires`).

@@ -7,7 +7,7 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, pars
 use crate::diagnostic::Diagnostics;
 use crate::span::{FileId, Span};
 
-/// Reports each relaxed feature; `false` when there is none, or even the relaxed reading fails.
+/// Reports each relaxed feature; `false` if the text uses no feature, or if even the relaxed reading fails.
 pub(crate) fn report(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> bool {
     let collect = CollectOptions {
         comments: CommentCollectionStrategy::AsTokens,

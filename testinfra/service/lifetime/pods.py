@@ -13,6 +13,13 @@ def run(report, host, _soak):
     said = [problem for problem in status["problems"] if "entering the pod's network namespace" in problem]
     report.check("as packaged, status says that pods could not be entered", said, status["problems"])
     report.check("and nothing was written there", mtu(host) == "1500", mtu(host))
+    report.check("status counts the pod", status["unreachable_pods"] == 1, status["unreachable_pods"])
+    counted = host.metric("netkeel_unreachable_pods")
+    report.check("and so do the metrics", counted == 1, counted)
+    host.sh("ip link add calinew type veth peer name ethnew netns pod && sleep 4")
+    ends = host.sh("cat /sys/class/net/calinew/mtu; ip netns exec pod cat /sys/class/net/ethnew/mtu").split()
+    report.check("neither end of a new pod's veth is set alone", ends == ["1500", "1500"], ends)
+    host.sh("ip link delete calinew")
     host.sh(
         f"mkdir -p {DROP_IN.rpartition('/')[0]} && netkeel render netkeel-pods.conf > {DROP_IN}"
         " && systemctl daemon-reload && systemctl restart netkeel"

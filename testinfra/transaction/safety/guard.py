@@ -11,7 +11,7 @@ def run(report, host, _full):
     """By the default route, by the session, by another session; and what is none of these goes through."""
     report.heading("the guard of the management interface")
     eth0, other0 = host.put("eth0.yaml", ETH0), host.put("other0.yaml", OTHER0)
-    by_session = "this ssh session comes in by it"
+    by_session = "it carries this SSH session"
     refused(report, host, "over ssh by eth0", eth0, "", "eth0", by_session)
     host.sh("ip route add default via 10.0.2.2 dev eth0")
     refused(report, host, "without ssh, the default route on eth0", eth0, "env -u SSH_CONNECTION", "eth0", "the default route")

@@ -1,4 +1,4 @@
-//! A document as patches for machine configurations of Talos Linux. Whatever Talos cannot express
+//! A document as patches for machine configurations of Talos Linux. A setting that Talos cannot express
 //! goes into a document for netkeel's extension service or DaemonSet.
 
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ struct Divided {
 const FILE: &str = "desired.d/talos.yaml";
 
 /// Sections that only netkeel understands.
-const OWN: [&str; 4] = ["tunnel", "nflog", "replicate", "cni"];
+const OWN: [&str; 5] = ["tunnel", "route", "nflog", "replicate", "cni"];
 
 /// A section for files that no Talos machine has: there is no wg-quick to use them.
 const NOWHERE: &str = "wireguard";

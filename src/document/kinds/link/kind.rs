@@ -73,6 +73,12 @@ const FIELDS: &[Field] = &[
         doc: "The interfaces to select; without it the key is the exact name of one.",
     },
     Field {
+        name: "required",
+        shape: Shape::Switch,
+        required: false,
+        doc: "An error if no interface is found. Default: no, which is a finding.",
+    },
+    Field {
         name: "mtu",
         shape: MTU,
         required: false,
@@ -300,9 +306,11 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
         Some(Value::Text(node.scalar()?.as_ref().into()))
     });
     settings.sort_by_key(|setting| setting.field);
+    let required = node.get("required").filter(|node| node.switch() == Some(true));
     Rule {
         id: id.into(),
         settings,
+        required: required.map(|node| node.span),
     }
 }
 

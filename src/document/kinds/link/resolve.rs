@@ -1,7 +1,7 @@
 //! From rules to wants: an exact name beats a match field by field, and two matches that disagree
 //! on one interface are an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kinds::link::rule::{Links, Rule, Setting};
 use crate::kinds::mtu::Wanted;
@@ -26,12 +26,29 @@ struct Resolved {
     wishes: Vec<(LinkName, PodMtuRequest)>,
 }
 
+impl Rule {
+    /// Rejects an entry with `required: true` that binds nothing.
+    fn must_be_found(&self, wants: &mut Wants) {
+        if let Some(span) = self.required {
+            let path = KeyPath::of(&["link", &self.id, "required"]);
+            let message = format!("link.{} is required, and no interface is found", self.id);
+            wants.unbound.add(span, path, message);
+        }
+    }
+}
+
 impl Links {
     pub fn resolve(&self, host: &Snapshot, wants: &mut Wants) {
         let mut found = Resolved::default();
-        for (name, rule) in &self.exact {
+        let mut named: BTreeMap<LinkName, Vec<&Rule>> = BTreeMap::new();
+        for (written, rule) in &self.exact {
+            let name = &host.resolve(*written);
+            named.entry(*name).or_default().push(rule);
             if !host.links.contains_key(name) {
                 wants.when_absent(*name, &KeyPath::of(&["link", &rule.id]));
+                if !wants.made.contains(name) {
+                    rule.must_be_found(wants);
+                }
             }
             for setting in &rule.settings {
                 if setting.field == Field::PodMtu {
@@ -58,7 +75,8 @@ impl Links {
                 continue;
             }
             taken.clear();
-            self.matched(*name, link, &mut told, &mut taken, &mut found, wants);
+            let exact = named.get(name).map_or(&[][..], Vec::as_slice);
+            self.matched(*name, link, exact, &mut told, &mut taken, &mut found, wants);
             if met.len() < self.matches.len() {
                 let rules = self.matches.iter().enumerate();
                 let first = rules
@@ -69,31 +87,44 @@ impl Links {
         wants.add_all(found.wants);
         wants.wish_for_pods(found.wishes);
         let rules = self.matches.iter().enumerate();
-        let unmet = rules.filter(|(number, _)| !met.contains(number));
-        wants
-            .unmatched
-            .extend(unmet.map(|(_, (_, rule))| KeyPath::of(&["link", &rule.id]).into()));
+        for (_, (_, rule)) in rules.filter(|(number, _)| !met.contains(number)) {
+            rule.must_be_found(wants);
+            let path = KeyPath::of(&["link", &rule.id]);
+            wants.findings.add(
+                Code::NK073,
+                &path,
+                "its match finds no interface",
+                "look for a misspelt pattern, kind or driver; interfaces that appear later are found then",
+            );
+            wants.unmatched.push(path.into());
+        }
     }
 
-    /// Finds the settings of matches for one interface; `taken` must be empty.
+    /// Finds the settings of matches for one interface; `taken` must be empty. `exact` has the rules that
+    /// name it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "buffers that are reused for thousands of interfaces"
+    )]
     fn matched<'a>(
         &'a self,
         name: LinkName,
         link: &Link,
+        exact: &[&'a Rule],
         told: &mut BTreeSet<(Span, Span)>,
         taken: &mut Vec<(&'a Setting, &'a Rule)>,
         found: &mut Resolved,
         wants: &mut Wants,
     ) {
         let before = found.wants.len();
-        let exact = self.exact.get(&name);
         for (_, rule) in self
             .matches
             .iter()
             .filter(|(selector, _)| selector.matches(name, link))
         {
             for setting in &rule.settings {
-                if exact.is_some_and(|exact| exact.settings.iter().any(|own| own.field == setting.field)) {
+                let mut own = exact.iter().flat_map(|exact| &exact.settings);
+                if own.any(|own| own.field == setting.field) {
                     continue;
                 }
                 // Check once per interface: `taken` is only filled after the check.
@@ -160,7 +191,7 @@ impl Links {
 }
 
 impl Setting {
-    /// What is wanted of the other end of a veth, where it is about that.
+    /// The wanted MTU of the veth's other end, if this setting is about that end.
     pub(super) fn wish(&self) -> Option<PodMtuRequest> {
         let Wanted::Value(Value::Text(text), _) = &self.wanted else {
             return None;

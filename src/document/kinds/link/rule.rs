@@ -15,6 +15,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_source::span::Span;
 
 /// The `link` section of a document.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Rule {
     pub(crate) id: Arc<str>,
     /// The settings, in field order.
     pub(crate) settings: Vec<Setting>,
+    /// The place of `required: true`.
+    pub(crate) required: Option<Span>,
 }
 
 impl Rule {

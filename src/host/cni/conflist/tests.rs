@@ -281,3 +281,24 @@ fn the_name_of_the_file_says_what_it_is_to_be() {
     it is not a CNI configuration: it has no name
     ");
 }
+
+#[test]
+fn a_plugin_that_reads_text_gets_text() {
+    let text = r#"{"cniVersion":"0.4.0","name":"aws-cni","plugins":[
+ {"name":"aws-cni","type":"aws-cni","mtu":"9001"},{"type":"egress-cni","mtu":9001}]}"#;
+    assert_eq!(
+        shown(text),
+        "aws-cni plugins[0].mtu: 9001\negress-cni plugins[1].mtu: 9001\n"
+    );
+    let reading = read(text);
+    assert_eq!(reading.mtu("aws-cni"), Some(Value::Number(9001)));
+    // A number, which the plugin cannot read, is not the value 9001.
+    assert_eq!(reading.mtu("egress-cni"), Some(Value::Text("9001".into())));
+    let smaller = set(text, "aws-cni", 8951);
+    assert!(smaller.contains(r#""type":"aws-cni","mtu":"8951""#), "{smaller}");
+    let right = set(text, "egress-cni", 9001);
+    assert!(right.contains(r#""type":"egress-cni","mtu":"9001""#), "{right}");
+    // What was there before comes back as it was.
+    let back = edit(&right, "egress-cni", Some(&Value::Text("9001".into()))).unwrap();
+    assert_eq!(back, text);
+}

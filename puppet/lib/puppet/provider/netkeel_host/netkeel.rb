@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require 'json'
 require 'tmpdir'
 
 # Runs `netkeel plan` and `netkeel apply`. It does not use Puppet's `commands`: a missing program must fail the run with a
@@ -7,33 +8,44 @@ require 'tmpdir'
 Puppet::Type.type(:netkeel_host).provide(:netkeel) do
   desc 'Runs the program netkeel.'
 
-  DIFFERS = 2
-  # The output of timeout(1) when it ends a program.
-  TOO_LONG = 'timeout: sending signal'
-  # Seconds that an apply has to roll back after it was asked to end.
-  GRACE = 15
+  attr_reader :summary
 
-  attr_reader :difference, :summary
+  # The host itself, for `puppet resource`.
+  def self.instances
+    type = Puppet::Type.type(:netkeel_host)
+    return [] unless type.installed && File.directory?(type.usual_directory)
 
-  def settings
-    @difference = nil
-    return not_installed unless File.executable?(resource[:binary])
-
-    plan = with_documents { |path| run(['plan', '--detailed-exitcode', '-f', path, *namespace], path) }
-    return :as_declared if plan.exitstatus == 0 # rubocop:disable Style/NumericPredicate -- a signal leaves none
-
-    raise Puppet::Error, failure('plan', plan) unless plan.exitstatus == DIFFERS
-
-    @difference = plan.to_s
-    @summary = @difference.lines.map(&:chomp).reverse.find { |line| line.start_with?('Drift:') } || 'the host differs'
-    :differs
+    [new(name: 'default')]
   end
 
-  def settings=(_should)
-    done = with_documents(applying: true) { |path| run(['apply', *options, '-f', path, *namespace], path) }
-    raise Puppet::Error, failure('apply', done) unless done.exitstatus == 0 # rubocop:disable Style/NumericPredicate -- a signal leaves none
+  def settings
+    return not_installed unless File.executable?(resource[:binary])
 
-    Puppet.debug(done.to_s)
+    @compared = resource.documents
+    look = plan
+    @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Drift:') } || 'the host differs'
+    if look[:differs]
+      resource.property(:settings).send_log(:notice, "\n#{look[:text]}") if resource.shows_diff? && !look[:text].empty?
+      # An apply may mend what the plan found.
+      resource.noop? ? report(look[:findings]) : (@findings = look[:findings])
+    else
+      report(look[:findings])
+      resource.remember_documents
+    end
+    look[:differs] ? :differs : :as_declared
+  end
+
+  # Applies what was compared, and compares again.
+  def settings=(_should)
+    apply
+    look = plan
+    report(look[:findings])
+    raise Puppet::Error, "the host still differs after netkeel apply:\n#{look[:text].strip}" if look[:differs]
+
+    resource.remember_documents
+  rescue Puppet::Error
+    report(@findings) unless look
+    raise
   end
 
   private
@@ -48,6 +60,56 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     :differs
   end
 
+  # Compares the host with the documents: a copy of them, which are as they will be.
+  def plan
+    with_copy do |path|
+      words = ['plan', '-f', path, *namespace]
+      text = run([*words, '--detailed-exitcode'], path)
+      # 2 is a difference.
+      raise Puppet::Error, failure('plan', text) unless [0, 2].include?(text.exitstatus)
+
+      { text: text.to_s, findings: findings([*words, '--output', 'json'], path), differs: text.exitstatus == 2 }
+    end
+  end
+
+  # The findings of a plan, which has them as data in JSON only.
+  def findings(words, path)
+    JSON.parse(run(words, path, combine: false)).fetch('findings', [])
+  rescue JSON::ParserError => e
+    resource.warning("the findings of netkeel cannot be read: #{e.message}")
+    []
+  end
+
+  # A note is no warning.
+  def report(findings)
+    findings.each do |finding|
+      subjects = finding['subjects'].empty? ? '' : " #{finding['subjects'].join(', ')}"
+      remedy = finding['remedy'].to_s.empty? ? '' : " (#{finding['remedy']})"
+      level = finding['severity'] == 'note' ? :info : :warning
+      resource.send_log(level, "#{finding['code']}#{subjects}: #{finding['message']}#{remedy}")
+    end
+  end
+
+  def apply
+    words = ['apply', *options]
+    done = if resource[:directory]
+             raise Puppet::Error, "#{resource[:directory]} changed since netkeel compared it; the next run compares again" if changed?
+
+             # Not a copy: the history names the directory.
+             run([*words, '-f', resource[:directory], *namespace], resource[:directory])
+           else
+             with_copy { |path| run([*words, '-f', path, *namespace], path) }
+           end
+    raise Puppet::Error, failure('apply', done) unless done.exitstatus == 0 # rubocop:disable Style/NumericPredicate -- a signal leaves none
+
+    Puppet.debug(done.to_s)
+  end
+
+  # Whether somebody else wrote documents since they were compared.
+  def changed?
+    resource.documents != @compared
+  end
+
   def options
     words = ['--lock-timeout', '30s']
     words << '--allow-management' if resource[:allow_management]
@@ -59,29 +121,28 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     resource[:netns] ? ['--netns', resource[:netns]] : []
   end
 
-  # Yields where the documents are: for a comparison a copy as they will be, for an apply the directory itself, which has been
-  # written by then, so that the history names it.
-  def with_documents(applying: false)
-    return yield resource[:directory] if applying && resource[:directory]
-
+  # Yields a directory with the documents that are compared.
+  def with_copy
     Dir.mktmpdir('netkeel') do |copy|
-      resource.documents.each { |name, text| File.binwrite(File.join(copy, name), text) }
+      @compared.each { |name, text| File.binwrite(File.join(copy, name), text) }
       yield copy
     end
   end
 
-  # Runs the program for a limited time. The output names the documents by their final paths.
-  def run(words, path)
-    command = ['timeout', '--verbose', "--kill-after=#{GRACE}", resource[:timeout].to_s, resource[:binary], *words]
+  # Runs the program for a limited time, after which an apply has 15 seconds to roll back. The output names the documents by their
+  # final paths.
+  def run(words, path, combine: true)
+    command = ['timeout', '--verbose', '--kill-after=15', resource[:timeout].to_s, resource[:binary], *words]
     done = Puppet::Util::Execution.execute(
-      command, failonfail: false, combine: true, override_locale: false, custom_environment: { 'NO_COLOR' => '1' }
+      command, failonfail: false, combine: combine, override_locale: false, custom_environment: { 'NO_COLOR' => '1' }
     )
     place = resource[:directory] || "Netkeel_host[#{resource[:name]}]"
     Puppet::Util::Execution::ProcessOutput.new(done.to_s.gsub(path, place), done.exitstatus)
   end
 
   def failure(verb, done)
-    what = if done.to_s.include?(TOO_LONG) then "took longer than #{resource[:timeout]} s"
+    # The output of timeout(1) when it ends a program.
+    what = if done.to_s.include?('timeout: sending signal') then "took longer than #{resource[:timeout]} s"
            elsif done.exitstatus then "exited with #{done.exitstatus}"
            else 'was ended by a signal'
            end

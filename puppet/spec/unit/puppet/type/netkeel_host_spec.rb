@@ -7,31 +7,45 @@ describe Puppet::Type.type(:netkeel_host) do
   let(:scratch) { Dir.mktmpdir('netkeel-spec') }
   let(:desired) { File.join(scratch, 'desired.d').tap { |path| Dir.mkdir(path) } }
   let(:said) { File.join(scratch, 'said') }
-  let(:catalog) { Puppet::Resource::Catalog.new }
+  let(:catalog) { Puppet::Resource::Catalog.new.tap { |made| made.host_config = true } }
+  let(:shown) { [] }
   let(:provider) { host.provider }
 
   after { FileUtils.remove_entry(scratch) }
 
-  # A program in the place of netkeel: it notes its words and its documents, and does as the lines say.
-  def program(*lines)
+  finding = { 'code' => 'NK005', 'severity' => 'warning', 'subjects' => ['etho'], 'message' => 'it is not there', 'remedy' => 'look again' }
+
+  # A program in the place of netkeel: it notes its words and its documents, and does as the lines say. As JSON its plans have one
+  # finding.
+  define_method(:program) do |*lines|
     path = File.join(scratch, 'netkeel')
     notes = ["echo \"$@\" >>#{said}", 'for word; do [ -d "$word" ] && tail -n +1 "$word"/* >>' + said + ' 2>&1; done']
-    File.write(path, ['#!/bin/sh', *notes, *lines].join("\n"))
+    findings = "case \"$*\" in *json*) echo '#{JSON.generate('findings' => [finding])}'; exit 0 ;; esac"
+    File.write(path, ['#!/bin/sh', findings, *notes, *lines].join("\n"))
     File.chmod(0o755, path)
     path
   end
 
   def host(**parameters)
-    @host ||= described_class.new({ name: 'default', directory: desired, **parameters }).tap { |host| catalog.add_resource(host) }
+    @host ||= described_class.new({ name: 'default', directory: desired, **parameters }).tap do |host|
+      catalog.add_resource(host)
+      [host, host.property(:settings)].each do |part|
+        allow(part).to receive(:send_log) { |level, text| shown << [level, text] }
+      end
+    end
+  end
+
+  # Notes that Puppet evaluated a resource, as Puppet does.
+  def evaluated(resource)
+    resource.tap { |one| Puppet::Util::Storage.cache(one)[:checked] = Time.now }
   end
 
   def file(name, **parameters)
-    catalog.add_resource(Puppet::Type.type(:file).new(path: File.join(desired, name), **parameters))
+    Puppet::Type.type(:file).new(path: File.join(desired, name), **parameters).tap { |made| catalog.add_resource(made) }
   end
 
   describe 'what it takes' do
     {
-      'nothing to compare with' => { directory: nil },
       'two things to compare with' => { document: {} },
       'a relative directory' => { directory: 'desired.d' },
       'a document that is none' => { directory: nil, document: 7 },
@@ -43,6 +57,10 @@ describe Puppet::Type.type(:netkeel_host) do
       end
     end
 
+    it 'takes the usual directory, for puppet resource' do
+      expect(described_class.new(name: 'default')[:directory]).to eq('/etc/netkeel/desired.d')
+    end
+
     it 'makes a document of a map' do
       expect(described_class.new(name: 'x', document: { 'prune' => true }).documents).to eq('document.yaml' => '{"version":1,"prune":true}')
     end
@@ -51,26 +69,62 @@ describe Puppet::Type.type(:netkeel_host) do
   describe 'the documents of a directory' do
     before { File.write(File.join(desired, '10-found.yaml'), 'found') }
 
-    it 'are what Puppet is to write, and what is there otherwise' do
-      file('50-hiera.yaml', content: 'new')
-      File.write(File.join(desired, '50-hiera.yaml'), 'old')
-      expect(host.documents).to eq('10-found.yaml' => 'found', '50-hiera.yaml' => 'new')
+    def under_noop
+      host(noop: true)
+      yield
+      host.documents
     end
 
-    it 'are not what Puppet is to remove' do
-      file('10-found.yaml', ensure: :absent)
-      expect(host.documents).to eq({})
+    def written(name, **parameters)
+      File.write(File.join(desired, name), 'old')
+      file(name, **parameters)
     end
 
-    it 'are not what Puppet is to purge' do
-      file('', ensure: :directory, recurse: true, purge: true)
-      file('50-hiera.yaml', content: 'new')
-      expect(host.documents).to eq('50-hiera.yaml' => 'new')
+    it 'are under noop what Puppet would write, and what is there otherwise' do
+      documents = under_noop { evaluated(written('50-hiera.yaml', content: 'new', noop: true)) }
+      expect(documents).to eq('10-found.yaml' => 'found', '50-hiera.yaml' => 'new')
+    end
+
+    it 'are what is there in a run that applies' do
+      evaluated(written('50-hiera.yaml', content: 'new', noop: true))
+      written('60-skipped.yaml', content: 'new')
+      expect(host.documents).to eq('10-found.yaml' => 'found', '50-hiera.yaml' => 'old', '60-skipped.yaml' => 'old')
+    end
+
+    it 'are what is there under noop too where Puppet skips a file, or simulates it alone' do
+      Puppet[:noop] = true
+      host
+      evaluated(written('50-hiera.yaml', content: 'new', noop: true))
+      written('60-skipped.yaml', content: 'new')
+      evaluated(written('70-new.yaml', content: 'new'))
+      expect(host.documents).to eq('10-found.yaml' => 'found', '50-hiera.yaml' => 'old', '60-skipped.yaml' => 'old', '70-new.yaml' => 'new')
+    end
+
+    it 'are not what Puppet would remove' do
+      expect(under_noop { evaluated(file('10-found.yaml', ensure: :absent, noop: true)) }).to eq({})
+    end
+
+    it 'are not what Puppet would purge' do
+      documents = under_noop do
+        evaluated(file('', ensure: :directory, recurse: true, purge: true, noop: true))
+        evaluated(file('50-hiera.yaml', content: 'new', noop: true))
+      end
+      expect(documents).to eq('50-hiera.yaml' => 'new')
+    end
+
+    it 'are none where the directory does not exist yet' do
+      expect(host(directory: File.join(scratch, 'later.d')).documents).to eq({})
     end
 
     it 'are refused where the catalog does not have their content' do
-      file('50-hiera.yaml', source: '/nowhere')
-      expect { host.documents }.to raise_error(Puppet::Error, /give it `content`/)
+      expect { under_noop { evaluated(file('50-hiera.yaml', source: '/nowhere', noop: true)) } }.to raise_error(Puppet::Error, /give it `content`/)
+    end
+
+    it 'are found by any spelling of the directory' do
+      host(directory: "#{desired}/./", noop: true)
+      evaluated(file('50-hiera.yaml', content: 'new', noop: true))
+      expect(host.documents).to eq('10-found.yaml' => 'found', '50-hiera.yaml' => 'new')
+      expect(host[:directory]).to eq(desired)
     end
 
     it 'come before the comparison' do
@@ -85,13 +139,15 @@ describe Puppet::Type.type(:netkeel_host) do
       expect(provider.settings).to eq(:as_declared)
     end
 
-    it 'differs with the plan and its last line, and places where the documents belong' do
-      file('50-hiera.yaml', content: 'new')
-      host(binary: program('shift 3', 'echo "~ mtu 1500 -> 1460  $1/50-hiera.yaml:3:9"', 'echo "Drift: 1 of 1 declared facts"', 'exit 2'))
+    it 'shows the plan once, its last line in the event, and places where the documents belong' do
+      Puppet[:show_diff] = true
+      File.write(File.join(desired, '50-hiera.yaml'), 'new')
+      host(binary: program('shift 2', 'echo "~ mtu 1500 -> 1460  $1/50-hiera.yaml:3:9"', 'echo "Drift: 1 of 1 declared facts"', 'exit 2'))
       expect(provider.settings).to eq(:differs)
-      expect(provider.difference).to eq("~ mtu 1500 -> 1460  #{desired}/50-hiera.yaml:3:9\nDrift: 1 of 1 declared facts\n")
+      3.times { expect(host.property(:settings).insync?(:differs)).to be(false) }
+      expect(shown).to eq([[:notice, "\n~ mtu 1500 -> 1460  #{desired}/50-hiera.yaml:3:9\nDrift: 1 of 1 declared facts\n"]])
       expect(provider.summary).to eq('Drift: 1 of 1 declared facts')
-      expect(File.read(said)).to match(/\Aplan --detailed-exitcode -f .*new/m)
+      expect(File.read(said)).to match(/\Aplan -f .* --detailed-exitcode\n.*new/m)
     end
 
     {
@@ -127,44 +183,116 @@ describe Puppet::Type.type(:netkeel_host) do
     end
   end
 
-  describe 'showing' do
-    let(:property) { host.property(:settings) }
+  describe 'what netkeel finds' do
+    let(:warning) { [:warning, 'NK005 etho: it is not there (look again)'] }
 
-    before do
+    it 'is a warning where nothing changes' do
+      host(binary: program('exit 0'))
+      provider.settings
+      expect(shown).to eq([warning])
+    end
+
+    it 'is a warning under noop' do
+      host(binary: program('exit 2'), noop: true)
+      provider.settings
+      expect(shown).to eq([warning])
+    end
+
+    it 'is a warning once where an apply changes the host' do
+      host(binary: program(%([ "$1" = plan ] && [ ! -e #{scratch}/done ] && exit 2; touch #{scratch}/done; exit 0)))
+      expect(provider.settings).to eq(:differs)
+      provider.settings = :as_declared
+      expect(shown).to eq([warning])
+    end
+
+    it 'is a warning where an apply fails' do
+      host(binary: program('[ "$1" != plan ] || exit 2', 'exit 3'))
+      provider.settings
+      expect { provider.settings = :as_declared }.to raise_error(Puppet::Error)
+      expect(shown).to eq([warning])
+    end
+  end
+
+  describe 'showing' do
+    it 'can be switched off' do
+      Puppet[:show_diff] = false
       host(binary: program('echo "~ mtu"', 'exit 2'))
       provider.settings
+      expect(shown).to eq([])
+    end
+  end
+
+  describe 'a corrective change' do
+    let(:property) { host.property(:settings) }
+
+    before { host(binary: program('exit 0')) }
+
+    it 'is one of a host that left the documents of the last run' do
+      provider.settings
+      expect(property.insync_values?([:as_declared], :differs)).to be(false)
     end
 
-    def told(show)
-      Puppet[:show_diff] = show
-      shown = []
-      allow(property).to receive(:send_log) { |_, text| shown << text }
-      expect(property.insync?(:differs)).to be(false)
-      shown
+    it 'is none where the documents changed' do
+      provider.settings
+      File.write(File.join(desired, '50-new.yaml'), 'new')
+      expect(property.insync_values?([:as_declared], :differs)).to be_nil
+    end
+  end
+
+  describe 'the instances' do
+    it 'are none without netkeel' do
+      allow(described_class).to receive(:installed).and_return(nil)
+      expect(described_class.instances).to eq([])
     end
 
-    it { expect(told(true)).to eq(["\n~ mtu\n"]) }
-    it { expect(told(false)).to eq([]) }
+    it 'are the host with its own documents' do
+      allow(described_class).to receive(:usual_directory).and_return(desired)
+      allow(described_class).to receive(:installed).and_return(program('exit 2'))
+      (instance,) = described_class.instances
+      expect(instance[:name]).to eq('default')
+      expect(instance.retrieve[:settings]).to eq(:differs)
+    end
   end
 
   describe 'applying' do
-    it 'applies the directory, with the options' do
+    it 'applies the directory, with the options, and looks again' do
       host(binary: program('exit 0'), verify_reach: ['192.0.2.1:22'], allow_lossy: true, allow_management: true, netns: 'blue')
+      provider.settings
       provider.settings = :as_declared
-      expect(File.read(said).lines.first).to eq(
-        "apply --lock-timeout 30s --allow-management --allow-lossy --verify-reach 192.0.2.1:22 -f #{desired} --netns blue\n",
+      expect(File.read(said).lines.grep(/^(apply|plan)/).map { |line| line.sub(%r{-f (?!#{desired})\S+}, '-f COPY') }).to eq(
+        [
+          "plan -f COPY --netns blue --detailed-exitcode\n",
+          "apply --lock-timeout 30s --allow-management --allow-lossy --verify-reach 192.0.2.1:22 -f #{desired} --netns blue\n",
+          "plan -f COPY --netns blue --detailed-exitcode\n",
+        ],
       )
+    end
+
+    it 'applies nothing where the documents changed since they were compared' do
+      host(binary: program('exit 2'))
+      provider.settings
+      File.write(File.join(desired, '50-new.yaml'), 'new')
+      expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /changed since netkeel compared it/)
+      expect(File.read(said)).not_to match(/^apply/)
+    end
+
+    it 'fails where the host still differs' do
+      host(binary: program('[ "$1" = apply ] || { echo "~ mtu"; exit 2; }'))
+      provider.settings
+      expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /still differs after netkeel apply:\n~ mtu/)
     end
 
     [1, 2, 3, 4].each do |status|
       it "fails with netkeel's words where it exits with #{status}" do
-        host(binary: program('echo "failed, and all was undone" >&2', "exit #{status}"))
+        host(binary: program('[ "$1" != plan ] || exit 2', 'echo "failed, and all was undone" >&2', "exit #{status}"))
+        provider.settings
         expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /apply exited with #{status}:\nfailed, and all was undone/)
       end
     end
 
     it 'fails where netkeel takes too long, and lets it undo' do
-      host(binary: program("trap 'echo undone; exit 3' TERM", 'sleep 30 & wait'), timeout: 1)
+      host(binary: program('[ "$1" != plan ] || exit 2', "trap 'echo undone; exit 3' TERM", 'sleep 30 & wait'), timeout: 1)
+      provider.settings
       expect { provider.settings = :as_declared }.to raise_error(Puppet::Error, /took longer than 1 s:.*undone/m)
     end
   end

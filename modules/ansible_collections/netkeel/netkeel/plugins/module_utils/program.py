@@ -12,6 +12,9 @@ from contextlib import contextmanager
 # Seconds that an apply has to roll back after it was asked to end.
 GRACE = 15
 
+# The file names that netkeel reads in a directory.
+ENDINGS = (".json", ".toml", ".yaml", ".yml")
+
 OPTIONS = {
     "binary": {"type": "str", "default": "netkeel"},
     "netns": {"type": "str"},
@@ -67,16 +70,42 @@ class Program:
         )
 
 
+def warnings(findings):
+    """The findings that are worth a warning, each on a line."""
+    return [warning(finding) for finding in findings if finding.get("severity") != "note"]
+
+
+def warning(finding):
+    """A finding on a line."""
+    about = " ".join([finding["code"], ", ".join(finding.get("subjects", []))]).strip()
+    remedy = " (%s)" % finding["remedy"] if finding.get("remedy") else ""
+    return "netkeel %s: %s%s" % (about, finding["message"], remedy)
+
+
+def documents_in(directory):
+    """The texts of the documents of a directory, by their names: those that netkeel reads."""
+    texts = {}
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        path = os.path.join(directory, name)
+        if not name.startswith(".") and os.path.splitext(name)[1].lower() in ENDINGS and os.path.isfile(path):
+            with open(path, "rb") as document:
+                texts[name] = document.read()
+    return texts
+
+
 @contextmanager
 def directory_with(name, text, beside=None):
-    """A copy of a directory of documents in which ``name`` has this text: what netkeel would see after it was written."""
+    """A copy of a directory of documents in which ``name`` has this text: what netkeel would see after it was written. With
+    ``None`` it has no such document.
+    """
     copy = tempfile.mkdtemp(prefix="netkeel-")
     try:
         for other in sorted(os.listdir(beside)) if beside and os.path.isdir(beside) else []:
-            if os.path.isfile(os.path.join(beside, other)):
+            if other != name and os.path.isfile(os.path.join(beside, other)):
                 shutil.copyfile(os.path.join(beside, other), os.path.join(copy, other))
-        with open(os.path.join(copy, name), "w", encoding="utf-8") as document:
-            document.write(text)
+        if text is not None:
+            with open(os.path.join(copy, name), "w", encoding="utf-8") as document:
+                document.write(text)
         yield copy
     finally:
         shutil.rmtree(copy)

@@ -32,6 +32,14 @@ options:
         directory.
       - Without it O(document) is applied and not kept.
     type: path
+  state:
+    description:
+      - V(absent) removes the document at O(dest), and applies the other documents of its directory.
+      - With O(prune=true) the settings that the removed document declared get their old values back. Without it they stay, and
+        netkeel reports them as a finding.
+    type: str
+    choices: [present, absent]
+    default: present
   prune:
     description:
       - Whether settings that the documents no longer declare get their old values back.
@@ -94,6 +102,12 @@ EXAMPLES = r"""
       tunnel:
         ipip0: {mode: ipip, addresses: [127.0.0.42/32], rp_filter: "off"}
 
+- name: Remove the document, and restore what it had changed
+  netkeel.netkeel.netkeel:
+    dest: /etc/netkeel/desired.d/50-ansible.json
+    state: absent
+    prune: true
+
 - name: Apply the host's own documents; the gateway must answer afterwards
   netkeel.netkeel.netkeel:
     src: /etc/netkeel/desired.d
@@ -101,8 +115,40 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+findings:
+  description:
+    - What is wrong or surprising on the host, or would be with the documents, also if nothing changes.
+    - Those that are no notes are warnings of the task too.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: The code, which the reference of netkeel explains.
+      type: str
+      returned: success
+      sample: NK013
+    severity:
+      description: V(error), V(warning) or V(note).
+      type: str
+      returned: success
+      sample: warning
+    subjects:
+      description: The interfaces or facts that it is about; empty for the whole host.
+      type: list
+      elements: str
+      returned: success
+      sample: [veth0]
+    message:
+      description: The finding.
+      type: str
+      returned: success
+    remedy:
+      description: What to do.
+      type: str
+      returned: success
 plan:
-  description: The plan with its writes and their undo, as C(netkeel schema plan) describes it.
+  description: The plan with its writes and their undo, as C(netkeel schema plan) describes it. It was made before the writes.
   returned: success
   type: dict
   contains:
@@ -112,6 +158,16 @@ plan:
       returned: success
     drift:
       description: The facts that differed, observed and desired.
+      type: list
+      elements: dict
+      returned: success
+    steps:
+      description: The writes in their order, each with its undo.
+      type: list
+      elements: dict
+      returned: success
+    findings:
+      description: The same as RV(findings).
       type: list
       elements: dict
       returned: success
@@ -131,6 +187,19 @@ dest:
   returned: with O(dest)
   type: str
   sample: /etc/netkeel/desired.d/50-ansible.json
+rc:
+  description: The exit status of netkeel.
+  returned: if netkeel failed
+  type: int
+  sample: 3
+stdout:
+  description: The output of netkeel.
+  returned: if netkeel failed
+  type: str
+stderr:
+  description: The errors of netkeel.
+  returned: if netkeel failed
+  type: str
 """
 
 import json
@@ -138,7 +207,13 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netkeel.netkeel.plugins.module_utils.program import OPTIONS, Program, directory_with
+from ansible_collections.netkeel.netkeel.plugins.module_utils.program import (
+    OPTIONS,
+    Program,
+    directory_with,
+    documents_in,
+    warnings,
+)
 
 # `plan --detailed-exitcode`: 0 in sync, 2 drift.
 KNOWN = (0, 2)
@@ -154,6 +229,7 @@ def main():
             OPTIONS,
             document={"type": "dict"},
             dest={"type": "path"},
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
             prune={"type": "bool", "default": False},
             force_ownership={"type": "bool", "default": False},
             allow_lossy={"type": "bool", "default": False},
@@ -162,19 +238,23 @@ def main():
             lock_timeout={"type": "int", "default": 30},
         ),
         mutually_exclusive=[("document", "src"), ("dest", "src")],
-        required_one_of=[("document", "src")],
-        required_by={"dest": "document"},
+        required_if=[("state", "absent", ["dest"]), ("state", "present", ["document", "src"], True)],
         supports_check_mode=True,
     )
+    absent = module.params["state"] == "absent"
+    if absent and module.params["document"] is not None:
+        module.fail_json(msg="document: a document that is to be absent has no content")
     if module.params["dest"]:
         refuse_unread(module, module.params["dest"])
     program = Program(module)
     if module.params["src"]:
         result = converge(module, program, module.params["src"])
     elif module.params["dest"]:
-        result = converge_kept(module, program)
+        result = converge_kept(module, program, None if absent else text_of(module))
     else:
         result = converge_document(module, program)
+    for text in warnings(result["findings"]):
+        module.warn(text)
     module.exit_json(**result)
 
 
@@ -187,22 +267,49 @@ def converge_document(module, program):
     return planned
 
 
-def converge_kept(module, program):
-    """Writes the document to ``dest``, and applies all documents of that directory."""
-    dest, text = module.params["dest"], text_of(module)
+def converge_kept(module, program, text):
+    """Writes the document to ``dest``, or removes it, and applies all documents of that directory."""
+    dest = module.params["dest"]
     directory, name = os.path.split(dest)
     before = read(dest)
     # The plan is for the future contents of the directory; a rejected document is not written.
     with directory_with(name, text, directory) as copy:
+        compared = documents_in(copy)
+        if not compared:
+            write_nothing(copy, before)
         result = look(module, program, copy, (copy, directory))
-    if before != text and not module.check_mode:
-        write(module, dest, text)
-    if result["changed"] and not module.check_mode:
-        apply(module, program, directory)
+        if not module.check_mode:
+            if before != text:
+                replace(module, dest, text)
+            if documents_in(directory) != compared:
+                module.fail_json(msg="%s changed since netkeel compared it; run this again" % directory)
+            if result["changed"]:
+                apply_or_put_back(module, program, directory if compared else copy, (copy, directory), before if text is None else None)
     if before != text:
         result["changed"] = True
-        result["diff"].insert(0, {"before_header": dest, "after_header": dest, "before": before or "", "after": text})
+        result["diff"].insert(0, {"before_header": dest, "after_header": dest, "before": before or "", "after": text or ""})
     return dict(result, dest=dest)
+
+
+def apply_or_put_back(module, program, path, renamed, removed):
+    """Applies. A failure puts a removed document back: it says whose settings the next attempt has to restore."""
+    try:
+        apply(module, program, path, renamed)
+    except SystemExit:
+        if removed is not None:
+            replace(module, module.params["dest"], removed)
+        raise
+
+
+def write_nothing(directory, removed):
+    """A document that declares nothing, for the owner of the one that was removed: what it declared is his."""
+    nothing = {"version": 1}
+    try:
+        nothing["owner"] = json.loads(removed or "{}").get("owner", "default")
+    except (ValueError, AttributeError):
+        pass
+    with open(os.path.join(directory, "nothing.json"), "w", encoding="utf-8") as document:
+        json.dump(nothing, document)
 
 
 def refuse_unread(module, dest):
@@ -238,6 +345,7 @@ def look(module, program, path, renamed=None):
     return {
         "changed": status != 0,
         "diff": [{"prepared": text}] if status != 0 else [],
+        "findings": plan.get("findings", []),
         "plan": plan,
         "commands": [step["command"] for step in plan["steps"]],
         "summary": (text.strip().splitlines() or [""])[-1],
@@ -266,8 +374,11 @@ def read(path):
         return document.read()
 
 
-def write(module, path, text):
-    """Replaces the document atomically, because the service may read it at any time."""
+def replace(module, path, text):
+    """Replaces the document atomically, because the service may read it at any time. ``None`` removes it."""
+    if text is None:
+        os.remove(path)
+        return
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         os.makedirs(directory, 0o755)

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::watch::files::{FileWatches, Role};
+use netkeel_apply::clock::since_boot;
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::op::Op;
@@ -28,8 +29,8 @@ pub(crate) struct KernelView<'a> {
     pub files: &'a mut FileWatches,
     /// Decides when to run a pass.
     pub(crate) reconciler: &'a mut Reconciler,
-    /// Start time of the service.
-    pub start: Instant,
+    /// When the service started, since boot.
+    pub start: Duration,
     /// Indices of deleted interfaces.
     pub gone: &'a mut Vec<u32>,
     /// Netlink receive buffer overruns (ENOBUFS).
@@ -39,7 +40,7 @@ pub(crate) struct KernelView<'a> {
 impl KernelView<'_> {
     /// Time since the start of the service.
     pub fn now(&self) -> Now {
-        self.start.elapsed()
+        since_boot().saturating_sub(self.start)
     }
 
     /// Passes the queued events to the reconciler. Returns whether more may be queued.

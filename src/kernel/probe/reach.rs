@@ -17,7 +17,7 @@ use netkeel_core::error::{Error, ErrorKind};
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is to be reachable.
+/// A target that must stay reachable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// As it was given.

@@ -1,0 +1,77 @@
+//! Side effects of a new MTU on other settings and other devices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netkeel_core::fact::{Fact, Field, Object};
+use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::op::Op;
+use netkeel_document::want::Want;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_plan::plan::Plan;
+
+/// Reports what the MTU of a plan changes and no document declares.
+pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
+    for step in &plan.steps {
+        let Op::SetMtu { target, .. } = &step.op else {
+            continue;
+        };
+        // A release restores its side effects.
+        let others = step.changes.iter().filter(|change| change.fact != step.fact);
+        for change in others.filter(|change| !wants.contains_key(&change.fact)) {
+            let (Some(from), Some(to)) = (&change.from, &change.to) else {
+                continue;
+            };
+            match (&change.fact.object, change.fact.field) {
+                (Object::Sysctl(key), Field::Value) if key.path().ends_with("/mtu") => {
+                    let message = format!("a new MTU of {} resets it from {from} to {to}", target.name);
+                    findings.add(
+                        Code::NK070,
+                        key,
+                        message,
+                        format!("declare {key} to keep a value of its own"),
+                    );
+                }
+                (Object::Link(name), Field::Mtu) => {
+                    let message = format!(
+                        "its MTU changes from {from} to {to} with that of {}, which is below it",
+                        target.name
+                    );
+                    findings.add(
+                        Code::NK071,
+                        name,
+                        message,
+                        "declare its MTU if it should have another",
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The devices above the interfaces whose MTU a plan changes: those that stand on them, and those above
+/// these.
+pub(crate) fn above(plan: &Plan, host: &Snapshot) -> BTreeSet<LinkName> {
+    let changes = plan.steps.iter().flat_map(|step| &step.changes);
+    let changed = changes.filter(|change| change.fact.field == Field::Mtu);
+    let mut below: BTreeSet<u32> = changed
+        .filter_map(|change| Some(host.links.get(&change.fact.link_name()?)?.index))
+        .collect();
+    let mut above = BTreeSet::new();
+    loop {
+        let stands = host.links.iter().filter(|(name, link)| {
+            let pair = matches!(link.kind_name(), "veth" | "netkit");
+            let lower = link.lower.filter(|_| !pair && link.peer_netns.is_none());
+            lower.is_some_and(|lower| below.contains(&lower)) && !above.contains(*name)
+        });
+        let found: Vec<(LinkName, u32)> = stands.map(|(name, link)| (*name, link.index)).collect();
+        if found.is_empty() {
+            return above;
+        }
+        for (name, index) in found {
+            above.insert(name);
+            below.insert(index);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The form in which the kernel stores the value of a sysctl: what reads back after a write, and what
+//! a write refuses.
+
+pub mod handler;
+mod ports;
+pub mod stored;

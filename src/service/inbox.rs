@@ -1,0 +1,62 @@
+//! Messages to the main loop: requests of clients and of signals. Only the loop answers, so a loop that
+//! hangs answers nobody.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
+
+use crate::http::answer::{Answer, Question};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_kernel::netlink::interrupt::Interrupt;
+
+/// Messages that may wait for the loop. A client waits while there are more.
+pub(crate) const CAPACITY: usize = 64;
+
+/// A message to the main loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Reload the document.
+    Reload,
+    /// Stop the service.
+    Stop,
+    /// A client's question, and where its answer goes.
+    Ask(Question, oneshot::Sender<Answer>),
+    /// A client could not be accepted, for this reason.
+    NotAccepted(String),
+}
+
+/// Forwards signals to the loop. SIGTERM and SIGINT also set `interrupt`, because the loop receives no
+/// message during a pass.
+///
+/// # Errors
+/// When a signal handler cannot be installed.
+pub(crate) fn forward_signals(inbox: &Sender<Message>, interrupt: &Interrupt) -> Result<(), Error> {
+    let refused = |error: std::io::Error| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("cannot install signal handlers: {error}"),
+        )
+    };
+    for number in [SIGTERM, SIGINT] {
+        flag::register(number, interrupt.flag()).map_err(refused)?;
+    }
+    let kinds: [(SignalKind, fn() -> Message); 3] = [
+        (SignalKind::hangup(), || Message::Reload),
+        (SignalKind::terminate(), || Message::Stop),
+        (SignalKind::interrupt(), || Message::Stop),
+    ];
+    for (kind, message) in kinds {
+        let mut arrived = signal(kind).map_err(refused)?;
+        let inbox = inbox.clone();
+        tokio::spawn(async move {
+            while arrived.recv().await.is_some() {
+                if inbox.send(message()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Records the result of a pass in the status.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::state::State;
+use netkeel_core::fact::Fact;
+use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_plan::goal::part::Extent;
+use netkeel_reconcile::event::{Blamed, Outcome};
+use netkeel_reconcile::pass_result::PassResult;
+use netkeel_reconcile::status::FindingStatus;
+
+/// News of a pass.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct PassNews {
+    /// Findings about replication that the status did not have.
+    pub(crate) findings: Vec<FindingStatus>,
+    /// CNI configurations that another program overwrote.
+    pub(crate) rewritten: BTreeSet<Fact>,
+    /// Whether the pass corrected all drift but that of suspended facts.
+    pub(crate) corrected: bool,
+    /// The number of pods that cannot be reached, and why one of them cannot, if there are more than before.
+    pub(crate) unreachable: Option<(usize, String)>,
+    /// For the first full scan with a document: the number of wanted facts, and of those that differ.
+    pub(crate) first: Option<(usize, usize)>,
+}
+
+impl State {
+    /// Records the result of a pass over `extent` without the facts `except`.
+    pub(crate) fn report(
+        &mut self,
+        extent: &Extent,
+        except: &BTreeSet<Fact>,
+        passed: &PassResult,
+        took: Duration,
+    ) -> PassNews {
+        let known = &self.reconciler.known;
+        let status = &mut self.status;
+        status.took(took);
+        let corrected = matches!(passed.outcome, Outcome::Kept(_));
+        // Facts that this pass corrected no longer differ in the observation, so their drift is in the plan.
+        let planned = passed.plan.iter().flat_map(|plan| &plan.drift);
+        let differ = planned.chain(passed.seen.iter().flat_map(|seen| &seen.drift));
+        let rewritten = status.rewritten(differ.map(|drift| &drift.fact));
+        let is_first = *extent == Extent::All && passed.plan.is_some() && !status.looked;
+        let unreachable = status.unreachable_pods.len();
+        if let Some(seen) = &passed.seen {
+            status.saw(extent, seen, &|fact| except.contains(fact), corrected, &|index| {
+                known.link(index)
+            });
+            if !matches!(extent, Extent::Links(_)) {
+                // `Extent::Rest` reads everything but judges no interface, so problems of interfaces stay.
+                let stay = |problem: &Problem| *extent == Extent::Rest && problem.what.is_of_link();
+                status.problems.retain(stay);
+                status.problems.extend(seen.problems.iter().cloned());
+                status.problems.sort();
+                status.problems.dedup();
+            }
+        }
+        let mut findings = Vec::new();
+        if let (Some(plan), Extent::All) = (&passed.plan, extent) {
+            status.looked = true;
+            status.ready = true;
+            let found: Vec<FindingStatus> = plan
+                .findings
+                .iter()
+                .map(|finding| FindingStatus {
+                    code: finding.code,
+                    subject: finding.subjects.join(", "),
+                    message: finding.message.clone(),
+                })
+                .collect();
+            // Operators of replication must know which other programs use the same packets.
+            let of_groups = |finding: &&FindingStatus| finding.code.is_about_replication();
+            let old = |finding: &&FindingStatus| status.findings.contains(finding);
+            findings.extend(found.iter().filter(of_groups).filter(|one| !old(one)).cloned());
+            status.findings = found;
+        }
+        status.counters.failures += u64::from(passed.failure.is_some());
+        let blocked = matches!(passed.outcome, Outcome::Blocked);
+        status.blocked = passed.failure.clone().filter(|_| blocked);
+        // Facts that cannot be written are suspended from now on, and the next pass writes the others at once.
+        let news = |blamed: &[Blamed]| blamed.iter().any(|one| !except.contains(&one.fact));
+        let goes_on = matches!(&passed.outcome, Outcome::Blamed(blamed) if news(blamed));
+        if *extent == Extent::All && !blocked && !goes_on {
+            status.failure.clone_from(&passed.failure);
+        }
+        if corrected && passed.writes > 0 {
+            status.counters.applies += 1;
+            status.counters.writes += passed.writes as u64;
+        }
+        if let Some(rollback) = &passed.rollback {
+            match rollback.remaining.is_empty() {
+                true => status.counters.rollbacks += 1,
+                false => status.counters.not_rolled_back += 1,
+            }
+        }
+        let count = status.unreachable_pods.len();
+        let of_pod = |problem: &&Problem| matches!(problem.what, Subject::PodEnd(_));
+        let why = status.problems.iter().find(of_pod).map(ToString::to_string);
+        let unreachable = (count > unreachable).then(|| (count, why.unwrap_or_default()));
+        let seen = passed.seen.as_ref().filter(|_| is_first);
+        let first = seen.map(|seen| match corrected {
+            true => (seen.wanted, except.len()),
+            false => (seen.wanted, seen.drift.len()),
+        });
+        PassNews {
+            findings,
+            rewritten,
+            corrected,
+            unreachable,
+            first,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::tests::state;
+    use std::collections::BTreeMap;
+
+    use netkeel_core::name::netns::Netns;
+    use netkeel_host::snapshot::Snapshot;
+    use netkeel_plan::goal::Goal;
+    use netkeel_plan::goal::part::PartGoal;
+    use netkeel_plan::ownership::Ownership;
+
+    /// The result of a full scan of an empty host.
+    fn looked(outcome: Outcome) -> PassResult {
+        let goal = PartGoal {
+            document: &state(true).document,
+            holdings: Ownership {
+                ledger: None,
+                prune: false,
+                force_ownership: false,
+            },
+            extent: &Extent::All,
+            except: &BTreeSet::new(),
+            withheld: &BTreeMap::new(),
+            enters_pods: true,
+        };
+        let planned = goal.plan(&Snapshot::empty(Netns::CURRENT)).unwrap();
+        PassResult {
+            outcome,
+            seen: planned.observation,
+            plan: Some(planned.plan),
+            writes: 0,
+            failure: None,
+            rollback: None,
+        }
+    }
+
+    #[test]
+    fn only_the_first_full_scan_of_a_document_is_news() {
+        let mut state = state(true);
+        let mut report = |extent: Extent| {
+            let passed = looked(Outcome::Looked);
+            let news = state.report(&extent, &BTreeSet::new(), &passed, Duration::from_millis(1));
+            (news.first, state.status.looked)
+        };
+        assert_eq!(report(Extent::Rest), (None, false));
+        assert_eq!(report(Extent::All), (Some((0, 0)), true));
+        assert_eq!(report(Extent::All), (None, true));
+    }
+
+    #[test]
+    fn pods_that_cannot_be_reached_are_counted_and_news_when_there_are_more() {
+        let mut state = state(true);
+        let none = BTreeSet::new();
+        let mut report = |names: &[&str]| {
+            let mut passed = looked(Outcome::Looked);
+            let seen = passed.seen.as_mut().unwrap();
+            for (index, name) in names.iter().enumerate() {
+                let name = name.parse().unwrap();
+                seen.links.insert(name, index as u32 + 1);
+                seen.unreachable.insert(name);
+                seen.problems.push(Problem {
+                    what: Subject::PodEnd(name),
+                    why: "not permitted".into(),
+                });
+            }
+            let news = state.report(&Extent::All, &none, &passed, Duration::from_millis(1));
+            (news.unreachable, state.status.sentence())
+        };
+        let sentence =
+            |count: u8| format!("neither end is set of veths into pods that netkeel cannot reach: {count}");
+        let why = "the pod's end of cali1: not permitted".to_owned();
+        assert_eq!(report(&["cali1"]), (Some((1, why.clone())), sentence(1)));
+        assert_eq!(report(&["cali1"]), (None, sentence(1)));
+        assert_eq!(report(&["cali1", "cali2"]), (Some((2, why)), sentence(2)));
+        assert_eq!(report(&[]), (None, "in sync".to_owned()));
+    }
+
+    #[test]
+    fn a_pass_that_could_not_start_makes_the_service_unhealthy_until_one_can() {
+        let mut state = state(true);
+        let none = BTreeSet::new();
+        let took = Duration::from_millis(1);
+        let blocked = PassResult::failed(Outcome::Blocked, "locked".to_owned());
+        state.report(&Extent::All, &none, &blocked, took);
+        assert_eq!(state.status.healthy(), Err("locked".to_owned()));
+        assert_eq!(
+            (state.status.counters.passes, state.status.counters.failures),
+            (1, 1)
+        );
+        let passed = looked(Outcome::Kept(Vec::new()));
+        let news = state.report(&Extent::All, &none, &passed, took);
+        assert!(news.corrected);
+        assert_eq!(state.status.healthy(), Ok(()));
+    }
+}

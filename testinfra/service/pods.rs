@@ -1,0 +1,70 @@
+//! A service that may not enter pods sets neither end of their veths: one end alone would drop packets.
+
+use std::process::Command;
+
+use super::daemon::{Daemon, PODS, PROGRAM, netkeel_inside};
+use super::namespace::Namespace;
+use super::{facts, until};
+
+/// A host with a pod: cali1 leads to the pod's eth0.
+fn host_and_pod() -> (Namespace, Namespace) {
+    let (host, pod) = (Namespace::new(), Namespace::new());
+    host.sh(&format!(
+        "ip link add cali1 type veth peer name eth0 netns {}",
+        pod.name
+    ));
+    (host, pod)
+}
+
+fn mtu(namespace: &Namespace, link: &str) -> String {
+    namespace.sh(&format!("cat /sys/class/net/{link}/mtu"))
+}
+
+/// The program in the host's namespace, without a capability that root has otherwise.
+fn without_capability(host: &Namespace) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &host.name, "setpriv"]);
+    command.args([
+        "--bounding-set=-sys_admin",
+        "--inh-caps=-sys_admin",
+        PROGRAM,
+        "run",
+    ]);
+    command
+}
+
+#[test]
+fn neither_end_is_set_without_permission_to_enter_the_pod() {
+    let (host, pod) = host_and_pod();
+    let mut service = Daemon::spawn(without_capability(&host), PODS, &[]);
+    let line = service.wait_for("event=pods-unreachable");
+    assert!(line.contains("pods=1"), "{line}");
+    // The rest of the interface is kept, and a pod that comes later is no exception.
+    until("the other settings are right", || {
+        facts(&host, "cali1") == "1500\n1\n"
+    });
+    host.sh(&format!(
+        "ip link add cali2 type veth peer name eth1 netns {}",
+        pod.name
+    ));
+    until("the other settings are right", || {
+        facts(&host, "cali2") == "1500\n1\n"
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for (namespace, link) in [(&host, "cali1"), (&host, "cali2"), (&pod, "eth0"), (&pod, "eth1")] {
+        assert_eq!(mtu(namespace, link), "1500\n", "{link}");
+    }
+    let (_, status) = netkeel_inside(&host, &["status"]);
+    assert!(status.contains("2 pods out of reach"), "{status}");
+    assert_eq!(service.stop().0, 0);
+
+    // With permission both ends are set.
+    let mut service = Daemon::start_inside(&host, PODS, &[]);
+    service.wait_for("event=full-scan");
+    until("both ends are right", || {
+        [(&host, "cali1"), (&pod, "eth0"), (&host, "cali2"), (&pod, "eth1")]
+            .iter()
+            .all(|(namespace, link)| mtu(namespace, link) == "1460\n")
+    });
+    assert_eq!(service.stop().0, 0);
+}
