@@ -195,6 +195,22 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Undoes an apply that nobody confirmed if its watchdog does not. A pause of the service does not pause a
+    /// promise.
+    fn keep_promise(&mut self) {
+        let Effects {
+            promise, runner, log, ..
+        } = &mut self.effects;
+        if !self.state.enforces || !promise.is_due(&runner.store) {
+            return;
+        }
+        let netns = self.state.document.netns.clone();
+        if let Err(error) = runner.begin(&netns, Duration::ZERO) {
+            log.say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
+        }
+        self.report_recovered();
+    }
+
     /// Passes queued events to the reconciler; returns whether more may be queued.
     fn listen(&mut self, live: &mut Live) -> bool {
         let mut lost = 0;

@@ -22,7 +22,21 @@ impl Promise {
         Promise { next: None }
     }
 
-    /// How long until the service looks; none where nothing waits to be confirmed.
+    /// Looks, if it is time to; whether the service must undo an apply now.
+    pub(crate) fn is_due(&mut self, store: &Store) -> bool {
+        if self.due().is_some_and(|due| !due.is_zero()) {
+            return false;
+        }
+        let waits = waits(store);
+        self.next = match waits {
+            Waits::Nothing => None,
+            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
+            Waits::Due => Some(Instant::now() + LOOK),
+        };
+        waits == Waits::Due
+    }
+
+    /// How long until the service looks; `None` if nothing waits to be confirmed.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.next
             .map(|next| next.saturating_duration_since(Instant::now()))
