@@ -1,6 +1,8 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
 //! interface and the order in which keys must be written.
 
+mod variable;
+
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +15,9 @@ use crate::name::link::LinkName;
 use crate::text::escape::printable;
 use crate::text::from_str;
 
+use variable::coupled;
+pub use variable::variable;
+
 /// The leaves of `net.ipv6.conf` whose `all` is copied to `default` and to every interface, even when
 /// the value of `all` does not change (`addrconf_fixup_forwarding`, `addrconf_fixup_linkdown`,
 /// `addrconf_disable_ipv6` and `addrconf_sysctl_addr_gen_mode`, net/ipv6/addrconf.c).
@@ -23,40 +28,6 @@ const COPIED_FROM_ALL: &[&str] = &[
     "addr_gen_mode",
     "force_forwarding",
 ];
-
-/// Two names of one variable in one unit, of which the second is used for its fact.
-const NAMES: &[(&str, &str)] = &[
-    // `nf_conntrack_standalone_init_proc` registers it for the host beside the one of each namespace.
-    ("net/nf_conntrack_max", "net/netfilter/nf_conntrack_max"),
-    // Both call `inet_forward_change` (net/ipv4/devinet.c).
-    ("net/ipv4/conf/all/forwarding", "net/ipv4/ip_forward"),
-];
-
-/// Two names of one variable in different units or words, or two variables of which a write to one clears
-/// the other. `*` stands for one component.
-const COUPLED: &[(&str, &str)] = &[
-    // net/core/neighbour.c
-    (
-        "net/*/neigh/*/base_reachable_time",
-        "net/*/neigh/*/base_reachable_time_ms",
-    ),
-    ("net/*/neigh/*/retrans_time", "net/*/neigh/*/retrans_time_ms"),
-    ("net/*/neigh/*/unres_qlen", "net/*/neigh/*/unres_qlen_bytes"),
-    // net/ipv4/route.c, net/ipv6/route.c
-    ("net/*/route/gc_min_interval", "net/*/route/gc_min_interval_ms"),
-    // net/mptcp/ctrl.c
-    ("net/mptcp/pm_type", "net/mptcp/path_manager"),
-    // mm/page-writeback.c, mm/util.c
-    ("vm/dirty_bytes", "vm/dirty_ratio"),
-    ("vm/dirty_background_bytes", "vm/dirty_background_ratio"),
-    ("vm/overcommit_kbytes", "vm/overcommit_ratio"),
-];
-
-/// The name of the variable behind a path: some variables have two paths.
-pub fn variable(path: &str) -> &str {
-    let other = NAMES.iter().find(|(name, _)| *name == path);
-    other.map_or(path, |(_, name)| name)
-}
 
 /// The leaves of `net.ipv4.conf` whose `default` no existing interface follows: they are not written
 /// through `devinet_conf_proc` (`devinet_sysctl`, net/ipv4/devinet.c).
@@ -239,21 +210,7 @@ impl SysctlKey {
     /// The key whose value a write to this one changes too, because both show one variable or exclude each
     /// other.
     pub fn coupled_with(&self) -> Option<SysctlKey> {
-        let mine: Vec<&str> = self.path().split('/').collect();
-        COUPLED.iter().find_map(|(one, other)| {
-            let (from, to) = match (is_of(one, &mine), is_of(other, &mine)) {
-                (true, _) => (one, other),
-                (_, true) => (other, one),
-                (false, false) => return None,
-            };
-            let parts = from.split('/').zip(to.split('/')).zip(&mine);
-            let of = |((from, to), own): ((&str, &str), &&str)| match from {
-                "*" => (*own).to_owned(),
-                _ => to.to_owned(),
-            };
-            let path: Vec<String> = parts.map(of).collect();
-            Some(SysctlKey(path.join("/").into()))
-        })
+        coupled(self.path()).map(|path| SysctlKey(path.into()))
     }
 
     /// Whether writing this key may change the same setting of interfaces. The kernel copies `all` of
@@ -269,13 +226,6 @@ impl SysctlKey {
             _ => false,
         }
     }
-}
-
-/// Whether the components of a path are those of a pattern.
-fn is_of(pattern: &str, parts: &[&str]) -> bool {
-    let pattern: Vec<&str> = pattern.split('/').collect();
-    let mut pairs = pattern.iter().zip(parts);
-    pattern.len() == parts.len() && pairs.all(|(known, own)| matches!(*known, "*") || known == own)
 }
 
 /// The order and equality of keys are those of their paths.
