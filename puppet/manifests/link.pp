@@ -10,6 +10,7 @@
 #   }
 #
 # @param match The interfaces of the rule; without it the title is the name of one interface.
+# @param required Whether it is an error if no interface is found.
 # @param mtu MTU: bytes, or a budget.
 # @param pod_mtu MTU of the other end of a veth: `same`, `leave`, or bytes.
 # @param rp_filter The interface's own reverse path filter.
@@ -20,6 +21,7 @@
 # @param order The position of its document: see `netkeel::document`.
 define netkeel::link (
   Optional[Netkeel::Match] $match = undef,
+  Optional[Netkeel::Switch] $required = undef,
   Optional[Netkeel::Mtu] $mtu = undef,
   Optional[Variant[Netkeel::Bytes, Enum['same', 'leave']]] $pod_mtu = undef,
   Optional[Netkeel::Rp_filter] $rp_filter = undef,
@@ -31,6 +33,7 @@ define netkeel::link (
 ) {
   $given = {
     'match'           => $match,
+    'required'        => $required,
     'mtu'             => $mtu,
     'pod_mtu'         => $pod_mtu,
     'rp_filter'       => $rp_filter,

@@ -1,6 +1,7 @@
 # @summary Settings of an interface, or of all that match
 type Netkeel::Kind::Link = Struct[{
   Optional[match]           => Netkeel::Match,
+  Optional[required]        => Optional[Netkeel::Switch],
   Optional[mtu]             => Optional[Netkeel::Mtu],
   Optional[pod_mtu]         => Optional[Variant[Netkeel::Bytes, Enum['same', 'leave']]],
   Optional[rp_filter]       => Optional[Netkeel::Rp_filter],
