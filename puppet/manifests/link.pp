@@ -18,6 +18,7 @@
 # @param interface The name of the interface; with `match`, a label for the rule; by default the title.
 # @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
 # @param match The interfaces of the rule; without it `interface` is the name of one interface.
+# @param required Whether it is an error if no interface is found.
 # @param mtu MTU: bytes, or a budget.
 # @param pod_mtu MTU of the other end of a veth: `same`, `leave`, or bytes.
 # @param rp_filter The interface's own reverse path filter.
@@ -30,6 +31,7 @@ define netkeel::link (
   String[1] $interface = $title,
   Enum['present', 'absent'] $ensure = 'present',
   Optional[Netkeel::Match] $match = undef,
+  Optional[Netkeel::Switch] $required = undef,
   Optional[Netkeel::Mtu] $mtu = undef,
   Optional[Variant[Netkeel::Bytes, Enum['same', 'leave']]] $pod_mtu = undef,
   Optional[Netkeel::Rp_filter] $rp_filter = undef,
@@ -47,6 +49,7 @@ define netkeel::link (
 
   $given = {
     'match'           => $match,
+    'required'        => $required,
     'mtu'             => $mtu,
     'pod_mtu'         => $pod_mtu,
     'rp_filter'       => $rp_filter,

@@ -152,22 +152,6 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Undoes an apply that nobody confirmed if its watchdog does not. A pause of the service does not pause a
-    /// promise.
-    fn keep_promise(&mut self) {
-        let effects = &mut self.effects;
-        if !self.state.enforces || !effects.promise.is_overdue(&effects.runner.store) {
-            return;
-        }
-        let netns = self.state.document.netns.clone();
-        if let Err(error) = effects.runner.begin(&netns, Duration::ZERO) {
-            effects
-                .log
-                .say(Level::Warning, "promise-overdue", &[("why", &error.message)]);
-        }
-        self.report_recovered();
-    }
-
     /// Logs that the kernel does not let the service watch files.
     fn report_unwatched(&mut self) {
         if let Some(errno) = self.effects.files.trouble() {

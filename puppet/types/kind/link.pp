@@ -1,6 +1,7 @@
 # @summary Settings of an interface, or of all that match
 type Netkeel::Kind::Link = Struct[{
   Optional[match]           => Variant[Netkeel::Knocked_out, Netkeel::Match],
+  Optional[required]        => Optional[Variant[Netkeel::Knocked_out, Netkeel::Switch]],
   Optional[mtu]             => Optional[Variant[Netkeel::Knocked_out, Netkeel::Mtu]],
   Optional[pod_mtu]         => Optional[Variant[Netkeel::Knocked_out, Netkeel::Bytes, Enum['same', 'leave']]],
   Optional[rp_filter]       => Optional[Variant[Netkeel::Knocked_out, Netkeel::Rp_filter]],

@@ -190,8 +190,28 @@ fn rearmed(
     };
     let message =
         format!("{when}, udev applies {pattern} = {value} of {place} instead of the declared {wanted}");
-    let remedy = "remove the pattern, mask its file with a link to /dev/null in /etc/sysctl.d, or declare the interface by its exact name: a line for a key exempts it from patterns";
+    let remedy = format!(
+        "add `{} = {wanted}` to a file of /etc/sysctl.d that sorts after {}, or declare the interface by its exact name: a line for a key exempts it from patterns",
+        narrower(key),
+        place.file.rsplit('/').next().unwrap_or(&place.file)
+    );
     findings.add(Code::NK025, subject, message, remedy);
+}
+
+/// A pattern for interfaces that are named like the one of the key: `net.ipv4.conf.cali*.rp_filter`.
+fn narrower(key: &SysctlKey) -> String {
+    let Some(parts) = key.per_interface() else {
+        return key.to_string();
+    };
+    let prefix = match parts.slot {
+        Slot::Link(name) => {
+            let letters = |byte: &&u8| byte.is_ascii_alphabetic();
+            let prefix = name.as_bytes().iter().take_while(letters);
+            prefix.map(|byte| char::from(*byte)).collect()
+        }
+        Slot::All | Slot::Default => String::new(),
+    };
+    format!("net.{}.{}.{prefix}*.{}", parts.family, parts.table, parts.leaf)
 }
 
 fn unreadable(files: &Files, findings: &mut Findings) {

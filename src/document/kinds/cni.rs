@@ -22,6 +22,7 @@ use netkeel_host::cni::runtime::Loaded;
 use netkeel_host::cni::state::Cni;
 use netkeel_host::cni::{plugin_type, runtime};
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
@@ -234,8 +235,17 @@ impl Entry {
             return Some(self.delegate(cni, found).unwrap_or(found).to_path_buf());
         }
         let Some((path, first)) = runtime.candidates(&cni.files).next() else {
-            let message = "there is no CNI configuration there, so that no pod can start";
-            let remedy = "the CNI's installer puts one there; then this applies";
+            let runs = |link: &Link| link.kind_name() == "veth" && link.peer_netns.is_some();
+            let (message, remedy) = match host.links.values().any(|link| runs(link)) {
+                true => (
+                    "there is no CNI configuration there, although pods run: the runtime loads another directory",
+                    "name the configuration with `file`",
+                ),
+                false => (
+                    "there is no CNI configuration there, so that no pod can start",
+                    "the CNI's installer puts one there; then this applies",
+                ),
+            };
             wants
                 .findings
                 .add(Code::NK040, runtime.directory.display(), message, remedy);

@@ -72,7 +72,8 @@ impl Model {
                     ..
                 }),
             ) if key.copied_to_links() => {
-                if let Some(default) = key.in_slot("default") {
+                // `addrconf_sysctl_force_forwarding` leaves `default` as it is.
+                if let Some(default) = key.in_slot("default").filter(|_| leaf != "force_forwarding") {
                     self.set_sysctl_if_read(&default, value, changes);
                 }
                 match Field::of_sysctl("ipv6", leaf) {

@@ -41,21 +41,6 @@ impl Promise {
         self.next
             .map(|next| next.saturating_duration_since(Instant::now()))
     }
-
-    /// Whether the service must undo an apply that nobody confirmed, because its watchdog does not. It looks
-    /// when due only.
-    pub(crate) fn is_overdue(&mut self, store: &Store) -> bool {
-        if self.due().is_some_and(|due| !due.is_zero()) {
-            return false;
-        }
-        let waits = waits(store);
-        self.next = match waits {
-            Waits::Nothing => None,
-            Waits::For(left) => Some(Instant::now() + left.min(LOOK)),
-            Waits::Due => Some(Instant::now() + LOOK),
-        };
-        waits == Waits::Due
-    }
 }
 
 /// The state of an unconfirmed apply.
