@@ -4,5 +4,5 @@ pub mod apart;
 mod cgroup;
 pub(crate) mod ends;
 pub mod name;
-mod route;
+pub(crate) mod route;
 mod sandbox;

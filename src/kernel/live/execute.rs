@@ -32,6 +32,10 @@ impl Live {
             }
             return Live::with(netns, |live| live.do_op(op))?;
         }
+        if !matches!(op, Op::SetPodRouteMtu { .. }) {
+            // Open sockets would keep the namespace of a pod that ends.
+            self.pod_routes = None;
+        }
         match op {
             Op::WriteFile { path, content, mode } => file::write(path, content, *mode),
             Op::RemoveFile { path } => file::remove(path),
@@ -82,7 +86,7 @@ impl Live {
                 ..
             } => {
                 self.index(target)?;
-                ends::set_route_mtu(pod, *destination, *was, *mtu)
+                ends::set_route_mtu(&mut self.pod_routes, pod, *destination, *was, *mtu)
             }
             Op::SetUp { target, up } => self.set(target, &Setting::Up(*up)),
             Op::SetTxQueueLength { target, packets } => self.set(target, &Setting::TxQueueLength(*packets)),

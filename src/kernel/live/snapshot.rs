@@ -18,6 +18,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;
 use crate::pod::ends;
+use crate::pod::route::PodRoutes;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
 use crate::rtnetlink::{address, link, route};
@@ -44,6 +45,8 @@ pub struct Live {
     pub(crate) sysctls: tree::Tree,
     /// The MTU of the paths that were measured, bytes.
     paths: BTreeMap<IpAddr, u32>,
+    /// The routes of the pod that was written last, while its routes are written.
+    pub(crate) pod_routes: Option<PodRoutes>,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -69,6 +72,7 @@ impl Live {
             nftables: Nftables::default(),
             sysctls: tree::Tree::open()?,
             paths: BTreeMap::new(),
+            pod_routes: None,
             here: PhantomData,
         })
     }
@@ -208,6 +212,7 @@ impl Kernel for Live {
             kernel: self.release.clone(),
             ..Snapshot::empty(self.netns.clone())
         };
+        self.pod_routes = None;
         self.read_links(scope, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
         for key in scope.sysctls_of(&snapshot.links) {
