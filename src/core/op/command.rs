@@ -48,6 +48,9 @@ impl Op {
     }
 }
 
+/// Stands for a value that is a secret, as in files of sysctl.d.
+const NOT_SHOWN: &str = "(not shown)";
+
 /// A command that prints a WireGuard configuration with its own MTU.
 fn with_mtu(source: &Path, mtu: u32) -> String {
     let script =
@@ -241,7 +244,9 @@ impl fmt::Display for Op {
             } => {
                 Inside(netns).fmt(f)?;
                 f.write_str("sysctl -w ")?;
-                Quoted([&*key.dotted(), "=", value].concat()).fmt(f)
+                // Commands are logged.
+                let shown: &str = if key.is_secret() { NOT_SHOWN } else { value };
+                Quoted([&*key.dotted(), "=", shown].concat()).fmt(f)
             }
             Op::SetRules { netns, name, rules } => {
                 write!(f, "{}nft {}", Inside(netns), Quoted(rules.nft(name)))
@@ -258,6 +263,19 @@ impl fmt::Display for Op {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_command_has_no_secret() {
+        for key in ["net.ipv4.tcp_fastopen_key", "net.ipv6.conf.eth0.stable_secret"] {
+            let op = Op::WriteSysctl {
+                netns: Netns::CURRENT,
+                key: key.parse().unwrap(),
+                value: "0123-4567".into(),
+                link: None,
+            };
+            assert_eq!(op.to_string(), format!("sysctl -w '{key}=(not shown)'"), "{key}");
+        }
+    }
+
     use super::*;
     use crate::fact::Value;
     use crate::name::tunnel::TunnelKind;

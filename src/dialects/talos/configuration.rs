@@ -94,7 +94,7 @@ fn drop_scalar(document: &Node, diagnostics: &mut Diagnostics) {
         "",
         format!(
             "expected a document of Talos's machine configuration, found {}",
-            document.describe()
+            document.kind()
         ),
     );
 }

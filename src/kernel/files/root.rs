@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::name::sysctl::SECRETS;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlD;
@@ -24,9 +25,6 @@ use netkeel_host::sysctl_d::order::DIRECTORIES;
 
 /// Longest file that is read, bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
-
-/// Keys whose values are secrets (Documentation/networking/ip-sysctl.rst).
-const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 
 /// The root directory, held open.
 pub struct Root {
