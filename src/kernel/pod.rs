@@ -4,5 +4,6 @@ pub mod apart;
 mod cgroup;
 pub(crate) mod ends;
 pub mod name;
-pub(crate) mod route;
+pub(crate) mod pod_routes;
+mod route;
 mod sandbox;

@@ -18,7 +18,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;
 use crate::pod::ends;
-use crate::pod::route::PodRoutes;
+use crate::pod::pod_routes::PodRoutes;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
 use crate::rtnetlink::{address, link, route};

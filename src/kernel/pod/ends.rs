@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns};
 use crate::ioctl;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
-use crate::pod::route::PodRoutes;
+use crate::pod::pod_routes::PodRoutes;
 use crate::pod::{route, sandbox};
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::{address, link, link_change};

@@ -9,7 +9,8 @@ pub enum Shown {
     /// All of it: a document of netkeel's own.
     #[default]
     All,
-    /// These bytes, sorted; further the indentation and the key at the start of a line.
+    /// These bytes, sorted; further the indentation and the key at the start of a line,
+    /// and brackets beside them.
     Only(Vec<Range<u32>>),
 }
 
@@ -37,11 +38,20 @@ impl Shown {
         }
         let key = key(line);
         let mut masked = String::with_capacity(line.len());
+        // Brackets and commas are shown up to the first byte that is masked: behind it they may belong to the
+        // same value.
+        let mut marks: &[char] = &['{', '['];
         for (at, char) in line.char_indices() {
-            match at < key || char.is_ascii_whitespace() || self.has(start + at) {
-                true => masked.push(char),
+            let shown = at < key || self.has(start + at);
+            if shown && !char.is_ascii_whitespace() {
+                marks = &['{', '}', '[', ']', ',', ':', '"'];
+            }
+            if shown || char.is_ascii_whitespace() || marks.contains(&char) {
+                masked.push(char);
+            } else {
+                marks = &[];
                 // One for each byte: marks below the line count in bytes of the text.
-                false => masked.extend(std::iter::repeat_n('*', char.len_utf8())),
+                masked.extend(std::iter::repeat_n('*', char.len_utf8()));
             }
         }
         masked
@@ -52,7 +62,7 @@ impl Shown {
 fn key(line: &str) -> usize {
     let text = line.trim_start_matches([' ', '-']);
     let indented = line.len() - text.len();
-    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "_.:/-".contains(char);
+    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "$_.:/-".contains(char);
     let word = text.find(|char| !is_of_key(char)).unwrap_or(text.len());
     let is_key = |word: &str| word.ends_with(':') && word.len() > 1;
     match text.get(..word).is_some_and(is_key) {
@@ -74,13 +84,14 @@ mod tests {
             ("    LS0tLS1CRUdJTi==", "    ****************"),
             ("- hunter2", "- *******"),
             ("a:hunter2", "*********"),
-            ("{\"token\": \"abc\"}", "********* ******"),
+            ("{\"token\": \"abc\"}", "{******** ******"),
+            ("token: \"a,b: {c}\", d", "token: \"**** ***** *"),
             ("net.ipv4.x: 1 # ä", "net.ipv4.x: * * **"),
         ] {
             assert_eq!(nothing.masked(line, 7), masked);
         }
         let some = Shown::Only(vec![10..11, 16..18]);
-        assert_eq!(some.masked("a: 1, b: 22", 7), "a: 1* ** 22");
+        assert_eq!(some.masked("a: 1, b: 22", 7), "a: 1, ** 22");
         assert_eq!(Shown::All.masked("a: b", 0), "a: b");
     }
 }
