@@ -429,3 +429,74 @@ fn without_root_one_error_names_the_pods_that_cannot_be_read() {
         "{stdout}"
     );
 }
+
+#[test]
+fn a_pod_with_more_than_netkeel_reads_stops_no_other_pod() {
+    let node = Node::new(5);
+    node.document(PODS);
+    // Pod 0 has 20,000 routes with an MTU, pod 1 2,000 addresses, pod 2 1,500 interfaces, pod 3 ninety
+    // routes with an MTU.
+    let batch = |at: usize, lines: String| {
+        let path = node.scratch.path().join("batch");
+        std::fs::write(&path, lines).unwrap();
+        node.pods[at].sh(&format!("ip -batch {}", path.display()));
+    };
+    let routes = |number: usize| {
+        (0..number).fold(String::new(), |mut lines, at| {
+            let _ = writeln!(
+                lines,
+                "route add 10.{}.{}.{}/32 via 169.254.1.1 dev eth0 onlink mtu 1500",
+                100 + at / 65_536,
+                at / 256 % 256,
+                at % 256
+            );
+            lines
+        })
+    };
+    batch(0, routes(20_000));
+    batch(
+        1,
+        (1..=2_000).fold(String::new(), |mut lines, at| {
+            let _ = writeln!(lines, "address add 2001:db8::{at:x}/128 dev eth0 nodad");
+            lines
+        }),
+    );
+    batch(
+        2,
+        (0..750).fold(String::new(), |mut lines, at| {
+            let _ = writeln!(lines, "link add a{at} type veth peer name b{at}");
+            lines
+        }),
+    );
+    batch(3, routes(90));
+    let (code, said) = node.netkeel(&["plan", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    for (at, why) in [
+        (0, "more than 100 routes with an MTU"),
+        (1, "more than 1000 IPv6 addresses"),
+        (2, "more than 1000 interfaces"),
+    ] {
+        let line = said
+            .lines()
+            .find(|line| line.contains(&format!("NK045 cali{at}:")));
+        assert!(line.is_some_and(|line| line.contains(why)), "{said}");
+    }
+    let (code, said) = node.netkeel(&["apply", "-f", "pods.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    for at in 0..3 {
+        assert!(
+            node.mtus(at).starts_with("host 1500 pod 1500"),
+            "{}",
+            node.mtus(at)
+        );
+    }
+    for at in 3..5 {
+        assert!(
+            node.mtus(at).starts_with("host 1460 pod 1460"),
+            "{}",
+            node.mtus(at)
+        );
+    }
+    let lowered = node.pods[3].sh("ip route show | grep -c 'mtu 1460'");
+    assert_eq!(lowered.trim(), "90");
+}

@@ -159,7 +159,7 @@ fn what_is_encrypted_is_refused_with_its_place() {
     error: this file is encrypted by Ansible's vault
      --> host_vars/web1/vault.yml:1:1
       |
-    1 | $ANSIBLE_VAULT;1.1;AES256
+    1 | *************************
       | ^^^^^^^^^^^^^^^^^^^^^^^^^
       |
       = help: leave it out when nothing in it is for netkeel; else use the output of `ansible-vault view`
@@ -194,7 +194,7 @@ fn what_is_no_file_of_variables_is_told() {
     error: expected a map of variables, found a list
      --> site.yml:1:1
       |
-    1 | - hosts: all
+    1 | - hosts: ***
       | ^^^^^^^^^^^^
       |
       = help: playbooks and lists of hosts are not read: give the files of group_vars and host_vars
@@ -202,7 +202,7 @@ fn what_is_no_file_of_variables_is_told() {
     error: not valid TOML: key with no value, expected `=`
      --> hosts.ini:2:6
       |
-    2 | web1 ansible_host=192.0.2.1
+    2 | **** **********************
       |      ^
       |
       = help: playbooks and lists of hosts are not read: give the files of group_vars and host_vars

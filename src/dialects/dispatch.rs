@@ -2,7 +2,7 @@
 
 use crate::dialect::{Dialect, Reading};
 use crate::hiera::data;
-use crate::talos::{configuration, desired};
+use crate::talos::{configuration, desired, keys};
 use crate::{ansible, variables};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
@@ -41,7 +41,17 @@ impl Reading<'_> {
     ) -> Vec<Node> {
         let mut said = Diagnostics::default();
         let many = self.dialect == Dialect::Talos;
-        let nodes = sources.load_with(name, bytes, None, many, &mut said);
+        let reads = |path: &[&str]| match self.dialect {
+            Dialect::Native => true,
+            Dialect::Hiera | Dialect::Ansible => path.first().is_some_and(|key| self.concerns(key)),
+            Dialect::Talos => keys::is_read(path),
+        };
+        let nodes = match self.dialect {
+            Dialect::Native => sources.load_with(name, bytes, None, many, &mut said),
+            Dialect::Hiera | Dialect::Ansible | Dialect::Talos => {
+                sources.load_foreign(name, bytes, many, &reads, &mut said)
+            }
+        };
         if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (self.dialect, nodes.first()) {
             variables::leave_others(node, &|key| self.concerns(key), &mut said.list);
         }
@@ -63,5 +73,83 @@ impl Reading<'_> {
             Dialect::Hiera => data::concerns(key),
             Dialect::Ansible => ansible::concerns(key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_source::report::render::render;
+    use std::collections::BTreeMap;
+
+    /// The report on files that are read as one document.
+    fn report(dialect: Dialect, files: &[(&str, &str)]) -> String {
+        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+        let reading = Reading {
+            dialect,
+            keys: &["sysctl", "link"],
+            facts: &BTreeMap::new(),
+            levels: &[],
+        };
+        let mut nodes = Vec::new();
+        for (name, text) in files {
+            nodes.extend(reading.load(&mut sources, name, text.as_bytes().to_vec(), &mut diagnostics));
+        }
+        reading.layers(nodes, &mut sources, &mut diagnostics);
+        render(&diagnostics, &sources, false)
+    }
+
+    #[test]
+    fn reports_show_no_secrets_of_other_programs() {
+        let talos = |text: &str| report(Dialect::Talos, &[("machine.yaml", text)]);
+        let selected = "network: {interfaces: [{deviceSelector: {busPath: 0*}, mtu: 1400}]}";
+        let reports = [
+            talos(&format!("machine: {{token: hunter2, {selected}}}\n")),
+            talos("machine: {token: hunter2}\n---\nmachine: {token: {x: hunter3}}\n"),
+            talos("machine:\n  token: hunter2\n---\nmachine: {token: {x: hunter3}}\n"),
+            talos("machine:\n  ca:\n    key: |\n      hunter2\n      hunter3: 4\n     bad\n"),
+            talos("machine:\n  token: \"hunter2\n"),
+            talos("machine:\n  token: !!int hunter2\n"),
+            talos("machine:\n  token: a # hunter2\n  token: hunter3\n"),
+            talos("hunter2\n"),
+            talos("- {op: test, path: /machine/token, value: hunter2}\n"),
+            talos(
+                "kind: ConfigMap\napiVersion: v1\nmetadata: {name: cozystack}\ndata:\n  values.yaml: |\n    password: \"hunter2\n",
+            ),
+            report(
+                Dialect::Hiera,
+                &[(
+                    "common.json",
+                    "{\"db::password\": \"hunter2\", \"netkeel::sysctll\": {}}",
+                )],
+            ),
+            report(
+                Dialect::Hiera,
+                &[("common.json", "{\"db::password\": \"hunter2\" 5}")],
+            ),
+            report(Dialect::Hiera, &[("common.yaml", "db::password: 'hunter2\n")]),
+            report(Dialect::Hiera, &[("common.yaml", "hunter2\n")]),
+            report(
+                Dialect::Ansible,
+                &[("all.yml", "{db_password: hunter2, netkeel_sysctll: {}}")],
+            ),
+            report(Dialect::Ansible, &[("all.yml", "db_password: hunter2\n  x: y\n")]),
+        ];
+        for report in reports {
+            assert!(report.contains("error"), "{report}");
+            assert!(!report.contains("hunter"), "{report}");
+        }
+    }
+
+    #[test]
+    fn reports_show_the_values_that_are_read() {
+        let text = "machine: {token: hunter2, network: {interfaces: [{deviceSelector: {busPath: 0*}, mtu: 1400}]}}\n";
+        let report = report(Dialect::Talos, &[("machine.yaml", text)]);
+        assert!(report.contains("1400") && report.contains("0*"), "{report}");
+        let report = super::tests::report(
+            Dialect::Hiera,
+            &[("a.json", "{\"netkeel::sysctll\": {\"a\": \"shown\"}}")],
+        );
+        assert!(report.contains("shown"), "{report}");
     }
 }

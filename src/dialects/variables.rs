@@ -55,11 +55,7 @@ pub(crate) fn refuse_no_map(file: &Node, what: &str, hint: &str, diagnostics: &m
         return;
     }
     diagnostics
-        .add(
-            file.span,
-            "",
-            format!("expected {what}, found {}", file.describe()),
-        )
+        .add(file.span, "", format!("expected {what}, found {}", file.kind()))
         .hint(hint);
 }
 

@@ -4,4 +4,5 @@ pub mod apart;
 mod cgroup;
 pub(crate) mod ends;
 pub mod name;
+pub(crate) mod pod_routes;
 mod sandbox;

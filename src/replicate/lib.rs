@@ -4,6 +4,7 @@
 pub mod control;
 mod message;
 mod privileges;
+mod role;
 mod seccomp;
 pub mod supervisor;
 pub mod worker;

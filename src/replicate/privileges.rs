@@ -14,31 +14,13 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getuid, setgroups, setresgid, setresuid};
 
+use crate::role::Role;
 use crate::seccomp;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::netlink::refusal::error;
 
 /// `nobody` everywhere; it owns nothing.
 const NOBODY: u32 = 65_534;
-
-/// Which of the two processes gives up privileges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// The worker: it reads and sends packets.
-    Worker,
-    /// Its helper: it binds NFLOG groups and resolves neighbours.
-    Helper,
-}
-
-impl Role {
-    /// The capability that is kept.
-    fn kept(self) -> Capability {
-        match self {
-            Role::Worker => Capability::CAP_NET_RAW,
-            Role::Helper => Capability::CAP_NET_ADMIN,
-        }
-    }
-}
 
 /// Gives up all of these and returns the remaining user: 65534, or netkeel's own user where that is not
 /// root or the user namespace has no 65534.

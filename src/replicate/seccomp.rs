@@ -9,7 +9,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use crate::privileges::Role;
+use crate::role::Role;
 
 /// Receive, send, wait, open sockets, memory, time, exit.
 /// No call opens a file, starts a process or enters a namespace.

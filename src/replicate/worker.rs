@@ -1,6 +1,7 @@
 //! The worker: reads an NFLOG group, filters the packets, and sends copies. It is a separate process.
 //! netkeel sends it settings on its standard input, and it ends when that closes.
 
+mod bind;
 mod helper;
 mod neighbours;
 mod nflog;
@@ -27,7 +28,7 @@ use nix::sys::time::TimeSpec;
 use crate::control::Control;
 use crate::message::{FromWorker, ToWorker};
 use crate::privileges;
-use crate::privileges::Role;
+use crate::role::Role;
 use crate::worker::helper::Helper;
 use crate::worker::nflog::{Group, Logged};
 use crate::worker::peers::Peers;

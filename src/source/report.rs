@@ -2,6 +2,7 @@
 
 mod excerpt;
 pub mod location;
+pub mod mask;
 mod paint;
 pub mod render;
 #[cfg(test)]

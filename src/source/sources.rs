@@ -1,11 +1,13 @@
 //! The files of one invocation. All formats parse to one tree of nodes with spans, so every error has
 //! its line and all errors are reported at once.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
-use crate::node::Node;
+use crate::node::{Data, Node};
 use crate::parse::parse_with;
+use crate::report::mask::Shown;
 use crate::span::{FileId, Span};
 use crate::text::decode;
 use crate::text::decode::decode;
@@ -18,6 +20,8 @@ pub struct SourceFile {
     pub name: Arc<str>,
     /// The text, without a byte order mark.
     pub text: Arc<str>,
+    /// The parts of it that messages show.
+    pub shown: Shown,
 }
 
 /// All files of one invocation, in the order of their layers.
@@ -34,6 +38,7 @@ impl Sources {
         self.files.push(SourceFile {
             name: name.into(),
             text: decode::without_mark(text).into(),
+            shown: Shown::All,
         });
         id
     }
@@ -77,6 +82,36 @@ impl Sources {
         nodes.unwrap_or_default()
     }
 
+    /// As [`Sources::load_with`], for a file of another program: messages show its keys, and the values for
+    /// whose path of keys `reads` is true. They show no value when the file cannot be parsed.
+    pub fn load_foreign(
+        &mut self,
+        name: &str,
+        bytes: Vec<u8>,
+        many: bool,
+        reads: &dyn Fn(&[&str]) -> bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Node> {
+        let nodes = self.load_with(name, bytes, None, many, diagnostics);
+        let mut ranges = Vec::new();
+        for node in &nodes {
+            reveal(node, &mut Vec::new(), reads, &mut ranges);
+        }
+        ranges.sort_by_key(|range| (range.start, range.end));
+        ranges.dedup();
+        if let Some(file) = self.files.last_mut() {
+            file.shown = Shown::Only(ranges);
+        }
+        nodes
+    }
+
+    /// The parts of a file that messages show.
+    pub(crate) fn shown(&self, file: FileId) -> &Shown {
+        self.files
+            .get(usize::from(file.0))
+            .map_or(&Shown::All, |file| &file.shown)
+    }
+
     /// A file's text; empty for an id of other sources.
     pub fn text(&self, file: FileId) -> &str {
         self.files.get(usize::from(file.0)).map_or("", |file| &file.text)
@@ -85,5 +120,28 @@ impl Sources {
     /// A file's name; empty for an id of other sources.
     pub fn name(&self, file: FileId) -> &str {
         self.files.get(usize::from(file.0)).map_or("", |file| &file.name)
+    }
+}
+
+/// The bytes of the keys below a node, and of the values that are read. Items of a list have the list's path.
+fn reveal<'a>(
+    node: &'a Node,
+    path: &mut Vec<&'a str>,
+    reads: &dyn Fn(&[&str]) -> bool,
+    ranges: &mut Vec<Range<u32>>,
+) {
+    if let Data::List(items) = &node.data {
+        for item in items {
+            reveal(item, path, reads, ranges);
+        }
+    }
+    for entry in node.entries() {
+        ranges.push(entry.key_span.start..entry.key_span.end);
+        path.push(&entry.key);
+        match reads(path) {
+            true => ranges.push(entry.value.span.start..entry.value.span.end),
+            false => reveal(&entry.value, path, reads, ranges),
+        }
+        path.pop();
     }
 }

@@ -16,7 +16,7 @@ impl Namespace {
     pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("nk{}-{number}", std::process::id());
+        let name = format!("nk{}-{number:03}", std::process::id());
         let made = output(Command::new("ip").args(["netns", "add", &name]));
         assert!(
             made.status.success(),

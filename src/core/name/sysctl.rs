@@ -45,7 +45,16 @@ pub struct PerInterface<'a> {
     pub leaf: &'a str,
 }
 
+/// Settings that are secrets (Documentation/networking/ip-sysctl.rst). Only root can read their files.
+pub const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
+
 impl SysctlKey {
+    /// Whether its value is a secret, which no file that everybody reads and no log may contain.
+    pub fn is_secret(&self) -> bool {
+        let leaf = self.path().rsplit('/').next().unwrap_or_default();
+        SECRETS.contains(&leaf)
+    }
+
     /// The key of an interface's own setting, as `net/ipv4/conf/eth0/rp_filter`.
     pub fn conf(family: &str, link: LinkName, leaf: &str) -> Self {
         match family {

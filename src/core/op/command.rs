@@ -50,6 +50,9 @@ impl Op {
     }
 }
 
+/// Stands for a value that is a secret, as in files of sysctl.d.
+const NOT_SHOWN: &str = "(not shown)";
+
 /// A command that prints a WireGuard configuration with its own MTU.
 fn with_mtu(source: &Path, mtu: u32) -> String {
     let script =
@@ -261,9 +264,11 @@ impl fmt::Display for Op {
             } => {
                 Inside(netns).fmt(f)?;
                 f.write_str("sysctl -w ")?;
+                // Commands are logged.
+                let shown: &str = if key.is_secret() { NOT_SHOWN } else { value };
                 match key.bytes() {
-                    Cow::Borrowed(_) => Quoted([&*key.dotted(), "=", value].concat()).fmt(f),
-                    Cow::Owned(path) => in_bash(f, &[&*path, b"=", value.as_bytes()].concat()),
+                    Cow::Borrowed(_) => Quoted([&*key.dotted(), "=", shown].concat()).fmt(f),
+                    Cow::Owned(path) => in_bash(f, &[&*path, b"=", shown.as_bytes()].concat()),
                 }
             }
             Op::SetRules { netns, name, rules } => {
@@ -281,6 +286,19 @@ impl fmt::Display for Op {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_command_has_no_secret() {
+        for key in ["net.ipv4.tcp_fastopen_key", "net.ipv6.conf.eth0.stable_secret"] {
+            let op = Op::WriteSysctl {
+                netns: Netns::CURRENT,
+                key: key.parse().unwrap(),
+                value: "0123-4567".into(),
+                link: None,
+            };
+            assert_eq!(op.to_string(), format!("sysctl -w '{key}=(not shown)'"), "{key}");
+        }
+    }
+
     use super::*;
     use crate::fact::Value;
     use crate::name::route::Metric;

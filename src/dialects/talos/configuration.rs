@@ -94,7 +94,7 @@ fn drop_scalar(document: &Node, diagnostics: &mut Diagnostics) {
         "",
         format!(
             "expected a document of Talos's machine configuration, found {}",
-            document.describe()
+            document.kind()
         ),
     );
 }
@@ -133,6 +133,7 @@ mod tests {
 
     /// The time to read so many documents, a patch of each, a deletion of each, aliases and interfaces: the
     /// shortest of three runs.
+    #[expect(clippy::disallowed_methods, reason = "the test compares times")]
     fn time(number: usize) -> Duration {
         let text = |document: &dyn Fn(usize) -> String| {
             (0..number)

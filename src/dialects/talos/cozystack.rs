@@ -24,9 +24,12 @@ pub(crate) fn pod_mtu(
     diagnostics: &mut Diagnostics,
 ) -> Option<Node> {
     let values = config_map(configuration)?.get("data")?.get(VALUES)?;
-    let name = format!("{}:{VALUES}", sources.locate(values.span).file);
+    let name = format!("{}:{VALUES}", sources.name(values.span.file));
     let text = values.scalar()?.into_owned();
-    let values = sources.load(&name, text.into_bytes(), None, diagnostics)?;
+    let reads = |path: &[&str]| path == ["kube-ovn", "mtu"];
+    let values = sources
+        .load_foreign(&name, text.into_bytes(), false, &reads, diagnostics)
+        .pop()?;
     values.get("kube-ovn")?.get("mtu").cloned()
 }
 

@@ -21,3 +21,41 @@ pub(crate) const DIRECTORY: &str = "/etc/netkeel/";
 
 /// The interface that KubeSpan makes.
 pub(crate) const KUBESPAN: &str = "kubespan";
+
+/// Keys whose values netkeel reads wherever they are, or that name a place in the configuration. Any other
+/// value may be a token, a key or a password.
+const READ: [&str; 20] = [
+    "$patch",
+    "apiVersion",
+    "busPath",
+    "driver",
+    "enabled",
+    "hardwareAddr",
+    "interface",
+    "kind",
+    "linkName",
+    "mountPath",
+    "mtu",
+    "name",
+    "op",
+    "path",
+    "permanentAddr",
+    "pciID",
+    "physical",
+    "type",
+    "up",
+    "vlanId",
+];
+
+/// Maps that netkeel reads whole.
+const READ_WHOLE: [&[&str]; 4] = [
+    &["machine", "sysctls"],
+    &["machine", "sysfs"],
+    &["params"],
+    &["machine", "network", KUBESPAN],
+];
+
+/// Whether messages may show the value at a path of keys.
+pub(crate) fn is_read(path: &[&str]) -> bool {
+    READ_WHOLE.contains(&path) || path.last().is_some_and(|key| READ.contains(key))
+}

@@ -122,7 +122,7 @@ impl Merge<'_> {
             (Data::List(items), Data::List(over)) => {
                 let mut places = Places::of(rule, items);
                 for item in over {
-                    self.item(items, &mut places, item, rule, path, place, diagnostics);
+                    self.item(items, &mut places, item, path, place, diagnostics);
                 }
             }
             (left_data, data) => {
@@ -147,11 +147,11 @@ impl Merge<'_> {
         items: &mut Vec<Node>,
         places: &mut Places,
         item: Node,
-        rule: Rule,
         path: &KeyPath<'_>,
         place: &str,
         diagnostics: &mut Diagnostics,
     ) {
+        let rule = places.rule;
         let found = match rule {
             Rule::Add | Rule::Replace => None,
             Rule::By(key) | Rule::ReplaceBy(key) => places.find(items, key, &item),
@@ -185,6 +185,7 @@ const INTERFACE: &str = "interface";
 
 /// The first item of a list for each value of a key, so that an item is found without looking at all.
 struct Places {
+    rule: Rule,
     key: Option<&'static str>,
     places: BTreeMap<String, usize>,
 }
@@ -192,6 +193,7 @@ struct Places {
 impl Places {
     fn of(rule: Rule, items: &[Node]) -> Self {
         let mut places = Places {
+            rule,
             key: match rule {
                 Rule::By(key) | Rule::ReplaceBy(key) => Some(key),
                 Rule::Interfaces => Some(INTERFACE),

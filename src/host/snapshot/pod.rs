@@ -31,6 +31,10 @@ pub struct PodEnd {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub ipv6: BTreeSet<Ipv6Net>,
+    /// What its namespace has too many of. The pod decides on that, so netkeel reads no more and does not
+    /// write the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<Excess>,
     /// The owner of the interface, if netkeel must not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by: Option<CniOwner>,
@@ -50,6 +54,50 @@ pub struct PodRoute {
     /// Its MTU is locked (`mtu lock`): the kernel keeps it when the interface's MTU changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
+}
+
+/// Interfaces that are read of one pod's namespace.
+pub const MOST_INTERFACES: usize = 1_000;
+
+/// IPv6 addresses that are read of one pod's namespace.
+pub const MOST_ADDRESSES: usize = 1_000;
+
+/// Routes that are read of one pod's namespace, of all kinds.
+pub const MOST_ROUTES: usize = 10_000;
+
+/// Routes with an MTU of their own that are written in one pod's namespace.
+pub const MOST_ROUTES_WITH_MTU: usize = 100;
+
+/// What a pod's namespace has too many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Excess {
+    /// More than [`MOST_INTERFACES`].
+    Interfaces,
+    /// More than [`MOST_ADDRESSES`].
+    Addresses,
+    /// More than [`MOST_ROUTES`], or than [`MOST_ROUTES_WITH_MTU`].
+    Routes,
+}
+
+impl Excess {
+    /// The reason why netkeel does not write the pod's end, and the remedy.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Excess::Interfaces => (
+                "its network namespace has more than 1000 interfaces",
+                "remove interfaces in the pod, or exclude its veth from the match",
+            ),
+            Excess::Addresses => (
+                "its network namespace has more than 1000 IPv6 addresses",
+                "remove addresses in the pod, or exclude its veth from the match",
+            ),
+            Excess::Routes => (
+                "its network namespace has more than 100 routes with an MTU, or more than 10000 routes",
+                "remove routes in the pod, or exclude its veth from the match",
+            ),
+        }
+    }
 }
 
 /// The program that sets the MTU of a pod's end: another write would be lost or do harm.
@@ -87,13 +135,14 @@ impl CniOwner {
 impl PodEnd {
     /// Why netkeel does not write it, and the remedy.
     pub fn left_alone(&self) -> Option<(&'static str, &'static str)> {
-        match (self.kept_by, &self.sandbox) {
-            (Some(keeper), _) => Some(keeper.words()),
-            (None, None) => Some((
+        match (self.kept_by, self.excess, &self.sandbox) {
+            (Some(keeper), ..) => Some(keeper.words()),
+            (None, Some(excess), _) => Some(excess.words()),
+            (None, None, None) => Some((
                 "no visible file or process refers to its network namespace",
                 "run netkeel in the host's PID namespace (hostPID), with /run/netns",
             )),
-            (None, Some(_)) => None,
+            (None, None, Some(_)) => None,
         }
     }
 
@@ -120,5 +169,24 @@ impl PodEnd {
     /// The smallest MTU among its routes that have one of their own, in bytes.
     pub fn smallest_route(&self) -> Option<u32> {
         self.routes.values().map(|route| route.mtu).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_name_the_limits() {
+        for (excess, limits) in [
+            (Excess::Interfaces, vec![MOST_INTERFACES]),
+            (Excess::Addresses, vec![MOST_ADDRESSES]),
+            (Excess::Routes, vec![MOST_ROUTES_WITH_MTU, MOST_ROUTES]),
+        ] {
+            let (why, _) = excess.words();
+            for limit in limits {
+                assert!(why.contains(&format!("more than {limit} ")), "{why}: {limit}");
+            }
+        }
     }
 }

@@ -15,15 +15,13 @@ use crate::files::read;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::name::sysctl::SECRETS;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlD;
 use netkeel_host::sysctl_d::file;
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
-
-/// Keys whose values are secrets (Documentation/networking/ip-sysctl.rst).
-const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
 
 /// The root directory, held open.
 pub struct Root {

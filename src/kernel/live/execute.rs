@@ -33,6 +33,10 @@ impl Live {
             }
             return Live::with(netns, |live| live.do_op(op))?;
         }
+        if !matches!(op, Op::SetRouteMetric { pod: Some(_), .. }) {
+            // Open sockets would keep the namespace of a pod that ends.
+            self.pod_routes = None;
+        }
         match op {
             Op::WriteFile { path, content, mode } => file::write(path, content, *mode),
             Op::RemoveFile { path } => file::remove(path),
@@ -90,7 +94,7 @@ impl Live {
                     to: *to,
                 };
                 match pod {
-                    Some(pod) => ends::set_route_metric(pod, *destination, &change),
+                    Some(pod) => ends::set_route_metric(&mut self.pod_routes, pod, *destination, &change),
                     None => route_change::set(&mut self.socket, index.cast_unsigned(), *destination, &change),
                 }
             }

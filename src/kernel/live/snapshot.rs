@@ -23,6 +23,7 @@ use crate::netlink::refusal::{Refusal, error};
 use crate::netlink::socket::Socket;
 use crate::nftables::client::Nftables;
 use crate::pod::ends;
+use crate::pod::pod_routes::PodRoutes;
 use crate::probe::path;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
@@ -54,6 +55,8 @@ pub struct Live {
     paths: BTreeMap<IpAddr, u32>,
     /// Set to stop a long read.
     interrupt: Interrupt,
+    /// The routes of the pod that was written last, while its routes are written.
+    pub(crate) pod_routes: Option<PodRoutes>,
     /// Not `Send`.
     here: PhantomData<*const ()>,
 }
@@ -80,6 +83,7 @@ impl Live {
             sysctls: tree::Tree::open()?,
             paths: BTreeMap::new(),
             interrupt: Interrupt::default(),
+            pod_routes: None,
             here: PhantomData,
         })
     }
@@ -315,6 +319,7 @@ impl Kernel for Live {
             kernel: self.release.clone(),
             ..Snapshot::empty(self.netns.clone())
         };
+        self.pod_routes = None;
         self.read_links(scope, &mut snapshot)?;
         self.read_paths(scope, &mut snapshot);
         for key in scope.sysctls_of(&snapshot.links) {

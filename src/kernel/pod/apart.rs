@@ -22,6 +22,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_host::pods::{Apart, HostPod, Namespace};
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::pod::MOST_INTERFACES;
 
 /// Where the kubelet keeps logs, each pod's in NAMESPACE_NAME_UID (pkg/kubelet/kuberuntime).
 const LOGS: &str = "/var/log/pods";
@@ -93,7 +94,10 @@ fn look(sandbox: &Sandbox, here: &File) -> Result<(Vec<Row>, Option<i32>), Error
     enter(sandbox, || {
         let mut socket = Socket::open()?;
         // The dump assigns ids to the namespaces of lower devices.
-        let links = link::dump(&mut socket, &mut Vec::new())?;
+        let links = link::dump_at_most(&mut socket, MOST_INTERFACES)?.ok_or_else(|| {
+            let message = format!("it has more than {MOST_INTERFACES} interfaces");
+            Error::new(ErrorKind::Refused, message)
+        })?;
         Ok((links, sandbox::id(&mut socket, here)))
     })
 }

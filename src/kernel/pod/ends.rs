@@ -16,15 +16,16 @@ use crate::ioctl;
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::error;
 use crate::netlink::socket::Socket;
+use crate::pod::pod_routes::PodRoutes;
 use crate::pod::sandbox;
 use crate::rtnetlink::link::Row;
-use crate::rtnetlink::route_change::{self, MetricChange};
+use crate::rtnetlink::route_change::MetricChange;
 use crate::rtnetlink::{address, link, link_change, route_row};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_core::op::PodTarget;
-use netkeel_host::snapshot::pod::{CniOwner, PodEnd};
+use netkeel_host::snapshot::pod::{CniOwner, Excess, MOST_ADDRESSES, MOST_INTERFACES, PodEnd};
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// Adds to each veth whose other end is in another namespace what is known of that end. One that
@@ -57,7 +58,7 @@ pub(crate) fn read(
                 continue;
             };
             let found = seen.as_ref().map_err(|error| error.message.clone());
-            match found.and_then(|seen| seen.end(link.lower).ok_or_else(|| "it is gone".to_owned())) {
+            match found.and_then(|seen| seen.end(socket, link.lower)) {
                 Ok(mut end) => {
                     if cilium && name.as_bytes().starts_with(b"lxc") {
                         end.kept_by = Some(CniOwner::Cilium);
@@ -78,24 +79,43 @@ pub(crate) fn read(
 struct Namespace {
     sandbox: Option<Sandbox>,
     kept_by: Option<CniOwner>,
+    /// Its id here.
+    id: i32,
+    excess: Option<Excess>,
     links: Vec<Row>,
     addresses: Vec<address::Row>,
     routes: Vec<route_row::Row>,
 }
 
 impl Namespace {
-    /// Interfaces and addresses from outside; routes can be asked for inside only.
+    /// Interfaces and addresses from outside; routes can be asked for inside only. The pod decides how much
+    /// there is of each, so that each is read up to a limit, and nothing after one limit is exceeded.
     fn read(socket: &mut Socket, id: i32, found: Option<&sandbox::FoundSandbox>) -> Result<Self, Error> {
-        let links = link::dump_of(socket, id, &mut Vec::new())?;
-        let mut addresses = Vec::new();
-        address::dump_of(socket, id, &mut addresses)?;
+        let mut excess = None;
+        let links = link::dump_of(socket, id, MOST_INTERFACES, &mut Vec::new())?;
+        let links = links.unwrap_or_else(|| {
+            excess = Some(Excess::Interfaces);
+            Vec::new()
+        });
+        let addresses = match excess {
+            None => address::dump_of(socket, id, MOST_ADDRESSES)?,
+            Some(_) => Some(Vec::new()),
+        };
+        let addresses = addresses.unwrap_or_else(|| {
+            excess = Some(Excess::Addresses);
+            Vec::new()
+        });
         let routes = match found {
-            Some(found) => enter(&found.sandbox, || {
+            Some(found) if excess.is_none() => enter(&found.sandbox, || {
                 let mut socket = Socket::open()?;
                 Ok(route_row::with_mtu(&mut socket)?)
             })?,
-            None => Vec::new(),
+            _ => Some(Vec::new()),
         };
+        let routes = routes.unwrap_or_else(|| {
+            excess = Some(Excess::Routes);
+            Vec::new()
+        });
         let virtual_machine = links.iter().any(|(name, _)| name.as_bytes().starts_with(b"k6t-"));
         Ok(Namespace {
             sandbox: found.map(|found| found.sandbox.clone()),
@@ -104,6 +124,8 @@ impl Namespace {
                 _ if virtual_machine => Some(CniOwner::Kubevirt),
                 _ => None,
             },
+            id,
+            excess,
             links,
             addresses,
             routes,
@@ -111,9 +133,17 @@ impl Namespace {
     }
 
     /// The interface of an index.
-    fn end(&self, index: Option<u32>) -> Option<PodEnd> {
-        let index = index?;
-        let (name, link) = self.links.iter().find(|(_, link)| link.index == index)?;
+    fn end(&self, socket: &mut Socket, index: Option<u32>) -> Result<PodEnd, String> {
+        let gone = || "it is gone".to_owned();
+        let index = index.ok_or_else(gone)?;
+        let asked = match self.excess {
+            Some(Excess::Interfaces) => {
+                link::one_of(socket, self.id, index).map_err(|refusal| Error::from(refusal).message)?
+            }
+            _ => None,
+        };
+        let mut links = self.links.iter().chain(&asked);
+        let (name, link) = links.find(|(_, link)| link.index == index).ok_or_else(gone)?;
         let ipv6 = |row: &address::Row| match row.address {
             IpNet::V6(net) if !net.addr().is_unicast_link_local() => Some(net),
             _ => None,
@@ -125,7 +155,8 @@ impl Namespace {
                 routes.entry(row.key).or_insert(route);
             }
         }
-        Some(PodEnd {
+        Ok(PodEnd {
+            excess: self.excess,
             sandbox: self.sandbox.clone(),
             index,
             name: *name,
@@ -155,13 +186,21 @@ pub(crate) fn set_mtu(pod: &PodTarget, mtu: u32) -> Result<(), Error> {
     })
 }
 
-/// Changes a metric of a route in a pod; other attributes of the route stay.
-pub(crate) fn set_route_metric(pod: &PodTarget, key: RouteKey, change: &MetricChange) -> Result<(), Error> {
-    enter(&pod.sandbox, || {
-        let mut socket = Socket::open()?;
-        let index = checked(&socket, pod)?;
-        route_change::set(&mut socket, index.cast_unsigned(), key, change)
-    })
+/// Changes a metric of a route in a pod; other attributes of the route stay. `opened` has the routes of the pod
+/// that was written last.
+pub(crate) fn set_route_metric(
+    opened: &mut Option<PodRoutes>,
+    pod: &PodTarget,
+    key: RouteKey,
+    change: &MetricChange,
+) -> Result<(), Error> {
+    let routes = match opened.take().filter(|routes| routes.are_of(&pod.sandbox)) {
+        Some(routes) => routes,
+        None => enter(&pod.sandbox, || PodRoutes::open(pod.sandbox.clone()))?,
+    };
+    let routes = opened.insert(routes);
+    let index = checked(routes.socket(), pod)?;
+    routes.set(index.cast_unsigned(), key, change)
 }
 
 /// The index of a pod's end, after making sure that it still bears its name.

@@ -6,7 +6,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, Addres
 
 use crate::netlink::message::{Malformed, Message, Request, family};
 use crate::netlink::refusal::Refusal;
-use crate::netlink::socket::Socket;
+use crate::netlink::socket::{ATTEMPTS, Socket};
 
 /// An address as it was read.
 pub(crate) struct Row {
@@ -25,12 +25,26 @@ pub(crate) fn dump(socket: &mut Socket, family: libc::c_int, rows: &mut Vec<Row>
     socket.dump(libc::RTM_GETADDR, &message, |message| read(message, rows))
 }
 
-/// Reads the IPv6 addresses of another namespace from outside, by its id here.
-pub(crate) fn dump_of(socket: &mut Socket, namespace: i32, rows: &mut Vec<Row>) -> Result<(), Refusal> {
+/// Reads the IPv6 addresses of another namespace from outside, by its id here. `None` when there are more
+/// than `most`: the rest is not read.
+pub(crate) fn dump_of(socket: &mut Socket, namespace: i32, most: usize) -> Result<Option<Vec<Row>>, Refusal> {
+    let (mut rows, mut over) = (Vec::new(), false);
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet6;
     message.attributes = vec![AddressAttribute::TargetNetNsId(namespace)];
-    socket.dump(libc::RTM_GETADDR, &message, |message| read(message, rows))
+    let read = socket.dump(libc::RTM_GETADDR, &message, |message| {
+        read(message, &mut rows)?;
+        // A torn dump is taken again, so that an address may be there several times.
+        over = rows.len() > most.saturating_mul(ATTEMPTS as usize);
+        if over { Err(Malformed("dump")) } else { Ok(()) }
+    });
+    if over {
+        return Ok(None);
+    }
+    read?;
+    rows.sort_by_key(|row| (row.index, row.address));
+    rows.dedup_by_key(|row| (row.index, row.address));
+    Ok((rows.len() <= most).then_some(rows))
 }
 
 fn read(message: &Message<'_>, rows: &mut Vec<Row>) -> Result<(), Malformed> {

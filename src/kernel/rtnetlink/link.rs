@@ -68,24 +68,46 @@ impl Words {
 /// Where they come and go faster than they can be read in one go, every dump is torn: one that
 /// stayed may be missing. Such a one was in another attempt, and is asked for by its index.
 pub(crate) fn dump(socket: &mut Socket, problems: &mut Vec<Problem>) -> Result<Vec<Row>, Refusal> {
-    dump_by(socket, None, problems)
+    Ok(dump_by(socket, None, usize::MAX, problems)?.unwrap_or_default())
+}
+
+/// Reads all interfaces of a namespace that a pod controls, from inside. `None` when there are more than
+/// `most`: the rest is not read.
+pub(crate) fn dump_at_most(socket: &mut Socket, most: usize) -> Result<Option<Vec<Row>>, Refusal> {
+    dump_by(socket, None, most, &mut Vec::new())
 }
 
 /// Reads all interfaces of another namespace from outside, by its id here. Only ever in a dump: in a
-/// change the kernel takes IFLA_TARGET_NETNSID for the namespace to move the interface to.
+/// change the kernel takes IFLA_TARGET_NETNSID for the namespace to move the interface to. `None` when
+/// there are more than `most`: the rest is not read.
 pub(crate) fn dump_of(
     socket: &mut Socket,
     namespace: i32,
+    most: usize,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<Row>, Refusal> {
-    dump_by(socket, Some(namespace), problems)
+) -> Result<Option<Vec<Row>>, Refusal> {
+    dump_by(socket, Some(namespace), most, problems)
+}
+
+/// Reads one interface of another namespace from outside; `None` when it is gone.
+pub(crate) fn one_of(socket: &mut Socket, namespace: i32, index: u32) -> Result<Option<Row>, Refusal> {
+    let (mut words, mut rows) = (Words::default(), Vec::new());
+    let request = get(0, index, Some(namespace));
+    match socket.exchange(request, |message| {
+        read(&message, &mut words, &mut rows, &mut Vec::new())
+    }) {
+        Ok(_) => Ok(rows.into_iter().next()),
+        Err(refusal) if refusal.errno == Errno::ENODEV => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 fn dump_by(
     socket: &mut Socket,
     namespace: Option<i32>,
+    most: usize,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<Row>, Refusal> {
+) -> Result<Option<Vec<Row>>, Refusal> {
     let mut words = Words::default();
     let mut earlier: Vec<Row> = Vec::new();
     let mut rows: Vec<Row> = Vec::new();
@@ -94,11 +116,20 @@ fn dump_by(
         earlier.append(&mut rows);
         problems.truncate(known);
         let dump = socket.exchange(get(libc::NLM_F_DUMP, 0, namespace), |message| {
-            read(&message, &mut words, &mut rows, problems)
-        })?;
+            read(&message, &mut words, &mut rows, problems)?;
+            // The socket drops the rest of the answer.
+            if rows.len() > most {
+                Err(Malformed("dump"))
+            } else {
+                Ok(())
+            }
+        });
         sort(&mut rows);
-        if dump == Dump::Whole {
-            return Ok(rows);
+        if rows.len() > most {
+            return Ok(None);
+        }
+        if dump? == Dump::Whole {
+            return Ok(Some(rows));
         }
     }
     sort(&mut earlier);
@@ -121,7 +152,7 @@ fn dump_by(
     }
     rows.append(&mut missed);
     sort(&mut rows);
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 /// Reads the interfaces with these indices, in their order; those that are gone are left out.

@@ -4,7 +4,7 @@ use crate::netlink::message::{Attribute, Attributes, Malformed, Request, u32_at}
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::metrics::{FIXED, number};
-use crate::rtnetlink::route_row::read_routes;
+use crate::rtnetlink::route_row::{Row, read_routes};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::route::{Metric, RouteKey};
 use netlink_packet_route::route::{RouteFlags, RouteNextHopFlags};
@@ -40,8 +40,22 @@ pub(crate) fn set(
     change: &MetricChange,
 ) -> Result<(), Error> {
     let length = key.destination.prefix_len();
-    let mut rows = read_routes(socket, &|header| header.destination_prefix_length == length)?;
-    rows.retain(|row| row.key == key);
+    let rows = read_routes(socket, &|header| header.destination_prefix_length == length)?;
+    match request(&rows, index, key, change)? {
+        Some(request) => Ok(socket.change(request)?),
+        None => Ok(()),
+    }
+}
+
+/// The request for a change of the one route with this key, which has this interface; `None` if the metric has
+/// the value already. `rows` has the routes with this key, and may have others.
+pub(crate) fn request(
+    rows: &[Row],
+    index: u32,
+    key: RouteKey,
+    change: &MetricChange,
+) -> Result<Option<Request>, Error> {
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.key == key).collect();
     let gone = || {
         let message = format!("the interface no longer has a route to {key}");
         Error::new(ErrorKind::Missing, message)
@@ -59,7 +73,7 @@ pub(crate) fn set(
     };
     let (metric, is) = (change.metric, row.metrics.values.get(&change.metric).copied());
     if is == change.to {
-        return Ok(());
+        return Ok(None);
     }
     if is != change.was {
         let say = |value: Option<u32>| value.map_or_else(|| "absent".to_owned(), |value| value.to_string());
@@ -78,7 +92,7 @@ pub(crate) fn set(
         return Err(Error::new(ErrorKind::Refused, message)
             .hint("change the router advertisement, or set the MTU of the interface"));
     }
-    Ok(socket.change(replacement(&row.payload, change).map_err(Refusal::from)?)?)
+    Ok(Some(replacement(&row.payload, change).map_err(Refusal::from)?))
 }
 
 /// The request that replaces a route by itself with another metric. The kernel replaces the route with
@@ -157,7 +171,7 @@ mod tests {
     use crate::netlink::message::Message;
     use crate::rtnetlink::metrics::{RTAX_LOCK, RTAX_MTU};
     use crate::rtnetlink::route;
-    use crate::rtnetlink::route_row::{Row, read};
+    use crate::rtnetlink::route_row::read;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

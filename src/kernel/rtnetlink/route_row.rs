@@ -14,11 +14,11 @@ use netlink_packet_route::route::{
 use crate::ioctl;
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
-use crate::netlink::socket::Socket;
+use crate::netlink::socket::{ATTEMPTS, Socket};
 use crate::rtnetlink::metrics::{FIXED, Metrics};
 use crate::rtnetlink::route;
 use netkeel_core::name::route::{Metric, RouteKey};
-use netkeel_host::snapshot::pod::PodRoute;
+use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute};
 use netkeel_host::snapshot::route::Route;
 
 /// Offset of `rta_expires` in `struct rta_cacheinfo`: 0 for a route without a lifetime.
@@ -86,11 +86,48 @@ impl Row {
     }
 }
 
-/// Reads the routes of all tables that have an MTU.
-pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Vec<Row>, Refusal> {
-    let mut found = read_routes(socket, &|_| true)?;
-    found.retain(|row| row.metrics.values.contains_key(&Metric::Mtu));
-    Ok(found)
+/// Most bytes of the messages of a pod's routes with an MTU; one route may have thousands of next hops.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Reads the routes of all tables that have an MTU. `None` when the namespace has more routes than netkeel
+/// reads: a pod decides on that, so the rest is not read.
+pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal> {
+    let mut found: Vec<Row> = Vec::new();
+    let (mut all, mut bytes, mut over) = (0, 0, false);
+    let name = named_by(socket);
+    let dumped = route::dump(socket, |message| {
+        all += 1;
+        if let Some(header) = route::header(message)? {
+            let row = read(message, &header, &name)?;
+            if row.metrics.values.contains_key(&Metric::Mtu) {
+                bytes += row.payload.len();
+                found.push(row);
+            }
+        }
+        // A torn dump is taken again, so that a route may be there several times.
+        let times = ATTEMPTS as usize;
+        over = all > MOST_ROUTES || found.len() > MOST_ROUTES_WITH_MTU * times || bytes > MOST_BYTES * times;
+        if over { Err(Malformed("dump")) } else { Ok(()) }
+    });
+    if over {
+        return Ok(None);
+    }
+    dumped?;
+    found.sort_by(|one, other| {
+        (one.key, &one.indices, &one.payload).cmp(&(other.key, &other.indices, &other.payload))
+    });
+    found.dedup();
+    let bytes: usize = found.iter().map(|row| row.payload.len()).sum();
+    Ok((found.len() <= MOST_ROUTES_WITH_MTU && bytes <= MOST_BYTES).then_some(found))
+}
+
+/// Gives the name of an interface by its index.
+fn named_by(socket: &Socket) -> impl Fn(u32) -> String + use<> {
+    let descriptor = socket.raw().as_raw_fd();
+    move |index| match ioctl::name_of(&descriptor, index.cast_signed()) {
+        Ok(name) => name.to_string(),
+        Err(_) => format!("if{index}"),
+    }
 }
 
 /// Reads the routes whose header is wanted. A host may have a million routes, and the attributes of
@@ -100,11 +137,7 @@ pub(crate) fn read_routes(
     wanted: &dyn Fn(&RouteHeader) -> bool,
 ) -> Result<Vec<Row>, Refusal> {
     let mut found = Vec::new();
-    let descriptor = socket.raw().as_raw_fd();
-    let name = |index: u32| match ioctl::name_of(&descriptor, index.cast_signed()) {
-        Ok(name) => name.to_string(),
-        Err(_) => format!("if{index}"),
-    };
+    let name = named_by(socket);
     route::dump(socket, |message| {
         if let Some(header) = route::header(message)?.filter(wanted) {
             found.push(read(message, &header, &name)?);

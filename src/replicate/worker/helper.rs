@@ -18,8 +18,8 @@ use nix::unistd::{ForkResult, Pid, dup2_stdin, fork};
 use serde::{Deserialize, Serialize};
 
 use crate::privileges;
-use crate::privileges::Role;
-use crate::worker::{neighbours, nflog};
+use crate::role::Role;
+use crate::worker::{bind, neighbours};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::netlink::refusal::error;
 use netkeel_kernel::netlink::socket::Socket;
@@ -32,7 +32,7 @@ enum Request {
     /// Release all groups except the last.
     Release,
     /// Change the batch size of the last group.
-    Pace(nflog::Batch),
+    Pace(bind::Batch),
     /// Resolve a neighbour.
     Resolve(u32, IpAddr),
 }
@@ -118,7 +118,7 @@ impl Helper {
     }
 
     /// Changes the batch size. If the helper is behind, the size stays until the next change.
-    pub fn pace(&self, batch: nflog::Batch) {
+    pub fn pace(&self, batch: bind::Batch) {
         let _ = self.send(&Request::Pace(batch), MsgFlags::MSG_DONTWAIT);
     }
 
@@ -205,7 +205,7 @@ fn serve(connection: &OwnedFd) -> Result<(), Error> {
             return Ok(());
         };
         match serde_json::from_slice(request).map_err(|_| ended())? {
-            Request::Bind(group) => match nflog::bind(group) {
+            Request::Bind(group) => match bind::bind(group) {
                 Ok(socket) => {
                     answer(connection, None, &[socket.raw().as_raw_fd()])?;
                     bound.push((group, socket));
@@ -215,7 +215,7 @@ fn serve(connection: &OwnedFd) -> Result<(), Error> {
             Request::Release => drop(bound.drain(..bound.len().saturating_sub(1))),
             Request::Pace(batch) => {
                 if let Some((group, socket)) = bound.last_mut() {
-                    nflog::pace(socket, *group, batch);
+                    bind::pace(socket, *group, batch);
                 }
             }
             // The kernel rejects this for an interface that is down; the worker asks again later.

@@ -132,6 +132,18 @@ impl Node {
         Some(out)
     }
 
+    /// The kind of value, for messages about files of other programs: the value itself may be a password.
+    pub fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Null => "nothing",
+            Data::Bool(_) => "a boolean",
+            Data::Integer(_) => "a number",
+            Data::Text { .. } => "a text",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a map",
+        }
+    }
+
     /// A description for messages.
     pub fn describe(&self) -> String {
         match &self.data {

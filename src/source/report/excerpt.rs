@@ -7,6 +7,7 @@ use std::ops::Range;
 use unicode_width::UnicodeWidthChar as _;
 
 use crate::report::location::{Line, Location, Locator};
+use crate::report::mask::Shown;
 use crate::report::paint::Paint;
 use crate::span::{FileId, Span};
 use netkeel_core::text::escape::{is_deceptive, printable};
@@ -27,6 +28,7 @@ const NEAR: usize = 3;
 pub(crate) struct Excerpt<'a> {
     file: FileId,
     at: Location,
+    shown: &'a Shown,
     rows: Vec<Row<'a>>,
 }
 
@@ -50,6 +52,7 @@ impl<'a> Excerpt<'a> {
         Excerpt {
             file: span.file,
             at: locator.locate(span),
+            shown: locator.shown(span.file),
             rows: Vec::new(),
         }
     }
@@ -127,24 +130,25 @@ impl<'a> Excerpt<'a> {
                 let _ = writeln!(out, "{}", gutter.paint.frame("..."));
             }
             last = Some(row.line.number);
-            row.render(gutter, out);
+            row.render(self.shown, gutter, out);
         }
     }
 }
 
 impl Row<'_> {
-    fn render(&self, gutter: &Gutter<'_>, out: &mut String) {
+    fn render(&self, shown: &Shown, gutter: &Gutter<'_>, out: &mut String) {
+        let line = shown.masked(self.line.text, self.line.start);
         let before = if self.shown.start > 0 { "..." } else { "" };
         let behind = if self.shown.end < self.line.text.len() {
             "..."
         } else {
             ""
         };
-        let text = self.line.text.get(self.shown.clone()).unwrap_or_default();
+        let text = line.get(self.shown.clone()).unwrap_or_default();
         let source = format!("{before}{}{behind}", harmless(text));
         gutter.line(&self.line.number.to_string(), source.trim_end(), out);
         for mark in &self.marks {
-            let width = |range: Range<usize>| self.line.text.get(range).map_or(0, width);
+            let width = |range: Range<usize>| line.get(range).map_or(0, width);
             let start = mark.bytes.start.clamp(self.shown.start, self.shown.end);
             let end = mark.bytes.end.clamp(start, self.shown.end);
             let blanks = before.len() + width(self.shown.start..start);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::report::mask::Shown;
 use crate::sources::Sources;
 use crate::span::{FileId, Span};
 
@@ -61,6 +62,11 @@ impl<'a> Locator<'a> {
             starts: BTreeMap::new(),
             last: None,
         }
+    }
+
+    /// The parts of a file that messages show.
+    pub(crate) fn shown(&self, file: FileId) -> &'a Shown {
+        self.sources.shown(file)
     }
 
     /// The start of a span.

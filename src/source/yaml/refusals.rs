@@ -69,7 +69,7 @@ x: ! y
        |
        = help: text that begins with `!` needs quotes
 
-    error: `x` does not match its tag `!!int`
+    error: the value does not match its tag `!!int`
       --> input:11:4
        |
     11 | u: !!int x

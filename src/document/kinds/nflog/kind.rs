@@ -117,7 +117,7 @@ const FIELDS: &[Field] = &[
             what: "a network",
         }),
         required: false,
-        doc: "Networks, at most 16 of each family, whose messages are not logged: those of the nodes, so that what one node replicates is not replicated by the next.",
+        doc: "Networks, at most 16 of each family, whose messages are not logged. They must not contain a router: its messages, and the copies of them, have the router's own address as source.",
     },
     Field {
         name: "snaplen",

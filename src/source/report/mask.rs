@@ -1,0 +1,97 @@
+//! Masks of excerpts: in a file of another program only keys, and the values that netkeel reads, are shown.
+//! The rest may be a password or a key, and messages go to terminals and logs.
+
+use std::ops::Range;
+
+/// The parts of a file that messages show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it: a document of netkeel's own.
+    #[default]
+    All,
+    /// These bytes, sorted; further the indentation and the key at the start of a line,
+    /// and brackets beside them.
+    Only(Vec<Range<u32>>),
+}
+
+/// Ranges do not overlap, unless an alias refers to a part that is shown anyway.
+const OVERLAPS: usize = 4;
+
+impl Shown {
+    /// Whether a byte is shown, apart from the start of a line.
+    fn has(&self, byte: usize) -> bool {
+        let Shown::Only(ranges) = self else { return true };
+        let byte = u32::try_from(byte).unwrap_or(u32::MAX);
+        let after = ranges.partition_point(|range| range.start <= byte);
+        let before = ranges.get(..after).unwrap_or_default();
+        before
+            .iter()
+            .rev()
+            .take(OVERLAPS)
+            .any(|range| range.contains(&byte))
+    }
+
+    /// A line with the rest masked. `start` is the byte of the file where the line starts.
+    pub(crate) fn masked(&self, line: &str, start: usize) -> String {
+        if *self == Shown::All {
+            return line.to_owned();
+        }
+        let key = key(line);
+        let mut masked = String::with_capacity(line.len());
+        // Brackets and commas are shown up to the first byte that is masked: behind it they may belong to the
+        // same value.
+        let mut marks: &[char] = &['{', '['];
+        for (at, char) in line.char_indices() {
+            let shown = at < key || self.has(start + at);
+            if shown && !char.is_ascii_whitespace() {
+                marks = &['{', '}', '[', ']', ',', ':', '"'];
+            }
+            if shown || char.is_ascii_whitespace() || marks.contains(&char) {
+                masked.push(char);
+            } else {
+                marks = &[];
+                // One for each byte: marks below the line count in bytes of the text.
+                masked.extend(std::iter::repeat_n('*', char.len_utf8()));
+            }
+        }
+        masked
+    }
+}
+
+/// The length of a line's indentation, list marks and key with its colon.
+fn key(line: &str) -> usize {
+    let text = line.trim_start_matches([' ', '-']);
+    let indented = line.len() - text.len();
+    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "$_.:/-".contains(char);
+    let word = text.find(|char| !is_of_key(char)).unwrap_or(text.len());
+    let is_key = |word: &str| word.ends_with(':') && word.len() > 1;
+    match text.get(..word).is_some_and(is_key) {
+        true => indented + word,
+        false => indented,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_that_are_read_are_shown() {
+        let nothing = Shown::Only(Vec::new());
+        for (line, masked) in [
+            ("  token: abc.def", "  token: *******"),
+            ("- machine:", "- machine:"),
+            ("    LS0tLS1CRUdJTi==", "    ****************"),
+            ("- hunter2", "- *******"),
+            ("a:hunter2", "*********"),
+            ("{\"token\": \"abc\"}", "{******** ******"),
+            ("token: \"a,b: {c}\", d", "token: \"**** ***** *"),
+            ("net.ipv4.x: 1 # ä", "net.ipv4.x: * * **"),
+        ] {
+            assert_eq!(nothing.masked(line, 7), masked);
+        }
+        let some = Shown::Only(vec![10..11, 16..18]);
+        assert_eq!(some.masked("a: 1, b: 22", 7), "a: 1, ** 22");
+        assert_eq!(Shown::All.masked("a: b", 0), "a: b");
+    }
+}
