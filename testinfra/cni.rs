@@ -336,7 +336,7 @@ fn the_cni_at_work_is_detected_with_what_does_not_fit() {
       help: `netkeel mtu --compare` shows the MTU of each CNI
     nothing: 1
     calico:vxlan, by /etc/cni/net.d/10-calico.conflist (calico), vxlan.calico
-      underlay                1500  the default route's eth0
+      underlay                1500  eth0, the lower device of vxlan.calico
       calico:vxlan      -50   1450  IPv4 20 + UDP 8 + VXLAN 8 + Ethernet 14
       MTU                     1450
       MSS                     1410  over IPv4
@@ -346,9 +346,9 @@ fn the_cni_at_work_is_detected_with_what_does_not_fit() {
       /var/lib/calico/mtu   1480  30 too many
       vxlan.calico          1450
 
-    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
+    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500 (eth0, the lower device of vxlan.calico): full packets are 30 bytes too large
       give pods 1450; netkeel mtu --detect derives it
-    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500: full packets are 30 bytes too large
+    warning NK047 /var/lib/calico/mtu: it gives pods an MTU of 1480, and calico:vxlan leaves 1450 of 1500 (eth0, the lower device of vxlan.calico): full packets are 30 bytes too large
       give pods 1450; netkeel mtu --detect derives it
     [["flannel:vxlan"],1350,[{"what":"/run/flannel/subnet.env","mtu":1450,"on":"device"},{"what":"flannel.1","mtu":1450,"on":"tunnel"}],1]
     [["cilium"],"route",[{"what":"/run/cilium/state/globals/node_config.h","mtu":1500,"on":"device"}],0]

@@ -135,11 +135,9 @@ impl Fact {
             slot,
             leaf,
         }) = parts
+            && let (Slot::Link(name), Some(field)) = (slot, Field::of_sysctl(family, leaf))
         {
-            match (slot, Field::of_sysctl(family, leaf)) {
-                (Slot::Link(name), Some(field)) => return Fact::link(netns, name, field),
-                _ => {}
-            }
+            return Fact::link(netns, name, field);
         }
         Fact {
             netns: netns.clone(),

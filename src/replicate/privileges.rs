@@ -191,7 +191,7 @@ mod tests {
                 Errno::UnknownErrno
             }
             "open a file" => {
-                let _ = std::fs::File::open("/proc/self/status");
+                let _ = std::fs::OpenOptions::new().read(true).open("/proc/self/status");
                 Errno::UnknownErrno
             }
             other => panic!("no attempt {other}"),

@@ -23,6 +23,7 @@ pub struct Held {
 
 /// The result of looking with the lock.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 pub enum Gate {
     /// Nothing is pending.
     Settled(Settled),

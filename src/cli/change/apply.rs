@@ -214,7 +214,7 @@ fn write(
     watch.budget = store.writes_left(document.limits.changes_per_minute)?;
     let lossy = arguments.allow_lossy;
     if arguments.fail_on.is_given() {
-        arguments.fail_on.check(&findings(&document, goal)?)?;
+        arguments.fail_on.check(&findings(document, goal)?)?;
     }
     let outcome = Live::with(&document.netns, |kernel| {
         watch.must_reach(targets);

@@ -118,12 +118,11 @@ pub(crate) fn notes(host: &Inputs<'_>, key: &SysctlKey, live: &Live, answers: &A
     }
     if let (Live::Value { value }, Some(wanted)) = (live, &boot.value)
         && host.initial != Some(false)
+        && !is_same(key, wanted, value, host.snapshot.ticks)
     {
-        if !is_same(key, wanted, value, host.snapshot.ticks) {
-            notes.push(format!(
-                "{key} is {value} now: it was changed after sysctl.d was applied, or sysctl.d was never applied"
-            ));
-        }
+        notes.push(format!(
+            "{key} is {value} now: it was changed after sysctl.d was applied, or sysctl.d was never applied"
+        ));
     }
     if answers.lines.iter().any(names_another) {
         notes.push(

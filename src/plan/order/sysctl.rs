@@ -112,9 +112,11 @@ mod tests {
         );
     }
 
+    type Combine = fn(i64, i64) -> i64;
+
     /// How the kernel combines `all` and an interface's own value (include/linux/inetdevice.h,
     /// net/ipv6/exthdrs.c), and whether the higher result is stricter.
-    const COMBINED: &[(&str, fn(i64, i64) -> i64, bool)] = &[
+    const COMBINED: &[(&str, Combine, bool)] = &[
         ("rp_filter", i64::max, true),
         ("arp_announce", i64::max, true),
         ("arp_ignore", i64::max, true),

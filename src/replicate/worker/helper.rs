@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "fork, and a descriptor that comes with a message")]
 
+use std::fs::OpenOptions;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -188,7 +189,7 @@ fn descriptor(messages: nix::Result<impl Iterator<Item = ControlMessageOwned>>) 
 
 /// Leaves the service's connection to the worker: it must close when the worker ends.
 fn detach() -> Result<(), Error> {
-    let nothing = std::fs::File::open("/dev/null").map_err(error)?;
+    let nothing = OpenOptions::new().read(true).open("/dev/null").map_err(error)?;
     dup2_stdin(&nothing).map_err(error)
 }
 
