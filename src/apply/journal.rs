@@ -102,9 +102,9 @@ pub struct Journal {
     pub entries: Vec<Entry>,
     /// How many of them may have been executed: of the last of these it is not known.
     pub begun: usize,
-    /// What the owner holds no longer once it is committed.
+    /// The facts that the owner releases when the apply is committed.
     pub released: Vec<Fact>,
-    /// What the kernel changes with it.
+    /// The facts that the kernel changes with it.
     pub beside: Vec<OwnershipRecord>,
     /// Undoing it was begun, so that some of what was executed may be undone.
     pub undoing: bool,
@@ -207,7 +207,7 @@ impl Journal {
         (1..).zip(&self.entries).skip(self.begun.saturating_sub(1))
     }
 
-    /// What its owner holds once it is finished.
+    /// The facts that its owner holds when it is finished.
     pub fn claims(&self) -> impl Iterator<Item = OwnershipRecord> {
         let written = self.entries.iter().filter(|entry| entry.desired.is_some());
         let claims = written.map(|entry| OwnershipRecord {
@@ -220,7 +220,7 @@ impl Journal {
         claims.chain(self.beside.iter().cloned())
     }
 
-    /// What it was, for messages.
+    /// Its kind, for messages.
     pub fn describe(&self) -> String {
         let Header { owner, actor, .. } = &self.header;
         format!(

@@ -1,4 +1,4 @@
-//! What netkeel keeps between runs: journals of unfinished applies, the ledger of what it wrote,
+//! The files that netkeel keeps between runs: journals of unfinished applies, the ledger of what it wrote,
 //! the history, and the documents that were rolled back.
 //!
 //! For the host the part that describes kernel state lives in /run/netkeel and dies with it; the
@@ -94,7 +94,7 @@ impl Store {
         self.run == Path::new(RUN)
     }
 
-    /// Who holds what.
+    /// The ledger: the owner of each fact.
     ///
     /// # Errors
     /// When the ledger is there and cannot be read.
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Who holds what, as far as it may be seen: without privilege nothing is known of it.
+    /// The ledger, as far as this user may read it: empty without privilege.
     ///
     /// # Errors
     /// When the ledger can be read and makes no sense.

@@ -14,7 +14,7 @@ impl Process {
     /// Holds the process that has this number now.
     ///
     /// # Errors
-    /// ESRCH when there is none, ENOSYS on an older kernel.
+    /// ESRCH if it does not exist, ENOSYS on an older kernel.
     pub fn open(number: u32) -> Result<Self, Errno> {
         #[expect(unsafe_code)]
         // SAFETY: pidfd_open takes two numbers and returns a new descriptor or -1.

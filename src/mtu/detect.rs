@@ -230,7 +230,7 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
 
 impl Detected {
     /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
-    /// the tunnel, or the default routes where it has none.
+    /// the tunnel, or the default routes.
     ///
     /// # Errors
     /// As [`Underlay::on`].

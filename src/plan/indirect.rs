@@ -16,7 +16,7 @@ use netkeel_host::snapshot::Snapshot;
 pub struct IndirectEffect<'a> {
     /// The interface.
     pub link: LinkName,
-    /// What the write changes, as the object of a sentence: `it`, `its effective rp_filter from 0 to 1`.
+    /// The change, as the object of a sentence: `it`, `its effective rp_filter from 0 to 1`.
     pub what: String,
     /// The write.
     pub op: &'a Op,

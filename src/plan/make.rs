@@ -142,7 +142,7 @@ pub(crate) fn drift_of(
     (drift, wanted)
 }
 
-/// What a plan must do.
+/// The drift that a plan corrects.
 #[derive(Default)]
 pub(crate) struct ToDo {
     /// The facts that differ.

@@ -32,7 +32,7 @@ pub struct Applied {
 pub struct NewDrift {
     /// The facts; empty if the host could not be read so far.
     pub facts: Vec<Fact>,
-    /// What is wrong, one sentence without a full stop.
+    /// The fault in one sentence without a full stop.
     pub message: String,
 }
 

@@ -166,7 +166,7 @@ fn rank(field: Field) -> u8 {
     }
 }
 
-/// What a write of the undo does to the strictness of the host: as in a plan, what tightens comes first.
+/// Whether a write of the undo tightens or loosens the host: as in a plan, the tightening ones come first.
 fn direction(fact: &Fact, from: Option<&Value>, to: Option<&Value>) -> Direction {
     let of_link = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
     let key = match &fact.object {

@@ -28,7 +28,7 @@ pub fn applied_line(done: usize, others: usize) -> String {
     }
 }
 
-/// What another program changed during an apply.
+/// The changes of another program during an apply.
 pub fn new_drift(number: usize) -> String {
     match number {
         1 => "but another program changed 1 declared fact that this apply did not write".to_owned(),

@@ -116,7 +116,7 @@ mod tests {
     /// Names the attempt for the process that makes it.
     const ATTEMPT: &str = "NETKEEL_TEST_ATTEMPT";
 
-    /// What an attacker who controls the process may try, and the signal or the error that must stop it.
+    /// Attempts of an attacker who controls the process, each with the signal or the error that must stop it.
     const ATTEMPTS: [(&str, Role, Result<i32, Errno>); 9] = [
         (
             "link down by an open netlink socket",

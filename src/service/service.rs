@@ -32,8 +32,8 @@ impl<'a> Service<'a> {
     /// # Errors
     /// When neither can be read.
     pub(crate) fn new(options: &Options, mut effects: Effects<'a>, status: Status) -> Result<Self, Error> {
-        // Before the document is accepted: after a power cut the one that nobody confirmed is rejected. What
-        // hinders it is reported by the first pass.
+        // Before the document is accepted: after a power cut the one that nobody confirmed is rejected. The
+        // first pass reports a failure.
         if options.enforces {
             let _ = effects.runner.begin(&options.netns, Duration::ZERO);
         }

@@ -1,5 +1,4 @@
-//! What an apply makes of a kernel that says that something is missing, or that cannot be read the
-//! second time.
+//! An apply to a kernel that reports something as missing, or that cannot be read the second time.
 
 use crate::engine::apply::{apply, undo};
 use crate::engine::session::{Session, Unlogged, Unwatched};
@@ -26,7 +25,7 @@ struct Turning {
     blind_from: usize,
     /// Ops whose text holds this are refused: something is missing.
     missing: &'static str,
-    /// The interface goes away with the first op that is refused.
+    /// The interface is deleted with the first op that is refused.
     goes: bool,
 }
 
@@ -130,7 +129,7 @@ fn what_cannot_be_read_after_writing_is_not_taken_to_hold() {
     assert_eq!(kernel.model.model.host, before);
 }
 
-/// The model kernel, below which what a budget stands on changes with each look.
+/// The model kernel with an underlay that changes at each snapshot.
 struct Moving(ModelKernel, Vec<u32>);
 
 impl Kernel for Moving {
@@ -217,7 +216,7 @@ fn an_undo_that_misses_something_remains_unless_its_interface_is_gone() {
 /// The model kernel, on which another program writes as soon as this one has.
 struct Shared {
     model: ModelKernel,
-    /// What the other program writes.
+    /// The writes of the other program.
     writes: Vec<(&'static str, &'static str)>,
     looks: usize,
 }

@@ -1,4 +1,4 @@
-//! What a journal reads back, wherever a crash tore it.
+//! A journal is readable wherever a crash tore it.
 
 use super::*;
 use netkeel_core::op::Target;

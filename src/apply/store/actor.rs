@@ -1,4 +1,4 @@
-//! Who runs netkeel, as far as can be told.
+//! The user and the command that run netkeel.
 
 use std::{env, process};
 

@@ -15,10 +15,10 @@ use netkeel_core::op::Op;
 /// a minute adds.
 const LONG: u64 = 2 << 20;
 
-/// What limits are counted over, and what is therefore never dropped.
+/// Limits count the writes of this time, so its entries are never dropped.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What an apply was and came to.
+/// An apply and its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// Seconds since 1970; for people.
@@ -27,7 +27,7 @@ pub struct HistoryEntry {
     pub boot: String,
     /// Milliseconds since that boot. Limits count by it, so that steps of the wall clock change nothing.
     pub since_boot_ms: u64,
-    /// Who, with pid and command.
+    /// The user, with pid and command.
     pub actor: String,
     /// The owner of the document.
     pub owner: String,

@@ -16,7 +16,7 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    /// The ledger as it is now. Whoever calls holds the lock.
+    /// The ledger as it is now. The caller holds the lock.
     ///
     /// # Errors
     /// When the ledger is there and cannot be read.

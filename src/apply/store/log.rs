@@ -27,7 +27,7 @@ pub(in crate::store) fn regular(options: &mut OpenOptions, path: &Path) -> std::
     }
 }
 
-/// The text of a log; none where there is none.
+/// The text of a log; `None` if it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     match read::text(path, Symlinks::Refuse, LONGEST) {
         Ok(text) => Ok(Some(text)),
@@ -36,8 +36,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// What follows so many bytes of a log, and which file it is: the same log as before has the same
-/// number. None where there is none.
+/// The text after `offset` bytes of a log, and the inode of the log, which tells whether it is the same file
+/// as before. `None` if the log does not exist.
 pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)>, Error> {
     let read = || -> Result<(u64, String), ReadError> {
         let mut file = read::open(path, Symlinks::Refuse)?;
@@ -54,7 +54,7 @@ pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<(u64, String)
     }
 }
 
-/// Which file a log is, as [`read_from`] has it, and how long. None where there is none.
+/// The inode and the length of a log, bytes. `None` if it does not exist.
 pub(crate) fn extent(path: &Path) -> Result<Option<(u64, u64)>, Error> {
     match path.symlink_metadata() {
         Ok(found) => Ok(Some((found.ino(), found.len()))),
@@ -244,7 +244,7 @@ pub(crate) fn set_aside(
     std::fs::rename(path, aside).map_err(|error| failed(&error, path))
 }
 
-/// Replaces a log by another text: a temporary file beside it, synced, renamed.
+/// Replaces a log by another text: writes a temporary file in its directory, syncs and renames it.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let write = || -> std::io::Result<()> {

@@ -21,7 +21,7 @@ pub struct Pause {
     pub until: u64,
     /// When it began by the wall clock, seconds since 1970.
     pub since: u64,
-    /// Who asked for it.
+    /// The user who asked for it.
     pub by: String,
     /// The boot of which `ends` is a time.
     boot: String,

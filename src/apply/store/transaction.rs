@@ -226,7 +226,7 @@ fn commit<'a>(
 }
 
 impl Store {
-    /// Appends lines to the ledger, and its first line where it has none.
+    /// Appends lines to the ledger, and its first line if it is new.
     pub(in crate::store) fn add_to_ledger(&self, lines: &[ledger::Line], durable: bool) -> Result<(), Error> {
         let path = self.ledger_path();
         let mut file = log::append_to(&path)?;

@@ -175,7 +175,7 @@ fn wait_for(
     loop {
         let status = match client::status(store) {
             Ok(status) => status,
-            // Without the privilege to ask there is none to write: the lock is in the same directory.
+            // A user who may not ask may not write either: the lock is in the same directory.
             Err(error) if matches!(error.kind, ErrorKind::Missing | ErrorKind::Permission) => {
                 return Ok(None);
             }

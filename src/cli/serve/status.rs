@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     Ok(exit::OK)
 }
 
-/// Text of the status in a form that is safe to print; empty where there is none.
+/// Text of the status in a form that is safe to print; empty if it is missing.
 fn shown(value: Option<&Value>) -> String {
     printable(value.and_then(Value::as_str).unwrap_or_default()).into_owned()
 }

@@ -50,7 +50,7 @@ impl Op {
     }
 }
 
-/// Stands for a value that is a secret, as in files of sysctl.d.
+/// Shown in place of a secret value, as in files of sysctl.d.
 const NOT_SHOWN: &str = "(not shown)";
 
 /// A command that prints a WireGuard configuration with its own MTU.
@@ -224,7 +224,7 @@ impl fmt::Display for Op {
                     }
                 };
                 let lock = if *locked { " lock" } else { "" };
-                // A metric of 0 is none: `ip route` does not show it.
+                // `ip route` does not show a metric of 0.
                 let metric = format!(" {metric}{lock} {}", to.unwrap_or_default());
                 // `nexthop` comes last (iproute2 ip/iproute.c), and each next hop has its own `dev`.
                 if *next_hops {

@@ -50,8 +50,7 @@ pub(crate) fn check(plan: &Plan, wants: &BTreeMap<Fact, Want>, findings: &mut Fi
     }
 }
 
-/// The devices above the interfaces whose MTU a plan changes: those that stand on them, and those above
-/// these.
+/// The devices above the interfaces whose MTU a plan changes, directly or through another device.
 pub(crate) fn above(plan: &Plan, host: &Snapshot) -> BTreeSet<LinkName> {
     let changes = plan.steps.iter().flat_map(|step| &step.changes);
     let changed = changes.filter(|change| change.fact.field == Field::Mtu);

@@ -101,7 +101,7 @@ impl Configuration {
 #[derive(Debug, Default)]
 pub(crate) struct Aliases<'a> {
     names: BTreeSet<&'a str>,
-    /// What is before the number.
+    /// The texts before the number.
     numbered: BTreeSet<&'a str>,
 }
 

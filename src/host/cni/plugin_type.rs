@@ -1,4 +1,4 @@
-//! What each type of CNI plugin reads as `mtu`, from the sources of the plugins. A wrong form stops the
+//! The form of `mtu` that each type of CNI plugin reads, from the sources of the plugins. A wrong form stops the
 //! plugin, and no pod starts.
 
 use netkeel_core::mtu::PLUGINS_THAT_READ_TEXT;
@@ -103,7 +103,7 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     ("weave-net", ReadsMtu::Number),
 ];
 
-/// What a type of plugin reads; `None` for a type that netkeel does not know.
+/// The form that a type of plugin reads; `None` for a type that netkeel does not know.
 pub fn reads_mtu(kind: &str) -> Option<ReadsMtu> {
     let found = TYPES.iter().find(|(known, _)| *known == kind)?;
     Some(found.1)

@@ -23,7 +23,7 @@ impl Model {
         }
     }
 
-    /// What a write does to the default routes that routers announced.
+    /// The effect of a write on the default routes that routers announced.
     fn change_announced_routes(&mut self, key: &SysctlKey, value: &str) {
         let Some(announced) = &mut self.host.announced_routes else {
             return;

@@ -31,7 +31,7 @@ pub struct PodEnd {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
     pub ipv6: BTreeSet<Ipv6Net>,
-    /// What its namespace has too many of. The pod decides on that, so netkeel reads no more and does not
+    /// The limit that its namespace exceeds. The pod controls the number, so netkeel reads no more and does not
     /// write the interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
@@ -68,7 +68,7 @@ pub const MOST_ROUTES: usize = 10_000;
 /// Routes with an MTU of their own that are written in one pod's namespace.
 pub const MOST_ROUTES_WITH_MTU: usize = 100;
 
-/// What a pod's namespace has too many of.
+/// A limit that a pod's namespace exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Excess {

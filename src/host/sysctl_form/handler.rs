@@ -48,7 +48,7 @@ pub enum Handler {
     Unknown,
 }
 
-/// The keys whose handler is not [`Handler::Int`]. `*` stands for one component, here `all`, `default`
+/// The keys whose handler is not [`Handler::Int`]. `*` matches one component, here `all`, `default`
 /// or an interface.
 pub const KEYS: &[(Handler, &[&str])] = &[
     (

@@ -295,7 +295,7 @@ mod tests {
             .unwrap_or_else(|why| format!("error: {why}"))
     }
 
-    /// What Linux 6.12 and 6.18 read back (HZ=250), written in a scratch namespace.
+    /// The values that Linux 6.12 and 6.18 (HZ=250) return after a write in a scratch namespace.
     #[test]
     fn a_value_reads_back_as_the_kernel_stores_it() {
         for (key, written, live, reads_back) in [

@@ -30,8 +30,8 @@ const LOGS: &str = "/var/log/pods";
 /// The namespace of the calling thread.
 const HERE: &str = "/proc/thread-self/ns/net";
 
-/// What is apart from a namespace and its veths, as `host` has them; `names` are the pods' names by
-/// their sandboxes. One that goes away meanwhile is left out.
+/// The namespaces without a veth from this one, and the pods on the host's network; `names` has the pods' names by
+/// their sandboxes. A namespace that is deleted meanwhile is skipped.
 ///
 /// # Errors
 /// When there is no such namespace, or it cannot be looked at.

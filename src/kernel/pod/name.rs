@@ -36,7 +36,7 @@ struct Interface {
     sandbox: String,
 }
 
-/// `NAMESPACE/NAME` of each pod by the file of its sandbox. What cannot be read is left out: a name
+/// `NAMESPACE/NAME` of each pod by the file of its sandbox. A file that cannot be read is skipped: a name
 /// is for people only.
 pub fn pod_names() -> BTreeMap<String, String> {
     let entries = fs::read_dir(RESULTS).into_iter().flatten().flatten();

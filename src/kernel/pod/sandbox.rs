@@ -27,7 +27,7 @@ pub(crate) struct FoundSandbox {
     pub(crate) gvisor: bool,
 }
 
-/// The namespaces that have an id here. What cannot be looked at is left out.
+/// The namespaces that have an id here. Namespaces that cannot be opened are skipped.
 pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
     all()
         .into_values()
@@ -40,7 +40,7 @@ pub(crate) fn find(socket: &mut Socket) -> BTreeMap<i32, FoundSandbox> {
         .collect()
 }
 
-/// All namespaces by their inodes. What cannot be looked at is left out.
+/// All namespaces by their inodes. Files that cannot be read are skipped.
 pub(crate) fn all() -> BTreeMap<u64, FoundSandbox> {
     let mut by_inode: BTreeMap<u64, FoundSandbox> = BTreeMap::new();
     let names = NAMED.iter().flat_map(|directory| entries(Path::new(directory)));
@@ -78,7 +78,7 @@ fn is_gvisor(process: &Path) -> bool {
         .is_ok_and(|line| line.starts_with(b"runsc-sandbox\0"))
 }
 
-/// The id of a namespace; none where it has none, since no interface leads there.
+/// The id of a namespace; `None` if no interface leads there.
 pub(crate) fn id(socket: &mut Socket, file: &File) -> Option<i32> {
     let mut message = NsidMessage::default();
     message.attributes = vec![NsidAttribute::Fd(file.as_raw_fd().cast_unsigned())];

@@ -142,7 +142,7 @@ fn replacement(payload: &[u8], change: &MetricChange) -> Result<Request, Malform
         metrics.push((number(change.metric), to.to_ne_bytes().to_vec()));
     }
     // With an object and no metrics at all the kernel finds the old route with its metrics and keeps them
-    // (`fib_find_info_nh`, net/ipv4/fib_semantics.c). An empty attribute has none, too.
+    // (`fib_find_info_nh`, net/ipv4/fib_semantics.c). An empty attribute removes them.
     if metrics.is_empty() && !by_object {
         return Ok(request);
     }

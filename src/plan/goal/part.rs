@@ -326,7 +326,7 @@ mod tests {
         // The scan of the whole host follows.
         let (both, none) = plan(&Extent::Links([1, 2].into()), true, None, &host);
         assert_eq!((both.len(), none.len()), (2, 0));
-        // What was set before that scan is restored, unless the pod's end was set, too.
+        // An end that was set before that scan is restored, unless the pod's end was set, too.
         host.link_mut(cali1).unwrap().mtu = 1460;
         host.link_mut(cali2).unwrap().mtu = 1460;
         let mtu = Fact::link(&Netns::CURRENT, cali1, Field::Mtu);

@@ -10,7 +10,7 @@ pub enum Shown {
     #[default]
     All,
     /// These bytes, sorted; further the indentation and the key at the start of a line,
-    /// and brackets beside them.
+    /// and adjacent brackets.
     Only(Vec<Range<u32>>),
 }
 

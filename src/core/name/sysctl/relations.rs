@@ -23,7 +23,7 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Two names of one variable in different units or words, or two variables of which a write to one clears
-/// the other. `*` stands for one component.
+/// the other. `*` matches one component.
 const COUPLED: &[(&str, &str)] = &[
     // net/core/neighbour.c
     (

@@ -298,7 +298,7 @@ fn a_plugin_that_reads_text_gets_text() {
     assert!(smaller.contains(r#""type":"aws-cni","mtu":"8951""#), "{smaller}");
     let right = set(text, "egress-cni", 9001);
     assert!(right.contains(r#""type":"egress-cni","mtu":"9001""#), "{right}");
-    // What was there before comes back as it was.
+    // The text from before comes back unchanged.
     let back = edit(&right, "egress-cni", Some(&Value::Text("9001".into()))).unwrap();
     assert_eq!(back, text);
 }
