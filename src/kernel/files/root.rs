@@ -23,6 +23,9 @@ use netkeel_host::sysctl_d::file;
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
 
+/// Most retries of a lookup of `..` that a rename elsewhere disturbed.
+const RETRIES: usize = 64;
+
 /// The root directory, held open.
 pub struct Root {
     root: OwnedFd,
@@ -190,7 +193,15 @@ impl Root {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        match openat2(&self.root, path, how) {
+        let mut opened = openat2(&self.root, path, how);
+        // A rename or mount anywhere on the host at the same time (path_resolution in openat2(2)).
+        for _ in 0..RETRIES {
+            if !matches!(opened, Err(Errno::EAGAIN)) {
+                break;
+            }
+            opened = openat2(&self.root, path, how);
+        }
+        match opened {
             // Before Linux 5.6, and below seccomp filters that do not know it: links lead to where
             // they lead for this process.
             Err(Errno::ENOSYS | Errno::EPERM) => {
