@@ -29,8 +29,14 @@ pub fn links(ssh_connection: Option<&str>) -> Result<BTreeMap<LinkName, &'static
     for name in ipv4.into_iter().chain(ipv6) {
         found.insert(name, "it carries the default route");
     }
-    let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2)?.parse::<IpAddr>().ok());
-    let bearer = server.map(bearer).transpose()?.flatten();
+    let server = ssh_connection.and_then(|text| text.split_whitespace().nth(2));
+    let bearer = match server.map(|server| server.split_once('%').unwrap_or((server, ""))) {
+        // The zone of a link-local address is the interface.
+        Some((_, zone)) if !zone.is_empty() => zone.parse().ok(),
+        // sshd writes UNKNOWN if the connection is no socket.
+        Some((address, _)) => address.parse().ok().map(bearer).transpose()?.flatten(),
+        None => None,
+    };
     if let Some(name) = bearer {
         found.insert(name, "it carries this SSH session");
     }
@@ -166,6 +172,17 @@ mod tests {
         );
         let names: Vec<String> = default_ipv6(&ipv6).iter().map(ToString::to_string).collect();
         assert_eq!(names, ["eth2"]);
+    }
+
+    #[test]
+    fn a_session_over_a_link_local_address_names_its_interface() {
+        let session = "fe80::1%eth7 5000 fe80::2%eth7 22";
+        let name: LinkName = "eth7".parse().unwrap();
+        assert_eq!(
+            links(Some(session)).unwrap().get(&name),
+            Some(&"it carries this SSH session")
+        );
+        assert!(links(Some("UNKNOWN 65535 UNKNOWN 65535")).is_ok());
     }
 
     #[test]

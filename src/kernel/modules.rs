@@ -51,9 +51,12 @@ pub(crate) fn would_be_loaded(module: &str, release: &str) -> bool {
 /// seen: modprobe(8) runs in the mount namespace of the host's first process.
 fn loadable(module: &str, release: &str) -> Support {
     match on_disk(module, &Path::new("/lib/modules").join(release)) {
-        Support::Unknown if is_in_the_hosts_root() => Support::Missing {
-            module: module.to_owned(),
-        },
+        // A host without any /lib/modules may keep its modules elsewhere (kernel.modprobe).
+        Support::Unknown if is_in_the_hosts_root() && Path::new("/lib/modules").exists() => {
+            Support::Missing {
+                module: module.to_owned(),
+            }
+        }
         found => found,
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use crate::engine::second_look::SecondLook;
+use crate::engine::second_look::{SecondLook, differs_by};
 use crate::engine::session::Session;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
@@ -122,7 +122,12 @@ impl<'p> Run<'_, '_, 'p> {
             let rest = second.get_or_init(|| rest);
             self.session.log.add(rest)?;
             self.steps(&rest.steps)?;
-            self.look_again(goal, before, &[rest, first])?;
+            let left = self.look_again(goal, before, &[rest, first])?;
+            // Two passes are enough: interfaces may appear without end.
+            self.new_drift.extend(left.drift.iter().map(|drift| NewDrift {
+                facts: vec![drift.fact.clone()],
+                message: differs_by(drift),
+            }));
         }
         self.session.watch.accepts()?;
         let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();

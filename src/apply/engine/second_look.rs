@@ -102,14 +102,13 @@ impl SecondLook<'_> {
 
     /// The declared facts that could not be read. A fact that this apply wrote must be among those that were.
     fn unread(&self, rest: &Plan, written: &BTreeSet<&Fact>) -> Result<Vec<NewDrift>, Unsettled> {
-        let Some(first) = rest.problems.first() else {
-            return Ok(Vec::new());
-        };
-        if written.iter().any(|fact| self.now.get(fact) == Lookup::Unread) {
-            let message = format!(
-                "after everything was written, {} could not be read: {}",
-                first.what, first.why
-            );
+        if let Some(fact) = written.iter().find(|fact| self.now.get(fact) == Lookup::Unread) {
+            let problem = rest.problems.first().or(self.now.problems.first());
+            let (what, why) = match problem {
+                Some(problem) => (problem.what.to_string(), format!(": {}", problem.why)),
+                None => (fact.to_string(), String::new()),
+            };
+            let message = format!("after everything was written, {what} could not be read{why}");
             return Err(Error::new(ErrorKind::Unreadable, message).into());
         }
         let unread = rest.problems.iter().map(|problem| NewDrift {
@@ -193,7 +192,7 @@ fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {
     )
 }
 
-fn differs_by(drift: &Drift) -> String {
+pub(super) fn differs_by(drift: &Drift) -> String {
     let (is, should) = (
         drift.fact.show(drift.observed.as_ref()),
         drift.fact.show(drift.desired.as_ref()),

@@ -72,6 +72,11 @@ fn arm(header: &Header, handover: &Handover) -> Result<(), Error> {
     if Path::new(SYSTEMD).exists() && by_service(&program, &watch, header) {
         return Ok(());
     }
+    if std::process::id() == 1 {
+        let message = "the watchdog that would undo the apply cannot outlive this process: it is the first of its container";
+        return Err(Error::new(ErrorKind::Refused, message)
+            .hint("run netkeel on the host, or in a container that keeps running, with `exec`"));
+    }
     by_process(&program, &watch).map_err(|error| {
         Error::new(
             ErrorKind::Refused,
@@ -111,6 +116,8 @@ fn by_service(program: &Path, watch: &[String], header: &Header) -> bool {
         .args(["--property=Type=notify", "--property=Restart=on-abnormal"])
         // Five starts in ten seconds are the most that systemd allows by default.
         .arg("--property=RestartSec=2s")
+        // systemd-run waits as long as this under the lock.
+        .arg("--property=TimeoutStartSec=10s")
         .arg("--")
         .arg(program)
         .args(watch)

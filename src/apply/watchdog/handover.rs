@@ -103,6 +103,14 @@ impl Handover {
         self.home.enter(self.process)
     }
 
+    /// Whether this process may not look at the descriptors of the apply.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.descriptors.iter().any(|descriptor| {
+            let path = format!("/proc/{}/fd/{descriptor}", self.process);
+            fs::read_link(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        })
+    }
+
     /// Opens what the apply holds; none when the apply has ended since, or was not there any more.
     pub(crate) fn receive(&self, transaction: &str) -> Option<Received> {
         let process = Process::open(self.process).ok();

@@ -71,6 +71,12 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
         .and_then(|handover| handover.receive(&order.transaction));
     if let Some(handover) = &order.handover {
         handover.enter()?;
+        if received.is_none() && handover.is_hidden() {
+            return Err(Error::new(
+                ErrorKind::Permission,
+                "the watchdog cannot open the journals of the apply in /proc",
+            ));
+        }
     }
     // In its own session the watchdog receives neither Ctrl-C nor a hangup. One that systemd started leads
     // a session already.

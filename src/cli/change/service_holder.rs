@@ -41,6 +41,8 @@ pub(crate) struct PauseOption {
 struct Running {
     pid: u32,
     enforces: bool,
+    /// It has no document and writes nothing.
+    idle: bool,
     owner: String,
     hash: String,
     files: Vec<String>,
@@ -74,7 +76,7 @@ pub(crate) fn clear_way<'a>(
     let Some(running) = settled(store)? else {
         return Ok(way);
     };
-    if !running.enforces || running.owner != owner {
+    if running.idle || !running.enforces || running.owner != owner {
         return Ok(way);
     }
     let running = match hash {
@@ -87,7 +89,13 @@ pub(crate) fn clear_way<'a>(
     let until = match (option.pause, running.paused_until) {
         (None, None) => return Err(refused(&running)),
         (None, Some(until)) => until,
-        (Some(pause), _) => way.pause(pause)?,
+        (Some(pause), _) => match way.pause(pause) {
+            Ok(until) => until,
+            Err(error) => {
+                way.close();
+                return Err(error);
+            }
+        },
     };
     way.note = Some(format!(
         "the service (pid {}) is paused until {}; then it enforces its document again",
@@ -139,7 +147,7 @@ impl Way<'_> {
 
 /// The service, once it has read its document.
 fn settled(store: &Store) -> Result<Option<Running>, Error> {
-    let known = |running: &Running| !running.hash.is_empty();
+    let known = |running: &Running| running.idle || !running.enforces || !running.hash.is_empty();
     match wait(store, known)? {
         Some(running) if !known(&running) => Err(Error::new(
             ErrorKind::Refused,
@@ -210,6 +218,7 @@ impl Running {
         Some(Running {
             pid: status.pointer("/pid")?.as_u64()?.try_into().ok()?,
             enforces: text("/mode")? == "enforce",
+            idle: status.pointer("/idle")?.as_bool()?,
             owner: text("/document/owner")?,
             hash: text("/document/hash")?,
             files: files
@@ -245,7 +254,7 @@ mod tests {
 
     fn status() -> Value {
         serde_json::json!({
-            "pid": 812, "mode": "enforce", "paused": null, "counters": {"loads": 1},
+            "pid": 812, "mode": "enforce", "idle": false, "paused": null, "counters": {"loads": 1},
             "document": {"hash": "a", "owner": "default", "files": ["/etc/netkeel/desired.d"], "rejected": null},
         })
     }
@@ -271,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_status_that_lacks_something_is_unknown() {
-        for path in ["pid", "mode", "document", "counters"] {
+        for path in ["pid", "mode", "idle", "document", "counters"] {
             let mut without = status();
             without.as_object_mut().unwrap().remove(path);
             assert_eq!(Running::read(&without), None, "{path}");

@@ -1,18 +1,20 @@
 //! Reads a file of a document.
 
+use std::fs::{self, File};
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::arguments::DEFAULT_DOCUMENTS;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::files::read;
-use netkeel_kernel::files::read::Symlinks;
+use netkeel_kernel::files::read::{ReadError, Symlinks};
 use netkeel_source::text::limits;
 
 /// Reads a file. For the default directory, the error suggests `-f`.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let open = read::open(path, Symlinks::Follow).map_err(|cause| {
+    let open = open(path).map_err(|cause| {
         let error = io_error(&cause.into()).context(path.display());
         if path == Path::new(DEFAULT_DOCUMENTS) {
             error.hint("set a document with -f")
@@ -21,6 +23,21 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
         }
     });
     read_from(&mut open?, path)
+}
+
+/// Opens a regular file, or a pipe that the shell opened for this process: `-f <(helm template ...)`.
+fn open(path: &Path) -> Result<File, ReadError> {
+    match read::open(path, Symlinks::Follow) {
+        Err(ReadError::NotRegular) if is_own_pipe(path) => Ok(File::open(path)?),
+        opened => opened,
+    }
+}
+
+/// A pipe below /dev/fd, which this process has open already. Another FIFO could keep it waiting for ever.
+fn is_own_pipe(path: &Path) -> bool {
+    let own = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    let is_pipe = |found: fs::Metadata| found.file_type().is_fifo();
+    own.iter().any(|own| path.starts_with(own)) && fs::metadata(path).is_ok_and(is_pipe)
 }
 
 /// Reads at most the maximum size of a document, even when the input never ends.
@@ -39,8 +56,11 @@ const LONGEST: u64 = 256 * 1024 * 1024;
 
 /// Reads a file that netkeel printed earlier: a snapshot or a plan.
 pub(crate) fn read_printed(path: &Path) -> Result<String, Error> {
-    read::text(path, Symlinks::Follow, LONGEST)
-        .map_err(|cause| Error::new(ErrorKind::Input, format!("{}: {cause}", path.display())))
+    let text = || -> Result<String, ReadError> {
+        let bytes = read::rest(&mut open(path)?, LONGEST)?;
+        String::from_utf8(bytes).map_err(|_| ReadError::NotText)
+    };
+    text().map_err(|cause| Error::new(ErrorKind::Input, format!("{}: {cause}", path.display())))
 }
 
 /// Converts a read error, with the kind that sets the exit code.

@@ -113,12 +113,17 @@ pub(crate) fn with_mtu(socket: &mut Socket) -> Result<Option<Vec<Row>>, Refusal>
         return Ok(None);
     }
     dumped?;
-    found.sort_by(|one, other| {
-        (one.key, &one.indices, &one.payload).cmp(&(other.key, &other.indices, &other.payload))
-    });
-    found.dedup();
+    without_repetitions(&mut found);
     let bytes: usize = found.iter().map(|row| row.payload.len()).sum();
     Ok((found.len() <= MOST_ROUTES_WITH_MTU && bytes <= MOST_BYTES).then_some(found))
+}
+
+/// Sorts rows and removes those that a torn dump gave again.
+fn without_repetitions(rows: &mut Vec<Row>) {
+    rows.sort_by(|one, other| {
+        (one.key, &one.indices, &one.payload).cmp(&(other.key, &other.indices, &other.payload))
+    });
+    rows.dedup();
 }
 
 /// Gives the name of an interface by its index.
@@ -144,7 +149,7 @@ pub(crate) fn read_routes(
         }
         Ok(())
     })?;
-    found.sort_by_key(|row: &Row| row.key);
+    without_repetitions(&mut found);
     Ok(found)
 }
 
