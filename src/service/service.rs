@@ -20,6 +20,9 @@ use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Action, Event, Outcome};
 use netkeel_reconcile::status::Status;
 
+/// Turns of clients between two passes.
+const TURNS: usize = 4;
+
 /// The service.
 pub(crate) struct Service<'a> {
     pub(crate) state: State,
@@ -40,9 +43,10 @@ impl<'a> Service<'a> {
         let store = &effects.runner.store;
         let (document, rejected, idle) = match accepted(effects.source.read(), store) {
             Ok(document) => (document, None, false),
+            // Documents that were removed do not come back.
+            Err(_) if effects.source.is_empty() => (none(&options.netns), None, true),
             Err(why) => match last_good(store, &options.netns) {
                 Some(document) => (document, Some(why), false),
-                None if effects.source.is_empty() => (none(&options.netns), None, true),
                 None => return Err(Error::new(ErrorKind::Input, why)),
             },
         };
@@ -82,12 +86,14 @@ impl<'a> Service<'a> {
     /// Runs until a signal stops it. Errors are logged and retried.
     pub(crate) async fn run(&mut self, live: &mut Live) {
         loop {
-            // Clients and signals get a turn, however many passes are due.
-            tokio::task::yield_now().await;
-            let more = self.listen(live);
-            while let Ok(message) = self.effects.inbox.try_recv() {
-                self.receive(message);
+            // Clients and signals get turns, however many passes are due: to connect, to ask and to be answered.
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+                while let Ok(message) = self.effects.inbox.try_recv() {
+                    self.receive(message);
+                }
             }
+            let more = self.listen(live);
             if self.effects.interrupt.is_asked() {
                 break;
             }

@@ -2,7 +2,7 @@
 
 use crate::namespace::Namespace;
 use crate::pods;
-use crate::run::{Scratch, netkeel};
+use crate::run::{PROGRAM, Scratch, netkeel};
 
 /// The MTU that a plan wants for cali1.
 fn mtu(stdout: &str) -> Option<&str> {
@@ -33,6 +33,13 @@ fn a_document_comes_from_a_file_a_directory_or_standard_input() {
         mtu(&done.stdout).map(str::to_owned)
     };
     assert_eq!(plan(&["-f", "one.yaml"], "").as_deref(), Some("1300"));
+    // A pipe that the shell opened, as `-f <(...)` is.
+    let piped = format!(
+        "cat one.yaml | {PROGRAM} plan --netns {} -f /dev/stdin",
+        namespace.name
+    );
+    let piped = scratch.command("sh", &["-c", &piped]);
+    assert_eq!(mtu(&piped.stdout), Some("1300"), "{piped:?}");
     // A directory is its documents in the order of their names.
     assert_eq!(plan(&["-f", "desired.d"], "").as_deref(), Some("1420"));
     // Later ones are layered over earlier ones.

@@ -108,6 +108,22 @@ fn without_documents_it_waits_for_one() {
     until("the status says so", || {
         status().contains("idle: there is no document yet")
     });
+    // It holds nothing, so an apply by hand is nothing to it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let by_hand = elsewhere.path().join("by-hand.yaml");
+    fs::write(
+        &by_hand,
+        "version: 1\npersist: no\nsysctl: { net.ipv4.ip_forward: 1 }\n",
+    )
+    .unwrap();
+    let (code, said) = netkeel(&[
+        "apply",
+        "--netns",
+        &namespace.name,
+        "-f",
+        by_hand.to_str().unwrap(),
+    ]);
+    assert_eq!(code, 0, "{said}");
     fs::write(place.path().join("a.yaml"), PODS).unwrap();
     until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
     assert!(!status().contains("idle"), "{}", status());

@@ -7,6 +7,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::snapshot::problem::Subject;
 use netkeel_plan::outcome::NewDrift;
 use netkeel_plan::plan::{Drift, Plan, Step};
 use netkeel_source::diagnostic::Diagnostics;
@@ -102,13 +103,23 @@ impl SecondLook<'_> {
 
     /// The declared facts that could not be read. A fact that this apply wrote must be among those that were.
     fn unread(&self, rest: &Plan, written: &BTreeSet<&Fact>) -> Result<Vec<NewDrift>, Unsettled> {
-        if let Some(fact) = written.iter().find(|fact| self.now.get(fact) == Lookup::Unread) {
-            let problem = rest.problems.first().or(self.now.problems.first());
-            let (what, why) = match problem {
-                Some(problem) => (problem.what.to_string(), format!(": {}", problem.why)),
-                None => (fact.to_string(), String::new()),
-            };
-            let message = format!("after everything was written, {what} could not be read{why}");
+        let mut unread = written.iter().filter(|fact| self.now.get(fact) == Lookup::Unread);
+        // A fact that the kernel changed with a write may be outside of the scope; then nothing failed.
+        let failed = |fact: &&Fact| {
+            self.now
+                .problems
+                .iter()
+                .find(|problem| problem.what == Subject::of(fact))
+        };
+        let first = match rest.problems.first() {
+            Some(problem) => unread.next().map(|_| problem),
+            None => unread.find_map(failed),
+        };
+        if let Some(problem) = first {
+            let message = format!(
+                "after everything was written, {} could not be read: {}",
+                problem.what, problem.why
+            );
             return Err(Error::new(ErrorKind::Unreadable, message).into());
         }
         let unread = rest.problems.iter().map(|problem| NewDrift {

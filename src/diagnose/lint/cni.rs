@@ -140,7 +140,10 @@ mod tests {
     fn an_mtu_that_is_text_stops_the_plugin() {
         insta::assert_snapshot!(check(
             r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "\"1460\""}, {"type": "portmap", "at": "plugins[1].mtu", "mtu": "\"1\""}"#
-        ), @r#"NK049 its calico has the mtu "1460", which is not a whole number: the plugin cannot read it, and no pod starts"#);
+        ), @r#"
+        NK049 its calico has the mtu "1460", which is not a whole number: the plugin cannot read it, and no pod starts
+        NK074 its portmap has the mtu "1", which the plugin does not read
+        "#);
         assert_eq!(
             check(r#"{"type": "calico", "at": "plugins[0].mtu", "mtu": "null"}"#),
             ""

@@ -45,6 +45,14 @@ fn all(
     wants: &BTreeMap<Fact, Want>,
     findings: &mut Findings,
 ) {
+    // 0 for all leaves rp_filter to the interfaces: that is the usual way to declare it for some of them.
+    if declared == 0 && parts.leaf == "rp_filter" {
+        return;
+    }
+    // Programs and administrators switch IPv6 off, and choose the generation of addresses, for one interface.
+    if parts.leaf == "addr_gen_mode" || (declared == 0 && parts.leaf == "disable_ipv6") {
+        return;
+    }
     // A document that gives `default` or an interface another value leaves it to the interfaces.
     let is_neutral = declared == 0 && matches!(rule, Rule::Max | Rule::Or);
     if is_neutral && gives_another(parts, wants) {

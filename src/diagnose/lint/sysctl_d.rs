@@ -190,28 +190,34 @@ fn rearmed(
     };
     let message =
         format!("{when}, udev applies {pattern} = {value} of {place} instead of the declared {wanted}");
-    let remedy = format!(
-        "add `{} = {wanted}` to a file of /etc/sysctl.d that sorts after {}, or declare the interface by its exact name: a line for a key exempts it from patterns",
-        narrower(key),
-        place.file.rsplit('/').next().unwrap_or(&place.file)
-    );
+    let file = place.file.rsplit('/').next().unwrap_or(&place.file);
+    let exact = "declare the interface by its exact name: a line for a key exempts it from patterns";
+    let remedy = match narrower(key) {
+        Some(pattern) => {
+            format!(
+                "add `{pattern} = {wanted}` to a file of /etc/sysctl.d that sorts after {file}, or {exact}"
+            )
+        }
+        None => exact.to_owned(),
+    };
     findings.add(Code::NK025, subject, message, remedy);
 }
 
-/// A pattern for interfaces that are named like the one of the key: `net.ipv4.conf.cali*.rp_filter`.
-fn narrower(key: &SysctlKey) -> String {
-    let Some(parts) = key.per_interface() else {
-        return key.to_string();
-    };
-    let prefix = match parts.slot {
-        Slot::Link(name) => {
-            let letters = |byte: &&u8| byte.is_ascii_alphabetic();
-            let prefix = name.as_bytes().iter().take_while(letters);
-            prefix.map(|byte| char::from(*byte)).collect()
-        }
-        Slot::All | Slot::Default => String::new(),
-    };
-    format!("net.{}.{}.{prefix}*.{}", parts.family, parts.table, parts.leaf)
+/// Prefixes of interfaces that CNIs make for pods.
+const OF_PODS: [&str; 5] = ["cali", "lxc", "veth", "azv", "eni"];
+
+/// A pattern for the pods' interfaces that are named like the one of the key, `net.ipv4.conf.cali*.rp_filter`;
+/// `None` for other interfaces, which the pattern would change too.
+fn narrower(key: &SysctlKey) -> Option<String> {
+    let parts = key.per_interface()?;
+    let Slot::Link(name) = parts.slot else { return None };
+    let prefix = OF_PODS
+        .iter()
+        .find(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))?;
+    Some(format!(
+        "net.{}.{}.{prefix}*.{}",
+        parts.family, parts.table, parts.leaf
+    ))
 }
 
 fn unreadable(files: &Files, findings: &mut Findings) {

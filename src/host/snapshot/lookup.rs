@@ -316,7 +316,7 @@ impl PodEnd {
 
 impl Subject {
     /// The subject of the problem that explains why a fact was not read.
-    pub(crate) fn of(fact: &Fact) -> Self {
+    pub fn of(fact: &Fact) -> Self {
         match (&fact.object, fact.field) {
             (Object::Link(_), Field::Address(ipnet::IpNet::V4(_))) => Subject::Ipv4Addresses,
             (Object::Link(_), Field::Address(ipnet::IpNet::V6(_))) => Subject::Ipv6Addresses,

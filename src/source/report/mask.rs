@@ -62,9 +62,16 @@ impl Shown {
 fn key(line: &str) -> usize {
     let text = line.trim_start_matches([' ', '-']);
     let indented = line.len() - text.len();
-    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "$_.:/-".contains(char);
+    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "_.:/-".contains(char);
     let word = text.find(|char| !is_of_key(char)).unwrap_or(text.len());
-    let is_key = |word: &str| word.ends_with(':') && word.len() > 1;
+    // One colon ends a key. Hiera has `::` within keys; other colons separate fields, as in /etc/shadow.
+    let is_key = |word: &str| {
+        let name = word.strip_suffix(':').unwrap_or_default();
+        !name.is_empty()
+            && name
+                .split("::")
+                .all(|part| !part.is_empty() && !part.contains(':'))
+    };
     match text.get(..word).is_some_and(is_key) {
         true => indented + word,
         false => indented,
@@ -84,6 +91,12 @@ mod tests {
             ("    LS0tLS1CRUdJTi==", "    ****************"),
             ("- hunter2", "- *******"),
             ("a:hunter2", "*********"),
+            (
+                " root:$6$salt$hash:19000:0:99999:7:::",
+                " ************************************",
+            ),
+            (" root:hash:19000:0:", " *****************"),
+            ("netkeel::sysctl: x", "netkeel::sysctl: *"),
             ("{\"token\": \"abc\"}", "{******** ******"),
             ("token: \"a,b: {c}\", d", "token: \"**** ***** *"),
             ("net.ipv4.x: 1 # ä", "net.ipv4.x: * * **"),

@@ -13,10 +13,13 @@ MANY = "version: 1\nsysctl:\n" + "".join(
 # Slowed down, so that there is a middle.
 SLOWLY = "strace -f -qq -o /dev/null -P /run/netkeel/journal -e trace=write -e inject=write:delay_exit=400000"
 # In the middle of the live writes, and where the drop-in is written under its first name only.
+# An apply that waits to be confirmed writes the drop-in when it is confirmed.
 KILLED = {
-    "at a live write": "-P /proc/sys/net/ipv4/conf/lo/log_martians -e trace=write -e inject=write:signal=KILL",
-    "before the drop-in has its name": f"-P {UNFINISHED} -e trace=rename,renameat,renameat2"
-    " -e inject=rename,renameat,renameat2:signal=KILL",
+    "at a live write": ("--confirm-within 600s", "-P /proc/sys/net/ipv4/conf/lo/log_martians -e trace=write -e inject=write:signal=KILL"),
+    "before the drop-in has its name": (
+        "",
+        f"-P {UNFINISHED} -e trace=rename,renameat,renameat2 -e inject=rename,renameat,renameat2:signal=KILL",
+    ),
 }
 
 
@@ -24,8 +27,8 @@ def run(report, host, _full):
     """All of them."""
     document = host.put("many.yaml", MANY)
     interrupted(report, host, document)
-    for when, filters in KILLED.items():
-        killed(report, host, document, when, f"strace -f -qq -o /dev/null {filters}")
+    for when, (options, filters) in KILLED.items():
+        killed(report, host, f"{options} -f {document}", when, f"strace -f -qq -o /dev/null {filters}")
     stuck(report, host, document)
 
 
@@ -49,14 +52,14 @@ def interrupted(report, host, document):
     report.check("nothing is left to recover", outcome.code == 0, outcome)
 
 
-def killed(report, host, document, when, strace):
+def killed(report, host, arguments, when, strace):
     """Half of an apply can be undone, not confirmed."""
     report.heading(f"SIGKILL {when}")
     before = host.state()
-    outcome = host.netkeel(f"apply --confirm-within 600s -f {document}", strace)
+    outcome = host.netkeel(f"apply {arguments}", strace)
     report.check("it was killed", outcome.code not in (0, 1, 3, 4), outcome)
     report.check("it leaves something", host.changes_since(before), "the state differs")
-    outcome = host.netkeel(f"plan -f {document}")
+    outcome = host.netkeel(f"plan {arguments[arguments.index('-f'):]}")
     report.check("plan exits 1 and says so", outcome.code == 1 and "was interrupted after" in outcome.output, outcome)
     outcome = host.netkeel("confirm")
     report.check("it cannot be confirmed", outcome.code == 1 and "was interrupted after" in outcome.output, outcome)
