@@ -218,7 +218,8 @@ impl Running {
         Some(Running {
             pid: status.pointer("/pid")?.as_u64()?.try_into().ok()?,
             enforces: text("/mode")? == "enforce",
-            idle: status.pointer("/idle")?.as_bool()?,
+            // The status has it only if it is so.
+            idle: status.pointer("/idle").and_then(Value::as_bool).unwrap_or(false),
             owner: text("/document/owner")?,
             hash: text("/document/hash")?,
             files: files
@@ -254,7 +255,7 @@ mod tests {
 
     fn status() -> Value {
         serde_json::json!({
-            "pid": 812, "mode": "enforce", "idle": false, "paused": null, "counters": {"loads": 1},
+            "pid": 812, "mode": "enforce", "paused": null, "counters": {"loads": 1},
             "document": {"hash": "a", "owner": "default", "files": ["/etc/netkeel/desired.d"], "rejected": null},
         })
     }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_status_that_lacks_something_is_unknown() {
-        for path in ["pid", "mode", "idle", "document", "counters"] {
+        for path in ["pid", "mode", "document", "counters"] {
             let mut without = status();
             without.as_object_mut().unwrap().remove(path);
             assert_eq!(Running::read(&without), None, "{path}");

@@ -10,6 +10,8 @@ from realserver.host import GUEST, fresh_host
 
 FILES = Path(__file__).resolve().parent.parent
 UNITS = ("netkeel.service", "netkeel-boot.service")
+# What the Puppet class and the Ansible role install for a document with a match on veths.
+PODS = "/etc/systemd/system/netkeel.service.d/pods.conf"
 DOCUMENTS = "/etc/netkeel/desired.d"
 # An emulated processor is slow, and a worker waits two seconds for its peers.
 PATIENCE = 90
@@ -34,12 +36,13 @@ class ServingHost:
         self._messages = 0
 
     def install(self):
-        """Puts in place what a package would, and the guest's network; nothing is started."""
+        """Puts in place what a configuration manager would, and the guest's network; nothing is started."""
         units = [f"netkeel render {unit} > /etc/systemd/system/{unit}" for unit in UNITS]
         self.sh(
             f"mkdir -p {DOCUMENTS} && cp {GUEST}/documents/host.yaml {DOCUMENTS}/10-host.yaml"
             " && echo 'NETKEEL_OPTIONS=\"--listen 127.0.0.1:9440\"' > /etc/default/netkeel"
-            f" && {' && '.join(units)} && cp {GUEST}/guest/lab-network.service /etc/systemd/system/"
+            f" && {' && '.join(units)} && mkdir -p {Path(PODS).parent} && netkeel render netkeel-pods.conf > {PODS}"
+            f" && cp {GUEST}/guest/lab-network.service /etc/systemd/system/"
             f" && systemctl daemon-reload && systemctl enable -q {' '.join(UNITS)} lab-network.service"
         )
 

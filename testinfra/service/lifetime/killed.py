@@ -61,8 +61,9 @@ def the_service(report, host, rules):
     mtu = host.until_mtu("cali0", 1460)
     report.check("what was changed meanwhile is mended", mtu == "1460", mtu)
     wait_until(lambda: host.call(f"test -e /proc/{old}")[0], 10, lambda: f"the old worker {old} lives on")
-    workers = host.sh("pgrep -c -u nobody netkeel || true")
-    report.check("there is one worker, not the old one", (workers, worker(status) != old) == ("1", True), f"{workers} workers")
+    # The worker and its helper.
+    processes = host.sh("pgrep -c -u nobody netkeel || true")
+    report.check("there is one worker, not the old one", (processes, worker(status) != old) == ("2", True), f"{processes} processes")
     tables = host.sh("nft list tables | grep -c netkeel")
     report.check("the rules are there once, as before", (tables, host.rules()) == ("1", rules), f"{tables} tables\n{host.rules()}")
     code, text = host.call("netkeel plan --detailed-exitcode")

@@ -1,14 +1,12 @@
 """The other ends of veths, in pods: the unit may not enter them until a drop-in says so."""
 
-from .host import PATIENCE
-
-DROP_IN = "/etc/systemd/system/netkeel.service.d/pods.conf"
+from .host import PATIENCE, PODS
 
 
 def run(report, host, _soak):
     """Without the drop-in that is told, with it they are kept."""
     report.heading("pods' ends of veths")
-    host.sh("ip -n pod link set eth0 mtu 1500 && systemctl restart netkeel")
+    host.sh(f"rm {PODS} && systemctl daemon-reload && ip -n pod link set eth0 mtu 1500 && systemctl restart netkeel")
     status = host.until("the pods are looked at", lambda now: now["looked"] and now["problems"], PATIENCE)
     said = [problem for problem in status["problems"] if "entering the pod's network namespace" in problem]
     report.check("as packaged, status says that pods could not be entered", said, status["problems"])
@@ -21,8 +19,7 @@ def run(report, host, _soak):
     report.check("neither end of a new pod's veth is set alone", ends == ["1500", "1500"], ends)
     host.sh("ip link delete calinew")
     host.sh(
-        f"mkdir -p {DROP_IN.rpartition('/')[0]} && netkeel render netkeel-pods.conf > {DROP_IN}"
-        " && systemctl daemon-reload && systemctl restart netkeel"
+        f"netkeel render netkeel-pods.conf > {PODS} && systemctl daemon-reload && systemctl restart netkeel"
     )
     status = host.in_order("with the drop-in all is in order")
     report.check("with the drop-in the pod's end gets its MTU", mtu(host) == "1460", mtu(host))
@@ -30,8 +27,6 @@ def run(report, host, _soak):
     host.sh("ip -n pod link set eth0 mtu 1500 && systemctl reload netkeel")
     host.in_order("it is in order again")
     report.check("and is kept", mtu(host) == "1460", mtu(host))
-    host.sh(f"rm {DROP_IN} && systemctl daemon-reload && systemctl restart netkeel")
-    host.in_order()
 
 
 def mtu(host):
