@@ -30,7 +30,21 @@ fn pid(namespace: &Namespace) -> u64 {
 
 fn apply(namespace: &Namespace, document: &Path, more: &[&str]) -> (i32, String) {
     let document = document.to_str().unwrap();
-    netkeel(&[&["apply", "--lock-timeout", "30s", "--netns", &namespace.name, "-f", document], more].concat())
+    netkeel(
+        &[
+            &[
+                "apply",
+                "--lock-timeout",
+                "30s",
+                "--netns",
+                &namespace.name,
+                "-f",
+                document,
+            ],
+            more,
+        ]
+        .concat(),
+    )
 }
 
 fn release(namespace: &Namespace, more: &[&str]) -> (i32, String) {

@@ -222,22 +222,23 @@ mod tests {
 
     #[test]
     fn what_is_left_to_the_interfaces_or_declared_for_them_is_no_finding() {
-        let link = r#""rp_filter":1,"forwarding":0"#;
+        let link = r#""rp_filter":1,"forwarding":0,"disable_ipv6":1"#;
+        // The usual way to declare rp_filter for some interfaces.
         let values = [("ipv4/conf/all/rp_filter", 0), ("ipv4/conf/default/rp_filter", 1)];
-        let all = "net.ipv4.conf.all.rp_filter: 0";
+        assert_eq!(check("net.ipv4.conf.all.rp_filter: 0", &values, link), "");
+        // Somebody switched IPv6 off on one interface.
+        let values = [("ipv6/conf/all/disable_ipv6", 0)];
+        assert_eq!(check("net.ipv6.conf.all.disable_ipv6: 0", &values, link), "");
+        let values = [
+            ("ipv4/conf/all/log_martians", 0),
+            ("ipv4/conf/default/log_martians", 1),
+            ("ipv4/conf/eth0/log_martians", 1),
+        ];
+        let all = "net.ipv4.conf.all.log_martians: 0";
         assert!(check(all, &values, link).starts_with("eth0: "));
-        assert_eq!(
-            check(
-                &format!("{all}, net.ipv4.conf.default.rp_filter: 1"),
-                &values,
-                link
-            ),
-            ""
-        );
-        assert_eq!(
-            check(&format!("{all}, net.ipv4.conf.eth0.rp_filter: 0"), &values, link),
-            ""
-        );
+        for more in ["default.log_martians: 1", "eth0.log_martians: 0"] {
+            assert_eq!(check(&format!("{all}, net.ipv4.conf.{more}"), &values, link), "");
+        }
     }
 
     #[test]

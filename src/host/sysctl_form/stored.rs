@@ -58,10 +58,23 @@ pub fn is_accepted(key: &SysctlKey, text: &str, integers: bool) -> bool {
         true => text.to_owned(),
         false => decimal(key, text),
     };
+    // The kernel reads as many numbers as the key has and ignores the rest (`do_proc_dointvec`), such as a
+    // comment. The first word must be a number.
+    let is_number = handler.is_number() || (handler == Handler::Unknown && integers);
+    let text = match is_number {
+        true => leading_numbers(&text),
+        false => text,
+    };
     match handler {
         Handler::Unknown if integers => numbers(&text, &text, i64::MIN.into(), u64::MAX.into()).is_ok(),
         _ => forms(handler, &text, &text, None).is_ok(),
     }
+}
+
+/// The words up to the first that is not a number.
+fn leading_numbers(text: &str) -> String {
+    let words = text.split(' ').take_while(|word| number(word).is_ok());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The text with single blanks, and its numbers in decimal: the kernel reads `010` as octal and `0x1F` as
@@ -449,6 +462,9 @@ mod tests {
         assert!(!accepted("net.ipv4.tcp_rmem", "\"4096 131072 6291456\""));
         assert!(accepted("net.ipv4.conf.all.rp_filter", "010"));
         assert!(!accepted("net.ipv4.conf.all.rp_filter", "08"));
+        assert!(accepted("net.ipv4.conf.all.rp_filter", "1 # why"));
+        assert!(!accepted("net.ipv4.conf.all.rp_filter", "# why"));
+        assert!(is_accepted(&"kernel.pid_max".parse().unwrap(), "1 # why", true));
         assert!(accepted("net.core.default_qdisc", "fq"));
         assert!(accepted("kernel.core_pattern", "\"x\""));
         assert!(!is_accepted(&"kernel.pid_max".parse().unwrap(), "\"1\"", true));

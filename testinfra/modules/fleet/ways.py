@@ -210,8 +210,10 @@ class Plain(Way):
         if when == "after it":
             units = ("netkeel.service", "netkeel-boot.service")
             render = " && ".join(f"netkeel render {unit} > /etc/systemd/system/{unit}" for unit in units)
+            drop_in = "/etc/systemd/system/netkeel.service.d"
+            pods = f"mkdir -p {drop_in} && netkeel render netkeel-pods.conf > {drop_in}/pods.conf"
             self.host.sh(
-                f"{render} && echo 'NETKEEL_OPTIONS=\"--listen {METRICS}\"' > /etc/default/netkeel"
+                f"{render} && {pods} && echo 'NETKEEL_OPTIONS=\"--listen {METRICS}\"' > /etc/default/netkeel"
                 f" && systemctl daemon-reload && systemctl enable -q {' '.join(units)} && systemctl start netkeel"
             )
         super().tested(when)
