@@ -260,12 +260,12 @@ def test_the_service_restarts_if_its_program_was_replaced(scratch, current):
     run = f"({Ansible().command('')}) 2>&1"
     replace = "true" if current else "cp netkeel new; mv new netkeel"
     script = f"""
-        export PATH=$PWD/bin:$PATH; mkdir -p /run/systemd/system
-        ./netkeel run -f host.json >/dev/null 2>&1 & echo $! >pid
+        export PATH=$PWD/bin:$PATH; mkdir -p /run/systemd/system /etc/netkeel/desired.d
+        ./netkeel run -f /etc/netkeel/desired.d >/dev/null 2>&1 & echo $! >pid
         trap 'kill $(cat pid)' EXIT; sleep 1
         {run} >/dev/null; >log; {replace}; {run}; echo ==; cat log
         """
-    seen = scratch.run(script, site_yml=play, host_json=json.dumps({"version": 1}))
+    seen = scratch.run(script, site_yml=play)
     output, words = seen.output.split("\n==\n")
     assert ("restart netkeel" in words) is not current, seen
     assert ("changed=0 " in output) is current, seen
@@ -311,7 +311,7 @@ def test_a_look_waits_for_an_apply_that_is_at_work(scratch):
         for i in $(seq 150); do echo "link add v$i type veth peer name w$i"; done | ip -batch -
         slowly="strace -f -qq -o /dev/null -e trace=sendto -e inject=sendto:delay_exit=3000"
         $slowly {scratch.netkeel()} apply -f host.json >/dev/null & at_work=$!
-        until cat /run/netkeel/netns/*/journal 2>/dev/null | grep -q '^{{"begun"'; do kill -0 $at_work || exit; done
+        until cat /run/netkeel/journal /run/netkeel/netns/*/journal 2>/dev/null | grep -q '^{{"begun"'; do kill -0 $at_work || exit; done
         kill -STOP $at_work
         ./netkeel check -f host.json & looks=$!
         sleep 1
@@ -347,11 +347,12 @@ def test_an_apply_that_fails_half_way_is_a_failure(scratch, tool, code):
 
 
 def test_a_write_that_the_kernel_refuses_is_undone_and_a_failure(scratch, tool):
-    """With the real program: everything before that write is done and undone."""
-    document = dict(DOCUMENT, sysctl={**DOCUMENT["sysctl"], "net.ipv4.tcp_congestion_control": "nonesuch"})
+    """With the real program: everything before that write is done and undone. No plan can tell that a range is upside down."""
+    refused = "60000 50000"
+    document = dict(DOCUMENT, sysctl={**DOCUMENT["sysctl"], "net.ipv4.ip_local_port_range": refused})
     (part,) = runs(scratch, tool, scratch.netkeel(), tool.wet, document=document)
     assert status(part) in tool.failed and UNTOUCHED in part, part
-    assert "nonesuch" in part and "undone" in part, part
+    assert refused in part and "undone" in part, part
 
 
 @pytest.mark.parametrize("name", ["50-ansible.conf", "50-ansible.toml", ".50-ansible.json"])

@@ -54,16 +54,16 @@ pub fn is_same(key: &SysctlKey, one: &str, other: &str, ticks: Option<u32>) -> b
 /// numbers, where that is known.
 pub fn is_accepted(key: &SysctlKey, text: &str, integers: bool) -> bool {
     let handler = Handler::of(key);
-    let text = match handler.takes_commas() {
-        true => text.to_owned(),
-        false => decimal(key, text),
-    };
     // The kernel reads as many numbers as the key has and ignores the rest (`do_proc_dointvec`), such as a
     // comment. The first word must be a number.
     let is_number = handler.is_number() || (handler == Handler::Unknown && integers);
     let text = match is_number {
-        true => leading_numbers(&text),
-        false => text,
+        true => leading_numbers(text),
+        false => text.to_owned(),
+    };
+    let text = match handler.takes_commas() {
+        true => text,
+        false => decimal(key, &text),
     };
     match handler {
         Handler::Unknown if integers => numbers(&text, &text, i64::MIN.into(), u64::MAX.into()).is_ok(),
@@ -71,10 +71,12 @@ pub fn is_accepted(key: &SysctlKey, text: &str, integers: bool) -> bool {
     }
 }
 
-/// The words up to the first that is not a number.
+/// The words up to the first that is not a number. Words end at a blank, a tab or a line's end, and at no other
+/// white space (`proc_wspace_sep`, kernel/sysctl.c).
 fn leading_numbers(text: &str) -> String {
-    let words = text.split(' ').take_while(|word| number(word).is_ok());
-    words.collect::<Vec<_>>().join(" ")
+    let words = text.split([' ', '\t', '\n']).filter(|word| !word.is_empty());
+    let numbers = words.take_while(|word| octal(word).is_some() || number(word).is_ok());
+    numbers.collect::<Vec<_>>().join(" ")
 }
 
 /// The text with single blanks, and its numbers in decimal: the kernel reads `010` as octal and `0x1F` as
@@ -464,6 +466,11 @@ mod tests {
         assert!(!accepted("net.ipv4.conf.all.rp_filter", "08"));
         assert!(accepted("net.ipv4.conf.all.rp_filter", "1 # why"));
         assert!(!accepted("net.ipv4.conf.all.rp_filter", "# why"));
+        assert!(accepted("net.ipv4.conf.all.rp_filter", "1\t\rx"));
+        assert!(!accepted(
+            "net.ipv4.conf.all.rp_filter",
+            "1\rnet.ipv4.tcp_ecn = 1"
+        ));
         assert!(is_accepted(&"kernel.pid_max".parse().unwrap(), "1 # why", true));
         assert!(accepted("net.core.default_qdisc", "fq"));
         assert!(accepted("kernel.core_pattern", "\"x\""));
