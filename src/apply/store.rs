@@ -89,11 +89,6 @@ impl Store {
         self.run == other.run
     }
 
-    /// It is that of the host, not of another namespace.
-    pub fn is_host(&self) -> bool {
-        self.run == Path::new(RUN)
-    }
-
     /// The ledger: the owner of each fact.
     ///
     /// # Errors

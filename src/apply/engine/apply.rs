@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use crate::engine::second_look::{SecondLook, differs_by};
+use crate::engine::second_look::{SecondLook, new_drift};
 use crate::engine::session::Session;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
@@ -124,10 +124,7 @@ impl<'p> Run<'_, '_, 'p> {
             self.steps(&rest.steps)?;
             let left = self.look_again(goal, before, &[rest, first])?;
             // Two passes are enough: interfaces may appear without end.
-            self.new_drift.extend(left.drift.iter().map(|drift| NewDrift {
-                facts: vec![drift.fact.clone()],
-                message: differs_by(drift),
-            }));
+            self.new_drift.extend(left.drift.iter().map(new_drift));
         }
         self.session.watch.accepts()?;
         let plans: Vec<&Plan> = [first].into_iter().chain(second.get()).collect();

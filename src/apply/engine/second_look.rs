@@ -57,7 +57,7 @@ impl SecondLook<'_> {
     pub fn split(&self, mut rest: Plan) -> Result<(Plan, Vec<NewDrift>), Unsettled> {
         rest.steps.retain(|step| !(self.kept_back)(step));
         let written = self.written();
-        let mut new_drift = self.unread(&rest, &written)?;
+        let mut found = self.unread(&rest, &written)?;
         let mut again: BTreeSet<Fact> = BTreeSet::new();
         let mut unsettled: BTreeSet<Fact> = BTreeSet::new();
         let mut others: BTreeSet<Fact> = BTreeSet::new();
@@ -87,10 +87,7 @@ impl SecondLook<'_> {
             });
         }
         let of_others = rest.drift.iter().filter(|drift| others.contains(&drift.fact));
-        new_drift.extend(of_others.map(|drift| NewDrift {
-            facts: vec![drift.fact.clone()],
-            message: differs_by(drift),
-        }));
+        found.extend(of_others.map(new_drift));
         if !others.is_empty() {
             rest.steps.retain(|step| again.contains(&step.fact));
             rest.drift.retain(|drift| again.contains(&drift.fact));
@@ -98,7 +95,7 @@ impl SecondLook<'_> {
             rest.beside.retain(|record| caused(&record.caused_by));
         }
         rest.problems.clear();
-        Ok((rest, new_drift))
+        Ok((rest, found))
     }
 
     /// The declared facts that could not be read. A fact that this apply wrote must be among those that were.
@@ -203,7 +200,15 @@ fn changed_meanwhile(diagnostics: &Diagnostics) -> Error {
     )
 }
 
-pub(super) fn differs_by(drift: &Drift) -> String {
+/// A fact that differs and that this apply did not write.
+pub(super) fn new_drift(drift: &Drift) -> NewDrift {
+    NewDrift {
+        facts: vec![drift.fact.clone()],
+        message: differs_by(drift),
+    }
+}
+
+fn differs_by(drift: &Drift) -> String {
     let (is, should) = (
         drift.fact.show(drift.observed.as_ref()),
         drift.fact.show(drift.desired.as_ref()),

@@ -6,21 +6,27 @@ use std::collections::BTreeSet;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::number::decimal;
 
+/// The keys and values below each heading of a section, as wg-quick parses them (`parse_options`):
+/// case-insensitive headings, blanks around keys and values, and `#` starts a comment.
+pub(crate) fn entries<'a>(text: &'a str, section: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut inside = false;
+    text.lines().filter_map(move |line| {
+        let bare = line.split('#').next().unwrap_or_default();
+        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
+        let (key, value) = (key.trim(), value.trim());
+        if key.starts_with('[') {
+            inside = key.eq_ignore_ascii_case(section);
+            return None;
+        }
+        inside.then_some((key, value))
+    })
+}
+
 /// The MTU in bytes that wg-quick uses: the last one of `[Interface]`. None when it is missing or
 /// not a number.
 pub fn mtu_of(text: &str) -> Option<i64> {
-    let (mut inside, mut found) = (false, None);
-    for line in text.lines() {
-        let bare = line.split('#').next().unwrap_or_default();
-        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
-        let key = key.trim();
-        if key.starts_with('[') {
-            inside = key.eq_ignore_ascii_case("[Interface]");
-        } else if inside && key.eq_ignore_ascii_case("MTU") {
-            found = decimal(value.trim());
-        }
-    }
-    found
+    let mtus = entries(text, "[Interface]").filter(|(key, _)| key.eq_ignore_ascii_case("MTU"));
+    mtus.last().and_then(|(_, value)| decimal(value))
 }
 
 /// Sets the MTU in bytes. An existing line keeps its place, spelling and comment; further MTU lines
@@ -84,26 +90,19 @@ pub fn set_mtu(text: &str, mtu: i64) -> Result<String, Error> {
 /// The hooks of `[Interface]` that mention an MTU. wg-quick runs them after it has set `MTU`, or before, so they
 /// may set another one. Only the keys are returned, because a command may contain a secret.
 pub fn hooks_with_mtu(text: &str) -> BTreeSet<&'static str> {
-    let (mut inside, mut found) = (false, BTreeSet::new());
-    for line in text.lines() {
-        let bare = line.split('#').next().unwrap_or_default();
-        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
-        let key = key.trim();
-        if key.starts_with('[') {
-            inside = key.eq_ignore_ascii_case("[Interface]");
-        } else if inside
-            && value
-                .split_ascii_whitespace()
-                .any(|word| word.eq_ignore_ascii_case("mtu"))
-        {
-            found.extend(
-                ["PreUp", "PostUp"]
-                    .iter()
-                    .filter(|hook| key.eq_ignore_ascii_case(hook)),
-            );
-        }
-    }
-    found
+    let mentions = |(_, value): &(&str, &str)| {
+        value
+            .split_ascii_whitespace()
+            .any(|word| word.eq_ignore_ascii_case("mtu"))
+    };
+    let hook = |(key, _): (&str, &str)| {
+        let hooks = ["PreUp", "PostUp"];
+        hooks.into_iter().find(|hook| key.eq_ignore_ascii_case(hook))
+    };
+    entries(text, "[Interface]")
+        .filter(mentions)
+        .filter_map(hook)
+        .collect()
 }
 
 /// Replaces the value in a line `MTU = VALUE # comment`.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::wireguard::conf::entries;
+
 /// The endpoints of all peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
@@ -14,18 +16,12 @@ pub struct Endpoints {
 
 /// Reads `Endpoint = ADDRESS:PORT` of each `[Peer]`, as wg(8) parses it.
 pub fn endpoints(text: &str) -> Endpoints {
-    let (mut inside, mut found) = (false, Endpoints::default());
-    for line in text.lines() {
-        let bare = line.split('#').next().unwrap_or_default();
-        let (key, value) = bare.split_once('=').unwrap_or((bare, ""));
-        let key = key.trim();
-        if key.starts_with('[') {
-            inside = key.eq_ignore_ascii_case("[Peer]");
-        } else if inside && key.eq_ignore_ascii_case("Endpoint") {
-            match value.trim().parse::<SocketAddr>() {
-                Ok(address) => _ = found.addresses.insert(address.ip()),
-                Err(_) => found.names += 1,
-            }
+    let mut found = Endpoints::default();
+    let endpoints = entries(text, "[Peer]").filter(|(key, _)| key.eq_ignore_ascii_case("Endpoint"));
+    for (_, value) in endpoints {
+        match value.parse::<SocketAddr>() {
+            Ok(address) => _ = found.addresses.insert(address.ip()),
+            Err(_) => found.names += 1,
         }
     }
     found
