@@ -1,2 +1,2 @@
-# @summary What removes a value of a more general level of Hiera, or is left of one that was removed
+# @summary A mark that removes a value of a more general level of Hiera, or the rest of a removed value
 type Netkeel::Knocked_out = Pattern[/\A(--.*)?\z/]

@@ -1,5 +1,5 @@
 //! A host to do ops on: veths, a bridge with ports, a macvlan on a veth and one on the bridge, a
-//! vxlan, addresses and routes of both families. What they start with is chosen at random.
+//! vxlan, addresses and routes of both families. Their first values are chosen at random.
 
 use std::fmt::Write;
 

@@ -35,7 +35,7 @@ fn shown(done: &Done) -> String {
 /// A warning on the host name in the configuration of [`POD`].
 const NAMED: &str = "warning: 1 of the endpoints are host names: netkeel does not resolve them, and assumes the default route for them\n";
 
-/// What is written to standard error, apart from [`NAMED`].
+/// Standard error, apart from [`NAMED`].
 fn warned_of(done: &Done) -> String {
     assert!(done.stderr.contains(NAMED), "{done:?}");
     done.stderr.replace(NAMED, "")

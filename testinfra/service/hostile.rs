@@ -1,4 +1,4 @@
-//! What must not stop the loop: named files that are no files, and a system that has run out of something.
+//! Nothing stops the loop: neither named files that are no files, nor a system that has run out of something.
 
 use std::io::Write;
 use std::net::TcpStream;

@@ -10,7 +10,7 @@ from realserver.host import GUEST, fresh_host
 
 FILES = Path(__file__).resolve().parent.parent
 UNITS = ("netkeel.service", "netkeel-boot.service")
-# What the Puppet class and the Ansible role install for a document with a match on veths.
+# The Puppet class and the Ansible role install it for a document with a match on veths.
 PODS = "/etc/systemd/system/netkeel.service.d/pods.conf"
 DOCUMENTS = "/etc/netkeel/desired.d"
 # An emulated processor is slow, and a worker waits two seconds for its peers.
