@@ -19,6 +19,7 @@ use ipnet::IpNet;
 
 use netkeel_apply::engine::apply::{apply, undo};
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
+use netkeel_core::maybe_secret::reveal;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan::plan;
@@ -376,5 +377,6 @@ fn asked<T: serde::Serialize>(name: &str, found: &Option<T>) -> String {
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap()
+    // The snapshot of a case has made-up secrets, so that its plan can be made.
+    reveal(|| serde_json::to_string(value)).unwrap()
 }

@@ -16,6 +16,8 @@ mod routes;
 mod run;
 #[path = "cli/schemas.rs"]
 mod schemas;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[path = "cli/trace.rs"]
 mod trace;
 

@@ -17,6 +17,8 @@ mod owner;
 mod path;
 #[path = "service/pods.rs"]
 mod pods;
+#[path = "service/secrets.rs"]
+mod secrets;
 #[path = "service/templates.rs"]
 mod templates;
 #[path = "service/wireguard.rs"]

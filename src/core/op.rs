@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Value;
+use crate::maybe_secret::MaybeSecret;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::route::{Metric, RouteKey};
@@ -195,7 +196,7 @@ pub enum Op {
         /// The key.
         key: SysctlKey,
         /// The value; vectors with single blanks.
-        value: Arc<str>,
+        value: MaybeSecret,
         /// The interface of the key: its index is checked before the write.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<Target>,

@@ -4,6 +4,7 @@ use crate::dialect::{Dialect, Reading};
 use crate::hiera::data;
 use crate::talos::{configuration, desired, keys};
 use crate::{ansible, variables};
+use netkeel_core::name::sysctl::{SECRETS, SysctlKey};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::sources::Sources;
@@ -52,6 +53,7 @@ impl Reading<'_> {
                 sources.load_foreign(name, bytes, many, &reads, &mut said)
             }
         };
+        sources.hide(&nodes, &is_secret, &after_secret);
         if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (self.dialect, nodes.first()) {
             variables::leave_others(node, &|key| self.concerns(key), &mut said.list);
         }
@@ -76,6 +78,19 @@ impl Reading<'_> {
     }
 }
 
+/// Whether a key of a document is that of a secret sysctl.
+fn is_secret(key: &str) -> bool {
+    key.parse::<SysctlKey>().is_ok_and(|key| key.is_secret())
+}
+
+/// The byte of a line after the name of a secret sysctl.
+fn after_secret(line: &str) -> Option<usize> {
+    let ends = SECRETS
+        .iter()
+        .filter_map(|name| Some(line.find(name)? + name.len()));
+    ends.min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +112,41 @@ mod tests {
         }
         reading.layers(nodes, &mut sources, &mut diagnostics);
         render(&diagnostics, &sources, false)
+    }
+
+    #[test]
+    fn reports_show_no_values_of_secret_sysctls() {
+        let key = "net.ipv6.conf.all.stable_secret";
+        for (dialect, file, text) in [
+            (
+                Dialect::Native,
+                "a.yaml",
+                format!("sysctl: {{{key}: [hunter2, [x]]}}\n"),
+            ),
+            (
+                Dialect::Native,
+                "a.yaml",
+                format!("sysctl:\n  {key}: \"hunter2\n"),
+            ),
+            (
+                Dialect::Native,
+                "a.json",
+                format!("{{\"sysctl\": {{\"{key}\": hunter2}}}}"),
+            ),
+            (
+                Dialect::Hiera,
+                "a.yaml",
+                format!("netkeel::sysctl: {{{key}: {{hunter2: 1}}}}\n"),
+            ),
+            (
+                Dialect::Hiera,
+                "a.yaml",
+                format!("netkeel::sysctl: {{{key}: 'hunter2'\n"),
+            ),
+        ] {
+            let report = report(dialect, &[(file, &text)]);
+            assert!(!report.contains("hunter2"), "{text}\n{report}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn restore_file(path: &Arc<Path>, original: Option<&Value>, mode: u32) -> Op {
     match original.and_then(Value::text) {
         Some(content) => Op::WriteFile {
             path: path.clone(),
-            content: content.clone(),
+            content: content.reveal().clone(),
             mode,
         },
         None => Op::RemoveFile { path: path.clone() },

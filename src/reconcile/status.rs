@@ -434,6 +434,7 @@ fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok,
 }
 
 fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
+    let (observed, desired) = drift.shown();
     DriftStatus {
         fact: drift.fact.to_string(),
         // A fact that left the document has no path.
@@ -443,8 +444,8 @@ fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
             .map_or("released", |section| section.as_str())
             .to_owned(),
         path: drift.origin.path.to_string(),
-        observed: drift.fact.show(drift.observed.as_ref()),
-        desired: drift.fact.show(drift.desired.as_ref()),
+        observed,
+        desired,
         index,
     }
 }

@@ -53,15 +53,10 @@ fn lines(drift: &[Drift], desired: bool) -> Option<String> {
     let mut out = String::new();
     for drift in drift {
         let value = if desired { &drift.desired } else { &drift.observed };
-        if let Some(value) = value
-            .as_ref()
-            .filter(|value| **value != Value::Switch(false) || drift.fact.field == Field::Up)
-        {
-            out.push_str(&format!(
-                "{}: {}\n",
-                drift.fact.field,
-                drift.fact.show(Some(value))
-            ));
+        let is_there = |value: &Value| *value != Value::Switch(false) || drift.fact.field == Field::Up;
+        if value.as_ref().is_some_and(is_there) {
+            let (is, should) = drift.shown();
+            let _ = writeln!(out, "{}: {}", drift.fact.field, if desired { should } else { is });
         }
     }
     (!out.is_empty()).then_some(out)

@@ -233,10 +233,10 @@ fn is_there(drift: &Drift) -> bool {
 
 /// The change of a value: `1500 -> 1460`, or only the new value of a new object.
 fn change(drift: &Drift) -> String {
-    let show = |value: &Option<Value>| drift.fact.show(value.as_ref());
+    let (observed, desired) = drift.shown();
     match &drift.observed {
-        None => show(&drift.desired),
-        Some(_) => format!("{} -> {}", show(&drift.observed), show(&drift.desired)),
+        None => desired,
+        Some(_) => format!("{observed} -> {desired}"),
     }
 }
 

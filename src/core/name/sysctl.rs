@@ -45,10 +45,30 @@ pub struct PerInterface<'a> {
     pub leaf: &'a str,
 }
 
-/// Settings that are secrets (Documentation/networking/ip-sysctl.rst). Only root can read their files.
-pub const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
+/// Settings below net/ whose files only root can read: two keys (Documentation/networking/ip-sysctl.rst), and
+/// the hardening of the BPF compiler (net/core/sysctl_net_core.c), all with mode 0600 in Linux 6.12.
+pub const SECRETS: [&str; 5] = [
+    "bpf_jit_harden",
+    "bpf_jit_kallsyms",
+    "bpf_jit_limit",
+    "stable_secret",
+    "tcp_fastopen_key",
+];
+
+/// Files that can be written and not read (mode 0200 in Linux 6.12). A write is a command to the kernel.
+const COMMANDS: [&str; 4] = [
+    "net/ipv4/route/flush",
+    "net/ipv6/route/flush",
+    "vm/compact_memory",
+    "vm/drop_caches",
+];
 
 impl SysctlKey {
+    /// Whether a write is a command to the kernel, and there is no value that could be kept.
+    pub fn is_command(&self) -> bool {
+        COMMANDS.contains(&self.path())
+    }
+
     /// Whether its value is a secret, which no file that everybody reads and no log may contain.
     pub fn is_secret(&self) -> bool {
         let leaf = self.path().rsplit('/').next().unwrap_or_default();

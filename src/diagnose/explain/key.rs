@@ -59,17 +59,21 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     // No key below net/ that takes words has a number as its value, so an integer means that the key takes
     // integers.
     let integer = key.path().starts_with("net/") && live.number().is_some();
-    let sysctl_d = answer(host.files, key, integer);
+    let mut sysctl_d = answer(host.files, key, integer);
     let of_slot = key
         .per_interface()
         .filter(|parts| !matches!(parts.slot, Slot::Link(_)));
+    let notes = notes(host, key, &live, &sysctl_d);
+    if key.is_secret() || live.is_secret() {
+        sysctl_d.hide();
+    }
     KeyExplained {
         combined: combine::combined(host, key),
         rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
         decides_on: combine::decided_by_all(host, key),
         held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
         writers: writer::writers(key, host.evidence, host.snapshot),
-        notes: notes(host, key, &live, &sysctl_d),
+        notes,
         key: key.clone(),
         live,
         sysctl_d,

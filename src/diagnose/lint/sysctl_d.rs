@@ -81,7 +81,7 @@ pub(crate) fn document(
     for (fact, want) in wants {
         let key = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
         if let (Some(key), Some(name)) = (key, fact.link_name()) {
-            let value = want.value.to_string();
+            let value = want.value.to_text();
             rearmed(&key, &name, &value, found.udev, &mut judge, findings);
         }
     }

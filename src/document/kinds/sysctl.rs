@@ -11,6 +11,7 @@ use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field as FactField, Object, Value};
 use netkeel_core::finding::Code;
+use netkeel_core::maybe_secret::{MASK, MaybeSecret};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
@@ -87,6 +88,15 @@ impl crate::kinds::kind::Kind for Kind {
                         format!("{key} is not a setting of the network"),
                     )
                     .hint("allow_any_sysctl: true lets a document name it");
+                continue;
+            }
+            if key.is_command() {
+                let message =
+                    format!("{key} has no value to keep: it can only be written, as a command to the kernel");
+                context
+                    .diagnostics
+                    .add(entry.key_span, path, message)
+                    .hint("remove the key, and write it by hand when it is needed");
                 continue;
             }
             if let (Some(netns), false) = (context.netns.name(), key.path().starts_with("net/")) {
@@ -262,8 +272,15 @@ impl Section for Sysctls {
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);
             let live = host.get(&fact).value().map(|found| found.to_text());
+            let secret = entry.key.is_secret() || live.as_ref().is_some_and(MaybeSecret::is_secret);
             let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
-            let stored = stored.map_err(|why| Error::new(ErrorKind::Input, why));
+            // The reason quotes the value: that of a secret is asked for with the mask in its place.
+            let why = |why| match (secret, self::stored(&entry.key, MASK, None, host.ticks)) {
+                (true, Err(why)) => why,
+                (true, Ok(_)) => "cannot have this value".to_owned(),
+                (false, _) => why,
+            };
+            let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
             let text = match stored.and_then(|text| names::known(&entry.key, text, host)) {
                 Ok(text) => text,
                 Err(error) => {
@@ -278,7 +295,7 @@ impl Section for Sysctls {
             };
             let value = match (&fact.object, text.parse()) {
                 (Object::Link(_), Ok(number)) => Value::Number(number),
-                _ => Value::Text(text.into()),
+                _ => Value::Text(MaybeSecret::from(text).secret_if(secret)),
             };
             let writable = host.can_be_written(&entry.key.of_variable());
             match host.get(&fact) {

@@ -105,7 +105,7 @@ impl Kernel for ModelKernel {
                 // A fact of a link, asked for by its sysctl key.
                 None => match host.get(&Fact::sysctl(&host.netns, &key)) {
                     Lookup::Value(value) => SysctlReading::Value {
-                        value: value.to_string().into(),
+                        value: value.to_text(),
                         writable: true,
                     },
                     Lookup::Absent | Lookup::Unread => SysctlReading::Absent,

@@ -137,7 +137,7 @@ impl Model {
         if NOT_FOLLOWED.contains(&leaf) {
             return;
         }
-        let Some(before) = before.and_then(|value| value.to_string().parse::<i64>().ok()) else {
+        let Some(before) = before.and_then(|value| value.to_text().parse::<i64>().ok()) else {
             return;
         };
         let known = self.host.ipv4_conf(leaf);
@@ -233,7 +233,7 @@ impl Model {
     fn default_of(&self, key: &SysctlKey) -> Option<String> {
         let default = key.in_slot("default")?;
         match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
-            Lookup::Value(value) => Some(value.to_string()),
+            Lookup::Value(value) => Some(value.to_text().reveal().to_string()),
             Lookup::Absent | Lookup::Unread => None,
         }
     }
@@ -243,7 +243,7 @@ impl Model {
     pub(crate) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
         let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
             Some(SysctlReading::Value { value, .. }) => value.parse().unwrap_or(0),
-            Some(SysctlReading::Absent) | None => 0,
+            Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => 0,
         };
         let own = SysctlKey::of_interface(family, "conf", name, leaf);
         (number(own.in_slot("all")), number(Some(own)))

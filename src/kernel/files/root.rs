@@ -15,6 +15,7 @@ use crate::files::read;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::maybe_secret::MASK;
 use netkeel_core::name::sysctl::SECRETS;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
@@ -226,7 +227,7 @@ fn without_secret(line: &str) -> String {
     match line.split_once('=') {
         Some((key, value)) if SECRETS.iter().any(|secret| key.contains(secret)) => {
             let end = if value.ends_with('\n') { "\n" } else { "" };
-            format!("{key}= (not shown){end}")
+            format!("{key}= {MASK}{end}")
         }
         _ => line.to_owned(),
     }
@@ -297,7 +298,7 @@ mod tests {
         )
         .unwrap();
         let shown = host.sysctl_d_to_show().files.sysctl_conf.map(|file| file.content);
-        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (not shown)\nc.d = 2";
+        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (secret)\nc.d = 2";
         assert_eq!(shown, Some(Content::Text(text.to_owned())));
         assert_eq!(host.problems, []);
         let watched = [

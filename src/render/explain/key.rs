@@ -64,7 +64,7 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
         out,
         "live",
         match &explained.live {
-            Live::Value { value } => explained.shown(value),
+            Live::Value { value } => explained.shown(&value.to_string()),
             Live::Absent => "absent".to_owned(),
             Live::Unread { why } => format!("could not be read: {why}"),
         },

@@ -67,7 +67,7 @@ pub(super) fn scope(key: &SysctlKey, value: &str, scope: &mut Scope) {
 pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<String, Error> {
     let available = match host.sysctls.get(AVAILABLE) {
         Some(SysctlReading::Value { value, .. }) => Some(value.split(' ').collect::<Vec<_>>()),
-        Some(SysctlReading::Absent) | None => None,
+        Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => None,
     };
     match (Handler::of(key), available) {
         (Handler::CongestionControl, Some(available)) => {
@@ -96,7 +96,7 @@ pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<S
             let live = host.sysctls.get(key);
             let live = match live {
                 Some(SysctlReading::Value { value, .. }) => Some(&**value),
-                Some(SysctlReading::Absent) | None => None,
+                Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => None,
             };
             if live != Some(value.as_str()) {
                 loadable(&value, "sch", "queueing discipline", LOADED_QDISCS, QDISCS, host)?;
