@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::apply::undo;
+use crate::engine::apply::{stands, undo};
 use crate::journal::{Entry, Journal};
 use crate::store::Store;
 use crate::store::pending::Pending;
@@ -312,8 +312,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
                 }
                 match kernel.execute(op) {
                     // The op that was begun last may have been done.
-                    Err(error)
-                        if matches!(op, Op::CreateTunnel { .. }) && error.kind == ErrorKind::Refused => {}
+                    Err(_) if number == journal.begun && stands(kernel, op) => {}
                     other => other
                         .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
                 }

@@ -113,7 +113,11 @@ impl Model {
                 self.remove(target.name, &mut changes);
                 self.create(target, *mode, &mut changes);
             }
-            Op::DeleteLink { target } => self.remove(target.name, &mut changes),
+            Op::DeleteLink { target, made } => {
+                if self.is_made(target.name, made.as_ref()) {
+                    self.remove(target.name, &mut changes);
+                }
+            }
             Op::AddAddress { target, address } => self.add_address(target.name, *address, &mut changes),
             Op::RemoveAddress { target, address } => self.remove_address(target.name, *address, &mut changes),
             Op::SetMtu { target, mtu } => {

@@ -115,7 +115,7 @@ pub(crate) fn write_on(
     Some(match fact.field {
         Field::Kind => {
             let Some(value) = value else {
-                return Some(Op::DeleteLink { target });
+                return Some(Op::DeleteLink { target, made: None });
             };
             let mode = value.device()?.tunnel_mode()?;
             if link.is_some() {

@@ -52,7 +52,7 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
             target,
             address: address(model, name, random),
         },
-        14 if random.once_in(8) && !lo => Op::DeleteLink { target },
+        14 if random.once_in(8) && !lo => Op::DeleteLink { target, made: None },
         15 => rules(model, random),
         16 => file(model, random),
         17..=18 => route(model, random).unwrap_or_else(|| sysctl(model, target, random)),

@@ -175,7 +175,7 @@ impl fmt::Display for Op {
                     "{ip} link del dev {name} && {ip} link add name {name} type {mode} external"
                 )
             }
-            Op::DeleteLink { target } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
+            Op::DeleteLink { target, .. } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
             Op::AddAddress { target, address } => {
                 write!(f, "{} addr add {address} dev {}", Ip(&target.netns), name(target))
             }
