@@ -35,8 +35,7 @@ class netkeel::service {
     }
     if $netkeel::enter_pods == true or ($netkeel::enter_pods =~ Undef and $sets_pods) {
       include netkeel::pods
-    }
-    if $netkeel::enter_pods == false {
+    } else {
       file { '/etc/systemd/system/netkeel.service.d/pods.conf':
         ensure => absent,
         notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
