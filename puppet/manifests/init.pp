@@ -30,6 +30,8 @@
 # @param limits Limits that stop an unexpectedly large change.
 # @param allow Findings that are accepted, each with the reason.
 # @param allow_any_sysctl Whether `sysctl` may name keys outside of `net.`.
+# @param host_network Whether the network namespace is that of the host where netkeel cannot tell, as in a container that is
+#   a node.
 # @param owner The owner of the declared settings. It is part of the name of the drop-in.
 # @param persist Whether sysctls are written to a drop-in in /etc/sysctl.d, so that they hold at boot.
 # @param prune Whether settings that are no longer declared get their old values back.
@@ -53,7 +55,7 @@
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
 # @param enter_pods Whether the service may enter pods, to set their ends of veths. Without a value it may if a match of
-#   `link` sets the MTU of veths.
+#   `link` sets the MTU of veths. Otherwise the drop-in that permits it is removed.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]]] $link = {},
@@ -66,6 +68,7 @@ class netkeel (
   Variant[Netkeel::Knocked_out, Netkeel::Kind::Limits] $limits = {},
   Hash[Pattern[/\ANK[0-9]{3}\z/], Optional[String[1]]] $allow = {},
   Boolean $allow_any_sysctl = false,
+  Boolean $host_network = false,
   Netkeel::Owner $owner = 'default',
   Boolean $persist = true,
   Boolean $prune = false,

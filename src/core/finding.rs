@@ -92,7 +92,7 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
-    /// The drop-in is not written, because nothing tells whether this is the host.
+    /// The drop-in and other parts of the document are withheld: nothing tells whether this is the host.
     NK028,
     /// Switching IPv6 forwarding on removes default routes that routers announced.
     NK029,

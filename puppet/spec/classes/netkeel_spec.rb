@@ -80,6 +80,7 @@ describe 'netkeel' do
       is_expected.to contain_class('netkeel::pods')
       is_expected.to contain_file('/etc/systemd/system/netkeel.service.d').with_ensure('directory')
       is_expected.to contain_exec('netkeel render netkeel-pods.conf').that_notifies('Service[netkeel]')
+      is_expected.not_to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf')
     end
 
     context 'and without permission' do
@@ -99,6 +100,10 @@ describe 'netkeel' do
       let(:params) { { link: '--' } }
 
       it { is_expected.not_to contain_class('netkeel::pods') }
+
+      it 'removes the drop-in of an earlier match' do
+        is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf').with_ensure('absent').that_notifies('Service[netkeel]')
+      end
     end
 
     context 'that leaves the pods alone' do
@@ -127,7 +132,7 @@ describe 'netkeel' do
         wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },
         allow: { 'NK003' => 'known' },
-        allow_any_sysctl: true, owner: 'puppet', persist: false, prune: true,
+        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true,
       }
     end
 

@@ -89,6 +89,11 @@ pub(crate) struct Arguments {
     /// This covers direct changes and indirect ones through `all`, `default` or its lower device.
     #[arg(long)]
     allow_management: bool,
+    /// Apply the rest if an interface with `required: true` is missing
+    ///
+    /// At boot an interface may appear later. The missing one is a finding then, and no error.
+    #[arg(long)]
+    allow_missing: bool,
     #[command(flatten)]
     pause: PauseOption,
     /// Output format
@@ -141,9 +146,14 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
             Host::Live,
         )?,
     };
-    let Some(Loaded { document, sources }) = loaded else {
+    let Some(Loaded {
+        mut document,
+        sources,
+    }) = loaded
+    else {
         return Ok(None);
     };
+    document.allow_missing = arguments.allow_missing;
     let targets = arguments
         .verify_reach
         .iter()

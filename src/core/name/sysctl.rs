@@ -3,7 +3,7 @@
 
 mod relations;
 
-pub use relations::{NOT_FOLLOWED, variable};
+pub use relations::{ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, NOT_FOLLOWED, variable};
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;

@@ -114,6 +114,7 @@ fn plugin(text: &str) -> Result<(), Error> {
 struct Plugins {
     netns: Netns,
     entries: Vec<Entry>,
+    withheld: Option<NotTheHost>,
 }
 
 #[derive(Debug)]
@@ -135,6 +136,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut plugins = Plugins {
             netns: context.netns.clone(),
             entries: Vec::new(),
+            withheld: None,
         };
         for entry in entries.entries() {
             let field = |name: &str| entry.value.get(name);
@@ -188,6 +190,10 @@ impl Section for Plugins {
                     .hint("declare it for the host, without --netns");
                 continue;
             }
+            if let (Some(why), None) = (self.withheld, &entry.file) {
+                entry.withhold(why, host, wants);
+                continue;
+            }
             if let Some(path) = entry.find(host, wants) {
                 entry.want(host, &path, wants);
             }
@@ -208,6 +214,10 @@ impl Section for Plugins {
         }
     }
 
+    fn withhold(&mut self, why: NotTheHost) {
+        self.withheld = Some(why);
+    }
+
     fn persistent(&self) -> Vec<(SysctlKey, String)> {
         Vec::new()
     }
@@ -218,6 +228,22 @@ impl Entry {
     fn place(&self) -> &FilePath {
         let named = self.file.as_ref().map(|(path, _)| path.as_path());
         named.unwrap_or(FilePath::new("/etc/cni/net.d"))
+    }
+
+    /// Reports that it is not applied. An earlier write of netkeel stays.
+    fn withhold(&self, why: NotTheHost, host: &Snapshot, wants: &mut Wants) {
+        wants.findings.add(
+            Code::NK028,
+            &self.path,
+            format!(
+                "it is not applied, since the configuration that the container runtime loads is the whole host's: {}",
+                why.sentence()
+            ),
+            format!("{}; or name the configuration with `file`", why.remedy()),
+        );
+        if let Some(path) = self.find(host, &mut Wants::default()) {
+            wants.withheld.insert(Fact::plugin(&path, &self.plugin));
+        }
     }
 
     /// Finds the file on the host.

@@ -59,6 +59,10 @@ pub trait Section: Debug + Send + Sync {
     /// Reports what it declares of the whole machine, for a document that must not write that.
     fn is_not_the_hosts(&self, _why: NotTheHost, _diagnostics: &mut Diagnostics) {}
 
+    /// From now on it does not want what is of the whole machine, and says so in a finding: it is unknown
+    /// whether this is the host.
+    fn withhold(&mut self, _why: NotTheHost) {}
+
     /// The sysctls that must be set at boot, before netkeel runs.
     fn persistent(&self) -> Vec<(SysctlKey, String)>;
 }

@@ -14,7 +14,7 @@ use netkeel_core::finding::Code;
 use netkeel_core::maybe_secret::{MASK, MaybeSecret};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::netns::Netns;
-use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::name::sysctl::{CONGESTION_CONTROL, PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::Snapshot;
@@ -49,6 +49,7 @@ pub(crate) fn key(text: &str) -> Result<(), Error> {
 struct Sysctls {
     netns: Netns,
     entries: Vec<Entry>,
+    withheld: Option<NotTheHost>,
 }
 
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut sysctls = Sysctls {
             netns: context.netns.clone(),
             entries: Vec::new(),
+            withheld: None,
         };
         for entry in entries.entries() {
             let Ok(key) = entry.key.parse::<SysctlKey>() else {
@@ -268,9 +270,27 @@ impl Section for Sysctls {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         self.coupled(wants);
+        let control = self
+            .entries
+            .iter()
+            .find(|entry| entry.key.path() == CONGESTION_CONTROL);
+        let control = control.map(|entry| entry.value.as_str());
         for entry in &self.entries {
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);
+            if let (Some(why), false) = (self.withheld, entry.key.path().starts_with("net/")) {
+                wants.findings.add(
+                    Code::NK028,
+                    &entry.key,
+                    format!(
+                        "it is not written, since it is the whole machine's: {}",
+                        why.sentence()
+                    ),
+                    why.remedy(),
+                );
+                wants.withheld.insert(fact);
+                continue;
+            }
             let live = host.get(&fact).value().map(|found| found.to_text());
             let secret = entry.key.is_secret() || live.as_ref().is_some_and(MaybeSecret::is_secret);
             let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
@@ -281,7 +301,7 @@ impl Section for Sysctls {
                 (false, _) => why,
             };
             let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
-            let text = match stored.and_then(|text| names::known(&entry.key, text, host)) {
+            let text = match stored.and_then(|text| names::known(&entry.key, text, control, host)) {
                 Ok(text) => text,
                 Err(error) => {
                     let message = format!("{} {}", entry.key, error.message);
@@ -351,6 +371,10 @@ impl Section for Sysctls {
                 .add(entry.key_span, KeyPath::of(&["sysctl", &entry.written]), message)
                 .hint(why.remedy());
         }
+    }
+
+    fn withhold(&mut self, why: NotTheHost) {
+        self.withheld = Some(why);
     }
 
     fn persistent(&self) -> Vec<(SysctlKey, String)> {

@@ -134,10 +134,10 @@ mod tests {
         assert_eq!(some.masked("a: 1, b: 22", 7), "a: 1, ** 22");
         assert_eq!(Shown::All.masked("a: b", 0), "a: b");
         let mut without = Shown::All;
-        without.hide(&[10..11]);
+        without.hide(&[10..11, 30..31]);
         assert_eq!(without.masked("a: 1, b: 22", 7), "a: *, b: 22");
-        let mut part = Shown::Only(vec![10..18]);
-        part.hide(&[16..18]);
+        let mut part = Shown::Only(vec![7..8, 10..18]);
+        part.hide(&[16..18, 40..41]);
         assert_eq!(part.masked("a: 1, b: 22", 7), "a: 1, b: **");
     }
 }

@@ -76,7 +76,7 @@ const FIELDS: &[Field] = &[
         name: "required",
         shape: Shape::Switch,
         required: false,
-        doc: "An error if no interface is found; then nothing is applied, at boot either. Default: no, which is a finding.",
+        doc: "An error if no interface is found; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
     },
     Field {
         name: "mtu",
