@@ -222,10 +222,13 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
         _ => 0,
     };
     let claims = pending.journals().flat_map(Journal::claims);
-    held.commit(&live.header.transaction, claims, live.released.iter())?;
     let store = held.store();
+    // In this order: a power cut between the two must not leave a document rejected that was confirmed. One that is
+    // undone after all is rejected again.
+    let accepted = store.accept(&live.header.document);
+    held.commit(&live.header.transaction, claims, live.released.iter())?;
     let noted = [
-        store.accept(&live.header.document),
+        accepted,
         store.note(&live.header, std::iter::empty(), "confirmed"),
     ];
     Ok((files, noted.into_iter().filter_map(Result::err).collect()))
