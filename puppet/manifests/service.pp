@@ -16,7 +16,7 @@ class netkeel::service {
     }
 
     # The units are those of the program that is installed, whichever version that is.
-    ['netkeel.service', 'netkeel-boot.service'].each |$unit| {
+    ['netkeel.service', 'netkeel-boot.service', 'netkeel-recover.service'].each |$unit| {
       $rendered = "${netkeel::binary} render ${unit}${render}"
       exec { "netkeel render ${unit}":
         command  => "${rendered} >/etc/systemd/system/${unit}.new && mv /etc/systemd/system/${unit}.new /etc/systemd/system/${unit}",

@@ -33,6 +33,7 @@ describe 'netkeel' do
       is_expected.to contain_file('/etc/default/netkeel').with_content(/^NETKEEL_OPTIONS=""$/)
       is_expected.to contain_exec('netkeel render netkeel.service').that_notifies('Service[netkeel]')
       is_expected.to contain_exec('netkeel render netkeel-boot.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
+      is_expected.to contain_exec('netkeel render netkeel-recover.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
       is_expected.to contain_exec('netkeel: systemctl daemon-reload').with_refreshonly(true)
       is_expected.to contain_service('netkeel').with(ensure: 'running', enable: true)
       is_expected.to contain_service('netkeel-boot').with(enable: true).without_ensure
