@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::confirmed::{CHANGES, Ended, kill, until, until_unwatched, watchdog};
-use crate::world::{DOCUMENT, DropIn, NETKEEL, Place, Ran, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside, program};
 
 const STAND_IN: &str = r#"#!/usr/bin/env python3
 import os, socket, subprocess, sys, tempfile
@@ -42,9 +42,9 @@ sys.exit(0 if b"READY=1" in said else 1)
 fn apply(world: &World, outer: &str, within: &str) -> Ran {
     fs::create_dir_all("/run/systemd/system").unwrap();
     fs::create_dir_all("/run/bin").unwrap();
-    let program = Path::new("/run/bin/systemd-run");
-    fs::write(program, STAND_IN.replace("OUTER", outer)).unwrap();
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let stand_in = Path::new("/run/bin/systemd-run");
+    fs::write(stand_in, STAND_IN.replace("OUTER", outer)).unwrap();
+    fs::set_permissions(stand_in, fs::Permissions::from_mode(0o755)).unwrap();
     world.document(CHANGES);
     let path = format!("/run/bin:{}", std::env::var("PATH").unwrap_or_default());
     let command = [
@@ -55,7 +55,7 @@ fn apply(world: &World, outer: &str, within: &str) -> Ran {
         "--confirm-within",
         within,
     ];
-    world.run(Command::new(NETKEEL).args(command).env("PATH", path))
+    world.run(Command::new(program()).args(command).env("PATH", path))
 }
 
 /// Runs `work` in an inner world, with the path of the outer one in /proc.
