@@ -5,7 +5,7 @@ import time
 from .host import DOCUMENTS
 
 # Time enough for the apply, a restart and a look on an emulated processor.
-WITHIN = 30
+WITHIN = 25
 AFTER = 25
 TRIAL = f"netkeel apply --retry-rejected -f {DOCUMENTS}/trial.yaml --confirm-within"
 

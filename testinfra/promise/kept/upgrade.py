@@ -8,7 +8,7 @@ from .host import DOCUMENTS
 from .restart import TRIAL, confirmed, undone
 
 # dpkg takes long on an emulated processor of a busy machine.
-WITHIN = 50
+WITHIN = 40
 
 
 def run(report, host):
