@@ -305,6 +305,7 @@ fn text_of(host: &Snapshot) -> String {
         sysctls,
         files,
         default_routes,
+        next_hops,
         announced_routes,
         routes: read,
         path_mtus,
@@ -344,12 +345,16 @@ fn text_of(host: &Snapshot) -> String {
         .map_or_else(String::new, |routes| {
             format!("  \"default_routes\": {},\n", json(routes))
         });
+    let hops = next_hops
+        .as_ref()
+        .filter(|hops| !hops.is_empty())
+        .map_or_else(String::new, |hops| format!("  \"next_hops\": {},\n", json(hops)));
     let cni = cni
         .as_ref()
         .map_or_else(String::new, |cni| format!("  \"cni\": {},\n", json(cni)));
     format!(
         "{{\n  \"format\": {format},\n  \"netns\": {},\n  \"kernel\": {},\n  \"families\": {{\"ipv4\": {ipv4}, \"ipv6\": {ipv6}}},\n  \
-         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}{cni}  \"tunnels\": {},\n  {}\"problems\": {}\n}}\n",
+         \"links\": {},\n  \"sysctls\": {},\n  \"files\": {},\n{routes}{hops}{cni}  \"tunnels\": {},\n  {}\"problems\": {}\n}}\n",
         json(netns),
         json(kernel),
         table(links.collect()),

@@ -112,6 +112,10 @@ pub enum Code {
     NK036,
     /// A named route does not exist.
     NK037,
+    /// A router lies in the sources that a document ignores.
+    NK038,
+    /// Reverse path filtering drops the copies of peers.
+    NK039,
     /// The named CNI configuration is missing, or the host has no CNI configuration.
     NK040,
     /// The first CNI configuration cannot be loaded.
@@ -156,6 +160,8 @@ pub enum Code {
     NK060,
     /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
+    /// NFLOG rules name a port, and packets come in by its master.
+    NK062,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,
     /// A change of a device's MTU changes the MTU of a device above it.
@@ -210,6 +216,8 @@ impl Code {
         Code::NK035,
         Code::NK036,
         Code::NK037,
+        Code::NK038,
+        Code::NK039,
         Code::NK040,
         Code::NK041,
         Code::NK042,
@@ -232,6 +240,7 @@ impl Code {
         Code::NK059,
         Code::NK060,
         Code::NK061,
+        Code::NK062,
         Code::NK070,
         Code::NK071,
         Code::NK072,
@@ -244,7 +253,16 @@ impl Code {
     pub fn is_about_replication(self) -> bool {
         matches!(
             self,
-            Code::NK030 | Code::NK031 | Code::NK032 | Code::NK033 | Code::NK034 | Code::NK035 | Code::NK036
+            Code::NK030
+                | Code::NK031
+                | Code::NK032
+                | Code::NK033
+                | Code::NK034
+                | Code::NK035
+                | Code::NK036
+                | Code::NK038
+                | Code::NK039
+                | Code::NK062
         )
     }
 

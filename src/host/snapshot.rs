@@ -4,6 +4,7 @@
 pub mod default_route;
 pub mod link;
 pub mod lookup;
+pub mod next_hop;
 pub mod nflog;
 pub mod pod;
 pub mod problem;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::link::{Families, Link};
+use crate::snapshot::next_hop::NextHop;
 use crate::snapshot::problem::Problem;
 use crate::snapshot::reading::{File, Support, SysctlD, SysctlReading};
 use crate::snapshot::replication::Replicating;
@@ -62,6 +64,9 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The next hops of all routes; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hops: Option<BTreeSet<NextHop>>,
     /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
     /// `accept_ra`, null if that was not read; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +118,7 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            next_hops: None,
             announced_routes: None,
             routes: BTreeSet::new(),
             path_mtus: BTreeMap::new(),

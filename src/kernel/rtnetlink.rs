@@ -8,6 +8,7 @@ pub(crate) mod link_change;
 #[cfg(test)]
 mod link_tests;
 pub(crate) mod metrics;
+pub(crate) mod next_hops;
 pub(crate) mod route;
 pub(crate) mod route_change;
 mod route_filter;

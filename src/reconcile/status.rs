@@ -2,6 +2,7 @@
 
 pub mod handshake;
 pub mod mtus;
+pub mod replication;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

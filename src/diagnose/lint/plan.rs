@@ -55,6 +55,11 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         rp_effect::felix(host, after, &mut findings);
     }
     let after = planned.after.as_ref().unwrap_or(host);
+    if let Some(document) = document {
+        replication::sources::check(document, after, &mut findings);
+        replication::ports::check(document, after, &mut findings);
+        replication::copies::check(document.replicate.as_ref(), after, wants, &mut findings);
+    }
     rp_effect::judge(after, wants, &mut findings);
     combined::check(after, wants, &mut findings);
     let wanted = wants.keys().filter_map(Fact::link_name);

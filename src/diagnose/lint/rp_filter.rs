@@ -47,10 +47,19 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
 
 /// Tunnels that drop the packets that they decapsulate. A plan judges the tunnels that it wants itself.
 pub(crate) fn tunnels(host: &Snapshot, findings: &mut Findings) {
+    tunnels_but(host, &|_| false, findings);
+}
+
+/// As [`tunnels`], without those that are judged elsewhere.
+pub(crate) fn tunnels_but(host: &Snapshot, judged: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     let Some(all) = host.sysctl_number("net/ipv4/conf/all/rp_filter") else {
         return;
     };
-    for (name, link) in host.links.iter().filter(|(_, link)| link.external) {
+    let tunnels = host
+        .links
+        .iter()
+        .filter(|(name, link)| link.external && !judged(**name));
+    for (name, link) in tunnels {
         let Some(own) = link.rp_filter.map(i64::from) else {
             continue;
         };

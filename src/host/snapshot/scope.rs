@@ -36,6 +36,8 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The next hops of all routes.
+    pub next_hops: bool,
     /// The default routes that routers announced: switching IPv6 forwarding on removes them.
     pub announced_routes: bool,
     /// The routes to these prefixes in these tables, with any metric.
@@ -152,6 +154,7 @@ impl Scope {
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            next_hops: false,
             announced_routes: true,
             routes: BTreeSet::new(),
             paths: BTreeSet::new(),
@@ -198,6 +201,7 @@ impl Scope {
         self.ipv4_where_loose = false;
         self.files.clear();
         self.default_routes = false;
+        self.next_hops = false;
         // All interfaces decide which route an entry of a document means.
         self.routes.clear();
         self.paths.clear();
@@ -286,6 +290,7 @@ impl Scope {
             ipv6_where_it_may_come,
             files,
             default_routes,
+            next_hops,
             announced_routes,
             routes,
             paths,
@@ -311,6 +316,7 @@ impl Scope {
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.next_hops |= next_hops;
         self.announced_routes |= announced_routes;
         self.routes.extend(routes);
         self.paths.extend(paths);
