@@ -19,6 +19,8 @@ mod path;
 mod pods;
 #[path = "service/templates.rs"]
 mod templates;
+#[path = "service/told.rs"]
+mod told;
 #[path = "service/wireguard.rs"]
 mod wireguard;
 #[path = "service/worker.rs"]

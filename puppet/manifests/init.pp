@@ -52,6 +52,8 @@
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
+# @param metrics_from Networks from which /metrics may be scraped, as `192.0.2.0/24`: the unit blocks all others. Give
+#   `service_options` a `--listen` with an address that they reach.
 # @param enter_pods Whether the service may enter pods, to set their ends of veths. Without a value it may if a match of
 #   `link` sets the MTU of veths.
 class netkeel (
@@ -87,6 +89,7 @@ class netkeel (
   Enum['running', 'stopped'] $service_ensure = 'running',
   Boolean $service_enable = true,
   Array[String[1]] $service_options = [],
+  Array[Pattern[/\A[0-9A-Fa-f.:]+(\/[0-9]{1,3})?\z/]] $metrics_from = [],
   Optional[Boolean] $enter_pods = undef,
 ) {
   if $converge == 'service' and !($manage_service and $service_ensure == 'running') {

@@ -43,6 +43,23 @@ class netkeel::service {
       }
     }
 
+    $metrics = '/etc/systemd/system/netkeel.service.d/metrics.conf'
+    if $netkeel::metrics_from.empty {
+      file { $metrics:
+        ensure => absent,
+        notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    } else {
+      include netkeel::drop_ins
+      file { $metrics:
+        content => "# Managed by Puppet.\n[Service]\nIPAddressAllow=${netkeel::metrics_from.join(' ')}\n",
+        owner   => 'root',
+        group   => 'root',
+        mode    => '0644',
+        notify  => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    }
+
     exec { 'netkeel: systemctl daemon-reload':
       command     => 'systemctl daemon-reload',
       path        => ['/usr/bin', '/bin'],

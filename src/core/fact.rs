@@ -223,6 +223,22 @@ impl Fact {
         }
     }
 
+    /// As [`Fact::show`], in one short line: a text of several lines is told by its size.
+    pub fn summary(&self, value: Option<&Value>) -> String {
+        /// Longest value, characters.
+        const LONGEST: usize = 300;
+        if let Some(text) = value.and_then(Value::text)
+            && text.trim_end().contains('\n')
+        {
+            return format!("{} lines", text.lines().count());
+        }
+        let shown = self.show(value);
+        match shown.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", shown.get(..end).unwrap_or_default()),
+            None => shown,
+        }
+    }
+
     fn describe(&self, value: &Value) -> String {
         let rp_filter = match &self.object {
             Object::Link(_) => self.field == Field::RpFilter,

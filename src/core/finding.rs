@@ -160,7 +160,7 @@ pub enum Code {
     NK060,
     /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
-    /// NFLOG rules name a port, and packets come in by its master.
+    /// NFLOG rules name a port, and IP packets arrive on its master.
     NK062,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,

@@ -70,8 +70,11 @@ impl Service<'_> {
 
     fn rejected(&mut self, why: &str) {
         self.state.reject_document(why);
-        let fields: &[(&str, &dyn std::fmt::Display)] =
-            &[("kept", &short(&self.state.document.hash)), ("why", &why)];
+        let fields: &[(&str, &dyn std::fmt::Display)] = &[
+            ("kept", &short(&self.state.document.hash)),
+            ("why", &why),
+            ("see", &"netkeel status"),
+        ];
         self.effects.log.say(Level::Error, "document-rejected", fields);
     }
 

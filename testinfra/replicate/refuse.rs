@@ -135,14 +135,14 @@ fn hostile_packets_are_refused_and_counted() {
     assert_eq!(statistics.refused.get(&Refusal::Duplicate), Some(&1));
 }
 
-/// A tunnel brings the answer in, and the packets leave by a larger link: PPPoE's 1492 is news, and what fits
-/// that link is none.
+/// The message arrives through a tunnel, and packets leave by a larger link: an MTU of 1492 (PPPoE) is smaller
+/// than that of this link.
 #[test]
 fn the_link_by_which_answers_leave_decides() {
     let world = World::new(2);
     let (node, _) = world.nodes.split_first().unwrap();
     node.log("");
-    node.host.sh("ip link set eth0 mtu 1476; ip link add wan type dummy; ip link set wan mtu 1500 up; ip route add 203.0.113.0/24 dev wan; ip route add 198.51.100.0/24 dev eth0");
+    node.host.sh("ip link set eth0 mtu 1476; ip link add wan type veth peer name far; ip link set wan up; ip link set far up; ip route add 203.0.113.0/24 dev wan; ip route add 198.51.100.0/24 dev eth0");
     let router = Sender::new(&world.router.netns());
     let mut worker = Worker::start(node, world.settings());
     let too_big = |client: &str, mtu, port| Sample {

@@ -71,6 +71,26 @@ describe 'netkeel' do
     end
   end
 
+  context 'with scrapers of other hosts' do
+    let(:params) { { metrics_from: ['192.0.2.0/24', '2001:db8::1'] } }
+    let(:drop_in) { '/etc/systemd/system/netkeel.service.d/metrics.conf' }
+
+    it 'lets them through the filter of the unit' do
+      is_expected.to compile.with_all_deps
+      is_expected.to contain_file(drop_in).with_content(/^IPAddressAllow=192\.0\.2\.0\/24 2001:db8::1$/).that_notifies('Service[netkeel]')
+    end
+
+    context 'that are no addresses' do
+      let(:params) { { metrics_from: ['any host'] } }
+
+      it { is_expected.to compile.and_raise_error(/metrics_from/) }
+    end
+  end
+
+  context 'without scrapers of other hosts' do
+    it { is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/metrics.conf').with_ensure('absent') }
+  end
+
   context 'with a match that sets the MTU of veths' do
     let(:pods) { { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460 } } }
     let(:params) { { link: pods } }

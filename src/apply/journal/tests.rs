@@ -14,6 +14,7 @@ fn header() -> Header {
         owner: "default".into(),
         document: "d1".into(),
         actor: "root (pid 1)".into(),
+        work: Work::Apply,
         confirm_by: None,
     }
 }

@@ -165,7 +165,10 @@ fn acts(store: &Store) -> Result<Vec<Act>, Error> {
         time: done.time,
         actor: done.actor,
         document: done.document,
-        result: done.result,
+        result: match &done.why {
+            Some(why) => format!("{}: {why}", done.event),
+            None => done.event.to_string(),
+        },
         commands: done.commands,
     };
     match store.history() {

@@ -361,7 +361,7 @@ struct NoFacts {
 }
 
 impl Section for NoFacts {
-    /// What decides whether the copies of peers pass reverse path filtering.
+    /// The facts that decide whether copies of peers pass reverse path filtering.
     fn scope(&self, scope: &mut Scope) {
         scope
             .sysctls

@@ -74,7 +74,7 @@ mod tests {
             health(&mut status, WorkerHealth::Ok),
             (WorkerHealth::Degraded, why)
         );
-        // What sends nothing is worse.
+        // A worker that sends nothing is worse.
         assert_eq!(
             health(&mut status, WorkerHealth::Failed),
             (WorkerHealth::Failed, None)

@@ -1,4 +1,4 @@
-//! Rules for an interface that is a port: the host's IP packets come in by its master.
+//! Rules for an interface that is a port: the host's IP packets arrive on its master.
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
@@ -19,11 +19,11 @@ pub(crate) fn check(document: &Document, host: &Snapshot, findings: &mut Finding
             let (message, remedy) = match kind {
                 // Its ports give all packets to the datapath.
                 "openvswitch" => (
-                    format!("{name} is a port of Open vSwitch, and no IP packet comes in by it"),
+                    format!("{name} is a port of Open vSwitch: no IP packet arrives on it"),
                     "name the internal port that bears the host's address, as br-ex".to_owned(),
                 ),
                 kind => (
-                    format!("{name} is a port of {master} ({kind}), and IP packets come in by {master}"),
+                    format!("{name} is a port of {master} ({kind}): IP packets arrive on {master}"),
                     format!("name {master}"),
                 ),
             };

@@ -49,7 +49,7 @@ pub(crate) fn check(document: &Document, host: &Snapshot, findings: &mut Finding
 struct Ignored {
     path: String,
     nets: Vec<IpNet>,
-    /// What becomes of the messages of a router in it.
+    /// The effect on the messages of a router in it.
     effect: &'static str,
 }
 

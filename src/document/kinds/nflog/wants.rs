@@ -250,7 +250,7 @@ impl EntryPlace<'_> {
         }
     }
 
-    /// What a rule leaves out of the messages of a family that the entry logs.
+    /// The messages of a family that the entry logs and a rule leaves out.
     fn left_out(&self, rule: &ForeignRule, ipv6: bool) -> Vec<String> {
         let own = &self.entry.ignore_sources;
         let mut left: Vec<String> = rule
