@@ -72,7 +72,7 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     assert_eq!(ours.matches("log group 33").count(), 3, "{ours}");
 }
 
-/// As cloudflare/pmtud documents it: every interface but that of its own copies.
+/// As go-pmtud documents it for its UDP backend: every interface but that of its own copies.
 #[test]
 fn a_rule_for_every_interface_but_one_covers_the_others() {
     for program in ["iptables-nft", "iptables-legacy"] {

@@ -220,6 +220,7 @@ fn replication(worker: &Value) -> String {
             "refused" => {
                 "; this host drops the copies: check its packet filter and, with mode ipip, IPAddressAllow= of the unit"
             }
+            "behind-router" => "; a router is between: use mode: ipip",
             "router" => {
                 "; it has the router's link-layer address: packets from the router look like its copies and are not replicated"
             }

@@ -10,6 +10,10 @@ use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::text::glob::Glob;
 use netkeel_host::snapshot::Snapshot;
 
+/// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
+/// into a socket buffer.
+pub(crate) const MOST_INTERFACES: usize = 32;
+
 /// An entry of a document with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

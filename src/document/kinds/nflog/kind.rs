@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::kinds::kind::{Context, Section};
-use crate::kinds::nflog::entry::{Entry, Pattern, Prefilter};
+use crate::kinds::nflog::entry::{Entry, MOST_INTERFACES, Pattern, Prefilter};
 use crate::kinds::nflog::wants::Logging;
 use crate::shape::{Field, Shape};
 use netkeel_core::error::{Error, ErrorKind};
@@ -30,10 +30,6 @@ const SNAPLEN: u32 = 1500;
 
 /// The default number of packets that a reader gets at once, if it asks for that many.
 const QUEUE_THRESHOLD: u16 = 64;
-
-/// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
-/// into a socket buffer.
-pub(crate) const MOST_INTERFACES: usize = 32;
 
 /// Maximum number of ignored networks per family in an entry. Each takes up to three expressions,
 /// and the kernel accepts 4095 bytes of expressions in a rule (`nf_tables_newrule`,

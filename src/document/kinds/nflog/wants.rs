@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kinds::kind::Section;
-use crate::kinds::nflog::entry::{Entry, Pattern};
-use crate::kinds::nflog::kind::MOST_INTERFACES;
+use crate::kinds::nflog::entry::{Entry, MOST_INTERFACES, Pattern};
 use ipnet::IpNet;
 
 use crate::section_name::SectionName;
