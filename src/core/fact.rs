@@ -223,10 +223,16 @@ impl Fact {
         }
     }
 
-    /// As [`Fact::show`], in one short line: a text of several lines is told by its size.
+    /// As [`Fact::show`], in one short line that may be stored and logged: a secret is not shown, and a text of
+    /// several lines is shown by its size.
     pub fn summary(&self, value: Option<&Value>) -> String {
         /// Longest value, characters.
         const LONGEST: usize = 300;
+        if let (Object::Sysctl(key), Some(_)) = (&self.object, value)
+            && key.is_secret()
+        {
+            return "(not shown)".into();
+        }
         if let Some(text) = value.and_then(Value::text)
             && text.trim_end().contains('\n')
         {
@@ -377,5 +383,23 @@ impl fmt::Display for Field {
             Field::Alias => f.write_str("alias"),
             Field::Rules => f.write_str("rules"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_a_short_line_without_secrets() {
+        let text = |text: &str| Value::Text(text.into());
+        let of = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
+        let secret = of("net.ipv4.tcp_fastopen_key");
+        assert_eq!(secret.summary(Some(&text("0123-4567"))), "(not shown)");
+        assert_eq!(secret.summary(None), "absent");
+        let plain = of("net.core.rmem_max");
+        assert_eq!(plain.summary(Some(&text("4096"))), "4096");
+        assert_eq!(plain.summary(Some(&text("a\nb\nc\n"))), "3 lines");
+        assert_eq!(plain.summary(Some(&text(&"x".repeat(400)))).len(), 303);
     }
 }

@@ -147,16 +147,18 @@ fn copies_that_the_kernel_drops_degrade_replication() {
 
 #[test]
 fn rules_follow_the_default_route_and_interfaces_that_a_pattern_finds() {
-    const LOGGING: &str = "version: 1\nnflog:\n  first: { interfaces: [default-route, \"wan*\"] }\n";
+    const LOGGING: &str = "version: 1\nnflog:\n  first: { interfaces: [default-route] }\n";
     let namespace = Namespace::new();
     namespace.sh("for n in 1 2; do ip link add eth$n type veth peer name p$n; ip link set eth$n up; ip link set p$n up; done; ip route add default dev eth1");
-    let _service = Daemon::start(&namespace, LOGGING, &[]);
+    let mut service = Daemon::start(&namespace, LOGGING, &[]);
     let ours = || namespace.sh("nft -s list table inet netkeel 2>/dev/null || true");
     until("its rules are there", || ours().contains("\"eth1\""));
     namespace.sh("ip route replace default dev eth2");
     until("they follow the default route", || {
         ours().contains("\"eth2\"") && !ours().contains("\"eth1\"")
     });
+    service.write(&LOGGING.replace("default-route", "default-route, \"wan*\""));
+    service.wait_for("event=loaded");
     namespace.sh("ip link add wan7 type veth peer name p7");
     until("a new interface is covered", || ours().contains("\"wan7\""));
 }

@@ -48,7 +48,7 @@ pub trait Section: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether one of its MTUs is a budget that depends on the host.
+    /// Whether one of its facts depends on other interfaces of the host: an MTU by a budget, a rule by a pattern.
     fn has_budgets(&self) -> bool {
         false
     }

@@ -51,9 +51,10 @@ impl Section for Logging {
             entries.any(|entry| entry.patterns.values().any(|one| *one == Pattern::DefaultRoute));
     }
 
+    /// A new interface may have a name that a pattern matches. Default routes have events of their own.
     fn has_budgets(&self) -> bool {
         let mut entries = self.entries.iter().map(|(_, entry, _)| entry);
-        entries.any(|entry| !entry.patterns.is_empty())
+        entries.any(|entry| entry.patterns.values().any(|one| *one != Pattern::DefaultRoute))
     }
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
