@@ -47,7 +47,8 @@
 # @param timeout Time limit of a netkeel run in seconds. An apply that exceeds it is rolled back.
 # @param allow_management Whether Puppet may change the interface that carries the default route.
 # @param allow_lossy Whether Puppet may make writes that cannot be undone exactly.
-# @param verify_reach Targets (HOST or HOST:PORT) that must answer after an apply if they did before; otherwise it is rolled back.
+# @param verify_reach Targets (HOST or HOST:PORT) that must answer before an apply, else nothing is written, and after it, else
+#   it is rolled back.
 # @param manage_service Whether the units are installed and the service runs.
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
