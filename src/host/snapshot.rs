@@ -2,6 +2,7 @@
 //! read is a [`Problem`], never "absent".
 
 pub mod default_route;
+pub mod forwarding;
 pub mod link;
 pub mod lookup;
 pub mod nflog;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::forwarding::Forwarding;
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::problem::Problem;
 use crate::snapshot::reading::{File, Support, SysctlD, SysctlReading};
@@ -69,6 +71,9 @@ pub struct Snapshot {
     /// The prefixes and tables whose routes were read; the routes are with their interfaces.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub routes: BTreeSet<RouteKey>,
+    /// State that decides the way of packets through the host; missing if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Box<Forwarding>>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -115,6 +120,7 @@ impl Snapshot {
             default_routes: None,
             announced_routes: None,
             routes: BTreeSet::new(),
+            forwarding: None,
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),

@@ -5,4 +5,4 @@ mod cgroup;
 pub(crate) mod ends;
 pub mod name;
 pub(crate) mod pod_routes;
-mod sandbox;
+pub(crate) mod sandbox;

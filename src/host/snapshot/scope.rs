@@ -40,6 +40,8 @@ pub struct Scope {
     pub announced_routes: bool,
     /// The routes to these prefixes in these tables, with any metric.
     pub routes: BTreeSet<RouteKey>,
+    /// State that decides the way of packets: routes, neighbours, ends of tunnels.
+    pub forwarding: bool,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -100,7 +102,9 @@ const OF_A_PATH: &[&str] = &[
     "net/core/wmem_max",
     "net/ipv4/conf/all/accept_redirects",
     "net/ipv4/conf/all/accept_local",
+    "net/ipv4/conf/all/arp_ignore",
     "net/ipv4/conf/all/log_martians",
+    "net/ipv4/conf/all/proxy_arp",
     "net/ipv4/conf/all/route_localnet",
     "net/ipv4/conf/all/rp_filter",
     "net/ipv4/conf/all/src_valid_mark",
@@ -154,6 +158,7 @@ impl Scope {
             default_routes: true,
             announced_routes: true,
             routes: BTreeSet::new(),
+            forwarding: true,
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -200,6 +205,7 @@ impl Scope {
         self.default_routes = false;
         // All interfaces decide which route an entry of a document means.
         self.routes.clear();
+        self.forwarding = false;
         self.paths.clear();
         self.tunnels.clear();
         self.modules.clear();
@@ -288,6 +294,7 @@ impl Scope {
             default_routes,
             announced_routes,
             routes,
+            forwarding,
             paths,
             pods,
             cni,
@@ -313,6 +320,7 @@ impl Scope {
         self.default_routes |= default_routes;
         self.announced_routes |= announced_routes;
         self.routes.extend(routes);
+        self.forwarding |= forwarding;
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;

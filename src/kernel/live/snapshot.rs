@@ -29,7 +29,7 @@ use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
 use crate::rtnetlink::{address, announced, link, route, route_row};
 use crate::sysctl::tree;
-use crate::{ioctl, modules};
+use crate::{forwarding, ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
@@ -188,6 +188,10 @@ impl Live {
                 &mut snapshot.problems,
                 &self.interrupt,
             )?;
+        }
+        if scope.forwarding {
+            let found = forwarding::read(&mut self.socket, &rows, &mut snapshot.problems, &self.interrupt)?;
+            snapshot.forwarding = Some(Box::new(found));
         }
         for (name, link) in &mut rows {
             if let Some(mtu) = link.mtu6 {
