@@ -10,6 +10,7 @@ mod ingress;
 mod lookup;
 mod mss;
 pub mod origin;
+pub mod scope;
 pub mod select;
 mod stack;
 mod tunnel;

@@ -1,6 +1,7 @@
 //! State that decides the way of packets through the host, over rtnetlink.
 
 mod links;
+mod named;
 mod neighbours;
 mod pods;
 mod routes;
@@ -11,7 +12,6 @@ use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::link::Row;
 use netkeel_core::error::Error;
-use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::forwarding::{Forwarding, MOST_HOST_ROUTES};
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
@@ -51,6 +51,3 @@ pub(crate) fn read(
     pods::read(socket, rows, problems, interrupt, &mut found)?;
     Ok(found)
 }
-
-/// Finds the name of an interface by its index.
-type Named<'a> = &'a dyn Fn(u32) -> Option<LinkName>;

@@ -7,6 +7,7 @@ pub mod markdown;
 pub mod metrics;
 pub mod mtu;
 pub mod paint;
+pub mod path;
 pub mod pods;
 pub mod schema;
 pub mod templates;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
-use crate::forwarding::Named;
+use crate::forwarding::named::Named;
 use crate::netlink::message::{Attribute, Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;

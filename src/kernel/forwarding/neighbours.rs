@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use netlink_packet_route::neighbour::NeighbourMessage;
 
-use crate::forwarding::Named;
 use crate::forwarding::links::address;
+use crate::forwarding::named::Named;
 use crate::netlink::message::{Attributes, Malformed, Message, u16_at, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;

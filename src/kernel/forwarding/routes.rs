@@ -8,7 +8,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
 
-use crate::forwarding::Named;
+use crate::forwarding::named::Named;
 use crate::netlink::message::{Malformed, Message};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
