@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// A pod is `NAMESPACE/NAME`, `NAME`, its address, its network namespace, or the host's end of
     /// its veth. Packets begin at this host for any other interface or address.
     #[arg(value_name = "POD|IFACE|ADDRESS")]
-    from: Option<String>,
+    begin: Option<String>,
     /// The address that packets go to
     #[arg(long, value_name = "ADDRESS")]
     to: Option<IpAddr>,
@@ -123,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let drawn = planned.as_ref().unwrap_or(&host);
     let named = |sandbox: &str| names.get(sandbox).cloned();
-    let start = match &arguments.from {
+    let start = match &arguments.begin {
         None => Start::Everywhere,
         Some(word) => select::start(drawn, word, &named).ok_or_else(|| nothing(word, drawn))?,
     };

@@ -25,7 +25,7 @@ const PADDING: usize = 9;
 /// Between the box and its details.
 const SPACE: usize = 20;
 
-const STYLE: &str = "text{font:13px 'DejaVu Sans Mono','Liberation Mono',Menlo,Consolas,monospace;fill:#1f2328}\
+const STYLE: &str = "text{font-family:'DejaVu Sans Mono','Liberation Mono',Menlo,Consolas,monospace;font-size:13px;fill:#1f2328}\
 .page{fill:#ffffff}.title{font-weight:bold;font-size:14px}.dim{fill:#59636e}\
 .box{fill:#f6f8fa;stroke:#818b98}.way{stroke:#818b98;stroke-width:2;fill:none}.tip{fill:#818b98}\
 .warn{fill:#7d4e00}.loss{fill:#c01525;font-weight:bold}.box.lost{fill:#ffebe9;stroke:#c01525;stroke-width:2}\

@@ -122,14 +122,16 @@ pub(crate) fn details(path: &Path, at: usize, hop: &Hop) -> Vec<Detail> {
         add(Tone::Plain, adds(overhead, hop.mtu));
     }
     ports(hop, &mut add);
-    if let Some(effect) = &hop.rp_filter {
-        let lost = effect.passes == Some(false);
-        add(if lost { Tone::Loss } else { Tone::Plain }, rp_filter(effect));
-    }
-    match hop.forwarding {
-        Some(true) => add(Tone::Plain, "forwarding on".to_owned()),
-        Some(false) => add(Tone::Loss, "forwarding off: nothing is forwarded".to_owned()),
-        None => {}
+    let is_lost = hop.forwarding == Some(false)
+        || hop.rp_filter.is_some_and(|effect| effect.passes == Some(false));
+    let forwards = match hop.forwarding {
+        Some(true) => Some("forwarding on".to_owned()),
+        Some(false) => Some("forwarding off: nothing is forwarded".to_owned()),
+        None => None,
+    };
+    let checks: Vec<String> = hop.rp_filter.as_ref().map(rp_filter).into_iter().chain(forwards).collect();
+    if !checks.is_empty() {
+        add(if is_lost { Tone::Loss } else { Tone::Plain }, checks.join("; "));
     }
     if hop.up == Some(false) {
         add(Tone::Loss, "down".to_owned());
@@ -156,7 +158,7 @@ fn mark(at: usize, direction: Direction, capacity: &Capacity, add: &mut impl FnM
         return add(Tone::Loss, format!("<- {way}: {what}"));
     }
     if let (Some(largest), true) = (capacity.largest, capacity.limited_by == Some(at)) {
-        let limits = capacity.above.is_some_and(|above| above != Above::Assumed);
+        let limits = matches!(capacity.above, Some(Above::PacketTooBig | Above::Fragmented));
         if limits {
             add(Tone::Warning, format!("<- {way}: limits to {largest}"));
         }
@@ -310,7 +312,10 @@ pub(crate) fn passes(path: &Path, capacity: &Capacity) -> String {
         _ => {}
     }
     let larger = match capacity.above {
-        Some(Above::Refused) => format!("; the kernel of {name} refuses larger ones (EMSGSIZE)"),
+        Some(Above::Refused) => match at.is_some_and(|hop| hop.place == Place::Origin) {
+            true => "; the pod's kernel refuses larger ones (EMSGSIZE)".to_owned(),
+            false => format!("; this host refuses larger ones at {name} (EMSGSIZE)"),
+        },
         Some(Above::PacketTooBig) => format!("; {name} answers larger ones with packet-too-big"),
         Some(Above::Dropped(_)) => format!("; {name} drops larger ones"),
         Some(Above::MayBeDropped(_)) => format!("; {name} may drop larger ones"),
@@ -342,8 +347,8 @@ pub(crate) fn black_hole(path: &Path, direction: Direction, hole: &BlackHole) ->
 /// Why packets are dropped.
 fn because(cause: Cause) -> &'static str {
     match cause {
-        Cause::VethEnd => "a veth drops what is larger than the MTU of the receiving end and 4",
-        Cause::BridgePort => "a bridge drops what is larger than the MTU of the port and 4",
+        Cause::VethEnd => "a veth drops packets above the receiving end's MTU + 4",
+        Cause::BridgePort => "a bridge drops packets above the port's MTU + 4",
         Cause::LowerDevice => "the device below has a smaller MTU, and its driver decides",
         Cause::OuterDontFragment => "the tunnel sets don't-fragment and its packets do not fit",
         Cause::ForwardingOff => "forwarding is off",
