@@ -41,12 +41,21 @@ pub(crate) fn read(
     let read = links::read(socket, &named, &mut found);
     part("the tunnels and ARP settings of the interfaces", read);
     let read = routes::read(socket, &named, MOST_HOST_ROUTES);
-    part("the main table of routes", read.map(|routes| found.routes = Some(routes)));
+    part(
+        "the main table of routes",
+        read.map(|routes| found.routes = Some(routes)),
+    );
     let read = rules::families_with_other_rules(socket);
-    part("the routing rules", read.map(|families| found.other_rules = Some(families)));
+    part(
+        "the routing rules",
+        read.map(|families| found.other_rules = Some(families)),
+    );
     if let Some(routes) = &found.routes {
         let read = neighbours::gateways(socket, &named, routes);
-        part("the neighbours", read.map(|neighbours| found.neighbours = Some(neighbours)));
+        part(
+            "the neighbours",
+            read.map(|neighbours| found.neighbours = Some(neighbours)),
+        );
     }
     pods::read(socket, rows, problems, interrupt, &mut found)?;
     Ok(found)

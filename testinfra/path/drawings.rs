@@ -21,7 +21,12 @@ fn host(archive: &Archive) -> Result<Snapshot, String> {
         return Ok(host);
     };
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let layer = sources.load("document.yaml", yaml.to_owned().into_bytes(), None, &mut diagnostics);
+    let layer = sources.load(
+        "document.yaml",
+        yaml.to_owned().into_bytes(),
+        None,
+        &mut diagnostics,
+    );
     let document = Document::read(layer.into_iter().collect(), host.netns.clone(), &mut diagnostics);
     assert!(diagnostics.is_empty(), "the document is not valid");
     let planned = plan::planned(&document, &host).map_err(|_| "the document cannot be planned")?;
@@ -58,7 +63,10 @@ fn every_case_is_drawn_as_it_says() {
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
         let schema = jsonschema::validator_for(&netkeel_render::schema::path()).unwrap();
         let output = json::paths(&paths, &host.problems);
-        let wrong: Vec<String> = schema.iter_errors(&output).map(|error| error.to_string()).collect();
+        let wrong: Vec<String> = schema
+            .iter_errors(&output)
+            .map(|error| error.to_string())
+            .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
         golden(path, archive, "path", &drawn)
     });

@@ -75,9 +75,10 @@ def main():
             return "told"
         return "passed" if arrived(size) else "lost"
 
-    # Neighbours are resolved first.
-    if not refused(headers + 1):
-        arrived(headers + 1)
+    # Neighbours are resolved first. Where nothing passes, nothing ever arrives.
+    for _ in range(5):
+        if refused(headers + 1) or arrived(headers + 1):
+            break
     for size in sizes:
         print(verdict(int(size)), flush=True)
 

@@ -109,7 +109,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let (host, names) = match saved {
         Some(saved) => (saved, BTreeMap::new()),
-        None => (Live::with(&netns, |kernel| kernel.snapshot(&scope))??, pod_names()),
+        None => (
+            Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
+            pod_names(),
+        ),
     };
     let planned = match &loaded {
         None => None,

@@ -28,8 +28,8 @@ pub struct Capacity {
 pub struct BlackHole {
     /// The smallest such packet, bytes.
     pub from: u32,
-    /// The largest one, bytes.
-    pub to: u32,
+    /// The largest one that may come there, bytes; none where every packet is lost and no limit is known.
+    pub to: Option<u32>,
     /// The hop that drops them, by its place in `hops`.
     pub at: usize,
     /// Why it drops them.
@@ -72,14 +72,17 @@ pub(crate) fn capacity(limits: &[Placed], known: bool) -> Capacity {
             Above::Dropped(cause) | Above::MayBeDropped(cause) => {
                 let certain = matches!(limit.above, Above::Dropped(_));
                 found.certain &= certain;
-                // Only the first one is met by a sender that begins with large packets.
-                found.black_hole.get_or_insert(BlackHole {
-                    from: limit.bytes.saturating_add(1),
-                    to: arrives,
-                    at: *at,
-                    cause,
-                    certain,
-                });
+                // Where nothing is known of the senders, they may send no packet that is too large.
+                if found.largest.is_some() || limit.bytes == 0 {
+                    // Only the first one is met by a sender that begins with large packets.
+                    found.black_hole.get_or_insert(BlackHole {
+                        from: limit.bytes.saturating_add(1),
+                        to: found.largest,
+                        at: *at,
+                        cause,
+                        certain,
+                    });
+                }
             }
         }
         found.largest = Some(limit.bytes);
@@ -112,7 +115,7 @@ mod tests {
             true,
         );
         let hole = found.black_hole.unwrap();
-        assert_eq!((hole.from, hole.to), (1465, 1500));
+        assert_eq!((hole.from, hole.to), (1465, Some(1500)));
         assert_eq!((found.largest, found.certain), (Some(1400), true));
     }
 
@@ -143,7 +146,11 @@ mod tests {
         inside.push(limit(1404, Above::Dropped(Cause::VethEnd), 0));
         assert_eq!(capacity(&inside, true).largest, Some(1404));
         // Fragments that are still too large are lost.
-        let lost = [fragments[0], fragments[1], limit(1304, Above::Dropped(Cause::VethEnd), 1)];
+        let lost = [
+            fragments[0],
+            fragments[1],
+            limit(1304, Above::Dropped(Cause::VethEnd), 1),
+        ];
         assert_eq!(capacity(&lost, true).largest, Some(1304));
     }
 
@@ -158,5 +165,9 @@ mod tests {
         );
         assert!(!found.certain && !found.black_hole.unwrap().certain);
         assert_eq!(capacity(&[], false).largest, None);
+        let unknown_senders = [limit(1404, Above::Dropped(Cause::VethEnd), 0)];
+        assert_eq!(capacity(&unknown_senders, false).black_hole, None);
+        let nothing = [limit(0, Above::Dropped(Cause::ForwardingOff), 0)];
+        assert_eq!(capacity(&nothing, true).black_hole.unwrap().to, None);
     }
 }

@@ -41,12 +41,12 @@ impl<'a> Walk<'a> {
             .collect();
         let arrives = match bridge {
             Some((bridge, master)) if master.kind_name() == "bridge" => {
-                self.limit(at, Way::Back, link.mtu + TAG, Above::Dropped(Cause::BridgePort));
                 let routed = match (pod, gateway) {
                     (None, _) => !master.addresses.is_empty(),
                     (Some(_), Some(gateway)) => host.holder(gateway).is_some(),
                     (Some(_), None) => false,
                 };
+                self.by_port(at, Way::Back, link.mtu, (!routed).then_some(bridge));
                 if !routed {
                     self.gateway_on_the_network(sends, gateway, pod);
                     return self.switch(bridge, master, name);
@@ -61,14 +61,20 @@ impl<'a> Walk<'a> {
                 return;
             }
             None => {
-                let cilium = host.snapshot.links.keys().any(|name| name.as_bytes() == b"cilium_host");
+                let cilium = host
+                    .snapshot
+                    .links
+                    .keys()
+                    .any(|name| name.as_bytes() == b"cilium_host");
                 if cilium && name.as_bytes().starts_with(b"lxc") {
                     self.unknown.insert(Unknown::Cilium(name));
                 }
                 Some((at, name, link))
             }
         };
-        let Some((at, arrives, device)) = arrives else { return };
+        let Some((at, arrives, device)) = arrives else {
+            return;
+        };
         if let (Some(gateway), Some(pod)) = (gateway, pod) {
             let gateway = Gateway::of_pod(host, &pod.neighbours, gateway, arrives);
             self.answered(sends, arrives, gateway);
@@ -76,7 +82,11 @@ impl<'a> Walk<'a> {
         self.arrives(at, arrives, Way::Out, Sources::These(&addresses));
         self.must_forward(at, arrives, Way::Out);
         self.route_to_pod(at, arrives, device, &addresses);
-        self.leave(Above::PacketTooBig, true);
+        let above = match self.is_mute {
+            true => Above::Dropped(Cause::NoRouteForAnswer),
+            false => Above::PacketTooBig,
+        };
+        self.leave(above, true);
     }
 
     /// The pod's own route to the destination.
@@ -125,6 +135,7 @@ impl<'a> Walk<'a> {
             route: route.map(|route| step(route, hop, own, end.mtu)),
             ..blank(end.name, Place::Origin, Role::Sender)
         });
+        self.needs_ipv6(at, end.mtu);
         let known = pod.is_some_and(|pod| !pod.routes.more);
         match route.map(|route| &route.to) {
             Some(RouteTarget::Hops(hops)) => {
@@ -197,7 +208,10 @@ impl<'a> Walk<'a> {
                 Some(_) if self.host.has_other_rules(self.family) => {
                     self.unknown.insert(Unknown::Rules);
                 }
-                Some(_) => return self.nothing(at, Way::Back, Cause::NoRoute),
+                Some(_) => {
+                    self.is_mute = true;
+                    return self.nothing(at, Way::Back, Cause::NoRoute);
+                }
             }
         }
         self.limit(at, Way::Back, mtu, Above::PacketTooBig);
@@ -272,9 +286,10 @@ impl<'a> Walk<'a> {
                     Family::of(route.destination.addr()) == family
                         && route.hops().iter().any(|hop| hop.link == link)
                 };
-                let found = by.by_ref().filter(uses).min_by_key(|route| {
-                    (route.destination.prefix_len(), route.metric)
-                });
+                let found = by
+                    .by_ref()
+                    .filter(uses)
+                    .min_by_key(|route| (route.destination.prefix_len(), route.metric));
                 let hop = found.and_then(|route| route.hops().iter().find(|hop| hop.link == link));
                 return Ok((found, hop, link));
             }

@@ -127,12 +127,7 @@ fn arp(host: &Host<'_>, address: IpAddr, arrives: LinkName) -> Answered {
     }
 }
 
-fn discovery(
-    host: &Host<'_>,
-    address: IpAddr,
-    arrives: LinkName,
-    entry: Option<NeighbourState>,
-) -> Answered {
+fn discovery(host: &Host<'_>, address: IpAddr, arrives: LinkName, entry: Option<NeighbourState>) -> Answered {
     let link = host.snapshot.link(arrives);
     let holds = link.is_some_and(|link| link.addresses.iter().any(|own| own.addr() == address));
     match (holds, entry) {

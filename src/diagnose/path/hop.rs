@@ -199,4 +199,8 @@ pub enum Cause {
     NobodyAnswers,
     /// The device is down.
     Down,
+    /// The device that refuses them has no route by which its packet-too-big could return.
+    NoRouteForAnswer,
+    /// The device has no IPv6, which needs an MTU of 1280.
+    TooSmallForIpv6,
 }

@@ -9,6 +9,7 @@ use netkeel_core::rp_filter;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::{Family, Forwarding, Ipv4Conf, PathRoute};
 use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::reading::SysctlReading;
 
 /// The host whose paths are drawn.
 pub(crate) struct Host<'a> {
@@ -81,6 +82,26 @@ impl<'a> Host<'a> {
             return None;
         }
         Some(rp_filter::effective(all, own.into(), of.has_ipv4()))
+    }
+
+    /// Whether frames that pass a bridge go through the firewall of IP (`br_netfilter`).
+    pub(crate) fn is_filtered(&self, family: Family, bridge: LinkName) -> Option<bool> {
+        let key = match family {
+            Family::Ipv4 => "net/bridge/bridge-nf-call-iptables",
+            Family::Ipv6 => "net/bridge/bridge-nf-call-ip6tables",
+        };
+        match self.snapshot.sysctls.get(key)? {
+            // Without the module nothing does.
+            SysctlReading::Absent => Some(false),
+            reading if reading.number()? != 0 => Some(true),
+            SysctlReading::Value { .. } => {
+                let own = self.forwarding?.bridges.get(&bridge)?;
+                Some(match family {
+                    Family::Ipv4 => own.ipv4,
+                    Family::Ipv6 => own.ipv6,
+                })
+            }
+        }
     }
 
     pub(crate) fn src_valid_mark(&self, link: LinkName) -> Option<bool> {

@@ -6,6 +6,8 @@ use netkeel_host::snapshot::scope::Scope;
 
 /// The sysctls that decide about packets on their way.
 const SYSCTLS: &[&str] = &[
+    "net/bridge/bridge-nf-call-ip6tables",
+    "net/bridge/bridge-nf-call-iptables",
     "net/ipv4/conf/all/accept_local",
     "net/ipv4/conf/all/arp_ignore",
     "net/ipv4/conf/all/proxy_arp",

@@ -54,7 +54,10 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
             let path = sandbox.path.display().to_string();
             let file = sandbox.path.file_name().and_then(|name| name.to_str());
             let pod = named(&path);
-            let short = pod.as_deref().and_then(|pod| pod.split_once('/')).map(|(_, name)| name);
+            let short = pod
+                .as_deref()
+                .and_then(|pod| pod.split_once('/'))
+                .map(|(_, name)| name);
             path == word || file == Some(word) || pod.as_deref() == Some(word) || short == Some(word)
         })
     };
@@ -85,8 +88,9 @@ pub fn paths(
                 .links
                 .iter()
                 .filter(|(name, link)| is_pod_veth(link) && !uplinks.contains(name));
-            let mut found: Vec<Path> =
-                pods.flat_map(|(name, link)| from_pod(&host, *name, link, to, named)).collect();
+            let mut found: Vec<Path> = pods
+                .flat_map(|(name, link)| from_pod(&host, *name, link, to, named))
+                .collect();
             found = grouped(found);
             found.extend(from_host(&host, to));
             found
@@ -108,7 +112,11 @@ pub fn paths(
             vec![one_from_host(&host, family_of(&host, to), destination)]
         }
         Start::Address(address) => {
-            vec![one_from_host(&host, Family::of(*address), Destination::Address(*address))]
+            vec![one_from_host(
+                &host,
+                Family::of(*address),
+                Destination::Address(*address),
+            )]
         }
     }
 }
@@ -193,7 +201,10 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
     let is_tunnel = |name: &LinkName| {
         let kind = host.snapshot.link(*name).map(Link::kind_name);
         kind.is_some_and(|kind| {
-            matches!(kind, "vxlan" | "geneve" | "ipip" | "sit" | "ip6tnl" | "gre" | "ip6gre" | "wireguard")
+            matches!(
+                kind,
+                "vxlan" | "geneve" | "ipip" | "sit" | "ip6tnl" | "gre" | "ip6gre" | "wireguard"
+            )
         })
     };
     let of_family = routes
@@ -215,7 +226,9 @@ fn destinations(host: &Host<'_>, family: Family, pod: &Link) -> Vec<Destination>
 /// The veths by which packets leave the host: those with a route by a gateway. They lead to no pod.
 fn uplinks(host: &Host<'_>) -> BTreeSet<LinkName> {
     let routes = host.forwarding.and_then(|found| found.routes.as_ref());
-    let hops = routes.into_iter().flat_map(|table| table.routes.iter().flat_map(|route| route.hops()));
+    let hops = routes
+        .into_iter()
+        .flat_map(|table| table.routes.iter().flat_map(|route| route.hops()));
     hops.filter(|hop| hop.via.is_some()).map(|hop| hop.link).collect()
 }
 
@@ -226,7 +239,8 @@ fn grouped(paths: Vec<Path>) -> Vec<Path> {
         let shape = shape(&path);
         match found.iter_mut().find(|(known, _)| *known == shape) {
             Some((_, first)) => {
-                if let (Origin::Pod { alike, .. }, Origin::Pod { link, .. }) = (&mut first.origin, &path.origin)
+                if let (Origin::Pod { alike, .. }, Origin::Pod { link, .. }) =
+                    (&mut first.origin, &path.origin)
                 {
                     alike.push(*link);
                 }

@@ -60,7 +60,10 @@ impl<'a> Walk<'a> {
 
     fn bond(&mut self, at: usize, bond: &Link) {
         let ports = self.hops.get(at).map(|hop| hop.ports.clone()).unwrap_or_default();
-        let least = ports.first().map(|port| port.mtu).filter(|least| *least < bond.mtu);
+        let least = ports
+            .first()
+            .map(|port| port.mtu)
+            .filter(|least| *least < bond.mtu);
         self.from_network(at, bond.mtu);
         if let Some(least) = least {
             self.limit(at, Way::Out, least, Above::MayBeDropped(Cause::LowerDevice));
@@ -94,7 +97,7 @@ impl<'a> Walk<'a> {
         self.limit(other, Way::Out, end.mtu + TAG, Above::Dropped(Cause::VethEnd));
         match end.master.and_then(|master| self.host.by_index(master)) {
             Some((bridge, master)) if master.kind_name() == "bridge" => {
-                self.limit(other, Way::Back, end.mtu + TAG, Above::Dropped(Cause::BridgePort));
+                self.by_port(other, Way::Back, end.mtu, Some(bridge));
                 self.switch(bridge, master, peer);
             }
             Some(_) => drop(self.unknown.insert(Unknown::Below(peer))),
@@ -119,7 +122,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let at = self.device(port, link, Role::Port);
-        self.limit(at, Way::Out, link.mtu + TAG, Above::Dropped(Cause::BridgePort));
+        self.by_port(at, Way::Out, link.mtu, from.map(|_| bridge));
         self.below(at, port, link);
     }
 
@@ -132,9 +135,10 @@ impl<'a> Walk<'a> {
         from: Option<LinkName>,
     ) -> Option<(LinkName, &'a Link)> {
         let snapshot = self.host.snapshot;
-        let ports = snapshot.links.iter().filter(|(name, link)| {
-            link.master == Some(master.index) && Some(**name) != from
-        });
+        let ports = snapshot
+            .links
+            .iter()
+            .filter(|(name, link)| link.master == Some(master.index) && Some(**name) != from);
         let ports: Vec<(LinkName, &'a Link)> = ports.map(|(name, link)| (*name, link.as_ref())).collect();
         if let Destination::Address(address) = self.destination {
             let holds = |name: &LinkName| {
@@ -145,8 +149,11 @@ impl<'a> Walk<'a> {
                 return Some(*found);
             }
         }
-        let mut outward: Vec<(LinkName, &'a Link)> =
-            ports.iter().copied().filter(|(_, link)| !self.leads_to_pod(link)).collect();
+        let mut outward: Vec<(LinkName, &'a Link)> = ports
+            .iter()
+            .copied()
+            .filter(|(_, link)| !self.leads_to_pod(link))
+            .collect();
         if outward.is_empty() {
             outward = ports;
         }

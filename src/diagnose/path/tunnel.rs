@@ -45,7 +45,12 @@ impl<'a> Walk<'a> {
             Some(above) => self.limit(under, Way::Out, mtu, above),
             None => {
                 self.unknown.insert(Unknown::Overhead(name));
-                self.limit(under, Way::Out, mtu, Above::MayBeDropped(Cause::OuterDontFragment));
+                self.limit(
+                    under,
+                    Way::Out,
+                    mtu,
+                    Above::MayBeDropped(Cause::OuterDontFragment),
+                );
             }
         }
         self.below(under, carrier, device);
@@ -60,7 +65,9 @@ impl<'a> Walk<'a> {
         }
         let snapshot = self.host.snapshot;
         let named = |name: LinkName| Some((name, snapshot.link(name)?));
-        let remote = ends.and_then(|ends| ends.remote).filter(|remote| !is_multicast(*remote));
+        let remote = ends
+            .and_then(|ends| ends.remote)
+            .filter(|remote| !is_multicast(*remote));
         if let Some(remote) = remote {
             let hop = self.host.route(remote)??.hops().first()?;
             return named(hop.link);
@@ -77,7 +84,9 @@ impl<'a> Walk<'a> {
 
     /// The MTU for outer packets: that of the route to the other end, or of the device.
     fn underlay_mtu(&mut self, at: usize, name: LinkName, link: &Link, ends: Option<&TunnelEnds>) -> u32 {
-        let remote = ends.and_then(|ends| ends.remote).filter(|remote| !is_multicast(*remote));
+        let remote = ends
+            .and_then(|ends| ends.remote)
+            .filter(|remote| !is_multicast(*remote));
         let routes = self.host.forwarding.and_then(|found| found.routes.as_ref());
         let route = match remote {
             Some(remote) => self.host.route(remote).flatten(),
@@ -97,7 +106,9 @@ impl<'a> Walk<'a> {
                 hop.gateway = Some(gateway);
             }
         }
-        let own = route.filter(|_| hop.is_some()).and_then(|route| self.host.route_mtu(route, name));
+        let own = route
+            .filter(|_| hop.is_some())
+            .and_then(|route| self.host.route_mtu(route, name));
         if let (Some(route), Some(drawn), Some(_)) = (route, self.hops.get_mut(at), hop) {
             drawn.route = Some(step(route, hop, own, link.mtu));
         }

@@ -13,8 +13,6 @@ pub enum Unknown {
     Routes,
     /// Rules select other tables than the main one.
     Rules,
-    /// A route that leads to another table, or adds an encapsulation.
-    Route(LinkName),
     /// The other end of this veth.
     OtherEnd(LinkName),
     /// The routes in the pod at this veth.
@@ -29,16 +27,12 @@ pub enum Unknown {
     Below(LinkName),
     /// The overhead of this tunnel: the smallest possible one is counted.
     Overhead(LinkName),
-    /// Whether the driver of this device sends packets above its MTU.
-    Driver(LinkName),
     /// `forwarding` of this interface.
     Forwarding(LinkName),
     /// `rp_filter` of this interface.
     RpFilter(LinkName),
     /// Who answers for the gateway behind this interface.
     Gateway(LinkName),
-    /// Whether this device is up.
-    State(LinkName),
 }
 
 impl Unknown {
@@ -46,19 +40,16 @@ impl Unknown {
     pub(crate) fn is_of(self, link: LinkName) -> bool {
         match self {
             Unknown::Routes | Unknown::Rules => false,
-            Unknown::Route(of)
-            | Unknown::OtherEnd(of)
+            Unknown::OtherEnd(of)
             | Unknown::PodRoutes(of)
             | Unknown::OpenVswitch(of)
             | Unknown::Cilium(of)
             | Unknown::Port(of)
             | Unknown::Below(of)
             | Unknown::Overhead(of)
-            | Unknown::Driver(of)
             | Unknown::Forwarding(of)
             | Unknown::RpFilter(of)
-            | Unknown::Gateway(of)
-            | Unknown::State(of) => of == link,
+            | Unknown::Gateway(of) => of == link,
         }
     }
 }

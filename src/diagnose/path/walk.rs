@@ -9,6 +9,7 @@ use crate::path::lookup::Host;
 use crate::path::mss::mss;
 use crate::path::origin::{Destination, Origin};
 use crate::path::unknown::Unknown;
+use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::forwarding::{Family, NextHop, PathRoute};
@@ -47,6 +48,8 @@ pub(crate) struct Walk<'a> {
     pub depth: u8,
     /// Outer packets may be fragmented here.
     pub fragments: bool,
+    /// The host has no route to the origin: it cannot answer a packet that is too large.
+    pub is_mute: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -62,6 +65,7 @@ impl<'a> Walk<'a> {
             overhead: 0,
             depth: 0,
             fragments: false,
+            is_mute: false,
         }
     }
 
@@ -69,6 +73,10 @@ impl<'a> Walk<'a> {
     pub(crate) fn end(mut self, origin: Origin) -> Path {
         self.back.reverse();
         let known = self.unknown.is_empty();
+        // Nothing is sent to them this way.
+        if matches!(self.destination, Destination::Senders(_)) {
+            self.out.clear();
+        }
         let (out, back) = (capacity(&self.out, known), capacity(&self.back, known));
         Path {
             origin,
@@ -95,7 +103,18 @@ impl<'a> Walk<'a> {
             self.limit_as_is(at, Way::Out, 0, Above::Dropped(Cause::Down));
             self.limit_as_is(at, Way::Back, 0, Above::Dropped(Cause::Down));
         }
+        if matches!(role, Role::HostEnd | Role::Bridge | Role::Egress) {
+            self.needs_ipv6(at, link.mtu);
+        }
         at
+    }
+
+    /// An interface without IPv6 passes no packet of it (`addrconf_notify`, net/ipv6/addrconf.c).
+    pub(crate) fn needs_ipv6(&mut self, at: usize, mtu: u32) {
+        if self.family == Family::Ipv6 && self.depth == 0 && mtu < IPV6_MIN_MTU {
+            self.limit_as_is(at, Way::Out, 0, Above::Dropped(Cause::TooSmallForIpv6));
+            self.limit_as_is(at, Way::Back, 0, Above::Dropped(Cause::TooSmallForIpv6));
+        }
     }
 
     pub(crate) fn push(&mut self, hop: Hop) -> usize {
@@ -137,6 +156,18 @@ impl<'a> Walk<'a> {
                 hop.back.push(limit);
                 self.back.push((at, limit));
             }
+        }
+    }
+
+    /// A bridge sends by a port, and drops what is too large for it. Frames that pass the bridge and go
+    /// through the firewall of IP lack the room for a tag: they must fit the MTU (`br_nf_dev_queue_xmit`,
+    /// net/bridge/br_netfilter_hooks.c).
+    pub(crate) fn by_port(&mut self, at: usize, way: Way, mtu: u32, passed: Option<LinkName>) {
+        let filtered = passed.map_or(Some(false), |bridge| self.host.is_filtered(self.family, bridge));
+        match filtered {
+            Some(true) => self.limit(at, way, mtu, Above::Dropped(Cause::BridgePort)),
+            Some(false) => self.limit(at, way, mtu + TAG, Above::Dropped(Cause::BridgePort)),
+            None => self.limit(at, way, mtu, Above::MayBeDropped(Cause::BridgePort)),
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Forwarding {
     /// The ends of tunnels, by interface.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tunnels: BTreeMap<LinkName, TunnelEnds>,
+    /// Whether bridges hand frames to the firewall of IP, by bridge.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bridges: BTreeMap<LinkName, BridgeFilter>,
     /// IPv4 settings, by interface.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ipv4: BTreeMap<LinkName, Ipv4Conf>,
@@ -183,6 +186,16 @@ pub enum OuterDf {
     Inherit,
 }
 
+/// Whether a bridge hands frames to the firewall of IP by its own setting (`nf_call_iptables`), apart from the
+/// sysctls `net.bridge.bridge-nf-call-*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BridgeFilter {
+    /// Frames with IPv4.
+    pub ipv4: bool,
+    /// Frames with IPv6.
+    pub ipv6: bool,
+}
+
 /// IPv4 settings of one interface below `net.ipv4.conf`, as its own key has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ipv4Conf {
@@ -221,12 +234,7 @@ impl Routes {
             .routes
             .iter()
             .filter(|route| route.destination.contains(&address));
-        Ok(fitting.min_by_key(|route| {
-            (
-                std::cmp::Reverse(route.destination.prefix_len()),
-                route.metric,
-            )
-        }))
+        Ok(fitting.min_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric)))
     }
 
     /// The default routes of a family, the preferred one first.

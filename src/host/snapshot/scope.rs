@@ -88,6 +88,8 @@ pub enum Links {
 
 /// The sysctls that affect a network path, for a snapshot without a document.
 const OF_A_PATH: &[&str] = &[
+    "net/bridge/bridge-nf-call-ip6tables",
+    "net/bridge/bridge-nf-call-iptables",
     "net/core/default_qdisc",
     "net/core/devconf_inherit_init_net",
     "net/core/fb_tunnels_only_for_init_net",

@@ -9,7 +9,7 @@ use crate::netlink::message::{Attribute, Attributes, Malformed, Message, u32_at}
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::link::IFLA_INET_CONF;
-use netkeel_host::snapshot::forwarding::{Forwarding, Ipv4Conf, OuterDf, TunnelEnds};
+use netkeel_host::snapshot::forwarding::{BridgeFilter, Forwarding, Ipv4Conf, OuterDf, TunnelEnds};
 
 /// `struct ifinfomsg`, bytes.
 const FIXED: usize = 16;
@@ -51,8 +51,12 @@ fn one(message: &Message<'_>, named: Named<'_>, found: &mut Forwarding) -> Resul
                 }
             }
             libc::IFLA_LINKINFO => {
-                if let Some(ends) = tunnel(attribute)? {
+                let (kind, data) = information(attribute)?;
+                if let Some(ends) = tunnel(kind, data)? {
                     found.tunnels.insert(name, ends);
+                }
+                if kind == b"bridge" {
+                    found.bridges.insert(name, bridge(data)?);
                 }
             }
             _ => {}
@@ -89,7 +93,8 @@ fn ipv4(families: Attribute<'_>) -> Result<Option<Ipv4Conf>, Malformed> {
     Ok(None)
 }
 
-fn tunnel(info: Attribute<'_>) -> Result<Option<TunnelEnds>, Malformed> {
+/// The kind of an interface, and what is particular to its kind.
+fn information<'a>(info: Attribute<'a>) -> Result<(&'a [u8], Option<Attribute<'a>>), Malformed> {
     let (mut kind, mut data): (&[u8], _) = (b"", None);
     for attribute in info.nested() {
         let attribute = attribute?;
@@ -99,6 +104,24 @@ fn tunnel(info: Attribute<'_>) -> Result<Option<TunnelEnds>, Malformed> {
             _ => {}
         }
     }
+    Ok((kind, data))
+}
+
+/// IFLA_BR_NF_CALL_IPTABLES and IFLA_BR_NF_CALL_IP6TABLES (include/uapi/linux/if_link.h).
+fn bridge(data: Option<Attribute<'_>>) -> Result<BridgeFilter, Malformed> {
+    let mut filter = BridgeFilter::default();
+    for attribute in data.iter().flat_map(Attribute::nested) {
+        let attribute = attribute?;
+        match attribute.kind {
+            36 => filter.ipv4 = flag(&attribute),
+            37 => filter.ipv6 = flag(&attribute),
+            _ => {}
+        }
+    }
+    Ok(filter)
+}
+
+fn tunnel(kind: &[u8], data: Option<Attribute<'_>>) -> Result<Option<TunnelEnds>, Malformed> {
     let Some(data) = data else { return Ok(None) };
     let mut ends = TunnelEnds::default();
     let apply: fn(&mut TunnelEnds, &Attribute<'_>) = match kind {
@@ -214,13 +237,16 @@ mod tests {
             kind: libc::IFLA_LINKINFO,
             value: request.body(),
         };
-        tunnel(info).unwrap()
+        let (kind, data) = information(info).unwrap();
+        tunnel(kind, data).unwrap()
     }
 
     #[test]
     fn the_ends_of_tunnels_are_read_by_their_kind() {
         let vxlan = of(b"vxlan\0", |data| {
-            data.attribute(2, &[0; 4]).attribute(4, &[192, 0, 2, 1]).attribute(29, &[1])
+            data.attribute(2, &[0; 4])
+                .attribute(4, &[192, 0, 2, 1])
+                .attribute(29, &[1])
         });
         let vxlan = vxlan.unwrap();
         assert_eq!((vxlan.remote, vxlan.df), (None, Some(OuterDf::Set)));

@@ -56,11 +56,7 @@ fn one(message: &Message<'_>, named: Named<'_>) -> Result<Option<Neighbour>, Mal
         }
     }
     Ok(match (named(index), destination, state(bits)) {
-        (Some(link), Some(address), Some(state)) => Some(Neighbour {
-            link,
-            address,
-            state,
-        }),
+        (Some(link), Some(address), Some(state)) => Some(Neighbour { link, address, state }),
         _ => None,
     })
 }

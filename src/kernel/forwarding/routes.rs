@@ -45,7 +45,10 @@ fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
     let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
     let counts = header.table == RouteHeader::RT_TABLE_MAIN
         && !header.flags.contains(RouteFlags::Cloned)
-        && !matches!(header.kind, RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast);
+        && !matches!(
+            header.kind,
+            RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast
+        );
     Ok(counts.then_some(header))
 }
 
@@ -81,10 +84,17 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
             let found: Option<Vec<NextHop>> = single
                 .into_iter()
                 .chain(several)
-                .map(|(index, via)| Some(NextHop { link: named(index)?, via }))
+                .map(|(index, via)| {
+                    Some(NextHop {
+                        link: named(index)?,
+                        via,
+                    })
+                })
                 .collect();
             // An interface that is newer than the list of interfaces is not known.
-            found.filter(|hops| !hops.is_empty()).map_or(RouteTarget::Elsewhere, RouteTarget::Hops)
+            found
+                .filter(|hops| !hops.is_empty())
+                .map_or(RouteTarget::Elsewhere, RouteTarget::Hops)
         }
         _ => RouteTarget::Elsewhere,
     };

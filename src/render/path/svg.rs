@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::path::text::wrapped;
 use crate::path::words;
-use crate::path::words::{Direction, Tone};
+use crate::path::words::Tone;
 use netkeel_diagnose::path::drawing::Path;
 
 /// Sizes in pixels. A character of the font has at most this width.
@@ -65,7 +65,11 @@ fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
     }
     top += LINE;
     let names: Vec<String> = path.hops.iter().map(words::device).collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    let longest = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default();
     let box_width = (longest.max(12) + 9) * CHARACTER;
     let beside = MARGIN + box_width + SPACE;
     for (at, (hop, name)) in path.hops.iter().zip(&names).enumerate() {
@@ -99,7 +103,10 @@ fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
         let mtu = hop.mtu.map_or("?".to_owned(), |mtu| mtu.to_string());
         text(out, MARGIN + 12, middle, "title", name);
         let right = MARGIN + box_width - 12;
-        let _ = writeln!(out, "<text x=\"{right}\" y=\"{middle}\" text-anchor=\"end\">{mtu}</text>");
+        let _ = writeln!(
+            out,
+            "<text x=\"{right}\" y=\"{middle}\" text-anchor=\"end\">{mtu}</text>"
+        );
         for (number, (tone, line)) in lines.iter().enumerate() {
             text(out, beside, top + PADDING + number * LINE + 14, tone, line);
         }
@@ -111,18 +118,20 @@ fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
 
 /// The sentences below the boxes.
 fn summary(path: &Path, mut top: usize, out: &mut String) -> usize {
-    let mut lines: Vec<(&str, &str, String)> = vec![
-        ("title", "out", words::passes(path, &path.out)),
-        ("title", "back", words::passes(path, &path.back)),
-        ("title", "MSS", words::mss(path)),
-    ];
+    let passes = words::directions(path).into_iter();
+    let mut lines: Vec<(&str, &str, String)> = passes
+        .map(|(direction, capacity)| ("title", words::way(direction), words::passes(path, capacity)))
+        .collect();
+    if path.mss.ipv4.is_some() {
+        lines.push(("title", "MSS", words::mss(path)));
+    }
     for fact in &path.unknown {
         lines.push(("warn", "?", format!("unknown: {}", words::unknown(*fact))));
     }
-    for (direction, capacity) in [(Direction::Out, &path.out), (Direction::Back, &path.back)] {
+    for (direction, capacity) in words::directions(path) {
         if let Some(hole) = &capacity.black_hole {
             lines.push(("loss", "!", words::black_hole(path, direction, hole)));
-            lines.push(("dim", "", format!("Fix: {}.", words::remedy(hole.cause))));
+            lines.push(("dim", "", format!("Fix: {}.", words::remedy(path, hole))));
         }
     }
     let beside = MARGIN + 6 * CHARACTER;
@@ -146,14 +155,20 @@ fn arrow(out: &mut String, x: usize, top: usize) {
     let (line, tip) = (top + GAP - 7, top + GAP - 1);
     let (left, right) = (x - 5, x + 5);
     let _ = writeln!(out, "<path class=\"way\" d=\"M{x} {top}V{line}\"/>");
-    let _ = writeln!(out, "<path class=\"tip\" d=\"M{left} {line}H{right}L{x} {tip}Z\"/>");
+    let _ = writeln!(
+        out,
+        "<path class=\"tip\" d=\"M{left} {line}H{right}L{x} {tip}Z\"/>"
+    );
 }
 
 fn text(out: &mut String, x: usize, y: usize, class: &str, text: &str) {
     if text.is_empty() {
         return;
     }
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let class = match class {
         "" => String::new(),
         class => format!(" class=\"{class}\""),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::paint::Paint;
 use crate::path::words;
-use crate::path::words::{Direction, Tone};
+use crate::path::words::Tone;
 use netkeel_diagnose::path::drawing::Path;
 
 /// Columns of a line.
@@ -57,7 +57,11 @@ fn one(path: &Path, style: Style) -> String {
     let room = WIDTH.saturating_sub(title.chars().count()).max(family.len() + 2);
     let _ = writeln!(out, "{}{family:>room$}\n", paint.bold(&title));
     let names: Vec<String> = path.hops.iter().map(words::device).collect();
-    let name = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    let name = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default();
     for (at, (hop, device)) in path.hops.iter().zip(&names).enumerate() {
         let mtu = hop.mtu.map_or("?".to_owned(), |mtu| mtu.to_string());
         let head = format!("  {} {device:name$}  {mtu:>5}", signs.hop);
@@ -91,22 +95,22 @@ fn one(path: &Path, style: Style) -> String {
         }
     }
     out.push('\n');
-    for (word, text) in [
-        ("out", words::passes(path, &path.out)),
-        ("back", words::passes(path, &path.back)),
-        ("MSS", words::mss(path)),
-    ] {
-        paragraph(&format!("  {word:5}"), &text, &mut out, &|line| line);
+    for (direction, capacity) in words::directions(path) {
+        let word = format!("  {:5}", words::way(direction));
+        paragraph(&word, &words::passes(path, capacity), &mut out, &|line| line);
+    }
+    if path.mss.ipv4.is_some() {
+        paragraph("  MSS  ", &words::mss(path), &mut out, &|line| line);
     }
     for fact in &path.unknown {
         let text = format!("unknown: {}", words::unknown(*fact));
         paragraph("  ?    ", &text, &mut out, &|line| paint.yellow(line));
     }
-    for (direction, capacity) in [(Direction::Out, &path.out), (Direction::Back, &path.back)] {
+    for (direction, capacity) in words::directions(path) {
         if let Some(hole) = &capacity.black_hole {
             let text = words::black_hole(path, direction, hole);
             paragraph("  !    ", &text, &mut out, &|line| paint.red(line));
-            let fix = format!("Fix: {}.", words::remedy(hole.cause));
+            let fix = format!("Fix: {}.", words::remedy(path, hole));
             paragraph("       ", &fix, &mut out, &|line| line);
         }
     }
@@ -116,8 +120,15 @@ fn one(path: &Path, style: Style) -> String {
 /// A paragraph with a word before its first line.
 fn paragraph(before: &str, text: &str, out: &mut String, paint: &dyn Fn(String) -> String) {
     let indent = before.chars().count();
-    for (number, line) in wrapped(text, WIDTH.saturating_sub(indent)).into_iter().enumerate() {
-        let before = if number == 0 { before.to_owned() } else { " ".repeat(indent) };
+    for (number, line) in wrapped(text, WIDTH.saturating_sub(indent))
+        .into_iter()
+        .enumerate()
+    {
+        let before = if number == 0 {
+            before.to_owned()
+        } else {
+            " ".repeat(indent)
+        };
         let _ = writeln!(out, "{before}{}", paint(line));
     }
 }

@@ -110,7 +110,10 @@ pub(crate) fn details(path: &Path, at: usize, hop: &Hop) -> Vec<Detail> {
     if let Some(route) = &hop.route {
         add(Tone::Plain, step(route));
         if let (true, Some(mtu), Some(device)) = (route.above_device, route.mtu, hop.mtu) {
-            let text = format!("the route's mtu {mtu} is above the {device} of {}", shown(hop.device));
+            let text = format!(
+                "the route's mtu {mtu} is above the {device} of {}",
+                shown(hop.device)
+            );
             add(Tone::Warning, text);
         }
     }
@@ -122,21 +125,27 @@ pub(crate) fn details(path: &Path, at: usize, hop: &Hop) -> Vec<Detail> {
         add(Tone::Plain, adds(overhead, hop.mtu));
     }
     ports(hop, &mut add);
-    let is_lost = hop.forwarding == Some(false)
-        || hop.rp_filter.is_some_and(|effect| effect.passes == Some(false));
+    let is_lost =
+        hop.forwarding == Some(false) || hop.rp_filter.is_some_and(|effect| effect.passes == Some(false));
     let forwards = match hop.forwarding {
         Some(true) => Some("forwarding on".to_owned()),
         Some(false) => Some("forwarding off: nothing is forwarded".to_owned()),
         None => None,
     };
-    let checks: Vec<String> = hop.rp_filter.as_ref().map(rp_filter).into_iter().chain(forwards).collect();
+    let checks: Vec<String> = hop
+        .rp_filter
+        .as_ref()
+        .map(rp_filter)
+        .into_iter()
+        .chain(forwards)
+        .collect();
     if !checks.is_empty() {
         add(if is_lost { Tone::Loss } else { Tone::Plain }, checks.join("; "));
     }
     if hop.up == Some(false) {
         add(Tone::Loss, "down".to_owned());
     }
-    for (direction, capacity) in [(Direction::Out, &path.out), (Direction::Back, &path.back)] {
+    for (direction, capacity) in directions(path) {
         mark(at, direction, capacity, &mut add);
     }
     found
@@ -144,10 +153,7 @@ pub(crate) fn details(path: &Path, at: usize, hop: &Hop) -> Vec<Detail> {
 
 /// The mark at the hop that limits or drops.
 fn mark(at: usize, direction: Direction, capacity: &Capacity, add: &mut impl FnMut(Tone, String)) {
-    let way = match direction {
-        Direction::Out => "out",
-        Direction::Back => "back",
-    };
+    let way = way(direction);
     if let Some(hole) = capacity.black_hole.filter(|hole| hole.at == at) {
         let above = hole.from.saturating_sub(1);
         let what = match (above, hole.certain) {
@@ -232,7 +238,9 @@ fn adds(overhead: &Overhead, mtu: Option<u32>) -> String {
     } else {
         ""
     };
-    let needs = mtu.map_or(String::new(), |mtu| format!("; needs {} below", mtu.saturating_add(overhead.bytes)));
+    let needs = mtu.map_or(String::new(), |mtu| {
+        format!("; needs {} below", mtu.saturating_add(overhead.bytes))
+    });
     format!("adds {least}{} ({}){needs}", overhead.bytes, headers.join(", "))
 }
 
@@ -255,7 +263,10 @@ fn ports(hop: &Hop, add: &mut impl FnMut(Tone, String)) {
     let (tone, note) = match (smaller, first.mtu < largest) {
         (0, false) => (Tone::Plain, String::new()),
         (0, true) => (Tone::Warning, ": their MTUs differ".to_owned()),
-        (1, _) => (Tone::Warning, format!(": {} is smaller than the bridge", shown(first.link))),
+        (1, _) => (
+            Tone::Warning,
+            format!(": {} is smaller than the bridge", shown(first.link)),
+        ),
         (number, _) => (Tone::Warning, format!(": {number} are smaller than the bridge")),
     };
     add(tone, format!("ports {}{more}{note}", named.join(", ")));
@@ -286,6 +297,24 @@ fn rp_filter(effect: &RpFilterEffect) -> String {
         None => text.push_str(": whether these packets pass is unknown"),
     }
     text
+}
+
+/// The directions that have packets.
+pub(crate) fn directions(path: &Path) -> Vec<(Direction, &Capacity)> {
+    match path.destination {
+        Destination::Senders(_) => vec![(Direction::Back, &path.back)],
+        Destination::Address(_) | Destination::Through(_) | Destination::Default => {
+            vec![(Direction::Out, &path.out), (Direction::Back, &path.back)]
+        }
+    }
+}
+
+/// The word for a direction.
+pub(crate) fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Out => "out",
+        Direction::Back => "back",
+    }
 }
 
 /// The largest packet of a direction, as a sentence without a full stop.
@@ -338,17 +367,18 @@ pub(crate) fn black_hole(path: &Path, direction: Direction, hole: &BlackHole) ->
         return format!("Black hole {way}: every packet is lost at {at}: {why}.");
     }
     let are = if hole.certain { "are" } else { "may be" };
-    format!(
-        "Black hole {way}: packets of {} to {} bytes {are} dropped at {at} without an answer: {why}.",
-        hole.from, hole.to
-    )
+    let sizes = match hole.to {
+        Some(to) => format!("{} to {to}", hole.from),
+        None => format!("{} and more", hole.from),
+    };
+    format!("Black hole {way}: packets of {sizes} bytes {are} dropped at {at} without an answer: {why}.")
 }
 
 /// Why packets are dropped.
 fn because(cause: Cause) -> &'static str {
     match cause {
         Cause::VethEnd => "a veth drops packets above the receiving end's MTU + 4",
-        Cause::BridgePort => "a bridge drops packets above the port's MTU + 4",
+        Cause::BridgePort => "a bridge drops packets that do not fit its port",
         Cause::LowerDevice => "the device below has a smaller MTU, and its driver decides",
         Cause::OuterDontFragment => "the tunnel sets don't-fragment and its packets do not fit",
         Cause::ForwardingOff => "forwarding is off",
@@ -356,29 +386,55 @@ fn because(cause: Cause) -> &'static str {
         Cause::NoRoute => "there is no route",
         Cause::NobodyAnswers => "nobody answers for the gateway",
         Cause::Down => "the device is down",
+        Cause::NoRouteForAnswer => "there is no route back for a packet-too-big",
+        Cause::TooSmallForIpv6 => "IPv6 needs an MTU of 1280",
     }
 }
 
-/// The remedy for a cause.
-pub(crate) fn remedy(cause: Cause) -> &'static str {
-    match cause {
+/// The remedy for a black hole.
+pub(crate) fn remedy(path: &Path, hole: &BlackHole) -> &'static str {
+    let gateway = path.hops.get(hole.at).and_then(|hop| hop.gateway);
+    match hole.cause {
         Cause::VethEnd => "give both ends of the veth one MTU",
         Cause::BridgePort => "give all ports of the bridge one MTU",
         Cause::LowerDevice => "lower the MTU of the upper device to that of the device below",
-        Cause::OuterDontFragment => "lower the MTU of the tunnel, or of the pods, to what its underlay leaves",
-        Cause::ForwardingOff => "switch forwarding on for that interface (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding)",
+        Cause::OuterDontFragment => {
+            "lower the MTU of the tunnel, or of the pods, to what its underlay leaves"
+        }
+        Cause::ForwardingOff => {
+            "switch forwarding on for that interface (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding)"
+        }
         Cause::RpFilter => "set rp_filter to off there and in net.ipv4.conf.all, or correct the route back",
         Cause::NoRoute => "add the route",
-        Cause::NobodyAnswers => "give the host the gateway's address, or proxy_arp with a route to it",
+        Cause::NobodyAnswers => match gateway.map(|gateway| gateway.answered) {
+            Some(Answered::Nobody(Silence::ProxyArpWithoutForwarding)) => {
+                "switch forwarding on for that interface (net.ipv4.ip_forward)"
+            }
+            Some(Answered::Nobody(Silence::ProxyArpWithoutRoute)) => {
+                "add a route to the gateway's address by another interface, such as a default route"
+            }
+            Some(Answered::Nobody(Silence::ArpIgnore)) => {
+                "set arp_ignore to 0 there and in net.ipv4.conf.all"
+            }
+            Some(Answered::Nobody(Silence::Failed)) => "correct the gateway, or the link to it",
+            _ => "give the host the gateway's address, or proxy_arp with a route to it",
+        },
         Cause::Down => "set the device up",
+        Cause::NoRouteForAnswer => "add the route to the pod",
+        Cause::TooSmallForIpv6 => "use an MTU of 1280 or more",
     }
 }
 
 /// The segments that need no discovery.
 pub(crate) fn mss(path: &Path) -> String {
+    let most = if path.out.certain && path.back.certain {
+        ""
+    } else {
+        "at most "
+    };
     match (path.mss.ipv4, path.mss.ipv6) {
-        (Some(four), Some(six)) => format!("{four} (IPv4), {six} (IPv6)"),
-        (Some(four), None) => format!("{four} (IPv4); too small for IPv6"),
+        (Some(four), Some(six)) => format!("{most}{four} (IPv4), {six} (IPv6)"),
+        (Some(four), None) => format!("{most}{four} (IPv4); too small for IPv6"),
         _ => "unknown".to_owned(),
     }
 }
@@ -388,7 +444,6 @@ pub(crate) fn unknown(fact: Unknown) -> String {
     match fact {
         Unknown::Routes => "the route of this host to the destination".to_owned(),
         Unknown::Rules => "the table that `ip rule` selects; the main table is drawn".to_owned(),
-        Unknown::Route(link) => format!("where the route by {} leads", shown(link)),
         Unknown::OtherEnd(link) => format!("the other end of {}", shown(link)),
         Unknown::PodRoutes(link) => format!("the routes in the pod at {}", shown(link)),
         Unknown::OpenVswitch(link) => format!("what Open vSwitch does with packets of {}", shown(link)),
@@ -396,10 +451,8 @@ pub(crate) fn unknown(fact: Unknown) -> String {
         Unknown::Port(link) => format!("the port of {} that leads to the destination", shown(link)),
         Unknown::Below(link) => format!("what is below {}", shown(link)),
         Unknown::Overhead(link) => format!("the exact overhead of {}", shown(link)),
-        Unknown::Driver(link) => format!("what the driver of {} does above its MTU", shown(link)),
         Unknown::Forwarding(link) => format!("forwarding of {}", shown(link)),
         Unknown::RpFilter(link) => format!("whether rp_filter of {} lets the packets pass", shown(link)),
         Unknown::Gateway(link) => format!("who answers for the gateway behind {}", shown(link)),
-        Unknown::State(link) => format!("whether {} is up", shown(link)),
     }
 }
