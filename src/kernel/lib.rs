@@ -1,7 +1,6 @@
 //! The one door to Linux: netlink, nftables, `/proc/sys`, files, namespaces and pods.
 
 pub mod files;
-mod forwarding;
 mod ioctl;
 pub mod live;
 pub mod management;

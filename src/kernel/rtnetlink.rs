@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod announced;
 pub mod events;
+pub(crate) mod forwarding;
 pub(crate) mod link;
 pub(crate) mod link_change;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! A plan as a unified diff. A file is shown as it is, every other object as a file of `field: value`
 //! lines.
 
+pub(crate) mod unified;
+
 use std::fmt::Write as _;
 
-use crate::unified::unified;
+use crate::diff::unified::unified;
 use crate::wording::{by_object, file_text};
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::text::escape::printable;

@@ -14,6 +14,5 @@ pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod unified;
 pub mod utc;
 pub mod wording;

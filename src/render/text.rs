@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::diff::unified::unified;
 use crate::paint::Paint;
-use crate::unified::unified;
 use crate::wording::{by_object, count, file_text};
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::finding::{Code, Finding, Severity};

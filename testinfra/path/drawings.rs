@@ -33,6 +33,49 @@ fn host(archive: &Archive) -> Result<Snapshot, String> {
     Ok(planned.after.unwrap_or(host))
 }
 
+/// An attribute of an element of the picture.
+fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let rest = line.split_once(&format!(" {name}=\""))?.1;
+    Some(rest.split_once('"')?.0)
+}
+
+/// Texts on one line of the picture that overlap, or that leave it. A bold character of the title is 8.5
+/// pixels wide, another one 7.9 (DejaVu Sans Mono).
+fn overlaps(picture: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut texts: Vec<(u32, f64, f64, &str)> = Vec::new();
+    for line in picture.lines().filter(|line| line.starts_with("<text")) {
+        let content = line.split_once('>').unwrap().1.strip_suffix("</text>").unwrap();
+        let characters = content.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        let character = if attribute(line, "class") == Some("title") { 8.5 } else { 7.9 };
+        let width = characters.chars().count() as f64 * character;
+        let x: f64 = attribute(line, "x").unwrap().parse().unwrap();
+        let start = if line.contains("text-anchor=\"end\"") { x - width } else { x };
+        let y = attribute(line, "y").unwrap().parse().unwrap();
+        if start < 0.0 || start + width > 920.0 {
+            found.push(format!("{content} leaves the picture"));
+        }
+        for (other_y, other_start, other_end, other) in &texts {
+            let beside = start + width <= *other_start || *other_end <= start;
+            if y.abs_diff(*other_y) < 14 && !beside {
+                found.push(format!("{content} overlaps {other}"));
+            }
+        }
+        texts.push((y, start, start + width, content));
+    }
+    assert!(!texts.is_empty());
+    found
+}
+
+#[test]
+fn overlapping_texts_are_found() {
+    let one = "<text x=\"24\" y=\"20\">eth0</text>\n";
+    let beside = "<text x=\"200\" y=\"20\" text-anchor=\"end\">1500</text>\n";
+    assert!(overlaps(&format!("{one}{beside}")).is_empty());
+    let over = "<text x=\"40\" y=\"24\">1500</text>\n";
+    assert_eq!(overlaps(&format!("{one}{over}")), ["1500 overlaps eth0"]);
+}
+
 #[test]
 fn every_case_is_drawn_as_it_says() {
     run_all("path/cases", |path, archive| {
@@ -61,6 +104,7 @@ fn every_case_is_drawn_as_it_says() {
         assert!(plain.is_ascii(), "{plain}");
         let picture = svg::paths(&paths);
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
+        assert_eq!(overlaps(&picture), Vec::<String>::new());
         let schema = jsonschema::validator_for(&netkeel_render::schema::path()).unwrap();
         let output = json::paths(&paths, &host.problems);
         let wrong: Vec<String> = schema

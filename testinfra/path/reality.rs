@@ -117,7 +117,7 @@ impl Net {
         path.clone()
     }
 
-    /// What becomes of packets of these sizes.
+    /// The fate of packets of these sizes.
     fn probe(from: &Namespace, to: &Namespace, address: &str, sizes: &[u64]) -> Vec<String> {
         let output = Command::new("python3")
             .arg(concat!(

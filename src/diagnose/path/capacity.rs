@@ -17,7 +17,7 @@ pub struct Capacity {
     pub certain: bool,
     /// The hop that limits, by its place in `hops`.
     pub limited_by: Option<usize>,
-    /// What that hop does with larger packets.
+    /// The treatment of larger packets at that hop.
     pub above: Option<Above>,
     /// The sizes that vanish without an answer to the sender.
     pub black_hole: Option<BlackHole>,

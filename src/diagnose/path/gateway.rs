@@ -1,4 +1,4 @@
-//! Who answers for the address of a gateway.
+//! The answer to ARP or neighbour discovery for the address of a gateway.
 
 use std::net::IpAddr;
 
@@ -14,11 +14,11 @@ use netkeel_host::snapshot::forwarding::{Family, Neighbour, NeighbourState};
 pub struct Gateway {
     /// Its address.
     pub address: IpAddr,
-    /// Who answers.
+    /// The one that answers.
     pub answered: Answered,
 }
 
-/// Who answers for an address.
+/// The one that answers for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(tag = "by", content = "of", rename_all = "kebab-case")]
 pub enum Answered {

@@ -38,9 +38,9 @@ pub struct Hop {
     pub forwarding: Option<bool>,
     /// The ports of a bridge or bond, the smallest first.
     pub ports: Vec<Port>,
-    /// What it does with large packets from the origin.
+    /// Its limits for packets from the origin.
     pub out: Vec<Limit>,
-    /// What it does with large packets to the origin.
+    /// Its limits for packets to the origin.
     pub back: Vec<Limit>,
 }
 
@@ -148,18 +148,18 @@ pub struct Port {
     pub to_pod: bool,
 }
 
-/// What happens to packets above a size.
+/// A size, and the treatment of larger packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Limit {
     /// The largest packet that is not concerned, bytes of the packet as the origin sends it.
     pub bytes: u32,
-    /// What happens to larger ones.
+    /// The treatment of larger ones.
     pub above: Above,
     /// The number of tunnels around the packet here.
     pub depth: u8,
 }
 
-/// What happens to packets that are too large.
+/// The treatment of packets that are too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(tag = "action", content = "cause", rename_all = "kebab-case")]
 pub enum Above {

@@ -1,4 +1,4 @@
-//! What the host checks of packets that arrive on an interface and are routed.
+//! The checks of packets that arrive on an interface and are routed.
 
 use std::net::IpAddr;
 

@@ -37,7 +37,7 @@ impl<'a> Host<'a> {
         found.map(|(name, _)| *name)
     }
 
-    /// The route to an address; `None` if it is not known, `Some(None)` if there is none.
+    /// The route to an address; `None` if it is not known, `Some(None)` if no route leads there.
     pub(crate) fn route(&self, address: IpAddr) -> Option<Option<&'a PathRoute>> {
         self.forwarding?.routes.as_ref()?.to(address).ok()
     }

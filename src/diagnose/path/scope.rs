@@ -1,4 +1,4 @@
-//! What must be read to draw a path.
+//! The facts to read for a path.
 
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::link::Families;

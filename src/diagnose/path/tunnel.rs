@@ -170,9 +170,9 @@ fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> O
     if options > 0 {
         headers.push(header("GRE options", options));
     }
+    // ip6gre has the limit too (`ip6gre_tnl_link_config`).
     if matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap")
         && ends.is_none_or(|ends| ends.encapsulation_limit != Some(false))
-        && kind == "ip6tnl"
     {
         headers.push(header("encapsulation limit", 8));
     }
@@ -185,8 +185,7 @@ fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> O
     }
 }
 
-/// What a tunnel does with a packet whose outer packet is larger than the underlay's MTU; `None` if it is not
-/// known.
+/// The treatment of a packet whose outer packet is larger than the underlay's MTU; `None` if it is unknown.
 fn oversize(kind: &str, ends: Option<&TunnelEnds>) -> Option<Above> {
     match kind {
         // `vxlan_xmit_one`, `geneve_xmit_skb`: the outer bit is clear unless the device says otherwise.

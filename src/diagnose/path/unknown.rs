@@ -31,7 +31,7 @@ pub enum Unknown {
     Forwarding(LinkName),
     /// `rp_filter` of this interface.
     RpFilter(LinkName),
-    /// Who answers for the gateway behind this interface.
+    /// The answer for the gateway behind this interface.
     Gateway(LinkName),
 }
 

@@ -166,7 +166,7 @@ pub struct TunnelEnds {
     /// The routes or a program decide about each packet (`external`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub external: bool,
-    /// Whether an ip6tnl adds the encapsulation limit, 8 bytes; none for other kinds.
+    /// Whether ip6tnl and ip6gre add the encapsulation limit, 8 bytes; none for other kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encapsulation_limit: Option<bool>,
     /// Optional GRE headers, bytes: key, sequence number, checksum.

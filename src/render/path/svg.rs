@@ -10,6 +10,9 @@ use netkeel_diagnose::path::drawing::Path;
 /// Sizes in pixels. A character of the font has at most this width.
 const CHARACTER: usize = 8;
 
+/// The same of a title.
+const WIDE: usize = 9;
+
 const WIDTH: usize = 920;
 
 const MARGIN: usize = 24;
@@ -59,7 +62,7 @@ viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n<title>Paths of packets</title>\
 fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
     let (from, to) = words::ends(path);
     let title = format!("{from} → {to}, {}", words::family(path.family));
-    for line in wrapped(&title, columns(WIDTH - 2 * MARGIN)) {
+    for line in wrapped(&title, (WIDTH - 2 * MARGIN) / WIDE) {
         text(out, MARGIN, top + LINE, "title", &line);
         top += LINE + 2;
     }
@@ -70,7 +73,7 @@ fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
         .map(|name| name.chars().count())
         .max()
         .unwrap_or_default();
-    let box_width = (longest.max(12) + 9) * CHARACTER;
+    let box_width = (longest.max(12) + 9) * WIDE;
     let beside = MARGIN + box_width + SPACE;
     for (at, (hop, name)) in path.hops.iter().zip(&names).enumerate() {
         if at > 0 {

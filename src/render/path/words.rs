@@ -43,7 +43,7 @@ pub(crate) fn shown(name: LinkName) -> String {
     printable(&name.as_text()).into_owned()
 }
 
-/// What the path joins: the origin and the destination.
+/// The origin and the destination.
 pub(crate) fn ends(path: &Path) -> (String, String) {
     let from = match &path.origin {
         Origin::Host => "this host".to_owned(),
@@ -82,7 +82,7 @@ fn file_name(path: &str) -> &str {
     }
 }
 
-/// The family in words.
+/// The name of the family.
 pub(crate) fn family(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "IPv4",
@@ -179,6 +179,7 @@ fn role(hop: &Hop) -> Option<String> {
         Role::Switch => "bridge",
         Role::Underlay => "carries the tunnel",
         Role::Lower => "the device below",
+        Role::OtherEnd if hop.place == Place::Beyond => return None,
         Role::OtherEnd => "other end of the veth",
     };
     Some(text.to_owned())

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use crate::forwarding::{neighbours, routes};
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::socket::Socket;
 use crate::pod::ends::enter;
 use crate::pod::sandbox;
+use crate::rtnetlink::forwarding::{neighbours, routes};
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::{address, link};
 use netkeel_core::error::{Error, ErrorKind};

@@ -8,10 +8,10 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
 
-use crate::forwarding::named::Named;
 use crate::netlink::message::{Malformed, Message};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::named::Named;
 use crate::rtnetlink::route::{dump, mtu_of};
 use netkeel_host::snapshot::forwarding::{NextHop, PathRoute, RouteTarget, Routes};
 

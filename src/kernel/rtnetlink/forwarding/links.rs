@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
-use crate::forwarding::named::Named;
 use crate::netlink::message::{Attribute, Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::named::Named;
 use crate::rtnetlink::link::IFLA_INET_CONF;
 use netkeel_host::snapshot::forwarding::{BridgeFilter, Forwarding, Ipv4Conf, OuterDf, TunnelEnds};
 
@@ -175,13 +175,15 @@ fn ip_tunnel(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
 
 fn ip6_tunnel(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
     match attribute.kind {
-        8 => {
-            let ignores = u32_at(attribute.value, 0).map(|flags| flags & IGNORES_ENCAPSULATION_LIMIT != 0);
-            ends.encapsulation_limit = ignores.map(|ignores| !ignores);
-        }
+        8 => ends.encapsulation_limit = encapsulation_limit(attribute),
         10 => {}
         _ => ip_tunnel(ends, attribute),
     }
+}
+
+/// Whether the flags of an IPv6 tunnel let it add the encapsulation limit.
+fn encapsulation_limit(attribute: &Attribute<'_>) -> Option<bool> {
+    u32_at(attribute.value, 0).map(|flags| flags & IGNORES_ENCAPSULATION_LIMIT == 0)
 }
 
 /// IFLA_GRE_*.
@@ -194,6 +196,7 @@ fn gre(ends: &mut TunnelEnds, attribute: &Attribute<'_>) {
         }
         6 => ends.local = address(attribute.value),
         7 => ends.remote = address(attribute.value),
+        13 => ends.encapsulation_limit = encapsulation_limit(attribute),
         10 => ends.pmtudisc = Some(flag(attribute)),
         18 => ends.external = true,
         _ => {}

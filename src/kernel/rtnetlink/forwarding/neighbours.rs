@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use netlink_packet_route::neighbour::NeighbourMessage;
 
-use crate::forwarding::links::address;
-use crate::forwarding::named::Named;
 use crate::netlink::message::{Attributes, Malformed, Message, u16_at, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::links::address;
+use crate::rtnetlink::forwarding::named::Named;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::forwarding::{Neighbour, NeighbourState, Routes};
 
