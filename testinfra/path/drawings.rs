@@ -46,12 +46,23 @@ fn overlaps(picture: &str) -> Vec<String> {
     let mut texts: Vec<(u32, f64, f64, &str)> = Vec::new();
     for line in picture.lines().filter(|line| line.starts_with("<text")) {
         let content = line.split_once('>').unwrap().1.strip_suffix("</text>").unwrap();
-        let characters = content.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-        let character = if attribute(line, "class") == Some("title") { 8.5 } else { 7.9 };
+        let characters = content
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&");
+        let character = if attribute(line, "class") == Some("title") {
+            8.5
+        } else {
+            7.9
+        };
         let width = characters.chars().count() as f64 * character;
         let x: f64 = attribute(line, "x").unwrap().parse().unwrap();
-        let start = if line.contains("text-anchor=\"end\"") { x - width } else { x };
-        let y = attribute(line, "y").unwrap().parse().unwrap();
+        let start = if line.contains("text-anchor=\"end\"") {
+            x - width
+        } else {
+            x
+        };
+        let y: u32 = attribute(line, "y").unwrap().parse().unwrap();
         if start < 0.0 || start + width > 920.0 {
             found.push(format!("{content} leaves the picture"));
         }

@@ -17,7 +17,7 @@ use netkeel_host::snapshot::link::Link;
 
 impl<'a> Walk<'a> {
     /// Follows packets from the pod at a veth.
-    pub(crate) fn from_pod(&mut self, name: LinkName, link: &'a Link) {
+    pub(crate) fn follow_pod(&mut self, name: LinkName, link: &'a Link) {
         let host = self.host;
         let pod = host.forwarding.and_then(|found| found.pods.get(&name));
         if pod.is_none() {

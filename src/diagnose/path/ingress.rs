@@ -57,14 +57,14 @@ impl Walk<'_> {
             Sources::Behind => Some(true),
             Sources::Any => Some(asymmetric),
             Sources::These([]) => None,
-            Sources::These(these) => these
-                .iter()
-                .map(|source| self.route_back_passes(*source, link, asymmetric))
-                .fold(Some(true), |all, one| match (all, one) {
-                    (Some(false), _) | (_, Some(false)) => Some(false),
-                    (Some(true), Some(true)) => Some(true),
-                    _ => None,
-                }),
+            Sources::These(these) => {
+                let passes = |source: &IpAddr| self.route_back_passes(*source, link, asymmetric);
+                let each: Vec<Option<bool>> = these.iter().map(passes).collect();
+                match each.contains(&Some(false)) {
+                    true => Some(false),
+                    false => each.iter().all(Option::is_some).then_some(true),
+                }
+            }
         };
         let effect = RpFilterEffect {
             value: effective.value,

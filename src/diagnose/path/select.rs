@@ -34,9 +34,15 @@ pub fn start(host: &Snapshot, word: &str, named: &dyn Fn(&str) -> Option<String>
         let forwarding = host.forwarding.as_deref();
         let mut of_pods = forwarding.into_iter().flat_map(|found| found.pods.iter());
         let holder = of_pods.find(|(_, pod)| pod.addresses.iter().any(|own| own.addr() == address));
+        let own = || {
+            host.links
+                .iter()
+                .find(|(_, link)| link.addresses.iter().any(|own| own.addr() == address))
+        };
         return Some(match holder {
             Some((link, _)) => Start::Pod(*link),
-            None => Start::Address(address),
+            // An address of this host: packets leave by its interface.
+            None => own().map_or(Start::Address(address), |(name, _)| Start::Interface(*name)),
         });
     }
     if let Ok(name) = word.parse::<LinkName>() {
@@ -169,7 +175,7 @@ fn from_pod(
     let walked = destinations.into_iter().map(|destination| {
         let mut walk = Walk::new(host, family, destination);
         if let Some(link) = host.snapshot.link(name) {
-            walk.from_pod(name, link);
+            walk.follow_pod(name, link);
         }
         walk.end(origin.clone())
     });

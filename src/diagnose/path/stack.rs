@@ -38,9 +38,9 @@ impl<'a> Walk<'a> {
             // A program, a virtual machine or a device of another kind reads them.
             "tun" | "tap" | "xfrm" | "vti" | "netkit" | "vrf" | "erspan" | "bareudp" | "amt" => {
                 self.unknown.insert(Unknown::Below(name));
-                self.from_network(at, link.mtu);
+                self.network_behind(at, link.mtu);
             }
-            _ => self.from_network(at, link.mtu),
+            _ => self.network_behind(at, link.mtu),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
             .first()
             .map(|port| port.mtu)
             .filter(|least| *least < bond.mtu);
-        self.from_network(at, bond.mtu);
+        self.network_behind(at, bond.mtu);
         if let Some(least) = least {
             self.limit(at, Way::Out, least, Above::MayBeDropped(Cause::LowerDevice));
         }
@@ -87,7 +87,7 @@ impl<'a> Walk<'a> {
             });
             self.limit(other, Way::Out, end.mtu + TAG, Above::Dropped(Cause::VethEnd));
             let sends = default.and_then(|route| route.mtu).unwrap_or(end.mtu);
-            return self.from_network(other, sends);
+            return self.network_behind(other, sends);
         }
         let Some((peer, end)) = link.lower.and_then(|index| self.host.by_index(index)) else {
             self.unknown.insert(Unknown::OtherEnd(name));
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
                 self.switch(bridge, master, peer);
             }
             Some(_) => drop(self.unknown.insert(Unknown::Below(peer))),
-            None => self.from_network(other, end.mtu),
+            None => self.network_behind(other, end.mtu),
         }
     }
 

@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
 
     /// Packets come in from the network at a device: nothing is known of the hosts there, and those on one
     /// link have one MTU.
-    pub(crate) fn from_network(&mut self, at: usize, mtu: u32) {
+    pub(crate) fn network_behind(&mut self, at: usize, mtu: u32) {
         let above = if self.depth > 0 && self.fragments {
             Above::Fragmented
         } else {
