@@ -54,8 +54,13 @@ fn one(path: &Path, style: Style) -> String {
     let family = words::family(path.family);
     let mut out = String::new();
     let title = format!("{from} {} {to}", signs.arrow);
-    let room = WIDTH.saturating_sub(title.chars().count()).max(family.len() + 2);
-    let _ = writeln!(out, "{}{family:>room$}\n", paint.bold(&title));
+    let mut lines = wrapped(&title, WIDTH.saturating_sub(family.len() + 2));
+    let last = lines.pop().unwrap_or_default();
+    for line in lines {
+        let _ = writeln!(out, "{}", paint.bold(line));
+    }
+    let room = WIDTH.saturating_sub(last.chars().count()).max(family.len() + 2);
+    let _ = writeln!(out, "{}{family:>room$}\n", paint.bold(&last));
     let names: Vec<String> = path.hops.iter().map(words::device).collect();
     let name = names
         .iter()
