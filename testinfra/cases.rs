@@ -307,6 +307,7 @@ fn text_of(host: &Snapshot) -> String {
         default_routes,
         announced_routes,
         routes: read,
+        forwarding,
         path_mtus,
         cni,
         wireguard,
@@ -361,6 +362,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("replication", replication)
             + &asked("announced_routes", announced_routes)
             + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
+            + &asked("forwarding", forwarding)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))
             + &asked("modules", &Some(modules).filter(|modules| !modules.is_empty()))
             + &asked("ticks", ticks)

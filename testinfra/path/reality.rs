@@ -410,6 +410,39 @@ fn ipv6_over_a_smaller_uplink() {
 }
 
 #[test]
+fn paths_of_a_document_are_those_after_its_apply() {
+    let net = Net::routed(1450, 1500, 1500, 1500);
+    let scratch = tempfile::tempdir().unwrap();
+    let document = scratch.path().join("pods.yaml");
+    std::fs::write(
+        &document,
+        "version: 1\nlink:\n  pods: { match: { name: \"cali*\" }, mtu: 1400, rp_filter: strict }\n",
+    )
+    .unwrap();
+    let document = document.display().to_string();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(arguments)
+            .args(["--netns", &net.host.name])
+            .env_remove("SSH_CONNECTION")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let before = run(&["path", "cali1"]);
+    let predicted = run(&["path", "cali1", "-f", &document]);
+    run(&["apply", "-f", &document]);
+    assert_eq!(run(&["path", "cali1"]), predicted);
+    assert_ne!(before, predicted);
+    net.agrees(POD, PEER, To(1400), To(1400));
+}
+
+#[test]
 fn saved_snapshot_gives_the_same_paths() {
     let net = Net::routed(1450, 1500, 1500, 1500);
     let run = |arguments: &[&str]| {

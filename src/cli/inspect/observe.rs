@@ -27,7 +27,10 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
-    let mut scope = Scope::wide();
+    let mut scope = Scope {
+        forwarding: true,
+        ..Scope::wide()
+    };
     match load_if_any(&arguments.documents, netns.clone(), Host::Saved)? {
         // Without documents the snapshot has the interfaces and sysctls of the network path.
         LoadOutcome::Nothing => {}

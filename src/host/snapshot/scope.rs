@@ -160,7 +160,8 @@ impl Scope {
             default_routes: true,
             announced_routes: true,
             routes: BTreeSet::new(),
-            forwarding: true,
+            // Only paths need it, and reading it enters every pod.
+            forwarding: false,
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
