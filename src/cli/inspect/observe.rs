@@ -15,7 +15,8 @@ use netkeel_kernel::live::snapshot::Live;
 /// Print a snapshot of the host as JSON
 ///
 /// The snapshot has all interfaces, the sysctls of the network path, and everything that the
-/// documents name. `netkeel plan --snapshot` reads it.
+/// documents name, with the routes and neighbours that `netkeel path --snapshot` needs.
+/// `netkeel plan --snapshot` reads it too.
 ///
 /// Exit status: 0 success; 1 state that could not be read.
 #[derive(Debug, Args)]
