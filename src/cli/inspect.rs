@@ -8,3 +8,4 @@ pub(crate) mod mtu;
 pub(crate) mod observe;
 pub(crate) mod plan;
 pub(crate) mod pods;
+pub(crate) mod probe;
