@@ -168,6 +168,10 @@ pub enum Code {
     NK074,
     /// Whether the kernel can create a kind of tunnel is unknown.
     NK075,
+    /// A setting of a Talos machine configuration is for an interface that netkeel cannot find.
+    NK076,
+    /// A default MTU of pods does not fit KubeSpan.
+    NK077,
 }
 
 impl Code {
@@ -238,6 +242,8 @@ impl Code {
         Code::NK073,
         Code::NK074,
         Code::NK075,
+        Code::NK076,
+        Code::NK077,
     ];
 
     /// It is about who logs and reads the packets that are replicated.

@@ -16,7 +16,7 @@ use crate::want::{Origin, Want};
 use crate::{check, spelling};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
-use netkeel_core::finding::Code;
+use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
@@ -60,6 +60,8 @@ pub struct Document {
     pub nflog: BTreeMap<EntryName, Entry>,
     /// The settings of its replication worker, if it declares one.
     pub replicate: Option<Replication>,
+    /// Findings about its source that no host decides.
+    findings: Findings,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
@@ -245,6 +247,7 @@ impl Document {
                 limits: Limits::default(),
                 nflog: BTreeMap::new(),
                 replicate: None,
+                findings: Findings::default(),
                 sections: Vec::new(),
                 span,
             };
@@ -313,6 +316,7 @@ impl Document {
             limits,
             nflog: whole.get("nflog").map(kind::entries).unwrap_or_default(),
             replicate,
+            findings: std::mem::take(&mut diagnostics.findings),
             sections,
             span,
         };
@@ -414,6 +418,7 @@ impl Document {
     pub fn wants(&self, host: &Snapshot) -> Wants {
         let mut wants = Wants {
             made: self.makes().into_iter().collect(),
+            findings: self.findings.clone(),
             ..Wants::default()
         };
         for section in &self.sections {

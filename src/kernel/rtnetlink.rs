@@ -7,6 +7,7 @@ pub(crate) mod link;
 pub(crate) mod link_change;
 #[cfg(test)]
 mod link_tests;
+pub(crate) mod macs;
 pub(crate) mod metrics;
 pub(crate) mod route;
 pub(crate) mod route_change;

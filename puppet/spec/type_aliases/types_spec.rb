@@ -13,7 +13,7 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
   'Netkeel::Decimal' => [%w[0 1460 -1], ['', '007', '1e3', '1_000', ' 1', "1\n", 1]],
   'Netkeel::Interface' => [%w[eth0 eth0.100 ipip0 e[0] a-name-of-15-by], ['', '.', '..', 'a/b', 'a b', 'a:1', 'a-name-of-16-byt', "eth0\n"]],
   'Netkeel::Knocked_out' => [['', '--', '--veth0'], ['-', 'veth0', 5, nil]],
-  'Netkeel::Match' => [[{ 'name' => 'cali*' }, { 'kind' => 'veth', 'driver' => 'veth' }], [{ 'name' => '' }, { 'mtu' => 1500 }, 'cali*']],
+  'Netkeel::Match' => [[{ 'name' => 'cali*' }, { 'kind' => 'veth', 'driver' => 'veth' }, { 'vlan' => 42, 'lower' => { 'mac' => '02:*' } }], [{ 'name' => '' }, { 'vlan' => 4095 }, { 'mtu' => 1500 }, 'cali*']],
   'Netkeel::Mtu' => [[1460, '1460', budget], [67, 'auto', {}]],
   'Netkeel::Network' => [%w[192.0.2.0/24 2001:db8::/32 192.0.2.1], ['', 'eth0', '192.0.2.0/', '192.0.2.0/1234', 'localhost']],
   'Netkeel::Owner' => [%w[default puppet site-1], ['', '-a', 'Puppet', 'a b', "a\n"]],

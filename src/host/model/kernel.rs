@@ -97,6 +97,11 @@ impl Kernel for ModelKernel {
             link.routes.retain(|key, _| scope.routes.contains(&key.place()));
             if !scope.drivers {
                 link.driver = None;
+                link.bus = None;
+            }
+            if !scope.macs {
+                link.mac = None;
+                link.permanent_mac = None;
             }
         }
         for key in scope.sysctls_of(&host.links) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::pod::PodEnd;
 use crate::snapshot::route::Route;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::mac::Mac;
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::value::DeviceKind;
 
@@ -34,6 +35,18 @@ pub struct Link {
     /// The driver as ethtool reports it; read only if a selector needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Arc<str>>,
+    /// The Ethernet address (IFLA_ADDRESS); read only if a selector needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The Ethernet address that the hardware was made with (IFLA_PERM_ADDRESS); read with `mac`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permanent_mac: Option<Mac>,
+    /// The place of the hardware on its bus, as ethtool reports it (`0000:03:00.0`); read with `driver`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bus: Option<Arc<str>>,
+    /// The number of a VLAN (IFLA_VLAN_ID).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// A tunnel in collect-metadata mode (`ip link add ... external`).
     #[serde(skip_serializing_if = "is_false")]
     pub external: bool,

@@ -24,8 +24,10 @@ pub struct Scope {
     pub families: Families,
     /// IPv4 addresses of interfaces with loose rp_filter: without an address it drops everything.
     pub ipv4_where_loose: bool,
-    /// The driver of each interface (one ioctl per interface).
+    /// The driver and the bus of each interface (one ioctl per interface).
     pub drivers: bool,
+    /// The Ethernet addresses of each interface (a second dump of all interfaces).
+    pub macs: bool,
     /// These sysctls.
     pub sysctls: BTreeSet<SysctlKey>,
     /// Per-interface settings to read for every interface, each given by its key of `default`.
@@ -147,6 +149,7 @@ impl Scope {
             },
             ipv4_where_loose: false,
             drivers: true,
+            macs: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             of_every_link: BTreeSet::new(),
             ipv6_where_it_may_come: true,
@@ -281,6 +284,7 @@ impl Scope {
             families,
             ipv4_where_loose,
             drivers,
+            macs,
             sysctls,
             of_every_link,
             ipv6_where_it_may_come,
@@ -306,6 +310,7 @@ impl Scope {
         self.families.ipv6 |= families.ipv6;
         self.ipv4_where_loose |= ipv4_where_loose;
         self.drivers |= drivers;
+        self.macs |= macs;
         self.sysctls.extend(sysctls);
         self.of_every_link.extend(of_every_link);
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;

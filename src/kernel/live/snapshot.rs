@@ -27,7 +27,7 @@ use crate::pod::pod_routes::PodRoutes;
 use crate::probe::path;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, announced, link, route, route_row};
+use crate::rtnetlink::{address, announced, link, macs, route, route_row};
 use crate::sysctl::tree;
 use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
@@ -162,7 +162,11 @@ impl Live {
             let mut words = Words::default();
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
-                    Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
+                    Ok(driver) => {
+                        let link = Arc::make_mut(link);
+                        link.driver = driver.name.map(|name| words.share(&name));
+                        link.bus = driver.bus.map(|bus| String::from_utf8_lossy(&bus).into());
+                    }
                     // The interface was deleted after the dump.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
@@ -170,6 +174,15 @@ impl Live {
                         why: error(errno).message,
                     }),
                 }
+            }
+        }
+        if scope.macs {
+            match macs::dump(&mut self.socket) {
+                Ok(macs) => macs::enter(&macs, &mut rows),
+                Err(refusal) => snapshot.problems.push(Problem {
+                    what: Subject::Other("the Ethernet addresses of the interfaces".to_owned()),
+                    why: Error::from(refusal).message,
+                }),
             }
         }
         if scope.default_routes {

@@ -35,7 +35,8 @@ const POD_MTU: Shape = Shape::Either(&[
 /// The shape of an `rp_filter`.
 pub(crate) const RP_FILTER: Shape = Shape::Choice(rp_filter::WORDS);
 
-const MATCH: Shape = Shape::Map(&[
+/// The conditions of a match on one interface.
+const CONDITIONS: [Field; 7] = [
     Field {
         name: "name",
         shape: Shape::Text {
@@ -57,13 +58,69 @@ const MATCH: Shape = Shape::Map(&[
     Field {
         name: "driver",
         shape: Shape::Text {
-            check: word,
-            what: "a driver",
+            check: glob,
+            what: "a pattern over drivers",
         },
         required: false,
-        doc: "The driver as `ethtool -i` prints it.",
+        doc: "Glob over the driver as `ethtool -i` prints it.",
     },
-]);
+    Field {
+        name: "mac",
+        shape: Shape::Text {
+            check: mac,
+            what: "a pattern over Ethernet addresses",
+        },
+        required: false,
+        doc: "Glob over the Ethernet address as `ip link` prints it: `02:00:5e:*`. VLANs and bonds have the address of a lower device.",
+    },
+    Field {
+        name: "permanent_mac",
+        shape: Shape::Text {
+            check: mac,
+            what: "a pattern over Ethernet addresses",
+        },
+        required: false,
+        doc: "Glob over the Ethernet address that the hardware was made with (`permaddr`); only hardware has one.",
+    },
+    Field {
+        name: "bus",
+        shape: Shape::Text {
+            check: glob,
+            what: "a pattern over places on a bus",
+        },
+        required: false,
+        doc: "Glob over the place on the bus, `bus-info` of `ethtool -i`: `0000:03:*`.",
+    },
+    Field {
+        name: "vlan",
+        shape: Shape::Integer {
+            min: 0,
+            max: 4094,
+            unit: "",
+        },
+        required: false,
+        doc: "The number of a VLAN.",
+    },
+];
+
+const MATCH: Shape = {
+    let [name, kind, driver, mac, permanent_mac, bus, vlan] = CONDITIONS;
+    Shape::Map(&[
+        name,
+        kind,
+        driver,
+        mac,
+        permanent_mac,
+        bus,
+        vlan,
+        Field {
+            name: "lower",
+            shape: Shape::Map(&CONDITIONS),
+            required: false,
+            doc: "Conditions on the device below it: of a VLAN, the device that carries it.",
+        },
+    ])
+};
 
 const FIELDS: &[Field] = &[
     Field {
@@ -144,6 +201,16 @@ fn glob(text: &str) -> Result<(), Error> {
     Glob::new(text).map(|_| ())
 }
 
+/// The kernel prints addresses in lower case; a pattern in upper case would match none.
+fn mac(text: &str) -> Result<(), Error> {
+    if text.contains(|c: char| c.is_ascii_uppercase()) {
+        let message = format!("{} would match no address", quoted(text));
+        return Err(Error::new(netkeel_core::error::ErrorKind::Input, message)
+            .hint(format!("write it in lower case: {}", text.to_ascii_lowercase())));
+    }
+    glob(text)
+}
+
 fn word(text: &str) -> Result<(), Error> {
     let legal = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
     if legal {
@@ -220,7 +287,7 @@ impl crate::kinds::kind::Kind for Kind {
                             format!("{path}.match"),
                             "an empty match would mean every interface",
                         )
-                        .hint("give at least one of name, kind and driver; `name: \"*\"` means all");
+                        .hint("give at least one condition, such as name, kind or driver; `name: \"*\"` means all");
                 }
                 continue;
             }
@@ -316,9 +383,17 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
 
 pub(crate) fn selector(node: &Node) -> Selector {
     let text = |key| node.get(key).and_then(Node::scalar).map(|text| text.into_owned());
+    let glob = |key| text(key).and_then(|pattern| Glob::new(&pattern).ok());
+    let vlan = node.get("vlan").and_then(Node::integer);
+    let lower = node.get("lower").map(selector);
     Selector {
-        name: text("name").and_then(|pattern| Glob::new(&pattern).ok()),
+        name: glob("name"),
         kind: text("kind"),
-        driver: text("driver"),
+        driver: glob("driver"),
+        mac: glob("mac"),
+        permanent_mac: glob("permanent_mac"),
+        bus: glob("bus"),
+        vlan: vlan.and_then(|vlan| vlan.try_into().ok()),
+        lower: lower.filter(|lower| *lower != Selector::default()).map(Box::new),
     }
 }

@@ -76,11 +76,20 @@ impl Links {
             }
             taken.clear();
             let exact = named.get(name).map_or(&[][..], Vec::as_slice);
-            self.matched(*name, link, exact, &mut told, &mut taken, &mut found, wants);
+            self.matched(
+                (*name, link),
+                host,
+                exact,
+                &mut told,
+                &mut taken,
+                &mut found,
+                wants,
+            );
             if met.len() < self.matches.len() {
                 let rules = self.matches.iter().enumerate();
-                let first = rules
-                    .filter(|(number, (selector, _))| !met.contains(number) && selector.matches(*name, link));
+                let first = rules.filter(|(number, (selector, _))| {
+                    !met.contains(number) && selector.matches(*name, link, host)
+                });
                 met.extend(first.map(|(number, _)| number).collect::<Vec<_>>());
             }
         }
@@ -94,7 +103,7 @@ impl Links {
                 Code::NK073,
                 &path,
                 "its match finds no interface",
-                "look for a misspelt pattern, kind or driver; interfaces that appear later are found then",
+                "look for a misspelt condition; interfaces that appear later are found then",
             );
             wants.unmatched.push(path.into());
         }
@@ -108,8 +117,8 @@ impl Links {
     )]
     fn matched<'a>(
         &'a self,
-        name: LinkName,
-        link: &Link,
+        (name, link): (LinkName, &Link),
+        host: &Snapshot,
         exact: &[&'a Rule],
         told: &mut BTreeSet<(Span, Span)>,
         taken: &mut Vec<(&'a Setting, &'a Rule)>,
@@ -120,7 +129,7 @@ impl Links {
         for (_, rule) in self
             .matches
             .iter()
-            .filter(|(selector, _)| selector.matches(name, link))
+            .filter(|(selector, _)| selector.matches(name, link, host))
         {
             for setting in &rule.settings {
                 let mut own = exact.iter().flat_map(|exact| &exact.settings);

@@ -68,7 +68,12 @@ impl Links {
 
 impl Section for Links {
     fn scope(&self, scope: &mut Scope) {
-        scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
+        let any = |condition: &dyn Fn(&Selector) -> bool| {
+            let mut selectors = self.matches.iter().map(|(selector, _)| selector);
+            selectors.any(|selector| selector.any(condition))
+        };
+        scope.drivers |= any(&|selector| selector.driver.is_some() || selector.bus.is_some());
+        scope.macs |= any(&|selector| selector.mac.is_some() || selector.permanent_mac.is_some());
         scope.pods |= self.rules().any(Rule::wants_of_pods);
         for setting in self.rules().flat_map(|rule| &rule.settings) {
             match (setting.field, &setting.wanted) {
