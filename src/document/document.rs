@@ -46,6 +46,8 @@ pub struct Document {
     pub hash: String,
     /// The text of the drop-in that sets sysctls at boot, if one is wanted.
     pub drop_in: Option<String>,
+    /// The settings in the drop-in.
+    pub(crate) at_boot: Vec<(SysctlKey, String)>,
     /// The place where it sets `persist: true` explicitly.
     persist: Option<Span>,
     /// Why its drop-in is not written, if it has one.
@@ -240,6 +242,7 @@ impl Document {
                 canonical: String::new(),
                 hash: String::new(),
                 drop_in: None,
+                at_boot: Vec::new(),
                 persist: None,
                 kept_back: None,
                 prune: false,
@@ -309,6 +312,7 @@ impl Document {
             canonical,
             hash,
             drop_in,
+            at_boot: settings,
             persist: asked,
             kept_back: None,
             prune,
@@ -424,7 +428,7 @@ impl Document {
         for section in &self.sections {
             section.wants(host, &mut wants);
         }
-        if let Some(text) = &self.drop_in {
+        if let Some(text) = self.drop_in_on(host) {
             let path = drop_in::path(&self.owner);
             let value = Value::Text(text.as_str().into());
             let want = Want::new(value, Origin::named(self.span, SectionName::Persist, "persist"));

@@ -1,5 +1,6 @@
 //! The desired state: its kinds, its validation, its schema, and its wants on a host.
 
+mod at_boot;
 mod check;
 pub mod document;
 pub mod kinds;

@@ -23,7 +23,7 @@ pub(crate) struct Selector {
     pub bus: Option<Glob>,
     /// The number of a VLAN.
     pub vlan: Option<u16>,
-    /// What the device below it must match.
+    /// Conditions on the device below it.
     pub lower: Option<Box<Selector>>,
 }
 

@@ -168,21 +168,7 @@ impl Snapshot {
     /// The interface that a name means: its own name, else one of its further names, else its alias where
     /// only one interface has that alias. A name that means no interface is returned as it is.
     pub fn resolve(&self, name: LinkName) -> LinkName {
-        if self.links.contains_key(&name) {
-            return name;
-        }
-        let text = name.as_text();
-        let means = |known: &dyn Fn(&Link) -> bool| {
-            let mut found = self
-                .links
-                .iter()
-                .filter(|(_, link)| known(link))
-                .map(|(name, _)| *name);
-            found.next().filter(|_| found.next().is_none())
-        };
-        means(&|link| link.altnames.iter().any(|other| **other == *text))
-            .or_else(|| means(&|link| link.alias.as_deref() == Some(&*text)))
-            .unwrap_or(name)
+        link::resolve(&self.links, name)
     }
 
     /// The interface with an index.

@@ -98,7 +98,7 @@ pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Driver,
     })
 }
 
-/// The bytes before the first zero; `None` if there are none.
+/// The bytes before the first zero; `None` for an empty text.
 fn text_of(bytes: &[u8; 32]) -> Option<Vec<u8>> {
     let text = bytes.split(|byte| *byte == 0).next()?;
     (!text.is_empty()).then(|| text.to_vec())

@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
 use crate::layer::{Family, Layer};
+use crate::pods::veths;
 use crate::underlay::Underlay;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
 use netkeel_core::finding::{Code, Findings};
+use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
@@ -181,11 +183,14 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
         add(path.clone(), mtu, "device");
     }
     // The plugin's default when its configuration has no MTU.
-    let state = host.cni.as_ref().and_then(|host| match cni {
-        "calico" if set.is_none() => Some(("/var/lib/calico/mtu", host.calico_mtu?)),
-        "flannel" | "canal" if set.is_none() => Some(("/run/flannel/subnet.env", host.flannel_mtu?)),
-        "cilium" => Some(("/run/cilium/state/globals/node_config.h", host.cilium_mtu?)),
-        _ => None,
+    let state = host.cni.as_ref().and_then(|host| {
+        let files = StateFiles::of(host.runtime.as_ref());
+        match cni {
+            "calico" if set.is_none() => Some((files.calico, host.calico_mtu?)),
+            "flannel" | "canal" if set.is_none() => Some((files.flannel, host.flannel_mtu?)),
+            "cilium" => Some((files.cilium, host.cilium_mtu?)),
+            _ => None,
+        }
     });
     if let Some((file, mtu)) = state {
         add(file.to_owned(), mtu, "device");
@@ -201,36 +206,25 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     }
     let mut devices = BTreeMap::<i64, usize>::new();
     let mut routes = BTreeMap::<i64, usize>::new();
-    let pods = host
-        .links
-        .values()
-        .filter(|link| link.kind_name() == "veth" && link.peer_netns.is_some());
-    for link in pods {
+    for link in host.links.values().filter(|link| link.leads_into_a_pod()) {
         *devices.entry(link.mtu.into()).or_default() += 1;
         let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
         if let Some(mtu) = route {
             *routes.entry(mtu.into()).or_default() += 1;
         }
     }
-    let ends = |number: usize| {
-        if number == 1 {
-            "1 veth into a pod".to_owned()
-        } else {
-            format!("{number} veths into pods")
-        }
-    };
     for (mtu, number) in devices {
-        add(ends(number), mtu, "device");
+        add(veths(number), mtu, "device");
     }
     for (mtu, number) in routes {
-        add(format!("routes of {}", ends(number)), mtu, "route");
+        add(format!("routes of {}", veths(number)), mtu, "route");
     }
     found
 }
 
 impl Detected {
     /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
-    /// the tunnel, or the default routes.
+    /// the tunnel, the interface in Cilium's state, or the default routes.
     ///
     /// # Errors
     /// As [`Underlay::on`].
@@ -248,10 +242,21 @@ impl Detected {
             ))
         });
         // Pods use one tunnel or the other, by the family of the packet.
-        match lower.min() {
-            Some(found) => Ok(found),
-            None => Underlay::DefaultRoute.on(host),
+        if let Some(found) = lower.min() {
+            return Ok(found);
         }
+        if self.cni != "cilium" {
+            return Underlay::DefaultRoute.on(host);
+        }
+        let device = host.cni.as_ref().and_then(|cni| cni.cilium_device);
+        if let Some((name, link)) = device.and_then(|index| host.by_index(index)) {
+            return Ok((
+                link.mtu.into(),
+                format!("{name}, which Cilium uses between nodes"),
+            ));
+        }
+        let (mtu, from) = Underlay::DefaultRoute.on(host)?;
+        Ok((mtu, format!("{from}; Cilium's state names no interface")))
     }
 
     /// The MTU that its convention leaves of an underlay.
@@ -329,6 +334,7 @@ mod tests {
     use std::sync::Arc;
 
     use netkeel_core::name::netns::Netns;
+    use netkeel_host::snapshot::default_route::DefaultRoute;
 
     fn host(devices: &[&str], configuration: &str) -> Snapshot {
         let mut host = Snapshot::empty(Netns::CURRENT);
@@ -398,6 +404,27 @@ mod tests {
     }
 
     #[test]
+    fn the_underlay_of_cilium_is_the_interface_of_its_state() {
+        let underlay = |device: Option<u32>| {
+            let mut host = host(
+                &["eth0", "eth1"],
+                r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
+            );
+            host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
+            host.cni.as_mut().unwrap().cilium_device = device;
+            let link = "eth0".parse().unwrap();
+            host.default_routes = Some([DefaultRoute { link, mtu: None }].into());
+            detect(&host).unwrap().underlay(&host).unwrap()
+        };
+        let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
+        let of_route = "the default route's eth0; Cilium's state names no interface";
+        assert_eq!(underlay(Some(2)), of_state);
+        assert_eq!(underlay(None), (1500, of_route.to_owned()));
+        // The interface is gone.
+        assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
+    }
+
+    #[test]
     fn the_underlay_is_the_lower_device_of_the_tunnel() {
         let underlay = |bond0: u32, bond1: u32| {
             let mut host = host(&["bond0", "bond1", "vxlan.calico"], "");
@@ -406,7 +433,7 @@ mod tests {
             }
             host.link_mut("vxlan.calico".parse().unwrap()).unwrap().lower = Some(1);
             host.default_routes = Some(
-                [netkeel_host::snapshot::default_route::DefaultRoute {
+                [DefaultRoute {
                     link: "bond1".parse().unwrap(),
                     mtu: None,
                 }]

@@ -7,6 +7,7 @@ pub mod encapsulation;
 pub mod header;
 pub mod layer;
 mod parse;
+pub mod pods;
 #[cfg(test)]
 mod tests;
 pub mod underlay;

@@ -164,6 +164,7 @@ fn same_settings(one: &Link, other: &Link) -> bool {
         permanent_mac: _,
         bus: _,
         vlan: _,
+        peer_routes: _,
         external,
         mtu,
         min_mtu,

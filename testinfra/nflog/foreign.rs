@@ -180,7 +180,7 @@ fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
     // netkeel does not change such tables, and says what does.
     let refused = planned(&document(&adopting(), &namespace), &namespace).unwrap_err();
     let delete = "iptables-legacy -t raw -D PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
-    assert_eq!(refused.list[0].hints[0], format!("take it away first: {delete}"));
+    assert_eq!(refused.list[0].hints[0], format!("delete it first: {delete}"));
     for rule in others {
         namespace.sh(&rule.command(netkeel_core::nflog::foreign::Verb::Delete));
     }
@@ -218,6 +218,19 @@ END");
             .contains("netkeel takes away rules of iptables only"),
         "{refused:?}"
     );
+    // The commands of the hint delete the rule.
+    let hint = &refused.hints[0];
+    let list = hint.split('`').nth(1).unwrap();
+    let rules = namespace.sh(list);
+    let rule = rules
+        .lines()
+        .find(|line| line.contains("icmp code") || line.contains("frag-needed"));
+    let handle = rule.and_then(|line| line.rsplit("# handle ").next()).unwrap();
+    let delete = hint.strip_prefix("delete it first: ").unwrap();
+    let delete = delete.split(',').next().unwrap().replace("HANDLE", handle);
+    namespace.sh(&delete);
+    assert!(planned(&super::document(&adopting(), &namespace), &namespace).is_ok());
+    assert_eq!(codes(&planned(&document, &namespace).unwrap()), [Code::NK031]);
 }
 
 #[test]

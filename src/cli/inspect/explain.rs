@@ -192,6 +192,9 @@ fn known(
         ErrorKind::Missing,
         format!("there is no sysctl {key}, and no sysctl.d file sets it"),
     );
+    if let Some(load) = key.load_module() {
+        return Err(error.hint(load));
+    }
     let near = siblings.and_then(|siblings| {
         let name = nearest(&siblings.missing, siblings.names.iter().map(String::as_str))?;
         let path = [&*siblings.parent, name, &*siblings.rest].join("/");

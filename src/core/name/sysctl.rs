@@ -1,6 +1,7 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
 //! interface.
 
+mod module;
 mod relations;
 
 pub use relations::{NOT_FOLLOWED, variable};
@@ -80,6 +81,13 @@ impl SysctlKey {
             family, table, leaf, ..
         } = self.per_interface()?;
         Some(SysctlKey(format!("net/{family}/{table}/{slot}/{leaf}").into()))
+    }
+
+    /// The same setting of another interface; `None` for a key that is not of an interface.
+    pub fn of_link(&self, link: LinkName) -> Option<Self> {
+        let parts = self.per_interface()?;
+        let of_link = matches!(parts.slot, Slot::Link(_));
+        of_link.then(|| SysctlKey::of_interface(parts.family, parts.table, link, parts.leaf))
     }
 
     /// A key that netkeel itself uses; `path` is in slash form.

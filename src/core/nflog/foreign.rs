@@ -117,7 +117,25 @@ impl ForeignRule {
         self.is_beside(other) && self.text == other.text && self.content == other.content
     }
 
-    /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.
+    /// Its family, table and chain, as nft takes them.
+    fn place(&self) -> String {
+        let (table, chain) = (Quoted(&self.table), Quoted(&self.chain));
+        format!("{} {table} {chain}", self.family)
+    }
+
+    /// How an operator deletes it. nft deletes by a handle, which a list shows.
+    pub fn removal(&self) -> String {
+        let delete = self.command(Verb::Delete);
+        match self.writer {
+            Writer::Nft => format!(
+                "{delete}, with the handle that `nft -a list chain {}` shows",
+                self.place()
+            ),
+            Writer::IptablesNft | Writer::IptablesLegacy => delete,
+        }
+    }
+
+    /// The command that deletes or inserts it. For nft, HANDLE is a placeholder for the handle of the rule.
     pub fn command(&self, verb: Verb) -> String {
         let program = match (self.writer, &*self.family) {
             (Writer::IptablesNft, "ip6") => "ip6tables-nft",
@@ -125,8 +143,11 @@ impl ForeignRule {
             (Writer::IptablesLegacy, "ip6") => "ip6tables-legacy",
             (Writer::IptablesLegacy, _) => "iptables-legacy",
             (Writer::Nft, _) => {
-                let (table, chain) = (Quoted(&self.table), Quoted(&self.chain));
-                return format!("nft -a list chain {} {table} {chain}", self.family);
+                let place = self.place();
+                return match verb {
+                    Verb::Delete => format!("nft delete rule {place} handle HANDLE"),
+                    Verb::Insert => format!("nft insert rule {place} {}", self.text),
+                };
             }
         };
         let ForeignRule {

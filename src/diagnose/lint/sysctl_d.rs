@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use netkeel_core::fact::Fact;
+use netkeel_core::fact::{Fact, Object};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::reading::UfwFile;
 use netkeel_host::sysctl_d::answer::{How, Outcome};
 use netkeel_host::sysctl_d::file::{Content, Dialect, File, Files};
 use netkeel_host::sysctl_d::mention::Fate;
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 use netkeel_host::sysctl_d::reader::Judge;
+use netkeel_host::sysctl_d::ufw;
 use netkeel_host::sysctl_form::stored::is_same;
 
 /// The directory of drop-ins, which has the highest priority in
@@ -34,6 +36,13 @@ pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     for file in found.files.dropins.iter().filter(ours) {
         if let Content::Text(text) = &file.content {
             drop_in(&file.name, text, found.udev, &mut judge, findings);
+            for line in parse(Dialect::Systemd, text) {
+                if let (Entry::Assign { key, value }, Some(ufw)) = (line.entry, &found.ufw)
+                    && let Ok(key) = key.parse::<SysctlKey>()
+                {
+                    overridden_by_ufw(ufw, &key, &value, findings);
+                }
+            }
         }
     }
     let default = SysctlKey::known("net/ipv4/conf/default/rp_filter");
@@ -79,6 +88,11 @@ pub(crate) fn document(
         drop_in(name, text, found.udev, &mut judge, findings);
     }
     for (fact, want) in wants {
+        if let Some(ufw) = &found.ufw
+            && let Some(key) = key_of(fact)
+        {
+            overridden_by_ufw(ufw, &key, &want.value.to_string(), findings);
+        }
         let key = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
         if let (Some(key), Some(name)) = (key, fact.link_name()) {
             let value = want.value.to_string();
@@ -126,6 +140,34 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
         };
         let remedy = format!("remove the line, or make its file sort before {name}");
         findings.add(Code::NK024, &key, message, remedy);
+    }
+}
+
+/// The sysctl of a fact.
+fn key_of(fact: &Fact) -> Option<SysctlKey> {
+    match &fact.object {
+        Object::Sysctl(key) => Some(key.clone()),
+        Object::Link(name) => fact.field.sysctl_of(*name),
+        Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => None,
+    }
+}
+
+/// Reports a key that ufw sets to another value each time it starts.
+fn overridden_by_ufw(ufw: &UfwFile, key: &SysctlKey, wanted: &str, findings: &mut Findings) {
+    let Some((place, value)) = ufw::value(&ufw.path, &ufw.text, key) else {
+        return;
+    };
+    if !is_same(key, &value, wanted, None) {
+        findings.add(
+            Code::NK024,
+            key,
+            format!("each time ufw starts, {place} sets it to {value}, and {wanted} is declared"),
+            format!("change or remove the line in {}", ufw.path),
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use crate::talos::links::Aliases;
 use crate::talos::selector::Conditions;
 use crate::version::document;
 use netkeel_core::finding::Code;
+use netkeel_core::name::link;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::number;
@@ -374,6 +375,7 @@ impl Reader<'_> {
     fn settings(&mut self, name: &str, from: &Node, keys: &[&'static str]) {
         match name.parse::<LinkName>() {
             Ok(_) => self.add_settings(name, from, keys),
+            Err(_) if link::is_long(name) => self.add_settings(name, from, keys),
             Err(error) => self.unplaced(from, keys, &error.message),
         }
     }

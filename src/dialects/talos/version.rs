@@ -24,7 +24,7 @@ pub(crate) const SYSCTLS: Version = Version(14);
 
 /// All kinds of documents, with the first version that supports each: what Talos registers below
 /// `pkg/machinery/config/types`, release by release. An older version refuses the whole configuration.
-/// Version 1.7 stands for itself and all before it.
+/// Kinds of earlier versions are listed with 1.7.
 const SINCE: &[(&str, Version)] = &[
     ("EventSinkConfig", Version(7)),
     ("ExtensionServiceConfig", Version(7)),

@@ -18,7 +18,7 @@ use netkeel_core::rp_filter;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
-use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_host::sysctl_form::handler::Handler;
 use netkeel_host::sysctl_form::stored::stored;
 use netkeel_source::diagnostic::Diagnostics;
@@ -50,7 +50,7 @@ struct Sysctls {
     entries: Vec<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key: SysctlKey,
     /// The key as written in the document.
@@ -259,6 +259,8 @@ impl Section for Sysctls {
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         self.coupled(wants);
         for entry in &self.entries {
+            let named = on_host(&entry.key, &host.links).map(|key| Entry { key, ..entry.clone() });
+            let entry = named.as_ref().unwrap_or(entry);
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);
             let live = host.get(&fact).value().map(|found| found.to_text());
@@ -308,9 +310,11 @@ impl Section for Sysctls {
                     Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
                     _ => {
                         let message = format!("this kernel has no sysctl {}", entry.key);
-                        wants.diagnostics.add(entry.key_span, path, message).concerns(&fact).hint(
-                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
-                        );
+                        let hint = entry.key.load_module().unwrap_or_else(|| {
+                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only".to_owned()
+                        });
+                        let diagnostic = wants.diagnostics.add(entry.key_span, path, message);
+                        diagnostic.concerns(&fact).hint(hint);
                         continue;
                     }
                 },

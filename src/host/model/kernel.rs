@@ -99,6 +99,9 @@ impl Kernel for ModelKernel {
                 link.driver = None;
                 link.bus = None;
             }
+            if !scope.peer_routes {
+                link.peer_routes = None;
+            }
             if !scope.macs {
                 link.mac = None;
                 link.permanent_mac = None;

@@ -23,6 +23,19 @@ pub struct Families {
     pub ipv6: bool,
 }
 
+/// The way to the endpoint of a WireGuard peer. The address of the peer is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct PeerRoute {
+    /// The interface by which packets to the peer leave.
+    pub link: LinkName,
+    /// The route's own MTU in bytes, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The endpoint has an IPv6 address.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ipv6: bool,
+}
+
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -95,6 +108,9 @@ pub struct Link {
     /// Index of the bridge or bond it is a port of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<u32>,
+    /// The routes to the endpoints of a WireGuard device's peers; none where they were not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_routes: Option<BTreeSet<PeerRoute>>,
     /// Addresses with prefix length, of the families that were read.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
@@ -143,6 +159,11 @@ impl Link {
         None
     }
 
+    /// Whether it is a veth whose other end is in another namespace, as that of a pod is.
+    pub fn leads_into_a_pod(&self) -> bool {
+        self.kind_name() == "veth" && self.peer_netns.is_some()
+    }
+
     /// Whether it has an IPv4 address.
     pub fn has_ipv4(&self) -> bool {
         self.addresses
@@ -156,6 +177,28 @@ impl Link {
             .iter()
             .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
     }
+}
+
+/// The interface that a name means, as [`crate::snapshot::Snapshot::resolve`] says.
+pub fn resolve(links: &BTreeMap<LinkName, Arc<Link>>, name: LinkName) -> LinkName {
+    match links.contains_key(&name) {
+        true => name,
+        false => by_other_name(links, &name.as_text()).unwrap_or(name),
+    }
+}
+
+/// The interface with a further name, else the only one with an alias. Such a name can be longer than that
+/// of an interface.
+pub fn by_other_name(links: &BTreeMap<LinkName, Arc<Link>>, text: &str) -> Option<LinkName> {
+    let means = |known: &dyn Fn(&Link) -> bool| {
+        let mut found = links
+            .iter()
+            .filter(|(_, link)| known(link))
+            .map(|(name, _)| *name);
+        found.next().filter(|_| found.next().is_none())
+    };
+    means(&|link| link.altnames.iter().any(|other| **other == *text))
+        .or_else(|| means(&|link| link.alias.as_deref() == Some(text)))
 }
 
 /// For serde: omit false.

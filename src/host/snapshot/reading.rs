@@ -15,6 +15,18 @@ pub struct SysctlD {
     pub files: Files,
     /// udev applies them to each interface that appears (99-systemd.rules).
     pub udev: bool,
+    /// The file that ufw applies when it starts; none where ufw is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ufw: Option<UfwFile>,
+}
+
+/// The sysctl file of ufw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UfwFile {
+    /// Its path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// The result of reading a sysctl.

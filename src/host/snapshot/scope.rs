@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::snapshot::link;
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
 use crate::sysctl_form::handler::Handler;
@@ -28,6 +29,8 @@ pub struct Scope {
     pub drivers: bool,
     /// The Ethernet addresses of each interface (a second dump of all interfaces).
     pub macs: bool,
+    /// The routes to the endpoints of WireGuard peers.
+    pub peer_routes: bool,
     /// These sysctls.
     pub sysctls: BTreeSet<SysctlKey>,
     /// Per-interface settings to read for every interface, each given by its key of `default`.
@@ -150,6 +153,7 @@ impl Scope {
             ipv4_where_loose: false,
             drivers: true,
             macs: true,
+            peer_routes: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             of_every_link: BTreeSet::new(),
             ipv6_where_it_may_come: true,
@@ -180,6 +184,7 @@ impl Scope {
             self.of_default_ipv6();
         }
         self.ipv6_where_it_may_come = true;
+        self.peer_routes = true;
     }
 
     /// Adds the initial IPv6 settings of an interface.
@@ -199,6 +204,8 @@ impl Scope {
         self.links = Links::These(links);
         self.families.ipv4 = false;
         self.ipv4_where_loose = false;
+        // Only findings need them.
+        self.peer_routes = false;
         self.files.clear();
         self.default_routes = false;
         // All interfaces decide which route an entry of a document means.
@@ -264,6 +271,8 @@ impl Scope {
     /// The sysctls to read on a host with these interfaces.
     pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
         let mut keys = self.sysctls.clone();
+        // /proc/sys has no further names of interfaces.
+        keys.extend(self.sysctls.iter().filter_map(|key| on_host(key, links)));
         for key in &self.of_every_link {
             let Some(parts) = key.per_interface() else {
                 continue;
@@ -285,6 +294,7 @@ impl Scope {
             ipv4_where_loose,
             drivers,
             macs,
+            peer_routes,
             sysctls,
             of_every_link,
             ipv6_where_it_may_come,
@@ -311,6 +321,7 @@ impl Scope {
         self.ipv4_where_loose |= ipv4_where_loose;
         self.drivers |= drivers;
         self.macs |= macs;
+        self.peer_routes |= peer_routes;
         self.sysctls.extend(sysctls);
         self.of_every_link.extend(of_every_link);
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
@@ -331,6 +342,14 @@ impl Scope {
         self.sysctl_d |= sysctl_d;
         self.nflog |= nflog;
     }
+}
+
+/// A key that names an interface by a further name or an alias, by the interface's own name; `None` for any
+/// other key.
+pub fn on_host(key: &SysctlKey, links: &BTreeMap<LinkName, Arc<Link>>) -> Option<SysctlKey> {
+    let name = key.link()?;
+    let own = link::resolve(links, name);
+    (own != name).then(|| key.of_link(own)).flatten()
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ use netkeel_core::fact::Fact;
 use netkeel_core::name::sysctl::SECRETS;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
-use netkeel_host::snapshot::reading::SysctlD;
-use netkeel_host::sysctl_d::file;
+use netkeel_host::snapshot::reading::{SysctlD, UfwFile};
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
+use netkeel_host::sysctl_d::{file, ufw};
 
 /// Most retries of a lookup of `..` that a rename elsewhere disturbed.
 const RETRIES: usize = 64;
@@ -80,8 +80,21 @@ impl Root {
         }
         SysctlD {
             files,
+            ufw: self.ufw(),
             udev: UDEV_RULES.iter().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
         }
+    }
+
+    /// The sysctl file that ufw applies when it starts. A file that cannot be read is a problem.
+    fn ufw(&mut self) -> Option<UfwFile> {
+        let mut text = |path: &str| match self.file(path, 0, String::new())?.content {
+            Content::Text(text) => Some(text),
+            Content::Null | Content::Unreadable(_) => None,
+        };
+        let path = ufw::file(&text(ufw::SWITCH)?, &text(ufw::DEFAULTS)?)?;
+        let text = text(&path)?;
+        let text = text.split_inclusive('\n').map(without_secret).collect();
+        Some(UfwFile { path, text })
     }
 
     /// The paths that exist, with the text of those that are marked `true`.

@@ -185,6 +185,9 @@ impl Live {
                 }),
             }
         }
+        if scope.peer_routes {
+            self.read_peer_routes(&mut rows);
+        }
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
         }

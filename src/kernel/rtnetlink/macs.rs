@@ -49,7 +49,7 @@ fn read(message: &Message<'_>, found: &mut BTreeMap<u32, Macs>) -> Result<(), Ma
     Ok(())
 }
 
-/// Enters the addresses into the interfaces. An interface that appeared after their dump has none yet.
+/// Enters the addresses into the interfaces. An interface that appeared after their dump keeps `None`.
 pub(crate) fn enter(macs: &BTreeMap<u32, Macs>, rows: &mut [Row]) {
     for (_, link) in rows {
         let found = macs.get(&link.index).copied().unwrap_or_default();
@@ -62,7 +62,7 @@ pub(crate) fn enter(macs: &BTreeMap<u32, Macs>, rows: &mut [Row]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::message::{Messages, Request};
+    use crate::netlink::message::Request;
     use netkeel_host::snapshot::link::Link;
 
     #[test]
@@ -73,10 +73,14 @@ mod tests {
             .attribute(IFLA_PERM_ADDRESS, &[2, 0, 0x5e, 0, 0, 2])
             .finish(1)
             .to_vec();
+        let message = Message {
+            kind: libc::RTM_NEWLINK,
+            flags: 0,
+            sequence: 1,
+            payload: &message[16..],
+        };
         let mut found = BTreeMap::new();
-        for message in Messages::new(&message) {
-            read(&message.unwrap(), &mut found).unwrap();
-        }
+        read(&message, &mut found).unwrap();
         let link = |index| {
             let name = "eth0".parse().unwrap();
             let link = Link {

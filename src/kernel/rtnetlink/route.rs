@@ -68,7 +68,8 @@ fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
 }
 
 /// The route that the kernel chooses for a destination (`ip route get`), with the MTU that it learned for it.
-pub(crate) fn to(socket: &mut Socket, destination: IpAddr) -> Result<Hop, Refusal> {
+/// Rules may choose by the firewall mark of the packet.
+pub(crate) fn to(socket: &mut Socket, destination: IpAddr, mark: Option<u32>) -> Result<Hop, Refusal> {
     let mut message = RouteMessage::default();
     let (family, length) = match destination {
         IpAddr::V4(_) => (AddressFamily::Inet, 32),
@@ -77,6 +78,7 @@ pub(crate) fn to(socket: &mut Socket, destination: IpAddr) -> Result<Hop, Refusa
     message.header.address_family = family;
     message.header.destination_prefix_length = length;
     message.attributes = vec![RouteAttribute::Destination(destination.into())];
+    message.attributes.extend(mark.map(RouteAttribute::Mark));
     let request = Request::of(libc::RTM_GETROUTE, 0, &message);
     let mut found = Vec::new();
     socket.exchange(request, |message| {

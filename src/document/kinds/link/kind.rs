@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::link::rule::{Links, Rule, Setting};
 use crate::kinds::mtu::{BYTES, MTU, Wanted};
+use crate::kinds::required;
+use crate::kinds::required::Required;
 use crate::section_name::SectionName;
 use crate::selector::Selector;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
+use netkeel_core::name::link;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::glob::Glob;
@@ -129,12 +132,9 @@ const FIELDS: &[Field] = &[
         required: false,
         doc: "The interfaces to select; without it the key is the exact name of one.",
     },
-    Field {
-        name: "required",
-        shape: Shape::Switch,
-        required: false,
-        doc: "An error if no interface is found; then nothing is applied, at boot either. Default: no, which is a finding.",
-    },
+    required::field(
+        "An error if no interface is found; then nothing is applied, at boot either. Default: no, which is a finding.",
+    ),
     Field {
         name: "mtu",
         shape: MTU,
@@ -269,6 +269,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut links = Links {
             netns: context.netns.clone(),
             exact: BTreeMap::new(),
+            by_long_name: BTreeMap::new(),
             matches: Vec::new(),
         };
         for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
@@ -315,6 +316,9 @@ impl crate::kinds::kind::Kind for Kind {
                 },
                 // The shape has reported this.
                 Err(_) if entry.key.is_empty() => {}
+                Err(_) if link::is_long(&entry.key) => {
+                    links.by_long_name.insert(entry.key.as_str().into(), rule);
+                }
                 Err(error) => {
                     let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);
                     diagnostic.hint(match entry.key.as_str() {
@@ -373,11 +377,10 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
         Some(Value::Text(node.scalar()?.as_ref().into()))
     });
     settings.sort_by_key(|setting| setting.field);
-    let required = node.get("required").filter(|node| node.switch() == Some(true));
     Rule {
         id: id.into(),
         settings,
-        required: required.map(|node| node.span),
+        required: Required::read(node),
     }
 }
 

@@ -16,7 +16,7 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
 use netkeel_core::nflog::entry_rules::EntryRules;
-use netkeel_core::nflog::foreign::{ForeignRule, Verb, Writer};
+use netkeel_core::nflog::foreign::{ForeignRule, Writer};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::nflog::NflogState;
 use netkeel_host::snapshot::reading::Support;
@@ -160,10 +160,7 @@ impl EntryPlace<'_> {
                     format!("the place of `{rule}` cannot be taken: {why}"),
                 )
                 .concerns(fact)
-                .hint(match rule.writer {
-                    Writer::Nft => format!("find its handle and delete it: {}", rule.command(Verb::Delete)),
-                    _ => format!("take it away first: {}", rule.command(Verb::Delete)),
-                })
+                .hint(format!("delete it first: {}", rule.removal()))
                 .hint("without adopt, netkeel's rules skip what it logs");
         }
         possible
@@ -210,14 +207,8 @@ impl EntryPlace<'_> {
                 rule.group
             );
             let remedy = match rule.content {
-                Some(_) => format!(
-                    "adopt: true takes its place; or remove it: {}",
-                    rule.command(Verb::Delete)
-                ),
-                None => format!(
-                    "remove it to have netkeel's rules: {}",
-                    rule.command(Verb::Delete)
-                ),
+                Some(_) => format!("adopt: true takes its place; or remove it: {}", rule.removal()),
+                None => format!("remove it to have netkeel's rules: {}", rule.removal()),
             };
             wants.findings.add(Code::NK030, self.path(None), message, remedy);
         }
