@@ -64,13 +64,13 @@ pub enum Code {
     NK012,
     /// The ends of a veth have different MTUs.
     NK013,
-    /// A device has a larger MTU than its lower device.
+    /// A device has a larger MTU than its lower device, or than one of its ports.
     NK014,
     /// A bridge's MTU was set by hand and does not follow its ports.
     NK015,
     /// A vxlan does not fit its lower device.
     NK016,
-    /// An Open vSwitch tunnel device, which must not be changed.
+    /// An Open vSwitch tunnel device whose MTU was lowered.
     NK017,
     /// Calico's strict filtering is effectively loose.
     NK018,
@@ -168,6 +168,8 @@ pub enum Code {
     NK074,
     /// Whether the kernel can create a kind of tunnel is unknown.
     NK075,
+    /// Ports of a bridge have different MTUs.
+    NK080,
 }
 
 impl Code {
@@ -238,6 +240,7 @@ impl Code {
         Code::NK073,
         Code::NK074,
         Code::NK075,
+        Code::NK080,
     ];
 
     /// It is about who logs and reads the packets that are replicated.
@@ -258,7 +261,6 @@ impl Code {
             | Code::NK007
             | Code::NK012
             | Code::NK015
-            | Code::NK017
             | Code::NK023
             | Code::NK026
             | Code::NK027

@@ -10,7 +10,7 @@ use crate::layer::{Family, Layer};
 use crate::underlay::Underlay;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
-use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
@@ -144,7 +144,8 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
     let colon = if parameters.is_empty() { "" } else { ":" };
     layers.push(format!("{cni}{colon}{}", parameters.join(",")));
     Some(Detected {
-        found: in_use(host, cni, &loaded),
+        // A convention without bytes of its own leaves the device's MTU.
+        found: in_use(host, cni, &loaded, cni == "cilium" && !parameters.is_empty()),
         cni,
         layers,
         evidence,
@@ -170,7 +171,13 @@ fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
     plugins.collect()
 }
 
-fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) -> Vec<MtuInUse> {
+/// The MTUs in use; `by_routes` where the CNI gives pods their MTU by their routes.
+fn in_use(
+    host: &Snapshot,
+    cni: &str,
+    loaded: &[(String, &str, Option<i64>)],
+    by_routes: bool,
+) -> Vec<MtuInUse> {
     let mut found = Vec::new();
     let mut add = |what: String, mtu: i64, on: &'static str| found.push(MtuInUse { what, mtu, on });
     let plugin = loaded
@@ -201,6 +208,8 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     }
     let mut devices = BTreeMap::<i64, usize>::new();
     let mut routes = BTreeMap::<i64, usize>::new();
+    // Pods whose routes have no MTU of their own: that of the device limits their packets.
+    let mut unlimited = BTreeMap::<i64, usize>::new();
     let pods = host
         .links
         .values()
@@ -210,6 +219,8 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
         let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
         if let Some(mtu) = route {
             *routes.entry(mtu.into()).or_default() += 1;
+        } else if let Some(pod) = &link.pod {
+            *unlimited.entry(pod.mtu.into()).or_default() += 1;
         }
     }
     let ends = |number: usize| {
@@ -225,6 +236,11 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     for (mtu, number) in routes {
         add(format!("routes of {}", ends(number)), mtu, "route");
     }
+    if by_routes {
+        for (mtu, number) in unlimited {
+            add(format!("routes without an MTU of {}", ends(number)), mtu, "route");
+        }
+    }
     found
 }
 
@@ -235,12 +251,7 @@ impl Detected {
     /// # Errors
     /// As [`Underlay::on`].
     pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
-        let tunnels = DEVICES.iter().filter(|(_, of, parameter)| {
-            let own = *of == self.cni || (self.cni == "canal" && *of == "flannel");
-            own && !parameter.is_empty()
-        });
-        let lower = tunnels.filter_map(|(name, ..)| {
-            let link = host.links.get(&name.parse().ok()?)?;
+        let lower = self.tunnels(host).filter_map(|(name, link)| {
             let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
             Some((
                 i64::from(below.mtu),
@@ -252,6 +263,18 @@ impl Detected {
             Some(found) => Ok(found),
             None => Underlay::DefaultRoute.on(host),
         }
+    }
+
+    /// The devices by which the CNI itself encapsulates packets.
+    pub(crate) fn tunnels<'a>(&self, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {
+        let own = |of: &str| of == self.cni || (self.cni == "canal" && of == "flannel");
+        let names = DEVICES
+            .iter()
+            .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
+        names.filter_map(|(name, ..)| {
+            let name = name.parse().ok()?;
+            Some((name, host.link(name)?))
+        })
     }
 
     /// The MTU that its convention leaves of an underlay.
@@ -275,32 +298,6 @@ impl Detected {
             .iter()
             .map(|text| Layer::parse(text, family))
             .collect()
-    }
-
-    /// Reports MTUs that are too large.
-    pub fn judge(&self, answer: &Derivation, findings: &mut Findings) {
-        let from = answer
-            .steps
-            .first()
-            .map(|step| step.why.as_str())
-            .unwrap_or_default();
-        let from = match from {
-            "" => String::new(),
-            from => format!(" ({from})"),
-        };
-        for found in &self.found {
-            if let Verdict::Over(bytes) = found.verdict(answer) {
-                let message = format!(
-                    "it gives pods an MTU of {}, and {} leaves {} of {}{from}: full packets are {bytes} bytes too large",
-                    found.mtu,
-                    self.layers.join(" "),
-                    found.mtu - bytes,
-                    answer.underlay
-                );
-                let remedy = format!("give pods {}; netkeel mtu --detect derives it", answer.mtu);
-                findings.add(Code::NK047, &found.what, message, remedy);
-            }
-        }
     }
 }
 
@@ -328,6 +325,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use netkeel_core::finding::Findings;
     use netkeel_core::name::netns::Netns;
 
     fn host(devices: &[&str], configuration: &str) -> Snapshot {
@@ -453,7 +451,9 @@ mod tests {
             ]
         );
         let mut findings = Findings::default();
-        detected.judge(&answer, &mut findings);
+        let too_large = detected.judge(&host, &answer, &mut findings);
+        // The tunnel has less than what is left.
+        assert!(too_large.is_reported && too_large.tunnels.is_empty());
         let told: Vec<_> = findings
             .into_sorted()
             .into_iter()

@@ -5,6 +5,7 @@ pub mod convention;
 pub mod detect;
 pub mod encapsulation;
 pub mod header;
+pub mod judge;
 pub mod layer;
 mod parse;
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     let answer = budget_of(arguments, layers)?.derive(underlay, &from)?;
     let mut findings = Findings::default();
     cni::no_number(&host, &mut findings);
-    detected.judge(&answer, &mut findings);
+    detected.judge(&host, &answer, &mut findings);
     let findings = findings.into_sorted();
     let paint = paint::Paint(output::stdout_colour());
     output::print(&match arguments.output {

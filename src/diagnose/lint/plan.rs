@@ -10,6 +10,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::sysctl_d::drop_in;
+use netkeel_mtu::judge::TooLarge;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Planned;
 use netkeel_plan::plan::{Plan, Step};
@@ -69,7 +70,9 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(above).chain(tunnels).collect();
     side_effect::check(&planned.plan, wants, &mut findings);
     newly_too_large(host, planned, &mut findings);
-    links(after, &|name| concerned.contains(&name), &mut findings);
+    // A plan names each device that it makes too large.
+    let none = TooLarge::default();
+    links(after, &|name| concerned.contains(&name), &none, &mut findings);
     findings.extend(std::mem::take(&mut planned.plan.findings));
     planned.plan.findings = findings.into_sorted();
     if let Some(document) = document {
