@@ -39,6 +39,7 @@ const TOGETHER: usize = 50;
 const UNKNOWN: &[&str] = &[
     "a smaller range of the kernel's",
     "a module that does not load",
+    "a restricted congestion control",
     "modules of a kernel without /lib/modules",
 ];
 

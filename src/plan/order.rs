@@ -16,6 +16,7 @@ use netkeel_core::op::{Op, Phase};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::sysctl_form::bound::approaches;
 
 /// The position of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,11 +144,12 @@ impl Order {
 
     /// The position of a write to a sysctl among the others.
     fn of_sysctl(&self, key: &SysctlKey, from: Option<&Value>, to: &str) -> i32 {
+        let later = from.is_some_and(|from| approaches(key, &from.to_text(), to));
         let from = from.and_then(|value| match value {
             Value::Number(number) => Some(*number),
             value => value.to_text().parse().ok(),
         });
-        sysctl::rank(key, from, to.parse().ok(), &self.overwritten)
+        sysctl::rank(key, from, to.parse().ok(), &self.overwritten) + i32::from(later)
     }
 
     /// The number of devices below this one. A veth's IFLA_LINK is its peer, which is not below it.
@@ -170,7 +172,7 @@ impl Order {
 }
 
 /// Whether the op writes `net.ipv6.conf.LINK.mtu`.
-fn is_ipv6_mtu(op: &Op) -> bool {
+pub(crate) fn is_ipv6_mtu(op: &Op) -> bool {
     let Op::WriteSysctl {
         key, link: Some(_), ..
     } = op

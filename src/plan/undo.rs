@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::loss::Loss;
+use crate::order::is_ipv6_mtu;
 use crate::originals::Originals;
 use crate::plan::Undo;
 use crate::write::write;
@@ -35,7 +36,13 @@ pub(crate) fn undo(
         [only] if only.fact == *own => only.to.clone(),
         _ => model.host.get(own).value(),
     };
-    let original = originals.get(own).unwrap_or(is.as_ref());
+    // An earlier op changes the MTU of the device, and with it the IPv6 MTU; its undo restores both. Until then
+    // the kernel takes no IPv6 MTU above that of the device.
+    let before = changes.iter().find(|change| change.fact == *own);
+    let original = match before.filter(|_| is_ipv6_mtu(op)) {
+        Some(change) => change.from.as_ref(),
+        None => originals.get(own).unwrap_or(is.as_ref()),
+    };
     let restored = || match op {
         // netkeel does not know enough to recreate the deleted device; the undo only deletes the new one.
         Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {

@@ -44,6 +44,8 @@ const VALUES: &[&str] = &[
     "ff",
     "0-3",
     "::1",
+    "nfnetlink_log",
+    "NONE",
 ];
 
 /// Sysctls that documents name most.

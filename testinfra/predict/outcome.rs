@@ -16,6 +16,7 @@ use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::sysctl_form::bound::Bound;
 use netkeel_host::sysctl_form::handler::Handler;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::outcome::{Applied, Failure};
@@ -179,15 +180,20 @@ fn unknown(op: &Op, cause: &Error, planned: &Plan) -> Option<&'static str> {
         }
         _ => return None,
     };
-    if cause.kind != ErrorKind::Refused && cause.kind != ErrorKind::Missing {
-        return None;
-    }
-    let numbers = !value.is_empty() && value.split(' ').all(|word| word.parse::<i128>().is_ok());
-    match Handler::of(key) {
-        Handler::CongestionControl | Handler::CongestionControls | Handler::Qdisc => {
+    let number = |word: &str| word.parse::<i128>().is_ok();
+    let numbers = !value.is_empty() && value.split(' ').all(number);
+    match (Handler::of(key), cause.kind) {
+        (Handler::CongestionControl, ErrorKind::Permission) => Some("a restricted congestion control"),
+        (Handler::CongestionControl | Handler::CongestionControls | Handler::Qdisc, ErrorKind::Missing) => {
             Some("a module that does not load")
         }
-        _ if numbers && cause.kind == ErrorKind::Refused => Some("a smaller range of the kernel's"),
+        // The name is that of a logger, or the document is refused.
+        (Handler::Text, ErrorKind::Missing) => Some("a module that does not load"),
+        // Keys with two numbers, or with a bound, are known exactly.
+        (Handler::Groups | Handler::Ports, _) => None,
+        (_, ErrorKind::Refused) if numbers && Bound::of(key).is_none() => {
+            Some("a smaller range of the kernel's")
+        }
         _ => None,
     }
 }

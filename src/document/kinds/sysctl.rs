@@ -1,5 +1,6 @@
 //! The kind `sysctl`: any key below /proc/sys, set live and, through a drop-in, at boot.
 
+mod bounds;
 mod names;
 
 use crate::kinds::kind::{Context, Section};
@@ -211,6 +212,7 @@ impl Section for Sysctls {
             }
             scope.of_copies(&entry.key);
             names::scope(&entry.key, &entry.value, scope);
+            bounds::scope(&entry.key, scope);
             scope_of_effect(&entry.key, scope);
             match entry.key.per_interface() {
                 Some(PerInterface {
@@ -264,7 +266,13 @@ impl Section for Sysctls {
             let live = host.get(&fact).value().map(|found| found.to_text());
             let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
             let stored = stored.map_err(|why| Error::new(ErrorKind::Input, why));
-            let text = match stored.and_then(|text| names::known(&entry.key, text, host)) {
+            let within = stored.and_then(|text| {
+                match bounds::refusal(&entry.key, &text, &self.entries, host, &self.netns) {
+                    Some(why) => Err(Error::new(ErrorKind::Input, why)),
+                    None => Ok(text),
+                }
+            });
+            let text = match within.and_then(|text| names::known(&entry.key, text, host)) {
                 Ok(text) => text,
                 Err(error) => {
                     let message = format!("{} {}", entry.key, error.message);

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::sysctl_form::handler::Handler;
-use crate::sysctl_form::ports;
+use crate::sysctl_form::{pair, ports};
 use netkeel_core::name::sysctl::SysctlKey;
 
 /// Ticks per second with which kernels are built (kernel/Kconfig.hz). A snapshot may not show it.
@@ -124,6 +124,8 @@ fn forms(handler: Handler, written: &str, live: &str, ticks: Option<u32>) -> Res
             let rounded = |ticks: u64| (time * ticks / USER_HZ) * USER_HZ / ticks;
             Ok(times(time, &known, ticks.is_some(), rounded))
         }
+        Handler::Groups => one(pair::groups(&numbers(written, live, 0, u32::MAX.into())?)?),
+        Handler::Ports => one(pair::ports(&numbers(written, live, 0, u32::MAX.into())?)?),
         Handler::Flag => {
             let number = numbers(written, live, i32::MIN.into(), i32::MAX.into())?;
             one(if number == "0" { number } else { "1".to_owned() })

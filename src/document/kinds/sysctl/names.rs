@@ -44,6 +44,20 @@ const LOADED_QDISCS: &[&str] = &[
     "sfb", "sfq",
 ];
 
+/// The loggers of packets in the source of Linux (`struct nf_logger`, net/netfilter), and the word for none.
+const LOGGERS: &[&str] = &[
+    "NONE",
+    "nf_log_arp",
+    "nf_log_bridge",
+    "nf_log_ipv4",
+    "nf_log_ipv6",
+    "nf_log_netdev",
+    "nfnetlink_log",
+];
+
+/// The keys that name a logger, one for each protocol family.
+const LOGS: &str = "net/netfilter/nf_log/";
+
 /// Adds the facts that show whether the name exists.
 pub(super) fn scope(key: &SysctlKey, value: &str, scope: &mut Scope) {
     match Handler::of(key) {
@@ -70,6 +84,10 @@ pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<S
         Some(SysctlReading::Absent) | None => None,
     };
     match (Handler::of(key), available) {
+        _ if key.path().starts_with(LOGS) && !LOGGERS.contains(&value.as_str()) => {
+            let message = format!("cannot be `{value}`: Linux has no logger of that name");
+            Err(Error::new(ErrorKind::Input, message).hint(format!("the loggers are {}", LOGGERS.join(", "))))
+        }
         (Handler::CongestionControl, Some(available)) => {
             if !available.contains(&value.as_str()) {
                 loadable(&value, "tcp", "congestion control", CONTROLS, &available, host)?;
