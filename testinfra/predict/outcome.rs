@@ -1,12 +1,13 @@
 //! What becomes of a document on a host: it is read, planned, applied, planned again and undone.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use netkeel_apply::engine::apply::{apply, undo};
-use netkeel_apply::engine::session::{Log, Session, Unwatched};
+use netkeel_apply::engine::session::{Log, Session, Watch};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Code;
 use netkeel_core::name::netns::Netns;
@@ -52,11 +53,18 @@ pub enum Outcome {
     Wrong(String),
 }
 
-/// Notes the op that is done.
-#[derive(Default)]
-struct Last(Option<Op>);
+/// Notes the op that is done; none after the last one.
+struct Last<'a>(&'a RefCell<Option<Op>>);
 
-impl Log for Last {
+impl Watch for Last<'_> {
+    fn progress(&mut self, done: usize, all: usize) {
+        if done == all {
+            self.0.take();
+        }
+    }
+}
+
+impl Log for Last<'_> {
     fn begin(&mut self, _: &Plan) -> Result<(), Error> {
         Ok(())
     }
@@ -64,12 +72,10 @@ impl Log for Last {
         Ok(())
     }
     fn mark(&mut self, step: &Step) -> Result<(), Error> {
-        self.0 = Some(step.op.clone());
+        self.0.replace(Some(step.op.clone()));
         Ok(())
     }
     fn commit(&mut self, _: &[&Plan]) -> Result<(), Error> {
-        // What fails from here on is no op.
-        self.0 = None;
         Ok(())
     }
     fn undoing(&mut self) -> Result<(), Error> {
@@ -93,17 +99,18 @@ pub fn attempt(text: &str, kernel: &mut Live, _: &World) -> (Outcome, bool) {
     scope.extend(document.scope());
     let before = kernel.snapshot(&scope).unwrap();
     let planned = plan(&document, &before);
-    let mut log = Last::default();
+    // Steps whose loss the document or the op permits need no option; here all others are permitted too.
+    let last = RefCell::new(None);
     let session = Session {
         kernel,
-        log: &mut log,
+        log: &mut Last(&last),
         lossy: true,
-        watch: &mut Unwatched,
+        watch: &mut Last(&last),
     };
     let outcome = apply(&document, session).outcome;
     let (planned, loses) = match planned {
         Ok(planned) => {
-            let loses = planned.lossy().next().is_some();
+            let loses = planned.steps.iter().any(|step| !step.undo.loses.is_empty());
             (Ok(planned), loses)
         }
         Err(diagnostics) => (Err(render::render(&diagnostics, &sources, false)), false),
@@ -119,8 +126,8 @@ pub fn attempt(text: &str, kernel: &mut Live, _: &World) -> (Outcome, bool) {
         (Ok(planned), Err(Failure::Failed(rollback))) => {
             let restored = rollback.remaining.is_empty();
             let why = format!("{} {:?}", rollback.cause, rollback.cause.hints);
-            match log
-                .0
+            match last
+                .borrow()
                 .as_ref()
                 .and_then(|op| unknown(op, &rollback.cause, &planned))
             {
