@@ -185,6 +185,12 @@ fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
 }
 
 impl Sysctls {
+    /// The value of a key.
+    fn declared(&self, key: &SysctlKey) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.key == *key)?;
+        Some(&entry.value)
+    }
+
     /// Rejects two keys of which one write changes the other's value: only one of them could hold.
     fn coupled(&self, wants: &mut Wants) {
         for (at, entry) in self.entries.iter().enumerate() {
@@ -267,7 +273,7 @@ impl Section for Sysctls {
             let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
             let stored = stored.map_err(|why| Error::new(ErrorKind::Input, why));
             let within = stored.and_then(|text| {
-                match bounds::refusal(&entry.key, &text, &self.entries, host, &self.netns) {
+                match bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns) {
                     Some(why) => Err(Error::new(ErrorKind::Input, why)),
                     None => Ok(text),
                 }

@@ -1,7 +1,6 @@
 //! Sysctls that the kernel bounds by the value of another one, which the document declares or the host has.
 
-use super::Entry;
-use netkeel_core::fact::{Fact, Object};
+use netkeel_core::fact::Fact;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
@@ -14,22 +13,19 @@ pub(super) fn scope(key: &SysctlKey, scope: &mut Scope) {
 }
 
 /// Why the kernel refuses a value beside that of the other key, as the end of a sentence that begins with the key.
-pub(super) fn refusal(
+/// `declared` gives the value that the document has for a key.
+pub(super) fn refusal<'a>(
     key: &SysctlKey,
     value: &str,
-    entries: &[Entry],
+    declared: impl Fn(&SysctlKey) -> Option<&'a str>,
     host: &Snapshot,
     netns: &Netns,
 ) -> Option<String> {
     let bound = Bound::of(key)?;
-    let declared = entries.iter().find(|entry| entry.key == bound.other);
-    let (other, from) = match declared {
-        Some(entry) => (entry.value.clone(), "is declared"),
+    let (other, from) = match declared(&bound.other) {
+        Some(value) => (value.to_owned(), "is declared"),
         None => {
             let fact = Fact::sysctl(netns, &bound.other);
-            let Object::Sysctl(_) = &fact.object else {
-                return None;
-            };
             (host.get(&fact).value()?.to_text().to_string(), "is")
         }
     };
