@@ -35,7 +35,8 @@ const SAMPLE: u64 = 200;
 /// Documents that share a host, as long as each leaves it as it was.
 const TOGETHER: usize = 50;
 
-/// What a plan cannot know, with the documentation of each: docs/reference/sysctl.md.
+/// What a plan cannot know: docs/reference/sysctl.md and undo.md have the same list. That another program writes
+/// meanwhile, and that a bridge was pinned, does not happen here.
 const UNKNOWN: &[&str] = &[
     "a smaller range of the kernel's",
     "a module that does not load",

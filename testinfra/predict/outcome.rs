@@ -115,6 +115,12 @@ pub fn attempt(text: &str, kernel: &mut Live, _: &World) -> (Outcome, bool) {
         }
         Err(diagnostics) => (Err(render::render(&diagnostics, &sources, false)), false),
     };
+    let pins_a_bridge = planned.as_ref().is_ok_and(|planned| {
+        planned
+            .steps
+            .iter()
+            .any(|step| sets_mtu_of_a_bridge(&step.op, &before))
+    });
     let outcome = match (planned, outcome) {
         (Err(why), Err(Failure::Invalid(_))) => Outcome::Refused(why),
         (Err(why), other) => Outcome::Wrong(format!("plan refuses it: {why}\napply: {other:#?}")),
@@ -146,8 +152,9 @@ pub fn attempt(text: &str, kernel: &mut Live, _: &World) -> (Outcome, bool) {
     };
     let after = kernel.snapshot(&scope).unwrap();
     let (was, is) = (comparable(&before), comparable(&after));
-    let restored = was == is;
-    if restored || loses || matches!(outcome, Outcome::Wrong(_)) {
+    // A bridge whose MTU was ever set follows its ports no more, and the kernel does not show that.
+    let restored = was == is && !pins_a_bridge;
+    if was == is || loses || matches!(outcome, Outcome::Wrong(_)) {
         return (outcome, restored);
     }
     let difference = similar::TextDiff::from_lines(&was, &is)
@@ -155,6 +162,14 @@ pub fn attempt(text: &str, kernel: &mut Live, _: &World) -> (Outcome, bool) {
         .to_string();
     let why = format!("nothing is lost by the plan, and undone the host is not as before:\n{difference}");
     (Outcome::Wrong(why), false)
+}
+
+fn sets_mtu_of_a_bridge(op: &Op, host: &Snapshot) -> bool {
+    let Op::SetMtu { target, .. } = op else {
+        return false;
+    };
+    host.link(target.name)
+        .is_some_and(|link| link.kind_name() == "bridge")
 }
 
 /// What must be true of an apply: planned again nothing is left, and its undo can be done.
