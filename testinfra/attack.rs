@@ -25,6 +25,8 @@ mod races;
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "conformance/random.rs"]
 mod random;
+#[path = "attack/scene.rs"]
+mod scene;
 #[path = "attack/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "shared with other tests")]

@@ -9,6 +9,7 @@ mod txtar;
 use namespace::Namespace;
 use txtar::{Archive, difference, golden, run_all};
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +18,7 @@ use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::session::{Session, Unlogged, Unwatched};
 use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan::plan;
+use netkeel_dialects::dialect::{Dialect, Reading};
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::model::kernel::ModelKernel;
@@ -82,8 +84,14 @@ fn message(archive: &Archive) -> Result<String, String> {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let mut layers = Vec::new();
+    let reading = Reading {
+        dialect: Dialect::Native,
+        keys: &[],
+        facts: &BTreeMap::new(),
+        levels: &[],
+    };
     for (name, bytes) in documents(archive) {
-        layers.extend(sources.load(&name, bytes, None, &mut diagnostics));
+        layers.extend(reading.load(&mut sources, &name, bytes, &mut diagnostics));
     }
     let document = Document::read(layers, netns, &mut diagnostics);
     if !diagnostics.is_empty() {

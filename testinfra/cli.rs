@@ -16,6 +16,8 @@ mod routes;
 mod run;
 #[path = "cli/schemas.rs"]
 mod schemas;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[path = "cli/trace.rs"]
 mod trace;
 
@@ -112,22 +114,21 @@ fn verbs_that_only_look_write_no_file() {
 #[test]
 fn a_refusal_of_the_kernel_undoes_what_was_done() {
     let namespace = pods();
-    // The ports are swapped, which only the kernel knows to be wrong.
-    let document =
-        "version: 1\nsysctl: { net.ipv4.ip_local_port_range: 60000 1024 }\nlink: { cali1: { mtu: 1400 } }\n";
+    // Below 68, which only the kernel knows to be too small.
+    let document = "version: 1\nsysctl: { net.ipv4.route.min_pmtu: 10 }\nlink: { cali1: { mtu: 1400 } }\n";
     let scratch = Scratch::new(&[("bad.yaml", document)]);
-    let before = namespace.sh("sysctl -n net.ipv4.ip_local_port_range; ip -o link show cali1");
+    let before = namespace.sh("sysctl -n net.ipv4.route.min_pmtu; ip -o link show cali1");
     let apply = scratch.run(&["apply", "-f", "bad.yaml", "--netns", &namespace.name]);
     assert_eq!(apply.code, 3, "{apply:?}");
     assert_eq!(apply.stdout, "");
     for part in [
         "Invalid argument (EINVAL)",
-        "ip_local_port_range",
+        "min_pmtu",
         "rolled back: 1 write undone, the host is as before\nCommands that rolled it back:\n  ip -n ",
     ] {
         assert!(apply.stderr.contains(part), "{part}: {}", apply.stderr);
     }
-    let after = namespace.sh("sysctl -n net.ipv4.ip_local_port_range; ip -o link show cali1");
+    let after = namespace.sh("sysctl -n net.ipv4.route.min_pmtu; ip -o link show cali1");
     assert_eq!(before, after);
 }
 
@@ -277,14 +278,16 @@ fn in_another_network_with_the_hosts_etc_nothing_is_to_hold_at_boot() {
 /// As `ip netns exec` leaves a process that may not look at PID 1.
 #[test]
 fn a_network_that_cannot_be_told_from_the_hosts_gets_no_file_of_the_host() {
-    let document = "version: 1\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
-    let asking = "version: 1\npersist: yes\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\n";
-    let scratch = Scratch::new(&[("host.yaml", document), ("boot.yaml", asking)]);
+    let asking = "version: 1\npersist: yes\nprune: true\nallow_any_sysctl: true\nsysctl: { net.ipv4.tcp_mtu_probing: 1, kernel.hung_task_warnings: 3 }\ncni: { pods: { plugin: ptp, mtu: 1460 } }\n";
+    let host = format!("{asking}host_network: true\n");
+    let scratch = Scratch::new(&[("asking.yaml", asking), ("host.yaml", &host)]);
     let script = format!(
-        "for directory in /etc/sysctl.d /run /var/lib; do mount -t tmpfs tmpfs $directory; done\n\
+        "mkdir -p /etc/cni/net.d /etc/sysctl.d\n\
+         for directory in /etc/sysctl.d /etc/cni/net.d /run /var/lib; do mount -t tmpfs tmpfs $directory; done\n\
+         echo '{{\"cniVersion\": \"1.0.0\", \"name\": \"pods\", \"plugins\": [{{\"type\": \"ptp\"}}]}}' >/etc/cni/net.d/10-ptp.conflist\n\
          mount -t tmpfs tmpfs /proc/1/ns\n\
-         unshare --net sh -ec '{0} apply -f host.yaml; ! {0} check -f boot.yaml 2>&1; cat /proc/sys/net/ipv4/tcp_mtu_probing'\n\
-         ls /etc/sysctl.d",
+         unshare --net sh -ec '{0} apply -f asking.yaml; cat /proc/sys/net/ipv4/tcp_mtu_probing; {0} plan -f host.yaml --output diff'\n\
+         ls /etc/sysctl.d; cat /etc/cni/net.d/*",
         run::PROGRAM
     );
     let host = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-ec", &script];
@@ -292,11 +295,59 @@ fn a_network_that_cannot_be_told_from_the_hosts_gets_no_file_of_the_host() {
     assert_eq!(done.code, 0, "{done:?}");
     for told in [
         "NK028 /etc/sysctl.d/90-netkeel.conf: it is not written",
-        "error: netkeel cannot tell whether this is the network namespace of the host",
+        "NK028 kernel.hung_task_warnings: it is not written, since it is the whole machine's",
+        "NK028 cni.pods: it is not applied, since the configuration that the container runtime loads is the whole host's",
+        "set `host_network: true`",
     ] {
         assert!(done.stdout.contains(told), "{told}: {done:?}");
     }
-    assert!(done.stdout.ends_with("\n1\n"), "only the sysctl is set: {done:?}");
+    let (applied, planned) = done
+        .stdout
+        .split_once("\n1\n")
+        .expect("the sysctl of the network is not set");
+    assert!(!applied.contains("error"), "{done:?}");
+    // With the switch, all of it is planned; nothing was written to the host's files before.
+    for changed in [
+        "+++ /etc/sysctl.d/90-netkeel.conf",
+        "hung_task_warnings",
+        "10-ptp.conflist",
+    ] {
+        assert!(planned.contains(changed), "{changed}: {done:?}");
+    }
+    assert!(
+        planned.ends_with("\"plugins\": [{\"type\": \"ptp\"}]}\n"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn at_boot_a_required_interface_may_appear_later() {
+    let namespace = Namespace::new();
+    let document = "version: 1\nsysctl: { net.ipv4.tcp_mtu_probing: 1 }\nlink: { etho: { mtu: 1400, required: true }, pods: { match: { name: \"cali*\" }, mtu: 1400, required: true } }\n";
+    let scratch = Scratch::new(&[("a.yaml", document)]);
+    let apply =
+        |more: &[&str]| scratch.run(&[&["apply", "-f", "a.yaml", "--netns", &namespace.name], more].concat());
+    let probing = || namespace.sh("cat /proc/sys/net/ipv4/tcp_mtu_probing");
+    let before = probing();
+    let refused = apply(&[]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("link.etho is required, and no interface is found"),
+        "{refused:?}"
+    );
+    assert_eq!(probing(), before);
+    let rest = apply(&["--allow-missing"]);
+    assert_eq!(rest.code, 0, "{rest:?}");
+    let said = rest.stdout.clone() + &rest.stderr;
+    assert!(said.contains("NK005 etho") && said.contains("NK073"), "{rest:?}");
+    assert_eq!(probing(), "1\n");
+    let unit = netkeel(&["render", "netkeel-boot.service"]).stdout;
+    assert!(
+        unit.contains(" apply --allow-management --allow-missing "),
+        "{unit}"
+    );
 }
 
 #[test]

@@ -5,35 +5,55 @@
 mod asked;
 #[path = "service/conflist.rs"]
 mod conflist;
+#[path = "service/crowded.rs"]
+mod crowded;
 #[path = "service/daemon.rs"]
 mod daemon;
 #[path = "service/hostile.rs"]
 mod hostile;
 #[path = "support/namespace.rs"]
 mod namespace;
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "faults/observed.rs"]
+mod observed;
 #[path = "service/owner.rs"]
 mod owner;
 #[path = "service/path.rs"]
 mod path;
 #[path = "service/pods.rs"]
 mod pods;
+#[path = "service/secrets.rs"]
+mod secrets;
 #[path = "service/templates.rs"]
 mod templates;
+#[path = "service/told.rs"]
+mod told;
 #[path = "service/wireguard.rs"]
 mod wireguard;
 #[path = "service/worker.rs"]
 mod worker;
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "faults/world.rs"]
+mod world;
 
 use daemon::{Daemon, PODS};
 use namespace::Namespace;
 
 use std::fs;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use netkeel_apply::store::Store;
 
 /// What a test waits for comes sooner than this, also on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
+
+/// Past the harness, which hides what a test that passes prints.
+fn tell(line: &str) {
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
+}
 
 /// Waits until something is so.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -97,9 +97,21 @@ fn every_case_merges_and_reads_as_it_says() {
         let (sources, diagnostics) = (&mut merged.sources, &mut merged.diagnostics);
         let layers = layers(&merged.configuration, sources, diagnostics);
         let desired = shown(&layers);
-        Document::read(layers, Netns::CURRENT, diagnostics);
+        let document = Document::read(layers, Netns::CURRENT, diagnostics);
         if diagnostics.is_empty() {
-            golden(path, archive, "desired", &desired)
+            golden(path, archive, "desired", &desired)?;
+            let findings = document.wants(&Snapshot::empty(Netns::CURRENT)).findings;
+            let mut findings = findings.into_sorted();
+            findings.retain(|finding| finding.code == Code::NK076);
+            if findings.is_empty() {
+                return Ok(());
+            }
+            golden(
+                path,
+                archive,
+                "findings",
+                &text::findings(&findings, Paint(false)),
+            )
         } else {
             let refused = render::render(diagnostics, sources, false);
             golden(path, archive, "refused", &refused)

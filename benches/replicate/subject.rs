@@ -104,6 +104,7 @@ impl Running {
             interface: None,
             ttl: None,
             floor: Floor::default(),
+            flows_to_nodes: false,
             vips: vec!["192.0.2.0/24".parse().unwrap()],
             ignore_sources: Vec::new(),
             limits: Limits {

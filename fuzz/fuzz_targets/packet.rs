@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 use netkeel_core::replication::limits::Limits;
 use netkeel_packet::copy;
-use netkeel_packet::filter::{Arrival, Filter};
+use netkeel_packet::filter::Filter;
 use netkeel_packet::limit::flow_hash::Key;
 use netkeel_packet::limit::limiter::Limiter;
 use netkeel_packet::read::read;
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     assert!(packet.length <= input.len());
-    let _ = Filter::default().check(&packet, Arrival::default());
+    let _ = Filter::default().check(&packet, false);
     let key = Key::new(&BuildHasherDefault::<DefaultHasher>::default());
     let mut limiter = Limiter::new(Limits::default(), key);
     assert!(

@@ -54,6 +54,7 @@ class netkeel::config {
     'persist'          => [$netkeel::persist, true],
     'prune'            => [$netkeel::prune, false],
     'allow_any_sysctl' => [$netkeel::allow_any_sysctl, false],
+    'host_network'     => [$netkeel::host_network, false],
   }.filter |$setting| { $setting[1][0] != $setting[1][1] }.reduce({}) |$given, $setting| {
     $given + { $setting[0] => $setting[1][0] }
   }

@@ -30,6 +30,8 @@
 # @param limits Limits that stop an unexpectedly large change.
 # @param allow Findings that are accepted, each with the reason.
 # @param allow_any_sysctl Whether `sysctl` may name keys outside of `net.`.
+# @param host_network Whether the network namespace is that of the host where netkeel cannot tell, as in a container that is
+#   a node.
 # @param owner The owner of the declared settings. It is part of the name of the drop-in.
 # @param persist Whether sysctls are written to a drop-in in /etc/sysctl.d, so that they hold at boot.
 # @param prune Whether settings that are no longer declared get their old values back.
@@ -47,13 +49,16 @@
 # @param timeout Time limit of a netkeel run in seconds. An apply that exceeds it is rolled back.
 # @param allow_management Whether Puppet may change the interface that carries the default route.
 # @param allow_lossy Whether Puppet may make writes that cannot be undone exactly.
-# @param verify_reach Targets (HOST or HOST:PORT) that must answer after an apply if they did before; otherwise it is rolled back.
+# @param verify_reach Targets (HOST or HOST:PORT) that must answer before an apply, else nothing is written, and after it, else
+#   it is rolled back.
 # @param manage_service Whether the units are installed and the service runs.
 # @param service_ensure Whether the service runs.
 # @param service_enable Whether the service and the boot unit are enabled.
 # @param service_options Options of `netkeel run`.
+# @param metrics_from Networks from which /metrics may be scraped, as `192.0.2.0/24`: the unit blocks all others. Give
+#   `service_options` a `--listen` with an address that they reach.
 # @param enter_pods Whether the service may enter pods, to set their ends of veths. Without a value it may if a match of
-#   `link` sets the MTU of veths.
+#   `link` sets the MTU of veths. Otherwise the drop-in that permits it is removed.
 class netkeel (
   Hash[String[1], Optional[Netkeel::Kind::Sysctl]] $sysctl = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Link]]]] $link = {},
@@ -66,6 +71,7 @@ class netkeel (
   Variant[Netkeel::Knocked_out, Netkeel::Kind::Limits] $limits = {},
   Hash[Pattern[/\ANK[0-9]{3}\z/], Optional[String[1]]] $allow = {},
   Boolean $allow_any_sysctl = false,
+  Boolean $host_network = false,
   Netkeel::Owner $owner = 'default',
   Boolean $persist = true,
   Boolean $prune = false,
@@ -87,6 +93,7 @@ class netkeel (
   Enum['running', 'stopped'] $service_ensure = 'running',
   Boolean $service_enable = true,
   Array[String[1]] $service_options = [],
+  Array[Pattern[/\A[0-9A-Fa-f.:]+(\/[0-9]{1,3})?\z/]] $metrics_from = [],
   Optional[Boolean] $enter_pods = undef,
 ) {
   if $converge == 'service' and !($manage_service and $service_ensure == 'running') {

@@ -4,15 +4,15 @@
 #
 # @example
 #   netkeel::nflog { 'packet-too-big':
-#     interfaces     => [$facts['networking']['primary']],
-#     ignore_sources => ['192.0.2.0/24'],
+#     interfaces => ['default-route'],
 #   }
 #
 # @param label The name of the rule in the document; by default the title.
 # @param ensure `absent` removes the document. With `prune`, netkeel then restores the earlier values.
-# @param interfaces The interfaces that receive the messages. They are required unless `ensure` is `absent`.
+# @param interfaces The interfaces that receive the messages: names, patterns (`eth*`) and `default-route`. They are required
+#   unless `ensure` is `absent`.
 # @param group The NFLOG group.
-# @param ignore_sources Networks whose messages are not logged.
+# @param ignore_sources Networks whose messages are not logged. They must not contain a router.
 # @param snaplen The number of bytes of a packet that the reader gets.
 # @param queue_threshold The number of packets that the kernel collects before it wakes the reader.
 # @param prefilter Messages that the kernel drops.

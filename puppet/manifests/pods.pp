@@ -3,12 +3,7 @@
 class netkeel::pods {
   if $netkeel::manage_service and $netkeel::enter_pods != false {
     $directory = '/etc/systemd/system/netkeel.service.d'
-    file { $directory:
-      ensure => directory,
-      owner  => 'root',
-      group  => 'root',
-      mode   => '0755',
-    }
+    include netkeel::drop_ins
 
     $rendered = "${netkeel::binary} render netkeel-pods.conf"
     exec { 'netkeel render netkeel-pods.conf':

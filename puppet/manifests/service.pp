@@ -16,7 +16,7 @@ class netkeel::service {
     }
 
     # The units are those of the program that is installed, whichever version that is.
-    ['netkeel.service', 'netkeel-boot.service'].each |$unit| {
+    ['netkeel.service', 'netkeel-boot.service', 'netkeel-recover.service'].each |$unit| {
       $rendered = "${netkeel::binary} render ${unit}${render}"
       exec { "netkeel render ${unit}":
         command  => "${rendered} >/etc/systemd/system/${unit}.new && mv /etc/systemd/system/${unit}.new /etc/systemd/system/${unit}",
@@ -35,11 +35,27 @@ class netkeel::service {
     }
     if $netkeel::enter_pods == true or ($netkeel::enter_pods =~ Undef and $sets_pods) {
       include netkeel::pods
-    }
-    if $netkeel::enter_pods == false {
+    } else {
       file { '/etc/systemd/system/netkeel.service.d/pods.conf':
         ensure => absent,
         notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    }
+
+    $metrics = '/etc/systemd/system/netkeel.service.d/metrics.conf'
+    if $netkeel::metrics_from.empty {
+      file { $metrics:
+        ensure => absent,
+        notify => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
+      }
+    } else {
+      include netkeel::drop_ins
+      file { $metrics:
+        content => "# Managed by Puppet.\n[Service]\nIPAddressAllow=${netkeel::metrics_from.join(' ')}\n",
+        owner   => 'root',
+        group   => 'root',
+        mode    => '0644',
+        notify  => [Exec['netkeel: systemctl daemon-reload'], Service['netkeel']],
       }
     }
 

@@ -38,9 +38,25 @@ pub struct Header {
     pub document: String,
     /// The user and process that run the apply, as far as known: `root (pid 812): netkeel apply -f x.yaml`.
     pub actor: String,
+    /// What it does with the document.
+    #[serde(default)]
+    pub work: Work,
     /// Milliseconds since boot (CLOCK_BOOTTIME) at which it is undone unless it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_by: Option<u64>,
+}
+
+/// What an apply is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// It makes the host as the document says.
+    #[default]
+    Apply,
+    /// It gives back what the owner holds.
+    Release,
+    /// It removes what exists only while the service runs.
+    Stop,
 }
 
 impl Header {

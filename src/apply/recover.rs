@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::apply::undo;
+use crate::engine::apply::{stands, undo};
 use crate::journal::{Entry, Journal};
 use crate::store::Store;
+use crate::store::history::{Executed, HistoryEvent};
 use crate::store::pending::Pending;
 use crate::store::settled::{Gate, Held, Settled};
 use crate::watchdog::arm;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
+use netkeel_core::text::shell::Quoted;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
@@ -190,8 +192,11 @@ pub(crate) fn record(held: &Held, undone: &[Op], cause: Cause) -> Result<(), Err
     reject(held, cause)?;
     held.undone(&journal.header.transaction)?;
     // It is over, with or without a line in the history.
-    let result = format!("rolled back: {}", cause.reason());
-    let _ = held.store().note(&journal.header, undone.iter(), &result);
+    let executed = Executed::of(undone.iter());
+    let event = HistoryEvent::RolledBack;
+    let _ = held
+        .store()
+        .note(&journal.header, event, Some(cause.reason()), executed);
     Ok(())
 }
 
@@ -222,11 +227,16 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
         _ => 0,
     };
     let claims = pending.journals().flat_map(Journal::claims);
-    held.commit(&live.header.transaction, claims, live.released.iter())?;
     let store = held.store();
+    // In this order: a power cut between the two must not leave a document rejected that was confirmed. One that is
+    // undone after all is rejected again.
+    let accepted = store.accept(&live.header.document);
+    held.commit(&live.header.transaction, claims, live.released.iter())?;
+    let rest = pending.durable.iter().flat_map(Journal::rest);
+    let confirmed = Executed::of(rest.map(|(_, entry)| &entry.op).take(files));
     let noted = [
-        store.accept(&live.header.document),
-        store.note(&live.header, std::iter::empty(), "confirmed"),
+        accepted,
+        store.note(&live.header, HistoryEvent::Confirmed, None, confirmed),
     ];
     Ok((files, noted.into_iter().filter_map(Result::err).collect()))
 }
@@ -312,8 +322,7 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
                 }
                 match kernel.execute(op) {
                     // The op that was begun last may have been done.
-                    Err(error)
-                        if matches!(op, Op::CreateTunnel { .. }) && error.kind == ErrorKind::Refused => {}
+                    Err(_) if number == journal.begun && stands(kernel, op) => {}
                     other => other
                         .map_err(|error| error.context(op).hint("netkeel recover undoes it all instead"))?,
                 }
@@ -326,7 +335,10 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     held.commit(&live.header.transaction, claims, live.released.iter())?;
     let writes = done.len();
     // A missing line in the history does not change the result.
-    let _ = held.store().note(&live.header, done.into_iter(), "resumed");
+    let executed = Executed::of(done.into_iter());
+    let _ = held
+        .store()
+        .note(&live.header, HistoryEvent::Resumed, None, executed);
     Ok(writes)
 }
 
@@ -381,25 +393,41 @@ fn interrupted(store: &Store) -> Result<Option<Error>, Error> {
     Ok(Some(error))
 }
 
+/// The command that keeps an apply, as an operator can paste it.
+pub fn confirm_command(netns: &Netns) -> String {
+    command("confirm", netns)
+}
+
+fn command(verb: &str, netns: &Netns) -> String {
+    match netns.name() {
+        Some(name) => format!("netkeel {verb} --netns {}", Quoted(name)),
+        None => format!("netkeel {verb}"),
+    }
+}
+
 /// The message about an apply that was not confirmed: how long it still can be, or how long its undoing is
 /// overdue.
 pub fn unconfirmed_yet(pending: &Pending) -> Error {
     let header = pending.header();
+    let netns = header.map_or(&Netns::CURRENT, |header| &header.netns);
     let actor = header.map(|header| header.actor.as_str()).unwrap_or_default();
     match (pending.time_left(), pending.overdue()) {
         (None, Some(late)) => {
             let seconds = late.as_secs();
             let message =
                 format!("an apply by {actor} was not confirmed, and its undoing is overdue by {seconds} s");
-            Error::new(ErrorKind::Refused, message).hint("netkeel recover undoes it now")
+            Error::new(ErrorKind::Refused, message)
+                .hint(format!("`{}` undoes it now", command("recover", netns)))
         }
         (left, _) => {
             let left = left.map_or_else(String::new, |left| {
                 format!(" for another {} s", left.as_millis().div_ceil(1000))
             });
             let message = format!("an apply by {actor} waits to be confirmed{left}");
-            Error::new(ErrorKind::Refused, message)
-                .hint("netkeel confirm keeps it; else it is undone when its time is over")
+            Error::new(ErrorKind::Refused, message).hint(format!(
+                "`{}` keeps it; else it is undone when its time is over",
+                confirm_command(netns)
+            ))
         }
     }
 }

@@ -36,6 +36,9 @@ const RUN: &str = "/run/netkeel";
 /// Where state that survives a boot lives.
 const STATE: &str = "/var/lib/netkeel";
 
+/// The names of the files of watchdogs begin with this; the transaction follows.
+const WATCHDOG: &str = "watchdog-";
+
 /// The state of one namespace.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -132,7 +135,7 @@ impl Store {
 
     /// Locked by the watchdog of an apply while it lives.
     fn watchdog_path(&self, transaction: &str) -> PathBuf {
-        self.run.join(format!("watchdog-{transaction}"))
+        self.run.join(format!("{WATCHDOG}{transaction}"))
     }
 
     /// A store in a directory of a test's own: both parts are in `run` below it.

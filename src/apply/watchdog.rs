@@ -3,6 +3,7 @@
 
 pub mod arm;
 pub(crate) mod copies;
+pub(crate) mod fd_store;
 pub mod handover;
 pub mod keep;
 mod watched;

@@ -7,7 +7,7 @@ use clap::error::ErrorKind as Usage;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, recover, release, wireguard_mtu};
-use crate::inspect::{check, explain, history, lint, mtu, observe, plan, pods};
+use crate::inspect::{check, explain, history, lint, mtu, observe, path, plan, pods, probe};
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output};
@@ -47,6 +47,8 @@ enum Verb {
     WireguardMtu(wireguard_mtu::Arguments),
     Observe(observe::Arguments),
     Pods(pods::Arguments),
+    Probe(probe::Arguments),
+    Path(path::Arguments),
     Render(render::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -86,9 +88,11 @@ pub fn main() -> ExitCode {
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Pods(arguments) => pods::run(&arguments),
+        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Path(arguments) => path::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
-        Verb::Completions(arguments) => completions::run(&arguments, full_command()),
+        Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),
         Verb::Man(arguments) => man::run(&arguments, full_command()),
         Verb::AnsibleModule(arguments) => ansible_module::run(&arguments),
         Verb::ReplicateWorker => replicate_worker::run(),

@@ -6,5 +6,7 @@ pub(crate) mod history;
 pub(crate) mod lint;
 pub(crate) mod mtu;
 pub(crate) mod observe;
+pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod pods;
+pub(crate) mod probe;

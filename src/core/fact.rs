@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::maybe_secret::MASK;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::route::{Metric, RouteKey};
@@ -223,6 +224,35 @@ impl Fact {
         }
     }
 
+    /// As [`Fact::show`], in one short line: a text of several lines is shown by its size.
+    pub fn summary(&self, value: Option<&Value>) -> String {
+        /// Longest value, characters.
+        const LONGEST: usize = 300;
+        let of_secret_key = matches!(&self.object, Object::Sysctl(key) if key.is_secret());
+        if value.is_some_and(|value| of_secret_key || value.is_secret()) {
+            return MASK.into();
+        }
+        if let Some(text) = value.and_then(Value::text)
+            && text.trim_end().contains('\n')
+        {
+            return format!("{} lines", text.lines().count());
+        }
+        let shown = self.show(value);
+        match shown.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", shown.get(..end).unwrap_or_default()),
+            None => shown,
+        }
+    }
+
+    /// The summaries of a value before and after. Two secrets look alike, so the second says that it differs.
+    pub fn summaries(&self, before: Option<&Value>, after: Option<&Value>) -> (String, String) {
+        let (before, mut after) = (self.summary(before), self.summary(after));
+        if before == MASK && after == MASK {
+            after.push_str(", differs");
+        }
+        (before, after)
+    }
+
     fn describe(&self, value: &Value) -> String {
         let rp_filter = match &self.object {
             Object::Link(_) => self.field == Field::RpFilter,
@@ -361,5 +391,24 @@ impl fmt::Display for Field {
             Field::Alias => f.write_str("alias"),
             Field::Rules => f.write_str("rules"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maybe_secret::{MASK, MaybeSecret};
+
+    #[test]
+    fn a_summary_is_a_short_line_without_secrets() {
+        let text = |text: &str| Value::Text(MaybeSecret::from(text));
+        let of = |key: &str| Fact::sysctl(&Netns::CURRENT, &key.parse().unwrap());
+        let secret = of("net.ipv4.tcp_fastopen_key");
+        assert_eq!(secret.summary(Some(&text("0123-4567"))), MASK);
+        assert_eq!(secret.summary(None), "absent");
+        let plain = of("net.core.rmem_max");
+        assert_eq!(plain.summary(Some(&text("4096"))), "4096");
+        assert_eq!(plain.summary(Some(&text("a\nb\nc\n"))), "3 lines");
+        assert_eq!(plain.summary(Some(&text(&"x".repeat(400)))).len(), 303);
     }
 }

@@ -64,13 +64,13 @@ pub enum Code {
     NK012,
     /// The ends of a veth have different MTUs.
     NK013,
-    /// A device has a larger MTU than its lower device.
+    /// A device has a larger MTU than its lower device, or than one of its ports.
     NK014,
     /// A bridge's MTU was set by hand and does not follow its ports.
     NK015,
     /// A vxlan does not fit its lower device.
     NK016,
-    /// An Open vSwitch tunnel device, which must not be changed.
+    /// An Open vSwitch tunnel device whose MTU was lowered.
     NK017,
     /// Calico's strict filtering is effectively loose.
     NK018,
@@ -92,7 +92,7 @@ pub enum Code {
     NK026,
     /// A file of sysctl.d that could not be read.
     NK027,
-    /// The drop-in is not written, because nothing tells whether this is the host.
+    /// The drop-in and other parts of the document are withheld: nothing tells whether this is the host.
     NK028,
     /// Switching IPv6 forwarding on removes default routes that routers announced.
     NK029,
@@ -112,6 +112,10 @@ pub enum Code {
     NK036,
     /// A named route does not exist.
     NK037,
+    /// A router lies in the sources that a document ignores.
+    NK038,
+    /// Reverse path filtering drops the copies of peers.
+    NK039,
     /// The named CNI configuration is missing, or the host has no CNI configuration.
     NK040,
     /// The first CNI configuration cannot be loaded.
@@ -156,6 +160,8 @@ pub enum Code {
     NK060,
     /// A field of a machine configuration that differs slightly from one that Talos knows.
     NK061,
+    /// NFLOG rules name a port, and IP packets arrive on its master.
+    NK062,
     /// A change of a device's MTU resets an IPv6 MTU of its own.
     NK070,
     /// A change of a device's MTU changes the MTU of a device above it.
@@ -168,6 +174,12 @@ pub enum Code {
     NK074,
     /// Whether the kernel can create a kind of tunnel is unknown.
     NK075,
+    /// A setting of a Talos machine configuration is for an interface that netkeel cannot find.
+    NK076,
+    /// A default MTU of pods does not fit KubeSpan.
+    NK077,
+    /// Ports of a bridge have different MTUs.
+    NK080,
 }
 
 impl Code {
@@ -210,6 +222,8 @@ impl Code {
         Code::NK035,
         Code::NK036,
         Code::NK037,
+        Code::NK038,
+        Code::NK039,
         Code::NK040,
         Code::NK041,
         Code::NK042,
@@ -232,19 +246,32 @@ impl Code {
         Code::NK059,
         Code::NK060,
         Code::NK061,
+        Code::NK062,
         Code::NK070,
         Code::NK071,
         Code::NK072,
         Code::NK073,
         Code::NK074,
         Code::NK075,
+        Code::NK076,
+        Code::NK077,
+        Code::NK080,
     ];
 
     /// It is about who logs and reads the packets that are replicated.
     pub fn is_about_replication(self) -> bool {
         matches!(
             self,
-            Code::NK030 | Code::NK031 | Code::NK032 | Code::NK033 | Code::NK034 | Code::NK035 | Code::NK036
+            Code::NK030
+                | Code::NK031
+                | Code::NK032
+                | Code::NK033
+                | Code::NK034
+                | Code::NK035
+                | Code::NK036
+                | Code::NK038
+                | Code::NK039
+                | Code::NK062
         )
     }
 
@@ -258,7 +285,6 @@ impl Code {
             | Code::NK007
             | Code::NK012
             | Code::NK015
-            | Code::NK017
             | Code::NK023
             | Code::NK026
             | Code::NK027

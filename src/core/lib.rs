@@ -4,6 +4,7 @@
 pub mod error;
 pub mod fact;
 pub mod finding;
+pub mod maybe_secret;
 pub mod mtu;
 pub mod name;
 pub mod nflog;

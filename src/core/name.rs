@@ -1,6 +1,7 @@
 //! Names of kernel objects and of netkeel's own. Each type holds valid names only.
 
 pub mod link;
+pub mod mac;
 pub mod netns;
 pub mod route;
 pub mod sandbox;

@@ -11,7 +11,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind};
 use crate::fact::Value;
+use crate::maybe_secret::MaybeSecret;
 use crate::name::link::LinkName;
 use crate::name::netns::Netns;
 use crate::name::route::{Metric, RouteKey};
@@ -22,6 +24,7 @@ use crate::nflog::entry_name::EntryName;
 use crate::nflog::foreign::ForeignRule;
 use crate::nflog::rules::Rules;
 use crate::op::copy_mtu::CopyMtu;
+use crate::value::DeviceKind;
 
 /// The interface of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +48,32 @@ pub struct PodTarget {
     pub index: u32,
     /// Its name there.
     pub name: LinkName,
+}
+
+/// A device that an op made. Its index is not known when its undo is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Made {
+    /// It is an external tunnel of this kind; the kernel allows one in a namespace.
+    pub mode: TunnelKind,
+    /// The index of the device that had its name before; 0 if there was none. The new one has another index.
+    pub instead_of: u32,
+}
+
+impl Made {
+    /// Whether a device of the right name is the one that was made.
+    pub fn is(&self, index: u32, kind: &DeviceKind) -> bool {
+        let is_old = self.instead_of != 0 && index == self.instead_of;
+        !is_old && *kind == DeviceKind::tunnel(self.mode)
+    }
+
+    /// The failure to delete it where another device has its name.
+    pub fn replaced(&self, name: LinkName) -> Error {
+        let message = format!(
+            "the {} tunnel {name} that was made is gone; another device has its name",
+            self.mode
+        );
+        Error::new(ErrorKind::Missing, message)
+    }
 }
 
 /// One write.
@@ -109,6 +138,9 @@ pub enum Op {
     DeleteLink {
         /// The device.
         target: Target,
+        /// For the undo of a creation: the device that was made. Another one of that name stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made: Option<Made>,
     },
     /// Adds an address to an interface.
     AddAddress {
@@ -195,7 +227,7 @@ pub enum Op {
         /// The key.
         key: SysctlKey,
         /// The value; vectors with single blanks.
-        value: Arc<str>,
+        value: MaybeSecret,
         /// The interface of the key: its index is checked before the write.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<Target>,
@@ -307,7 +339,7 @@ impl Op {
             Op::WriteSysctl { link, .. } => link.as_ref(),
             Op::CreateTunnel { target, .. }
             | Op::RecreateTunnel { target, .. }
-            | Op::DeleteLink { target }
+            | Op::DeleteLink { target, .. }
             | Op::AddAddress { target, .. }
             | Op::RemoveAddress { target, .. }
             | Op::SetMtu { target, .. }
@@ -333,7 +365,7 @@ impl Op {
             | Op::SetWireguardMtu { .. } => None,
             Op::CreateTunnel { target, .. }
             | Op::RecreateTunnel { target, .. }
-            | Op::DeleteLink { target }
+            | Op::DeleteLink { target, .. }
             | Op::AddAddress { target, .. }
             | Op::RemoveAddress { target, .. }
             | Op::SetMtu { target, .. }

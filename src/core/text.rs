@@ -4,6 +4,7 @@ pub mod duration;
 pub mod escape;
 pub(crate) mod from_str;
 pub mod glob;
+pub mod list;
 pub mod number;
 pub mod shell;
 pub mod suggest;

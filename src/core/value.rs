@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as DeserializeError, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::maybe_secret::MaybeSecret;
 use crate::name::tunnel::TunnelKind;
 use crate::nflog::entry_rules::EntryRules;
 use crate::nflog::foreign::ForeignRule;
@@ -33,7 +34,7 @@ pub enum Value {
     Number(i64),
     /// Text: a sysctl's value with single blanks, an alias, a file.
     #[serde(untagged)]
-    Text(Arc<str>),
+    Text(MaybeSecret),
 }
 
 /// The kind of an interface.
@@ -86,6 +87,7 @@ enum Structured {
     Nflog(EntryRules),
     ForeignRules(Arc<[ForeignRule]>),
     Copy(CopyState),
+    Secret(Arc<str>),
 }
 
 impl From<Structured> for Value {
@@ -95,6 +97,7 @@ impl From<Structured> for Value {
             Structured::Nflog(rules) => Value::Nflog(rules),
             Structured::ForeignRules(rules) => Value::ForeignRules(rules),
             Structured::Copy(state) => Value::Copy(state),
+            Structured::Secret(text) => Value::Text(MaybeSecret::from(text).secret_if(true)),
         }
     }
 }
@@ -158,7 +161,7 @@ impl Value {
     }
 
     /// The text; none where it is no text.
-    pub fn text(&self) -> Option<&Arc<str>> {
+    pub fn text(&self) -> Option<&MaybeSecret> {
         match self {
             Value::Text(text) => Some(text),
             Value::Device(_)
@@ -183,6 +186,11 @@ impl Value {
         }
     }
 
+    /// Whether it is text that no message may contain.
+    pub fn is_secret(&self) -> bool {
+        self.text().is_some_and(MaybeSecret::is_secret)
+    }
+
     /// It says that there are no rules.
     pub fn is_no_rules(&self) -> bool {
         match self {
@@ -193,7 +201,7 @@ impl Value {
     }
 
     /// The value as it is written to a sysctl or a file.
-    pub fn to_text(&self) -> Arc<str> {
+    pub fn to_text(&self) -> MaybeSecret {
         match self {
             Value::Text(text) => text.clone(),
             Value::Number(number) => number.to_string().into(),
@@ -210,7 +218,7 @@ impl fmt::Display for Value {
         match self {
             Value::Switch(on) => write!(f, "{on}"),
             Value::Number(number) => write!(f, "{number}"),
-            Value::Text(text) => f.write_str(text),
+            Value::Text(text) => text.fmt(f),
             Value::Device(kind) => kind.fmt(f),
             Value::Nflog(rules) => rules.fmt(f),
             Value::ForeignRules(rules) if rules.is_empty() => f.write_str("none"),

@@ -1,5 +1,6 @@
-//! Findings on a host, a document or a plan; explanations; the report on pods.
+//! Findings on a host, a document or a plan; explanations; the path of a packet; the report on pods.
 
 pub mod explain;
 pub mod lint;
+pub mod path;
 pub mod pods;

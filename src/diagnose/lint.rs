@@ -7,6 +7,7 @@ pub mod host;
 mod mtu;
 pub mod plan;
 mod pmtud;
+mod rearmed;
 mod replication;
 mod routers;
 mod rp_effect;

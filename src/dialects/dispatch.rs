@@ -4,6 +4,7 @@ use crate::dialect::{Dialect, Reading};
 use crate::hiera::data;
 use crate::talos::{configuration, desired, keys};
 use crate::{ansible, variables};
+use netkeel_core::name::sysctl::{SECRETS, SysctlKey};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::sources::Sources;
@@ -52,6 +53,7 @@ impl Reading<'_> {
                 sources.load_foreign(name, bytes, many, &reads, &mut said)
             }
         };
+        sources.hide(&nodes, &is_secret, &after_secret);
         if let (Dialect::Hiera | Dialect::Ansible, Some(node)) = (self.dialect, nodes.first()) {
             variables::leave_others(node, &|key| self.concerns(key), &mut said.list);
         }
@@ -74,6 +76,19 @@ impl Reading<'_> {
             Dialect::Ansible => ansible::concerns(key),
         }
     }
+}
+
+/// Whether a key of a document is that of a secret sysctl.
+fn is_secret(key: &str) -> bool {
+    key.parse::<SysctlKey>().is_ok_and(|key| key.is_secret())
+}
+
+/// The byte of a line after the name of a secret sysctl.
+fn after_secret(line: &str) -> Option<usize> {
+    let ends = SECRETS
+        .iter()
+        .filter_map(|name| Some(line.find(name)? + name.len()));
+    ends.min()
 }
 
 #[cfg(test)]
@@ -100,9 +115,44 @@ mod tests {
     }
 
     #[test]
+    fn reports_show_no_values_of_secret_sysctls() {
+        let key = "net.ipv6.conf.all.stable_secret";
+        for (dialect, file, text) in [
+            (
+                Dialect::Native,
+                "a.yaml",
+                format!("sysctl: {{{key}: [hunter2, [x]]}}\n"),
+            ),
+            (
+                Dialect::Native,
+                "a.yaml",
+                format!("sysctl:\n  {key}: \"hunter2\n"),
+            ),
+            (
+                Dialect::Native,
+                "a.json",
+                format!("{{\"sysctl\": {{\"{key}\": hunter2}}}}"),
+            ),
+            (
+                Dialect::Hiera,
+                "a.yaml",
+                format!("netkeel::sysctl: {{{key}: {{hunter2: 1}}}}\n"),
+            ),
+            (
+                Dialect::Hiera,
+                "a.yaml",
+                format!("netkeel::sysctl: {{{key}: 'hunter2'\n"),
+            ),
+        ] {
+            let report = report(dialect, &[(file, &text)]);
+            assert!(!report.contains("hunter2"), "{text}\n{report}");
+        }
+    }
+
+    #[test]
     fn reports_show_no_secrets_of_other_programs() {
         let talos = |text: &str| report(Dialect::Talos, &[("machine.yaml", text)]);
-        let selected = "network: {interfaces: [{deviceSelector: {busPath: 0*}, mtu: 1400}]}";
+        let selected = "network: {interfaces: [{interface: eth0, mtu: '1400'}]}";
         let reports = [
             talos(&format!("machine: {{token: hunter2, {selected}}}\n")),
             talos("machine: {token: hunter2}\n---\nmachine: {token: {x: hunter3}}\n"),
@@ -114,7 +164,7 @@ mod tests {
             talos("hunter2\n"),
             talos("- {op: test, path: /machine/token, value: hunter2}\n"),
             talos(
-                "kind: ConfigMap\napiVersion: v1\nmetadata: {name: cozystack}\ndata:\n  values.yaml: |\n    password: \"hunter2\n",
+                "kind: ConfigMap\napiVersion: v1\nmetadata: {name: cozystack}\ndata:\n  values-kubeovn: |\n    password: \"hunter2\n",
             ),
             report(
                 Dialect::Hiera,
@@ -136,16 +186,16 @@ mod tests {
             report(Dialect::Ansible, &[("all.yml", "db_password: hunter2\n  x: y\n")]),
         ];
         for report in reports {
-            assert!(report.contains("error"), "{report}");
+            assert!(report.contains("error: "), "{report}");
             assert!(!report.contains("hunter"), "{report}");
         }
     }
 
     #[test]
     fn reports_show_the_values_that_are_read() {
-        let text = "machine: {token: hunter2, network: {interfaces: [{deviceSelector: {busPath: 0*}, mtu: 1400}]}}\n";
+        let text = "machine: {token: hunter2, network: {interfaces: [{interface: eth0, mtu: '1400'}]}}\n";
         let report = report(Dialect::Talos, &[("machine.yaml", text)]);
-        assert!(report.contains("1400") && report.contains("0*"), "{report}");
+        assert!(report.contains("1400") && report.contains("eth0"), "{report}");
         let report = super::tests::report(
             Dialect::Hiera,
             &[("a.json", "{\"netkeel::sysctll\": {\"a\": \"shown\"}}")],

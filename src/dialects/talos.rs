@@ -12,5 +12,6 @@ pub mod keys;
 pub mod links;
 pub mod lint;
 mod merge;
+mod selector;
 pub mod version;
 pub mod write;

@@ -16,7 +16,7 @@ use crate::want::{Origin, Want};
 use crate::{check, spelling};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
-use netkeel_core::finding::Code;
+use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
@@ -46,12 +46,18 @@ pub struct Document {
     pub hash: String,
     /// The text of the drop-in that sets sysctls at boot, if one is wanted.
     pub drop_in: Option<String>,
+    /// The settings in the drop-in.
+    pub(crate) at_boot: Vec<(SysctlKey, String)>,
     /// The place where it sets `persist: true` explicitly.
     persist: Option<Span>,
     /// Why its drop-in is not written, if it has one.
     kept_back: Option<NotTheHost>,
+    /// Its network namespace is that of the host, where netkeel cannot tell.
+    host_network: bool,
     /// Facts that leave the document are restored to their original values.
     pub prune: bool,
+    /// A missing interface with `required: true` is no error, as at boot, where it may appear later.
+    pub allow_missing: bool,
     /// Findings that are accepted, each with the reason.
     pub allowed: BTreeMap<Code, String>,
     /// Limits of a change.
@@ -60,6 +66,8 @@ pub struct Document {
     pub nflog: BTreeMap<EntryName, Entry>,
     /// The settings of its replication worker, if it declares one.
     pub replicate: Option<Replication>,
+    /// Findings about its source that no host decides.
+    findings: Findings,
     sections: Vec<Box<dyn Section>>,
     span: Span,
 }
@@ -73,7 +81,7 @@ pub struct Limits {
     pub max_matches: Option<usize>,
 }
 
-const GENERAL: [Field; 7] = [
+const GENERAL: [Field; 8] = [
     Field {
         name: "version",
         shape: Shape::Integer {
@@ -98,6 +106,12 @@ const GENERAL: [Field; 7] = [
         shape: Shape::Switch,
         required: false,
         doc: "Writes the drop-in in /etc/sysctl.d, so that sysctls hold at boot. Default: yes; in a network namespace that is not the host's, no, and yes is an error.",
+    },
+    Field {
+        name: "host_network",
+        shape: Shape::Switch,
+        required: false,
+        doc: "Where netkeel cannot tell whether this is the network namespace of the host (NK028): it is, as in a container that is a node. Default: no. Where netkeel can tell, this changes nothing.",
     },
     Field {
         name: "prune",
@@ -238,13 +252,17 @@ impl Document {
                 canonical: String::new(),
                 hash: String::new(),
                 drop_in: None,
+                at_boot: Vec::new(),
                 persist: None,
                 kept_back: None,
+                host_network: false,
                 prune: false,
+                allow_missing: false,
                 allowed: BTreeMap::new(),
                 limits: Limits::default(),
                 nflog: BTreeMap::new(),
                 replicate: None,
+                findings: Findings::default(),
                 sections: Vec::new(),
                 span,
             };
@@ -306,13 +324,17 @@ impl Document {
             canonical,
             hash,
             drop_in,
+            at_boot: settings,
             persist: asked,
             kept_back: None,
+            host_network: switch("host_network").unwrap_or(false),
             prune,
+            allow_missing: false,
             allowed,
             limits,
             nflog: whole.get("nflog").map(kind::entries).unwrap_or_default(),
             replicate,
+            findings: std::mem::take(&mut diagnostics.findings),
             sections,
             span,
         };
@@ -322,9 +344,18 @@ impl Document {
         document
     }
 
-    /// Marks the document as one that must not write the files of the host.
+    /// Marks the document as one that must not write the files of the host. Where it is unknown whether this is
+    /// the host, only those parts are withheld, with findings; elsewhere they are errors.
     pub fn is_not_the_hosts(&mut self, why: NotTheHost, diagnostics: &mut Diagnostics) {
-        self.kept_back = self.drop_in.take().map(|_| why);
+        match why {
+            NotTheHost::Unknown if self.host_network => return,
+            NotTheHost::Unknown => {
+                self.kept_back = self.drop_in.take().map(|_| why);
+                self.sections.iter_mut().for_each(|section| section.withhold(why));
+                return;
+            }
+            NotTheHost::Namespace => self.kept_back = self.drop_in.take().map(|_| why),
+        }
         if let Some(span) = self.persist.take() {
             let message = match self.netns.name() {
                 Some(netns) => format!(
@@ -332,10 +363,7 @@ impl Document {
                 ),
                 None => format!("{}; the host's /etc/sysctl.d holds at boot", why.sentence()),
             };
-            let hint = match why {
-                NotTheHost::Namespace => "leave it out: it means no here, and yes on the host",
-                NotTheHost::Unknown => why.remedy(),
-            };
+            let hint = "leave it out: it means no here, and yes on the host";
             diagnostics.add(span, "persist", message).hint(hint);
         }
         // A namespace that the document names is known to its sections.
@@ -383,49 +411,28 @@ impl Document {
         self.sections.iter().any(|section| section.has_budgets())
     }
 
-    /// Reports each match that selects more interfaces than the limit.
-    fn limit_matches(&self, wants: &mut Wants) {
-        let Some(limit) = self.limits.max_matches else {
-            return;
-        };
-        let mut found: BTreeMap<&str, (Span, BTreeSet<&Fact>)> = BTreeMap::new();
-        for (fact, want) in wants.facts.iter().filter(|(_, want)| !want.origin.named) {
-            let path = &*want.origin.path;
-            let rule = path.rsplit_once('.').map_or(path, |(rule, _)| rule);
-            let span = want.origin.span;
-            let (_, facts) = found.entry(rule).or_insert_with(|| (span, BTreeSet::new()));
-            facts.insert(fact);
-        }
-        for (rule, (span, facts)) in found {
-            let links: BTreeSet<LinkName> = facts.iter().filter_map(|fact| fact.link_name()).collect();
-            let number = links.len();
-            if number <= limit {
-                continue;
-            }
-            let message =
-                format!("the match finds {number} interfaces and limits.max_matches allows {limit}");
-            let diagnostic = wants.diagnostics.add(span, rule, message);
-            diagnostic.hint("narrow the match, or raise the limit");
-            diagnostic.facts.extend(facts.into_iter().cloned());
-        }
-    }
-
     /// The wants of the document on a host.
     pub fn wants(&self, host: &Snapshot) -> Wants {
         let mut wants = Wants {
             made: self.makes().into_iter().collect(),
+            findings: self.findings.clone(),
             ..Wants::default()
         };
         for section in &self.sections {
             section.wants(host, &mut wants);
         }
-        if let Some(text) = &self.drop_in {
+        if self.allow_missing {
+            // NK005 and NK073 name the same entries.
+            wants.unbound = Diagnostics::default();
+        }
+        if let Some(text) = self.drop_in_on(host) {
             let path = drop_in::path(&self.owner);
             let value = Value::Text(text.as_str().into());
             let want = Want::new(value, Origin::named(self.span, SectionName::Persist, "persist"));
             wants.add(Fact::file(&path), want);
         }
         if let Some(why @ NotTheHost::Unknown) = self.kept_back {
+            wants.withheld.insert(Fact::file(&drop_in::path(&self.owner)));
             wants.findings.add(
                 Code::NK028,
                 drop_in::path(&self.owner).display(),
@@ -466,23 +473,4 @@ impl Document {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use netkeel_source::sources::Sources;
-
-    #[test]
-    fn a_drop_in_has_no_secret() {
-        let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-        let read = |keys: &str, sources: &mut Sources, diagnostics: &mut Diagnostics| {
-            let text = format!("version: 1\nsysctl:\n{keys}");
-            let node = sources.load("a.yaml", text.into_bytes(), None, diagnostics);
-            Document::read(node.into_iter().collect(), Netns::CURRENT, diagnostics).drop_in
-        };
-        let secret = "  net.ipv4.tcp_fastopen_key: 01234567-01234567-01234567-01234567\n";
-        assert_eq!(read(secret, &mut sources, &mut diagnostics), None);
-        let both = format!("{secret}  net.core.somaxconn: 4096\n");
-        let text = read(&both, &mut sources, &mut diagnostics).unwrap();
-        assert!(text.contains("somaxconn") && !text.contains("01234567"), "{text}");
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    }
-}
+mod tests;

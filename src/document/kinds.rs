@@ -6,6 +6,7 @@ mod link;
 pub mod mtu;
 pub mod nflog;
 pub(crate) mod replicate;
+pub(crate) mod required;
 mod route;
 pub mod sysctl;
 mod tunnel;

@@ -1,8 +1,10 @@
 //! The desired state: its kinds, its validation, its schema, and its wants on a host.
 
+mod at_boot;
 mod check;
 pub mod document;
 pub mod kinds;
+mod max_matches;
 pub mod not_the_host;
 #[cfg(test)]
 mod sample;

@@ -34,7 +34,7 @@ impl NotTheHost {
         match self {
             NotTheHost::Namespace => "declare it for the host",
             NotTheHost::Unknown => {
-                "run netkeel on the host itself, as root with CAP_SYS_PTRACE or with Linux 5.14 or newer"
+                "if this network is the host's, as in a container that is a node, set `host_network: true`; else run netkeel on the host itself, as root with CAP_SYS_PTRACE or with Linux 5.14 or newer"
             }
         }
     }

@@ -1,7 +1,9 @@
-//! The interfaces that a `match` selects: by a glob over names, a kind and a driver.
+//! The interfaces that a `match` selects: by their names, kinds, drivers, addresses and places.
 
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::mac::Mac;
 use netkeel_core::text::glob::Glob;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
 /// A `match` of a document. All given conditions must hold.
@@ -12,21 +14,60 @@ pub(crate) struct Selector {
     /// The rtnetlink kind; `physical` for devices without one.
     pub kind: Option<String>,
     /// The driver as ethtool reports it.
-    pub driver: Option<String>,
+    pub driver: Option<Glob>,
+    /// Glob over the Ethernet address.
+    pub mac: Option<Glob>,
+    /// Glob over the Ethernet address that the hardware was made with.
+    pub permanent_mac: Option<Glob>,
+    /// Glob over the place on the bus.
+    pub bus: Option<Glob>,
+    /// The number of a VLAN.
+    pub vlan: Option<u16>,
+    /// Conditions on the device below it.
+    pub lower: Option<Box<Selector>>,
 }
 
 impl Selector {
-    /// Whether an interface is selected.
-    pub fn matches(&self, name: LinkName, link: &Link) -> bool {
-        self.name
-            .as_ref()
-            .is_none_or(|glob| glob.matches(name.as_bytes()))
-            && self.kind.as_deref().is_none_or(|kind| link.kind_name() == kind)
-            && self
-                .driver
-                .as_deref()
-                .is_none_or(|driver| link.driver.as_deref() == Some(driver))
+    /// Whether an interface of a host is selected.
+    pub fn matches(&self, name: LinkName, link: &Link, host: &Snapshot) -> bool {
+        let Selector {
+            name: names,
+            kind,
+            driver,
+            mac,
+            permanent_mac,
+            bus,
+            vlan,
+            lower,
+        } = self;
+        matches(names, || Some(name.as_bytes()))
+            && kind.as_deref().is_none_or(|kind| link.kind_name() == kind)
+            && matches(driver, || link.driver.as_deref().map(str::as_bytes))
+            && matches(bus, || link.bus.as_deref().map(str::as_bytes))
+            && matches_mac(mac, link.mac)
+            && matches_mac(permanent_mac, link.permanent_mac)
+            && vlan.is_none_or(|vlan| link.vlan == Some(vlan))
+            && lower.as_ref().is_none_or(|lower| {
+                let found = link.lower.and_then(|index| host.by_index(index));
+                found.is_some_and(|(name, link)| lower.matches(name, link, host))
+            })
     }
+
+    /// Whether a condition on the interface or on the device below it holds.
+    pub fn any(&self, condition: &dyn Fn(&Selector) -> bool) -> bool {
+        condition(self) || self.lower.as_ref().is_some_and(|lower| lower.any(condition))
+    }
+}
+
+/// A condition that is not given holds; a given one needs a value.
+fn matches<'a>(glob: &Option<Glob>, value: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+    glob.as_ref()
+        .is_none_or(|glob| value().is_some_and(|value| glob.matches(value)))
+}
+
+fn matches_mac(glob: &Option<Glob>, mac: Option<Mac>) -> bool {
+    glob.as_ref()
+        .is_none_or(|glob| mac.is_some_and(|mac| glob.matches(mac.to_string().as_bytes())))
 }
 
 #[cfg(test)]

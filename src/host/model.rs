@@ -20,6 +20,7 @@ use crate::snapshot::link::Link;
 use crate::snapshot::pod::{PodEnd, PodRoute};
 use crate::snapshot::reading::{File, SysctlReading};
 use netkeel_core::fact::{Fact, Field, Object, Value};
+use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::route::{Metric, RouteKey};
@@ -81,18 +82,18 @@ impl Model {
                     mode: *mode,
                 };
                 let old = self.host.files.insert(path.to_path_buf(), Some(file)).flatten();
-                let from = old.map(|file| Value::Text(file.content));
+                let from = old.map(|file| Value::Text(file.content.into()));
                 changes.push(Change {
                     fact: Fact::file(path),
                     from,
-                    to: Some(Value::Text(content.clone())),
+                    to: Some(Value::Text(content.clone().into())),
                 });
             }
             Op::RemoveFile { path } => {
                 let old = self.host.files.insert(path.to_path_buf(), None).flatten();
                 changes.push(Change {
                     fact: Fact::file(path),
-                    from: old.map(|file| Value::Text(file.content)),
+                    from: old.map(|file| Value::Text(file.content.into())),
                     to: None,
                 });
             }
@@ -112,7 +113,11 @@ impl Model {
                 self.remove(target.name, &mut changes);
                 self.create(target, *mode, &mut changes);
             }
-            Op::DeleteLink { target } => self.remove(target.name, &mut changes),
+            Op::DeleteLink { target, made } => {
+                if self.is_made(target.name, made.as_ref()) {
+                    self.remove(target.name, &mut changes);
+                }
+            }
             Op::AddAddress { target, address } => self.add_address(target.name, *address, &mut changes),
             Op::RemoveAddress { target, address } => self.remove_address(target.name, *address, &mut changes),
             Op::SetMtu { target, mtu } => {
@@ -216,18 +221,17 @@ impl Model {
                     Some(SysctlReading::Value { writable, .. }) => *writable,
                     _ => true,
                 };
-                let reading = match value {
-                    Some(value) => SysctlReading::Value {
-                        value: value.into(),
-                        writable,
-                    },
+                let secret = key.is_secret() || from.as_ref().is_some_and(Value::is_secret);
+                let value = value.map(|value| MaybeSecret::from(value).secret_if(secret));
+                let reading = match value.clone() {
+                    Some(value) => SysctlReading::Value { value, writable },
                     None => SysctlReading::Absent,
                 };
                 self.host.sysctls.insert(key.clone(), reading);
                 changes.push(Change {
                     fact: fact.clone(),
                     from,
-                    to: value.map(|value| Value::Text(value.into())),
+                    to: value.map(Value::Text),
                 });
             }
             Object::File(_)

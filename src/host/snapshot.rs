@@ -2,8 +2,10 @@
 //! read is a [`Problem`], never "absent".
 
 pub mod default_route;
+pub mod forwarding;
 pub mod link;
 pub mod lookup;
+pub mod next_hop;
 pub mod nflog;
 pub mod pod;
 pub mod problem;
@@ -23,7 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
+use crate::snapshot::forwarding::Forwarding;
 use crate::snapshot::link::{Families, Link};
+use crate::snapshot::next_hop::NextHop;
 use crate::snapshot::problem::Problem;
 use crate::snapshot::reading::{File, Support, SysctlD, SysctlReading};
 use crate::snapshot::replication::Replicating;
@@ -62,6 +66,9 @@ pub struct Snapshot {
     /// The default routes of the main table; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_routes: Option<BTreeSet<DefaultRoute>>,
+    /// The next hops of all routes; missing if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hops: Option<BTreeSet<NextHop>>,
     /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
     /// `accept_ra`, null if that was not read; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +76,9 @@ pub struct Snapshot {
     /// The prefixes and tables whose routes were read; the routes are with their interfaces.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub routes: BTreeSet<RouteKey>,
+    /// State that decides the way of packets through the host; missing if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Box<Forwarding>>,
     /// Measured path MTUs in bytes, by address of the remote host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub path_mtus: BTreeMap<IpAddr, u32>,
@@ -113,8 +123,10 @@ impl Snapshot {
             sysctls: BTreeMap::new(),
             files: BTreeMap::new(),
             default_routes: None,
+            next_hops: None,
             announced_routes: None,
             routes: BTreeSet::new(),
+            forwarding: None,
             path_mtus: BTreeMap::new(),
             cni: None,
             wireguard: BTreeMap::new(),
@@ -168,21 +180,7 @@ impl Snapshot {
     /// The interface that a name means: its own name, else one of its further names, else its alias where
     /// only one interface has that alias. A name that means no interface is returned as it is.
     pub fn resolve(&self, name: LinkName) -> LinkName {
-        if self.links.contains_key(&name) {
-            return name;
-        }
-        let text = name.as_text();
-        let means = |known: &dyn Fn(&Link) -> bool| {
-            let mut found = self
-                .links
-                .iter()
-                .filter(|(_, link)| known(link))
-                .map(|(name, _)| *name);
-            found.next().filter(|_| found.next().is_none())
-        };
-        means(&|link| link.altnames.iter().any(|other| **other == *text))
-            .or_else(|| means(&|link| link.alias.as_deref() == Some(&*text)))
-            .unwrap_or(name)
+        link::resolve(&self.links, name)
     }
 
     /// The interface with an index.

@@ -10,3 +10,4 @@ pub mod parse;
 mod pattern;
 pub mod reader;
 pub mod settings;
+pub mod ufw;

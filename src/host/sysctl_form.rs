@@ -1,6 +1,8 @@
 //! The form in which the kernel stores the value of a sysctl: what reads back after a write, and what
 //! a write refuses.
 
+pub mod bound;
 pub mod handler;
+mod pair;
 mod ports;
 pub mod stored;

@@ -11,12 +11,24 @@ use netkeel_core::name::link::LinkName;
 /// ETHTOOL_GDRVINFO (include/uapi/linux/ethtool.h).
 const ETHTOOL_GDRVINFO: u32 = 3;
 
-/// `struct ethtool_drvinfo`: the command, then 32 bytes of driver; 196 bytes in all.
+/// `struct ethtool_drvinfo`: 196 bytes in all.
 #[repr(C)]
 struct DriverInfo {
     command: u32,
     driver: [u8; 32],
-    rest: [u8; 160],
+    version: [u8; 32],
+    firmware: [u8; 32],
+    bus: [u8; 32],
+    rest: [u8; 64],
+}
+
+/// The driver of a device and its place on the bus, in bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Driver {
+    /// The driver's name; `None` for a device without a driver.
+    pub name: Option<Vec<u8>>,
+    /// The place on the bus; `None` for a device that is on none.
+    pub bus: Option<Vec<u8>>,
 }
 
 /// The index of a name.
@@ -51,12 +63,15 @@ fn bytes_of(socket: &impl AsRawFd, index: i32) -> Result<[libc::c_char; libc::IF
     Ok(request.ifr_name)
 }
 
-/// The driver's name in bytes; `None` for a device without a driver.
-pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<Vec<u8>>, Errno> {
+/// The driver and the bus of a device.
+pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Driver, Errno> {
     let mut info = DriverInfo {
         command: ETHTOOL_GDRVINFO,
         driver: [0; 32],
-        rest: [0; 160],
+        version: [0; 32],
+        firmware: [0; 32],
+        bus: [0; 32],
+        rest: [0; 64],
     };
     let mut request = named(name);
     request.ifr_ifru.ifru_data = (&raw mut info).cast();
@@ -65,16 +80,28 @@ pub(crate) fn driver_of(socket: &impl AsRawFd, name: LinkName) -> Result<Option<
     let result = unsafe { libc::ioctl(fd(socket), libc::SIOCETHTOOL as _, &raw mut request) };
     match Errno::result(result) {
         Ok(_) => {}
-        Err(Errno::EOPNOTSUPP) => return Ok(None),
+        Err(Errno::EOPNOTSUPP) => return Ok(Driver::default()),
         Err(errno) => return Err(errno),
     }
     let DriverInfo {
         command: _,
         driver,
+        version: _,
+        firmware: _,
+        bus,
         rest: _,
     } = info;
-    let end = driver.iter().position(|byte| *byte == 0).unwrap_or(driver.len());
-    Ok(Some(driver.get(..end).unwrap_or_default().to_vec()).filter(|driver| !driver.is_empty()))
+    Ok(Driver {
+        name: text_of(&driver),
+        // Bridges say that they are on no bus (`br_getinfo`, net/bridge/br_device.c).
+        bus: text_of(&bus).filter(|bus| bus != b"N/A"),
+    })
+}
+
+/// The bytes before the first zero; `None` for an empty text.
+fn text_of(bytes: &[u8; 32]) -> Option<Vec<u8>> {
+    let text = bytes.split(|byte| *byte == 0).next()?;
+    (!text.is_empty()).then(|| text.to_vec())
 }
 
 fn fd(socket: &impl AsRawFd) -> RawFd {

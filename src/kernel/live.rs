@@ -1,5 +1,6 @@
 //! The running kernel as a `Kernel`.
 
 mod execute;
+mod peer_routes;
 pub mod snapshot;
 pub mod underlay;

@@ -2,7 +2,7 @@
 
 pub mod apart;
 mod cgroup;
-pub(crate) mod ends;
+pub mod ends;
 pub mod name;
 pub(crate) mod pod_routes;
-mod sandbox;
+pub(crate) mod sandbox;

@@ -3,11 +3,14 @@
 pub(crate) mod address;
 pub(crate) mod announced;
 pub mod events;
+pub(crate) mod forwarding;
 pub(crate) mod link;
 pub(crate) mod link_change;
 #[cfg(test)]
 mod link_tests;
+pub(crate) mod macs;
 pub(crate) mod metrics;
+pub(crate) mod next_hops;
 pub(crate) mod route;
 pub(crate) mod route_change;
 mod route_filter;

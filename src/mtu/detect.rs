@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use crate::budget::{Budget, Derivation};
 use crate::layer::{Family, Layer};
+use crate::pods::veths;
 use crate::underlay::Underlay;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
-use netkeel_core::finding::{Code, Findings};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::cni::state::StateFiles;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 
@@ -144,7 +146,8 @@ pub fn detect(host: &Snapshot) -> Option<Detected> {
     let colon = if parameters.is_empty() { "" } else { ":" };
     layers.push(format!("{cni}{colon}{}", parameters.join(",")));
     Some(Detected {
-        found: in_use(host, cni, &loaded),
+        // A convention without bytes of its own leaves the device's MTU.
+        found: in_use(host, cni, &loaded, cni == "cilium" && !parameters.is_empty()),
         cni,
         layers,
         evidence,
@@ -170,7 +173,13 @@ fn loaded(host: &Snapshot) -> Vec<(String, &str, Option<i64>)> {
     plugins.collect()
 }
 
-fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) -> Vec<MtuInUse> {
+/// The MTUs in use; `by_routes` where the CNI gives pods their MTU by their routes.
+fn in_use(
+    host: &Snapshot,
+    cni: &str,
+    loaded: &[(String, &str, Option<i64>)],
+    by_routes: bool,
+) -> Vec<MtuInUse> {
     let mut found = Vec::new();
     let mut add = |what: String, mtu: i64, on: &'static str| found.push(MtuInUse { what, mtu, on });
     let plugin = loaded
@@ -181,11 +190,14 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
         add(path.clone(), mtu, "device");
     }
     // The plugin's default when its configuration has no MTU.
-    let state = host.cni.as_ref().and_then(|host| match cni {
-        "calico" if set.is_none() => Some(("/var/lib/calico/mtu", host.calico_mtu?)),
-        "flannel" | "canal" if set.is_none() => Some(("/run/flannel/subnet.env", host.flannel_mtu?)),
-        "cilium" => Some(("/run/cilium/state/globals/node_config.h", host.cilium_mtu?)),
-        _ => None,
+    let state = host.cni.as_ref().and_then(|host| {
+        let files = StateFiles::of(host.runtime.as_ref());
+        match cni {
+            "calico" if set.is_none() => Some((files.calico, host.calico_mtu?)),
+            "flannel" | "canal" if set.is_none() => Some((files.flannel, host.flannel_mtu?)),
+            "cilium" => Some((files.cilium, host.cilium_mtu?)),
+            _ => None,
+        }
     });
     if let Some((file, mtu)) = state {
         add(file.to_owned(), mtu, "device");
@@ -201,46 +213,43 @@ fn in_use(host: &Snapshot, cni: &str, loaded: &[(String, &str, Option<i64>)]) ->
     }
     let mut devices = BTreeMap::<i64, usize>::new();
     let mut routes = BTreeMap::<i64, usize>::new();
-    let pods = host
-        .links
-        .values()
-        .filter(|link| link.kind_name() == "veth" && link.peer_netns.is_some());
-    for link in pods {
+    // Pods whose routes have no MTU of their own: that of the device limits their packets.
+    let mut unlimited = BTreeMap::<i64, usize>::new();
+    for link in host.links.values().filter(|link| link.leads_into_a_pod()) {
         *devices.entry(link.mtu.into()).or_default() += 1;
         let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
         if let Some(mtu) = route {
             *routes.entry(mtu.into()).or_default() += 1;
+        } else if let Some(pod) = &link.pod {
+            *unlimited.entry(pod.mtu.into()).or_default() += 1;
         }
     }
-    let ends = |number: usize| {
-        if number == 1 {
-            "1 veth into a pod".to_owned()
-        } else {
-            format!("{number} veths into pods")
-        }
-    };
     for (mtu, number) in devices {
-        add(ends(number), mtu, "device");
+        add(veths(number), mtu, "device");
     }
     for (mtu, number) in routes {
-        add(format!("routes of {}", ends(number)), mtu, "route");
+        add(format!("routes of {}", veths(number)), mtu, "route");
+    }
+    if by_routes {
+        for (mtu, number) in unlimited {
+            add(
+                format!("routes without an MTU of {}", veths(number)),
+                mtu,
+                "route",
+            );
+        }
     }
     found
 }
 
 impl Detected {
     /// The MTU of the interface that carries the CNI's tunnel, and which one that is: the lower device of
-    /// the tunnel, or the default routes.
+    /// the tunnel, the interface in Cilium's state, or the default routes.
     ///
     /// # Errors
     /// As [`Underlay::on`].
     pub fn underlay(&self, host: &Snapshot) -> Result<(i64, String), Error> {
-        let tunnels = DEVICES.iter().filter(|(_, of, parameter)| {
-            let own = *of == self.cni || (self.cni == "canal" && *of == "flannel");
-            own && !parameter.is_empty()
-        });
-        let lower = tunnels.filter_map(|(name, ..)| {
-            let link = host.links.get(&name.parse().ok()?)?;
+        let lower = self.tunnels(host).filter_map(|(name, link)| {
             let (lower, below) = host.by_index(link.lower.filter(|_| link.peer_netns.is_none())?)?;
             Some((
                 i64::from(below.mtu),
@@ -248,10 +257,33 @@ impl Detected {
             ))
         });
         // Pods use one tunnel or the other, by the family of the packet.
-        match lower.min() {
-            Some(found) => Ok(found),
-            None => Underlay::DefaultRoute.on(host),
+        if let Some(found) = lower.min() {
+            return Ok(found);
         }
+        if self.cni != "cilium" {
+            return Underlay::DefaultRoute.on(host);
+        }
+        let device = host.cni.as_ref().and_then(|cni| cni.cilium_device);
+        if let Some((name, link)) = device.and_then(|index| host.by_index(index)) {
+            return Ok((
+                link.mtu.into(),
+                format!("{name}, which Cilium uses between nodes"),
+            ));
+        }
+        let (mtu, from) = Underlay::DefaultRoute.on(host)?;
+        Ok((mtu, format!("{from}; Cilium's state names no interface")))
+    }
+
+    /// The devices by which the CNI itself encapsulates packets.
+    pub(crate) fn tunnels<'a>(&self, host: &'a Snapshot) -> impl Iterator<Item = (LinkName, &'a Link)> {
+        let own = |of: &str| of == self.cni || (self.cni == "canal" && of == "flannel");
+        let names = DEVICES
+            .iter()
+            .filter(move |(_, of, parameter)| own(of) && !parameter.is_empty());
+        names.filter_map(|(name, ..)| {
+            let name = name.parse().ok()?;
+            Some((name, host.link(name)?))
+        })
     }
 
     /// The MTU that its convention leaves of an underlay.
@@ -275,32 +307,6 @@ impl Detected {
             .iter()
             .map(|text| Layer::parse(text, family))
             .collect()
-    }
-
-    /// Reports MTUs that are too large.
-    pub fn judge(&self, answer: &Derivation, findings: &mut Findings) {
-        let from = answer
-            .steps
-            .first()
-            .map(|step| step.why.as_str())
-            .unwrap_or_default();
-        let from = match from {
-            "" => String::new(),
-            from => format!(" ({from})"),
-        };
-        for found in &self.found {
-            if let Verdict::Over(bytes) = found.verdict(answer) {
-                let message = format!(
-                    "it gives pods an MTU of {}, and {} leaves {} of {}{from}: full packets are {bytes} bytes too large",
-                    found.mtu,
-                    self.layers.join(" "),
-                    found.mtu - bytes,
-                    answer.underlay
-                );
-                let remedy = format!("give pods {}; netkeel mtu --detect derives it", answer.mtu);
-                findings.add(Code::NK047, &found.what, message, remedy);
-            }
-        }
     }
 }
 
@@ -328,7 +334,9 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use netkeel_core::finding::Findings;
     use netkeel_core::name::netns::Netns;
+    use netkeel_host::snapshot::default_route::DefaultRoute;
 
     fn host(devices: &[&str], configuration: &str) -> Snapshot {
         let mut host = Snapshot::empty(Netns::CURRENT);
@@ -398,6 +406,27 @@ mod tests {
     }
 
     #[test]
+    fn the_underlay_of_cilium_is_the_interface_of_its_state() {
+        let underlay = |device: Option<u32>| {
+            let mut host = host(
+                &["eth0", "eth1"],
+                r#"{"type": "cilium-cni", "at": "plugins[0].mtu"}"#,
+            );
+            host.link_mut("eth1".parse().unwrap()).unwrap().mtu = 9000;
+            host.cni.as_mut().unwrap().cilium_device = device;
+            let link = "eth0".parse().unwrap();
+            host.default_routes = Some([DefaultRoute { link, mtu: None }].into());
+            detect(&host).unwrap().underlay(&host).unwrap()
+        };
+        let of_state = (9000, "eth1, which Cilium uses between nodes".to_owned());
+        let of_route = "the default route's eth0; Cilium's state names no interface";
+        assert_eq!(underlay(Some(2)), of_state);
+        assert_eq!(underlay(None), (1500, of_route.to_owned()));
+        // The interface is gone.
+        assert_eq!(underlay(Some(7)), (1500, of_route.to_owned()));
+    }
+
+    #[test]
     fn the_underlay_is_the_lower_device_of_the_tunnel() {
         let underlay = |bond0: u32, bond1: u32| {
             let mut host = host(&["bond0", "bond1", "vxlan.calico"], "");
@@ -406,7 +435,7 @@ mod tests {
             }
             host.link_mut("vxlan.calico".parse().unwrap()).unwrap().lower = Some(1);
             host.default_routes = Some(
-                [netkeel_host::snapshot::default_route::DefaultRoute {
+                [DefaultRoute {
                     link: "bond1".parse().unwrap(),
                     mtu: None,
                 }]
@@ -453,7 +482,9 @@ mod tests {
             ]
         );
         let mut findings = Findings::default();
-        detected.judge(&answer, &mut findings);
+        let too_large = detected.judge(&host, &answer, &mut findings);
+        // The tunnel has less than what is left.
+        assert!(too_large.is_reported && too_large.tunnels.is_empty());
         let told: Vec<_> = findings
             .into_sorted()
             .into_iter()

@@ -5,8 +5,11 @@ pub mod convention;
 pub mod detect;
 pub mod encapsulation;
 pub mod header;
+pub mod judge;
 pub mod layer;
 mod parse;
+pub mod pods;
+pub mod probe;
 #[cfg(test)]
 mod tests;
 pub mod underlay;

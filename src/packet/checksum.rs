@@ -9,6 +9,12 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
     words.iter().map(|pair| word(*pair)).sum::<u64>() + last
 }
 
+/// The checksum of data whose checksum field is zero: the ones' complement of the sum, in the order of the
+/// machine. All parts but the last have an even length.
+pub fn checksum(parts: &[&[u8]]) -> u16 {
+    u16::from_be(!fold(parts.iter().map(|part| sum(part)).sum()))
+}
+
 /// Folds a sum to 16 bits.
 fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {

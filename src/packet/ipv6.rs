@@ -1,4 +1,4 @@
-//! IPv6: ICMPv6 errors of type 2 code 0 after any extension headers, and the packets they quote.
+//! IPv6: ICMPv6 errors of type 2 after any extension headers, and the packets they quote.
 
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at};
@@ -15,8 +15,8 @@ const ICMP: usize = 8;
 /// ICMPv6 as a next header.
 const NEXT_ICMP: u8 = 58;
 
-/// Packet Too Big; RFC 4443 has senders set the code to 0.
-const TOO_BIG: [u8; 2] = [2, 0];
+/// Packet Too Big. Senders set the code to 0 and receivers ignore it (RFC 4443, 3.2).
+const TOO_BIG: u8 = 2;
 
 /// The maximum number of extension headers; a valid packet has each at most once or twice (RFC 8200,
 /// 4.1).
@@ -40,7 +40,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<TooBig, Refusal> {
     }
     let message = packet.get(walk.at..).ok_or(Refusal::BadLength)?;
     let (icmp, quote) = message.split_at_checked(ICMP).ok_or(Refusal::BadLength)?;
-    if icmp.get(..2) != Some(&TOO_BIG) {
+    if icmp.first() != Some(&TOO_BIG) {
         return Err(Refusal::NotTooBig);
     }
     // The pseudo header (RFC 8200, 8.1): addresses, length, next header.

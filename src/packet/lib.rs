@@ -3,7 +3,7 @@
 
 pub mod address;
 mod bytes;
-mod checksum;
+pub mod checksum;
 pub mod copy;
 pub mod filter;
 mod ipv4;

@@ -9,9 +9,10 @@ use etherparse::{Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, NetSlice, Sli
 
 use crate::address::Address;
 use crate::copy;
-use crate::filter::{Arrival, Filter};
+use crate::filter::{Filter, below_link};
 use crate::read::read;
 use crate::sample::{Sample, checksum};
+use netkeel_core::replication::limits::Floor;
 use netkeel_core::replication::refusal::Refusal;
 
 fn address(text: &str) -> Address {
@@ -78,6 +79,17 @@ fn reads_what_an_error_says() {
         (packet.quoted.protocol, packet.quoted.ports),
         (6, 443 << 16 | 40_000)
     );
+}
+
+/// RFC 4443, 3.2: the code is ignored by the receiver.
+#[test]
+fn the_code_of_icmpv6_does_not_matter() {
+    let bytes = changed(&Sample::ipv6(), false, |bytes| {
+        bytes[41] = 7;
+        let checksum = u16::from_be_bytes([bytes[42], bytes[43]]) - 7;
+        bytes[42..44].copy_from_slice(&checksum.to_be_bytes());
+    });
+    assert_eq!(read(&bytes), read(&Sample::ipv6().bytes()));
 }
 
 #[test]
@@ -170,7 +182,7 @@ fn each_defect_has_its_reason() {
         (changed(&v4, false, |bytes| bytes[400] ^= 1), Refusal::BadChecksum),
         (changed(&v6, false, |bytes| bytes[400] ^= 1), Refusal::BadChecksum),
         (changed(&v6, false, |bytes| bytes[24] ^= 1), Refusal::BadChecksum),
-        (changed(&v6, false, |bytes| bytes[41] = 1), Refusal::NotTooBig),
+        (changed(&v6, false, |bytes| bytes[40] = 3), Refusal::NotTooBig),
         (changed(&v6, false, |bytes| bytes[6] = 6), Refusal::NotTooBig),
         (changed(&v4, true, |bytes| bytes[28] = 0x65), Refusal::BadQuote),
         // The quote of a later fragment.
@@ -213,14 +225,13 @@ fn what_the_rules_refuse() {
         nodes: [ip("172.16.0.1"), ip("172.16.0.2")].into_iter().collect(),
         ..Filter::default()
     };
-    let arrival = Arrival {
-        link_mtu: Some(1500),
-        replica: false,
-    };
     let checked = |change: &dyn Fn(&mut Sample)| {
         let mut sample = Sample::ipv4();
         change(&mut sample);
-        rules.check(&read(&sample.bytes()).unwrap(), arrival)
+        let packet = read(&sample.bytes()).unwrap();
+        rules
+            .check(&packet, false)
+            .and_then(|()| below_link(&packet, Some(1500)))
     };
     assert_eq!(checked(&|_| ()), Ok(()));
     assert_eq!(checked(&|s| s.vip = ip("192.0.3.1")), Err(Refusal::OutsideVips));
@@ -240,15 +251,33 @@ fn what_the_rules_refuse() {
 
     let mut another = read(&Sample::ipv4().bytes()).unwrap();
     another.quoted.source = address("192.0.2.11");
-    assert_eq!(rules.check(&another, arrival), Err(Refusal::QuoteOfAnother));
-    let replica = Arrival {
-        replica: true,
-        ..arrival
-    };
+    assert_eq!(rules.check(&another, false), Err(Refusal::QuoteOfAnother));
     assert_eq!(
-        rules.check(&read(&Sample::ipv4().bytes()).unwrap(), replica),
+        rules.check(&read(&Sample::ipv4().bytes()).unwrap(), true),
         Err(Refusal::Replica)
     );
+    let to_nodes = Filter {
+        flows_to_nodes: true,
+        ..rules
+    };
+    let to_node = Sample {
+        client: ip("172.16.0.2"),
+        ..Sample::ipv4()
+    };
+    assert_eq!(to_nodes.check(&read(&to_node.bytes()).unwrap(), false), Ok(()));
+    // Routers before RFC 1191 say 0.
+    let any = Filter {
+        floor: Floor {
+            ipv4: 0,
+            ..Floor::default()
+        },
+        ..Filter::default()
+    };
+    let old = Sample {
+        mtu: 0,
+        ..Sample::ipv4()
+    };
+    assert_eq!(any.check(&read(&old.bytes()).unwrap(), false), Ok(()));
 
     let packet = read(
         &Sample {
@@ -258,10 +287,7 @@ fn what_the_rules_refuse() {
         .bytes(),
     )
     .unwrap();
-    assert_eq!(
-        Filter::default().check(&packet, arrival),
-        Err(Refusal::BelowFloor)
-    );
+    assert_eq!(Filter::default().check(&packet, false), Err(Refusal::BelowFloor));
     // An interface with an unknown MTU rejects nothing.
     let packet = read(
         &Sample {
@@ -271,7 +297,8 @@ fn what_the_rules_refuse() {
         .bytes(),
     )
     .unwrap();
-    assert_eq!(Filter::default().check(&packet, Arrival::default()), Ok(()));
+    assert_eq!(Filter::default().check(&packet, false), Ok(()));
+    assert_eq!(below_link(&packet, None), Ok(()));
 }
 
 #[test]
@@ -358,7 +385,7 @@ fn any_sample() -> impl Strategy<Value = Vec<u8>> {
 fn exercise(bytes: &[u8]) {
     if let Ok(packet) = read(bytes) {
         assert!(packet.length <= bytes.len());
-        let _ = Filter::default().check(&packet, Arrival::default());
+        let _ = Filter::default().check(&packet, false);
         let mut replica = bytes[..packet.length].to_vec();
         copy::decrement_ttl(&mut replica, None);
         assert_eq!(read(&replica).map(|replica| replica.quoted), Ok(packet.quoted));

@@ -4,8 +4,8 @@
 use crate::address::Address;
 use crate::bytes::u32_at;
 
-/// An ICMP error "packet too big": IPv4 type 3 code 4 (RFC 1191), ICMPv6 type 2 code 0 (RFC 4443). Its
-/// lengths, checksums and quoted header are valid.
+/// An ICMP error "packet too big": IPv4 type 3 code 4 (RFC 1191), ICMPv6 type 2 (RFC 4443). Its lengths,
+/// checksums and quoted header are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooBig {
     /// Bytes of the IP packet; link-layer padding may follow.
@@ -28,7 +28,7 @@ pub struct Flow {
     /// Its source.
     pub source: Address,
     /// Its destination.
-    pub(crate) destination: Address,
+    pub destination: Address,
     /// The transport protocol.
     pub protocol: u8,
     /// The first four bytes of the transport header: both ports of TCP, UDP, SCTP and DCCP, or other

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
+use netkeel_core::maybe_secret::reveal;
 
 /// The version of the format. Any other version is rejected.
 const FORMAT: u32 = 1;
@@ -247,14 +248,14 @@ impl Ledger {
         stale > FEW && stale > self.claims.len()
     }
 
-    /// The shortest log with the same records.
+    /// The shortest log with the same records, for a file that only root can read: it has the text of secrets.
     ///
     /// # Errors
     /// Never in practice: every record can be written as JSON.
     pub fn compact(&self) -> Result<String, Error> {
         let lines = commit(None, self.claims.values().cloned(), []);
         let head = [serde_json::to_string(&Head::NEW)].into_iter();
-        let lines = head.chain(lines.iter().map(serde_json::to_string));
+        let lines = head.chain(lines.iter().map(|line| reveal(|| serde_json::to_string(line))));
         lines
             .map(|line| line.map(|line| line + "\n"))
             .collect::<Result<String, _>>()

@@ -67,7 +67,7 @@ pub(crate) fn plan_wants(
     let is_apart = |fact: &Fact| apart.is_some_and(|apart| apart.contains(fact));
     let keeps = |claim: &&OwnershipRecord| {
         let declared = is_apart(&claim.fact) || claim.caused_by.as_deref().is_some_and(is_apart);
-        declared || ownership::is_kept_elsewhere(claim, host)
+        declared || wants.withheld.contains(&claim.fact) || ownership::is_kept_elsewhere(claim, host)
     };
     let undeclared = undeclared.into_iter().flatten().filter(|claim| !keeps(claim));
     let (given_back, others): (Vec<&OwnershipRecord>, Vec<&OwnershipRecord>) =

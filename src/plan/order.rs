@@ -3,7 +3,7 @@
 
 mod sysctl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::order::sysctl::Overwritten;
 use crate::plan::Drift;
@@ -16,6 +16,7 @@ use netkeel_core::op::{Op, Phase};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::lookup::Lookup;
+use netkeel_host::sysctl_form::bound::{Bound, approaches};
 
 /// The position of an op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub(crate) struct Order {
     /// One port of each bridge or bond, by the master's index.
     port: BTreeMap<u32, LinkName>,
     overwritten: Overwritten,
+    /// The sysctls that change together with the one that bounds them.
+    bounded: BTreeSet<SysctlKey>,
 }
 
 /// The kernel allows stacks of 8 (MAX_NEST_DEV). A deeper one is a loop in a fabricated snapshot.
@@ -65,10 +68,27 @@ impl Order {
                 overwritten.add(key);
             }
         }
+        let keys: BTreeSet<&SysctlKey> = drift
+            .iter()
+            .filter_map(|drift| match &drift.fact.object {
+                Object::Sysctl(key) => Some(key),
+                Object::Link(_)
+                | Object::File(_)
+                | Object::Plugin(_)
+                | Object::Wireguard(_)
+                | Object::Nflog(_)
+                | Object::LogGroup(_) => None,
+            })
+            .collect();
+        let bounded = keys
+            .iter()
+            .filter(|key| Bound::of(key).is_some_and(|bound| keys.contains(&bound.other)));
+        let bounded = bounded.map(|key| (*key).clone()).collect();
         Order {
             by_index,
             port,
             overwritten,
+            bounded,
         }
     }
 
@@ -143,11 +163,13 @@ impl Order {
 
     /// The position of a write to a sysctl among the others.
     fn of_sysctl(&self, key: &SysctlKey, from: Option<&Value>, to: &str) -> i32 {
+        let later =
+            self.bounded.contains(key) && from.is_some_and(|from| approaches(key, &from.to_text(), to));
         let from = from.and_then(|value| match value {
             Value::Number(number) => Some(*number),
             value => value.to_text().parse().ok(),
         });
-        sysctl::rank(key, from, to.parse().ok(), &self.overwritten)
+        sysctl::rank(key, from, to.parse().ok(), &self.overwritten) + i32::from(later)
     }
 
     /// The number of devices below this one. A veth's IFLA_LINK is its peer, which is not below it.
@@ -170,7 +192,7 @@ impl Order {
 }
 
 /// Whether the op writes `net.ipv6.conf.LINK.mtu`.
-fn is_ipv6_mtu(op: &Op) -> bool {
+pub(crate) fn is_ipv6_mtu(op: &Op) -> bool {
     let Op::WriteSysctl {
         key, link: Some(_), ..
     } = op

@@ -52,6 +52,22 @@ pub struct Drift {
     pub origin: Arc<Origin>,
 }
 
+impl Drift {
+    /// The current and the wanted value for people. Two secrets look alike, so the second says that it
+    /// differs.
+    pub fn shown(&self) -> (String, String) {
+        let (observed, desired) = (self.observed.as_ref(), self.desired.as_ref());
+        let (is, mut should) = (self.fact.show(observed), self.fact.show(desired));
+        if [observed, desired]
+            .iter()
+            .all(|value| value.is_some_and(Value::is_secret))
+        {
+            should.push_str(", differs");
+        }
+        (is, should)
+    }
+}
+
 /// One op of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {

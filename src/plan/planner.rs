@@ -222,8 +222,10 @@ impl<'a> Planner<'a> {
             Some(_) if fact.field != Field::Kind => Undo::default(),
             _ => undo::undo(&mut self.model, &op, &fact, &changes, &self.originals, mode),
         };
-        let permitted =
-            want.is_some_and(|want| want.origin.permits_ipv6_loss) || op.loses_only_what_is_its_own();
+        // The permission is for an MTU below 1280, and not for what `up: no` loses.
+        let is_mtu = matches!(op, Op::SetMtu { .. } | Op::SetPodMtu { .. });
+        let permitted = (is_mtu && want.is_some_and(|want| want.origin.permits_ipv6_loss))
+            || op.loses_only_what_is_its_own();
         let permitted = permitted && routes.is_empty();
         undo.loses.extend(routes);
         let wanted = want.is_some();

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::loss::Loss;
+use crate::order::is_ipv6_mtu;
 use crate::originals::Originals;
 use crate::plan::Undo;
 use crate::write::write;
 use netkeel_core::fact::{Fact, Field, Object, Value};
 use netkeel_core::name::strictness::Direction;
+use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::nflog::entry_rules::EntryRules;
-use netkeel_core::op::Op;
+use netkeel_core::op::{Made, Op, Target};
 use netkeel_host::model::{Change, Model};
 use netkeel_host::snapshot::lookup::Lookup;
 
@@ -35,15 +37,17 @@ pub(crate) fn undo(
         [only] if only.fact == *own => only.to.clone(),
         _ => model.host.get(own).value(),
     };
-    let original = originals.get(own).unwrap_or(is.as_ref());
+    // An earlier op changes the MTU of the device, and with it the IPv6 MTU; its undo restores both. Until then
+    // the kernel takes no IPv6 MTU above that of the device.
+    let before = changes.iter().find(|change| change.fact == *own);
+    let original = match before.filter(|_| is_ipv6_mtu(op)) {
+        Some(change) => change.from.as_ref(),
+        None => originals.get(own).unwrap_or(is.as_ref()),
+    };
     let restored = || match op {
         // netkeel does not know enough to recreate the deleted device; the undo only deletes the new one.
-        Op::RecreateTunnel { target, .. } => Some(Op::DeleteLink {
-            target: netkeel_core::op::Target {
-                index: 0,
-                ..target.clone()
-            },
-        }),
+        Op::RecreateTunnel { target, mode } => Some(delete_made(target, *mode, target.index)),
+        Op::CreateTunnel { target, mode } if original.is_none() => Some(delete_made(target, *mode, 0)),
         Op::WriteSysctl { netns, key, link, .. } => original.map(|original| Op::WriteSysctl {
             netns: netns.clone(),
             key: key.clone(),
@@ -211,11 +215,23 @@ fn stands_alone(op: &Op) -> bool {
     }
 }
 
+/// The op that deletes the tunnel that an op made, and no other device of its name. The op may not have been
+/// done, and another program may have made a device meanwhile.
+fn delete_made(target: &Target, mode: TunnelKind, instead_of: u32) -> Op {
+    Op::DeleteLink {
+        target: Target {
+            index: 0,
+            ..target.clone()
+        },
+        made: Some(Made { mode, instead_of }),
+    }
+}
+
 fn restore_file(path: &Arc<Path>, original: Option<&Value>, mode: u32) -> Op {
     match original.and_then(Value::text) {
         Some(content) => Op::WriteFile {
             path: path.clone(),
-            content: content.clone(),
+            content: content.reveal().clone(),
             mode,
         },
         None => Op::RemoveFile { path: path.clone() },
@@ -236,7 +252,7 @@ fn was_external(changes: &[Change]) -> bool {
 /// State that the undo does not restore.
 fn loses(op: &Op, changes: &[Change]) -> Vec<Loss> {
     let mut loses = Vec::new();
-    if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target } = op {
+    if let Op::RecreateTunnel { target, .. } | Op::DeleteLink { target, .. } = op {
         // An external tunnel has no further state: the undo recreates it exactly.
         let deletes = matches!(op, Op::DeleteLink { .. });
         loses.push(match deletes && was_external(changes) {

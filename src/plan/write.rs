@@ -33,7 +33,7 @@ pub(crate) fn write_on(
             return Some(match value {
                 Some(value) => Op::WriteFile {
                     path: path.clone(),
-                    content: value.to_text(),
+                    content: value.to_text().reveal().clone(),
                     // A replaced file keeps its permissions.
                     mode: mode(host, path),
                 },
@@ -115,7 +115,7 @@ pub(crate) fn write_on(
     Some(match fact.field {
         Field::Kind => {
             let Some(value) = value else {
-                return Some(Op::DeleteLink { target });
+                return Some(Op::DeleteLink { target, made: None });
             };
             let mode = value.device()?.tunnel_mode()?;
             if link.is_some() {
@@ -182,7 +182,7 @@ pub(crate) fn write_on(
         },
         Field::Alias => Op::SetAlias {
             target,
-            alias: value?.text()?.clone(),
+            alias: value?.text()?.reveal().clone(),
         },
         // An address of a pod is only seen; the others are of other objects.
         Field::PodAddress(_) | Field::Content | Field::Value | Field::Rules => return None,

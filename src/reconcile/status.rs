@@ -2,6 +2,7 @@
 
 pub mod handshake;
 pub mod mtus;
+pub mod replication;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub struct Status {
     /// The reason why the last pass, over any part, could not start.
     #[serde(skip)]
     pub blocked: Option<String>,
+    /// Why /healthz answers 503; `None` if it answers 200. Filled in for display.
+    pub unhealthy: Option<String>,
     /// Counters since the start of the service.
     pub counters: Counters,
     /// The replication worker; `None` if the document has no `replicate`.
@@ -91,6 +94,9 @@ pub struct Status {
     /// The MTU of each interface for which one is wanted.
     #[serde(skip)]
     pub mtus: Mtus,
+    /// The metrics have series for each interface, also for those that a match finds.
+    #[serde(skip)]
+    pub metrics_per_interface: bool,
     /// The interface with the smallest MTU among the default routes, if a budget depends on them, and that
     /// MTU in bytes.
     #[serde(skip)]
@@ -225,6 +231,7 @@ impl Status {
             findings: Vec::new(),
             failure: None,
             blocked: None,
+            unhealthy: None,
             counters: Counters::default(),
             worker: None,
             handshakes: Vec::new(),
@@ -232,6 +239,7 @@ impl Status {
             stale: BTreeMap::new(),
             unreachable_pods: BTreeMap::new(),
             mtus: Mtus::default(),
+            metrics_per_interface: false,
             underlay: None,
         }
     }
@@ -279,13 +287,15 @@ impl Status {
             self.stale = seen.stale.keys().filter_map(indexed).collect();
             self.unreachable_pods = seen.unreachable.iter().filter_map(indexed).collect();
         }
-        for (name, desired) in &seen.mtus {
+        for (name, wanted) in &seen.mtus {
             if let Some(link) = seen.links.get(name).and_then(|index| link_of(*index)) {
                 let mtu = MtuStatus {
                     index: link.index,
                     class: link.kind.clone(),
                     observed: link.mtu,
-                    desired: *desired,
+                    desired: wanted.bytes,
+                    rule: wanted.rule.clone(),
+                    named: wanted.named,
                 };
                 self.mtus.insert(*name, mtu);
             }
@@ -329,6 +339,13 @@ impl Status {
         }
         self.by_fact
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
+    }
+
+    /// The facts that differ, each as `FACT: OBSERVED -> DESIRED`.
+    pub fn differing(&self) -> BTreeMap<Fact, String> {
+        let shown = |drift: &DriftStatus| format!("{}: {} -> {}", drift.fact, drift.observed, drift.desired);
+        let facts = self.by_fact.iter();
+        facts.map(|(fact, drift)| (fact.clone(), shown(drift))).collect()
     }
 
     /// The number of facts that differ, by the kind of the document that wants them.
@@ -401,6 +418,7 @@ impl Status {
         let mut shown = self.clone();
         shown.drift = self.by_fact.values().cloned().collect();
         shown.failure = self.blocked.clone().or(shown.failure);
+        shown.unhealthy = self.healthy().err();
         shown
     }
 }
@@ -434,6 +452,9 @@ fn in_words<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok,
 }
 
 fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
+    let (observed, desired) = drift
+        .fact
+        .summaries(drift.observed.as_ref(), drift.desired.as_ref());
     DriftStatus {
         fact: drift.fact.to_string(),
         // A fact that left the document has no path.
@@ -443,8 +464,8 @@ fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
             .map_or("released", |section| section.as_str())
             .to_owned(),
         path: drift.origin.path.to_string(),
-        observed: drift.fact.show(drift.observed.as_ref()),
-        desired: drift.fact.show(drift.desired.as_ref()),
+        observed,
+        desired,
         index,
     }
 }

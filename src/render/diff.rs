@@ -1,9 +1,11 @@
 //! A plan as a unified diff. A file is shown as it is, every other object as a file of `field: value`
 //! lines.
 
+pub(crate) mod unified;
+
 use std::fmt::Write as _;
 
-use crate::unified::unified;
+use crate::diff::unified::unified;
 use crate::wording::{by_object, file_text};
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::text::escape::printable;
@@ -53,15 +55,10 @@ fn lines(drift: &[Drift], desired: bool) -> Option<String> {
     let mut out = String::new();
     for drift in drift {
         let value = if desired { &drift.desired } else { &drift.observed };
-        if let Some(value) = value
-            .as_ref()
-            .filter(|value| **value != Value::Switch(false) || drift.fact.field == Field::Up)
-        {
-            out.push_str(&format!(
-                "{}: {}\n",
-                drift.fact.field,
-                drift.fact.show(Some(value))
-            ));
+        let is_there = |value: &Value| *value != Value::Switch(false) || drift.fact.field == Field::Up;
+        if value.as_ref().is_some_and(is_there) {
+            let (is, should) = drift.shown();
+            let _ = writeln!(out, "{}: {}", drift.fact.field, if desired { should } else { is });
         }
     }
     (!out.is_empty()).then_some(out)

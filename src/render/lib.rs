@@ -7,12 +7,12 @@ pub mod markdown;
 pub mod metrics;
 pub mod mtu;
 pub mod paint;
+pub mod path;
 pub mod pods;
 pub mod schema;
 pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod unified;
 pub mod utc;
 pub mod wording;

@@ -41,10 +41,7 @@ fn whole(heading: &str, intro: &str, plan: &Plan, sources: &Sources) -> String {
         let is_row = |drift: &&Drift| drift.fact.field != netkeel_core::fact::Field::Content;
         let rows = plan.drift.iter().filter(is_row);
         for drift in rows.take(ROWS) {
-            let (observed, desired) = (
-                drift.fact.show(drift.observed.as_ref()),
-                drift.fact.show(drift.desired.as_ref()),
-            );
+            let (observed, desired) = drift.shown();
             let cells = [
                 drift.fact.object.to_string(),
                 drift.fact.field.to_string(),

@@ -17,10 +17,12 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use netkeel_core::name::link::LinkName;
 use netkeel_core::replication::histogram::{BOUNDS, Histogram};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_document::kinds::KINDS;
+use netkeel_reconcile::status::mtus::MtuStatus;
 use netkeel_reconcile::status::{BUCKETS, Status};
 
 /// The HTTP content type of [`text`].
@@ -265,34 +267,44 @@ fn passes(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
 }
 
 fn mtus(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    // Interfaces that a match finds, as those of pods, come and go: each would be a new series.
+    let lasting = |(_, mtu): &(&LinkName, &MtuStatus)| mtu.named || status.metrics_per_interface;
+    let each = || status.mtus.iter().filter(lasting);
     page.gauges(
         "interface_mtu_bytes",
-        "MTU in bytes of each interface whose MTU the document declares.",
-        status
-            .mtus
-            .iter()
-            .map(|(link, mtu)| ([("device", link.to_string())], mtu.observed)),
+        "MTU in bytes of each interface that the document names with an MTU.",
+        each().map(|(link, mtu)| ([("device", link.to_string())], mtu.observed)),
     )?;
     page.gauges(
         "interface_mtu_desired_bytes",
         "MTU in bytes that the document declares for the interface.",
-        status
-            .mtus
-            .iter()
-            .map(|(link, mtu)| ([("device", link.to_string())], mtu.desired)),
+        each().map(|(link, mtu)| ([("device", link.to_string())], mtu.desired)),
     )?;
-    let classes = status.mtus.by_class().into_iter();
+    let classes = status.mtus.by_class();
     page.gauges(
         "interfaces",
-        "Interfaces whose MTU the document declares, by class, MTU and declared MTU in bytes.",
-        classes.map(|((class, observed, desired), count)| {
+        "Interfaces whose MTU the document declares, by class, rule, MTU and declared MTU in bytes.",
+        classes.iter().map(|((class, rule, observed, desired), count)| {
             let labels = [
-                ("class", class.to_owned()),
+                ("class", (*class).to_owned()),
+                ("rule", (*rule).to_owned()),
                 ("mtu", observed.to_string()),
                 ("desired", desired.to_string()),
             ];
-            (labels, count)
+            (labels, *count)
         }),
+    )?;
+    let mut differing = BTreeMap::<(&str, &str), usize>::new();
+    for ((class, rule, observed, desired), count) in &classes {
+        let differs = i64::from(*observed) != *desired;
+        *differing.entry((class, rule)).or_default() += if differs { *count } else { 0 };
+    }
+    page.gauges(
+        "interfaces_differing",
+        "Interfaces whose MTU differs from the declared one, by class and rule.",
+        differing
+            .iter()
+            .map(|((class, rule), count)| ([("class", *class), ("rule", *rule)], *count)),
     )?;
     page.gauges(
         "underlay_mtu_bytes",

@@ -1,5 +1,7 @@
 //! An MTU budget as text: its derivation line by line, and a comparison of CNIs.
 
+pub mod path_mtu;
+
 use std::fmt::Write as _;
 
 use crate::paint::Paint;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::json::output;
+use crate::path::json;
 use netkeel_host::snapshot::Snapshot;
 
 /// The schema of a plan.
@@ -17,6 +18,11 @@ pub fn plan() -> Value {
 /// The schema of the result of an apply.
 pub fn applied() -> Value {
     schema::<output::Applied<'_>>()
+}
+
+/// The schema of paths.
+pub fn path() -> Value {
+    schema::<json::Paths<'_>>()
 }
 
 /// The schema of a snapshot.

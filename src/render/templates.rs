@@ -24,6 +24,11 @@ pub const TEMPLATES: &[Template] = &[
         text: include_str!("../../templates/netkeel-boot.service"),
     },
     Template {
+        name: "netkeel-recover.service",
+        place: "/etc/systemd/system: undoes interrupted changes before sysctls are read",
+        text: include_str!("../../templates/netkeel-recover.service"),
+    },
+    Template {
         name: "netkeel-pods.conf",
         place: "/etc/systemd/system/netkeel.service.d: lets the service set pods' ends of veths",
         text: include_str!("../../templates/netkeel-pods.conf"),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::diff::unified::unified;
 use crate::paint::Paint;
-use crate::unified::unified;
 use crate::wording::{by_object, count, file_text};
 use netkeel_core::fact::{Field, Object, Value};
 use netkeel_core::finding::{Code, Finding, Severity};
@@ -233,10 +233,10 @@ fn is_there(drift: &Drift) -> bool {
 
 /// The change of a value: `1500 -> 1460`, or only the new value of a new object.
 fn change(drift: &Drift) -> String {
-    let show = |value: &Option<Value>| drift.fact.show(value.as_ref());
+    let (observed, desired) = drift.shown();
     match &drift.observed {
-        None => show(&drift.desired),
-        Some(_) => format!("{} -> {}", show(&drift.observed), show(&drift.desired)),
+        None => desired,
+        Some(_) => format!("{observed} -> {desired}"),
     }
 }
 

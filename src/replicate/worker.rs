@@ -10,6 +10,7 @@ mod peers;
 pub(crate) mod peers_of;
 mod send;
 mod system;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -39,7 +40,7 @@ use netkeel_core::replication::settings::{Mode, Settings};
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics, Targets};
 use netkeel_kernel::netlink::refusal::error;
 use netkeel_packet::copy;
-use netkeel_packet::filter::{Arrival, Filter};
+use netkeel_packet::filter::{Filter, below_link};
 use netkeel_packet::limit::flow_hash::Key;
 use netkeel_packet::limit::limiter::Limiter;
 use netkeel_packet::read::read;
@@ -283,6 +284,7 @@ impl Worker {
             vips: settings.vips.iter().copied().collect(),
             ignore_sources: settings.ignore_sources.iter().copied().collect(),
             nodes: settings.peers.iter().copied().collect(),
+            flows_to_nodes: settings.flows_to_nodes,
         };
         self.limiter.set(settings.limits);
         let before: BTreeMap<_, _> = self
@@ -409,17 +411,14 @@ impl Worker {
             .stations
             .is_some_and(|(to, from)| to[0] & 1 != 0 || self.stations.binary_search(&from).is_ok());
         let tunnelled = logged.stations.is_none() && self.settings.mode == Mode::Ipip;
-        let arrival = Arrival {
-            link_mtu: self.peers.mtu(logged.link),
-            replica: replica || tunnelled,
-        };
-        self.rules.check(&found, arrival)?;
+        self.rules.check(&found, replica || tunnelled)?;
+        let (arrived, start) = (logged.link, logged.payload.start);
+        below_link(&found, self.peers.mtu_of_answers(&found, arrived))?;
         let copies = self.sender.copies(found.ipv6);
         if copies == 0 {
             return Err(Refusal::NoPeer);
         }
         self.limiter.admit(&found, copies, age)?;
-        let start = logged.payload.start;
         let place = start..start + found.length;
         let packet = self.buffer.get_mut(place.clone()).ok_or(Refusal::Truncated)?;
         copy::decrement_ttl(packet, self.settings.ttl);

@@ -70,8 +70,11 @@ impl Service<'_> {
 
     fn rejected(&mut self, why: &str) {
         self.state.reject_document(why);
-        let fields: &[(&str, &dyn std::fmt::Display)] =
-            &[("kept", &short(&self.state.document.hash)), ("why", &why)];
+        let fields: &[(&str, &dyn std::fmt::Display)] = &[
+            ("kept", &short(&self.state.document.hash)),
+            ("why", &why),
+            ("see", &"netkeel status"),
+        ];
         self.effects.log.say(Level::Error, "document-rejected", fields);
     }
 
@@ -98,21 +101,22 @@ impl Service<'_> {
         let files = self.effects.source.paths();
         let files = files.iter().map(|path| path.display().to_string());
         self.state.show_document(files.collect(), now());
-        match rejected {
-            Some(why) => self.rejected(&why),
-            None if self.state.status.idle => {}
-            None => {
-                if let Err(error) = self
-                    .effects
-                    .runner
-                    .store
-                    .keep_good(&self.state.document.canonical)
-                {
-                    self.effects
-                        .log
-                        .say(Level::Warning, "document-not-kept", &[("why", &error)]);
-                }
-            }
+        if let Some(why) = rejected {
+            self.rejected(&why);
+        }
+    }
+
+    /// Keeps the document as the last good one, after a full scan that enforced it. One that was only read may be
+    /// rejected yet: an apply of it may wait to be confirmed.
+    pub(crate) fn keep_document(&mut self) {
+        if self.state.status.idle {
+            return;
+        }
+        let store = &self.effects.runner.store;
+        if let Err(error) = store.keep_good(&self.state.document.canonical) {
+            self.effects
+                .log
+                .say(Level::Warning, "document-not-kept", &[("why", &error)]);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Options {
     pub management: bool,
     /// Size of the kernel event queue, bytes.
     pub queue: usize,
+    /// Whether the metrics have series for each interface that a match finds.
+    pub metrics_per_interface: bool,
     /// Address of /metrics and /healthz.
     pub listen: Option<SocketAddr>,
 }

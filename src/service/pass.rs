@@ -10,6 +10,7 @@ use netkeel_apply::engine::apply::{Ended, apply};
 use netkeel_apply::engine::guard::Guard;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::{Session, Unwatched, Watch};
+use netkeel_apply::journal::Work;
 use netkeel_apply::recover::{Undone, Unsettled, settle, unconfirmed_yet};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
@@ -308,7 +309,8 @@ impl PassRunner {
             &document.owner,
             "stop",
             &self.actor,
-        );
+        )
+        .work(Work::Stop);
         log.compacts = ledger.wants_compacting();
         let session = Session {
             kernel,

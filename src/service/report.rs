@@ -9,6 +9,9 @@ use crate::effects::log::{Level, Log};
 use crate::effects::writers;
 use crate::service::Service;
 use netkeel_core::fact::Fact;
+use netkeel_core::text::list::some;
+use netkeel_core::value::Value;
+use netkeel_host::model::Change;
 use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::suspended::{Report, Why};
@@ -45,6 +48,15 @@ impl Service<'_> {
             );
         }
         log_pass(log, passed, took);
+        for (event, level, drift) in [
+            ("drift-found", Level::Warning, &news.drift_found),
+            ("drift-ended", Level::Info, &news.drift_ended),
+        ] {
+            if !drift.is_empty() {
+                let facts = some(drift.iter().cloned(), SHOWN, "; ");
+                log.say(level, event, &[("count", &drift.len()), ("facts", &facts)]);
+            }
+        }
         if let Some((pods, why)) = &news.unreachable {
             log.say(
                 Level::Warning,
@@ -156,23 +168,30 @@ impl Service<'_> {
     }
 }
 
+/// The number of changes that a line of the log names.
+const SHOWN: usize = 4;
+
+/// A change for the log: `link eth0 mtu: 1500 -> 1460`.
+fn changed(fact: &Fact, from: Option<&Value>, to: Option<&Value>) -> String {
+    let (from, to) = fact.summaries(from, to);
+    format!("{fact}: {from} -> {to}")
+}
+
 fn log_pass(log: &mut Log, passed: &PassResult, took: Duration) {
     if passed.writes > 0
         && let Some(plan) = &passed.plan
     {
-        let commands: Vec<String> = plan
-            .steps
-            .iter()
-            .take(4)
-            .map(|step| step.op.to_string())
-            .collect();
+        let changes = plan.steps.iter().map(|step| match step.changes.first() {
+            Some(Change { fact, from, to }) => changed(fact, from.as_ref(), to.as_ref()),
+            None => step.op.to_string(),
+        });
         log.say(
             Level::Info,
             "applied",
             &[
                 ("writes", &passed.writes),
                 ("took", &format!("{took:?}")),
-                ("commands", &commands.join("; ")),
+                ("changes", &some(changes, SHOWN, "; ")),
             ],
         );
     }

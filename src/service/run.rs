@@ -44,7 +44,8 @@ pub fn run(options: &Options, source: &mut dyn Source) -> Result<(), Error> {
     };
     let mode = if options.enforces { "enforce" } else { "observe" };
     let netns = options.netns.name().map(str::to_owned);
-    let status = Status::new(mode, netns, netkeel_apply::clock::now(), process::id());
+    let mut status = Status::new(mode, netns, netkeel_apply::clock::now(), process::id());
+    status.metrics_per_interface = options.metrics_per_interface;
     let done = Live::with(&options.netns, |live| {
         live.stop_on(interrupt.clone());
         let inputs = Inputs {

@@ -288,6 +288,9 @@ impl<'a> Service<'a> {
         self.state
             .reconciler
             .handle(Event::Ended(extent, passed.outcome), now);
+        if done && (writes || !self.state.enforces) {
+            self.keep_document();
+        }
         if done && writes && self.state.may_purge(now) {
             self.purge(live);
         }

@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) status: Status,
     /// The status line that `systemctl status` shows.
     status_line: String,
+    /// The drift that was reported, while the service does not write.
+    told: BTreeMap<Fact, String>,
     /// Whether the service was healthy at the last publication; `None` until it is ready.
     healthy: Option<bool>,
 }
@@ -67,6 +69,7 @@ impl State {
             went: 0,
             status,
             status_line: String::new(),
+            told: BTreeMap::new(),
             healthy: None,
         }
     }

@@ -20,7 +20,7 @@ impl Service<'_> {
         self.log_worker(records);
         let status = self.effects.supervisor.status();
         let off = status.health == WorkerHealth::Off;
-        self.state.status.worker = Some(status).filter(|_| !off);
+        self.state.status.set_worker(Some(status).filter(|_| !off));
     }
 
     fn log_worker(&mut self, records: Vec<LogRecord>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::span::Span;
 use netkeel_core::fact::Fact;
+use netkeel_core::finding::Findings;
 
 /// An error in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Diagnostics {
     pub list: Vec<Diagnostic>,
     /// The number of diagnostics that are not kept.
     pub more: usize,
+    /// Findings about an input that is valid.
+    pub findings: Findings,
     /// Whether a file could not be parsed into a tree; keys that seem absent may be in that file.
     pub lost: bool,
     /// The last diagnostic that was not kept: [`Diagnostics::add`] has to return a reference.
@@ -76,7 +79,7 @@ impl Diagnostics {
         }
     }
 
-    /// Whether there are no diagnostics.
+    /// Whether there are no errors; there may be findings.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -88,6 +91,7 @@ impl Diagnostics {
 
     /// Appends all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
+        self.findings.extend(other.findings.into_sorted());
         for diagnostic in other.list {
             if self.list.len() < MAX_KEPT {
                 self.list.push(diagnostic);

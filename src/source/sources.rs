@@ -105,6 +105,32 @@ impl Sources {
         nodes
     }
 
+    /// Hides values in messages about the file that was loaded last: those of the keys for which `is_secret`
+    /// is true. Where the file could not be parsed, the rest of each line that `mentions` is true for.
+    pub fn hide(
+        &mut self,
+        nodes: &[Node],
+        is_secret: &dyn Fn(&str) -> bool,
+        mentions: &dyn Fn(&str) -> Option<usize>,
+    ) {
+        let Some(file) = self.files.last_mut() else { return };
+        let mut hidden = Vec::new();
+        for node in nodes {
+            values_of(node, is_secret, &mut hidden);
+        }
+        if nodes.is_empty() {
+            let mut start = 0;
+            for line in file.text.split_inclusive('\n') {
+                if let Some(at) = mentions(line) {
+                    let bytes = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+                    hidden.push(bytes(start + at)..bytes(start + line.len()));
+                }
+                start += line.len();
+            }
+        }
+        file.shown.hide(&hidden);
+    }
+
     /// The parts of a file that messages show.
     pub(crate) fn shown(&self, file: FileId) -> &Shown {
         self.files
@@ -120,6 +146,21 @@ impl Sources {
     /// A file's name; empty for an id of other sources.
     pub fn name(&self, file: FileId) -> &str {
         self.files.get(usize::from(file.0)).map_or("", |file| &file.name)
+    }
+}
+
+/// The bytes of the values of some keys, at any depth.
+fn values_of(node: &Node, is_secret: &dyn Fn(&str) -> bool, hidden: &mut Vec<Range<u32>>) {
+    if let Data::List(items) = &node.data {
+        for item in items {
+            values_of(item, is_secret, hidden);
+        }
+    }
+    for entry in node.entries() {
+        match is_secret(&entry.key) {
+            true => hidden.push(entry.value.span.start..entry.value.span.end),
+            false => values_of(&entry.value, is_secret, hidden),
+        }
     }
 }
 

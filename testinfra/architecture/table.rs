@@ -25,7 +25,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
             "reconcile",
         ],
     ),
-    ("kernel", &["core", "host"]),
+    ("kernel", &["core", "packet", "host", "mtu"]),
     ("replicate", &["core", "packet", "kernel"]),
     ("apply", &["core", "source", "host", "plan", "kernel"]),
     (

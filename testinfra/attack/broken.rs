@@ -68,6 +68,11 @@ const WAYS: &[(&str, &str, &str)] = &[
         "",
     ),
     (
+        "immutable",
+        "mkdir -p /run/netkeel /var/lib/netkeel; for d in /run/netkeel /var/lib/netkeel; do chattr -R +i $d; done",
+        "for d in /run/netkeel /var/lib/netkeel; do chattr -R -i $d; done",
+    ),
+    (
         "deleted lock",
         "rm -f /run/netkeel/lock /run/netkeel/watchdog-*",
         "",

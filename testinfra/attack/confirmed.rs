@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::world::{DOCUMENT, NETKEEL, World};
+use crate::world::{DOCUMENT, World, program};
 
 /// Interfaces, sysctls with a drop-in, rules and a CNI configuration.
 pub const CHANGES: &str = "\
@@ -46,7 +46,7 @@ pub fn apply(world: &World, within: &str) {
 
 /// Starts a netkeel that nobody waits for yet, in a process group of its own.
 pub fn start(arguments: &[&str]) -> Child {
-    Command::new(NETKEEL)
+    Command::new(program())
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -75,7 +75,7 @@ pub fn processes(what: &str) -> Vec<u32> {
         }
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if command.starts_with(NETKEEL) && command.contains(what) {
+        if command.starts_with(program()) && command.contains(what) {
             found.push(number);
         }
     }

@@ -9,42 +9,77 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::confirmed::{CHANGES, Ended, kill, until, until_unwatched, watchdog};
-use crate::world::{DOCUMENT, DropIn, NETKEEL, Place, Ran, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, Ran, World, inside, program};
 
+/// It starts the service again when a signal ended it, with the descriptors that the service handed over, as
+/// systemd does for `Restart=on-abnormal`.
 const STAND_IN: &str = r#"#!/usr/bin/env python3
-import os, socket, subprocess, sys, tempfile
+import os, socket, subprocess, sys, tempfile, time
 command = sys.argv[sys.argv.index("--") + 1:]
-assert "--property=Type=notify" in sys.argv, sys.argv
+for wanted in ["Type=notify", "Restart=on-abnormal", "FileDescriptorStoreMax=16"]:
+    assert "--property=" + wanted in sys.argv, sys.argv
 open("/run/started", "a").write(" ".join(command) + "\n")
 if "OUTER" == "refuse":
     sys.exit(1)
-notify = tempfile.mkdtemp(prefix="netkeel-attack-") + "/notify"
+directory = tempfile.mkdtemp(prefix="netkeel-attack-")
+notify = directory + "/notify"
 ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 ready.bind(notify)
-ready.settimeout(0.1)
+ready.settimeout(0.05)
 enter = ["nsenter", "--mount=OUTER/ns/mnt", "--net=OUTER/ns/net", "--"]
-null = subprocess.DEVNULL
-service = subprocess.Popen(
-    enter + command, env={**os.environ, "NOTIFY_SOCKET": notify},
-    stdin=null, stdout=null, stderr=null, start_new_session=True)
-said = b""
-while service.poll() is None and b"READY=1" not in said:
+kept = {}
+
+def service():
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    high = [os.dup2(number, 100 + at) for at, number in enumerate([null, *kept.values()])]
+    for target, number in enumerate([high[0], high[0], high[0], *high[1:]]):
+        os.dup2(number, target)
+    os.closerange(3 + len(kept), 200)
+    listen = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": ":".join(kept)}
+    os.execvpe(enter[0], enter + command, {**os.environ, "NOTIFY_SOCKET": notify, **(listen if kept else {})})
+
+def told():
     try:
-        said = ready.recv(100)
+        text, fds, _, _ = socket.recv_fds(ready, 1000, 8)
     except TimeoutError:
-        pass
+        return b""
+    lines = dict(line.split("=", 1) for line in text.decode().splitlines())
+    if lines.get("FDSTORE") == "1":
+        kept.setdefault(lines["FDNAME"], fds[0])
+    return text
+
+reader, writer = os.pipe()
+if os.fork():
+    os.close(writer)
+    sys.exit(0 if os.read(reader, 1) == b"1" else 1)
+os.close(reader)
+os.setsid()
+child = service()
+while True:
+    if b"READY=1" in told():
+        os.write(writer, b"1")
+        os.close(writer)
+        writer = os.open("/dev/null", os.O_WRONLY)
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended and os.WIFSIGNALED(status):
+        child = service()
+    elif ended:
+        break
 os.unlink(notify)
-os.rmdir(os.path.dirname(notify))
-sys.exit(0 if b"READY=1" in said else 1)
+os.rmdir(directory)
 "#;
 
 /// An apply with the stand-in.
 fn apply(world: &World, outer: &str, within: &str) -> Ran {
     fs::create_dir_all("/run/systemd/system").unwrap();
     fs::create_dir_all("/run/bin").unwrap();
-    let program = Path::new("/run/bin/systemd-run");
-    fs::write(program, STAND_IN.replace("OUTER", outer)).unwrap();
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let stand_in = Path::new("/run/bin/systemd-run");
+    fs::write(stand_in, STAND_IN.replace("OUTER", outer)).unwrap();
+    fs::set_permissions(stand_in, fs::Permissions::from_mode(0o755)).unwrap();
     world.document(CHANGES);
     let path = format!("/run/bin:{}", std::env::var("PATH").unwrap_or_default());
     let command = [
@@ -55,7 +90,7 @@ fn apply(world: &World, outer: &str, within: &str) -> Ran {
         "--confirm-within",
         within,
     ];
-    world.run(Command::new(NETKEEL).args(command).env("PATH", path))
+    world.run(Command::new(program()).args(command).env("PATH", path))
 }
 
 /// Runs `work` in an inner world, with the path of the outer one in /proc.
@@ -116,4 +151,31 @@ fn without_systemd_s_help_it_is_a_process_of_netkeel() {
         until("it is undone", || world.look().difference(&before).is_none());
         until_unwatched();
     });
+}
+
+/// Kills the watchdog, breaks something, and waits for the one that is started again.
+fn again(world: &World, outer: &str, breaks: &str) {
+    let before = world.look();
+    let ran = apply(world, outer, "3s");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let first = watchdog().unwrap();
+    kill("KILL", first);
+    world.sh(breaks);
+    until("systemd's next watchdog is here", || {
+        watchdog().is_some_and(|number| number != first)
+    });
+    assert!(world.look().difference(&before).is_some());
+    until_unwatched();
+    assert_eq!(world.look().difference(&before), None);
+    world.sh("rm -rf /run/netkeel /var/lib/netkeel");
+}
+
+#[test]
+fn a_watchdog_that_systemd_starts_again_finds_the_apply_that_has_ended() {
+    nested(|world, outer| again(world, outer, ":"));
+}
+
+#[test]
+fn a_killed_watchdog_and_a_removed_state_directory_lose_no_promise_under_systemd() {
+    nested(|world, outer| again(world, outer, "rm -rf /run/netkeel /var/lib/netkeel"));
 }

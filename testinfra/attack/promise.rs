@@ -214,12 +214,46 @@ fn time_in_suspension_counts() {
         apply(world, "100s");
         let confirm = world.sh(&format!(
             "unshare --time --boottime 120 --fork {} confirm 2>&1 || echo exit $?",
-            crate::world::NETKEEL
+            crate::world::program()
         ));
         assert!(
             confirm.contains("exit 3") && confirm.contains("too late"),
             "{confirm}"
         );
         assert_eq!(world.look().difference(&before), None);
+    });
+}
+
+/// A paused service has read the document of an apply that nobody confirms.
+#[test]
+fn a_service_goes_back_to_the_document_that_it_enforced_last() {
+    const HELD: &str = "version: 1\npersist: no\nlink:\n  cali1: { mtu: 1470 }\n";
+    const UNCONFIRMED: &str = "version: 1\npersist: no\nlink:\n  cali1: { mtu: 1430 }\n";
+    world(|world| {
+        let mtu = || world.sh("ip -o link show cali1 | grep -o 'mtu [0-9]*'");
+        world.document(HELD);
+        let run = || start(&["run", "-f", DOCUMENT]);
+        let stop = |mut service: std::process::Child| {
+            kill("TERM", service.id());
+            service.wait().unwrap();
+        };
+        let service = run();
+        until("the service enforces it", || mtu() == "mtu 1470\n");
+        assert_eq!(world.netkeel(&["pause", "1h"]).code, 0);
+        world.document(UNCONFIRMED);
+        let ran = world.netkeel(&["apply", "-f", DOCUMENT, "--confirm-within", "2s"]);
+        assert!(ran.code == 0 && mtu() == "mtu 1430\n", "{ran:?}");
+        // Until it has read it, too.
+        until("the service has the document", || {
+            world.netkeel(&["status"]).stdout.contains("1 declared fact")
+        });
+        until_unwatched();
+        assert_eq!(mtu(), "mtu 1470\n");
+        stop(service);
+        assert_eq!(world.netkeel(&["pause", "--end"]).code, 0);
+        world.sh("ip link set cali1 mtu 1500");
+        let service = run();
+        until("the service enforces the one before", || mtu() == "mtu 1470\n");
+        stop(service);
     });
 }

@@ -281,6 +281,39 @@ fn a_saved_plan_says_yes_and_no_as_the_document_did() {
     assert!(done.code == 0 && done.stdout.ends_with("\n1\n"), "{done:?}");
 }
 
+/// A warning (NK005): each verb that plans fails by the severity that it was given, and an
+/// apply then writes nothing.
+#[test]
+fn verbs_that_plan_fail_for_what_is_as_bad_as_they_were_told_and_worse() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[
+        (
+            "absent.yaml",
+            "version: 1\nlink: { etho: { mtu: 1300 }, cali1: { txqueuelen: 77 } }\n",
+        ),
+        ("small.yaml", "version: 1\nlink: { cali1: { txqueuelen: 77 } }\n"),
+    ]);
+    let netns = namespace.name.as_str();
+    let code = |verb: &str, document: &str, limit: &str| {
+        let arguments = [verb, "-f", document, "--netns", netns, "--fail-on", limit];
+        let done = scratch.run_with(&arguments, "");
+        let refused = done.stderr.contains("of severity");
+        assert_eq!(refused, done.code == 1, "{arguments:?} {done:?}");
+        done.code
+    };
+    for verb in ["plan", "check", "apply"] {
+        for limit in ["warning", "note"] {
+            assert_eq!(code(verb, "absent.yaml", limit), 1, "{verb} {limit}");
+        }
+    }
+    // Nothing was written by the applies that failed.
+    assert_eq!(code("check", "small.yaml", "warning"), 2);
+    assert_eq!(code("plan", "absent.yaml", "error"), 0);
+    assert_eq!(code("check", "absent.yaml", "error"), 2);
+    assert_eq!(code("apply", "absent.yaml", "error"), 0);
+    assert_eq!(code("check", "small.yaml", "warning"), 0);
+}
+
 #[test]
 fn a_lint_fails_for_what_is_as_bad_as_it_was_told_and_worse() {
     let scratch = Scratch::new(&[]);

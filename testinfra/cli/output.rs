@@ -104,12 +104,11 @@ fn colours_are_for_terminals_and_not_with_no_color() {
 #[test]
 fn what_was_applied_is_json_however_it_ended() {
     let namespace = pods();
-    // The ports are swapped, which only the kernel knows to be wrong.
-    let swapped =
-        "version: 1\nsysctl: { net.ipv4.ip_local_port_range: 60000 1024 }\nlink: { cali1: { mtu: 1400 } }\n";
+    // Below 68, which only the kernel knows to be too small.
+    let refused = "version: 1\nsysctl: { net.ipv4.route.min_pmtu: 10 }\nlink: { cali1: { mtu: 1400 } }\n";
     let scratch = Scratch::new(&[
         ("pods.yaml", PODS),
-        ("swapped.yaml", swapped),
+        ("refused.yaml", refused),
         ("wrong.yaml", "version: 1\nlinks: {}\n"),
         ("no-such.yaml", "version: 1\nsysctl: { net.ipv4.no_such: 1 }\n"),
     ]);
@@ -123,7 +122,7 @@ fn what_was_applied_is_json_however_it_ended() {
         assert!(wrong.is_empty(), "{wrong:?}: {json:#}");
         (done.code, json["result"].as_str().unwrap().to_owned(), json)
     };
-    let (code, result, json) = apply("swapped.yaml");
+    let (code, result, json) = apply("refused.yaml");
     assert_eq!((code, result.as_str()), (3, "rolled-back"));
     let undone = json["undone"].to_string();
     assert!(undone.contains("link set dev cali1 mtu 1500"), "{undone}");

@@ -135,7 +135,10 @@ fn an_op_is_for_one_interface_and_no_other() {
             target: va.clone(),
             mtu: 1400,
         },
-        Op::DeleteLink { target: va.clone() },
+        Op::DeleteLink {
+            target: va.clone(),
+            made: None,
+        },
         Op::AddAddress {
             target: va.clone(),
             address: "10.0.0.1/24".parse().unwrap(),

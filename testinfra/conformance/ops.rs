@@ -1,9 +1,8 @@
 //! Chooses an op at random among those that netkeel can come to do on a host.
 
-use std::sync::Arc;
-
 use super::host::{LEAVES, LEAVES6, key, netns};
 use super::random::Random;
+use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::route::Metric;
 use netkeel_core::nflog::entry_name::Rate;
@@ -53,7 +52,7 @@ pub fn choose(model: &Model, random: &mut Random) -> Op {
             target,
             address: address(model, name, random),
         },
-        14 if random.once_in(8) && !lo => Op::DeleteLink { target },
+        14 if random.once_in(8) && !lo => Op::DeleteLink { target, made: None },
         15 => rules(model, random),
         16 => file(model, random),
         17..=18 => route(model, random).unwrap_or_else(|| sysctl(model, target, random)),
@@ -231,7 +230,7 @@ fn sysctl(model: &Model, target: Target, random: &mut Random) -> Op {
         _ => format!("net/ipv4/conf/{slot}/{}", random.of(LEAVES)),
     };
     let key = key(&path);
-    let value: Arc<str> = match key.path() {
+    let value: MaybeSecret = match key.path() {
         "net/ipv4/tcp_rmem" => format!("4096 {} 6291456", 100_000 + random.below(100_000)).into(),
         "net/core/rmem_max" | "net/core/somaxconn" => (4096 + random.below(1000)).to_string().into(),
         // As it is: a write that changes nothing has effects too.

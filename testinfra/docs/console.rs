@@ -101,6 +101,11 @@ pub fn verbs() -> Vec<String> {
         .collect()
 }
 
+/// The help text of a verb.
+pub fn help(verb: &str) -> String {
+    run(&format!("netkeel {verb} --help"), root())
+}
+
 /// The verbs that `--help` does not name, each of which has a help text of its own.
 pub fn hidden_verbs() -> Vec<String> {
     ["ansible-module"]

@@ -5,6 +5,7 @@ mod console;
 mod links;
 mod pages;
 mod reference;
+mod remedies;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,7 +175,10 @@ fn tables_of_keys_are_the_shape() {
         .into_iter()
         .map(|(name, range)| (range.start, (range, tables.remove(&name).unwrap_or_default())))
         .collect();
-    page.settle(parts.into_values().collect());
+    let mut parts: Vec<_> = parts.into_values().collect();
+    parts.push((reference::place_of_plugins(&page), reference::plugins()));
+    parts.sort_by_key(|(range, _)| range.start);
+    page.settle(parts);
 }
 
 #[test]

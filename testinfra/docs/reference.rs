@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use super::pages::Page;
 use netkeel_document::shape::{Field, Shape};
+use netkeel_host::cni::plugin_type;
+use netkeel_host::cni::plugin_type::ReadsMtu;
 
 /// The table of each map of the shape, by the path to it.
 pub fn tables(shape: &Shape) -> BTreeMap<String, String> {
@@ -93,4 +95,32 @@ pub fn places(page: &Page) -> BTreeMap<String, Range<usize>> {
         );
     }
     places
+}
+
+/// The table of the types of CNI plugins.
+pub fn plugins() -> String {
+    let mut table = "\n| type | reads `mtu` | since |\n|---|---|---|\n".to_owned();
+    for (kind, reads) in plugin_type::types() {
+        let reads = match reads {
+            ReadsMtu::Number => "as a number",
+            ReadsMtu::Text => "as text",
+            ReadsMtu::Elsewhere(place) => &format!("no: {place}"),
+        };
+        let since = plugin_type::since(kind).unwrap_or_default();
+        let since = if since.is_empty() {
+            " "
+        } else {
+            &format!(" {since} ")
+        };
+        table.push_str(&format!("| `{kind}` | {reads} |{since}|\n"));
+    }
+    table + "\n"
+}
+
+/// The place of that table in a page.
+pub fn place_of_plugins(page: &Page) -> Range<usize> {
+    const BEGIN: &str = "<!-- plugins -->\n";
+    let start = page.text.find(BEGIN).unwrap() + BEGIN.len();
+    let end = start + page.text[start..].find("<!-- end -->").unwrap();
+    start..end
 }

@@ -27,6 +27,12 @@ const RESTLESS: &[&str] = &["net/netfilter/nf_conntrack_count", "net/ipv4/tcp_fa
 pub struct Observed(BTreeMap<String, String>);
 
 pub fn look(world: &World) -> Observed {
+    look_at(world, &|_| true)
+}
+
+/// What there is to see, with the sysctls that are `wanted` by their path below /proc/sys, which ends in `/` for
+/// a directory. An interface has about two hundred.
+pub fn look_at(world: &World, wanted: &dyn Fn(&str) -> bool) -> Observed {
     let mut facts = BTreeMap::new();
     let links = settled(world);
     for link in links.as_array().into_iter().flatten() {
@@ -38,7 +44,7 @@ pub fn look(world: &World) -> Observed {
         facts.insert(format!("route or rule {line}"), "present".to_owned());
     }
     facts.insert("nftables".to_owned(), world.sh("nft list ruleset"));
-    sysctls(Path::new("/proc/sys/net"), &mut facts);
+    sysctls(Path::new("/proc/sys/net"), wanted, &mut facts);
     files(Path::new(DROP_INS), &mut facts);
     files(Path::new(CNI), &mut facts);
     Observed(facts)
@@ -97,15 +103,17 @@ fn flatten(path: &str, value: &Value, facts: &mut BTreeMap<String, String>) {
     }
 }
 
-fn sysctls(directory: &Path, facts: &mut BTreeMap<String, String>) {
+fn sysctls(directory: &Path, wanted: &dyn Fn(&str) -> bool, facts: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
         let path = entry.path();
+        let name = path.strip_prefix("/proc/sys").unwrap().display().to_string();
         if entry.file_type().unwrap().is_dir() {
-            sysctls(&path, facts);
+            if wanted(&format!("{name}/")) {
+                sysctls(&path, wanted, facts);
+            }
             continue;
         }
-        let name = path.strip_prefix("/proc/sys").unwrap().display().to_string();
-        if RESTLESS.contains(&name.as_str()) {
+        if RESTLESS.contains(&name.as_str()) || !wanted(&name) {
             continue;
         }
         let value = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -156,6 +164,13 @@ impl Observed {
             }
         }
         (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// The same and a fact more.
+    #[allow(dead_code, reason = "the attacks use it")]
+    pub fn with(mut self, name: &str, value: String) -> Observed {
+        self.0.insert(name.to_owned(), value);
+        self
     }
 
     /// The same without the facts whose names match.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::kill::{RICH, apply, halfway, killed_halfway};
 use crate::trace::Point;
-use crate::world::{DOCUMENT, DropIn, NETKEEL, Place, World, inside};
+use crate::world::{DOCUMENT, DropIn, Place, World, inside, program};
 use crate::{tell, trace};
 use netkeel_apply::journal::Journal;
 use netkeel_plan::ledger::Ledger;
@@ -263,7 +263,7 @@ fn slow(delay: Duration) -> Child {
             "inject={call}:delay_enter={}:when={number}",
             delay.as_micros()
         ))
-        .arg(NETKEEL)
+        .arg(program())
         .args(APPLY)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -307,7 +307,9 @@ fn a_second_apply_is_told_who_holds_the_lock_or_waits_for_it() {
             "pid {pid} is {command:?}: {refused:?}"
         );
         assert!(
-            refused.stderr.contains(&format!("{NETKEEL} apply -f {DOCUMENT}")),
+            refused
+                .stderr
+                .contains(&format!("{} apply -f {DOCUMENT}", program())),
             "{refused:?}"
         );
         let short = world.netkeel(&[APPLY, &["--lock-timeout", "100ms"]].concat());
@@ -335,7 +337,7 @@ fn two_applies_at_once_never_interleave() {
                 .map(|mtu| {
                     let path = format!("/run/{mtu}.yaml");
                     fs::write(&path, text(mtu)).unwrap();
-                    Command::new(NETKEEL)
+                    Command::new(program())
                         .args(["apply", "--lock-timeout", "30s", "-f", &path])
                         .stdout(Stdio::null())
                         .spawn()
@@ -361,7 +363,7 @@ fn two_applies_at_once_never_interleave() {
             assert_eq!(
                 history
                     .lines()
-                    .filter(|line| line.contains("\"result\":\"applied\""))
+                    .filter(|line| line.contains("\"event\":\"applied\""))
                     .count(),
                 3,
                 "{history}"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use crate::world::{NETKEEL, Ran, World};
+use crate::world::{Ran, World, program};
 
 /// All calls that change something outside of the process, or that make it last.
 pub const CALLS: &[&str] = &[
@@ -99,7 +99,7 @@ pub fn points(world: &World, arguments: &[&str]) -> (Vec<Point>, Ran) {
         Command::new("strace")
             .args(["-f", "-qq", "-y", "-s", "40", "-o", log, "-e"])
             .arg(format!("trace={}", CALLS.join(",")))
-            .arg(NETKEEL)
+            .arg(program())
             .args(arguments),
     );
     let mut counts = BTreeMap::new();
@@ -179,7 +179,7 @@ pub fn inject_all(world: &World, what: &[&str], paths: &[&str], arguments: &[&st
     for path in paths {
         command.args(["-P", path]);
     }
-    world.run(command.arg(NETKEEL).args(arguments))
+    world.run(command.arg(program()).args(arguments))
 }
 
 /// Calls as strace shows them.

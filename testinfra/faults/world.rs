@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::{fs, thread};
 
 use nix::mount::{MsFlags, mount};
@@ -14,8 +15,12 @@ use nix::sched::{CloneFlags, unshare};
 use crate::observed;
 use crate::observed::Observed;
 
-/// The program under test.
-pub const NETKEEL: &str = env!("CARGO_BIN_EXE_netkeel");
+/// The program under test: the one of this build, unless `NETKEEL_BIN` names another.
+pub fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    let built = || env!("CARGO_BIN_EXE_netkeel").to_owned();
+    PROGRAM.get_or_init(|| std::env::var("NETKEEL_BIN").unwrap_or_else(|_| built()))
+}
 
 /// Where the document of a world lies.
 pub const DOCUMENT: &str = "/run/desired.yaml";
@@ -229,7 +234,7 @@ impl World {
 
     /// Runs netkeel.
     pub fn netkeel(&self, arguments: &[&str]) -> Ran {
-        self.run(Command::new(NETKEEL).args(arguments))
+        self.run(Command::new(program()).args(arguments))
     }
 
     /// Runs a program in this world.

@@ -35,7 +35,7 @@ fn adopting() -> String {
 fn netkeels_rules_stay_away_from_what_iptables_logs() {
     let namespace = Namespace::new();
     namespace.sh(OF_GO_PMTUD);
-    namespace.sh("ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-threshold 5 --nflog-size 200");
+    namespace.sh("ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-threshold 5 --nflog-size 1400");
     let document = document(ENTRY, &namespace);
     let done = applied(&document, &namespace);
     assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK030]);
@@ -49,7 +49,7 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     let text = text.join("\n");
     for said in [
         "`iptables-nft -t raw -A PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33` logs ICMP of eth0 to group 33 already",
-        "`ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-size 200 --nflog-threshold 5` logs ICMPv6 of eth0 and ICMPv6 of eth1 to group 33 already",
+        "`ip6tables-nft -t raw -A PREROUTING -i eth+ -p ipv6-icmp -m icmp6 --icmpv6-type 2 -m comment --comment 'all of them' -j NFLOG --nflog-group 33 --nflog-size 1400 --nflog-threshold 5` logs ICMPv6 of eth0 and ICMPv6 of eth1 to group 33 already",
     ] {
         assert!(text.contains(said), "{said}\n{text}");
     }
@@ -70,6 +70,67 @@ fn netkeels_rules_stay_away_from_what_iptables_logs() {
     applied(&document, &namespace);
     let ours = namespace.sh("nft -s list table inet netkeel");
     assert_eq!(ours.matches("log group 33").count(), 3, "{ours}");
+}
+
+/// As go-pmtud documents it for its UDP backend: every interface but that of its own copies.
+#[test]
+fn a_rule_for_every_interface_but_one_covers_the_others() {
+    for program in ["iptables-nft", "iptables-legacy"] {
+        let namespace = Namespace::new();
+        namespace.sh(&format!("{program} -t raw -A PREROUTING -p icmp -m icmp --icmp-type 3/4 ! -i pmtud0 -j NFLOG --nflog-group 33"));
+        let text = ENTRY.replace("eth1", "pmtud0");
+        let done = applied(&document(&text, &namespace), &namespace);
+        assert_eq!(codes(&done.planned.plan), [Code::NK030], "{program}");
+        let finding = &done.planned.plan.findings;
+        let said = format!(
+            "`{program} -t raw -A PREROUTING ! -i pmtud0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33` logs ICMP of eth0 to group 33 already"
+        );
+        assert!(
+            finding.iter().any(|one| one.message.contains(&said)),
+            "{finding:#?}"
+        );
+        let ours = namespace.sh("nft -s list table inet netkeel");
+        assert!(ours.contains("iifname \"pmtud0\" ip saddr"), "{ours}");
+        assert!(!ours.contains("iifname \"eth0\" ip saddr"), "{ours}");
+        // The rule as it is told is the one that iptables finds.
+        for rule in observe(&namespace).others {
+            namespace.sh(&rule.command(netkeel_core::nflog::foreign::Verb::Delete));
+        }
+        assert_eq!(observe(&namespace).others, []);
+    }
+}
+
+#[test]
+fn a_rule_that_covers_less_is_told_with_what_it_leaves_out_and_netkeel_logs_all() {
+    for (conditions, options, left) in [
+        ("! -s 10.0.0.0/8", "", "messages from 10.0.0.0/8"),
+        (
+            "",
+            "--nflog-size 128",
+            "the bytes of a message after the first 128",
+        ),
+    ] {
+        for program in ["iptables-nft", "iptables-legacy"] {
+            let namespace = Namespace::new();
+            namespace.sh(&format!("{program} -t raw -A PREROUTING -i eth0 {conditions} -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33 {options}"));
+            let done = applied(&document(ENTRY, &namespace), &namespace);
+            let findings = &done.planned.plan.findings;
+            assert_eq!(codes(&done.planned.plan), [Code::NK031], "{findings:#?}");
+            let finding = findings.iter().find(|one| one.code == Code::NK031).unwrap();
+            assert!(
+                finding.message.ends_with(&format!("; it leaves out {left}")),
+                "{}",
+                finding.message
+            );
+            let ours = namespace.sh("nft -s list table inet netkeel");
+            assert_eq!(ours.matches("log group 33").count(), 4, "{ours}");
+        }
+    }
+    // A part of what the entry ignores too is not missing.
+    let namespace = Namespace::new();
+    namespace.sh(&OF_GO_PMTUD.replace("192.168.100.0/24", "192.168.100.128/25"));
+    let done = applied(&document(ENTRY, &namespace), &namespace);
+    assert_eq!(codes(&done.planned.plan), [Code::NK030]);
 }
 
 #[test]
@@ -164,7 +225,7 @@ fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
     let legacy = OF_GO_PMTUD.replace("iptables-nft", "iptables-legacy");
     namespace.sh("iptables-legacy -t raw -A PREROUTING -i lo -j ACCEPT");
     namespace.sh(&legacy);
-    namespace.sh("ip6tables-legacy -t raw -A PREROUTING -i eth1 ! -s 2001:db8::/64 -p ipv6-icmp -m icmp6 --icmpv6-type 2/0 -m comment --comment why -j NFLOG --nflog-group 33 --nflog-threshold 9 --nflog-size 300");
+    namespace.sh("ip6tables-legacy -t raw -A PREROUTING -i eth1 ! -s 2001:db8::/64 -p ipv6-icmp -m icmp6 --icmpv6-type 2/0 -m comment --comment why -j NFLOG --nflog-group 33 --nflog-threshold 9 --nflog-size 1300");
     let others = observe(&namespace).others;
     assert_eq!(others.len(), 2, "{others:#?}");
     assert!(
@@ -174,13 +235,14 @@ fn rules_of_iptables_legacy_are_seen_and_no_table_is_made_for_it() {
     );
     assert_eq!((others[0].position, others[1].position), (2, 1));
     let done = applied(&document(ENTRY, &namespace), &namespace);
-    assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK030]);
+    // The second leaves out sources that the entry wants.
+    assert_eq!(codes(&done.planned.plan), [Code::NK030, Code::NK031]);
     let ours = namespace.sh("nft -s list table inet netkeel");
-    assert_eq!(ours.matches("log group 33").count(), 2, "{ours}");
+    assert_eq!(ours.matches("log group 33").count(), 3, "{ours}");
     // netkeel does not change such tables, and says what does.
     let refused = planned(&document(&adopting(), &namespace), &namespace).unwrap_err();
     let delete = "iptables-legacy -t raw -D PREROUTING ! -s 192.168.100.0/24 -i eth0 -p icmp -m icmp --icmp-type 3/4 -j NFLOG --nflog-group 33";
-    assert_eq!(refused.list[0].hints[0], format!("take it away first: {delete}"));
+    assert_eq!(refused.list[0].hints[0], format!("delete it first: {delete}"));
     for rule in others {
         namespace.sh(&rule.command(netkeel_core::nflog::foreign::Verb::Delete));
     }
@@ -218,6 +280,19 @@ END");
             .contains("netkeel takes away rules of iptables only"),
         "{refused:?}"
     );
+    // The commands of the hint delete the rule.
+    let hint = &refused.hints[0];
+    let list = hint.split('`').nth(1).unwrap();
+    let rules = namespace.sh(list);
+    let rule = rules
+        .lines()
+        .find(|line| line.contains("icmp code") || line.contains("frag-needed"));
+    let handle = rule.and_then(|line| line.rsplit("# handle ").next()).unwrap();
+    let delete = hint.strip_prefix("delete it first: ").unwrap();
+    let delete = delete.split(',').next().unwrap().replace("HANDLE", handle);
+    namespace.sh(&delete);
+    assert!(planned(&super::document(&adopting(), &namespace), &namespace).is_ok());
+    assert_eq!(codes(&planned(&document, &namespace).unwrap()), [Code::NK031]);
 }
 
 #[test]

@@ -135,6 +135,67 @@ fn hostile_packets_are_refused_and_counted() {
     assert_eq!(statistics.refused.get(&Refusal::Duplicate), Some(&1));
 }
 
+/// The message arrives through a tunnel, and packets leave by a larger link: an MTU of 1492 (PPPoE) is smaller
+/// than that of this link.
+#[test]
+fn the_link_by_which_answers_leave_decides() {
+    let world = World::new(2);
+    let (node, _) = world.nodes.split_first().unwrap();
+    node.log("");
+    node.host.sh("ip link set eth0 mtu 1476; ip link add wan type veth peer name far; ip link set wan up; ip link set far up; ip route add 203.0.113.0/24 dev wan; ip route add 198.51.100.0/24 dev eth0");
+    let router = Sender::new(&world.router.netns());
+    let mut worker = Worker::start(node, world.settings());
+    let too_big = |client: &str, mtu, port| Sample {
+        client: client.parse().unwrap(),
+        ports: (443, port),
+        mtu,
+        ..sound()
+    };
+    let mut received = 0;
+    for (client, mtu, refused) in [
+        ("203.0.113.7", 1492, 0),
+        ("203.0.113.7", 1499, 0),
+        ("203.0.113.7", 1500, 1),
+        // This client is behind the tunnel.
+        ("198.51.100.7", 1475, 1),
+        ("198.51.100.7", 1476, 2),
+    ] {
+        received += 1;
+        router.send(
+            &too_big(client, mtu, 40_000 + received as u16).bytes(),
+            sound().vip,
+        );
+        let statistics = worker.received(received);
+        let count = statistics
+            .refused
+            .get(&Refusal::NotBelowLink)
+            .copied()
+            .unwrap_or(0);
+        assert_eq!(count, refused, "{client} {mtu}: {:?}", statistics.refused);
+        assert_eq!(statistics.replicated, received - refused, "{client} {mtu}");
+    }
+}
+
+#[test]
+fn flows_to_nodes_and_old_routers_are_served_where_the_document_says_so() {
+    let world = World::new(2);
+    let (node, _) = world.nodes.split_first().unwrap();
+    node.log("");
+    let router = Sender::new(&world.router.netns());
+    let mut settings = world.settings();
+    settings.flows_to_nodes = true;
+    settings.floor.ipv4 = 0;
+    let mut worker = Worker::start(node, settings);
+    let to_node = Sample {
+        client: "10.0.0.2".parse().unwrap(),
+        ..sound()
+    };
+    router.send(&to_node.bytes(), sound().vip);
+    router.send(&Sample { mtu: 0, ..sound() }.bytes(), sound().vip);
+    let statistics = worker.received(2);
+    assert_eq!(statistics.replicated, 2, "{:?}", statistics.refused);
+}
+
 #[test]
 fn a_dry_run_counts_and_sends_nothing() {
     let world = World::new(2);

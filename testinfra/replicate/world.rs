@@ -80,6 +80,7 @@ impl World {
             interface: None,
             ttl: None,
             floor: Floor::default(),
+            flows_to_nodes: false,
             vips: vec![
                 "192.0.2.0/24".parse().unwrap(),
                 "2001:db8:1::/64".parse().unwrap(),

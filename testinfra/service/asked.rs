@@ -170,8 +170,8 @@ fn metrics_and_health_are_scraped_also_beside_those_who_only_connect() {
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     for line in [
         "netkeel_drift_facts{kind=\"link\"} 0",
-        "netkeel_interface_mtu_bytes{device=\"cali1\"} 1460",
-        "netkeel_interface_mtu_desired_bytes{device=\"cali1\"} 1460",
+        "netkeel_interfaces{class=\"veth\",rule=\"link.pods\",mtu=\"1460\",desired=\"1460\"} 1",
+        "netkeel_interfaces_differing{class=\"veth\",rule=\"link.pods\"} 0",
         "netkeel_applies_total 1",
         "netkeel_writes_total 2",
         "netkeel_paused 0",

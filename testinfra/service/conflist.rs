@@ -175,7 +175,7 @@ fn pods_that_were_made_meanwhile_are_listed_and_mended() {
         told(&[
             "netkeel_stale_pods 2",
             "netkeel_conflist_rewrites_total 1",
-            "netkeel_interfaces{class=\"veth\",mtu=\"1500\",desired=\"1460\"} 2",
+            "netkeel_interfaces{class=\"veth\",rule=\"link.pods\",mtu=\"1500\",desired=\"1460\"} 2",
         ])
     });
     node.run(&["pause", "--end"]);

@@ -3,14 +3,19 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::namespace::Namespace;
 
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_netkeel");
+/// The program under test: the one of this build, unless `NETKEEL_BIN` names another.
+pub fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    let built = || env!("CARGO_BIN_EXE_netkeel").to_owned();
+    PROGRAM.get_or_init(|| std::env::var("NETKEEL_BIN").unwrap_or_else(|_| built()))
+}
 
 /// What the pods of a node should be.
 pub const PODS: &str =
@@ -29,7 +34,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one in a namespace.
     pub fn start(namespace: &Namespace, document: &str, more: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.args(["run", "--netns", &namespace.name]);
         Self::spawn(command, document, more)
     }
@@ -154,7 +159,7 @@ impl Drop for Daemon {
 fn inside(namespace: &Namespace, arguments: &[&str]) -> Command {
     let mut command = Command::new("ip");
     command
-        .args(["netns", "exec", &namespace.name, PROGRAM])
+        .args(["netns", "exec", &namespace.name, program()])
         .args(arguments);
     command
 }
@@ -166,7 +171,7 @@ pub fn netkeel_inside(namespace: &Namespace, arguments: &[&str]) -> (i32, String
 
 /// Runs another verb: its exit code and what it prints.
 pub fn netkeel(arguments: &[&str]) -> (i32, String) {
-    said(Command::new(PROGRAM).args(arguments))
+    said(Command::new(program()).args(arguments))
 }
 
 fn said(command: &mut Command) -> (i32, String) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::asked::{free_port, get};
-use super::daemon::{Daemon, PODS, PROGRAM, netkeel};
+use super::daemon::{Daemon, PODS, netkeel, program};
 use super::namespace::Namespace;
 use super::{facts, until};
 
@@ -80,7 +80,7 @@ fn a_service_manager_that_does_not_read_holds_nothing_up() {
     let sender = UnixDatagram::unbound().unwrap();
     sender.set_nonblocking(true).unwrap();
     while sender.send_to(b"x", &path).is_ok() {}
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command
         .args(["run", "--netns", &namespace.name])
         .env("NOTIFY_SOCKET", &path);
@@ -96,7 +96,7 @@ fn without_documents_it_waits_for_one() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");
     let place = tempfile::tempdir().unwrap();
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command
         .args(["run", "--netns", &namespace.name, "-f"])
         .arg(place.path());
@@ -136,7 +136,7 @@ fn without_inotify_the_service_scans_and_says_so() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "sh", "-ec"]);
     let script = "echo 0 > /proc/sys/user/max_inotify_instances; exec \"$@\"";
-    command.args([script, "sh", PROGRAM, "run"]);
+    command.args([script, "sh", program(), "run"]);
     let document = "version: 1\npersist: no\nsysctl: { net.ipv4.tcp_mtu_probing: 2 }\n";
     let mut service = Daemon::spawn(command, document, &["--interval", "1s"]);
     let line = service.wait_for("event=files-not-watched");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::daemon::{Daemon, PODS, PROGRAM, netkeel_inside};
+use super::daemon::{Daemon, PODS, netkeel_inside, program};
 use super::namespace::Namespace;
 use super::{facts, until};
 
@@ -27,7 +27,7 @@ fn without_capability(host: &Namespace) -> Command {
     command.args([
         "--bounding-set=-sys_admin",
         "--inh-caps=-sys_admin",
-        PROGRAM,
+        program(),
         "run",
     ]);
     command

@@ -30,7 +30,11 @@ fn rendered() -> tempfile::TempDir {
 #[test]
 fn the_units_are_hardened() {
     let directory = rendered();
-    for unit in ["netkeel.service", "netkeel-boot.service"] {
+    for unit in [
+        "netkeel.service",
+        "netkeel-boot.service",
+        "netkeel-recover.service",
+    ] {
         // The threshold is in tenths; it fails above.
         check(
             "systemd-analyze",

@@ -239,7 +239,7 @@ fn another_default_route_is_followed_and_no_other_route_wakes_anybody() {
 
     let lines = [
         "netkeel_underlay_mtu_bytes{device=\"eth1\"} 1390",
-        "netkeel_interfaces{class=\"veth\",mtu=\"1310\",desired=\"1310\"} 1",
+        "netkeel_interfaces{class=\"veth\",rule=\"wireguard.wg0\",mtu=\"1310\",desired=\"1310\"} 1",
         "netkeel_wireguard_last_handshake_timestamp_seconds{device=\"wg0\"} 0",
     ];
     until("the metrics tell it", || {

@@ -53,16 +53,7 @@ fn who_observes_or_runs_dry_says_so_and_names_what_is_missing() {
 
 #[test]
 fn the_worker_is_started_told_started_again_and_stopped() {
-    let (node, peer) = (Namespace::new(), Namespace::new());
-    node.sh(&format!(
-        "ip link add eth0 type veth peer name eth0 netns {}",
-        peer.name
-    ));
-    for (namespace, address) in [(&node, "192.0.2.1/24"), (&peer, "192.0.2.2/24")] {
-        namespace.sh(&format!(
-            "ip address add {address} dev eth0; ip link set eth0 up; ip link set lo up"
-        ));
-    }
+    let (node, _peer) = with_a_peer();
     let mut service = Daemon::start(&node, DOCUMENT, &[]);
     service.wait_for("event=full-scan");
     until("it replicates", || worker(&node)["health"] == "ok");
@@ -116,4 +107,58 @@ fn the_worker_is_started_told_started_again_and_stopped() {
             "the worker outlives the service"
         );
     }
+}
+
+/// A node with a peer on eth0.
+fn with_a_peer() -> (Namespace, Namespace) {
+    let (node, peer) = (Namespace::new(), Namespace::new());
+    node.sh(&format!(
+        "ip link add eth0 type veth peer name eth0 netns {}",
+        peer.name
+    ));
+    for (namespace, address) in [(&node, "192.0.2.1/24"), (&peer, "192.0.2.2/24")] {
+        namespace.sh(&format!(
+            "ip address add {address} dev eth0; ip link set eth0 up; ip link set lo up"
+        ));
+    }
+    (node, peer)
+}
+
+#[test]
+fn copies_that_the_kernel_drops_degrade_replication() {
+    let (node, _peer) = with_a_peer();
+    node.sh("ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up; ip route add default dev up0; sysctl -qw net.ipv4.conf.eth0.rp_filter=1");
+    let mut service = Daemon::start(&node, DOCUMENT, &[]);
+    service.wait_for("event=finding code=NK039 subject=eth0");
+    until("replication is degraded", || {
+        worker(&node)["health"] == "degraded"
+    });
+    let why = worker(&node)["error"].as_str().unwrap().to_owned();
+    assert!(
+        why.starts_with("NK039 eth0: IPv4 copies of peers arrive by it and are dropped"),
+        "{why}"
+    );
+    let fail = || netkeel(&["status", "--fail", "--netns", &node.name]).0;
+    assert_eq!(fail(), 2);
+    service.write(&format!("{DOCUMENT}link:\n  eth0: {{ rp_filter: off }}\n"));
+    until("it is good", || worker(&node)["health"] == "ok");
+    assert_eq!(fail(), 0);
+}
+
+#[test]
+fn rules_follow_the_default_route_and_interfaces_that_a_pattern_finds() {
+    const LOGGING: &str = "version: 1\nnflog:\n  first: { interfaces: [default-route] }\n";
+    let namespace = Namespace::new();
+    namespace.sh("for n in 1 2; do ip link add eth$n type veth peer name p$n; ip link set eth$n up; ip link set p$n up; done; ip route add default dev eth1");
+    let mut service = Daemon::start(&namespace, LOGGING, &[]);
+    let ours = || namespace.sh("nft -s list table inet netkeel 2>/dev/null || true");
+    until("its rules are there", || ours().contains("\"eth1\""));
+    namespace.sh("ip route replace default dev eth2");
+    until("they follow the default route", || {
+        ours().contains("\"eth2\"") && !ours().contains("\"eth1\"")
+    });
+    service.write(&LOGGING.replace("default-route", "default-route, \"wan*\""));
+    service.wait_for("event=loaded");
+    namespace.sh("ip link add wan7 type veth peer name p7");
+    until("a new interface is covered", || ours().contains("\"wan7\""));
 }

@@ -33,6 +33,7 @@ describe 'netkeel' do
       is_expected.to contain_file('/etc/default/netkeel').with_content(/^NETKEEL_OPTIONS=""$/)
       is_expected.to contain_exec('netkeel render netkeel.service').that_notifies('Service[netkeel]')
       is_expected.to contain_exec('netkeel render netkeel-boot.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
+      is_expected.to contain_exec('netkeel render netkeel-recover.service').that_notifies('Exec[netkeel: systemctl daemon-reload]')
       is_expected.to contain_exec('netkeel: systemctl daemon-reload').with_refreshonly(true)
       is_expected.to contain_service('netkeel').with(ensure: 'running', enable: true)
       is_expected.to contain_service('netkeel-boot').with(enable: true).without_ensure
@@ -71,6 +72,26 @@ describe 'netkeel' do
     end
   end
 
+  context 'with scrapers of other hosts' do
+    let(:params) { { metrics_from: ['192.0.2.0/24', '2001:db8::1'] } }
+    let(:drop_in) { '/etc/systemd/system/netkeel.service.d/metrics.conf' }
+
+    it 'lets them through the filter of the unit' do
+      is_expected.to compile.with_all_deps
+      is_expected.to contain_file(drop_in).with_content(/^IPAddressAllow=192\.0\.2\.0\/24 2001:db8::1$/).that_notifies('Service[netkeel]')
+    end
+
+    context 'that are no addresses' do
+      let(:params) { { metrics_from: ['any host'] } }
+
+      it { is_expected.to compile.and_raise_error(/metrics_from/) }
+    end
+  end
+
+  context 'without scrapers of other hosts' do
+    it { is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/metrics.conf').with_ensure('absent') }
+  end
+
   context 'with a match that sets the MTU of veths' do
     let(:pods) { { 'pods' => { 'match' => { 'name' => 'cali*', 'kind' => 'veth' }, 'mtu' => 1460 } } }
     let(:params) { { link: pods } }
@@ -80,6 +101,7 @@ describe 'netkeel' do
       is_expected.to contain_class('netkeel::pods')
       is_expected.to contain_file('/etc/systemd/system/netkeel.service.d').with_ensure('directory')
       is_expected.to contain_exec('netkeel render netkeel-pods.conf').that_notifies('Service[netkeel]')
+      is_expected.not_to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf')
     end
 
     context 'and without permission' do
@@ -99,6 +121,10 @@ describe 'netkeel' do
       let(:params) { { link: '--' } }
 
       it { is_expected.not_to contain_class('netkeel::pods') }
+
+      it 'removes the drop-in of an earlier match' do
+        is_expected.to contain_file('/etc/systemd/system/netkeel.service.d/pods.conf').with_ensure('absent').that_notifies('Service[netkeel]')
+      end
     end
 
     context 'that leaves the pods alone' do
@@ -127,7 +153,7 @@ describe 'netkeel' do
         wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },
         allow: { 'NK003' => 'known' },
-        allow_any_sysctl: true, owner: 'puppet', persist: false, prune: true,
+        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true,
       }
     end
 

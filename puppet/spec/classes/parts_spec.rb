@@ -8,6 +8,7 @@ require 'spec_helper'
   'netkeel::config' => ['', 'File[/etc/netkeel/desired.d/50-hiera.yaml]', 'Netkeel_host[default]'],
   'netkeel::converge' => ['', 'Netkeel_host[default]', 'Service[netkeel]'],
   'netkeel::converge::exec' => ["converge => 'exec'", 'Exec[netkeel apply]', 'Service[netkeel]'],
+  'netkeel::drop_ins' => ['enter_pods => true', 'File[/etc/systemd/system/netkeel.service.d]', 'Service[netkeel]'],
   'netkeel::pods' => ['enter_pods => true', 'Exec[netkeel render netkeel-pods.conf]', 'Service[netkeel]'],
   'netkeel::service' => ['', 'Service[netkeel]', nil],
 }.each do |part, (parameters, resource, later)|

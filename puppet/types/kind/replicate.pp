@@ -6,7 +6,8 @@ type Netkeel::Kind::Replicate = Struct[{
   Optional[mode]           => Optional[Variant[Netkeel::Knocked_out, Enum['unicast', 'broadcast', 'ipip']]],
   Optional[interface]      => Optional[Variant[Netkeel::Knocked_out, Netkeel::Interface]],
   Optional[ttl]            => Optional[Variant[Netkeel::Knocked_out, Integer[2, 255]]],
-  Optional[floor]          => Optional[Variant[Netkeel::Knocked_out, Struct[{ Optional[ipv4] => Netkeel::Bytes, Optional[ipv6] => Netkeel::Bytes }]]],
+  Optional[floor]          => Optional[Variant[Netkeel::Knocked_out, Struct[{ Optional[ipv4] => Variant[Integer[0, 65535], Netkeel::Decimal], Optional[ipv6] => Netkeel::Bytes }]]],
+  Optional[flows_to_nodes] => Optional[Variant[Netkeel::Knocked_out, Netkeel::Switch]],
   Optional[vips]           => Optional[Variant[Netkeel::Knocked_out, Array[Variant[Netkeel::Knocked_out, Netkeel::Network]]]],
   Optional[ignore_sources] => Optional[Variant[Netkeel::Knocked_out, Array[Variant[Netkeel::Knocked_out, Netkeel::Network]]]],
   Optional[limits]         => Optional[Struct[{

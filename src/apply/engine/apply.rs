@@ -11,6 +11,7 @@ use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::op::Op;
+use netkeel_core::value::DeviceKind;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -250,13 +251,39 @@ pub fn undo<'a>(
                     }
                 }
                 // It is gone already: the write was not done, or the kernel took it away.
-                Err(error) if error.kind == ErrorKind::Missing && matches!(op, Op::RemoveAddress { .. }) => {}
+                Err(error) if error.kind == ErrorKind::Missing && removes_what_was_made(op) => {}
+                Err(error) if error.kind == ErrorKind::Refused && stands(kernel, op) => {
+                    undone.push(op.clone())
+                }
                 Err(error) if went_with_its_device(kernel, op, &error) => {}
                 Err(error) => remaining.push((op.clone(), error)),
             }
         }
     }
     (undone, remaining)
+}
+
+/// Whether an op only removes what a write made, so that nothing is left to do where it is gone.
+fn removes_what_was_made(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::RemoveAddress { .. } | Op::DeleteLink { made: Some(_), .. }
+    )
+}
+
+/// Whether the tunnel of an op is there exactly as the op makes it. The op was done before, by a process that
+/// was killed before it could write that down.
+pub fn stands(kernel: &mut dyn Kernel, op: &Op) -> bool {
+    let (Op::CreateTunnel { target, mode } | Op::RecreateTunnel { target, mode }) = op else {
+        return false;
+    };
+    let wanted = DeviceKind::tunnel(*mode);
+    let is_wanted = |now: Snapshot| {
+        now.links
+            .get(&target.name)
+            .is_some_and(|link| link.device_kind() == wanted)
+    };
+    kernel.snapshot(&Scope::default()).is_ok_and(is_wanted)
 }
 
 /// Whether a fact was deleted together with its device. A sysctl or a directory may be missing too: then the

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::engine::session::Log;
-use crate::journal::Header;
+use crate::journal::{Header, Work};
+use crate::store::history::{Executed, HistoryEvent};
 use crate::store::settled::Settled;
 use crate::store::transaction::Transaction;
 use crate::watchdog::arm;
@@ -20,6 +21,8 @@ use netkeel_plan::plan::{Plan, Step};
 pub struct Recorder<'a> {
     settled: &'a Settled,
     header: Header,
+    /// The ops that were begun.
+    executed: Executed,
     transaction: Option<Transaction>,
     /// The apply is undone unless it is confirmed in this time.
     pub confirm_within: Option<Duration>,
@@ -38,20 +41,29 @@ impl<'a> Recorder<'a> {
             owner: owner.to_owned(),
             document: document.to_owned(),
             actor: actor.to_owned(),
+            work: Work::Apply,
             confirm_by: None,
         };
         Recorder {
             settled,
             header,
+            executed: Executed::default(),
             transaction: None,
             confirm_within: None,
             compacts: false,
         }
     }
 
-    fn note(&self, plans: &[&Plan], result: &str) -> Result<(), Error> {
-        let commands = plans.iter().flat_map(|plan| &plan.steps).map(|step| &step.op);
-        self.settled.store().note(&self.header, commands, result)
+    /// Says that this is no apply of a document.
+    #[must_use]
+    pub fn work(mut self, work: Work) -> Self {
+        self.header.work = work;
+        self
+    }
+
+    fn note(&self, event: HistoryEvent, why: Option<&str>) -> Result<(), Error> {
+        let store = self.settled.store();
+        store.note(&self.header, event, why, self.executed.clone())
     }
 
     /// Nothing more is done once nobody can confirm it any more.
@@ -94,9 +106,11 @@ impl Log for Recorder<'_> {
 
     fn mark(&mut self, step: &Step) -> Result<(), Error> {
         self.in_time()?;
-        self.transaction
-            .as_mut()
-            .map_or(Ok(()), |transaction| transaction.mark(step.op.is_durable()))
+        if let Some(transaction) = &mut self.transaction {
+            transaction.mark(step.op.is_durable())?;
+        }
+        self.executed.add(step);
+        Ok(())
     }
 
     fn commit(&mut self, plans: &[&Plan]) -> Result<(), Error> {
@@ -106,7 +120,7 @@ impl Log for Recorder<'_> {
             if let Some(transaction) = &mut self.transaction {
                 transaction.complete()?;
             }
-            let _ = self.note(plans, "applied, to be confirmed");
+            let _ = self.note(HistoryEvent::Unconfirmed, None);
             return Ok(());
         }
         if let Some(transaction) = &self.transaction {
@@ -116,7 +130,7 @@ impl Log for Recorder<'_> {
         }
         self.transaction = None;
         // A missing line in the history is no reason to undo an apply that holds.
-        let _ = self.note(plans, "applied");
+        let _ = self.note(HistoryEvent::Applied, None);
         Ok(())
     }
 
@@ -124,18 +138,18 @@ impl Log for Recorder<'_> {
         self.transaction.as_mut().map_or(Ok(()), Transaction::undoing)
     }
 
-    fn undone(&mut self, plans: &[&Plan], cause: &Error) -> Result<(), Error> {
+    fn undone(&mut self, _: &[&Plan], cause: &Error) -> Result<(), Error> {
         if let Some(transaction) = &self.transaction {
             transaction.undone()?;
         }
         self.transaction = None;
-        self.note(plans, &format!("rolled back: {}", cause.message))
+        self.note(HistoryEvent::RolledBack, Some(&cause.message))
     }
 
-    fn remains(&mut self, plans: &[&Plan], cause: &Error, left: usize) {
-        let result = format!("NOT rolled back, {left} writes left: {}", cause.message);
+    fn remains(&mut self, _: &[&Plan], cause: &Error, left: usize) {
+        let why = format!("{left} writes left: {}", cause.message);
         // The caller reports it in any case.
-        let _ = self.note(plans, &result);
+        let _ = self.note(HistoryEvent::NotRolledBack, Some(&why));
     }
 }
 

@@ -209,10 +209,7 @@ pub(super) fn new_drift(drift: &Drift) -> NewDrift {
 }
 
 fn differs_by(drift: &Drift) -> String {
-    let (is, should) = (
-        drift.fact.show(drift.observed.as_ref()),
-        drift.fact.show(drift.desired.as_ref()),
-    );
+    let (is, should) = drift.shown();
     format!("{} is {is} and should be {should}", drift.fact)
 }
 

@@ -4,15 +4,17 @@ use crate::engine::apply::{apply, undo};
 use crate::engine::session::{Session, Unlogged, Unwatched};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
-use netkeel_core::op::Op;
+use netkeel_core::name::tunnel::TunnelKind;
+use netkeel_core::op::{Made, Op, Target};
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::model::kernel::ModelKernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
-use netkeel_host::snapshot::reading::SysctlReading;
+use netkeel_host::snapshot::reading::{Support, SysctlReading};
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_plan::goal::Goal as _;
 use netkeel_plan::outcome::{Applied, Failure, Rollback};
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
@@ -324,4 +326,101 @@ fn what_was_not_written_and_cannot_be_read_any_more_undoes_nothing() {
         told,
         ["sysctl net.ipv4.conf.all.rp_filter could not be read: Input/output error (EIO)"]
     );
+}
+
+fn tunnel(index: u32) -> Target {
+    Target {
+        netns: Netns::CURRENT,
+        index,
+        name: "ipip0".parse().unwrap(),
+    }
+}
+
+fn device(index: u32, kind: &str, external: bool) -> Link {
+    Link {
+        index,
+        kind: Some(kind.into()),
+        external,
+        ..Link::default()
+    }
+}
+
+/// A host with this device as `ipip0`.
+fn with(link: Link) -> Turning {
+    let mut kernel = kernel(usize::MAX, "nothing", false);
+    let links = &mut kernel.model.model.host.links;
+    links.insert(tunnel(0).name, link.into());
+    kernel
+}
+
+#[test]
+fn the_undo_of_a_creation_deletes_what_was_made_and_no_other_device() {
+    for (link, instead_of, goes) in [
+        (device(7, "ipip", true), 0, true),
+        (device(7, "ipip", true), 5, true),
+        // The apply was killed before it deleted the old device.
+        (device(5, "ipip", true), 5, false),
+        (device(5, "vxlan", true), 5, false),
+        // Another program made one meanwhile.
+        (device(7, "ipip", false), 0, false),
+        (device(7, "veth", false), 0, false),
+    ] {
+        let mut kernel = with(link.clone());
+        let mode = TunnelKind::Ipip;
+        let delete = Op::DeleteLink {
+            target: tunnel(0),
+            made: Some(Made { mode, instead_of }),
+        };
+        let (undone, remaining) = undo(&mut kernel, [std::slice::from_ref(&delete)].into_iter());
+        assert!(remaining.is_empty(), "{remaining:?}");
+        assert_eq!(undone.len(), usize::from(goes), "{link:?}");
+        let stays = kernel.model.model.host.links.contains_key(&tunnel(0).name);
+        assert_eq!(stays, !goes, "{link:?}");
+    }
+}
+
+#[test]
+fn a_plan_that_creates_a_tunnel_knows_what_it_made() {
+    let document = document("version: 1\npersist: no\ntunnel: { ipip0: { mode: ipip, force: yes } }\n");
+    for old in [None, Some(device(5, "dummy", false))] {
+        let mut host = kernel(usize::MAX, "nothing", false).model.model.host;
+        host.tunnels.insert(TunnelKind::Ipip, Support::Yes);
+        let instead_of = old.as_ref().map_or(0, |old| old.index);
+        host.links.extend(old.map(|old| (tunnel(0).name, old.into())));
+        let plan = document.plan(&host).unwrap().plan;
+        let made = plan.steps.iter().find_map(|step| match step.undo.ops.first() {
+            Some(Op::DeleteLink { made, .. }) => *made,
+            _ => None,
+        });
+        let mode = TunnelKind::Ipip;
+        assert_eq!(made, Some(Made { mode, instead_of }));
+    }
+}
+
+#[test]
+fn a_repeated_undo_accepts_the_tunnel_that_it_made_and_nothing_else() {
+    let create = Op::CreateTunnel {
+        target: tunnel(0),
+        mode: TunnelKind::Ipip,
+    };
+    for (link, accepted) in [
+        (device(7, "ipip", true), true),
+        (device(7, "ipip", false), false),
+        (device(7, "ip6tnl", true), false),
+        (device(7, "veth", false), false),
+    ] {
+        let mut kernel = with(link.clone());
+        let (undone, remaining) = undo(&mut kernel, [std::slice::from_ref(&create)].into_iter());
+        assert_eq!(
+            (undone.len(), remaining.len()),
+            (usize::from(accepted), usize::from(!accepted)),
+            "{link:?}"
+        );
+    }
+    // The kernel refuses it because of another tunnel.
+    let mut kernel = kernel(usize::MAX, "nothing", false);
+    let links = &mut kernel.model.model.host.links;
+    links.insert("other".parse().unwrap(), device(7, "ipip", true).into());
+    let (undone, remaining) = undo(&mut kernel, [std::slice::from_ref(&create)].into_iter());
+    assert_eq!((undone.len(), remaining.len()), (0, 1));
 }

@@ -1,15 +1,19 @@
 //! The audit trail: one line for each apply, in a file that is set aside when it is long, in place
 //! of the one that was set aside before.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{now, since_boot};
-use crate::journal::Header;
+use crate::journal::{Header, Work};
 use crate::store::{Store, log};
 use netkeel_core::error::Error;
 use netkeel_core::op::Op;
+use netkeel_host::model::Change;
+use netkeel_plan::plan::Step;
+use netkeel_source::node::canonical;
 
 /// From so many bytes on, a history is set aside: there are never more than twice as many, and what
 /// a minute adds.
@@ -18,9 +22,13 @@ const LONG: u64 = 2 << 20;
 /// Limits count the writes of this time, so its entries are never dropped.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An apply and its result.
+/// What became of an apply, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
+    /// Names the entry: twelve hexadecimal digits.
+    pub id: String,
+    /// The apply. Its confirmation and its rollback are entries of their own with the same name.
+    pub apply: String,
     /// Seconds since 1970; for people.
     pub time: u64,
     /// The boot in which it was.
@@ -31,12 +39,94 @@ pub struct HistoryEntry {
     pub actor: String,
     /// The owner of the document.
     pub owner: String,
-    /// The document, by hash.
+    /// The document, by hash; of no meaning unless `work` is an apply.
     pub document: String,
-    /// The commands an operator would have typed.
+    /// What the apply was for.
+    pub work: Work,
+    /// What happened.
+    pub event: HistoryEvent,
+    /// Why, if it was rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The facts that were written, with their values from before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<HistoryChange>,
+    /// The commands that were executed, as an operator would have typed them. Where something was rolled
+    /// back, the last one may have failed.
     pub commands: Vec<String>,
-    /// `applied`, `rolled back: why`, `confirmed`.
-    pub result: String,
+}
+
+/// What happened to an apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HistoryEvent {
+    /// Its writes hold.
+    Applied,
+    /// Its writes hold until they are confirmed.
+    Unconfirmed,
+    /// It was confirmed.
+    Confirmed,
+    /// It failed, or nobody confirmed it: the host is as before.
+    RolledBack,
+    /// It failed, and not everything could be rolled back.
+    NotRolledBack,
+    /// It was interrupted and finished later.
+    Resumed,
+}
+
+impl fmt::Display for HistoryEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HistoryEvent::Applied => "applied",
+            HistoryEvent::Unconfirmed => "applied, to be confirmed",
+            HistoryEvent::Confirmed => "confirmed",
+            HistoryEvent::RolledBack => "rolled back",
+            HistoryEvent::NotRolledBack => "NOT rolled back",
+            HistoryEvent::Resumed => "resumed",
+        })
+    }
+}
+
+/// A fact that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryChange {
+    /// The fact.
+    pub fact: String,
+    /// Its value before, in a line.
+    pub from: String,
+    /// Its value after, in a line.
+    pub to: String,
+}
+
+/// The ops of an apply that were executed.
+#[derive(Clone, Debug, Default)]
+pub struct Executed {
+    changes: Vec<HistoryChange>,
+    commands: Vec<String>,
+}
+
+impl Executed {
+    /// Adds the op of a step with all facts that it changes.
+    pub(crate) fn add(&mut self, step: &Step) {
+        self.commands.push(step.op.to_string());
+        let changes = step.changes.iter();
+        self.changes.extend(changes.map(|Change { fact, from, to }| {
+            let (from, to) = fact.summaries(from.as_ref(), to.as_ref());
+            HistoryChange {
+                fact: fact.to_string(),
+                from,
+                to,
+            }
+        }));
+    }
+
+    /// Ops whose facts were recorded with the apply that they undo or finish.
+    pub(crate) fn of<'a>(ops: impl Iterator<Item = &'a Op>) -> Self {
+        Executed {
+            changes: Vec::new(),
+            commands: ops.map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Store {
@@ -44,21 +134,30 @@ impl Store {
     ///
     /// # Errors
     /// When the history cannot be written.
-    pub fn note<'a>(
+    pub fn note(
         &self,
         header: &Header,
-        ops: impl Iterator<Item = &'a Op>,
-        result: &str,
+        event: HistoryEvent,
+        why: Option<&str>,
+        executed: Executed,
     ) -> Result<(), Error> {
+        let since_boot_ms = milliseconds(since_boot());
+        let mut id = canonical::digest(&format!("{} {event} {since_boot_ms}", header.transaction));
+        id.truncate(12);
         let done = HistoryEntry {
+            id,
+            apply: header.transaction.clone(),
             time: now(),
             boot: self.boot.clone(),
-            since_boot_ms: milliseconds(since_boot()),
+            since_boot_ms,
             actor: header.actor.clone(),
             owner: header.owner.clone(),
             document: header.document.clone(),
-            commands: ops.map(ToString::to_string).collect(),
-            result: result.to_owned(),
+            work: header.work,
+            event,
+            why: why.map(str::to_owned),
+            changes: executed.changes,
+            commands: executed.commands,
         };
         let path = self.state.join("history");
         let keeps = |text: &str| {
@@ -133,6 +232,7 @@ mod tests {
             owner: "default".into(),
             document: document.to_string(),
             actor: "somebody".repeat(1000),
+            work: Work::Apply,
             confirm_by: None,
         }
     }
@@ -173,7 +273,7 @@ mod tests {
         let store = at(&scratch);
         for number in 0..1000 {
             store
-                .note(&header(number), std::iter::empty(), "applied")
+                .note(&header(number), HistoryEvent::Applied, None, Executed::default())
                 .unwrap();
             if size(&store, "history.old") > 0 {
                 age(&store);
@@ -193,7 +293,7 @@ mod tests {
         let store = at(&scratch);
         for number in 0..1000 {
             store
-                .note(&header(number), std::iter::empty(), "applied")
+                .note(&header(number), HistoryEvent::Applied, None, Executed::default())
                 .unwrap();
         }
         assert_eq!(documents(&store).len(), 1000);
@@ -211,14 +311,19 @@ mod tests {
             ("b0", ago(10), now()),
         ] {
             let entry = HistoryEntry {
+                id: "1".into(),
+                apply: "t1".into(),
                 time,
                 boot: boot.into(),
                 since_boot_ms,
                 actor: "me".into(),
                 owner: "default".into(),
                 document: "1".into(),
+                work: Work::Apply,
+                event: HistoryEvent::Applied,
+                why: None,
+                changes: Vec::new(),
                 commands: vec!["a".into(), "b".into()],
-                result: "applied".into(),
             };
             let line = serde_json::to_string(&entry).unwrap() + "\n";
             log::append(&store.state.join("history"), &line, false).unwrap();
@@ -231,10 +336,14 @@ mod tests {
     fn a_torn_line_does_not_count_wherever_it_is() {
         let scratch = tempfile::tempdir().unwrap();
         let store = at(&scratch);
-        store.note(&header(1), std::iter::empty(), "applied").unwrap();
+        store
+            .note(&header(1), HistoryEvent::Applied, None, Executed::default())
+            .unwrap();
         // A crash in the middle of a long line, the last before the file is set aside.
         log::append(&store.state.join("history"), &"{".repeat(LONG as usize), false).unwrap();
-        store.note(&header(2), std::iter::empty(), "applied").unwrap();
+        store
+            .note(&header(2), HistoryEvent::Applied, None, Executed::default())
+            .unwrap();
         assert_eq!(documents(&store), [1, 2]);
         assert!(size(&store, "history") < 20_000);
     }
@@ -243,7 +352,9 @@ mod tests {
     fn one_that_is_set_aside_while_it_is_read_counts_once() {
         let scratch = tempfile::tempdir().unwrap();
         let store = at(&scratch);
-        store.note(&header(1), std::iter::empty(), "applied").unwrap();
+        store
+            .note(&header(1), HistoryEvent::Applied, None, Executed::default())
+            .unwrap();
         fs::hard_link(store.state.join("history"), store.state.join("history.old")).unwrap();
         assert_eq!(documents(&store), [1]);
     }

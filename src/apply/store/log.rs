@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::store::error::failed;
 use netkeel_core::error::Error;
+use netkeel_core::maybe_secret::reveal;
 use netkeel_kernel::files::read;
 use netkeel_kernel::files::read::{ReadError, Symlinks};
 
@@ -188,8 +189,9 @@ pub(crate) fn write_lines(
     done.map_err(|error| failed(&error, path))
 }
 
+/// A line of a log, which only root can read. Undo needs the text of secrets.
 fn json_line(value: &impl Serialize) -> std::io::Result<String> {
-    Ok(serde_json::to_string(value)? + "\n")
+    Ok(reveal(|| serde_json::to_string(value))? + "\n")
 }
 
 /// Makes what was written to an open log survive a power cut, and the log itself where it is new.

@@ -39,7 +39,10 @@ impl Lock {
     pub fn look(self) -> Result<Gate, Error> {
         let pending = self.store().pending()?;
         Ok(match pending {
-            None => Gate::Settled(Settled { lock: self }),
+            None => {
+                self.store().sweep_watchdogs();
+                Gate::Settled(Settled { lock: self })
+            }
             Some(pending) => Gate::Held(Held { lock: self, pending }),
         })
     }

@@ -394,6 +394,7 @@ mod tests {
                 owner: "default".into(),
                 document: "d1".into(),
                 actor: "root".into(),
+                work: crate::journal::Work::Apply,
                 confirm_by: None,
             };
             let settled = settled(&store);

@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::store::error::failed;
-use crate::store::{Store, log};
+use crate::store::{Store, WATCHDOG, log};
 use netkeel_core::error::Error;
 
 /// Held by the watchdog of an apply. Dropping it removes the file.
@@ -16,7 +16,8 @@ use netkeel_core::error::Error;
 pub(crate) struct SignOfLife {
     store: Store,
     transaction: String,
-    _held: Flock<File>,
+    /// The lock ends with the descriptor.
+    _held: File,
 }
 
 impl Store {
@@ -36,18 +37,19 @@ impl Store {
             &path,
         )
         .map_err(|error| failed(&error, &path))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(Some(SignOfLife {
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole())) {
+            Ok(_) => Ok(Some(SignOfLife {
                 store: self.clone(),
                 transaction: transaction.to_owned(),
-                _held: held,
+                _held: file,
             })),
-            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, errno)) => Err(failed(&errno.into(), &path)),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(errno) => Err(failed(&errno.into(), &path)),
         }
     }
 
-    /// Whether the watchdog of an apply lives.
+    /// Whether the watchdog of an apply lives. It only asks: a lock that it took for a moment would look like
+    /// another watchdog to the one that starts in that moment.
     ///
     /// # Errors
     /// When that cannot be seen.
@@ -59,11 +61,37 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed(&error, &path)),
         };
-        match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            Ok(_free) => Ok(false),
-            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
-            Err((_, errno)) => Err(failed(&errno.into(), &path)),
+        let mut found = whole();
+        match fcntl(&file, FcntlArg::F_OFD_GETLK(&mut found)) {
+            Ok(_) => Ok(i32::from(found.l_type) != libc::F_UNLCK),
+            Err(errno) => Err(failed(&errno.into(), &path)),
         }
+    }
+
+    /// Removes the files of watchdogs that were killed. The caller holds the lock, and no apply is pending, so
+    /// that no watchdog begins.
+    pub(crate) fn sweep_watchdogs(&self) {
+        let names = std::fs::read_dir(&self.run).into_iter().flatten().flatten();
+        for name in names.map(|entry| entry.file_name()) {
+            let Some(transaction) = name.to_str().and_then(|name| name.strip_prefix(WATCHDOG)) else {
+                continue;
+            };
+            // One that cannot be looked at, or not removed, does no harm.
+            if matches!(self.has_watchdog(transaction), Ok(false)) {
+                let _ = std::fs::remove_file(self.watchdog_path(transaction));
+            }
+        }
+    }
+}
+
+/// An exclusive lock of a whole file.
+fn whole() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
     }
 }
 
@@ -91,5 +119,45 @@ mod tests {
         drop(first);
         assert!(!store.has_watchdog("t1").unwrap());
         assert!(!store.watchdog_path("t1").exists());
+    }
+
+    #[test]
+    fn a_look_never_keeps_a_watchdog_from_its_work() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
+        std::fs::write(store.watchdog_path("t1"), "").unwrap();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    store.has_watchdog("t1").unwrap();
+                }
+            });
+            let begins = (0..2000).all(|_| store.watchdog("t1").unwrap().is_some());
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(begins, "a look was taken for another watchdog");
+        });
+    }
+
+    #[test]
+    fn the_file_of_a_killed_watchdog_is_removed_and_that_of_another_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::at(scratch.path());
+        store.make().unwrap();
+        std::fs::write(store.watchdog_path("killed"), "").unwrap();
+        std::fs::write(store.run.join("other"), "").unwrap();
+        let alive = store.watchdog("alive").unwrap().unwrap();
+        assert!(matches!(
+            store
+                .lock("a test", std::time::Duration::ZERO)
+                .unwrap()
+                .look()
+                .unwrap(),
+            crate::store::settled::Gate::Settled(_)
+        ));
+        assert!(!store.watchdog_path("killed").exists());
+        assert!(store.watchdog_path("alive").exists() && store.run.join("other").exists());
+        drop(alive);
     }
 }

@@ -4,10 +4,14 @@
 use std::env;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::journal::Header;
 use crate::store::Store;
@@ -20,6 +24,9 @@ const SYSTEMD: &str = "/run/systemd/system";
 
 /// The line that a watchdog prints when the end of the session no longer ends it.
 pub const ARMED: &str = "armed\n";
+
+/// How long a watchdog may take until it is armed. The apply waits for it with the lock.
+const ARMING: Duration = Duration::from_secs(10);
 
 /// Arms the watchdog of an apply that begins, and makes the copies of its journals.
 ///
@@ -77,7 +84,7 @@ fn arm(header: &Header, handover: &Handover) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Refused, message)
             .hint("run netkeel on the host, or in a container that keeps running, with `exec`"));
     }
-    by_process(&program, &watch).map_err(|error| {
+    by_process(&program, &watch, ARMING).map_err(|error| {
         Error::new(
             ErrorKind::Refused,
             format!("the watchdog that would undo the apply cannot be started: {error}"),
@@ -86,7 +93,7 @@ fn arm(header: &Header, handover: &Handover) -> Result<(), Error> {
 }
 
 /// Waits until the process has left the session: before that a hangup would end it too.
-fn by_process(program: &Path, watch: &[String]) -> std::io::Result<()> {
+fn by_process(program: &Path, watch: &[String], longest: Duration) -> std::io::Result<()> {
     let mut watchdog = Command::new(program)
         .args(watch)
         .current_dir("/")
@@ -95,15 +102,47 @@ fn by_process(program: &Path, watch: &[String]) -> std::io::Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let mut said = [0; ARMED.len()];
-    if let Some(output) = &mut watchdog.stdout {
-        output.read_exact(&mut said)?;
+    let said = match &mut watchdog.stdout {
+        Some(output) => read_within(output, ARMED.len(), longest),
+        None => Ok(Vec::new()),
+    };
+    let error = match said {
+        Ok(said) if said == ARMED.as_bytes() => return Ok(()),
+        Ok(_) => std::io::Error::other("it does not say that it is armed"),
+        Err(error) => error,
+    };
+    // It must not undo an apply that was not begun, or that another watchdog has.
+    let _ = watchdog.kill();
+    let _ = watchdog.wait();
+    Err(error)
+}
+
+/// Reads so many bytes, or fewer where the other end closes the pipe before.
+///
+/// # Errors
+/// When they do not come in time.
+fn read_within(pipe: &mut ChildStdout, length: usize, longest: Duration) -> std::io::Result<Vec<u8>> {
+    let start = Instant::now();
+    let mut said = vec![0; length];
+    let mut read = 0;
+    while let Some(rest) = said.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        let left = longest.saturating_sub(start.elapsed());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let ready = match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(Errno::EINTR) => continue,
+            ready => ready?,
+        };
+        if ready == 0 {
+            let message = format!("it is not armed after {} s", longest.as_secs());
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
+        }
+        match pipe.read(rest)? {
+            0 => break,
+            more => read += more,
+        }
     }
-    if said == ARMED.as_bytes() {
-        Ok(())
-    } else {
-        Err(std::io::Error::other("it does not say that it is armed"))
-    }
+    said.truncate(read);
+    Ok(said)
 }
 
 /// systemd-run returns when the watchdog has said that it is ready, in the namespaces of the apply. A
@@ -116,6 +155,8 @@ fn by_service(program: &Path, watch: &[String], header: &Header) -> bool {
         .args(["--property=Type=notify", "--property=Restart=on-abnormal"])
         // Five starts in ten seconds are the most that systemd allows by default.
         .arg("--property=RestartSec=2s")
+        // For the namespaces and the journals, which the one that is started again needs.
+        .arg("--property=FileDescriptorStoreMax=16")
         // systemd-run waits as long as this under the lock.
         .arg("--property=TimeoutStartSec=10s")
         .arg("--")
@@ -126,4 +167,28 @@ fn by_service(program: &Path, watch: &[String], header: &Header) -> bool {
         .stderr(Stdio::null())
         .status();
     started.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watchdog_that_does_not_say_that_it_is_armed_is_not_waited_for() {
+        let start = Instant::now();
+        let by = |script: &str| {
+            let watch = ["-c".to_owned(), script.to_owned()];
+            by_process(Path::new("/bin/sh"), &watch, Duration::from_millis(300))
+        };
+        let why = |script: &str| by(script).unwrap_err().to_string();
+        assert_eq!(why("exec sleep 600"), "it is not armed after 0 s");
+        assert_eq!(why("printf arm; exec sleep 600"), "it is not armed after 0 s");
+        assert_eq!(
+            why("echo wrong; exec sleep 600"),
+            "it does not say that it is armed"
+        );
+        assert_eq!(why("exit 1"), "it does not say that it is armed");
+        by("printf ar; sleep 0.05; echo med").unwrap();
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
 }

@@ -103,6 +103,11 @@ impl Handover {
         self.home.enter(self.process)
     }
 
+    /// Where the apply is.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Whether this process may not look at the descriptors of the apply.
     pub(crate) fn is_hidden(&self) -> bool {
         self.descriptors.iter().any(|descriptor| {

@@ -16,6 +16,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::clock::since_boot;
 use crate::recover::{Cause, Undone};
 use crate::store::Store;
+use crate::watchdog::fd_store;
+use crate::watchdog::fd_store::Restored;
 use crate::watchdog::handover::{Handover, by_descriptor};
 use crate::watchdog::watched::{Attempt, Watched};
 use netkeel_core::error::{Error, ErrorKind};
@@ -65,12 +67,22 @@ pub trait Reports {
 pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
     let signals = signals()?;
     let ready = Ready::new();
+    let restored = Restored::here();
     let received = order
         .handover
         .as_ref()
-        .and_then(|handover| handover.receive(&order.transaction));
+        .and_then(|handover| handover.receive(&order.transaction))
+        .or_else(|| restored.as_ref()?.received());
     if let Some(handover) = &order.handover {
-        handover.enter()?;
+        let entered = match (handover.enter(), &restored) {
+            (Err(_), Some(restored)) => restored.enter(handover.home()),
+            (entered, _) => entered,
+        };
+        entered.map_err(|error| {
+            error
+                .context("the watchdog cannot go to where the apply was")
+                .hint("the next netkeel command there undoes the apply, and so does its service")
+        })?;
         if received.is_none() && handover.is_hidden() {
             return Err(Error::new(
                 ErrorKind::Permission,
@@ -82,12 +94,21 @@ pub fn keep(order: &Order, reports: &mut dyn Reports) -> Result<(), Error> {
     // a session already.
     let _ = nix::unistd::setsid();
     let store = Store::open(&order.netns)?;
-    let Some(_alive) = store.watchdog(&order.transaction)? else {
-        // Another one watches it.
-        reports.armed()?;
-        ready.say();
-        return Ok(());
+    let _alive = match store.watchdog(&order.transaction) {
+        Ok(Some(alive)) => Some(alive),
+        Ok(None) => {
+            // Another one watches it.
+            reports.armed()?;
+            ready.say();
+            return Ok(());
+        }
+        // The state directory broke since the apply began: the promise does not depend on it.
+        Err(_) if restored.is_some() && received.is_some() => None,
+        Err(error) => return Err(error),
     };
+    if let Some(socket) = &ready.0 {
+        fd_store::keep(socket, received.as_ref());
+    }
     let wakes = received
         .as_ref()
         .and_then(|received| wakes(&by_descriptor(&received.journal)));
@@ -196,6 +217,8 @@ impl Ready {
         let socket = address.and_then(|address| {
             let socket = UnixDatagram::unbound().ok()?;
             socket.connect_addr(&address).ok()?;
+            // A systemd that does not read must not keep it from its work.
+            socket.set_write_timeout(Some(LOOK)).ok()?;
             Some(socket)
         });
         Ready(socket)

@@ -13,13 +13,16 @@ use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, load, load_saved};
 use crate::load::file::read_printed;
 use crate::{exit, output};
+use netkeel_apply::clock::now;
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
+use netkeel_apply::recover::confirm_command;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::finding::Finding;
+use netkeel_core::name::netns::Netns;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
@@ -30,6 +33,7 @@ use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
 use netkeel_plan::plan::Plan;
+use netkeel_render::utc::utc;
 use netkeel_render::wording::{applied_line, count};
 use netkeel_render::{json, markdown, wording};
 use netkeel_source::sources::Sources;
@@ -74,7 +78,7 @@ pub(crate) struct Arguments {
     /// Roll back if this target becomes unreachable; may be repeated
     ///
     /// netkeel tests with a TCP connection if a port is given, otherwise with ping. A target that does not answer
-    /// before the apply is ignored.
+    /// before the apply is an error.
     #[arg(long, value_name = "HOST[:PORT]")]
     verify_reach: Vec<String>,
     #[command(flatten)]
@@ -86,9 +90,15 @@ pub(crate) struct Arguments {
     retry_rejected: bool,
     /// Allow changes to the interface of the default route or SSH session
     ///
-    /// This covers direct changes and indirect ones through `all`, `default` or its lower device.
+    /// This covers direct changes and indirect ones through `all`, `default` or its lower device. With --netns there
+    /// is no such check: neither the host's default route nor a session goes through another namespace.
     #[arg(long)]
     allow_management: bool,
+    /// Apply the rest if an interface with `required: true` is missing
+    ///
+    /// At boot an interface may appear later. The missing one is a finding then, and no error.
+    #[arg(long)]
+    allow_missing: bool,
     #[command(flatten)]
     pause: PauseOption,
     /// Output format
@@ -141,9 +151,14 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
             Host::Live,
         )?,
     };
-    let Some(Loaded { document, sources }) = loaded else {
+    let Some(Loaded {
+        mut document,
+        sources,
+    }) = loaded
+    else {
         return Ok(None);
     };
+    document.allow_missing = arguments.allow_missing;
     let targets = arguments
         .verify_reach
         .iter()
@@ -217,18 +232,20 @@ fn write(
         arguments.fail_on.check(&findings(document, goal)?)?;
     }
     let outcome = Live::with(&document.netns, |kernel| {
-        watch.must_reach(targets);
-        apply(
-            goal,
-            Session {
-                kernel,
-                log: &mut log,
-                lossy,
-                watch: &mut watch,
-            },
+        watch.must_reach(targets)?;
+        Ok::<_, Error>(
+            apply(
+                goal,
+                Session {
+                    kernel,
+                    log: &mut log,
+                    lossy,
+                    watch: &mut watch,
+                },
+            )
+            .outcome,
         )
-        .outcome
-    })?;
+    })??;
     let outcome = outcome.map(|mut applied| {
         plan::add(Some(document), &mut applied.planned, &applied.before);
         applied
@@ -314,7 +331,9 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
             ));
         }
         output::say(&format!(
-            "keep the changes with `netkeel confirm`; otherwise they are rolled back {within:?} after the start of the apply\n"
+            "keep the changes with `{}`; otherwise they are rolled back {}\n",
+            confirm_command(&plan.netns),
+            until(&plan.netns, within)
         ));
     }
     if arguments.output == Output::Text && *done > 0 {
@@ -330,6 +349,18 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
         exit::CHANGES
     } else {
         exit::OK
+    }
+}
+
+/// When the changes are rolled back, as its promise says; without one that can be read, how long after the start.
+fn until(netns: &Netns, within: Duration) -> String {
+    let pending = Store::open_to_read(netns).and_then(|store| store.pending());
+    match pending.ok().flatten().and_then(|pending| pending.time_left()) {
+        Some(left) => {
+            let seconds = left.as_secs();
+            format!("at {}, in {seconds} s", utc(now() + seconds))
+        }
+        None => format!("{within:?} after the start of the apply"),
     }
 }
 

@@ -9,6 +9,7 @@ use netkeel_apply::journal::Journal;
 use netkeel_apply::recover::{Cause, keep, undo_held, watched};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
+use netkeel_apply::store::history::HistoryEvent;
 use netkeel_apply::store::settled::Gate;
 use netkeel_apply::watchdog::arm::wait_for_end;
 use netkeel_core::error::{Error, ErrorKind};
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// Nothing waits: it may have been rolled back already.
 fn missing(store: &Store) -> Result<u8, Error> {
     let last = store.history()?.pop();
-    if last.is_some_and(|done| done.result.starts_with("rolled back")) {
+    if last.is_some_and(|done| done.event == HistoryEvent::RolledBack) {
         output::say("too late: the changes were already rolled back\n");
         return Ok(exit::ROLLED_BACK);
     }

@@ -11,6 +11,7 @@ use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
 use netkeel_apply::engine::session::Session;
+use netkeel_apply::journal::Work;
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
@@ -109,7 +110,8 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
         netns,
     };
     let mut watch = Watcher::new()?;
-    let mut log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
+    let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
+    let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {

@@ -69,18 +69,22 @@ impl Watcher {
         })
     }
 
-    /// Keeps the targets that answer now, and reports the others as ignored.
-    pub(crate) fn must_reach(&mut self, targets: Vec<Target>) {
-        for target in targets {
-            if target.answers() {
-                self.targets.push(target);
-            } else {
-                output::say(&format!(
-                    "{} does not answer before the apply: ignored\n",
-                    target.text
-                ));
-            }
+    /// Takes the targets that must answer after the apply.
+    ///
+    /// # Errors
+    /// When one does not answer now: it could not tell whether the apply cuts it off.
+    pub(crate) fn must_reach(&mut self, targets: Vec<Target>) -> Result<(), Error> {
+        let answers = |target: &Target| (0..TRIES).any(|_| target.answers());
+        if let Some(silent) = targets.iter().find(|target| !answers(target)) {
+            let message = format!(
+                "{} does not answer before the apply; nothing was written",
+                silent.text
+            );
+            return Err(Error::new(ErrorKind::Refused, message)
+                .hint("give --verify-reach a target that answers now, or leave it out"));
         }
+        self.targets = targets;
+        Ok(())
     }
 
     /// Clears the progress line.

@@ -165,7 +165,10 @@ fn acts(store: &Store) -> Result<Vec<Act>, Error> {
         time: done.time,
         actor: done.actor,
         document: done.document,
-        result: done.result,
+        result: match &done.why {
+            Some(why) => format!("{}: {why}", done.event),
+            None => done.event.to_string(),
+        },
         commands: done.commands,
     };
     match store.history() {
@@ -192,6 +195,9 @@ fn known(
         ErrorKind::Missing,
         format!("there is no sysctl {key}, and no sysctl.d file sets it"),
     );
+    if let Some(load) = key.load_module() {
+        return Err(error.hint(load));
+    }
     let near = siblings.and_then(|siblings| {
         let name = nearest(&siblings.missing, siblings.names.iter().map(String::as_str))?;
         let path = [&*siblings.parent, name, &*siblings.rest].join("/");

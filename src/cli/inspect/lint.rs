@@ -83,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             Ok(planned) => {
                 let mut findings =
                     host::host_over(planned.after.as_ref().unwrap_or(&host), arguments.underlay);
+                findings.retain(|found| !planned.plan.findings.iter().any(|other| covers(other, found)));
                 findings.extend(planned.plan.findings);
                 findings.retain(|finding| !loaded.document.allowed.contains_key(&finding.code));
                 findings
@@ -115,6 +116,12 @@ fn talos(arguments: &Arguments) -> Result<u8, Error> {
         return Ok(exit::ERROR);
     }
     show(findings, &[], arguments)
+}
+
+/// Whether a finding on the plan says of the same subjects what one on the host says.
+fn covers(plan: &Finding, host: &Finding) -> bool {
+    let named = |subject| plan.subjects.contains(subject);
+    plan.code == host.code && host.subjects.iter().all(named)
 }
 
 /// Prints findings and returns the exit code.

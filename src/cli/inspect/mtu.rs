@@ -13,11 +13,13 @@ use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::text::number::decimal;
 use netkeel_diagnose::lint::cni;
 use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::{CniScope, Scope};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_mtu::budget::{Budget, Derivation};
 use netkeel_mtu::detect::{Detected, detect};
 use netkeel_mtu::layer::Layer;
+use netkeel_mtu::pods;
 use netkeel_mtu::underlay::Underlay;
 use netkeel_mtu::{convention, encapsulation};
 use netkeel_render::{mtu, paint, text};
@@ -166,11 +168,7 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
         None => Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??,
     };
     let Some(detected) = detect(&host) else {
-        return Err(Error::new(
-            ErrorKind::Missing,
-            "no CNI found: neither a known plugin nor a known device",
-        )
-        .hint("`netkeel mtu --compare` shows the MTU of each CNI"));
+        return unknown(arguments, &host);
     };
     let (underlay, from) = match Underlay::parse(&arguments.underlay)? {
         Underlay::DefaultRoute => detected.underlay(&host)?,
@@ -180,7 +178,7 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     let answer = budget_of(arguments, layers)?.derive(underlay, &from)?;
     let mut findings = Findings::default();
     cni::no_number(&host, &mut findings);
-    detected.judge(&answer, &mut findings);
+    detected.judge(&host, &answer, &mut findings);
     let findings = findings.into_sorted();
     let paint = paint::Paint(output::stdout_colour());
     output::print(&match arguments.output {
@@ -203,6 +201,28 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
     } else {
         exit::ERROR
     })
+}
+
+/// Pods of a CNI that netkeel does not know: their packets must fit the underlay itself.
+fn unknown(arguments: &Arguments, host: &Snapshot) -> Result<u8, Error> {
+    let mut error = Error::new(
+        ErrorKind::Missing,
+        "no CNI found: neither a known plugin nor a known device",
+    );
+    if !pods::pods(host).is_empty() {
+        let (underlay, from) = Underlay::parse(&arguments.underlay)?.on(host)?;
+        let mut findings = Findings::default();
+        pods::judge_pods(host, underlay, &from, &mut findings);
+        let findings = findings.into_sorted();
+        let paint = paint::Paint(false);
+        output::say(text::findings(&findings, paint).trim_end());
+        let fit = match findings.is_empty() {
+            true => format!("all pods fit {from} with {underlay}, if their CNI adds nothing to packets"),
+            false => format!("not all pods fit {from} with {underlay}"),
+        };
+        error = error.hint(fit);
+    }
+    Err(error.hint("`netkeel mtu --compare` shows the MTU of each CNI"))
 }
 
 pub(crate) fn compare(arguments: &Arguments, underlay: i64, from: &str) -> Result<u8, Error> {

@@ -15,7 +15,8 @@ use netkeel_kernel::live::snapshot::Live;
 /// Print a snapshot of the host as JSON
 ///
 /// The snapshot has all interfaces, the sysctls of the network path, and everything that the
-/// documents name. `netkeel plan --snapshot` reads it.
+/// documents name, with the routes and neighbours that `netkeel path --snapshot` needs.
+/// `netkeel plan --snapshot` reads it too.
 ///
 /// Exit status: 0 success; 1 state that could not be read.
 #[derive(Debug, Args)]
@@ -27,7 +28,10 @@ pub(crate) struct Arguments {
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = arguments.documents.place.netns();
-    let mut scope = Scope::wide();
+    let mut scope = Scope {
+        forwarding: true,
+        ..Scope::wide()
+    };
     match load_if_any(&arguments.documents, netns.clone(), Host::Saved)? {
         // Without documents the snapshot has the interfaces and sysctls of the network path.
         LoadOutcome::Nothing => {}

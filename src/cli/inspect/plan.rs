@@ -14,6 +14,7 @@ use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::maybe_secret::reveal;
 use netkeel_diagnose::lint::plan;
 use netkeel_document::document::Document;
 use netkeel_host::kernel::Kernel;
@@ -134,7 +135,8 @@ pub(crate) fn live(
 pub(crate) fn save(path: &Path, document: &Document, host: &Snapshot, plan: &Plan) -> Result<(), Error> {
     let store = Store::open_to_read(&document.netns)?;
     let saved = SavedPlan::new(document, host, plan, &store.boot)?;
-    let json = serde_json::to_value(&saved)
+    // The file is for its user alone, who has the document too.
+    let json = reveal(|| serde_json::to_value(&saved))
         .map_err(|error| Error::new(ErrorKind::Unreadable, format!("cannot save the plan: {error}")))?;
     replace(path, &output::pretty(&json))
         .map_err(|error| Error::new(ErrorKind::Refused, format!("{}: {error}", path.display())))

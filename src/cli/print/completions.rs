@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-/// Runs the verb; `command` has the options of every verb.
+/// Runs the verb. `command` is not built yet: clap_complete builds it with the full names of nested verbs.
 pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "netkeel", &mut script);

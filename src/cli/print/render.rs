@@ -22,7 +22,7 @@ const DOCUMENTS: [(&str, &str); 3] = [
     ),
     (
         COZYSTACK,
-        "CozyStack: its ConfigMap with the pod MTU of the document",
+        "CozyStack: its Package or ConfigMap with the pod MTU of the document",
     ),
 ];
 
@@ -49,9 +49,9 @@ pub(crate) struct Arguments {
     /// Interface of kube-ovn's tunnels, for the node annotation
     #[arg(long, value_name = "INTERFACE")]
     tunnel_interface: Option<String>,
-    /// File with the current ConfigMap `cozystack`; its values are kept
+    /// File with CozyStack's Package or ConfigMap and kube-ovn's Subnets; other values are kept
     #[arg(long, value_name = "FILE", required_if_eq("name", COZYSTACK))]
-    configmap: Option<PathBuf>,
+    manifests: Option<PathBuf>,
     /// Container image of the DaemonSet
     #[arg(long, default_value = concat!("netkeel:", env!("CARGO_PKG_VERSION")))]
     image: String,
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             patches::patches(&document, version, &machine)?
         }
         COZYSTACK => {
-            let file = arguments.configmap.clone();
+            let file = arguments.manifests.clone();
             let Some(manifests) = load_configuration(file.as_slice())? else {
                 return Ok(exit::ERROR);
             };

@@ -7,10 +7,10 @@ use netkeel_core::error::Error;
 use netkeel_document::document::SHAPE;
 use netkeel_document::schema;
 
-/// Print the JSON Schema of a document, plan, apply or snapshot
+/// Print the JSON Schema of a document, plan, apply, path or snapshot
 ///
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
-/// `netkeel apply --output json`.
+/// `netkeel apply --output json`, and `path` that of `netkeel path --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -24,6 +24,7 @@ pub(crate) enum Of {
     Document,
     Plan,
     Applied,
+    Path,
     Snapshot,
 }
 
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Document => output::pretty(&schema::json_schema(&SHAPE, "netkeel document")),
         Of::Plan => output::pretty(&netkeel_render::schema::plan()),
         Of::Applied => output::pretty(&netkeel_render::schema::applied()),
+        Of::Path => output::pretty(&netkeel_render::schema::path()),
         Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),
     })?;
     Ok(exit::OK)

@@ -1,6 +1,6 @@
 //! `netkeel run`: the service that keeps the host in sync.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,13 +55,36 @@ pub(crate) struct Arguments {
     ///
     /// By default the service opens no network port. With --netns, the address is outside that
     /// namespace.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
+    /// Export the MTU of every interface, also of those that a match finds
+    ///
+    /// By default only interfaces that the document names have series of their own. The others, as those of pods,
+    /// are counted by class and rule.
+    #[arg(long)]
+    metrics_per_interface: bool,
     /// Size of the kernel event queue
     ///
     /// When the queue overflows, the service scans the whole host.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, hide_short_help = true)]
     event_queue: usize,
+}
+
+/// An address and a port; IPv6 with or without brackets, since Kubernetes fills in bare addresses.
+fn parse_listen(text: &str) -> Result<SocketAddr, Error> {
+    let bare = || {
+        let (address, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(
+            address.parse::<IpAddr>().ok()?,
+            port.parse().ok()?,
+        ))
+    };
+    text.parse::<SocketAddr>().ok().or_else(bare).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Input,
+            "expected ADDRESS:PORT, e.g. 127.0.0.1:9440 or [::1]:9440",
+        )
+    })
 }
 
 /// Whether the service writes.
@@ -120,6 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         lossy: arguments.allow_lossy,
         management: arguments.allow_management,
         queue: arguments.event_queue,
+        metrics_per_interface: arguments.metrics_per_interface,
         listen: arguments.listen,
     };
     let mut source = DocumentSource {
@@ -128,4 +152,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     run::run(&options, &mut source)?;
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_needs_no_brackets() {
+        let read = |text: &str| parse_listen(text).map(|address| address.to_string()).ok();
+        assert_eq!(read("127.0.0.1:9440").as_deref(), Some("127.0.0.1:9440"));
+        assert_eq!(read("2001:db8::1:9440").as_deref(), Some("[2001:db8::1]:9440"));
+        assert_eq!(read("[::1]:9440").as_deref(), Some("[::1]:9440"));
+        assert_eq!(
+            (read("9440"), read("localhost:9440"), read("::1")),
+            (None, None, None)
+        );
+    }
 }

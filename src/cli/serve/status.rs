@@ -8,7 +8,7 @@ use crate::{exit, output};
 use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::text::escape::printable;
+use netkeel_core::text::escape::{one_line, printable};
 use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
 use netkeel_service::client;
@@ -18,11 +18,17 @@ use netkeel_service::client;
 /// The status has the document in force, the pause, the drift, and the suspended settings with the
 /// reason.
 ///
-/// Exit status: 0 success; 1 the service is not running.
+/// Exit status: 0 success; 1 the service is not running; with --fail 2 when a document was rejected,
+/// replication is degraded or failed, or /healthz answers 503.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
+    /// Exit with status 2 for a rejected document or an unhealthy service
+    ///
+    /// A degraded replication counts too.
+    #[arg(long)]
+    fail: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -43,12 +49,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Format::Json => output::pretty(&status),
         Format::Text => text(&status),
     })?;
-    Ok(exit::OK)
+    Ok(match arguments.fail && is_bad(&status) {
+        true => exit::CHANGES,
+        false => exit::OK,
+    })
 }
 
-/// Text of the status in a form that is safe to print; empty if it is missing.
+/// Whether somebody must look: a rejected document, an unhealthy service, or replication that is not whole.
+fn is_bad(status: &Value) -> bool {
+    let is_set = |path: &str| status.pointer(path).is_some_and(|value| !value.is_null());
+    let health = status.pointer("/worker/health").and_then(Value::as_str);
+    is_set("/document/rejected") || is_set("/unhealthy") || matches!(health, Some("degraded" | "failed"))
+}
+
+/// Text of the status in one line that is safe to print; empty if it is missing.
 fn shown(value: Option<&Value>) -> String {
-    printable(value.and_then(Value::as_str).unwrap_or_default()).into_owned()
+    one_line(value.and_then(Value::as_str).unwrap_or_default())
 }
 
 /// The status as text.
@@ -89,7 +105,7 @@ fn text(status: &Value) -> String {
         out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
     }
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
-        out.push_str(&format!("FAILED: {}\n", printable(why)));
+        out.push_str(&format!("FAILED: {}\n", one_line(why)));
     }
     let drift = list("drift");
     let wanted = number("/wanted") as usize;
@@ -191,7 +207,7 @@ fn replication(worker: &Value) -> String {
         number("/statistics/lost"),
     );
     if let Some(why) = worker.get("error").and_then(Value::as_str) {
-        out.push_str(&format!("    {}\n", printable(why)));
+        out.push_str(&format!("    {}\n", one_line(why)));
     }
     let refused = worker.pointer("/statistics/refused").and_then(Value::as_object);
     for (reason, count) in refused.into_iter().flatten() {
@@ -204,6 +220,7 @@ fn replication(worker: &Value) -> String {
             "refused" => {
                 "; this host drops the copies: check its packet filter and, with mode ipip, IPAddressAllow= of the unit"
             }
+            "behind-router" => "; a router is between: use mode: ipip",
             "router" => {
                 "; it has the router's link-layer address: packets from the router look like its copies and are not replicated"
             }

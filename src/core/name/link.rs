@@ -13,6 +13,14 @@ use crate::text::from_str;
 /// Longest name in bytes: `IFNAMSIZ` (16, include/uapi/linux/if.h) less the terminating zero.
 pub const MAX: usize = 15;
 
+/// Whether a text is too long for the name of an interface, but can be a further name of one (`ALTIFNAMSIZ`,
+/// 128 bytes with the terminating zero) or an alias.
+pub fn is_long(text: &str) -> bool {
+    const LONGEST: usize = 127;
+    let plain = |c: char| c.is_ascii_graphic() && c != '/';
+    (MAX + 1..=LONGEST).contains(&text.len()) && text.chars().all(plain)
+}
+
 /// An interface name as the kernel accepts it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes, not
 /// `.` or `..`, without `/`, `:` and white space. `all` and `default` are rejected too, because they
 /// have a different meaning below `net.ipv4.conf`.

@@ -1,9 +1,10 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
 //! interface.
 
+mod module;
 mod relations;
 
-pub use relations::{NOT_FOLLOWED, variable};
+pub use relations::{ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, NOT_FOLLOWED, variable};
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -45,10 +46,30 @@ pub struct PerInterface<'a> {
     pub leaf: &'a str,
 }
 
-/// Settings that are secrets (Documentation/networking/ip-sysctl.rst). Only root can read their files.
-pub const SECRETS: [&str; 2] = ["stable_secret", "tcp_fastopen_key"];
+/// Settings below net/ whose files only root can read: two keys (Documentation/networking/ip-sysctl.rst), and
+/// the hardening of the BPF compiler (net/core/sysctl_net_core.c), all with mode 0600 in Linux 6.12.
+pub const SECRETS: [&str; 5] = [
+    "bpf_jit_harden",
+    "bpf_jit_kallsyms",
+    "bpf_jit_limit",
+    "stable_secret",
+    "tcp_fastopen_key",
+];
+
+/// Files that can be written and not read (mode 0200 in Linux 6.12). A write is a command to the kernel.
+const COMMANDS: [&str; 4] = [
+    "net/ipv4/route/flush",
+    "net/ipv6/route/flush",
+    "vm/compact_memory",
+    "vm/drop_caches",
+];
 
 impl SysctlKey {
+    /// Whether a write is a command to the kernel, and there is no value that could be kept.
+    pub fn is_command(&self) -> bool {
+        COMMANDS.contains(&self.path())
+    }
+
     /// Whether its value is a secret, which no file that everybody reads and no log may contain.
     pub fn is_secret(&self) -> bool {
         let leaf = self.path().rsplit('/').next().unwrap_or_default();
@@ -80,6 +101,13 @@ impl SysctlKey {
             family, table, leaf, ..
         } = self.per_interface()?;
         Some(SysctlKey(format!("net/{family}/{table}/{slot}/{leaf}").into()))
+    }
+
+    /// The same setting of another interface; `None` for a key that is not of an interface.
+    pub fn of_link(&self, link: LinkName) -> Option<Self> {
+        let parts = self.per_interface()?;
+        let of_link = matches!(parts.slot, Slot::Link(_));
+        of_link.then(|| SysctlKey::of_interface(parts.family, parts.table, link, parts.leaf))
     }
 
     /// A key that netkeel itself uses; `path` is in slash form.

@@ -1,8 +1,10 @@
 //! NFLOG rules found on a host that netkeel did not write.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +30,17 @@ pub struct ForeignRule {
     pub interfaces: Interfaces,
     /// It logs ICMP type 3 code 4.
     pub ipv4: bool,
-    /// It logs ICMPv6 type 2 code 0.
+    /// It logs ICMPv6 type 2, with code 0 at least, which senders set.
     pub ipv6: bool,
-    /// It logs all of these messages, apart from those of sources that it excludes.
+    /// It logs all of these messages, apart from those of sources in `ignored`.
     pub whole: bool,
+    /// Sources whose messages it does not log (`! -s NET`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "BTreeSet<String>")]
+    pub ignored: BTreeSet<IpNet>,
+    /// Maximum logged bytes of a message; 0 is all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub snaplen: u32,
     /// The rule as iptables-save(8) or nft(8) prints it.
     pub text: Arc<str>,
     /// The kernel's bytes to recreate it; present only for rules that netkeel can delete.
@@ -75,6 +84,8 @@ pub enum Interfaces {
     Named(LinkName),
     /// Interfaces whose names begin with this prefix.
     Prefix(Arc<str>),
+    /// Every interface but this one.
+    Except(LinkName),
 }
 
 impl Interfaces {
@@ -84,6 +95,7 @@ impl Interfaces {
             Interfaces::All => true,
             Interfaces::Named(own) => *own == name,
             Interfaces::Prefix(prefix) => name.as_bytes().starts_with(prefix.as_bytes()),
+            Interfaces::Except(other) => *other != name,
         }
     }
 }
@@ -117,7 +129,25 @@ impl ForeignRule {
         self.is_beside(other) && self.text == other.text && self.content == other.content
     }
 
-    /// The command of iptables that does something with it: `-D` and the rule, or `-I` and the place.
+    /// Its family, table and chain, as nft takes them.
+    fn place(&self) -> String {
+        let (table, chain) = (Quoted(&self.table), Quoted(&self.chain));
+        format!("{} {table} {chain}", self.family)
+    }
+
+    /// How an operator deletes it. nft deletes by a handle, which a list shows.
+    pub fn removal(&self) -> String {
+        let delete = self.command(Verb::Delete);
+        match self.writer {
+            Writer::Nft => format!(
+                "{delete}, with the handle that `nft -a list chain {}` shows",
+                self.place()
+            ),
+            Writer::IptablesNft | Writer::IptablesLegacy => delete,
+        }
+    }
+
+    /// The command that deletes or inserts it. For nft, HANDLE is a placeholder for the handle of the rule.
     pub fn command(&self, verb: Verb) -> String {
         let program = match (self.writer, &*self.family) {
             (Writer::IptablesNft, "ip6") => "ip6tables-nft",
@@ -125,8 +155,11 @@ impl ForeignRule {
             (Writer::IptablesLegacy, "ip6") => "ip6tables-legacy",
             (Writer::IptablesLegacy, _) => "iptables-legacy",
             (Writer::Nft, _) => {
-                let (table, chain) = (Quoted(&self.table), Quoted(&self.chain));
-                return format!("nft -a list chain {} {table} {chain}", self.family);
+                let place = self.place();
+                return match verb {
+                    Verb::Delete => format!("nft delete rule {place} handle HANDLE"),
+                    Verb::Insert => format!("nft insert rule {place} {}", self.text),
+                };
             }
         };
         let ForeignRule {
@@ -172,4 +205,9 @@ impl fmt::Display for ForeignRule {
             }
         }
     }
+}
+
+/// For serde: omit 0.
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }

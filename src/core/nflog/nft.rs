@@ -41,7 +41,7 @@ impl Rules {
     fn rule(&self, name: &EntryName, ipv6: bool, part: &Part, interface: LinkName) -> String {
         let (ip, icmp, message) = match ipv6 {
             false => ("ip", "icmp", "icmp type 3 icmp code 4"),
-            true => ("ip6", "icmpv6", "icmpv6 type 2 icmpv6 code 0"),
+            true => ("ip6", "icmpv6", "icmpv6 type 2"),
         };
         let mut rule = format!("iifname \"{interface}\" ");
         if part.ignore_sources.is_empty() {

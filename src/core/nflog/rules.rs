@@ -25,7 +25,7 @@ pub struct Rules {
     /// ICMP type 3 code 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv4: Option<Part>,
-    /// ICMPv6 type 2 code 0.
+    /// ICMPv6 type 2 with any code: a receiver ignores it (RFC 4443, 3.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Part>,
 }

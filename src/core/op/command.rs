@@ -50,9 +50,6 @@ impl Op {
     }
 }
 
-/// Shown in place of a secret value, as in files of sysctl.d.
-const NOT_SHOWN: &str = "(not shown)";
-
 /// A command that prints a WireGuard configuration with its own MTU.
 fn with_mtu(source: &Path, mtu: u32) -> String {
     let script =
@@ -178,7 +175,7 @@ impl fmt::Display for Op {
                     "{ip} link del dev {name} && {ip} link add name {name} type {mode} external"
                 )
             }
-            Op::DeleteLink { target } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
+            Op::DeleteLink { target, .. } => write!(f, "{} link del dev {}", Ip(&target.netns), name(target)),
             Op::AddAddress { target, address } => {
                 write!(f, "{} addr add {address} dev {}", Ip(&target.netns), name(target))
             }
@@ -265,9 +262,9 @@ impl fmt::Display for Op {
                 Inside(netns).fmt(f)?;
                 f.write_str("sysctl -w ")?;
                 // Commands are logged.
-                let shown: &str = if key.is_secret() { NOT_SHOWN } else { value };
+                let shown = value.clone().secret_if(key.is_secret()).to_string();
                 match key.bytes() {
-                    Cow::Borrowed(_) => Quoted([&*key.dotted(), "=", shown].concat()).fmt(f),
+                    Cow::Borrowed(_) => Quoted([&*key.dotted(), "=", &*shown].concat()).fmt(f),
                     Cow::Owned(path) => in_bash(f, &[&*path, b"=", shown.as_bytes()].concat()),
                 }
             }
@@ -295,7 +292,7 @@ mod tests {
                 value: "0123-4567".into(),
                 link: None,
             };
-            assert_eq!(op.to_string(), format!("sysctl -w '{key}=(not shown)'"), "{key}");
+            assert_eq!(op.to_string(), format!("sysctl -w '{key}=(secret)'"), "{key}");
         }
     }
 

@@ -52,7 +52,8 @@ impl Default for Limits {
 /// The minimum next-hop MTUs, bytes. A forged tiny MTU would slow hosts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
-    /// Of IPv4. By default 576, which every host takes (RFC 791).
+    /// Of IPv4. By default 576, which every host takes (RFC 791). With 0, errors of routers before RFC 1191,
+    /// which say 0, are replicated too.
     pub ipv4: u16,
     /// Of IPv6. By default 1280, the protocol's minimum (RFC 8200).
     pub ipv6: u16,

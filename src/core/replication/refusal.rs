@@ -33,7 +33,7 @@ pub enum Refusal {
     QuoteToNode,
     /// The next-hop MTU is below the floor.
     BelowFloor,
-    /// The next-hop MTU is not below the MTU of the interface that received the packet.
+    /// The next-hop MTU is not below the MTU of the interface by which answers to the quoted destination leave.
     NotBelowLink,
     /// A node sent it.
     FromNode,

@@ -25,6 +25,10 @@ pub struct Settings {
     pub ttl: Option<u8>,
     /// The minimum next-hop MTUs.
     pub floor: Floor,
+    /// Whether errors about packets to a peer are replicated too. Such an error lowers the path MTU between
+    /// the nodes, which their tunnels use.
+    #[serde(default)]
+    pub flows_to_nodes: bool,
     /// Networks that quoted sources must be in; empty means any.
     #[schemars(with = "Vec<String>")]
     pub vips: Vec<IpNet>,

@@ -26,6 +26,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A text for a place that has one line: the first line, escaped, with the number of the others.
+pub fn one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let first = printable(lines.next().unwrap_or_default()).into_owned();
+    match lines.count() {
+        0 => first,
+        1 => format!("{first} [1 more line]"),
+        more => format!("{first} [{more} more lines]"),
+    }
+}
+
 /// User input for a message: between backticks, on one line, shortened when it is long.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;

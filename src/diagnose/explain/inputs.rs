@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use crate::explain::holder::Records;
-use netkeel_core::fact::{Fact, Object, Value};
+use netkeel_core::fact::{Fact, Object};
+use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
@@ -36,7 +37,7 @@ pub enum Live {
     /// It exists.
     Value {
         /// The value as the kernel prints it.
-        value: String,
+        value: MaybeSecret,
     },
     /// There is no such key.
     Absent,
@@ -48,6 +49,11 @@ pub enum Live {
 }
 
 impl Live {
+    /// Whether the value is one that no message may contain.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Live::Value { value } if value.is_secret())
+    }
+
     /// The value as a number.
     pub fn number(&self) -> Option<i64> {
         match self {
@@ -85,11 +91,8 @@ pub fn scope<'a>(keys: impl IntoIterator<Item = &'a SysctlKey>) -> Scope {
 pub fn live(snapshot: &Snapshot, key: &SysctlKey) -> Live {
     let fact = Fact::sysctl(&snapshot.netns, key);
     match snapshot.get(&fact) {
-        Lookup::Value(Value::Text(text)) => Live::Value {
-            value: text.to_string(),
-        },
         Lookup::Value(value) => Live::Value {
-            value: value.to_string(),
+            value: value.to_text(),
         },
         Lookup::Absent => Live::Absent,
         Lookup::Unread => {

@@ -6,7 +6,7 @@ use crate::explain::combine::{Combined, Rule};
 use crate::explain::holder::{Held, held};
 use crate::explain::inputs::{Inputs, Live, live};
 use crate::explain::writer::Writer;
-use crate::explain::{combine, writer};
+use crate::explain::{combine, inputs, writer};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
@@ -30,6 +30,9 @@ pub struct KeyExplained {
     /// For `all.rp_filter`: the interfaces whose own value is smaller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decides_on: Vec<LinkName>,
+    /// For a key of an interface or of `default`: the live value of `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
     /// Its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -47,6 +50,12 @@ impl KeyExplained {
         combine::shown(&self.key, value)
     }
 
+    /// Whether it is the key of `default`.
+    pub fn is_of_default(&self) -> bool {
+        let parts = self.key.per_interface();
+        parts.is_some_and(|parts| parts.slot == Slot::Default)
+    }
+
     /// Whether neither a file nor the kernel has the key.
     pub fn is_unheard_of(&self) -> bool {
         self.live == Live::Absent && self.sysctl_d.lines.is_empty()
@@ -59,17 +68,28 @@ pub fn key(host: &Inputs<'_>, key: &SysctlKey) -> KeyExplained {
     // No key below net/ that takes words has a number as its value, so an integer means that the key takes
     // integers.
     let integer = key.path().starts_with("net/") && live.number().is_some();
-    let sysctl_d = answer(host.files, key, integer);
+    let mut sysctl_d = answer(host.files, key, integer);
     let of_slot = key
         .per_interface()
         .filter(|parts| !matches!(parts.slot, Slot::Link(_)));
+    let notes = notes(host, key, &live, &sysctl_d);
+    if key.is_secret() || live.is_secret() {
+        sysctl_d.hide();
+    }
+    let default = key
+        .in_slot("default")
+        .map(|default| inputs::live(host.snapshot, &default));
     KeyExplained {
+        default: match default {
+            Some(Live::Value { value }) if !value.is_secret() => Some(value.to_string()),
+            Some(Live::Value { .. } | Live::Absent | Live::Unread { .. }) | None => None,
+        },
         combined: combine::combined(host, key),
         rule: of_slot.and_then(|_| combine::rule(key)).map(|(rule, _)| rule),
         decides_on: combine::decided_by_all(host, key),
         held: held(&host.kept, &Fact::sysctl(&host.snapshot.netns, key)),
         writers: writer::writers(key, host.evidence, host.snapshot),
-        notes: notes(host, key, &live, &sysctl_d),
+        notes,
         key: key.clone(),
         live,
         sysctl_d,
@@ -96,6 +116,9 @@ pub(crate) fn notes(host: &Inputs<'_>, key: &SysctlKey, live: &Live, answers: &A
             true => format!("{name} has no such setting now"),
             false => format!("there is no interface {name} now"),
         });
+    }
+    if let (Live::Absent, Some(load)) = (live, key.load_module()) {
+        notes.push(load);
     }
     if answers.systemd.later.is_some() && !writer::udev_is_there(host.evidence) {
         notes.push(

@@ -5,8 +5,8 @@ use serde::Serialize;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::sysctl_d::file::{Dialect, FileLine, UDEV_RULES};
-use netkeel_host::sysctl_d::parse::{Entry, parse};
+use netkeel_host::sysctl_d::file::UDEV_RULES;
+use netkeel_host::sysctl_d::ufw;
 
 /// A program that writes the setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,9 +75,6 @@ const UDEV: &[Clue] = &[
     Clue::Path(UDEV_RULES[1]),
     Clue::Path(UDEV_RULES[2]),
 ];
-
-/// ufw's sysctl file.
-const UFW: &str = "/etc/ufw/sysctl.conf";
 
 const KNOWN: &[KnownWriter] = &[
     KnownWriter {
@@ -180,14 +177,26 @@ const KNOWN: &[KnownWriter] = &[
     },
     KnownWriter {
         name: "kube-proxy",
-        does: "writes it at its start: route_localnet for node ports on localhost, arp_ignore and arp_announce in ipvs mode",
+        does: "writes it at its start: route_localnet for node ports on localhost, arp_ignore and arp_announce in ipvs mode, nf_conntrack_* as its configuration says (conntrack.maxPerCore, tcpEstablishedTimeout, tcpCloseWaitTimeout, tcpBeLiberal, udpTimeout, udpStreamTimeout)",
         writes: |key| {
             key.slot(Slot::All)
                 && key.family("ipv4")
                 && key.is(&["route_localnet", "arp_ignore", "arp_announce"])
-                || key.path == "net/ipv4/ip_forward"
+                || KUBE_PROXY.contains(&key.path)
         },
         clues: &[Clue::Link("kube-ipvs0"), Clue::Path("/var/lib/kube-proxy")],
+        anything: false,
+    },
+    KnownWriter {
+        name: "Docker",
+        does: "writes 1 when its daemon starts, unless its daemon.json has \"ip-forward\": false (bridge-nf-call-*: where containers of one network must not reach each other)",
+        writes: |key| {
+            DOCKER.contains(&key.path)
+                || (key.slot(Slot::All) || key.slot(Slot::Default))
+                    && key.family("ipv6")
+                    && key.is(&["forwarding"])
+        },
+        clues: &[Clue::Link("docker0"), Clue::Path("/run/docker.sock")],
         anything: false,
     },
     KnownWriter {
@@ -206,6 +215,29 @@ const KNOWN: &[KnownWriter] = &[
     },
 ];
 
+/// Sysctls that kube-proxy writes (cmd/kube-proxy/app/conntrack.go, pkg/proxy/ipvs/linux/proxier.go of Kubernetes).
+const KUBE_PROXY: [&str; 12] = [
+    "net/ipv4/ip_forward",
+    "net/ipv4/vs/conn_reuse_mode",
+    "net/ipv4/vs/conntrack",
+    "net/ipv4/vs/expire_nodest_conn",
+    "net/ipv4/vs/expire_quiescent_template",
+    "net/netfilter/nf_conntrack_max",
+    "net/nf_conntrack_max",
+    "net/netfilter/nf_conntrack_tcp_be_liberal",
+    "net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+    "net/netfilter/nf_conntrack_tcp_timeout_established",
+    "net/netfilter/nf_conntrack_udp_timeout",
+    "net/netfilter/nf_conntrack_udp_timeout_stream",
+];
+
+/// Sysctls that Docker's daemon writes (libnetwork/drivers/bridge of moby).
+const DOCKER: [&str; 3] = [
+    "net/ipv4/ip_forward",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+];
+
 const CALICO: &[Clue] = &[Clue::Link("cali"), Clue::Path("/var/lib/calico")];
 
 /// The paths that [`Evidence`] needs, and whether it needs their text.
@@ -221,7 +253,10 @@ pub const WATCHED: &[(&str, bool)] = &[
     ("/var/lib/kube-proxy", false),
     ("/etc/tuned/active_profile", false),
     ("/etc/os-release", true),
-    (UFW, true),
+    ("/run/docker.sock", false),
+    (ufw::SWITCH, true),
+    (ufw::DEFAULTS, true),
+    (ufw::USUAL, true),
 ];
 
 /// Whether udev applies sysctl.d to new interfaces on this host.
@@ -273,23 +308,11 @@ fn shown_by(clues: &[Clue], evidence: &Evidence, snapshot: &Snapshot) -> Vec<Str
     clues.iter().filter_map(shown).collect()
 }
 
-/// ufw, if its file exists and names the key. ufw runs `sysctl -p` on that file when it starts, after
-/// sysctl.d was applied.
+/// ufw, if it is enabled and its file names the key.
 fn ufw(key: &SysctlKey, evidence: &Evidence) -> Option<Writer> {
-    let text = evidence.texts.get(UFW)?;
-    let mut last = None;
-    for line in parse(Dialect::Procps, text) {
-        match line.entry {
-            Entry::Assign { key: of, value } if of == key.path() => last = Some((line.number, value)),
-            _ => {}
-        }
-    }
-    let (line, value) = last?;
-    let place = FileLine {
-        file: UFW.to_owned(),
-        target: None,
-        line,
-    };
+    let text = |path: &str| evidence.texts.get(path).map(String::as_str);
+    let path = ufw::file(text(ufw::SWITCH)?, text(ufw::DEFAULTS)?)?;
+    let (place, value) = ufw::value(&path, text(&path)?, key)?;
     Some(Writer {
         name: "ufw",
         does: format!("writes {value} when it starts, after all of sysctl.d"),

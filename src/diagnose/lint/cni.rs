@@ -1,5 +1,6 @@
 //! Misconfigurations of a host's CNI.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use netkeel_core::fact::Value;
@@ -9,8 +10,9 @@ use netkeel_host::cni::runtime::{Loaded, stopped};
 use netkeel_host::cni::state::Cni;
 use netkeel_host::snapshot::Snapshot;
 
-/// Checks the directory from which the container runtime loads its configuration.
-pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
+/// Checks the directory from which the container runtime loads its configuration. `pods_too_large`: the MTUs of
+/// pods are reported already.
+pub(crate) fn check(host: &Snapshot, pods_too_large: bool, findings: &mut Findings) {
     let Some(cni) = &host.cni else { return };
     let Some(runtime) = &cni.runtime else { return };
     let loaded = match runtime.loads(&cni.files) {
@@ -33,13 +35,9 @@ pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
                 "the plugin tuning sets the MTU of the pod's end only: larger packets are dropped between the two ends",
                 "set the MTU in the plugin that makes the interface",
             ),
-            "kube-ovn" | "ovn-k8s-cni-overlay" => findings.add(
-                Code::NK044,
-                loaded.display(),
-                format!("its plugin {} does not read an mtu there: the MTU of new pods is set elsewhere", plugin.kind),
-                elsewhere(&plugin.kind).unwrap_or_default(),
-            ),
-            "calico" => calico(cni, plugin.mtu.as_ref(), &loaded.display(), findings),
+            "calico" if !pods_too_large => {
+                calico(host, cni, plugin.mtu.as_ref(), &loaded.display(), findings);
+            }
             kind => {
                 if let (Some(mtu), Some(place)) = (&plugin.mtu, elsewhere(kind)) {
                     let message = format!("its {kind} has the mtu {mtu}, which the plugin does not read");
@@ -82,15 +80,37 @@ pub fn no_number(host: &Snapshot, findings: &mut Findings) {
 }
 
 /// Without an MTU, or with 0, Calico's plugin uses the value that Felix detected (libcalico-go
-/// `/var/lib/calico/mtu`).
-fn calico(cni: &Cni, mtu: Option<&Value>, file: &dyn std::fmt::Display, findings: &mut Findings) {
+/// `/var/lib/calico/mtu`). That is Calico's default; it is reported where running pods have another MTU.
+fn calico(
+    host: &Snapshot,
+    cni: &Cni,
+    mtu: Option<&Value>,
+    file: &dyn std::fmt::Display,
+    findings: &mut Findings,
+) {
     let automatic = matches!(mtu, None | Some(Value::Number(0)));
-    if let (true, Some(found)) = (automatic, cni.calico_mtu) {
-        let message =
-            format!("it gives Calico no MTU: new pods get {found}, which Felix wrote to /var/lib/calico/mtu");
-        let remedy = "declare a fixed MTU in a `cni` entry; otherwise it follows the host's interfaces";
-        findings.add(Code::NK044, file, message, remedy);
+    let (true, Some(found)) = (automatic, cni.calico_mtu) else {
+        return;
+    };
+    // NK013 reports a pod whose two ends differ.
+    let agreed = host.links.values().filter(|link| {
+        let pod = link.pod.as_ref().is_none_or(|pod| pod.mtu == link.mtu);
+        pod && link.kind_name() == "veth" && link.peer_netns.is_some()
+    });
+    let others: BTreeSet<u32> = agreed
+        .map(|link| link.mtu)
+        .filter(|mtu| i64::from(*mtu) != found)
+        .collect();
+    if others.is_empty() {
+        return;
     }
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "it gives Calico no MTU: new pods get {found}, which Felix wrote to /var/lib/calico/mtu, and running ones have {}",
+        others.join(" and ")
+    );
+    let remedy = "declare a fixed MTU in a `cni` entry, or recreate the running pods";
+    findings.add(Code::NK044, file, message, remedy);
 }
 
 /// Multus loads its own file, which has a copy of the delegate's configuration. The delegate's original
@@ -166,9 +186,36 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_reads_no_mtu_is_told_with_who_decides() {
-        insta::assert_snapshot!(check(
-            r#"{"type": "kube-ovn", "at": "plugins[0].mtu"}, {"type": "portmap", "at": "plugins[1].mtu"}"#
-        ), @"NK044 its plugin kube-ovn does not read an mtu there: the MTU of new pods is set elsewhere");
+    fn a_plugin_whose_mtu_is_set_elsewhere_is_no_fault() {
+        assert_eq!(
+            check(
+                r#"{"type": "kube-ovn", "at": "plugins[0].mtu"}, {"type": "portmap", "at": "plugins[1].mtu"}"#
+            ),
+            ""
+        );
+        assert!(
+            check(r#"{"type": "kube-ovn", "at": "plugins[0].mtu", "mtu": 1400}"#)
+                .starts_with("NK074 its kube-ovn")
+        );
+    }
+
+    #[test]
+    fn the_mtu_that_felix_derives_is_reported_where_running_pods_have_another() {
+        let check = |pod: u32| {
+            let text = format!(
+                r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},
+                "links":{{"cali0":{{"index":5,"kind":"veth","mtu":{pod},"peer_netns":0}}}},
+                "cni":{{"runtime":{{"directory":"/d"}},"calico_mtu":1450,"files":{{"/d/10-x.conflist":
+                    {{"sha256":"","plugins":[{{"type":"calico","at":"plugins[0].mtu","mtu":0}}]}}}}}}}}"#
+            );
+            let host = Snapshot::from_json(&text).unwrap();
+            let found = crate::lint::host::host(&host);
+            found.iter().map(|one| one.message.clone()).collect::<String>()
+        };
+        assert_eq!(check(1450), "");
+        assert_eq!(
+            check(1500),
+            "it gives Calico no MTU: new pods get 1450, which Felix wrote to /var/lib/calico/mtu, and running ones have 1500"
+        );
     }
 }

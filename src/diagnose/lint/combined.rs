@@ -16,7 +16,7 @@ use netkeel_host::snapshot::link::Link;
 pub(crate) fn check(host: &Snapshot, wants: &BTreeMap<Fact, Want>, findings: &mut Findings) {
     // Sysctls sort before interfaces, of which there may be thousands.
     let sysctls = wants.iter().filter_map(|(fact, want)| match &fact.object {
-        Object::Sysctl(key) => Some((key, want.value.to_string().parse::<i64>().ok()?)),
+        Object::Sysctl(key) => Some((key, want.value.to_text().parse::<i64>().ok()?)),
         _ => None,
     });
     for (key, declared) in sysctls {
@@ -93,7 +93,7 @@ fn gives_another(parts: PerInterface<'_>, wants: &BTreeMap<Fact, Want>) -> bool 
                 (other.family, other.table, other.leaf) == (parts.family, parts.table, parts.leaf)
                     && other.slot != Slot::All
             });
-        same && want.value.to_string() != "0"
+        same && &*want.value.to_text() != "0"
     })
 }
 

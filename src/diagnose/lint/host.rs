@@ -4,6 +4,7 @@ use crate::lint::{cni, encapsulation, mtu, pmtud, rp_filter, sysctl_d, wireguard
 use netkeel_core::finding::{Finding, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::judge::TooLarge;
 use netkeel_mtu::underlay::Underlay;
 
 /// Checks a whole host.
@@ -15,18 +16,26 @@ pub fn host(host: &Snapshot) -> Vec<Finding> {
 /// shows.
 pub fn host_over(host: &Snapshot, underlay: Option<Underlay>) -> Vec<Finding> {
     let mut findings = Findings::default();
-    links(host, &|_| true, &mut findings);
+    let too_large = encapsulation::check(host, underlay, &mut findings);
+    links(host, &|_| true, &too_large, &mut findings);
     rp_filter::tunnels(host, &mut findings);
     pmtud::check(host, &mut findings);
     sysctl_d::host(host, &mut findings);
-    cni::check(host, &mut findings);
-    encapsulation::check(host, underlay, &mut findings);
+    cni::check(host, too_large.is_reported, &mut findings);
     findings.into_sorted()
 }
 
-/// Checks the selected interfaces, on a host as a plan leaves it.
-pub(crate) fn links(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+/// Checks the selected interfaces, on a host as a plan leaves it. Tunnels that the finding on pods names have no
+/// finding of their own: it is one fault.
+pub(crate) fn links(
+    host: &Snapshot,
+    wanted: &dyn Fn(LinkName) -> bool,
+    too_large: &TooLarge,
+    findings: &mut Findings,
+) {
+    let not_named = |name: LinkName| wanted(name) && !too_large.tunnels.contains(&name);
     mtu::check(host, wanted, findings);
+    mtu::tunnels(host, &not_named, findings);
     rp_filter::check(host, wanted, findings);
-    wireguard::check(host, wanted, findings);
+    wireguard::check(host, &not_named, findings);
 }

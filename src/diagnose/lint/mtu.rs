@@ -20,7 +20,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
         let indexes = host.links.iter().map(|(name, link)| (link.index, *name));
         indexes.collect()
     });
-    let ports = LazyCell::new(|| least_port(host));
+    let ports = LazyCell::new(|| all_ports(host));
     for (name, link) in host.links.iter().filter(|(name, _)| wanted(**name)) {
         let below = link
             .lower
@@ -33,18 +33,18 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
                 end_in_a_pod(*name, link, findings);
             }
             "vlan" | "macvlan" | "macvtap" | "ipvlan" => above_parent(*name, link, below, findings),
-            "vxlan" => stale_vxlan(*name, link, below, findings),
-            "bridge" => pinned(*name, link, ports.get(&link.index), findings),
+            "bridge" => bridge(*name, link, ports.get(&link.index), findings),
+            // A physical one is hv_netvsc, whose port is a virtual function.
+            "bond" | "team" | "physical" => above_ports(*name, link, ports.get(&link.index), findings),
             _ => {}
         }
-        if device_owner::is_ovs_tunnel(name.as_bytes()) {
-            let message = format!("Open vSwitch set its MTU to {}, which is correct", link.mtu);
-            findings.add(
-                Code::NK017,
-                name,
-                message,
-                "leave it; the MTU of the pods limits packets",
+        if device_owner::is_ovs_tunnel(name.as_bytes()) && link.mtu < least_of_ovs(*name) {
+            let message = format!(
+                "its MTU is {}: Open vSwitch gives it the largest that it can have, since it serves tunnels over every underlay",
+                link.mtu
             );
+            let remedy = "set 65000, as Open vSwitch does; the MTU of the pods limits packets";
+            findings.add(Code::NK017, name, message, remedy);
         }
         if link.mtu < netkeel_core::mtu::IPV6_MIN_MTU && link.lasting_ipv6().next().is_some() {
             let message = format!("its MTU of {} is below 1280 and it has IPv6 addresses", link.mtu);
@@ -56,6 +56,27 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
             );
         }
     }
+}
+
+/// Checks tunnels over a lower device.
+pub(crate) fn tunnels(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
+    let vxlans = host
+        .links
+        .iter()
+        .filter(|(_, link)| link.kind_name() == "vxlan" && link.peer_netns.is_none());
+    for (name, link) in vxlans.filter(|(name, _)| wanted(**name)) {
+        let lower = link.lower.and_then(|index| host.by_index(index));
+        stale_vxlan(*name, link, lower, findings);
+    }
+}
+
+/// The smallest MTU that Open vSwitch gives a tunnel device: `MAX_MTU` of lib/dpif-netlink-rtnl.c, and for GRE,
+/// which some kernels limit, the 1450 that it takes then.
+fn least_of_ovs(name: LinkName) -> u32 {
+    let is_gre = ["gre_sys", "ip6gre_sys", "erspan_sys", "ip6erspan_sys"]
+        .iter()
+        .any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
+    if is_gre { 1450 } else { 65_000 }
 }
 
 /// Both ends of a veth in one namespace with different MTUs. An end drops packets larger than its own MTU
@@ -146,33 +167,57 @@ fn stale_vxlan(name: LinkName, link: &Link, lower: Option<(LinkName, &Link)>, fi
     }
 }
 
-/// The smallest MTU among the ports of each bridge, by the bridge's index.
-fn least_port(host: &Snapshot) -> BTreeMap<u32, u32> {
-    let mut least = BTreeMap::new();
-    for link in host.links.values() {
-        if let Some(master) = link.master {
-            let mtu = least.entry(master).or_insert(link.mtu);
-            *mtu = link.mtu.min(*mtu);
-        }
+/// A bond, a team or an hv_netvsc device sends by its ports, each with its own MTU.
+fn above_ports(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Findings) {
+    let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu < link.mtu);
+    for (port, mtu) in small {
+        let message = format!(
+            "its MTU is {} and its port {port} has {mtu}: larger packets by that port are dropped",
+            link.mtu
+        );
+        let remedy = format!("set the MTU of {port} to {}, or lower {name}", link.mtu);
+        findings.add(Code::NK014, name, message, remedy);
     }
-    least
 }
 
-/// A bridge follows the smallest MTU of its ports until its own MTU is set (`br_mtu_auto_adjust`).
-fn pinned(name: LinkName, link: &Link, least: Option<&u32>, findings: &mut Findings) {
-    if let Some(least) = least
-        && *least != link.mtu
-    {
+/// The MTUs of the ports of a device.
+type Ports = BTreeMap<LinkName, u32>;
+
+/// The ports of each device, by its index.
+fn all_ports(host: &Snapshot) -> BTreeMap<u32, Ports> {
+    let mut found: BTreeMap<u32, Ports> = BTreeMap::new();
+    for (name, link) in &host.links {
+        if let Some(master) = link.master {
+            found.entry(master).or_default().insert(*name, link.mtu);
+        }
+    }
+    found
+}
+
+/// A bridge follows the smallest MTU of its ports until its own MTU is set (`br_mtu_auto_adjust`). It drops what
+/// is larger than the MTU of the port that it goes to (`br_dev_queue_push_xmit`).
+fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Findings) {
+    let mtus = ports.into_iter().flatten().map(|(_, mtu)| *mtu);
+    let (Some(least), Some(most)) = (mtus.clone().min(), mtus.max()) else {
+        return;
+    };
+    if least < most {
+        let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu == least);
+        let small: Vec<String> = small.map(|(port, _)| port.to_string()).collect();
+        let message = format!(
+            "its ports have MTUs from {least} to {most}: it drops packets above {} bytes on the way to {}, without an ICMP error",
+            least + 4,
+            small.join(", ")
+        );
+        let remedy = "give all ports, and the devices behind them, one MTU";
+        findings.add(Code::NK080, name, message, remedy);
+    } else if least != link.mtu {
         let message = format!(
             "its MTU of {} was set by hand: its ports allow {least}, and it no longer follows them",
             link.mtu
         );
-        findings.add(
-            Code::NK015,
-            name,
-            message,
-            format!("declare its MTU, {least}, or create the bridge again"),
-        );
+        let remedy = format!("declare its MTU, {least}, or create the bridge again");
+        findings.add(Code::NK015, name, message, remedy);
     }
 }
 
@@ -214,10 +259,36 @@ mod tests {
     fn a_bridge_that_was_set_by_hand_is_told() {
         insta::assert_snapshot!(check(
             r#"{"br0":{"index":2,"kind":"bridge","mtu":1450},"a":{"index":3,"kind":"dummy","mtu":1300,"master":2},
-                "br1":{"index":4,"kind":"bridge","mtu":1500},"genev_sys_6081":{"index":5,"kind":"geneve","mtu":65000}}"#
+                "br1":{"index":4,"kind":"bridge","mtu":1500}}"#
+        ), @"NK015 br0: its MTU of 1450 was set by hand: its ports allow 1300, and it no longer follows them");
+    }
+
+    #[test]
+    fn a_port_that_is_smaller_than_others_is_told() {
+        insta::assert_snapshot!(check(
+            r#"{"cni0":{"index":2,"kind":"bridge","mtu":1450},"a":{"index":3,"kind":"veth","mtu":1450,"master":2},
+                "b":{"index":4,"kind":"veth","mtu":1400,"master":2},
+                "bond0":{"index":5,"kind":"bond","mtu":9000},"e0":{"index":6,"mtu":9000,"master":5},"e1":{"index":7,"mtu":1500,"master":5},
+                "vrf0":{"index":8,"kind":"vrf","mtu":65575},"e2":{"index":9,"mtu":1500,"master":8}}"#
         ), @r"
-        NK015 br0: its MTU of 1450 was set by hand: its ports allow 1300, and it no longer follows them
-        NK017 genev_sys_6081: Open vSwitch set its MTU to 65000, which is correct
+        NK014 bond0: its MTU is 9000 and its port e1 has 1500: larger packets by that port are dropped
+        NK080 cni0: its ports have MTUs from 1400 to 1450: it drops packets above 1404 bytes on the way to b, without an ICMP error
         ");
+    }
+
+    #[test]
+    fn a_tunnel_of_open_vswitch_must_not_limit_packets() {
+        let check = |name: &str, mtu: u32| {
+            check(&format!(
+                r#"{{"{name}":{{"index":5,"kind":"geneve","mtu":{mtu}}}}}"#
+            ))
+        };
+        assert_eq!(check("genev_sys_6081", 65000), "");
+        assert_eq!(check("vxlan_sys_4789", 65485), "");
+        assert_eq!(check("gre_sys", 1450), "");
+        insta::assert_snapshot!(
+            check("genev_sys_6081", 1450),
+            @"NK017 genev_sys_6081: its MTU is 1450: Open vSwitch gives it the largest that it can have, since it serves tunnels over every underlay"
+        );
     }
 }

@@ -10,6 +10,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_document::document::Document;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::sysctl_d::drop_in;
+use netkeel_mtu::judge::TooLarge;
 use netkeel_plan::goal::Goal;
 use netkeel_plan::goal::planned::Planned;
 use netkeel_plan::plan::{Plan, Step};
@@ -39,9 +40,9 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     let wants = &planned.wants.facts;
     let mut findings = Findings::default();
     if let Some(document) = document {
-        let own = document.drop_in.as_deref();
+        let own = document.drop_in_on(host);
         let own = own.map(|text| (drop_in::path(&document.owner), text));
-        let own = own.as_ref().map(|(path, text)| (path.as_path(), *text));
+        let own = own.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
         sysctl_d::document(own, wants, host, &mut findings);
         replication::document(document.replicate.as_ref(), host, &mut findings);
         replication::entries(document.replicate.as_ref(), &document.nflog, &mut findings);
@@ -55,6 +56,11 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
         rp_effect::felix(host, after, &mut findings);
     }
     let after = planned.after.as_ref().unwrap_or(host);
+    if let Some(document) = document {
+        replication::sources::check(document, after, &mut findings);
+        replication::ports::check(document, after, &mut findings);
+        replication::copies::check(document.replicate.as_ref(), after, wants, &mut findings);
+    }
     rp_effect::judge(after, wants, &mut findings);
     combined::check(after, wants, &mut findings);
     let wanted = wants.keys().filter_map(Fact::link_name);
@@ -69,7 +75,9 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     let concerned: BTreeSet<LinkName> = wanted.chain(skipped).chain(above).chain(tunnels).collect();
     side_effect::check(&planned.plan, wants, &mut findings);
     newly_too_large(host, planned, &mut findings);
-    links(after, &|name| concerned.contains(&name), &mut findings);
+    // A plan names each device that it makes too large.
+    let none = TooLarge::default();
+    links(after, &|name| concerned.contains(&name), &none, &mut findings);
     findings.extend(std::mem::take(&mut planned.plan.findings));
     planned.plan.findings = findings.into_sorted();
     if let Some(document) = document {

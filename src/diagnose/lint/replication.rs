@@ -1,5 +1,9 @@
 //! Whether the service replicates what a document declares.
 
+pub(crate) mod copies;
+pub(crate) mod ports;
+pub(crate) mod sources;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -112,7 +116,7 @@ fn misconfigured(wanted: &Replication, found: &Replicating) -> Option<(String, &
     };
     let message = match found.health {
         Some(WorkerHealth::Failed) => why("the worker runs as declared but does not replicate"),
-        Some(WorkerHealth::Degraded) => why("the worker runs as declared but does not reach all peers"),
+        Some(WorkerHealth::Degraded) => why("the worker runs as declared, but replication is degraded"),
         None => why("the worker runs as declared, but whether it replicates is unknown"),
         // A worker that is off has no settings. An undeclared dry run is reported above.
         Some(WorkerHealth::Ok | WorkerHealth::DryRun | WorkerHealth::Off) => return None,

@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use netkeel_core::fact::Fact;
+use crate::lint::rearmed::Rearmed;
+use netkeel_core::fact::{Fact, Object};
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::sysctl_d::answer::{How, Outcome};
+use netkeel_host::snapshot::reading::UfwFile;
+use netkeel_host::sysctl_d::answer::Outcome;
 use netkeel_host::sysctl_d::file::{Content, Dialect, File, Files};
 use netkeel_host::sysctl_d::mention::Fate;
 use netkeel_host::sysctl_d::parse::{Entry, parse};
 use netkeel_host::sysctl_d::reader::Judge;
+use netkeel_host::sysctl_d::ufw;
 use netkeel_host::sysctl_form::stored::is_same;
 
 /// The directory of drop-ins, which has the highest priority in
@@ -30,23 +33,25 @@ pub(crate) fn host(host: &Snapshot, findings: &mut Findings) {
     };
     unreadable(&found.files, findings);
     let mut judge = Judge::new(&found.files);
+    let mut rearmed = Rearmed::new(found.udev);
     let ours = |file: &&File| file.directory == ETC && file.name.starts_with(OURS);
     for file in found.files.dropins.iter().filter(ours) {
         if let Content::Text(text) = &file.content {
-            drop_in(&file.name, text, found.udev, &mut judge, findings);
+            drop_in(&file.name, text, &mut rearmed, &mut judge, findings);
+            for line in parse(Dialect::Systemd, text) {
+                if let (Entry::Assign { key, value }, Some(ufw)) = (line.entry, &found.ufw)
+                    && let Ok(key) = key.parse::<SysctlKey>()
+                {
+                    overridden_by_ufw(ufw, &key, &value, findings);
+                }
+            }
         }
     }
     let default = SysctlKey::known("net/ipv4/conf/default/rp_filter");
     if let Some(value) = host.sysctl_number("net/ipv4/conf/default/rp_filter") {
-        rearmed(
-            &default,
-            &default,
-            &value.to_string(),
-            found.udev,
-            &mut judge,
-            findings,
-        );
+        rearmed.check(&default, &default, &value.to_string(), &mut judge);
     }
+    rearmed.report(findings);
 }
 
 /// Checks the files together with the drop-in of a document, against the wants for interfaces. `own` is the
@@ -75,20 +80,41 @@ pub(crate) fn document(
         });
     }
     let mut judge = Judge::new(&files);
+    let mut rearmed = Rearmed::new(found.udev);
     if let Some((name, text)) = own {
-        drop_in(name, text, found.udev, &mut judge, findings);
+        drop_in(name, text, &mut rearmed, &mut judge, findings);
     }
     for (fact, want) in wants {
-        let key = fact.link_name().and_then(|name| fact.field.sysctl_of(name));
-        if let (Some(key), Some(name)) = (key, fact.link_name()) {
-            let value = want.value.to_string();
-            rearmed(&key, &name, &value, found.udev, &mut judge, findings);
+        if let Some(ufw) = &found.ufw
+            && let Some(key) = key_of(fact)
+        {
+            overridden_by_ufw(ufw, &key, &want.value.to_string(), findings);
+        }
+        let value = want.value.to_text();
+        match (&fact.object, fact.link_name()) {
+            (_, Some(name)) => {
+                if let Some(key) = fact.field.sysctl_of(name) {
+                    rearmed.check(&key, &name, &value, &mut judge);
+                }
+            }
+            (Object::Sysctl(key), None) if is_default(key) => rearmed.check(key, key, &value, &mut judge),
+            (
+                Object::Sysctl(_)
+                | Object::Link(_)
+                | Object::File(_)
+                | Object::Plugin(_)
+                | Object::Wireguard(_)
+                | Object::Nflog(_)
+                | Object::LogGroup(_),
+                None,
+            ) => {}
         }
     }
+    rearmed.report(findings);
 }
 
 /// Compares each line of a drop-in with the result of all files.
-fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: &mut Findings) {
+fn drop_in(name: &str, text: &str, rearmed: &mut Rearmed, judge: &mut Judge<'_>, findings: &mut Findings) {
     for line in parse(Dialect::Systemd, text) {
         let Entry::Assign { key, value } = line.entry else {
             continue;
@@ -107,11 +133,8 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
         let (systemd, procps) = (lost(Dialect::Systemd), lost(Dialect::Procps));
         let message = match (systemd, procps) {
             (None, None) => {
-                if key
-                    .per_interface()
-                    .is_some_and(|parts| parts.slot == Slot::Default)
-                {
-                    rearmed(&key, &key, &value, udev, judge, findings);
+                if is_default(&key) {
+                    rearmed.check(&key, &key, &value, judge);
                 }
                 continue;
             }
@@ -126,6 +149,34 @@ fn drop_in(name: &str, text: &str, udev: bool, judge: &mut Judge<'_>, findings: 
         };
         let remedy = format!("remove the line, or make its file sort before {name}");
         findings.add(Code::NK024, &key, message, remedy);
+    }
+}
+
+/// The sysctl of a fact.
+fn key_of(fact: &Fact) -> Option<SysctlKey> {
+    match &fact.object {
+        Object::Sysctl(key) => Some(key.clone()),
+        Object::Link(name) => fact.field.sysctl_of(*name),
+        Object::File(_)
+        | Object::Plugin(_)
+        | Object::Wireguard(_)
+        | Object::Nflog(_)
+        | Object::LogGroup(_) => None,
+    }
+}
+
+/// Reports a key that ufw sets to another value each time it starts.
+fn overridden_by_ufw(ufw: &UfwFile, key: &SysctlKey, wanted: &str, findings: &mut Findings) {
+    let Some((place, value)) = ufw::value(&ufw.path, &ufw.text, key) else {
+        return;
+    };
+    if !is_same(key, &value, wanted, None) {
+        findings.add(
+            Code::NK024,
+            key,
+            format!("each time ufw starts, {place} sets it to {value}, and {wanted} is declared"),
+            format!("change or remove the line in {}", ufw.path),
+        );
     }
 }
 
@@ -161,65 +212,6 @@ fn winner(name: &str, dialect: Dialect, key: &SysctlKey, boot: &Outcome, judge: 
     }
 }
 
-/// Reports a pattern that replaces the wanted value when an interface appears.
-fn rearmed(
-    key: &SysctlKey,
-    subject: &dyn std::fmt::Display,
-    wanted: &str,
-    udev: bool,
-    judge: &mut Judge<'_>,
-    findings: &mut Findings,
-) {
-    if !udev {
-        return;
-    }
-    let Some(Outcome {
-        how: How::Pattern { pattern },
-        place: Some(place),
-        value: Some(value),
-    }) = judge.answer(Dialect::Systemd, key, true).later
-    else {
-        return;
-    };
-    if is_same(key, &value, wanted, None) {
-        return;
-    }
-    let when = match key.per_interface().map(|parts| parts.slot) {
-        Some(Slot::Link(_)) => "when it is created again",
-        _ => "on an interface that appears later",
-    };
-    let message =
-        format!("{when}, udev applies {pattern} = {value} of {place} instead of the declared {wanted}");
-    let file = place.file.rsplit('/').next().unwrap_or(&place.file);
-    let exact = "declare the interface by its exact name: a line for a key exempts it from patterns";
-    let remedy = match narrower(key) {
-        Some(pattern) => {
-            format!(
-                "add `{pattern} = {wanted}` to a file of /etc/sysctl.d that sorts after {file}, or {exact}"
-            )
-        }
-        None => exact.to_owned(),
-    };
-    findings.add(Code::NK025, subject, message, remedy);
-}
-
-/// Prefixes of interfaces that CNIs make for pods.
-const OF_PODS: [&str; 5] = ["cali", "lxc", "veth", "azv", "eni"];
-
-/// A pattern for the pods' interfaces that are named like the one of the key, `net.ipv4.conf.cali*.rp_filter`;
-/// `None` for other interfaces, which the pattern would change too.
-fn narrower(key: &SysctlKey) -> Option<String> {
-    let parts = key.per_interface()?;
-    let Slot::Link(name) = parts.slot else { return None };
-    let prefix = OF_PODS
-        .iter()
-        .find(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))?;
-    Some(format!(
-        "net.{}.{}.{prefix}*.{}",
-        parts.family, parts.table, parts.leaf
-    ))
-}
-
 fn unreadable(files: &Files, findings: &mut Findings) {
     for file in files.dropins.iter().chain(&files.sysctl_conf) {
         if let Content::Unreadable(why) = &file.content {
@@ -228,6 +220,12 @@ fn unreadable(files: &Files, findings: &mut Findings) {
             findings.add(Code::NK027, &file.target, message, remedy);
         }
     }
+}
+
+/// Whether the key is one of `default`, with which a new interface starts.
+fn is_default(key: &SysctlKey) -> bool {
+    key.per_interface()
+        .is_some_and(|parts| parts.slot == Slot::Default)
 }
 
 fn is_number(value: &str) -> bool {

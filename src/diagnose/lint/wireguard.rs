@@ -2,8 +2,11 @@
 
 use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, PeerRoute};
+use netkeel_host::snapshot::reading::SysctlReading;
+use netkeel_host::snapshot::routes::mtu_over;
 
 /// Bytes of a data packet over IPv4: IPv4 20, UDP 8, WireGuard 32 (`struct message_data`,
 /// drivers/net/wireguard/messages.h).
@@ -32,8 +35,8 @@ const NOT_BELOW: &[&str] = &[
     "tun",
 ];
 
-/// Compares each WireGuard device with the interface that leaves it the most room. A snapshot does not hold
-/// the routes to the peers, so a device is reported only if its packets fit no interface.
+/// Compares each WireGuard device with the routes to its peers. Where no such route is known, a device is
+/// reported only if its packets fit no interface.
 pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings: &mut Findings) {
     let devices = host
         .links
@@ -43,10 +46,17 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
     if devices.is_empty() {
         return;
     }
-    let Some((below, largest)) = underlay(host) else {
-        return;
-    };
+    let largest = underlay(host);
     for (name, link) in devices {
+        let routes = link.peer_routes.iter().flatten();
+        let ways: Vec<Way> = routes.filter_map(|route| Way::of(route, host)).collect();
+        if let Some(way) = ways.iter().min_by_key(|way| way.fits) {
+            way.judge(*name, link, findings);
+            continue;
+        }
+        let Some((below, largest)) = largest else {
+            continue;
+        };
         if link.mtu + OVER_IPV4 <= largest.mtu {
             continue;
         }
@@ -58,6 +68,52 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
         let ipv4 = largest.mtu.saturating_sub(OVER_IPV4);
         let remedy = format!("set {ipv6}; {ipv4} is enough if every endpoint is IPv4");
         findings.add(Code::NK047, name, message, remedy);
+    }
+}
+
+/// The way to a peer, and what it leaves of a packet.
+struct Way {
+    link: LinkName,
+    /// Bytes of the largest packet on the way.
+    mtu: u32,
+    /// The MTU is that of the route, not of the interface.
+    of_route: bool,
+    /// Bytes of the headers.
+    headers: u32,
+    /// Bytes that remain for a packet of the device.
+    fits: u32,
+}
+
+impl Way {
+    fn of(route: &PeerRoute, host: &Snapshot) -> Option<Way> {
+        let link = host.links.get(&route.link)?;
+        let own = SysctlKey::conf("ipv6", route.link, "mtu");
+        let own = host.sysctls.get(&own).and_then(SysctlReading::number);
+        let of_ipv6 = own.and_then(|mtu| mtu.try_into().ok()).filter(|_| route.ipv6);
+        let (mtu, of_route) = mtu_over(link, [route.mtu, of_ipv6]);
+        let headers = if route.ipv6 { OVER_IPV6 } else { OVER_IPV4 };
+        Some(Way {
+            link: route.link,
+            mtu,
+            of_route,
+            headers,
+            fits: mtu.saturating_sub(headers),
+        })
+    }
+
+    fn judge(&self, name: LinkName, link: &Link, findings: &mut Findings) {
+        if link.mtu <= self.fits {
+            return;
+        }
+        let way = match self.of_route {
+            true => format!("the route to a peer over {}", self.link),
+            false => format!("{}, over which a peer is reached", self.link),
+        };
+        let message = format!(
+            "its MTU of {} and the headers of WireGuard ({} bytes) do not fit {way}, which has {}: full packets are fragmented or dropped",
+            link.mtu, self.headers, self.mtu
+        );
+        findings.add(Code::NK047, name, message, format!("set {}", self.fits));
     }
 }
 
@@ -85,11 +141,15 @@ mod tests {
     use netkeel_host::snapshot::Snapshot;
 
     fn check(eth0: u32, eth1: u32, wireguard: u32) -> String {
+        check_with(eth0, eth1, wireguard, "")
+    }
+
+    fn check_with(eth0: u32, eth1: u32, wireguard: u32, peers: &str) -> String {
         let text = format!(
             r#"{{"format":1,"netns":null,"kernel":"6.12","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{{
                 "eth0":{{"index":2,"mtu":{eth0},"up":true,"addresses":["10.0.0.4/24"]}},
                 "eth1":{{"index":3,"mtu":{eth1},"up":true,"addresses":["10.1.0.4/24"]}},
-                "flannel-wg":{{"index":4,"kind":"wireguard","mtu":{wireguard},"up":true}},
+                "flannel-wg":{{"index":4,"kind":"wireguard","mtu":{wireguard},"up":true{peers}}},
                 "veth0":{{"index":5,"kind":"veth","lower":6,"peer_netns":0,"mtu":9000,"up":true}}}},
                 "default_routes":[{{"link":"eth0"}}]}}"#
         );
@@ -113,5 +173,23 @@ mod tests {
         assert_eq!(check(1500, 1500, 1440), "");
         // Its peers may be behind the larger interface.
         assert_eq!(check(1500, 9000, 8920), "");
+    }
+
+    #[test]
+    fn a_device_is_held_against_the_routes_to_its_peers() {
+        let one = |eth1: u32, wireguard: u32, more: &str| {
+            let peers = format!(r#","peer_routes":[{{"link":"eth1"{more}}}]"#);
+            check_with(9000, eth1, wireguard, &peers)
+        };
+        // The default route has more, and carries no packet of the device.
+        assert_eq!(one(1450, 1420, ""), "NK047 flannel-wg: set 1390");
+        assert_eq!(one(1450, 1390, ""), "");
+        assert_eq!(one(1450, 1390, r#","ipv6":true"#), "NK047 flannel-wg: set 1370");
+        assert_eq!(one(1500, 1440, r#","mtu":1400"#), "NK047 flannel-wg: set 1340");
+        let both = r#","peer_routes":[{"link":"eth0","ipv6":true},{"link":"eth1"}]"#;
+        assert_eq!(check_with(1500, 1450, 1420, both), "NK047 flannel-wg: set 1390");
+        // Peers that have not called yet.
+        let none = r#","peer_routes":[]"#;
+        assert_eq!(check_with(1500, 1500, 1420, none), "");
     }
 }

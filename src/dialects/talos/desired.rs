@@ -6,8 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::talos::configuration::Configuration;
 use crate::talos::conflict::About;
 use crate::talos::cozystack;
+use crate::talos::cozystack::PodMtus;
 use crate::talos::keys::{DIRECTORY, KUBESPAN, KUBESPAN_KIND, SERVICE};
+use crate::talos::links::Aliases;
+use crate::talos::selector::Conditions;
 use crate::version::document;
+use netkeel_core::finding::Code;
+use netkeel_core::name::link;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::number;
 use netkeel_source::diagnostic::Diagnostics;
@@ -15,6 +21,9 @@ use netkeel_source::node::path::KeyPath;
 use netkeel_source::node::{Data, Entry, Node};
 use netkeel_source::sources::Sources;
 use netkeel_source::span::Span;
+
+/// The longest name of an interface whose VLANs Talos names after it in full, in bytes (`VLANLinkName`).
+const MAX_VLAN_BASE: usize = 10;
 
 /// The layers of a document: the settings that Talos applies, then netkeel's own documents. Talos
 /// sets its sysctls at boot, so no drop-in is needed.
@@ -32,6 +41,7 @@ pub fn layers(
         diagnostics,
         links: Vec::new(),
         places: BTreeMap::new(),
+        unplaced: Vec::new(),
     };
     let mut entries = vec![entry("persist", Data::Bool(false), start)];
     let sysctls = reader.sysctls(configuration);
@@ -45,11 +55,41 @@ pub fn layers(
     reader.conflicts(configuration);
     reader.legacy_links(configuration);
     reader.links(configuration);
-    if let Some(mtu) = cozystack::pod_mtu(configuration, sources, reader.diagnostics) {
-        reader.pods(mtu);
+    let pods = PodMtus::read(configuration, sources, reader.diagnostics);
+    match pods.of_all() {
+        Ok(stated) => stated.into_iter().for_each(|stated| reader.pods(&stated.mtu)),
+        Err(subnet) => {
+            let stated = subnet.stated.as_ref().or(pods.values());
+            let span = stated.map_or(start, |stated| stated.mtu.span);
+            let why = format!(
+                "pods of the Subnet {} have another MTU than other pods, and their interfaces have no distinct names",
+                subnet.name
+            );
+            reader.unplaced.push(Unplaced {
+                key: "mtu",
+                span,
+                why,
+                remedy: "give all Subnets of pods one MTU",
+            });
+        }
     }
+    let unplaced = std::mem::take(&mut reader.unplaced);
     if !reader.links.is_empty() {
         entries.push(entry("link", Data::Map(reader.links), start));
+    }
+    for Unplaced {
+        key,
+        span,
+        why,
+        remedy,
+    } in unplaced
+    {
+        diagnostics.findings.add(
+            Code::NK076,
+            format!("{key} ({})", sources.locate(span)),
+            format!("netkeel cannot tell which interfaces this is for, and does not set it: {why}"),
+            remedy,
+        );
     }
     let mut layers = vec![document(entries, start)];
     for service in configuration.of_kind("ExtensionServiceConfig") {
@@ -90,11 +130,21 @@ fn entry(key: &str, data: Data, span: Span) -> Entry {
     }
 }
 
+/// A setting that netkeel cannot assign to an interface.
+struct Unplaced {
+    key: &'static str,
+    span: Span,
+    why: String,
+    remedy: &'static str,
+}
+
 struct Reader<'a> {
     diagnostics: &'a mut Diagnostics,
     links: Vec<Entry>,
     /// The index of each link by its name.
     places: BTreeMap<String, usize>,
+    /// Settings that netkeel cannot assign to interfaces.
+    unplaced: Vec<Unplaced>,
 }
 
 impl Reader<'_> {
@@ -159,25 +209,14 @@ impl Reader<'_> {
         let aliases = configuration.aliases();
         let interfaces = configuration.legacy_at(&["machine", "network", "interfaces"]);
         for interface in interfaces.map(Node::items).unwrap_or_default() {
-            let name = interface
-                .get("interface")
-                .and_then(Node::text)
-                .filter(|name| !name.is_empty());
             let vlans = interface.get("vlans").map(Node::items).unwrap_or_default();
-            match name {
-                Some(name) if aliases.contain(name) => {
-                    let holders = std::iter::once(interface).chain(vlans);
-                    holders.for_each(|holder| self.aliased(name, holder, &["mtu"]));
-                    continue;
+            let name = interface.get("interface").and_then(Node::text);
+            match name.filter(|name| !name.is_empty()) {
+                Some(name) => {
+                    self.named(name, &aliases, interface, &["mtu"]);
+                    vlans.iter().for_each(|vlan| self.vlan(name, &aliases, vlan));
                 }
-                Some(name) => self.settings(name, interface, &["mtu"]),
-                None if interface.get("mtu").is_some() => self.selected(interface),
-                None => {}
-            }
-            for vlan in vlans {
-                if let (Some(name), Some(id)) = (name, vlan.get("vlanId").and_then(Node::integer)) {
-                    self.settings(&format!("{name}.{id}"), vlan, &["mtu"]);
-                }
+                None => self.selected(interface, vlans),
             }
         }
         if let Some(kubespan) = configuration.legacy_at(&["machine", "network", KUBESPAN]) {
@@ -188,14 +227,48 @@ impl Reader<'_> {
     fn links(&mut self, configuration: &Configuration) {
         let aliases = configuration.aliases();
         for link in configuration.links() {
-            if link.found() && aliases.contain(link.name) {
-                self.aliased(link.name, link.settings, &["mtu", "up"]);
+            if link.found() {
+                self.named(link.name, &aliases, link.settings, &["mtu", "up"]);
             } else if !link.name.is_empty() {
                 self.settings(link.name, link.settings, &["mtu", "up"]);
             }
         }
         for document in configuration.of_kind(KUBESPAN_KIND) {
             self.kubespan(configuration, document);
+        }
+    }
+
+    /// Settings of an existing interface by its name. A name may be an alias: then its selector finds the
+    /// interface, or else the alias on the host.
+    fn named(&mut self, name: &str, aliases: &Aliases<'_>, from: &Node, keys: &[&'static str]) {
+        if name.is_empty() {
+            return;
+        }
+        match aliases.expression(name).and_then(Conditions::of_expression) {
+            Some(conditions) => self.matched(&conditions.label(), conditions.node(from.span), from, keys),
+            None => self.settings(name, from, keys),
+        }
+    }
+
+    /// A VLAN of a named interface. Talos derives its name from the one in the configuration, alias or not.
+    fn vlan(&mut self, name: &str, aliases: &Aliases<'_>, vlan: &Node) {
+        let Some(id) = vlan.get("vlanId").and_then(Node::integer) else {
+            return;
+        };
+        if name.len() <= MAX_VLAN_BASE {
+            return self.settings(&format!("{name}.{id}"), vlan, &["mtu"]);
+        }
+        // Talos shortens the name, with a hash.
+        let conditions = match aliases.contain(name) {
+            true => aliases.expression(name).and_then(Conditions::of_expression),
+            false => Some(Conditions::of_name(name)),
+        };
+        match conditions {
+            Some(conditions) => {
+                let label = format!("{}, vlan {id}", conditions.label());
+                self.matched(&label, conditions.vlan(id, vlan.span), vlan, &["mtu"]);
+            }
+            None => self.unplaced(vlan, &["mtu"], "an alias selects the interface below this VLAN"),
         }
     }
 
@@ -225,55 +298,62 @@ impl Reader<'_> {
         }
     }
 
-    /// Only the machine knows which interface a selector finds; netkeel can find one by its driver
-    /// only.
-    fn selected(&mut self, interface: &Node) {
-        let selector = interface
-            .get("deviceSelector")
-            .map(Node::entries)
-            .unwrap_or_default();
-        let span = interface.get("mtu").map_or(interface.span, |mtu| mtu.span);
-        if let [only] = selector
-            && only.key == "driver"
-            && let Some(driver) = only.value.text()
+    /// Settings of the interfaces that a selector finds, and of their VLANs.
+    fn selected(&mut self, interface: &Node, vlans: &[Node]) {
+        let selector = interface.get("deviceSelector");
+        let conditions = match selector.map(Conditions::of_selector) {
+            Some(Ok(conditions)) => conditions,
+            Some(Err(why)) => {
+                let holders = std::iter::once(interface).chain(vlans);
+                holders.for_each(|holder| self.unplaced(holder, &["mtu"], &why));
+                return;
+            }
+            None => return,
+        };
+        let span = selector.map_or(interface.span, |selector| selector.span);
+        let label = conditions.label();
+        self.matched(&label, conditions.node(span), interface, &["mtu"]);
+        for vlan in vlans {
+            if let Some(id) = vlan.get("vlanId").and_then(Node::integer) {
+                let label = format!("{label}, vlan {id}");
+                self.matched(&label, conditions.vlan(id, span), vlan, &["mtu"]);
+            }
+        }
+    }
+
+    /// Settings of the interfaces that a match selects.
+    fn matched(&mut self, label: &str, matching: Node, from: &Node, keys: &[&str]) {
+        self.add_settings(label, from, keys);
+        let known = self.places.get(label).and_then(|at| self.links.get_mut(*at));
+        if let Some(Data::Map(settings)) = known.map(|link| &mut link.value.data)
+            && settings.iter().all(|setting| setting.key != "match")
         {
-            let rule = format!("driver-{driver}");
-            self.settings(&rule, interface, &["mtu"]);
-            let matches = vec![Entry {
-                key: "driver".to_owned(),
-                ..only.clone()
-            }];
-            let found = self.places.get(&rule).and_then(|at| self.links.get_mut(*at));
-            if let Some(Data::Map(settings)) = found.map(|link| &mut link.value.data) {
-                settings.push(entry("match", Data::Map(matches), only.value.span));
-            }
-            return;
+            let span = matching.span;
+            let matching = Entry {
+                value: matching,
+                ..entry("match", Data::Null, span)
+            };
+            settings.push(matching);
         }
-        self.diagnostics
-            .add(
-                span,
-                "machine.network.interfaces",
-                "only the machine knows which interface has this MTU: a selector finds it",
-            )
-            .hint("name the interface; or select by `driver` alone, which netkeel can do too");
     }
 
-    /// Only the machine knows which interface has an alias.
-    fn aliased(&mut self, name: &str, holder: &Node, keys: &[&str]) {
+    /// Records settings of an interface that netkeel cannot find.
+    fn unplaced(&mut self, holder: &Node, keys: &[&'static str], why: &str) {
         for key in keys {
-            if let Some(setting) = holder.get(key).filter(|setting| !setting.is_null()) {
-                let message = format!(
-                    "only the machine knows which interface this is for: `{name}` is an alias, which a selector gives it"
-                );
-                self.diagnostics
-                    .add(setting.span, KeyPath::of(&[name, key]), message)
-                    .hint("name the interface itself");
+            let setting = holder.get(key).filter(|setting| !setting.is_null());
+            if let Some(setting) = setting.filter(|setting| setting.data != Data::Integer(0)) {
+                self.unplaced.push(Unplaced {
+                    key,
+                    span: setting.span,
+                    why: why.to_owned(),
+                    remedy: "name the interface, or select it by `hardwareAddr`, `permanentAddr`, `busPath` or `driver`",
+                });
             }
         }
     }
 
-    /// Pods of kube-ovn, whose MTU is set when they are created, from CozyStack's ConfigMap.
-    fn pods(&mut self, mtu: Node) {
+    /// Pods of kube-ovn, whose MTU is set when they are created.
+    fn pods(&mut self, mtu: &Node) {
         let span = mtu.span;
         let name = Data::Text {
             value: cozystack::PODS.to_owned(),
@@ -284,12 +364,24 @@ impl Reader<'_> {
             plain: true,
         };
         let matches = Data::Map(vec![entry("name", name, span), entry("kind", kind, span)]);
-        let settings = vec![entry("match", matches, span), entry("mtu", mtu.data, span)];
+        let settings = vec![
+            entry("match", matches, span),
+            entry("mtu", mtu.data.clone(), span),
+        ];
         self.links.push(entry("kube-ovn", Data::Map(settings), span));
     }
 
+    /// Settings of an interface by its name on the host.
+    fn settings(&mut self, name: &str, from: &Node, keys: &[&'static str]) {
+        match name.parse::<LinkName>() {
+            Ok(_) => self.add_settings(name, from, keys),
+            Err(_) if link::is_long(name) => self.add_settings(name, from, keys),
+            Err(error) => self.unplaced(from, keys, &error.message),
+        }
+    }
+
     /// Later settings win: the documents over the form that they replace.
-    fn settings(&mut self, name: &str, from: &Node, keys: &[&str]) {
+    fn add_settings(&mut self, name: &str, from: &Node, keys: &[&str]) {
         let mut settings: Vec<Entry> = Vec::new();
         for key in keys {
             let found = from.entries().iter().find(|entry| entry.key == *key);

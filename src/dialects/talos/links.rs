@@ -1,6 +1,6 @@
 //! The interfaces that a machine configuration's documents configure, and aliases of interfaces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::talos::configuration::Configuration;
 use crate::talos::keys::kind;
@@ -83,15 +83,22 @@ impl Configuration {
 
     /// The names that a `LinkAliasConfig` gives to interfaces found by a selector.
     pub(crate) fn aliases(&self) -> Aliases<'_> {
-        let names = self
-            .of_kind("LinkAliasConfig")
-            .filter_map(|document| document.get("name")?.text());
         let mut aliases = Aliases::default();
-        for name in names {
-            match name.strip_suffix("%d") {
-                Some(prefix) => aliases.numbered.insert(prefix),
-                None => aliases.names.insert(name),
+        for document in self.of_kind("LinkAliasConfig") {
+            let Some(name) = document.get("name").and_then(Node::text) else {
+                continue;
             };
+            let expression = document
+                .get("selector")
+                .and_then(|selector| selector.get("match")?.text());
+            match name.strip_suffix("%d") {
+                Some(prefix) => {
+                    aliases.numbered.insert(prefix);
+                }
+                None => {
+                    aliases.names.insert(name, expression.unwrap_or_default());
+                }
+            }
         }
         aliases
     }
@@ -100,17 +107,23 @@ impl Configuration {
 /// Aliases: `net0`, or `net%d` for any number.
 #[derive(Debug, Default)]
 pub(crate) struct Aliases<'a> {
-    names: BTreeSet<&'a str>,
+    /// The names, each with the expression that finds its interface.
+    names: BTreeMap<&'a str, &'a str>,
     /// The texts before the number.
     numbered: BTreeSet<&'a str>,
 }
 
-impl Aliases<'_> {
+impl<'a> Aliases<'a> {
     /// Whether a name is an alias.
     pub fn contain(&self, name: &str) -> bool {
         // Each split of the digits at the end: `net1%d` gives net12 too.
         let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let mut prefixes = (1..=digits).filter_map(|number| name.get(..name.len() - number));
-        self.names.contains(name) || prefixes.any(|prefix| self.numbered.contains(prefix))
+        self.names.contains_key(name) || prefixes.any(|prefix| self.numbered.contains(prefix))
+    }
+
+    /// The expression that finds the interface of an alias; none for a numbered alias.
+    pub fn expression(&self, name: &str) -> Option<&'a str> {
+        self.names.get(name).copied()
     }
 }

@@ -4,14 +4,16 @@
 mod fields;
 mod findings;
 mod forms;
+mod kubespan;
 mod pod_mtu;
 mod values;
 
 use crate::talos::configuration::Configuration;
-use crate::talos::cozystack;
+use crate::talos::cozystack::PodMtus;
+use crate::talos::desired;
 use crate::talos::lint::findings::Lint;
 use crate::talos::version::Version;
-use netkeel_core::finding::{Finding, Findings};
+use netkeel_core::finding::Finding;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
@@ -22,15 +24,19 @@ pub fn look(
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Finding> {
-    let kube_ovn = cozystack::pod_mtu(configuration, sources, diagnostics);
+    let pods = PodMtus::read(configuration, sources, diagnostics);
+    // As a plan reports them.
+    let mut unplaced = Diagnostics::default();
+    desired::layers(configuration, sources, &mut unplaced);
     let mut lint = Lint {
         configuration,
         sources,
-        findings: Findings::default(),
+        findings: unplaced.findings,
     };
     values::look(&mut lint);
     fields::look(&mut lint);
     forms::look(&mut lint, version);
-    pod_mtu::look(&mut lint, kube_ovn.as_ref());
+    pod_mtu::look(&mut lint, &pods);
+    kubespan::look(&mut lint, version, &pods);
     lint.findings.into_sorted()
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::kinds::required;
+use crate::kinds::required::Required;
 use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
@@ -22,7 +24,6 @@ use netkeel_host::cni::runtime::Loaded;
 use netkeel_host::cni::state::Cni;
 use netkeel_host::cni::{plugin_type, runtime};
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
@@ -57,6 +58,9 @@ const FIELDS: &[Field] = &[
         required: true,
         doc: "MTU that the plugin gives to the interfaces of new pods: bytes, or a budget.",
     },
+    required::field(
+        "An error if there is no such configuration; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
+    ),
 ];
 
 const FIELD: Field = Field {
@@ -114,6 +118,7 @@ fn plugin(text: &str) -> Result<(), Error> {
 struct Plugins {
     netns: Netns,
     entries: Vec<Entry>,
+    withheld: Option<NotTheHost>,
 }
 
 #[derive(Debug)]
@@ -123,6 +128,7 @@ struct Entry {
     plugin: Arc<str>,
     plugin_span: Span,
     mtu: Wanted,
+    required: Required,
     span: Span,
 }
 
@@ -135,6 +141,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut plugins = Plugins {
             netns: context.netns.clone(),
             entries: Vec::new(),
+            withheld: None,
         };
         for entry in entries.entries() {
             let field = |name: &str| entry.value.get(name);
@@ -153,6 +160,7 @@ impl crate::kinds::kind::Kind for Kind {
                 plugin: plugin.into(),
                 plugin_span,
                 mtu,
+                required: Required::read(&entry.value),
                 span,
             });
         }
@@ -188,6 +196,10 @@ impl Section for Plugins {
                     .hint("declare it for the host, without --netns");
                 continue;
             }
+            if let (Some(why), None) = (self.withheld, &entry.file) {
+                entry.withhold(why, host, wants);
+                continue;
+            }
             if let Some(path) = entry.find(host, wants) {
                 entry.want(host, &path, wants);
             }
@@ -208,6 +220,10 @@ impl Section for Plugins {
         }
     }
 
+    fn withhold(&mut self, why: NotTheHost) {
+        self.withheld = Some(why);
+    }
+
     fn persistent(&self) -> Vec<(SysctlKey, String)> {
         Vec::new()
     }
@@ -218,6 +234,22 @@ impl Entry {
     fn place(&self) -> &FilePath {
         let named = self.file.as_ref().map(|(path, _)| path.as_path());
         named.unwrap_or(FilePath::new("/etc/cni/net.d"))
+    }
+
+    /// Reports that it is not applied. An earlier write of netkeel stays.
+    fn withhold(&self, why: NotTheHost, host: &Snapshot, wants: &mut Wants) {
+        wants.findings.add(
+            Code::NK028,
+            &self.path,
+            format!(
+                "it is not applied, since the configuration that the container runtime loads is the whole host's: {}",
+                why.sentence()
+            ),
+            format!("{}; or name the configuration with `file`", why.remedy()),
+        );
+        if let Some(path) = self.find(host, &mut Wants::default()) {
+            wants.withheld.insert(Fact::plugin(&path, &self.plugin));
+        }
     }
 
     /// Finds the file on the host.
@@ -235,17 +267,22 @@ impl Entry {
             return Some(self.delegate(cni, found).unwrap_or(found).to_path_buf());
         }
         let Some((path, first)) = runtime.candidates(&cni.files).next() else {
-            let runs = |link: &Link| link.kind_name() == "veth" && link.peer_netns.is_some();
-            let (message, remedy) = match host.links.values().any(|link| runs(link)) {
-                true => (
+            let pods = host.links.values().any(|link| link.leads_into_a_pod());
+            let (message, remedy) = match (pods, runtime.name) {
+                (true, _) => (
                     "there is no CNI configuration there, although pods run: the runtime loads another directory",
                     "name the configuration with `file`",
                 ),
-                false => (
-                    "there is no CNI configuration there, so that no pod can start",
+                (false, Some(_)) => (
+                    "there is no CNI configuration there: without one, no pod with a network of its own can start",
                     "the CNI's installer puts one there; then this applies",
                 ),
+                (false, None) => (
+                    "there is no CNI configuration there, and netkeel found no container runtime that names its directory",
+                    "name the configuration with `file`, or wait for the CNI's installer",
+                ),
             };
+            self.required.not_found(&self.path, "no CNI configuration", wants);
             wants
                 .findings
                 .add(Code::NK040, runtime.directory.display(), message, remedy);
@@ -300,6 +337,7 @@ impl Entry {
     fn want(&self, host: &Snapshot, path: &FilePath, wants: &mut Wants) {
         let found = host.cni.as_ref().and_then(|cni| cni.file(path));
         if let Some(None) = found {
+            self.required.not_found(&self.path, "no CNI configuration", wants);
             let message = "the CNI configuration is not there";
             let remedy = "look for a misspelt path, or wait for the CNI's installer";
             wants.findings.add(Code::NK040, path.display(), message, remedy);

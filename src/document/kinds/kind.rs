@@ -48,7 +48,7 @@ pub trait Section: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether one of its MTUs is a budget that depends on the host.
+    /// Whether one of its facts depends on other interfaces of the host: an MTU by a budget, a rule by a pattern.
     fn has_budgets(&self) -> bool {
         false
     }
@@ -58,6 +58,10 @@ pub trait Section: Debug + Send + Sync {
 
     /// Reports what it declares of the whole machine, for a document that must not write that.
     fn is_not_the_hosts(&self, _why: NotTheHost, _diagnostics: &mut Diagnostics) {}
+
+    /// From now on it does not want what is of the whole machine, and says so in a finding: it is unknown
+    /// whether this is the host.
+    fn withhold(&mut self, _why: NotTheHost) {}
 
     /// The sysctls that must be set at boot, before netkeel runs.
     fn persistent(&self) -> Vec<(SysctlKey, String)>;

@@ -99,11 +99,11 @@ const FLOOR: &[Field] = &[
     field(
         "ipv4",
         Shape::Integer {
-            min: 68,
+            min: 0,
             max: 65_535,
             unit: "bytes",
         },
-        "Of ICMP messages. Default: 576.",
+        "Of ICMP messages. Default: 576. 0 accepts routers before RFC 1191, which send 0: kernels then use `net.ipv4.route.min_pmtu`.",
     ),
     field(
         "ipv6",
@@ -168,6 +168,11 @@ const FIELDS: &[Field] = &[
         "floor",
         Shape::Map(FLOOR),
         "The smallest next-hop MTUs that are accepted.",
+    ),
+    field(
+        "flows_to_nodes",
+        Shape::Switch,
+        "Replicates messages about packets to a peer too, as of a client that is a node. Default: no, because each such message lowers the MTU of the path to that peer, which tunnels between the nodes use.",
     ),
     field(
         "vips",
@@ -292,6 +297,10 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
                 ipv4: floor("ipv4", least.ipv4),
                 ipv6: floor("ipv6", least.ipv6),
             },
+            flows_to_nodes: section
+                .get("flows_to_nodes")
+                .and_then(Node::switch)
+                .unwrap_or(false),
             vips: networks("vips").collect(),
             ignore_sources: networks("ignore_sources").collect(),
             limits: limits(section.get("limits")),
@@ -337,17 +346,30 @@ impl crate::kinds::kind::Kind for Kind {
         FIELD
     }
 
-    fn read(&self, _: &Node, _: &mut Context<'_>) -> Box<dyn Section> {
-        Box::new(NoFacts)
+    fn read(&self, section: &Node, _: &mut Context<'_>) -> Box<dyn Section> {
+        let mode = section.get("mode").and_then(Node::text).and_then(Mode::from_word);
+        Box::new(NoFacts {
+            mode: mode.unwrap_or_default(),
+        })
     }
 }
 
 /// An empty section: the document itself holds the settings, see [`replication`].
 #[derive(Debug)]
-struct NoFacts;
+struct NoFacts {
+    mode: Mode,
+}
 
 impl Section for NoFacts {
-    fn scope(&self, _: &mut Scope) {}
+    /// The facts that decide whether copies of peers pass reverse path filtering.
+    fn scope(&self, scope: &mut Scope) {
+        scope
+            .sysctls
+            .insert(SysctlKey::known("net/ipv4/conf/all/rp_filter"));
+        scope.families.ipv4 = true;
+        scope.families.ipv6 |= self.mode != Mode::Ipip;
+        scope.next_hops = true;
+    }
 
     fn wants(&self, _: &Snapshot, _: &mut Wants) {}
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::kinds::kind::{Context, Section};
+use crate::kinds::required;
+use crate::kinds::required::Required;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
@@ -99,6 +101,9 @@ const FIELDS: &[Field] = &[
         required: false,
         doc: "The largest TCP window to advertise to hosts behind the route.",
     },
+    required::field(
+        "An error if there is no such route; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
+    ),
 ];
 
 const FIELD: Field = Field {
@@ -168,6 +173,7 @@ struct Entry {
     place: RouteKey,
     /// The metric, if the document gives one.
     metric: Option<u32>,
+    required: Required,
     settings: Vec<(Metric, i64, Span)>,
 }
 
@@ -238,6 +244,7 @@ fn read(entry: &NodeEntry, diagnostics: &mut Diagnostics) -> Option<Entry> {
         span: entry.key_span,
         place,
         metric,
+        required: Required::read(&entry.value),
         settings,
     })
 }
@@ -265,12 +272,15 @@ impl Section for Routes {
                 continue;
             }
             match entry.found(host).as_slice() {
-                [] => wants.findings.add(
-                    Code::NK037,
-                    entry.named(),
-                    format!("`{}` names this route, which does not exist", entry.path),
-                    "check the prefix, the table and the metric, or wait for the program that adds the route",
-                ),
+                [] => {
+                    entry.required.not_found(&entry.path, "no such route", wants);
+                    wants.findings.add(
+                        Code::NK037,
+                        entry.named(),
+                        format!("`{}` names this route, which does not exist", entry.path),
+                        "check the prefix, the table and the metric, or wait for the program that adds the route",
+                    );
+                }
                 [(link, key, route)] if !route.several => {
                     entry.want(&self.netns, *link, *key, route, wants);
                 }

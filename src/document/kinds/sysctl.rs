@@ -1,5 +1,6 @@
 //! The kind `sysctl`: any key below /proc/sys, set live and, through a drop-in, at boot.
 
+mod bounds;
 mod names;
 
 use crate::kinds::kind::{Context, Section};
@@ -11,14 +12,15 @@ use crate::want::{Origin, Want};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Field as FactField, Object, Value};
 use netkeel_core::finding::Code;
+use netkeel_core::maybe_secret::{MASK, MaybeSecret};
 use netkeel_core::mtu::IPV6_MIN_MTU;
 use netkeel_core::name::netns::Netns;
-use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::name::sysctl::{CONGESTION_CONTROL, PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
 use netkeel_core::text::escape::quoted;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::lookup::Lookup;
-use netkeel_host::snapshot::scope::Scope;
+use netkeel_host::snapshot::scope::{Scope, on_host};
 use netkeel_host::sysctl_form::handler::Handler;
 use netkeel_host::sysctl_form::stored::stored;
 use netkeel_source::diagnostic::Diagnostics;
@@ -48,9 +50,10 @@ pub(crate) fn key(text: &str) -> Result<(), Error> {
 struct Sysctls {
     netns: Netns,
     entries: Vec<Entry>,
+    withheld: Option<NotTheHost>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key: SysctlKey,
     /// The key as written in the document.
@@ -69,6 +72,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut sysctls = Sysctls {
             netns: context.netns.clone(),
             entries: Vec::new(),
+            withheld: None,
         };
         for entry in entries.entries() {
             let Ok(key) = entry.key.parse::<SysctlKey>() else {
@@ -87,6 +91,15 @@ impl crate::kinds::kind::Kind for Kind {
                         format!("{key} is not a setting of the network"),
                     )
                     .hint("allow_any_sysctl: true lets a document name it");
+                continue;
+            }
+            if key.is_command() {
+                let message =
+                    format!("{key} has no value to keep: it can only be written, as a command to the kernel");
+                context
+                    .diagnostics
+                    .add(entry.key_span, path, message)
+                    .hint("remove the key, and write it by hand when it is needed");
                 continue;
             }
             if let (Some(netns), false) = (context.netns.name(), key.path().starts_with("net/")) {
@@ -184,6 +197,12 @@ fn scope_of_effect(key: &SysctlKey, scope: &mut Scope) {
 }
 
 impl Sysctls {
+    /// The value of a key.
+    fn declared(&self, key: &SysctlKey) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.key == *key)?;
+        Some(&entry.value)
+    }
+
     /// Rejects two keys of which one write changes the other's value: only one of them could hold.
     fn coupled(&self, wants: &mut Wants) {
         for (at, entry) in self.entries.iter().enumerate() {
@@ -211,6 +230,7 @@ impl Section for Sysctls {
             }
             scope.of_copies(&entry.key);
             names::scope(&entry.key, &entry.value, scope);
+            bounds::scope(&entry.key, scope);
             scope_of_effect(&entry.key, scope);
             match entry.key.per_interface() {
                 Some(PerInterface {
@@ -258,13 +278,46 @@ impl Section for Sysctls {
 
     fn wants(&self, host: &Snapshot, wants: &mut Wants) {
         self.coupled(wants);
+        let control = self
+            .entries
+            .iter()
+            .find(|entry| entry.key.path() == CONGESTION_CONTROL);
+        let control = control.map(|entry| entry.value.as_str());
         for entry in &self.entries {
+            let named = on_host(&entry.key, &host.links).map(|key| Entry { key, ..entry.clone() });
+            let entry = named.as_ref().unwrap_or(entry);
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);
+            if let (Some(why), false) = (self.withheld, entry.key.path().starts_with("net/")) {
+                wants.findings.add(
+                    Code::NK028,
+                    &entry.key,
+                    format!(
+                        "it is not written, since it is the whole machine's: {}",
+                        why.sentence()
+                    ),
+                    why.remedy(),
+                );
+                wants.withheld.insert(fact);
+                continue;
+            }
             let live = host.get(&fact).value().map(|found| found.to_text());
+            let secret = entry.key.is_secret() || live.as_ref().is_some_and(MaybeSecret::is_secret);
             let stored = stored(&entry.key, &entry.value, live.as_deref(), host.ticks);
-            let stored = stored.map_err(|why| Error::new(ErrorKind::Input, why));
-            let text = match stored.and_then(|text| names::known(&entry.key, text, host)) {
+            // The reason quotes the value: that of a secret is asked for with the mask in its place.
+            let why = |why| match (secret, self::stored(&entry.key, MASK, None, host.ticks)) {
+                (true, Err(why)) => why,
+                (true, Ok(_)) => "cannot have this value".to_owned(),
+                (false, _) => why,
+            };
+            let stored = stored.map_err(|cause| Error::new(ErrorKind::Input, why(cause)));
+            let within = stored.and_then(|text| {
+                match bounds::refusal(&entry.key, &text, |key| self.declared(key), host, &self.netns) {
+                    Some(why) => Err(Error::new(ErrorKind::Input, why)),
+                    None => Ok(text),
+                }
+            });
+            let text = match within.and_then(|text| names::known(&entry.key, text, control, host)) {
                 Ok(text) => text,
                 Err(error) => {
                     let message = format!("{} {}", entry.key, error.message);
@@ -278,7 +331,7 @@ impl Section for Sysctls {
             };
             let value = match (&fact.object, text.parse()) {
                 (Object::Link(_), Ok(number)) => Value::Number(number),
-                _ => Value::Text(text.into()),
+                _ => Value::Text(MaybeSecret::from(text).secret_if(secret)),
             };
             let writable = host.can_be_written(&entry.key.of_variable());
             match host.get(&fact) {
@@ -308,9 +361,11 @@ impl Section for Sysctls {
                     Some((_, Some(link))) if link.mtu < IPV6_MIN_MTU => {}
                     _ => {
                         let message = format!("this kernel has no sysctl {}", entry.key);
-                        wants.diagnostics.add(entry.key_span, path, message).concerns(&fact).hint(
-                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only",
-                        );
+                        let hint = entry.key.load_module().unwrap_or_else(|| {
+                            "look for a misspelt name, or for the module that brings it; some keys exist in the host's namespace only".to_owned()
+                        });
+                        let diagnostic = wants.diagnostics.add(entry.key_span, path, message);
+                        diagnostic.concerns(&fact).hint(hint);
                         continue;
                     }
                 },
@@ -334,6 +389,10 @@ impl Section for Sysctls {
                 .add(entry.key_span, KeyPath::of(&["sysctl", &entry.written]), message)
                 .hint(why.remedy());
         }
+    }
+
+    fn withhold(&mut self, why: NotTheHost) {
+        self.withheld = Some(why);
     }
 
     fn persistent(&self) -> Vec<(SysctlKey, String)> {

@@ -5,6 +5,8 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::mtu::{MTU, Wanted};
+use crate::kinds::required;
+use crate::kinds::required::Required;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
@@ -50,6 +52,9 @@ const FIELDS: &[Field] = &[
         required: true,
         doc: "The `MTU` of the copy, and of the interface when it is there: bytes, or a budget.",
     },
+    required::field(
+        "An error if the source is missing; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
+    ),
 ];
 
 const FIELD: Field = Field {
@@ -90,6 +95,7 @@ struct Entry {
     source: PathBuf,
     target: PathBuf,
     mtu: Wanted,
+    required: Required,
     span: Span,
 }
 
@@ -124,6 +130,7 @@ impl crate::kinds::kind::Kind for Kind {
                 source,
                 target,
                 mtu,
+                required: Required::read(&entry.value),
                 span,
             })
         };
@@ -158,6 +165,7 @@ impl Section for Interfaces {
             wants.add_wanted(link, &entry.mtu, entry.origin());
             let copied = host.wireguard.get(&entry.target);
             if copied.is_some_and(|copied| !copied.source_there) {
+                entry.required.not_found(&entry.path, "no source", wants);
                 let message = format!("the WireGuard configuration of {} is not there", entry.name);
                 let remedy = "nothing is copied until it is mounted; look for a misspelt path";
                 wants

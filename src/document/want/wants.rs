@@ -31,6 +31,8 @@ pub struct Wants {
     pub absent: BTreeMap<LinkName, String>,
     /// Pods that netkeel does not change although their MTU does not fit the wanted one.
     pub left_alone: BTreeMap<LinkName, SkippedPod>,
+    /// Facts that the document declares and that netkeel must not write here. They are not given back either.
+    pub withheld: BTreeSet<Fact>,
     /// Matches without an interface, each by its path.
     pub unmatched: Vec<Arc<str>>,
     /// Wants whose value comes from a budget.

@@ -57,12 +57,8 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     ("host-local", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
     ("static", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
     ("whereabouts", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
-    // antrea-io/antrea, pkg/agent/cniserver/types: NetworkConfig.MTU, which the agent overwrites for the
-    // primary interface
-    (
-        "antrea",
-        ReadsMtu::Elsewhere("Antrea's agent sets it: `defaultMTU` of the ConfigMap antrea-config"),
-    ),
+    // antrea-io/antrea, pkg/agent/cniserver/types: NetworkConfig.MTU; 0 takes the agent's
+    ("antrea", ReadsMtu::Number),
     // aws/amazon-vpc-cni-k8s, cmd/routed-eni-cni-plugin and cmd/egress-cni-plugin: NetConf.MTU is a string
     ("aws-cni", ReadsMtu::Text),
     ("egress-cni", ReadsMtu::Text),
@@ -74,7 +70,8 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     ("azure-vnet-ipam", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
     // cilium/cilium, plugins/cilium-cni/types: NetConf.MTU
     ("cilium-cni", ReadsMtu::Number),
-    // k8snetworkplumbingwg: sriov-cni pkg/types, ib-sriov-cni pkg/types
+    // k8snetworkplumbingwg: sriov-cni pkg/types (since v2.8.0 NetConf.MTU, which it overwrites), ib-sriov-cni
+    // pkg/types
     ("sriov", ReadsMtu::Elsewhere(INTERFACE_OF_THE_HOST)),
     ("ib-sriov", ReadsMtu::Elsewhere(INTERFACE_OF_THE_HOST)),
     // k8snetworkplumbingwg: bond-cni, ovs-cni pkg/types
@@ -90,7 +87,7 @@ const TYPES: &[(&str, ReadsMtu)] = &[
             "kube-ovn takes it from the subnet's `mtu` or the `--mtu` of the DaemonSet kube-ovn-cni (in Cozystack `kube-ovn.mtu` of the values)",
         ),
     ),
-    // ovn-org/ovn-kubernetes, go-controller/pkg/cni/types
+    // ovn-kubernetes/ovn-kubernetes, go-controller/pkg/cni/types
     (
         "ovn-k8s-cni-overlay",
         ReadsMtu::Elsewhere(
@@ -99,9 +96,49 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     ),
     // AliyunContainerService/terway, plugin/terway/cni.go: NetConf.MTU
     ("terway", ReadsMtu::Number),
+    // tkestack/galaxy, cni/*: the types are the names of the programs
+    ("galaxy-veth", ReadsMtu::Number),
+    ("galaxy-k8s-vlan", ReadsMtu::Elsewhere(INTERFACE_OF_THE_HOST)),
+    ("galaxy-k8s-sriov", ReadsMtu::Elsewhere(INTERFACE_OF_THE_HOST)),
+    (
+        "tke-route-eni",
+        ReadsMtu::Elsewhere("tke-route-eni always gives pods 1500"),
+    ),
     // weaveworks/weave, plugin/net/cni.go: NetConf.MTU
     ("weave-net", ReadsMtu::Number),
 ];
+
+/// The first releases whose plugin reads `mtu`, from the history of their sources, where that is known.
+const SINCE: &[(&str, &str)] = &[
+    ("antrea", "0.1.0"),
+    ("aws-cni", "1.6.4"),
+    ("bond", "1.0"),
+    ("bridge", "0.1.0"),
+    ("egress-cni", "1.13.0"),
+    ("ipvlan", "0.1.0"),
+    ("macvlan", "0.1.0"),
+    ("ovs", "0.8.0"),
+    ("ptp", "0.1.0"),
+    ("tap", "1.3.0"),
+    ("terway", "1.1.0"),
+    ("tuning", "0.8.0"),
+    ("vlan", "0.6.0"),
+    ("weave-net", "1.5.0"),
+];
+
+/// All known types, in the order of their names.
+pub fn types() -> Vec<(&'static str, ReadsMtu)> {
+    let mut types = TYPES.to_vec();
+    types.sort_by_key(|(kind, _)| *kind);
+    types
+}
+
+/// The first release of a plugin that reads `mtu`; `None` where that is not known, and for a plugin that reads
+/// none.
+pub fn since(kind: &str) -> Option<&'static str> {
+    let found = SINCE.iter().find(|(known, _)| *known == kind)?;
+    Some(found.1)
+}
 
 /// The form that a type of plugin reads; `None` for a type that netkeel does not know.
 pub fn reads_mtu(kind: &str) -> Option<ReadsMtu> {
@@ -142,5 +179,9 @@ mod tests {
         assert_eq!(reads_mtu("calico"), Some(ReadsMtu::Number));
         assert!(elsewhere("multus-shim").is_some() && elsewhere("ptp").is_none());
         assert_eq!(reads_mtu("my-own"), None);
+        for (kind, _) in SINCE {
+            let reads = reads_mtu(kind).unwrap();
+            assert!(matches!(reads, ReadsMtu::Number | ReadsMtu::Text), "{kind}");
+        }
     }
 }

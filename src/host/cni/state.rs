@@ -9,24 +9,58 @@ use serde::{Deserialize, Serialize};
 use crate::cni::configuration::Configuration;
 use crate::cni::runtime::Runtime;
 
+/// The files into which CNIs write their MTU.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StateFiles {
+    /// Felix's. Calico's plugin reads it.
+    pub calico: &'static str,
+    /// flannel's, in the line `FLANNEL_MTU=`.
+    pub flannel: &'static str,
+    /// Cilium's agent's, in `#define MTU`.
+    pub cilium: &'static str,
+}
+
+/// MicroK8s is a snap: it has the directories of CNIs below its own.
+const MICROK8S: &str = "/var/snap/microk8s";
+
+impl StateFiles {
+    /// The files of the CNI whose configurations this runtime loads.
+    pub fn of(runtime: Option<&Runtime>) -> &'static StateFiles {
+        match runtime {
+            Some(runtime) if runtime.directory.starts_with(MICROK8S) => &StateFiles {
+                calico: "/var/snap/microk8s/current/var/lib/calico/mtu",
+                flannel: "/var/snap/microk8s/common/run/flannel/subnet.env",
+                cilium: "/var/snap/microk8s/current/var/run/cilium/state/globals/node_config.h",
+            },
+            _ => &StateFiles {
+                calico: "/var/lib/calico/mtu",
+                flannel: "/run/flannel/subnet.env",
+                cilium: "/run/cilium/state/globals/node_config.h",
+            },
+        }
+    }
+}
+
 /// The CNI configurations of a host, as far as they were read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cni {
     /// The runtime that loads them; none when it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
-    /// The MTU in bytes that Felix wrote to /var/lib/calico/mtu. Calico's plugin uses it when the
-    /// MTU in its configuration is missing or 0.
+    /// The MTU in bytes that Felix wrote. Calico's plugin uses it when the MTU in its configuration is missing
+    /// or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calico_mtu: Option<i64>,
-    /// The MTU in bytes that flannel wrote to /run/flannel/subnet.env. Its plugin uses it when the
-    /// `delegate` has no MTU.
+    /// The MTU in bytes that flannel wrote. Its plugin uses it when the `delegate` has no MTU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flannel_mtu: Option<i64>,
-    /// The MTU in bytes that Cilium's agent gives devices
-    /// (/run/cilium/state/globals/node_config.h).
+    /// The MTU in bytes that Cilium's agent gives devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cilium_mtu: Option<i64>,
+    /// The index of the interface that Cilium uses between nodes. Its agent writes it where it needs one
+    /// (`DIRECT_ROUTING_DEV_IFINDEX`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cilium_device: Option<u32>,
     /// The files that were read: those in the runtime's directory and those that were named. None
     /// marks a file that does not exist.
     pub files: BTreeMap<PathBuf, Option<Configuration>>,
@@ -40,6 +74,7 @@ impl Cni {
             calico_mtu: None,
             flannel_mtu: None,
             cilium_mtu: None,
+            cilium_device: None,
             files: BTreeMap::new(),
         }
     }

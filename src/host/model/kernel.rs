@@ -9,6 +9,7 @@ use crate::kernel::Kernel;
 use crate::model::Model;
 use crate::snapshot::default_route::DefaultRoute;
 use crate::snapshot::lookup::Lookup;
+use crate::snapshot::next_hop::NextHop;
 use crate::snapshot::reading::{Support, SysctlReading};
 use crate::snapshot::scope::Scope;
 use crate::snapshot::{FORMAT, Snapshot, nflog};
@@ -97,6 +98,14 @@ impl Kernel for ModelKernel {
             link.routes.retain(|key, _| scope.routes.contains(&key.place()));
             if !scope.drivers {
                 link.driver = None;
+                link.bus = None;
+            }
+            if !scope.peer_routes {
+                link.peer_routes = None;
+            }
+            if !scope.macs {
+                link.mac = None;
+                link.permanent_mac = None;
             }
         }
         for key in scope.sysctls_of(&host.links) {
@@ -105,7 +114,7 @@ impl Kernel for ModelKernel {
                 // A fact of a link, asked for by its sysctl key.
                 None => match host.get(&Fact::sysctl(&host.netns, &key)) {
                     Lookup::Value(value) => SysctlReading::Value {
-                        value: value.to_string().into(),
+                        value: value.to_text(),
                         writable: true,
                     },
                     Lookup::Absent | Lookup::Unread => SysctlReading::Absent,
@@ -144,6 +153,9 @@ impl Kernel for ModelKernel {
         let up = |route: &&DefaultRoute| host.links.get(&route.link).is_some_and(|link| link.up);
         let routes = host.default_routes.iter().flatten().filter(up).cloned();
         snapshot.default_routes = scope.default_routes.then(|| routes.collect());
+        let up = |hop: &&NextHop| host.links.get(&hop.link).is_some_and(|link| link.up);
+        let hops = host.next_hops.iter().flatten().filter(up).cloned();
+        snapshot.next_hops = scope.next_hops.then(|| hops.collect());
         snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
         snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);

@@ -12,7 +12,7 @@ use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::name::tunnel::TunnelKind;
-use netkeel_core::op::{Op, Target};
+use netkeel_core::op::{Made, Op, Target};
 
 /// Longest alias in bytes: IFALIASZ minus the terminating zero (include/uapi/linux/if.h).
 const ALIAS: usize = 255;
@@ -79,7 +79,10 @@ impl Model {
             Op::SetAlias { target, alias } => self.missing(target).or_else(|| {
                 (alias.len() > ALIAS).then(|| Error::new(ErrorKind::Refused, "the alias is too long"))
             }),
-            Op::DeleteLink { target } => self.missing(target),
+            Op::DeleteLink { target, made } => self.missing(target).or_else(|| {
+                let made = made.as_ref()?;
+                (!self.is_made(target.name, Some(made))).then(|| made.replaced(target.name))
+            }),
             Op::SetTxQueueLength { target, .. } => self.missing(target),
             Op::WriteSysctl { key, link, value, .. } => link
                 .as_ref()
@@ -87,6 +90,12 @@ impl Model {
                 .or_else(|| self.refuses_write(key))
                 .or_else(|| self.refuses_mtu6(key, value)),
         }
+    }
+
+    /// Whether a device may be deleted as the one that an op made, where that is asked for.
+    pub(crate) fn is_made(&self, name: LinkName, made: Option<&Made>) -> bool {
+        let link = self.host.links.get(&name);
+        made.is_none_or(|made| link.is_some_and(|link| made.is(link.index, &link.device_kind())))
     }
 
     fn missing(&self, target: &Target) -> Option<Error> {

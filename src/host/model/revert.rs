@@ -48,7 +48,7 @@ impl Model {
     pub fn revert(&mut self, trial: Trial) {
         for change in trial.changes.into_iter().rev() {
             let Object::Link(name) = change.fact.object else {
-                let text = change.from.map(|value| value.to_string());
+                let text = change.from.map(|value| value.to_text());
                 self.set_fact(&change.fact, text.as_deref(), &mut Vec::new());
                 continue;
             };

@@ -6,8 +6,13 @@ use crate::snapshot::lookup::Lookup;
 use crate::snapshot::reading::SysctlReading;
 use netkeel_core::fact::{Fact, Field, Value};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::sysctl::{NOT_FOLLOWED, PerInterface, Slot, SysctlKey};
+use netkeel_core::name::sysctl::{
+    ALLOWED_CONGESTION_CONTROL, CONGESTION_CONTROL, NOT_FOLLOWED, PerInterface, Slot, SysctlKey,
+};
 use netkeel_core::op::Op;
+
+/// The congestion controls that the kernel has, built in or loaded.
+const AVAILABLE_CONGESTION_CONTROL: &str = "net/ipv4/tcp_available_congestion_control";
 
 impl Model {
     /// The interfaces of which an op removes the default routes that routers announced. `None` if it may
@@ -54,6 +59,7 @@ impl Model {
         let before = own.and_then(|own| own.from.clone());
         let changed = own.is_some_and(|own| own.from != own.to);
         match (key.path(), parts) {
+            (CONGESTION_CONTROL, _) => self.allow_congestion_control(value, changes),
             // `devinet_sysctl_forward` does nothing when the value stays the same.
             ("net/ipv4/ip_forward" | "net/ipv4/conf/all/forwarding", _) if changed => {
                 let redirects = if value == "0" { "1" } else { "0" };
@@ -107,6 +113,34 @@ impl Model {
         }
     }
 
+    /// Adds a congestion control to those that are allowed. The kernel lists them in the order in which it
+    /// registered them.
+    fn allow_congestion_control(&mut self, name: &str, changes: &mut Vec<Change>) {
+        let words = |path: &str| match self.host.sysctls.get(path) {
+            Some(SysctlReading::Value { value, .. }) => {
+                Some(value.split(' ').map(str::to_owned).collect::<Vec<_>>())
+            }
+            Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => None,
+        };
+        let Some(mut allowed) = words(ALLOWED_CONGESTION_CONTROL) else {
+            return;
+        };
+        allowed.push(name.to_owned());
+        let mut listed: Vec<String> = words(AVAILABLE_CONGESTION_CONTROL).unwrap_or_default();
+        listed.extend(allowed.clone());
+        let mut ordered: Vec<&str> = Vec::new();
+        for word in listed.iter().filter(|word| allowed.contains(word)) {
+            if !ordered.contains(&word.as_str()) {
+                ordered.push(word);
+            }
+        }
+        self.set_sysctl_if_read(
+            &SysctlKey::known(ALLOWED_CONGESTION_CONTROL),
+            &ordered.join(" "),
+            changes,
+        );
+    }
+
     /// Copies the value to every interface; disabling IPv6 also deletes the IPv6 addresses.
     fn set_everywhere(&mut self, field: Field, value: &str, changes: &mut Vec<Change>) {
         let names: Vec<LinkName> = self.host.links.keys().copied().collect();
@@ -137,7 +171,7 @@ impl Model {
         if NOT_FOLLOWED.contains(&leaf) {
             return;
         }
-        let Some(before) = before.and_then(|value| value.to_string().parse::<i64>().ok()) else {
+        let Some(before) = before.and_then(|value| value.to_text().parse::<i64>().ok()) else {
             return;
         };
         let known = self.host.ipv4_conf(leaf);
@@ -233,7 +267,7 @@ impl Model {
     fn default_of(&self, key: &SysctlKey) -> Option<String> {
         let default = key.in_slot("default")?;
         match self.host.get(&Fact::sysctl(&self.host.netns, &default)) {
-            Lookup::Value(value) => Some(value.to_string()),
+            Lookup::Value(value) => Some(value.to_text().reveal().to_string()),
             Lookup::Absent | Lookup::Unread => None,
         }
     }
@@ -243,7 +277,7 @@ impl Model {
     pub(crate) fn all_and_own(&self, family: &'static str, name: LinkName, leaf: &'static str) -> (i64, i64) {
         let number = |key: Option<SysctlKey>| match key.and_then(|key| self.host.sysctls.get(&key)) {
             Some(SysctlReading::Value { value, .. }) => value.parse().unwrap_or(0),
-            Some(SysctlReading::Absent) | None => 0,
+            Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => 0,
         };
         let own = SysctlKey::of_interface(family, "conf", name, leaf);
         (number(own.in_slot("all")), number(Some(own)))

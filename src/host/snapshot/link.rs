@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::pod::PodEnd;
 use crate::snapshot::route::Route;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::name::mac::Mac;
 use netkeel_core::name::route::RouteKey;
 use netkeel_core::value::DeviceKind;
 
@@ -19,6 +20,19 @@ pub struct Families {
     /// IPv4 addresses.
     pub ipv4: bool,
     /// IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// The way to the endpoint of a WireGuard peer. The address of the peer is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct PeerRoute {
+    /// The interface by which packets to the peer leave.
+    pub link: LinkName,
+    /// The route's own MTU in bytes, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The endpoint has an IPv6 address.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub ipv6: bool,
 }
 
@@ -34,6 +48,18 @@ pub struct Link {
     /// The driver as ethtool reports it; read only if a selector needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Arc<str>>,
+    /// The Ethernet address (IFLA_ADDRESS); read only if a selector needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The Ethernet address that the hardware was made with (IFLA_PERM_ADDRESS); read with `mac`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permanent_mac: Option<Mac>,
+    /// The place of the hardware on its bus, as ethtool reports it (`0000:03:00.0`); read with `driver`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bus: Option<Arc<str>>,
+    /// The number of a VLAN (IFLA_VLAN_ID).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// A tunnel in collect-metadata mode (`ip link add ... external`).
     #[serde(skip_serializing_if = "is_false")]
     pub external: bool,
@@ -82,6 +108,9 @@ pub struct Link {
     /// Index of the bridge or bond it is a port of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<u32>,
+    /// The routes to the endpoints of a WireGuard device's peers; none where they were not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_routes: Option<BTreeSet<PeerRoute>>,
     /// Addresses with prefix length, of the families that were read.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "BTreeSet<String>")]
@@ -130,6 +159,11 @@ impl Link {
         None
     }
 
+    /// Whether it is a veth whose other end is in another namespace, as that of a pod is.
+    pub fn leads_into_a_pod(&self) -> bool {
+        self.kind_name() == "veth" && self.peer_netns.is_some()
+    }
+
     /// Whether it has an IPv4 address.
     pub fn has_ipv4(&self) -> bool {
         self.addresses
@@ -143,6 +177,28 @@ impl Link {
             .iter()
             .filter(|address| matches!(address, IpNet::V6(net) if !net.addr().is_unicast_link_local()))
     }
+}
+
+/// The interface that a name means, as [`crate::snapshot::Snapshot::resolve`] says.
+pub fn resolve(links: &BTreeMap<LinkName, Arc<Link>>, name: LinkName) -> LinkName {
+    match links.contains_key(&name) {
+        true => name,
+        false => by_other_name(links, &name.as_text()).unwrap_or(name),
+    }
+}
+
+/// The interface with a further name, else the only one with an alias. Such a name can be longer than that
+/// of an interface.
+pub fn by_other_name(links: &BTreeMap<LinkName, Arc<Link>>, text: &str) -> Option<LinkName> {
+    let means = |known: &dyn Fn(&Link) -> bool| {
+        let mut found = links
+            .iter()
+            .filter(|(_, link)| known(link))
+            .map(|(name, _)| *name);
+        found.next().filter(|_| found.next().is_none())
+    };
+    means(&|link| link.altnames.iter().any(|other| **other == *text))
+        .or_else(|| means(&|link| link.alias.as_deref() == Some(text)))
 }
 
 /// For serde: omit false.

@@ -51,7 +51,7 @@ impl Snapshot {
     fn get_by<'a>(&self, link: impl FnOnce(&LinkName) -> Option<&'a Link>, fact: &Fact) -> Lookup {
         match &fact.object {
             Object::File(path) => match self.files.get(&**path) {
-                Some(Some(file)) => Lookup::Value(Value::Text(file.content.clone())),
+                Some(Some(file)) => Lookup::Value(Value::Text(file.content.clone().into())),
                 Some(None) => Lookup::Absent,
                 None => Lookup::Unread,
             },
@@ -70,7 +70,10 @@ impl Snapshot {
                 None => Lookup::Unread,
             },
             Object::Sysctl(key) => match self.sysctls.get(key) {
-                Some(SysctlReading::Value { value, .. }) => Lookup::Value(Value::Text(value.clone())),
+                Some(SysctlReading::Value { value, .. }) => {
+                    Lookup::Value(Value::Text(value.clone().secret_if(key.is_secret())))
+                }
+                Some(SysctlReading::Hidden { .. }) => Lookup::Unread,
                 Some(SysctlReading::Absent) => Lookup::Absent,
                 None => Lookup::Unread,
             },
@@ -96,8 +99,18 @@ impl Snapshot {
         let told = self.problems.iter().any(|problem| problem.what == what);
         (!told).then(|| Problem {
             what: Subject::Fact(fact.clone()),
-            why: "the snapshot does not hold it".to_owned(),
+            why: match &fact.object {
+                Object::Sysctl(key) if self.hides(key) => {
+                    "its value is a secret, which a snapshot does not have".to_owned()
+                }
+                _ => "the snapshot does not hold it".to_owned(),
+            },
         })
+    }
+
+    /// Whether the snapshot lacks the value of a sysctl because it is a secret.
+    fn hides(&self, key: &SysctlKey) -> bool {
+        matches!(self.sysctls.get(key), Some(SysctlReading::Hidden { .. }))
     }
 
     /// A sysctl as a number; none when it does not exist, was not read or is not a number.
@@ -111,7 +124,10 @@ impl Snapshot {
         let read_only = |key: &SysctlKey| {
             matches!(
                 self.sysctls.get(key),
-                Some(SysctlReading::Value { writable: false, .. })
+                Some(
+                    SysctlReading::Value { writable: false, .. }
+                        | SysctlReading::Hidden { writable: false, .. }
+                )
             )
         };
         let slots = ["all", "default"]
@@ -149,7 +165,7 @@ impl Snapshot {
             .iter()
             .filter_map(|(key, reading)| match reading {
                 SysctlReading::Value { value, .. } => Some((of_interface(key)?, value.parse().ok()?)),
-                SysctlReading::Absent => None,
+                SysctlReading::Hidden { .. } | SysctlReading::Absent => None,
             })
             .collect()
     }
@@ -229,7 +245,7 @@ impl Link {
             },
             Field::Up => Lookup::Value(Value::Switch(self.up)),
             Field::TxQueueLength => Lookup::Value(Value::Number(self.txqueuelen.into())),
-            Field::Alias => Lookup::Value(Value::Text(self.alias.clone().unwrap_or_default())),
+            Field::Alias => Lookup::Value(Value::Text(self.alias.clone().unwrap_or_default().into())),
             Field::Content | Field::Value | Field::Rules => Lookup::Absent,
         }
     }
@@ -266,7 +282,7 @@ impl Link {
             Field::TxQueueLength => self.txqueuelen = large.unwrap_or(self.txqueuelen),
             Field::Alias => {
                 if let Some(alias) = value.and_then(Value::text) {
-                    self.alias = (!alias.is_empty()).then(|| alias.clone());
+                    self.alias = (!alias.is_empty()).then(|| alias.reveal().clone());
                 }
             }
             // The kind is set with the whole device; the others are of other objects.

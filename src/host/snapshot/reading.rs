@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sysctl_d::file::Files;
+use netkeel_core::maybe_secret::MaybeSecret;
 
 /// Settings that apply at boot and, through udev, to interfaces that appear later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,18 @@ pub struct SysctlD {
     pub files: Files,
     /// udev applies them to each interface that appears (99-systemd.rules).
     pub udev: bool,
+    /// The file that ufw applies when it starts; none where ufw is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ufw: Option<UfwFile>,
+}
+
+/// The sysctl file of ufw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UfwFile {
+    /// Its path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// The result of reading a sysctl.
@@ -24,8 +37,15 @@ pub struct SysctlD {
 pub enum SysctlReading {
     /// Its value, with runs of blanks and tabs folded to one blank.
     Value {
-        /// The value.
-        value: Arc<str>,
+        /// The value; a secret if only root can read the key's file.
+        value: MaybeSecret,
+        /// It is writable in this namespace.
+        writable: bool,
+    },
+    /// A secret of another host or time: a saved snapshot does not have its text.
+    Hidden {
+        /// The form of a secret without its text.
+        value: Hidden,
         /// It is writable in this namespace.
         writable: bool,
     },
@@ -33,12 +53,20 @@ pub enum SysctlReading {
     Absent,
 }
 
+/// A secret without its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hidden {
+    /// Always null.
+    secret: (),
+}
+
 impl SysctlReading {
     /// The value as a number; none when the key does not exist or the value is not a number.
     pub fn number(&self) -> Option<i64> {
         match self {
             SysctlReading::Value { value, .. } => value.parse().ok(),
-            SysctlReading::Absent => None,
+            SysctlReading::Hidden { .. } | SysctlReading::Absent => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::snapshot::link;
 use crate::snapshot::link::{Families, Link};
 use crate::sysctl_d::drop_in;
 use crate::sysctl_form::handler::Handler;
@@ -24,8 +25,12 @@ pub struct Scope {
     pub families: Families,
     /// IPv4 addresses of interfaces with loose rp_filter: without an address it drops everything.
     pub ipv4_where_loose: bool,
-    /// The driver of each interface (one ioctl per interface).
+    /// The driver and the bus of each interface (one ioctl per interface).
     pub drivers: bool,
+    /// The Ethernet addresses of each interface (a second dump of all interfaces).
+    pub macs: bool,
+    /// The routes to the endpoints of WireGuard peers.
+    pub peer_routes: bool,
     /// These sysctls.
     pub sysctls: BTreeSet<SysctlKey>,
     /// Per-interface settings to read for every interface, each given by its key of `default`.
@@ -36,10 +41,14 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
+    /// The next hops of all routes.
+    pub next_hops: bool,
     /// The default routes that routers announced: switching IPv6 forwarding on removes them.
     pub announced_routes: bool,
     /// The routes to these prefixes in these tables, with any metric.
     pub routes: BTreeSet<RouteKey>,
+    /// State that decides the way of packets: routes, neighbours, ends of tunnels.
+    pub forwarding: bool,
     /// The hosts whose path MTU to measure.
     pub paths: BTreeSet<IpAddr>,
     /// The other ends of veths, in other namespaces.
@@ -86,6 +95,8 @@ pub enum Links {
 
 /// The sysctls that affect a network path, for a snapshot without a document.
 const OF_A_PATH: &[&str] = &[
+    "net/bridge/bridge-nf-call-ip6tables",
+    "net/bridge/bridge-nf-call-iptables",
     "net/core/default_qdisc",
     "net/core/devconf_inherit_init_net",
     "net/core/fb_tunnels_only_for_init_net",
@@ -100,7 +111,9 @@ const OF_A_PATH: &[&str] = &[
     "net/core/wmem_max",
     "net/ipv4/conf/all/accept_redirects",
     "net/ipv4/conf/all/accept_local",
+    "net/ipv4/conf/all/arp_ignore",
     "net/ipv4/conf/all/log_martians",
+    "net/ipv4/conf/all/proxy_arp",
     "net/ipv4/conf/all/route_localnet",
     "net/ipv4/conf/all/rp_filter",
     "net/ipv4/conf/all/src_valid_mark",
@@ -147,13 +160,18 @@ impl Scope {
             },
             ipv4_where_loose: false,
             drivers: true,
+            macs: true,
+            peer_routes: true,
             sysctls: OF_A_PATH.iter().map(|path| SysctlKey::known(path)).collect(),
             of_every_link: BTreeSet::new(),
             ipv6_where_it_may_come: true,
             files: [drop_in::path("default")].into(),
             default_routes: true,
+            next_hops: false,
             announced_routes: true,
             routes: BTreeSet::new(),
+            // Only paths need it, and reading it enters every pod.
+            forwarding: false,
             paths: BTreeSet::new(),
             pods: true,
             cni: CniScope {
@@ -177,6 +195,7 @@ impl Scope {
             self.of_default_ipv6();
         }
         self.ipv6_where_it_may_come = true;
+        self.peer_routes = true;
     }
 
     /// Adds the initial IPv6 settings of an interface.
@@ -196,10 +215,14 @@ impl Scope {
         self.links = Links::These(links);
         self.families.ipv4 = false;
         self.ipv4_where_loose = false;
+        // Only findings need them.
+        self.peer_routes = false;
         self.files.clear();
         self.default_routes = false;
+        self.next_hops = false;
         // All interfaces decide which route an entry of a document means.
         self.routes.clear();
+        self.forwarding = false;
         self.paths.clear();
         self.tunnels.clear();
         self.modules.clear();
@@ -261,6 +284,8 @@ impl Scope {
     /// The sysctls to read on a host with these interfaces.
     pub fn sysctls_of(&self, links: &BTreeMap<LinkName, Arc<Link>>) -> BTreeSet<SysctlKey> {
         let mut keys = self.sysctls.clone();
+        // /proc/sys has no further names of interfaces.
+        keys.extend(self.sysctls.iter().filter_map(|key| on_host(key, links)));
         for key in &self.of_every_link {
             let Some(parts) = key.per_interface() else {
                 continue;
@@ -281,13 +306,17 @@ impl Scope {
             families,
             ipv4_where_loose,
             drivers,
+            macs,
+            peer_routes,
             sysctls,
             of_every_link,
             ipv6_where_it_may_come,
             files,
             default_routes,
+            next_hops,
             announced_routes,
             routes,
+            forwarding,
             paths,
             pods,
             cni,
@@ -306,13 +335,17 @@ impl Scope {
         self.families.ipv6 |= families.ipv6;
         self.ipv4_where_loose |= ipv4_where_loose;
         self.drivers |= drivers;
+        self.macs |= macs;
+        self.peer_routes |= peer_routes;
         self.sysctls.extend(sysctls);
         self.of_every_link.extend(of_every_link);
         self.ipv6_where_it_may_come |= ipv6_where_it_may_come;
         self.files.extend(files);
         self.default_routes |= default_routes;
+        self.next_hops |= next_hops;
         self.announced_routes |= announced_routes;
         self.routes.extend(routes);
+        self.forwarding |= forwarding;
         self.paths.extend(paths);
         self.pods |= pods;
         self.cni.directory |= cni.directory;
@@ -326,6 +359,14 @@ impl Scope {
         self.sysctl_d |= sysctl_d;
         self.nflog |= nflog;
     }
+}
+
+/// A key that names an interface by a further name or an alias, by the interface's own name; `None` for any
+/// other key.
+pub fn on_host(key: &SysctlKey, links: &BTreeMap<LinkName, Arc<Link>>) -> Option<SysctlKey> {
+    let name = key.link()?;
+    let own = link::resolve(links, name);
+    (own != name).then(|| key.of_link(own)).flatten()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::sysctl_d::mention::{Mention, mentions as mentions_of};
 use crate::sysctl_d::parse::Entry;
 use crate::sysctl_d::pattern::is_pattern;
 use crate::sysctl_d::settings::{Act, Event, Moment, Settings, writes};
+use netkeel_core::maybe_secret::MASK;
 use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
 
 /// How a key is decided under both sets of rules.
@@ -69,6 +70,23 @@ pub enum How {
     },
     /// A new interface starts with the value of `default`.
     Inherited,
+}
+
+impl Answers {
+    /// Hides the values: the key is a secret.
+    pub fn hide(&mut self) {
+        for resolution in [&mut self.systemd, &mut self.procps] {
+            let outcomes = std::iter::once(&mut resolution.boot).chain(&mut resolution.later);
+            for value in outcomes.filter_map(|outcome| outcome.value.as_mut()) {
+                MASK.clone_into(value);
+            }
+        }
+        for line in &mut self.lines {
+            if let Some((key, _)) = line.text.split_once('=') {
+                line.text = format!("{}= {MASK}", key);
+            }
+        }
+    }
 }
 
 /// A placeholder for an interface that no file names.

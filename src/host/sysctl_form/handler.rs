@@ -24,6 +24,11 @@ pub enum Handler {
     PowerOfTwo,
     /// A number that is rounded up to whole pages of buckets (`nf_conntrack_hash_sysctl`).
     Buckets,
+    /// The first and the last id of a group; a range that does not ascend reads back as `1 0`
+    /// (`ipv4_ping_group_range`).
+    Groups,
+    /// The first and the last port, which ascend (`ipv4_local_port_range`).
+    Ports,
     /// A set of numbers below this one, as ranges joined by commas (`proc_do_large_bitmap`).
     Ranges(u32),
     /// A mask of CPUs: hexadecimal, in groups of 32 bits (`cpumask_parse`).
@@ -182,7 +187,6 @@ pub const KEYS: &[(Handler, &[&str])] = &[
             "net/core/bpf_jit_limit",
             "net/ipv4/ipfrag_high_thresh",
             "net/ipv4/ipfrag_low_thresh",
-            "net/ipv4/ping_group_range",
             "net/ipv4/tcp_comp_sack_delay_ns",
             "net/ipv4/tcp_comp_sack_slack_ns",
             "net/ipv4/tcp_mem",
@@ -238,6 +242,8 @@ pub const KEYS: &[(Handler, &[&str])] = &[
     ),
     (Handler::PowerOfTwo, &["net/core/rps_sock_flow_entries"]),
     (Handler::Buckets, &["net/netfilter/nf_conntrack_buckets"]),
+    (Handler::Groups, &["net/ipv4/ping_group_range"]),
+    (Handler::Ports, &["net/ipv4/ip_local_port_range"]),
     (Handler::Ranges(65_536), &["net/ipv4/ip_local_reserved_ports"]),
     (Handler::Ranges(256), &["net/ipv6/icmp/ratemask"]),
     (
@@ -307,7 +313,9 @@ impl Handler {
             | Handler::Hundredths
             | Handler::Flag
             | Handler::PowerOfTwo
-            | Handler::Buckets => true,
+            | Handler::Buckets
+            | Handler::Groups
+            | Handler::Ports => true,
             Handler::Ranges(_)
             | Handler::CpuMask
             | Handler::CpuList
@@ -334,6 +342,8 @@ impl Handler {
             | Handler::Flag
             | Handler::PowerOfTwo
             | Handler::Buckets
+            | Handler::Groups
+            | Handler::Ports
             | Handler::Address
             | Handler::CongestionControl
             | Handler::CongestionControls

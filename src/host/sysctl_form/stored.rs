@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::sysctl_form::handler::Handler;
-use crate::sysctl_form::ports;
+use crate::sysctl_form::{pair, ports};
 use netkeel_core::name::sysctl::SysctlKey;
 
 /// Ticks per second with which kernels are built (kernel/Kconfig.hz). A snapshot may not show it.
@@ -120,10 +120,18 @@ fn forms(handler: Handler, written: &str, live: &str, ticks: Option<u32>) -> Res
             Ok(times(time, &known, ticks.is_some(), rounded))
         }
         Handler::Hundredths => {
-            let time = single(written, live, i32::MAX.into())?;
+            // The kernel keeps the ticks in an `int` and does not check that (`clock_t_to_jiffies`).
+            let fastest = known.iter().max().copied().map_or(1, i128::from);
+            let time = single(
+                written,
+                live,
+                i128::from(i32::MAX) * i128::from(USER_HZ) / fastest,
+            )?;
             let rounded = |ticks: u64| (time * ticks / USER_HZ) * USER_HZ / ticks;
             Ok(times(time, &known, ticks.is_some(), rounded))
         }
+        Handler::Groups => one(pair::groups(&numbers(written, live, 0, u32::MAX.into())?)?),
+        Handler::Ports => one(pair::ports(&numbers(written, live, 0, u32::MAX.into())?)?),
         Handler::Flag => {
             let number = numbers(written, live, i32::MIN.into(), i32::MAX.into())?;
             one(if number == "0" { number } else { "1".to_owned() })
@@ -308,6 +316,13 @@ mod tests {
     fn form(key: &str, written: &str, live: &str, ticks: Option<u32>) -> String {
         stored(&key.parse().unwrap(), written, Some(live), ticks)
             .unwrap_or_else(|why| format!("error: {why}"))
+    }
+
+    #[test]
+    fn ticks_that_overflow_are_refused() {
+        let locktime = |written| form("net.ipv4.neigh.eth0.locktime", written, "100", TICKS_250);
+        assert_eq!(locktime("858993458"), "858993458");
+        assert!(locktime("2147483646").starts_with("error: "));
     }
 
     /// The values that Linux 6.12 and 6.18 (HZ=250) return after a write in a scratch namespace.

@@ -14,7 +14,7 @@ use netkeel_core::text::glob::Glob;
 use netkeel_host::cni::configuration::{Configuration, Contents};
 use netkeel_host::cni::conflist::MAX_BYTES;
 use netkeel_host::cni::runtime::{Name, Runtime, Settings};
-use netkeel_host::cni::state::Cni;
+use netkeel_host::cni::state::{Cni, StateFiles};
 use netkeel_host::cni::{conflist, runtime};
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::scope::CniScope;
@@ -25,12 +25,42 @@ const CONTAINERD: &str = "/etc/containerd/config.toml";
 
 const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
-const BROUGHT_ALONG: &[&str] = &[
-    "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
-    "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
-];
+/// A distribution of Kubernetes that brings containerd along.
+#[derive(Debug, PartialEq, Eq)]
+struct Distribution {
+    configuration: &'static str,
+    socket: &'static str,
+    /// The directory of CNI configurations if containerd's configuration names none, or only by a variable.
+    directory: &'static str,
+}
 
-const BROUGHT_ALONG_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
+/// In the order in which their configurations count.
+const DISTRIBUTIONS: &[Distribution] = &[
+    // k3s: pkg/agent/config and pkg/agent/containerd
+    Distribution {
+        configuration: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+        socket: "/run/k3s/containerd/containerd.sock",
+        directory: "/var/lib/rancher/k3s/agent/etc/cni/net.d",
+    },
+    // RKE2
+    Distribution {
+        configuration: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+        socket: "/run/k3s/containerd/containerd.sock",
+        directory: "/etc/cni/net.d",
+    },
+    // MicroK8s: microk8s-resources/wrappers/run-containerd-with-args
+    Distribution {
+        configuration: "/var/snap/microk8s/current/args/containerd.toml",
+        socket: "/var/snap/microk8s/common/run/containerd.sock",
+        directory: "/var/snap/microk8s/current/args/cni-network",
+    },
+    // k0s
+    Distribution {
+        configuration: "/etc/k0s/containerd.toml",
+        socket: "/run/k0s/containerd.sock",
+        directory: "/etc/cni/net.d",
+    },
+];
 
 const CRI_O_SOCKET: &str = "/run/crio/crio.sock";
 
@@ -39,13 +69,12 @@ const CRI_O: &str = "/etc/crio/crio.conf";
 
 const CRI_O_DROP_INS: &str = "/etc/crio/crio.conf.d";
 
-/// Felix writes an MTU here; Calico's plugin uses it if its configuration has no MTU.
-const CALICO_MTU: &str = "/var/lib/calico/mtu";
+/// The text before a value of flannel or of Cilium in its line.
+const FLANNEL_MTU: &str = "FLANNEL_MTU=";
 
-/// Where flannel and Cilium's agent write theirs, and what stands before it in the line.
-const FLANNEL_MTU: (&str, &str) = ("/run/flannel/subnet.env", "FLANNEL_MTU=");
+const CILIUM_MTU: &str = "#define MTU ";
 
-const CILIUM_MTU: (&str, &str) = ("/run/cilium/state/globals/node_config.h", "#define MTU ");
+const CILIUM_DEVICE: &str = "#define DIRECT_ROUTING_DEV_IFINDEX ";
 
 /// Longest runtime configuration that is read, bytes.
 const LONGEST: u64 = 1 << 20;
@@ -64,13 +93,19 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
                 why: error(cause).message,
             }),
         }
+        let state = StateFiles::of(Some(&runtime));
         cni.runtime = Some(runtime);
-        cni.calico_mtu = text(Path::new(CALICO_MTU), 64)
+        cni.calico_mtu = text(Path::new(state.calico), 64)
             .ok()
             .flatten()
             .and_then(|text| text.trim().parse().ok());
-        cni.flannel_mtu = line(FLANNEL_MTU);
-        cni.cilium_mtu = line(CILIUM_MTU);
+        cni.flannel_mtu = line(state.flannel, FLANNEL_MTU);
+        cni.cilium_mtu = line(state.cilium, CILIUM_MTU);
+        let device = line(state.cilium, CILIUM_DEVICE);
+        // 0 where no packet needs one.
+        cni.cilium_device = device
+            .and_then(|index| index.try_into().ok())
+            .filter(|index| *index != 0);
     }
     for path in paths {
         match configuration(&path) {
@@ -87,7 +122,7 @@ pub(crate) fn read(scope: &CniScope, problems: &mut Vec<Problem>) -> Cni {
 }
 
 /// The number in the line of a file that begins so.
-fn line((path, start): (&str, &str)) -> Option<i64> {
+fn line(path: &str, start: &str) -> Option<i64> {
     let text = text(Path::new(path), LONGEST).ok()??;
     text.lines()
         .find_map(|line| line.strip_prefix(start)?.trim().parse().ok())
@@ -156,8 +191,12 @@ fn find_runtime(problems: &mut Vec<Problem>) -> Runtime {
             runtime
         }
         Chosen::Containerd(path) => {
-            let path = Path::new(path);
             let mut runtime = Runtime::new(Some(Name::Containerd));
+            let distribution = DISTRIBUTIONS.iter().find(|one| one.configuration == path);
+            if let Some(distribution) = distribution {
+                runtime.directory = PathBuf::from(distribution.directory);
+            }
+            let path = Path::new(path);
             for pattern in take(&mut runtime, path, runtime::containerd, problems) {
                 for import in matching(path, &pattern) {
                     take(&mut runtime, &import, runtime::containerd, problems);
@@ -184,12 +223,13 @@ fn choose(there: &dyn Fn(&Path) -> bool, disables_cri: &dyn Fn(&Path) -> bool) -
     let own = is(CONTAINERD).then_some(CONTAINERD);
     let serves = !own.is_some_and(|path| disables_cri(Path::new(path)));
     let own = own.filter(|_| serves);
-    let brought_along = BROUGHT_ALONG.iter().copied().find(|path| is(path));
-    let containerd = match is(BROUGHT_ALONG_SOCKET) {
-        true => brought_along.or(own),
-        false => own.or(brought_along),
+    let installed = || DISTRIBUTIONS.iter().filter(|one| is(one.configuration));
+    let running = installed().find(|one| is(one.socket));
+    let containerd = match running {
+        Some(running) => Some(running.configuration),
+        None => own.or(installed().next().map(|one| one.configuration)),
     };
-    let containerd_runs = is(BROUGHT_ALONG_SOCKET) || (serves && is(CONTAINERD_SOCKET));
+    let containerd_runs = running.is_some() || (serves && is(CONTAINERD_SOCKET));
     let cri_o = match (containerd_runs, is(CRI_O_SOCKET)) {
         (false, true) => true,
         (true, false) => false,
@@ -299,8 +339,21 @@ mod tests {
             Chosen::CriO
         );
         // Where the socket of k3s is, it runs, whatever is left of another one.
-        let k3s = [CONTAINERD, CONTAINERD_SOCKET, K3S, BROUGHT_ALONG_SOCKET];
+        let k3s = [
+            CONTAINERD,
+            CONTAINERD_SOCKET,
+            K3S,
+            "/run/k3s/containerd/containerd.sock",
+        ];
         assert_eq!(chosen(&k3s, false), Chosen::Containerd(K3S));
+        let microk8s = [
+            CONTAINERD,
+            "/var/snap/microk8s/current/args/containerd.toml",
+            "/var/snap/microk8s/common/run/containerd.sock",
+        ];
+        assert_eq!(chosen(&microk8s, false), Chosen::Containerd(microk8s[1]));
+        // A configuration that is left of an earlier installation.
+        assert_eq!(chosen(&microk8s[..2], false), Chosen::Containerd(CONTAINERD));
         assert_eq!(chosen(&[CONTAINERD, CRI_O, CRI_O_SOCKET], false), Chosen::CriO);
         assert_eq!(
             chosen(&[CONTAINERD, CRI_O, CONTAINERD_SOCKET], false),

@@ -15,13 +15,14 @@ use crate::files::read;
 use crate::netlink::refusal::error;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Fact;
+use netkeel_core::maybe_secret::MASK;
 use netkeel_core::name::sysctl::SECRETS;
 use netkeel_host::evidence::Evidence;
 use netkeel_host::snapshot::problem::{Problem, Subject};
-use netkeel_host::snapshot::reading::SysctlD;
-use netkeel_host::sysctl_d::file;
+use netkeel_host::snapshot::reading::{SysctlD, UfwFile};
 use netkeel_host::sysctl_d::file::{Content, Files, UDEV_RULES};
 use netkeel_host::sysctl_d::order::DIRECTORIES;
+use netkeel_host::sysctl_d::{file, ufw};
 
 /// Most retries of a lookup of `..` that a rename elsewhere disturbed.
 const RETRIES: usize = 64;
@@ -80,8 +81,21 @@ impl Root {
         }
         SysctlD {
             files,
+            ufw: self.ufw(),
             udev: UDEV_RULES.iter().any(|path| self.at(path, OFlag::O_PATH).is_ok()),
         }
+    }
+
+    /// The sysctl file that ufw applies when it starts. A file that cannot be read is a problem.
+    fn ufw(&mut self) -> Option<UfwFile> {
+        let mut text = |path: &str| match self.file(path, 0, String::new())?.content {
+            Content::Text(text) => Some(text),
+            Content::Null | Content::Unreadable(_) => None,
+        };
+        let path = ufw::file(&text(ufw::SWITCH)?, &text(ufw::DEFAULTS)?)?;
+        let text = text(&path)?;
+        let text = text.split_inclusive('\n').map(without_secret).collect();
+        Some(UfwFile { path, text })
     }
 
     /// The paths that exist, with the text of those that are marked `true`.
@@ -226,7 +240,7 @@ fn without_secret(line: &str) -> String {
     match line.split_once('=') {
         Some((key, value)) if SECRETS.iter().any(|secret| key.contains(secret)) => {
             let end = if value.ends_with('\n') { "\n" } else { "" };
-            format!("{key}= (not shown){end}")
+            format!("{key}= {MASK}{end}")
         }
         _ => line.to_owned(),
     }
@@ -297,7 +311,7 @@ mod tests {
         )
         .unwrap();
         let shown = host.sysctl_d_to_show().files.sysctl_conf.map(|file| file.content);
-        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (not shown)\nc.d = 2";
+        let text = "a.b = 1\nnet.ipv6.conf.all.stable_secret = (secret)\nc.d = 2";
         assert_eq!(shown, Some(Content::Text(text.to_owned())));
         assert_eq!(host.problems, []);
         let watched = [

@@ -15,9 +15,10 @@ use crate::rtnetlink::route_change::MetricChange;
 use crate::rtnetlink::{address, link, link_change, route_change};
 use crate::{ioctl, modules, udev};
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::tunnel::TunnelKind;
-use netkeel_core::op::{Op, Target};
+use netkeel_core::op::{Made, Op, Target};
 use netkeel_host::snapshot::reading::Support;
 
 impl Live {
@@ -64,8 +65,11 @@ impl Live {
                 self.create(target, *mode)
                     .map_err(|error| error.hint(format!("the old {} was deleted before that", target.name)))
             }
-            Op::DeleteLink { target } => {
+            Op::DeleteLink { target, made } => {
                 let index = self.index(target)?;
+                if let Some(made) = made {
+                    self.is_made(index.cast_unsigned(), target.name, made)?;
+                }
                 Ok(link_change::delete(&mut self.socket, index)?)
             }
             Op::AddAddress { target, address } => self.add_address(target, *address),
@@ -139,6 +143,15 @@ impl Live {
             .hint("look again: it was renamed, or its index went to another one")),
             Err(Errno::ENODEV) => Err(missing(format!("the interface {name} (index {index}) is gone"))),
             Err(errno) => Err(error(errno).context(format_args!("looking for the interface {name}"))),
+        }
+    }
+
+    /// Makes sure that a device is the one that an op made.
+    fn is_made(&mut self, index: u32, name: LinkName, made: &Made) -> Result<(), Error> {
+        let rows = link::some(&mut self.socket, &[index].into(), &mut Vec::new())?;
+        match rows.iter().any(|(_, link)| made.is(index, &link.device_kind())) {
+            true => Ok(()),
+            false => Err(made.replaced(name)),
         }
     }
 

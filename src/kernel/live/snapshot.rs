@@ -27,7 +27,7 @@ use crate::pod::pod_routes::PodRoutes;
 use crate::probe::path;
 use crate::rtnetlink::events::Events;
 use crate::rtnetlink::link::Words;
-use crate::rtnetlink::{address, announced, link, route, route_row};
+use crate::rtnetlink::{address, announced, forwarding, link, macs, next_hops, route, route_row};
 use crate::sysctl::tree;
 use crate::{ioctl, modules};
 use netkeel_core::error::{Error, ErrorKind};
@@ -38,6 +38,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::op::Op;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::default_route::DefaultRoute;
+use netkeel_host::snapshot::next_hop::NextHop;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::{Links, Scope};
@@ -162,7 +163,11 @@ impl Live {
             let mut words = Words::default();
             for (name, link) in &mut rows {
                 match ioctl::driver_of(self.socket.raw(), *name) {
-                    Ok(driver) => Arc::make_mut(link).driver = driver.map(|driver| words.share(&driver)),
+                    Ok(driver) => {
+                        let link = Arc::make_mut(link);
+                        link.driver = driver.name.map(|name| words.share(&name));
+                        link.bus = driver.bus.map(|bus| String::from_utf8_lossy(&bus).into());
+                    }
                     // The interface was deleted after the dump.
                     Err(Errno::ENODEV) => {}
                     Err(errno) => snapshot.problems.push(Problem {
@@ -172,8 +177,23 @@ impl Live {
                 }
             }
         }
+        if scope.macs {
+            match macs::dump(&mut self.socket) {
+                Ok(macs) => macs::enter(&macs, &mut rows),
+                Err(refusal) => snapshot.problems.push(Problem {
+                    what: Subject::Other("the Ethernet addresses of the interfaces".to_owned()),
+                    why: Error::from(refusal).message,
+                }),
+            }
+        }
+        if scope.peer_routes {
+            self.read_peer_routes(&mut rows);
+        }
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);
+        }
+        if scope.next_hops {
+            self.read_next_hops(&rows, snapshot);
         }
         if scope.announced_routes {
             self.read_announced_routes(snapshot);
@@ -188,6 +208,10 @@ impl Live {
                 &mut snapshot.problems,
                 &self.interrupt,
             )?;
+        }
+        if scope.forwarding {
+            let found = forwarding::read(&mut self.socket, &rows, &mut snapshot.problems, &self.interrupt)?;
+            snapshot.forwarding = Some(Box::new(found));
         }
         for (name, link) in &mut rows {
             if let Some(mtu) = link.mtu6 {
@@ -220,6 +244,28 @@ impl Live {
             }
             Err(refusal) => snapshot.problems.push(Problem {
                 what: Subject::Other("the default routes".to_owned()),
+                why: Error::from(refusal).message,
+            }),
+        }
+    }
+
+    fn read_next_hops(&mut self, rows: &[link::Row], snapshot: &mut Snapshot) {
+        match next_hops::read(&mut self.socket) {
+            Ok(found) => {
+                let named = |hop: next_hops::Row| {
+                    let place = rows.binary_search_by_key(&hop.index, |(_, link)| link.index);
+                    let (link, _) = rows.get(place.ok()?)?;
+                    Some(NextHop {
+                        link: *link,
+                        router: hop.router,
+                        ipv6: hop.ipv6,
+                        default: hop.default,
+                    })
+                };
+                snapshot.next_hops = Some(found.into_iter().filter_map(named).collect());
+            }
+            Err(refusal) => snapshot.problems.push(Problem {
+                what: Subject::Other("the next hops of the routes".to_owned()),
                 why: Error::from(refusal).message,
             }),
         }

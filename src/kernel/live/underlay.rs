@@ -15,6 +15,7 @@ use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::reading::SysctlReading;
+use netkeel_host::snapshot::routes::mtu_over;
 use netkeel_host::snapshot::scope::{Links, Scope};
 
 /// An interface that carries packets to a destination.
@@ -68,7 +69,7 @@ impl Live {
             ..Underlays::default()
         };
         for endpoint in endpoints {
-            match route::to(&mut self.socket, *endpoint) {
+            match route::to(&mut self.socket, *endpoint, None) {
                 Ok(hop) => answer.found.extend(self.underlay(&host, &hop, Some(*endpoint))),
                 Err(refusal) if is_no_route(refusal.errno) => {
                     answer.unreachable.insert(*endpoint);
@@ -94,8 +95,7 @@ impl Live {
             return None;
         }
         let of_ipv6 = hop.ipv6.then(|| self.ipv6_mtu(*name)).flatten();
-        let limits = [hop.mtu.filter(|mtu| *mtu > 0), of_ipv6];
-        let mtu = limits.into_iter().flatten().fold(link.mtu, u32::min);
+        let (mtu, _) = mtu_over(link, [hop.mtu, of_ipv6]);
         Some(Underlay {
             link: *name,
             mtu,

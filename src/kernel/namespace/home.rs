@@ -79,6 +79,25 @@ impl Home {
         })
     }
 
+    /// Goes through open descriptors, which must lead to this home. The caller has one thread only.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Permission`] without CAP_SYS_ADMIN and CAP_SYS_CHROOT.
+    pub fn enter_by(&self, doors: &Doors) -> Result<(), Error> {
+        let entering = |errno| error(errno).context("entering the namespaces of the apply");
+        setns(&doors.net, CloneFlags::CLONE_NEWNET).map_err(entering)?;
+        setns(&doors.mount, CloneFlags::CLONE_NEWNS).map_err(entering)?;
+        fchdir(&doors.root).map_err(entering)?;
+        chroot(".").map_err(entering)?;
+        match Home::here()? == *self {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Refused,
+                "the namespaces of the apply were left while they were entered",
+            )),
+        }
+    }
+
     /// Goes to where process `number` is, which must be this home. The caller has one thread only.
     ///
     /// # Errors
@@ -89,31 +108,47 @@ impl Home {
             return Ok(());
         }
         let process = format!("/proc/{number}");
-        let opened = |name: &str, flags: i32| {
-            let path = format!("{process}/{name}");
-            let file = OpenOptions::new().read(true).custom_flags(flags).open(&path);
-            file.map_err(|cause| error(cause).context(path))
-        };
-        let net: File = opened("ns/net", libc::O_CLOEXEC)?;
-        let mount = opened("ns/mnt", libc::O_CLOEXEC)?;
-        let root = opened("root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC)?;
+        let doors = Doors::of(&process)?;
         // Checked after opening: the number may be another process's by now.
         if Home::of(&process)? != *self {
             let message = format!("process {number} is not where the apply was");
             return Err(Error::new(ErrorKind::Missing, message));
         }
-        let entering = |errno| error(errno).context("entering the namespaces of the apply");
-        setns(net, CloneFlags::CLONE_NEWNET).map_err(entering)?;
-        setns(mount, CloneFlags::CLONE_NEWNS).map_err(entering)?;
-        fchdir(&root).map_err(entering)?;
-        chroot(".").map_err(entering)?;
-        match Home::here()? == *self {
-            true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::Refused,
-                "the namespaces of the apply were left while they were entered",
-            )),
-        }
+        self.enter_by(&doors)
+    }
+}
+
+/// Open descriptors of the namespaces and the root directory of a process. They keep the namespaces.
+#[derive(Debug)]
+pub struct Doors {
+    /// The network namespace.
+    pub net: File,
+    /// The mount namespace.
+    pub mount: File,
+    /// The root directory, without permission to read it.
+    pub root: File,
+}
+
+impl Doors {
+    /// Those of this process.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn here() -> Result<Self, Error> {
+        Self::of("/proc/self")
+    }
+
+    fn of(process: &str) -> Result<Self, Error> {
+        let opened = |name: &str, flags: i32| {
+            let path = format!("{process}/{name}");
+            let file = OpenOptions::new().read(true).custom_flags(flags).open(&path);
+            file.map_err(|cause| error(cause).context(path))
+        };
+        Ok(Doors {
+            net: opened("ns/net", libc::O_CLOEXEC)?,
+            mount: opened("ns/mnt", libc::O_CLOEXEC)?,
+            root: opened("root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC)?,
+        })
     }
 }
 

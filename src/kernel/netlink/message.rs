@@ -196,6 +196,11 @@ impl<'a> Attribute<'a> {
         u32_at(self.value, 0).ok_or(Malformed("number"))
     }
 
+    /// The value as a 16-bit number.
+    pub fn u16(&self) -> Result<u16, Malformed> {
+        u16_at(self.value, 0).ok_or(Malformed("number"))
+    }
+
     /// The value as a signed number.
     pub fn i32(&self) -> Result<i32, Malformed> {
         self.u32().map(u32::cast_signed)

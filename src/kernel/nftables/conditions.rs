@@ -18,6 +18,8 @@ use netkeel_core::nflog::foreign::Interfaces;
 pub(crate) struct Conditions {
     /// The interface's name, with a zero at its end unless it is the beginning of one.
     pub interface: Option<Vec<u8>>,
+    /// Not the interface with this name.
+    pub not_interface: Option<LinkName>,
     /// NFPROTO of the packet.
     pub family: Option<u8>,
     /// IPPROTO.
@@ -97,6 +99,7 @@ impl Conditions {
         let byte = || bytes.first().copied();
         match (loaded, comparison, mask) {
             (Expression::Meta(NFT_META_IIFNAME), Equal, None) => self.interface = Some(bytes.to_vec()),
+            (Expression::Meta(NFT_META_IIFNAME), NotEqual, None) => self.not(bytes)?,
             (Expression::Meta(NFT_META_NFPROTO), Equal, None) => self.family = byte(),
             (Expression::Meta(NFT_META_L4PROTO), Equal, None) => self.protocol = byte(),
             (Expression::Payload(NFT_PAYLOAD_NETWORK_HEADER, 9, 1), Equal, None)
@@ -138,6 +141,15 @@ impl Conditions {
             _ => return None,
         }
         Some(())
+    }
+
+    /// Leaves out the interface with a name. The beginning of names, and a second name, are not understood.
+    pub(crate) fn not(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = bytes.iter().position(|byte| *byte == 0)?;
+        let name = LinkName::new(bytes.get(..end)?).ok()?;
+        self.not_interface
+            .is_none()
+            .then(|| self.not_interface = Some(name))
     }
 
     fn source(&mut self, ipv6: bool, bytes: &[u8], mask: Option<&[u8]>, how: Comparison) -> Option<()> {
@@ -196,7 +208,7 @@ impl Conditions {
     /// Which interfaces it is for.
     pub fn interfaces(&self) -> Interfaces {
         let Some(bytes) = &self.interface else {
-            return Interfaces::All;
+            return self.not_interface.map_or(Interfaces::All, Interfaces::Except);
         };
         let end = bytes.iter().position(|byte| *byte == 0);
         let name = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
@@ -226,7 +238,8 @@ impl Conditions {
 
     /// It takes all of them, but for those of sources that it leaves out.
     pub(crate) fn takes_all(&self) -> bool {
-        !self.unknown
+        // A rule with both conditions has no form of its own.
+        !(self.unknown || self.interface.is_some() && self.not_interface.is_some())
             && self.from.is_empty()
             && self.min_mtu.is_none()
             && self.max_mtu.is_none()

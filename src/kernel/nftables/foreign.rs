@@ -67,6 +67,8 @@ pub(crate) fn judge(
         ipv4,
         ipv6,
         whole,
+        ignored: conditions.ignored.iter().copied().collect(),
+        snaplen: log.snaplen,
         text: printable(&text(writer, conditions)).into(),
         content: content.filter(|_| removable),
     })
@@ -101,6 +103,9 @@ pub(crate) fn text(writer: Writer, conditions: &Conditions) -> String {
             Interfaces::Prefix(prefix) => {
                 let _ = write!(out, "iifname \"{prefix}*\" ");
             }
+            Interfaces::Except(name) => {
+                let _ = write!(out, "iifname != \"{name}\" ");
+            }
         }
         for (nets, equals) in [(&conditions.from, ""), (&conditions.ignored, "!= ")] {
             for net in nets {
@@ -125,6 +130,9 @@ pub(crate) fn text(writer: Writer, conditions: &Conditions) -> String {
         }
         Interfaces::Prefix(prefix) => {
             let _ = write!(out, "-i {} ", Quoted(format!("{prefix}+")));
+        }
+        Interfaces::Except(name) => {
+            let _ = write!(out, "! -i {} ", Name(name));
         }
     }
     match conditions.protocol {

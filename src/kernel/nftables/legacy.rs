@@ -203,8 +203,11 @@ fn conditions(layout: &Layout, entry: &[u8]) -> Option<Conditions> {
     let (name, mask) = (bytes(interfaces, 16)?, bytes(interfaces + 32, 16)?);
     if is_set(mask) {
         let length = mask.iter().take_while(|byte| **byte != 0).count();
-        found.interface = Some(name.get(..length)?.to_vec());
-        found.unknown |= inverted & BY_INTERFACE != 0;
+        let name = name.get(..length)?;
+        match inverted & BY_INTERFACE != 0 {
+            true => found.unknown |= found.not(name).is_none(),
+            false => found.interface = Some(name.to_vec()),
+        }
     }
     // The destination, and the interface by which the packet would leave.
     found.unknown |= is_set(bytes(3 * width, width)?) || is_set(bytes(interfaces + 48, 16)?);

@@ -40,11 +40,13 @@ fn one(rules: &Rules, name: &EntryName, ipv6: bool, part: &Part, interface: Link
     for net in &part.ignore_sources {
         rule.extend(not_from(net));
     }
+    // A receiver of ICMPv6 ignores the code (RFC 4443, 3.2).
+    let message: &[u8] = if ipv6 { &[kind] } else { &[kind, code] };
     rule.extend([
         Expression::Meta(NFT_META_L4PROTO),
         equal(&[protocol]),
-        Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2),
-        equal(&[kind, code]),
+        Expression::Payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, message.len() as u32),
+        equal(message),
     ]);
     if part.min_mtu.is_some() || part.max_mtu.is_some() {
         rule.push(next_hop_mtu(ipv6));

@@ -335,6 +335,7 @@ mod tests {
         let nets = ["192.168.100.0/24", "10.0.0.0/9", "2001:db8::/64", "2001:db8::/65"];
         let entry = Entry {
             interfaces: ["eth0".parse().unwrap(), "eth0.100".parse().unwrap()].into(),
+            patterns: Default::default(),
             group: 33,
             ignore_sources: nets.iter().map(|net| net.parse().unwrap()).collect(),
             snaplen: 1500,

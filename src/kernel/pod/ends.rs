@@ -217,10 +217,10 @@ fn checked(socket: &Socket, pod: &PodTarget) -> Result<i32, Error> {
 }
 
 /// Works in a sandbox, in a thread of its own.
-pub(crate) fn enter<T: Send>(
-    sandbox: &Sandbox,
-    work: impl FnOnce() -> Result<T, Error> + Send,
-) -> Result<T, Error> {
+///
+/// # Errors
+/// Those of `work`; [`ErrorKind::Missing`] when the sandbox is gone.
+pub fn enter<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     let gone = || Error::new(ErrorKind::Missing, "the pod's network namespace is gone");
     let file = match read::open(&sandbox.path, Symlinks::Follow) {
         Err(ReadError::Io(cause)) if matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {

@@ -15,7 +15,7 @@ use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 
 /// `struct ifinfomsg`, bytes: family, padding, type, index, flags, change mask.
-const FIXED: usize = 16;
+pub(crate) const FIXED: usize = 16;
 
 /// Index in IFLA_INET_CONF, which starts at 1 in `enum` and at 0 in the array: IPV4_DEVCONF_FORWARDING
 /// and IPV4_DEVCONF_RP_FILTER (include/uapi/linux/ip.h; `inet_fill_link_af`, net/ipv4/devinet.c).
@@ -43,6 +43,9 @@ pub(crate) const IFLA_IPTUN_COLLECT_METADATA: u16 = 19;
 /// In IFLA_INFO_DATA of vxlan (include/uapi/linux/if_link.h): the device below it, which it does not
 /// say in IFLA_LINK.
 const IFLA_VXLAN_LINK: u16 = 3;
+
+/// In IFLA_INFO_DATA of vlan (include/uapi/linux/if_link.h).
+const IFLA_VLAN_ID: u16 = 1;
 
 /// One interface as it was read.
 pub(crate) type Row = (LinkName, Arc<Link>);
@@ -269,6 +272,14 @@ fn read_kind(info: Attribute<'_>, words: &mut Words, link: &mut Link) -> Result<
         "ipip" | "ip6tnl" => {
             for attribute in data.nested() {
                 link.external |= attribute?.kind == IFLA_IPTUN_COLLECT_METADATA;
+            }
+        }
+        "vlan" => {
+            for attribute in data.nested() {
+                let attribute = attribute?;
+                if attribute.kind == IFLA_VLAN_ID {
+                    link.vlan = Some(attribute.u16()?);
+                }
             }
         }
         "vxlan" => {

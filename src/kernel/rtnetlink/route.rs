@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
 use nix::errno::Errno;
 
@@ -68,15 +68,10 @@ fn read(message: &Message<'_>, found: &mut Vec<Hop>) -> Result<(), Malformed> {
 }
 
 /// The route that the kernel chooses for a destination (`ip route get`), with the MTU that it learned for it.
-pub(crate) fn to(socket: &mut Socket, destination: IpAddr) -> Result<Hop, Refusal> {
-    let mut message = RouteMessage::default();
-    let (family, length) = match destination {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    message.header.address_family = family;
-    message.header.destination_prefix_length = length;
-    message.attributes = vec![RouteAttribute::Destination(destination.into())];
+/// Rules may choose by the firewall mark of the packet.
+pub(crate) fn to(socket: &mut Socket, destination: IpAddr, mark: Option<u32>) -> Result<Hop, Refusal> {
+    let mut message = query(destination);
+    message.attributes.extend(mark.map(RouteAttribute::Mark));
     let request = Request::of(libc::RTM_GETROUTE, 0, &message);
     let mut found = Vec::new();
     socket.exchange(request, |message| {
@@ -86,6 +81,81 @@ pub(crate) fn to(socket: &mut Socket, destination: IpAddr) -> Result<Hop, Refusa
         Ok(())
     })?;
     found.into_iter().next().ok_or(Refusal::from(Errno::ENETUNREACH))
+}
+
+/// A route that the kernel chose, with its gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChosenRoute {
+    /// The interface's index.
+    pub index: u32,
+    /// The next router; `None` on the same link.
+    pub gateway: Option<IpAddr>,
+    /// The route's own MTU, bytes.
+    pub mtu: Option<u32>,
+}
+
+/// Where the MTU of a chosen route comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// The configured route (`ip route get fibmatch`).
+    Configured,
+    /// What packets use now: what the kernel learned for the destination, otherwise the configured route.
+    InForce,
+}
+
+/// The route that the kernel chooses for a destination.
+pub(crate) fn chosen(
+    socket: &mut Socket,
+    destination: IpAddr,
+    lookup: Lookup,
+) -> Result<ChosenRoute, Refusal> {
+    let mut message = query(destination);
+    if lookup == Lookup::Configured {
+        message.header.flags = RouteFlags::FibMatch;
+    }
+    let request = Request::of(libc::RTM_GETROUTE, 0, &message);
+    let mut found = None;
+    socket.exchange(request, |message| {
+        if message.kind == libc::RTM_NEWROUTE {
+            found = found.or(read_chosen(&message)?);
+        }
+        Ok(())
+    })?;
+    found.ok_or(Refusal::from(Errno::ENETUNREACH))
+}
+
+fn read_chosen(message: &Message<'_>) -> Result<Option<ChosenRoute>, Malformed> {
+    let address = |address: &RouteAddress| match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    };
+    let (mut index, mut gateway, mut mtu) = (None, None, None);
+    for attribute in message.parse::<RouteMessage>()?.attributes {
+        match attribute {
+            RouteAttribute::Oif(found) => index = Some(found),
+            RouteAttribute::Gateway(found) => gateway = address(&found),
+            RouteAttribute::Via(RouteVia::Inet6(found)) => gateway = Some(found.into()),
+            RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics).filter(|mtu| *mtu > 0),
+            // All paths of a multipath route have the same metrics.
+            RouteAttribute::MultiPath(hops) => index = index.or(hops.first().map(|hop| hop.interface_index)),
+            _ => {}
+        }
+    }
+    Ok(index.map(|index| ChosenRoute { index, gateway, mtu }))
+}
+
+/// The question for the route to one destination.
+fn query(destination: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    let (family, length) = match destination {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    message.header.address_family = family;
+    message.header.destination_prefix_length = length;
+    message.attributes = vec![RouteAttribute::Destination(destination.into())];
+    message
 }
 
 /// The ways of one route.

@@ -15,6 +15,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use crate::netlink::refusal::error;
 use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::reading::SysctlReading;
 
@@ -78,7 +79,8 @@ impl Tree {
         let text = std::str::from_utf8(value)
             .map_err(|_| Error::new(ErrorKind::Unreadable, "its value is not UTF-8 text"))?;
         Ok(SysctlReading::Value {
-            value: fold(text).into(),
+            // A file that not everybody may read has a value that not everybody may see.
+            value: MaybeSecret::from(fold(text)).secret_if(metadata.mode() & 0o004 == 0),
             writable: metadata.mode() & 0o222 != 0 && !is_read_only(&file)?,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::goal::planned::{Observation, Planned};
+use crate::goal::planned::{Observation, Planned, WantedMtu};
 use crate::goal::{Declared, Goal};
 use crate::make::{drift_of, plan_wants};
 use crate::ownership::Ownership;
@@ -192,11 +192,16 @@ impl PartGoal<'_> {
     }
 }
 
-fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, i64)> {
+fn mtu((fact, want): (&Fact, &netkeel_document::want::Want)) -> Option<(LinkName, WantedMtu)> {
     let Object::Link(name) = &fact.object else {
         return None;
     };
-    let mtu = want.value.number()?;
+    let path = &*want.origin.path;
+    let mtu = WantedMtu {
+        bytes: want.value.number()?,
+        rule: path.rsplit_once('.').map_or(path, |(rule, _)| rule).into(),
+        named: want.origin.named,
+    };
     (fact.field == Field::Mtu).then_some((*name, mtu))
 }
 
@@ -274,7 +279,8 @@ mod tests {
         let (set, seen) = ops_and_seen(&document, Extent::All, &[], &BTreeMap::new(), &host);
         assert_eq!(set, ["ip link set dev cali2 mtu 1460"]);
         assert_eq!(seen.stale, BTreeMap::from([(cali1, true)]));
-        assert_eq!(seen.mtus, BTreeMap::from([(cali2, 1460)]));
+        let wanted = seen.mtus.iter().map(|(name, mtu)| (*name, mtu.bytes, mtu.named));
+        assert_eq!(wanted.collect::<Vec<_>>(), [(cali2, 1460, false)]);
         // A scan of a part does not read pods. The withheld index still applies while the interface is the
         // same.
         host.link_mut(cali1).unwrap().pod = None;

@@ -1,6 +1,7 @@
 //! The result of planning: the plan, the wants, the host afterwards, and the observation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::plan::{Drift, Plan};
 use netkeel_core::name::link::LinkName;
@@ -21,13 +22,24 @@ pub struct Planned {
     pub observation: Option<Observation>,
 }
 
+/// A wanted MTU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedMtu {
+    /// Bytes.
+    pub bytes: i64,
+    /// The entry of the document: `link.pods`.
+    pub rule: Arc<str>,
+    /// The entry names the interface. Others that a match finds come and go.
+    pub named: bool,
+}
+
 /// Facts about the host that the service needs in addition to the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     /// The index of each interface.
     pub links: BTreeMap<LinkName, u32>,
-    /// The wanted MTUs, bytes.
-    pub mtus: BTreeMap<LinkName, i64>,
+    /// The wanted MTUs.
+    pub mtus: BTreeMap<LinkName, WantedMtu>,
     /// The interface with the smallest MTU among the default routes, and that MTU in bytes. `None` without
     /// a budget over the default routes.
     pub underlay: Option<(LinkName, i64)>,

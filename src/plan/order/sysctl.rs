@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use netkeel_core::name::strictness::Direction;
-use netkeel_core::name::sysctl::{PerInterface, Slot, SysctlKey};
+use netkeel_core::name::sysctl::{ALLOWED_CONGESTION_CONTROL, PerInterface, Slot, SysctlKey};
 
 /// The settings that another write of the plan overwrites: family and leaf of `all`.
 #[derive(Debug, Default)]
@@ -66,6 +66,7 @@ pub(crate) fn rank(key: &SysctlKey, from: Option<i64>, to: Option<i64>, overwrit
     // An interface that was written does not follow `default` any more (`devinet_conf_proc`,
     // net/ipv4/devinet.c), so that a later write of `default` does not change it for a moment.
     let slot = match parts.map(|parts| parts.slot) {
+        None if key.path() == ALLOWED_CONGESTION_CONTROL => 1,
         None => 0,
         Some(Slot::Link(_)) => 1,
         Some(Slot::Default) => 2,

@@ -18,6 +18,10 @@ pub struct MtuStatus {
     pub observed: u32,
     /// The wanted MTU, bytes.
     pub desired: i64,
+    /// The entry of the document that wants it.
+    pub rule: Arc<str>,
+    /// The entry names the interface.
+    pub named: bool,
 }
 
 /// The MTUs. Each name and each index occurs once.
@@ -55,12 +59,13 @@ impl Mtus {
         self.by_name.iter()
     }
 
-    /// The number of interfaces by kind, MTU and wanted MTU.
-    pub fn by_class(&self) -> BTreeMap<(&str, u32, i64), usize> {
+    /// The number of interfaces by kind, entry of the document, MTU and wanted MTU.
+    pub fn by_class(&self) -> BTreeMap<(&str, &str, u32, i64), usize> {
         let mut classes = BTreeMap::new();
         for mtu in self.by_name.values() {
             let class = mtu.class.as_deref().unwrap_or("physical");
-            *classes.entry((class, mtu.observed, mtu.desired)).or_default() += 1;
+            let key = (class, &*mtu.rule, mtu.observed, mtu.desired);
+            *classes.entry(key).or_default() += 1;
         }
         classes
     }
@@ -76,6 +81,8 @@ mod tests {
             class: None,
             observed: 1500,
             desired: 1460,
+            rule: "link.pods".into(),
+            named: false,
         };
         mtus.insert(name.parse().unwrap(), mtu);
     }

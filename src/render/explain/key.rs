@@ -64,7 +64,7 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
         out,
         "live",
         match &explained.live {
-            Live::Value { value } => explained.shown(value),
+            Live::Value { value } => explained.shown(&value.to_string()),
             Live::Absent => "absent".to_owned(),
             Live::Unread { why } => format!("could not be read: {why}"),
         },
@@ -72,7 +72,16 @@ fn values(out: &mut String, explained: &KeyExplained, paint: Paint) {
     if let Some(combined) = &explained.combined {
         effective(out, explained, combined);
     }
-    if let Some(rule) = explained.rule.and_then(of_slot) {
+    if explained.is_of_default() {
+        row(out, "effect", "an interface that appears later starts with it");
+        if explained.key.path().starts_with("net/ipv4/") {
+            row(
+                out,
+                "",
+                "a write also changes each interface whose own nobody has written and that never had an IPv4 address",
+            );
+        }
+    } else if let Some(rule) = explained.rule.and_then(of_slot) {
         row(out, "effect", rule);
     }
     if !explained.decides_on.is_empty() {
@@ -226,13 +235,28 @@ fn later(out: &mut String, explained: &KeyExplained, systemd: &Resolution, procp
     let (Some(by_udev), Some(without)) = (&systemd.later, &procps.later) else {
         return;
     };
-    row(out, "later", value_and_origin(explained, by_udev));
+    row(out, "later", of_a_newcomer(explained, by_udev));
     if by_udev.value != without.value {
         row(
             out,
             "",
-            format_args!("without udev: {}", value_and_origin(explained, without)),
+            format_args!("without udev: {}", of_a_newcomer(explained, without)),
         );
+    }
+}
+
+/// The value of an interface that appears later. Where no file names its key, the kernel gives it the value
+/// that `default` has then.
+fn of_a_newcomer(explained: &KeyExplained, outcome: &Outcome) -> String {
+    let by_file = value_and_origin(explained, outcome);
+    let (How::Inherited, Some(default)) = (&outcome.how, &explained.default) else {
+        return by_file;
+    };
+    let now = explained.shown(default);
+    match &outcome.value {
+        Some(value) if value == default => by_file,
+        Some(_) => format!("{now}, as `default` is now; at boot {by_file}"),
+        None => format!("{now}, as `default` is now; no file sets it"),
     }
 }
 

@@ -116,10 +116,12 @@ fn explained(what: &str) -> String {
     let (snapshot, files) = (snapshot(), files());
     let evidence = Evidence {
         paths: ["/usr/lib/udev/rules.d/99-systemd.rules".to_owned()].into(),
-        texts: [(
-            "/etc/ufw/sysctl.conf".to_owned(),
-            "net/ipv4/conf/all/rp_filter=0\n".to_owned(),
-        )]
+        texts: [
+            ("/etc/ufw/sysctl.conf", "net/ipv4/conf/all/rp_filter=0\n"),
+            ("/etc/ufw/ufw.conf", "ENABLED=yes\n"),
+            ("/etc/default/ufw", "IPT_SYSCTL=/etc/ufw/sysctl.conf\n"),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
         .into(),
     };
     let (ledger, acts) = kept();
@@ -189,7 +191,8 @@ fn default_with_a_pattern_that_new_interfaces_get() {
     insta::assert_snapshot!(explained("net.ipv4.conf.default.rp_filter"), @"
     net.ipv4.conf.default.rp_filter
       live       1 (strict)
-      effect     on each interface the larger of all and its own counts
+      effect     an interface that appears later starts with it
+                 a write also changes each interface whose own nobody has written and that never had an IPv4 address
       at boot    1 (strict), by /etc/sysctl.d/90-netkeel.conf:1
       later      2 (loose), by the pattern net/ipv4/conf/*/rp_filter of /usr/lib/sysctl.d/50-default.conf:2
                  without udev: 1 (strict), as `default` has it by /etc/sysctl.d/90-netkeel.conf:1

@@ -22,8 +22,19 @@ fn filled() -> Status {
         class: Some("veth".into()),
         observed: 1500,
         desired: 1460,
+        rule: "link.eth".into(),
+        named: true,
     };
     status.mtus.insert("a\"b\\c".parse().unwrap(), mtu);
+    let pod = MtuStatus {
+        index: 9,
+        class: Some("veth".into()),
+        observed: 1500,
+        desired: 1400,
+        rule: "link.pods".into(),
+        named: false,
+    };
+    status.mtus.insert("cali1".parse().unwrap(), pod);
     status.underlay = Some(("eth0".parse().unwrap(), 1500));
     status.findings.push(FindingStatus {
         code: netkeel_core::finding::Code::NK001,
@@ -93,7 +104,9 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
         "# TYPE netkeel_applies_total counter",
         "netkeel_interface_mtu_bytes{device=\"a\\\"b\\\\c\"} 1500",
         "netkeel_interface_mtu_desired_bytes{device=\"a\\\"b\\\\c\"} 1460",
-        "netkeel_interfaces{class=\"veth\",mtu=\"1500\",desired=\"1460\"} 1",
+        "netkeel_interfaces{class=\"veth\",rule=\"link.eth\",mtu=\"1500\",desired=\"1460\"} 1",
+        "netkeel_interfaces{class=\"veth\",rule=\"link.pods\",mtu=\"1500\",desired=\"1400\"} 1",
+        "netkeel_interfaces_differing{class=\"veth\",rule=\"link.pods\"} 1",
         "netkeel_stale_pods 0",
         "netkeel_unreachable_pods 0",
         "netkeel_pass_duration_seconds_bucket{le=\"0.0025\"} 1",
@@ -113,6 +126,15 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn an_interface_that_a_match_finds_has_series_only_where_that_is_asked_for() {
+    let mut status = filled();
+    let series = "netkeel_interface_mtu_bytes{device=\"cali1\"} 1500";
+    assert!(!text(status.clone()).contains(series));
+    status.metrics_per_interface = true;
+    assert!(text(status).contains(series));
 }
 
 #[test]

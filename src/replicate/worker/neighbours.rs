@@ -179,12 +179,16 @@ pub(crate) fn link(message: &Message<'_>) -> Result<Option<(u32, Link)>, Malform
     Ok(mtu.map(|mtu| (index, Link { name, mtu, up })))
 }
 
-/// The kernel's route to an address.
-pub(crate) fn route(socket: &mut Socket, address: IpAddr) -> Result<Route, Error> {
+/// The kernel's route to an address, from a source if one is given.
+pub(crate) fn route(socket: &mut Socket, source: Option<IpAddr>, address: IpAddr) -> Result<Route, Error> {
     let mut message = RouteMessage::default();
     message.header.address_family = family(address);
     message.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
     message.attributes = vec![RouteAttribute::Destination(address.into())];
+    if let Some(source) = source {
+        message.header.source_prefix_length = message.header.destination_prefix_length;
+        message.attributes.push(RouteAttribute::Source(source.into()));
+    }
     let request = Request::of(libc::RTM_GETROUTE, libc::NLM_F_ACK, &message);
     let mut route = Route::None;
     let asked = socket.exchange(request, |message| {

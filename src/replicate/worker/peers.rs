@@ -11,11 +11,13 @@ use crate::worker::helper::Helper;
 use crate::worker::neighbours;
 use crate::worker::neighbours::{Change, Events, Link, Neighbour, Route};
 use crate::worker::send::Target;
+use crate::worker::ways::Ways;
 use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::replication::settings::Mode;
 use netkeel_core::replication::statistics::PeerState;
 use netkeel_kernel::netlink::socket::Socket;
+use netkeel_packet::too_big::TooBig;
 
 /// Routes and neighbours are read again after this time, independent of notifications.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -64,6 +66,9 @@ pub(crate) struct Peers {
     events: Events,
     /// Interfaces by index.
     links: BTreeMap<u32, Link>,
+    /// The smallest MTU of them, bytes, once it was needed.
+    least_mtu: Option<u32>,
+    ways: Ways,
     list: Vec<Peer>,
     mode: Mode,
     interface: Option<LinkName>,
@@ -90,6 +95,8 @@ impl Peers {
             requests: Socket::open()?,
             helper: Rc::clone(helper),
             links: BTreeMap::new(),
+            least_mtu: None,
+            ways: Ways::default(),
             list: Vec::new(),
             mode: Mode::Unicast,
             interface: None,
@@ -143,9 +150,20 @@ impl Peers {
         &self.list
     }
 
-    /// The MTU of an interface in bytes, when it is known.
-    pub fn mtu(&self, link: u32) -> Option<u32> {
-        self.links.get(&link).map(|link| link.mtu)
+    /// The MTU of the interface by which this node answers the destination that a packet quotes, bytes; that
+    /// of the interface by which the packet `arrived` where there is no such route. Path MTUs that the kernel
+    /// learned do not count: it learned this one before.
+    pub(crate) fn mtu_of_answers(&mut self, packet: &TooBig, arrived: u32) -> Option<u32> {
+        let least = *self
+            .least_mtu
+            .get_or_insert_with(|| self.links.values().map(|link| link.mtu).min().unwrap_or(0));
+        // Most are below the MTU of every interface, which needs no route.
+        if packet.mtu < least {
+            return Some(least);
+        }
+        let (source, destination) = (packet.quoted.source.into(), packet.quoted.destination.into());
+        let way = self.ways.of(&mut self.requests, source, destination);
+        self.links.get(&way.unwrap_or(arrived)).map(|link| link.mtu)
     }
 
     /// Whether packets should wait. After a start they wait until every peer's address is known or its
@@ -227,10 +245,12 @@ impl Peers {
         let mut changed = false;
         let (links, list) = (&mut self.links, &mut self.list);
         let (routers, stations) = (&self.routers, &self.router_stations);
+        let least_mtu = &mut self.least_mtu;
         let lost = self.events.drain(|change| match change {
             Change::Link(index, link) => {
                 // When an interface goes down or up, its routes change without a notification. A name
                 // may also refer to a new interface.
+                *least_mtu = None;
                 let before = links.insert(index, link);
                 if before.map(|before| (before.name, before.up)) != Some((link.name, link.up)) {
                     self.stale = true;
@@ -240,6 +260,7 @@ impl Peers {
                 }
             }
             Change::NoLink(index) => {
+                *least_mtu = None;
                 links.remove(&index);
                 self.stale = true;
             }
@@ -283,8 +304,10 @@ impl Peers {
         self.looked = now;
         self.stale = false;
         self.links = neighbours::links(&mut self.requests)?;
+        self.least_mtu = None;
+        self.ways.forget();
         for peer in &mut self.list {
-            let route = neighbours::route(&mut self.requests, peer.address)?;
+            let route = neighbours::route(&mut self.requests, None, peer.address)?;
             let link = match route {
                 Route::OnLink(link) => Some(link),
                 _ => None,
@@ -307,7 +330,7 @@ impl Peers {
         self.routers.clear();
         for address in OUTSIDE {
             // A host may have one family only.
-            let route = neighbours::route(&mut self.requests, address).unwrap_or(Route::None);
+            let route = neighbours::route(&mut self.requests, None, address).unwrap_or(Route::None);
             if let Route::Gateway(link, Some(router)) = route {
                 self.routers.push((link, router));
             }

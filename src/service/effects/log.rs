@@ -6,6 +6,8 @@ use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use netkeel_core::text::escape::one_line;
+
 /// Number of lines of one event that may be written in a burst.
 const AT_ONCE: u32 = 10;
 
@@ -105,7 +107,12 @@ impl Log {
 fn line(level: Level, event: &str, fields: &[(&str, &dyn Display)]) -> String {
     let mut line = format!("level={} event={event}", level.word());
     for (key, value) in fields {
+        // A file or an excerpt does not belong into a log.
         let value = value.to_string();
+        let value = match value.contains('\n') {
+            true => one_line(&value),
+            false => value,
+        };
         let bare = !value.is_empty()
             && value
                 .chars()
@@ -130,7 +137,12 @@ mod tests {
             &[("link", &"cali1"), ("why", &"no\nlevel=error \"x\""), ("n", &3)];
         assert_eq!(
             line(Level::Warning, "flap", fields),
-            r#"level=warning event=flap link=cali1 why="no\nlevel=error \"x\"" n=3"#
+            r#"level=warning event=flap link=cali1 why="no [1 more line]" n=3"#
+        );
+        let escape: &[(&str, &dyn Display)] = &[("why", &"a\u{1b}[31m\"b")];
+        assert_eq!(
+            line(Level::Info, "x", escape),
+            r#"level=info event=x why="a\u{1b}[31m\"b""#
         );
         assert!(
             line(Level::Info, "x", &[("long", &"ä".repeat(5000))])

@@ -22,6 +22,10 @@ pub(crate) struct PassNews {
     pub(crate) corrected: bool,
     /// The number of pods that cannot be reached, and why one of them cannot, if there are more than before.
     pub(crate) unreachable: Option<(usize, String)>,
+    /// Facts that began to differ, and those that no longer do, while the service does not write.
+    pub(crate) drift_found: Vec<String>,
+    /// See `drift_found`.
+    pub(crate) drift_ended: Vec<String>,
     /// For the first full scan with a document: the number of wanted facts, and of those that differ.
     pub(crate) first: Option<(usize, usize)>,
 }
@@ -105,13 +109,32 @@ impl State {
             true => (seen.wanted, except.len()),
             false => (seen.wanted, seen.drift.len()),
         });
+        let (drift_found, drift_ended) = self.drift_news();
         PassNews {
             findings,
             rewritten,
             corrected,
             unreachable,
+            drift_found,
+            drift_ended,
             first,
         }
+    }
+
+    /// The facts that began to differ since the last call, each with its values, and those that no longer do.
+    /// A service that writes reports its writes instead.
+    fn drift_news(&mut self) -> (Vec<String>, Vec<String>) {
+        if self.enforces && self.reconciler.paused().is_none() {
+            self.told.clear();
+            return (Vec::new(), Vec::new());
+        }
+        let now = self.status.differing();
+        let found = now.iter().filter(|(fact, _)| !self.told.contains_key(*fact));
+        let found = found.map(|(_, shown)| shown.clone()).collect();
+        let ended = self.told.keys().filter(|fact| !now.contains_key(*fact));
+        let ended = ended.map(ToString::to_string).collect();
+        self.told = now;
+        (found, ended)
     }
 }
 

@@ -12,16 +12,42 @@ pub enum Shown {
     /// These bytes, sorted; further the indentation and the key at the start of a line,
     /// and adjacent brackets.
     Only(Vec<Range<u32>>),
+    /// All but these bytes.
+    Except(Vec<Range<u32>>),
 }
 
 /// Ranges do not overlap, unless an alias refers to a part that is shown anyway.
 const OVERLAPS: usize = 4;
 
 impl Shown {
+    /// Hides bytes that were shown.
+    pub fn hide(&mut self, hidden: &[Range<u32>]) {
+        match self {
+            Shown::All if hidden.is_empty() => {}
+            Shown::All => *self = Shown::Except(hidden.to_vec()),
+            Shown::Except(before) => before.extend_from_slice(hidden),
+            Shown::Only(ranges) => {
+                for hidden in hidden {
+                    let around = |range: &Range<u32>| {
+                        let before = range.start..range.end.min(hidden.start);
+                        let after = range.start.max(hidden.end)..range.end;
+                        [before, after].into_iter().filter(|part| !part.is_empty())
+                    };
+                    *ranges = ranges.iter().flat_map(around).collect();
+                }
+                ranges.sort_by_key(|range| (range.start, range.end));
+            }
+        }
+    }
+
     /// Whether a byte is shown, apart from the start of a line.
     fn has(&self, byte: usize) -> bool {
-        let Shown::Only(ranges) = self else { return true };
         let byte = u32::try_from(byte).unwrap_or(u32::MAX);
+        let ranges = match self {
+            Shown::All => return true,
+            Shown::Except(hidden) => return !hidden.iter().any(|range| range.contains(&byte)),
+            Shown::Only(ranges) => ranges,
+        };
         let after = ranges.partition_point(|range| range.start <= byte);
         let before = ranges.get(..after).unwrap_or_default();
         before
@@ -33,10 +59,11 @@ impl Shown {
 
     /// A line with the rest masked. `start` is the byte of the file where the line starts.
     pub(crate) fn masked(&self, line: &str, start: usize) -> String {
-        if *self == Shown::All {
-            return line.to_owned();
-        }
-        let key = key(line);
+        let key = match self {
+            Shown::All => return line.to_owned(),
+            Shown::Only(_) => key(line),
+            Shown::Except(_) => 0,
+        };
         let mut masked = String::with_capacity(line.len());
         // Brackets and commas are shown up to the first byte that is masked: behind it they may belong to the
         // same value.
@@ -106,5 +133,11 @@ mod tests {
         let some = Shown::Only(vec![10..11, 16..18]);
         assert_eq!(some.masked("a: 1, b: 22", 7), "a: 1, ** 22");
         assert_eq!(Shown::All.masked("a: b", 0), "a: b");
+        let mut without = Shown::All;
+        without.hide(&[10..11, 30..31]);
+        assert_eq!(without.masked("a: 1, b: 22", 7), "a: *, b: 22");
+        let mut part = Shown::Only(vec![7..8, 10..18]);
+        part.hide(&[16..18, 40..41]);
+        assert_eq!(part.masked("a: 1, b: 22", 7), "a: 1, b: **");
     }
 }

@@ -10,6 +10,8 @@ from realserver.host import GUEST, fresh_host
 
 FILES = Path(__file__).resolve().parent.parent
 UNITS = ("netkeel.service", "netkeel-boot.service")
+# netkeel-boot.service starts it.
+RENDERED = (*UNITS, "netkeel-recover.service")
 # The Puppet class and the Ansible role install it for a document with a match on veths.
 PODS = "/etc/systemd/system/netkeel.service.d/pods.conf"
 DOCUMENTS = "/etc/netkeel/desired.d"
@@ -37,7 +39,7 @@ class ServingHost:
 
     def install(self):
         """Puts in place what a configuration manager would, and the guest's network; nothing is started."""
-        units = [f"netkeel render {unit} > /etc/systemd/system/{unit}" for unit in UNITS]
+        units = [f"netkeel render {unit} > /etc/systemd/system/{unit}" for unit in RENDERED]
         self.sh(
             f"mkdir -p {DOCUMENTS} && cp {GUEST}/documents/host.yaml {DOCUMENTS}/10-host.yaml"
             " && echo 'NETKEEL_OPTIONS=\"--listen 127.0.0.1:9440\"' > /etc/default/netkeel"

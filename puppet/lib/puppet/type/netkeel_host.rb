@@ -65,7 +65,7 @@ Puppet::Type.newtype(:netkeel_host) do
   end
 
   newparam(:verify_reach, array_matching: :all) do
-    desc 'Targets (HOST or HOST:PORT) that must answer after an apply if they did before; otherwise it is rolled back.'
+    desc 'Targets (HOST or HOST:PORT) that must answer before an apply, else nothing is written, and after it, else it is rolled back.'
     defaultto { [] }
     munge { |value| Array(value) }
   end

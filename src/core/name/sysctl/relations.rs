@@ -60,6 +60,14 @@ pub const NOT_FOLLOWED: &[&str] = &[
     "route_localnet",
 ];
 
+/// The congestion control of new TCP connections. A write loads its module, and adds it to those that are
+/// allowed (`tcp_set_default_congestion_control`, net/ipv4/tcp_cong.c).
+pub const CONGESTION_CONTROL: &str = "net/ipv4/tcp_congestion_control";
+
+/// The congestion controls that programs may choose without privilege. A write loads no module, and replaces
+/// the list (`tcp_set_allowed_congestion_control`), so it follows a write of [`CONGESTION_CONTROL`].
+pub const ALLOWED_CONGESTION_CONTROL: &str = "net/ipv4/tcp_allowed_congestion_control";
+
 impl SysctlKey {
     /// The key by which the variable of this key is known: `net.ipv4.ip_forward` for
     /// `net.ipv4.conf.all.forwarding`.
@@ -77,6 +85,7 @@ impl SysctlKey {
     pub fn rank(&self) -> u8 {
         match (self.path(), self.per_interface()) {
             ("net/ipv4/ip_forward" | "net/ipv6/conf/all/forwarding", _) => 1,
+            (ALLOWED_CONGESTION_CONTROL, _) => 3,
             (
                 _,
                 Some(PerInterface {
@@ -114,6 +123,7 @@ impl SysctlKey {
                 known(&["net/ipv6/conf/default/ignore_routes_with_linkdown"])
             }
             "net/ipv6/conf/all/addr_gen_mode" => known(&["net/ipv6/conf/default/addr_gen_mode"]),
+            CONGESTION_CONTROL => known(&[ALLOWED_CONGESTION_CONTROL]),
             _ => Vec::new(),
         }
     }

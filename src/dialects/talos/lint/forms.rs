@@ -3,8 +3,9 @@
 use crate::talos::conflict::About;
 use crate::talos::keys::kind;
 use crate::talos::lint::findings::Lint;
-use crate::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version, since};
+use crate::talos::version::{KUBESPAN, LINKS, SYSCTLS, Version, nearest_kind, since};
 use netkeel_core::finding::Code;
+use netkeel_core::text::escape::quoted;
 
 /// Paths of the document without a kind that were removed from the schema, with the version and the
 /// replacement. Talos still reads them.
@@ -48,15 +49,22 @@ pub(crate) fn look(lint: &mut Lint<'_>, version: Option<Version>) {
     let Some(version) = version else { return };
     for document in configuration.documents() {
         let kind = kind(document);
-        if let Some(since) = since(kind).filter(|since| *since > version) {
-            lint.add(
-                Code::NK052,
-                kind,
-                document.span,
+        let (message, remedy) = match since(kind) {
+            _ if kind.is_empty() => continue,
+            Some(since) if since <= version => continue,
+            Some(since) => (
                 format!("Talos {version} refuses this document, which came with {since}"),
-                "use the form that the version has: `netkeel render talos --talos-version`",
-            );
-        }
+                "use the form that the version has: `netkeel render talos --talos-version`".to_owned(),
+            ),
+            None => (
+                format!("Talos {version} refuses this document: it knows no such kind"),
+                match nearest_kind(kind) {
+                    Some(near) => format!("did you mean {}?", quoted(near)),
+                    None => "remove it, or give the version that has it".to_owned(),
+                },
+            ),
+        };
+        lint.add(Code::NK052, kind, document.span, message, &remedy);
     }
     for (path, until, instead) in UNTIL {
         let found = configuration.legacy_at(path).filter(|_| version >= *until);

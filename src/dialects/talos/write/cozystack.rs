@@ -1,9 +1,9 @@
-//! Sets the MTU of pods in CozyStack's ConfigMap and keeps everything else in it.
+//! Sets the MTU of pods in CozyStack's objects and keeps everything else in them.
 
 use std::fmt::Write as _;
 
 use crate::talos::configuration::Configuration;
-use crate::talos::cozystack::{DAEMONSET, PODS, VALUES, argument, config_map};
+use crate::talos::cozystack::{DAEMONSET, PODS, VALUES, argument, config_map, package, subnets_with_mtu};
 use crate::talos::write::node::{of, of_canonical, set, string, take};
 use crate::talos::write::yaml;
 use netkeel_core::error::{Error, ErrorKind};
@@ -19,7 +19,7 @@ const IPV6: i64 = 1280;
 
 /// Fields that the API server adds to an object. With them, `kubectl apply` is refused once anybody
 /// has changed the object.
-const SERVER: [&[&str]; 6] = [
+const SERVER: [&[&str]; 7] = [
     &[
         "metadata",
         "annotations",
@@ -30,33 +30,47 @@ const SERVER: [&[&str]; 6] = [
     &["metadata", "managedFields"],
     &["metadata", "resourceVersion"],
     &["metadata", "uid"],
+    &["status"],
 ];
 
-/// The ConfigMap from the files, with the MTU that a document wants for kube-ovn's pods, and the
-/// steps that put it into effect.
+/// The objects from the files that give kube-ovn's pods their MTU, with the MTU that a document wants, and
+/// the steps that put it into effect: CozyStack's Package (1.x) or else its ConfigMap (0.x), and each Subnet
+/// with an MTU of its own.
 ///
 /// # Errors
-/// When the document sets none, or the ConfigMap is missing or unreadable.
+/// When the document sets none, or no such object is there or readable.
 pub fn render(document: &Document, configuration: &Configuration) -> Result<String, Error> {
     let mtu = wanted(document).ok_or_else(|| {
         Error::new(ErrorKind::Input, "the document wants no MTU of kube-ovn's pods").hint(format!(
             "link: {{ pods: {{ match: {{ name: \"{PODS}\", kind: veth }}, mtu: 1222 }} }}"
         ))
     })?;
-    let there = config_map(configuration).ok_or_else(|| {
-        Error::new(
+    let mut manifests = Vec::new();
+    if let Some((package, component)) = package(configuration) {
+        let mut manifest = package.clone();
+        let path = ["spec", "components", &component, "values", "kube-ovn", "mtu"];
+        set(&mut manifest, &path, of(Data::Integer(mtu)));
+        manifests.push(manifest);
+    } else if let Some(there) = config_map(configuration) {
+        let text = there.get("data").and_then(|data| data.get(VALUES)?.text());
+        let mut manifest = there.clone();
+        let values = string(&with_mtu(text.unwrap_or_default(), mtu)?);
+        set(&mut manifest, &["data", VALUES], values);
+        manifests.push(manifest);
+    }
+    for subnet in subnets_with_mtu(configuration) {
+        let mut manifest = subnet.clone();
+        set(&mut manifest, &["spec", "mtu"], of(Data::Integer(mtu)));
+        manifests.push(manifest);
+    }
+    if manifests.is_empty() {
+        return Err(Error::new(
             ErrorKind::Input,
-            "there is no ConfigMap `cozystack` among the manifests",
+            "among the manifests is no Package of CozyStack's network, no ConfigMap `cozystack` and no Subnet with an MTU",
         )
-        .hint("kubectl --namespace cozy-system get configmap cozystack --output yaml")
-    })?;
-    let mut manifest = there.clone();
-    SERVER.iter().for_each(|path| take(&mut manifest, path));
-    let text = there
-        .get("data")
-        .and_then(|data| data.get(VALUES)?.text())
-        .unwrap_or_default();
-    set(&mut manifest, &["data", VALUES], string(&with_mtu(text, mtu)?));
+        .hint("CozyStack 1.x: kubectl get packages.cozystack.io cozystack.networking --output yaml")
+        .hint("CozyStack 0.x: kubectl --namespace cozy-system get configmap cozystack --output yaml"));
+    }
     let mut out =
         format!("# Pods of kube-ovn get {mtu} bytes when they are made. For that, once this is applied:\n");
     for line in [
@@ -77,7 +91,13 @@ pub fn render(document: &Document, configuration: &Configuration) -> Result<Stri
     if mtu < IPV6 {
         let _ = writeln!(out, "# Below {IPV6} pods have no IPv6.");
     }
-    out.push_str(&yaml::document(&manifest)?);
+    for (number, mut manifest) in manifests.into_iter().enumerate() {
+        SERVER.iter().for_each(|path| take(&mut manifest, path));
+        if number > 0 {
+            out.push_str("---\n");
+        }
+        out.push_str(&yaml::document(&manifest)?);
+    }
     Ok(out)
 }
 

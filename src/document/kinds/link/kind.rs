@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::link::rule::{Links, Rule, Setting};
 use crate::kinds::mtu::{BYTES, MTU, Wanted};
+use crate::kinds::required;
+use crate::kinds::required::Required;
 use crate::section_name::SectionName;
 use crate::selector::Selector;
 use crate::shape::{Field, Shape};
 use crate::want::Origin;
 use netkeel_core::error::Error;
 use netkeel_core::fact::Value;
+use netkeel_core::name::link;
 use netkeel_core::name::link::LinkName;
 use netkeel_core::text::escape::quoted;
 use netkeel_core::text::glob::Glob;
@@ -35,7 +38,8 @@ const POD_MTU: Shape = Shape::Either(&[
 /// The shape of an `rp_filter`.
 pub(crate) const RP_FILTER: Shape = Shape::Choice(rp_filter::WORDS);
 
-const MATCH: Shape = Shape::Map(&[
+/// The conditions of a match on one interface.
+const CONDITIONS: [Field; 7] = [
     Field {
         name: "name",
         shape: Shape::Text {
@@ -57,13 +61,69 @@ const MATCH: Shape = Shape::Map(&[
     Field {
         name: "driver",
         shape: Shape::Text {
-            check: word,
-            what: "a driver",
+            check: glob,
+            what: "a pattern over drivers",
         },
         required: false,
-        doc: "The driver as `ethtool -i` prints it.",
+        doc: "Glob over the driver as `ethtool -i` prints it.",
     },
-]);
+    Field {
+        name: "mac",
+        shape: Shape::Text {
+            check: mac,
+            what: "a pattern over Ethernet addresses",
+        },
+        required: false,
+        doc: "Glob over the Ethernet address as `ip link` prints it: `02:00:5e:*`. VLANs and bonds have the address of a lower device.",
+    },
+    Field {
+        name: "permanent_mac",
+        shape: Shape::Text {
+            check: mac,
+            what: "a pattern over Ethernet addresses",
+        },
+        required: false,
+        doc: "Glob over the Ethernet address that the hardware was made with (`permaddr`); only hardware has one.",
+    },
+    Field {
+        name: "bus",
+        shape: Shape::Text {
+            check: glob,
+            what: "a pattern over places on a bus",
+        },
+        required: false,
+        doc: "Glob over the place on the bus, `bus-info` of `ethtool -i`: `0000:03:*`.",
+    },
+    Field {
+        name: "vlan",
+        shape: Shape::Integer {
+            min: 0,
+            max: 4094,
+            unit: "",
+        },
+        required: false,
+        doc: "The number of a VLAN.",
+    },
+];
+
+const MATCH: Shape = {
+    let [name, kind, driver, mac, permanent_mac, bus, vlan] = CONDITIONS;
+    Shape::Map(&[
+        name,
+        kind,
+        driver,
+        mac,
+        permanent_mac,
+        bus,
+        vlan,
+        Field {
+            name: "lower",
+            shape: Shape::Map(&CONDITIONS),
+            required: false,
+            doc: "Conditions on the device below it: of a VLAN, the device that carries it.",
+        },
+    ])
+};
 
 const FIELDS: &[Field] = &[
     Field {
@@ -72,12 +132,9 @@ const FIELDS: &[Field] = &[
         required: false,
         doc: "The interfaces to select; without it the key is the exact name of one.",
     },
-    Field {
-        name: "required",
-        shape: Shape::Switch,
-        required: false,
-        doc: "An error if no interface is found; then nothing is applied, at boot either. Default: no, which is a finding.",
-    },
+    required::field(
+        "An error if no interface is found; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
+    ),
     Field {
         name: "mtu",
         shape: MTU,
@@ -144,6 +201,16 @@ fn glob(text: &str) -> Result<(), Error> {
     Glob::new(text).map(|_| ())
 }
 
+/// The kernel prints addresses in lower case; a pattern in upper case would match none.
+fn mac(text: &str) -> Result<(), Error> {
+    if text.contains(|c: char| c.is_ascii_uppercase()) {
+        let message = format!("{} would match no address", quoted(text));
+        return Err(Error::new(netkeel_core::error::ErrorKind::Input, message)
+            .hint(format!("write it in lower case: {}", text.to_ascii_lowercase())));
+    }
+    glob(text)
+}
+
 fn word(text: &str) -> Result<(), Error> {
     let legal = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
     if legal {
@@ -202,6 +269,7 @@ impl crate::kinds::kind::Kind for Kind {
         let mut links = Links {
             netns: context.netns.clone(),
             exact: BTreeMap::new(),
+            by_long_name: BTreeMap::new(),
             matches: Vec::new(),
         };
         for entry in entries.entries().iter().filter(|entry| !entry.value.is_null()) {
@@ -220,7 +288,7 @@ impl crate::kinds::kind::Kind for Kind {
                             format!("{path}.match"),
                             "an empty match would mean every interface",
                         )
-                        .hint("give at least one of name, kind and driver; `name: \"*\"` means all");
+                        .hint("give at least one condition, such as name, kind or driver; `name: \"*\"` means all");
                 }
                 continue;
             }
@@ -248,6 +316,9 @@ impl crate::kinds::kind::Kind for Kind {
                 },
                 // The shape has reported this.
                 Err(_) if entry.key.is_empty() => {}
+                Err(_) if link::is_long(&entry.key) => {
+                    links.by_long_name.insert(entry.key.as_str().into(), rule);
+                }
                 Err(error) => {
                     let diagnostic = context.diagnostics.add(entry.key_span, path, error.message);
                     diagnostic.hint(match entry.key.as_str() {
@@ -306,19 +377,26 @@ pub(crate) fn rule(id: &str, node: &Node, diagnostics: &mut Diagnostics) -> Rule
         Some(Value::Text(node.scalar()?.as_ref().into()))
     });
     settings.sort_by_key(|setting| setting.field);
-    let required = node.get("required").filter(|node| node.switch() == Some(true));
     Rule {
         id: id.into(),
         settings,
-        required: required.map(|node| node.span),
+        required: Required::read(node),
     }
 }
 
 pub(crate) fn selector(node: &Node) -> Selector {
     let text = |key| node.get(key).and_then(Node::scalar).map(|text| text.into_owned());
+    let glob = |key| text(key).and_then(|pattern| Glob::new(&pattern).ok());
+    let vlan = node.get("vlan").and_then(Node::integer);
+    let lower = node.get("lower").map(selector);
     Selector {
-        name: text("name").and_then(|pattern| Glob::new(&pattern).ok()),
+        name: glob("name"),
         kind: text("kind"),
-        driver: text("driver"),
+        driver: glob("driver"),
+        mac: glob("mac"),
+        permanent_mac: glob("permanent_mac"),
+        bus: glob("bus"),
+        vlan: vlan.and_then(|vlan| vlan.try_into().ok()),
+        lower: lower.filter(|lower| *lower != Selector::default()).map(Box::new),
     }
 }

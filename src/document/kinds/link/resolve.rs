@@ -13,7 +13,7 @@ use netkeel_core::finding::Code;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::link::Link;
+use netkeel_host::snapshot::link::{Link, by_other_name};
 use netkeel_source::diagnostic::Diagnostic;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
@@ -29,11 +29,8 @@ struct Resolved {
 impl Rule {
     /// Rejects an entry with `required: true` that binds nothing.
     fn must_be_found(&self, wants: &mut Wants) {
-        if let Some(span) = self.required {
-            let path = KeyPath::of(&["link", &self.id, "required"]);
-            let message = format!("link.{} is required, and no interface is found", self.id);
-            wants.unbound.add(span, path, message);
-        }
+        let path = KeyPath::of(&["link", &self.id]);
+        self.required.not_found(&path, "no interface", wants);
     }
 }
 
@@ -41,20 +38,38 @@ impl Links {
     pub fn resolve(&self, host: &Snapshot, wants: &mut Wants) {
         let mut found = Resolved::default();
         let mut named: BTreeMap<LinkName, Vec<&Rule>> = BTreeMap::new();
+        let mut exact: Vec<(LinkName, &Rule)> = Vec::new();
         for (written, rule) in &self.exact {
-            let name = &host.resolve(*written);
-            named.entry(*name).or_default().push(rule);
-            if !host.links.contains_key(name) {
-                wants.when_absent(*name, &KeyPath::of(&["link", &rule.id]));
-                if !wants.made.contains(name) {
+            let name = host.resolve(*written);
+            if !host.links.contains_key(&name) {
+                wants.when_absent(name, &KeyPath::of(&["link", &rule.id]));
+                if !wants.made.contains(&name) {
                     rule.must_be_found(wants);
                 }
             }
+            exact.push((name, rule));
+        }
+        for (written, rule) in &self.by_long_name {
+            match by_other_name(&host.links, written) {
+                Some(name) => exact.push((name, rule)),
+                None => {
+                    rule.must_be_found(wants);
+                    wants.findings.add(
+                        Code::NK005,
+                        written,
+                        format!("`{}` names it and it is not there", KeyPath::of(&["link", &rule.id])),
+                        "look for a misspelt name; a name of more than 15 bytes can only be a further name (altname) or an alias",
+                    );
+                }
+            }
+        }
+        for (name, rule) in exact {
+            named.entry(name).or_default().push(rule);
             for setting in &rule.settings {
                 if setting.field == Field::PodMtu {
-                    found.wishes.extend(setting.wish().map(|wish| (*name, wish)));
-                } else if self.can_be(*name, host.link(*name), setting, wants) {
-                    let fact = Fact::link(&self.netns, *name, setting.field);
+                    found.wishes.extend(setting.wish().map(|wish| (name, wish)));
+                } else if self.can_be(name, host.link(name), setting, wants) {
+                    let fact = Fact::link(&self.netns, name, setting.field);
                     wants.add_wanted(fact, &setting.wanted, setting.origin.clone());
                 }
             }
@@ -76,11 +91,20 @@ impl Links {
             }
             taken.clear();
             let exact = named.get(name).map_or(&[][..], Vec::as_slice);
-            self.matched(*name, link, exact, &mut told, &mut taken, &mut found, wants);
+            self.matched(
+                (*name, link),
+                host,
+                exact,
+                &mut told,
+                &mut taken,
+                &mut found,
+                wants,
+            );
             if met.len() < self.matches.len() {
                 let rules = self.matches.iter().enumerate();
-                let first = rules
-                    .filter(|(number, (selector, _))| !met.contains(number) && selector.matches(*name, link));
+                let first = rules.filter(|(number, (selector, _))| {
+                    !met.contains(number) && selector.matches(*name, link, host)
+                });
                 met.extend(first.map(|(number, _)| number).collect::<Vec<_>>());
             }
         }
@@ -94,7 +118,7 @@ impl Links {
                 Code::NK073,
                 &path,
                 "its match finds no interface",
-                "look for a misspelt pattern, kind or driver; interfaces that appear later are found then",
+                "look for a misspelt condition; interfaces that appear later are found then",
             );
             wants.unmatched.push(path.into());
         }
@@ -108,8 +132,8 @@ impl Links {
     )]
     fn matched<'a>(
         &'a self,
-        name: LinkName,
-        link: &Link,
+        (name, link): (LinkName, &Link),
+        host: &Snapshot,
         exact: &[&'a Rule],
         told: &mut BTreeSet<(Span, Span)>,
         taken: &mut Vec<(&'a Setting, &'a Rule)>,
@@ -120,7 +144,7 @@ impl Links {
         for (_, rule) in self
             .matches
             .iter()
-            .filter(|(selector, _)| selector.matches(name, link))
+            .filter(|(selector, _)| selector.matches(name, link, host))
         {
             for setting in &rule.settings {
                 let mut own = exact.iter().flat_map(|exact| &exact.settings);

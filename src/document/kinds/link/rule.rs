@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kinds::kind::Section;
 use crate::kinds::mtu::Wanted;
+use crate::kinds::required::Required;
 use crate::selector::Selector;
 use crate::want::Origin;
 use crate::want::request::PodMtu;
@@ -15,13 +16,14 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
-use netkeel_source::span::Span;
 
 /// The `link` section of a document.
 #[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) netns: Netns,
     pub(crate) exact: BTreeMap<LinkName, Rule>,
+    /// Rules by a further name or an alias that is too long for the name of an interface.
+    pub(crate) by_long_name: BTreeMap<Arc<str>, Rule>,
     pub(crate) matches: Vec<(Selector, Rule)>,
 }
 
@@ -31,8 +33,8 @@ pub(crate) struct Rule {
     pub(crate) id: Arc<str>,
     /// The settings, in field order.
     pub(crate) settings: Vec<Setting>,
-    /// The place of `required: true`.
-    pub(crate) required: Option<Span>,
+    /// Whether it must find an interface.
+    pub(crate) required: Required,
 }
 
 impl Rule {
@@ -62,13 +64,19 @@ impl Links {
     fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.exact
             .values()
+            .chain(self.by_long_name.values())
             .chain(self.matches.iter().map(|(_, rule)| rule))
     }
 }
 
 impl Section for Links {
     fn scope(&self, scope: &mut Scope) {
-        scope.drivers |= self.matches.iter().any(|(selector, _)| selector.driver.is_some());
+        let any = |condition: &dyn Fn(&Selector) -> bool| {
+            let mut selectors = self.matches.iter().map(|(selector, _)| selector);
+            selectors.any(|selector| selector.any(condition))
+        };
+        scope.drivers |= any(&|selector| selector.driver.is_some() || selector.bus.is_some());
+        scope.macs |= any(&|selector| selector.mac.is_some() || selector.permanent_mac.is_some());
         scope.pods |= self.rules().any(Rule::wants_of_pods);
         for setting in self.rules().flat_map(|rule| &rule.settings) {
             match (setting.field, &setting.wanted) {

@@ -1,12 +1,18 @@
 //! An entry of `nflog`, and the rules that it results in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
 use netkeel_core::name::link::LinkName;
 use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
+use netkeel_core::text::glob::Glob;
+use netkeel_host::snapshot::Snapshot;
+
+/// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
+/// into a socket buffer.
+pub(crate) const MOST_INTERFACES: usize = 32;
 
 /// An entry of a document with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +20,8 @@ pub struct Entry {
     /// The input interfaces. A rule matches by name, so an interface that is created again is
     /// covered.
     pub interfaces: BTreeSet<LinkName>,
+    /// The interfaces that differ between hosts, each as the document writes it.
+    pub patterns: BTreeMap<String, Pattern>,
     /// The NFLOG group, 0 to 65535, to which the reader binds.
     pub group: u16,
     /// Sources whose packets are not logged.
@@ -32,6 +40,31 @@ pub struct Entry {
     pub adopt: bool,
 }
 
+/// Interfaces that are looked up on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Those of the default routes.
+    DefaultRoute,
+    /// Those whose names match.
+    Glob(Glob),
+}
+
+impl Pattern {
+    /// The interfaces on a host; `None` if they could not be read.
+    pub(crate) fn find(&self, host: &Snapshot) -> Option<BTreeSet<LinkName>> {
+        match self {
+            Pattern::DefaultRoute => {
+                let routes = host.default_routes.as_ref()?;
+                Some(routes.iter().map(|route| route.link).collect())
+            }
+            Pattern::Glob(glob) => {
+                let names = host.links.keys().copied();
+                Some(names.filter(|name| glob.matches(name.as_bytes())).collect())
+            }
+        }
+    }
+}
+
 /// Filters that keep irrelevant packets from the reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefilter {
@@ -46,6 +79,14 @@ pub struct Prefilter {
 }
 
 impl Entry {
+    /// The entry with the interfaces that it finds on a host.
+    pub fn on(&self, host: &Snapshot) -> Entry {
+        let mut entry = self.clone();
+        let found = self.patterns.values().filter_map(|pattern| pattern.find(host));
+        entry.interfaces.extend(found.flatten());
+        entry
+    }
+
     /// The wanted rules. `is_left` selects the interfaces, per family, that another program already
     /// logs. None when no interface is left.
     pub fn rules(&self, is_left: impl Fn(LinkName, bool) -> bool) -> Option<Rules> {

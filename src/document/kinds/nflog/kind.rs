@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::kinds::kind::{Context, Section};
-use crate::kinds::nflog::entry::{Entry, Prefilter};
+use crate::kinds::nflog::entry::{Entry, MOST_INTERFACES, Pattern, Prefilter};
 use crate::kinds::nflog::wants::Logging;
 use crate::shape::{Field, Shape};
 use netkeel_core::error::{Error, ErrorKind};
@@ -15,6 +15,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::nflog::entry_name::{EntryName, Rate};
 use netkeel_core::text::escape::quoted;
+use netkeel_core::text::glob::Glob;
 use netkeel_source::node::Node;
 use netkeel_source::node::path::KeyPath;
 use netkeel_source::span::Span;
@@ -29,10 +30,6 @@ const SNAPLEN: u32 = 1500;
 
 /// The default number of packets that a reader gets at once, if it asks for that many.
 const QUEUE_THRESHOLD: u16 = 64;
-
-/// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
-/// into a socket buffer.
-const MOST_INTERFACES: usize = 32;
 
 /// Maximum number of ignored networks per family in an entry. Each takes up to three expressions,
 /// and the kernel accepts 4095 bytes of expressions in a rule (`nf_tables_newrule`,
@@ -95,10 +92,10 @@ const FIELDS: &[Field] = &[
         name: "interfaces",
         shape: Shape::List(&Shape::Text {
             check: interface,
-            what: "the name of an interface",
+            what: "the name of an interface, a pattern or `default-route`",
         }),
         required: true,
-        doc: "The input interfaces of the messages, at most 32. Rules match by name, so an interface that is created again is covered.",
+        doc: "The input interfaces of the messages, at most 32: names, patterns (`eth*`, `enp?s0`) and `default-route`, the interfaces of the default routes. Rules match by name, so an interface that is created again is covered. Name the bridge or bond, not its ports.",
     },
     Field {
         name: "group",
@@ -175,12 +172,26 @@ fn name(text: &str) -> Result<(), Error> {
 }
 
 fn interface(text: &str) -> Result<(), Error> {
-    let _: LinkName = text.parse()?;
-    if text.contains(['*', '"', '?', '[', '\\']) {
-        let message = format!("{} is a pattern, or nft takes it for one", quoted(text));
-        return Err(Error::new(ErrorKind::Input, message).hint("name each interface: [eth0, eth1]"));
+    match pattern(text) {
+        Some(found) => found.map(|_| ()),
+        None if text.contains(['"', '\\']) => {
+            let message = format!("nft does not take {} for a name", quoted(text));
+            Err(Error::new(ErrorKind::Input, message).hint("name each interface: [eth0, eth1]"))
+        }
+        None => text.parse::<LinkName>().map(|_| ()),
     }
-    Ok(())
+}
+
+/// The word for the interfaces of the default routes. An interface of that name is `default-rout[e]`.
+const DEFAULT_ROUTE: &str = "default-route";
+
+/// The pattern that a text is; `None` for a name.
+fn pattern(text: &str) -> Option<Result<Pattern, Error>> {
+    if text == DEFAULT_ROUTE {
+        return Some(Ok(Pattern::DefaultRoute));
+    }
+    let is_glob = text.contains(['*', '?', '[']);
+    is_glob.then(|| Glob::new(text).map(Pattern::Glob))
 }
 
 fn network(text: &str) -> Result<(), Error> {
@@ -221,7 +232,10 @@ fn entry(node: &Node) -> Entry {
     let threshold = number("queue_threshold").and_then(|packets| packets.try_into().ok());
     Entry {
         interfaces: words("interfaces")
-            .filter_map(|item| item.text()?.parse().ok())
+            .filter_map(|item| item.text().filter(|text| pattern(text).is_none())?.parse().ok())
+            .collect(),
+        patterns: words("interfaces")
+            .filter_map(|item| Some((item.text()?.to_owned(), pattern(item.text()?)?.ok()?)))
             .collect(),
         group: group.unwrap_or(GROUP),
         ignore_sources: words("ignore_sources")

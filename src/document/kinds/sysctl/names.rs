@@ -2,7 +2,7 @@
 //! controls and queueing disciplines.
 
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::sysctl::{ALLOWED_CONGESTION_CONTROL, SysctlKey};
 use netkeel_core::text::suggest::nearest;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::reading::{Support, SysctlReading};
@@ -44,6 +44,20 @@ const LOADED_QDISCS: &[&str] = &[
     "sfb", "sfq",
 ];
 
+/// The loggers of packets in the source of Linux (`struct nf_logger`, net/netfilter), and the word for none.
+const LOGGERS: &[&str] = &[
+    "NONE",
+    "nf_log_arp",
+    "nf_log_bridge",
+    "nf_log_ipv4",
+    "nf_log_ipv6",
+    "nf_log_netdev",
+    "nfnetlink_log",
+];
+
+/// The keys that name a logger, one for each protocol family.
+const LOGS: &str = "net/netfilter/nf_log/";
+
 /// Adds the facts that show whether the name exists.
 pub(super) fn scope(key: &SysctlKey, value: &str, scope: &mut Scope) {
     match Handler::of(key) {
@@ -60,32 +74,46 @@ pub(super) fn scope(key: &SysctlKey, value: &str, scope: &mut Scope) {
     }
 }
 
-/// The value in the kernel's order, if the kernel has or can load all of its names.
+/// The value in the kernel's order, if the kernel has or can load all of its names. `control` is the congestion
+/// control of the same document, which is written, and so loaded, before those that are allowed.
 ///
 /// # Errors
 /// The reason why the kernel refuses it, as the end of a sentence that begins with the key.
-pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<String, Error> {
+pub(super) fn known(
+    key: &SysctlKey,
+    value: String,
+    control: Option<&str>,
+    host: &Snapshot,
+) -> Result<String, Error> {
     let available = match host.sysctls.get(AVAILABLE) {
         Some(SysctlReading::Value { value, .. }) => Some(value.split(' ').collect::<Vec<_>>()),
-        Some(SysctlReading::Absent) | None => None,
+        Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => None,
     };
     match (Handler::of(key), available) {
+        _ if key.path().starts_with(LOGS) && !LOGGERS.contains(&value.as_str()) => {
+            let message = format!("cannot be `{value}`: Linux has no logger of that name");
+            Err(Error::new(ErrorKind::Input, message).hint(format!("the loggers are {}", LOGGERS.join(", "))))
+        }
         (Handler::CongestionControl, Some(available)) => {
             if !available.contains(&value.as_str()) {
                 loadable(&value, "tcp", "congestion control", CONTROLS, &available, host)?;
             }
+            allowed_here(&value, host)?;
             Ok(value)
         }
         // A module is not loaded for this key (`tcp_set_allowed_congestion_control`).
         (Handler::CongestionControls, Some(available)) => {
             let wanted: Vec<&str> = value.split(' ').collect();
-            match wanted.iter().find(|name| !available.contains(name)) {
+            let loaded = control.filter(|name| !available.contains(name));
+            let is_there = |name: &str| available.contains(&name) || loaded == Some(name);
+            match wanted.iter().find(|name| !is_there(name)) {
                 Some(name) => Err(missing(name, "congestion control", &available).hint(
                     "a module that is not loaded does not count: load it at boot, by /etc/modules-load.d",
                 )),
                 None => {
                     let ordered: Vec<&str> = available
                         .into_iter()
+                        .chain(loaded)
                         .filter(|name| wanted.contains(name))
                         .collect();
                     Ok(ordered.join(" "))
@@ -96,7 +124,7 @@ pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<S
             let live = host.sysctls.get(key);
             let live = match live {
                 Some(SysctlReading::Value { value, .. }) => Some(&**value),
-                Some(SysctlReading::Absent) | None => None,
+                Some(SysctlReading::Hidden { .. } | SysctlReading::Absent) | None => None,
             };
             if live != Some(value.as_str()) {
                 loadable(&value, "sch", "queueing discipline", LOADED_QDISCS, QDISCS, host)?;
@@ -104,6 +132,24 @@ pub(super) fn known(key: &SysctlKey, value: String, host: &Snapshot) -> Result<S
             Ok(value)
         }
         _ => Ok(value),
+    }
+}
+
+/// Another network namespace than the first one may only use what is allowed. There the list is read-only
+/// (`tcp_set_default_congestion_control`, net/ipv4/tcp_cong.c).
+fn allowed_here(name: &str, host: &Snapshot) -> Result<(), Error> {
+    match host.sysctls.get(ALLOWED_CONGESTION_CONTROL) {
+        Some(SysctlReading::Value {
+            value,
+            writable: false,
+        }) if !value.split(' ').any(|allowed| allowed == name) => {
+            let message = format!(
+                "cannot be `{name}` in this network namespace: the host's {} is {value}",
+                SysctlKey::known(ALLOWED_CONGESTION_CONTROL)
+            );
+            Err(Error::new(ErrorKind::Input, message).hint("add it to that list on the host"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -62,7 +62,8 @@ options:
     default: false
   verify_reach:
     description:
-      - Targets (HOST or HOST:PORT) that must answer afterwards if they did before; otherwise everything is rolled back.
+      - Targets (HOST or HOST:PORT) that must answer before an apply, else nothing is written, and after it, else everything is
+        rolled back.
     type: list
     elements: str
     default: []

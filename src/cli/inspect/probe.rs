@@ -1,0 +1,224 @@
+//! `netkeel probe`: measures paths with packets of its own.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::arguments::{Format, OuterFamily, Place};
+use crate::{exit, output};
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::name::sandbox::Sandbox;
+use netkeel_core::text::escape::quoted;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::namespace::enter::inside;
+use netkeel_kernel::pod::ends;
+use netkeel_kernel::pod::name::pod_names;
+use netkeel_kernel::probe::path::PORT;
+use netkeel_kernel::probe::path_mtu::probe;
+use netkeel_mtu::probe::reply::Method;
+use netkeel_mtu::probe::report::{Report, Verdict};
+use netkeel_render::mtu::path_mtu::path_mtu;
+use netkeel_render::paint::Paint;
+
+/// The TCP port that is tried where none is given: HTTPS.
+const TCP_PORT: u16 = 443;
+
+const EXAMPLES: &str = "Examples:
+  netkeel probe pmtu 10.2.0.9 --expect 1460
+  netkeel probe pmtu www.example.org --proto tcp --from default/web-1";
+
+/// Measure the path to a host
+///
+/// netkeel sends packets of its own and changes no setting.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    probe: Probe,
+}
+
+#[derive(Debug, Subcommand)]
+enum Probe {
+    Pmtu(PmtuArguments),
+}
+
+/// Measure the path MTU to a host, and find black holes
+///
+/// netkeel sends packets that may not be fragmented, and searches for the largest one that the target
+/// answers. The path MTU that the kernel has cached is not used. A size that gets no answer is a black hole
+/// only if a smaller one is answered; a target that does not answer at all is not measured.
+///
+/// Without --proto, netkeel asks with ICMP echo, then with UDP, then with a TCP SYN, until one of them
+/// measures the path. ICMP and TCP need CAP_NET_RAW.
+///
+/// Exit status: 0 measured and as expected; 2 a black hole, or less than --expect; 1 not measured, or an error.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+struct PmtuArguments {
+    /// Address or name of the host
+    target: String,
+    /// Ask by this protocol only
+    #[arg(long, value_enum)]
+    proto: Option<Protocol>,
+    /// Port of UDP or TCP [default: 33434 for UDP, 443 for TCP]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Exit with status 2 if the path MTU is smaller
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(68..=65535))]
+    expect: Option<u32>,
+    /// IP version, for a target that has addresses of both
+    #[arg(long, value_enum)]
+    family: Option<OuterFamily>,
+    /// Send from this pod, a NAMESPACE/NAME or the host's end of its veth
+    #[arg(long, value_name = "POD", conflicts_with = "netns")]
+    from: Option<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// ICMP echo
+    Icmp,
+    /// A UDP datagram
+    Udp,
+    /// A TCP SYN with data
+    Tcp,
+}
+
+/// The JSON output.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    verdict: &'static str,
+    /// Bytes; null where nothing was measured.
+    path_mtu: Option<u32>,
+    expected: Option<u32>,
+    as_expected: Option<bool>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    match &arguments.probe {
+        Probe::Pmtu(arguments) => pmtu(arguments),
+    }
+}
+
+fn pmtu(arguments: &PmtuArguments) -> Result<u8, Error> {
+    let target = resolve(&arguments.target, arguments.family)?;
+    let methods = methods(arguments.proto, arguments.port)?;
+    let report = match &arguments.from {
+        Some(pod) => ends::enter(&sandbox(pod)?, || probe(target, &methods))?,
+        None => inside(&arguments.place.netns(), || probe(target, &methods))??,
+    };
+    let well = report.is_well(arguments.expect);
+    let shown = match arguments.output {
+        Format::Text => path_mtu(
+            &arguments.target,
+            &report,
+            arguments.expect,
+            Paint(output::stdout_colour()),
+        ),
+        Format::Json => json(&report, arguments.expect, well)?,
+    };
+    output::print(&shown)?;
+    Ok(match well {
+        Some(true) => exit::OK,
+        Some(false) => exit::CHANGES,
+        None => exit::ERROR,
+    })
+}
+
+fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Result<String, Error> {
+    let verdict = report.verdict();
+    let document = Document {
+        format: "netkeel/path-mtu",
+        version: 1,
+        verdict: match verdict {
+            Verdict::Carries(..) => "carries",
+            Verdict::BlackHole(..) => "black-hole",
+            Verdict::LostOnTheWayBack { .. } => "lost-on-the-way-back",
+            Verdict::Unknown => "unknown",
+        },
+        path_mtu: verdict.measurement().map(|found| found.mtu),
+        expected,
+        as_expected,
+        report,
+    };
+    let json = serde_json::to_value(document).map_err(|error| {
+        let message = format!("cannot convert the result to JSON: {error}");
+        Error::new(ErrorKind::Unreadable, message)
+    })?;
+    Ok(output::pretty(&json))
+}
+
+/// The address of the target. A name is looked up in the namespace in which netkeel was started.
+fn resolve(target: &str, family: Option<OuterFamily>) -> Result<IpAddr, Error> {
+    let wanted = |address: &IpAddr| match family {
+        Some(OuterFamily::Ipv4) => address.is_ipv4(),
+        Some(OuterFamily::Ipv6) => address.is_ipv6(),
+        None => true,
+    };
+    let found = (target, 0).to_socket_addrs();
+    let mut addresses = found.into_iter().flatten().map(|found| found.ip());
+    addresses.find(wanted).ok_or_else(|| {
+        let error = Error::new(
+            ErrorKind::Input,
+            format!("the host {} has no address here", quoted(target)),
+        );
+        match family {
+            Some(OuterFamily::Ipv4) => error.hint("--family ipv4 leaves out its IPv6 addresses"),
+            Some(OuterFamily::Ipv6) => error.hint("--family ipv6 leaves out its IPv4 addresses"),
+            None => error.hint("give an address where names cannot be looked up"),
+        }
+    })
+}
+
+fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>, Error> {
+    let udp = |port: Option<u16>| Method::Udp {
+        port: port.unwrap_or(PORT),
+    };
+    let tcp = Method::Tcp {
+        port: port.unwrap_or(TCP_PORT),
+    };
+    Ok(match (protocol, port) {
+        (Some(Protocol::Icmp), Some(_)) => {
+            return Err(Error::new(ErrorKind::Input, "ICMP echo has no port")
+                .hint("use --port with --proto udp or --proto tcp"));
+        }
+        (Some(Protocol::Icmp), None) => vec![Method::Icmp],
+        (Some(Protocol::Udp), port) => vec![udp(port)],
+        (Some(Protocol::Tcp), _) => vec![tcp],
+        // A port alone is of TCP: UDP is asked on one where nobody listens.
+        (None, _) => vec![Method::Icmp, udp(None), tcp],
+    })
+}
+
+/// The namespace of a pod.
+fn sandbox(pod: &str) -> Result<Sandbox, Error> {
+    let scope = Scope {
+        pods: true,
+        ..Scope::default()
+    };
+    let host = Live::with(&Netns::CURRENT, |kernel| kernel.snapshot(&scope))??;
+    let names = pod_names();
+    let found = host.links.iter().find_map(|(name, link)| {
+        let sandbox = link.pod.as_deref()?.sandbox.as_ref()?;
+        let path = sandbox.path.display().to_string();
+        let is_it = name.to_string() == pod || names.get(&path).is_some_and(|name| name == pod);
+        is_it.then(|| sandbox.clone())
+    });
+    found.ok_or_else(|| {
+        Error::new(ErrorKind::Missing, format!("there is no pod {}", quoted(pod)))
+            .hint("`netkeel pods` lists the pods and the host's ends of their veths")
+    })
+}

@@ -1,0 +1,312 @@
+//! Follows packets from their origin outward: out of a pod, into the host, and out by a route.
+
+use std::net::IpAddr;
+
+use crate::path::gateway::{Answered, Gateway, Silence};
+use crate::path::hop::{Above, Cause, Hop, Place, Role};
+use crate::path::ingress::Sources;
+use crate::path::origin::Destination;
+use crate::path::unknown::Unknown;
+use crate::path::walk::{TAG, Walk, Way, blank, step};
+use netkeel_core::name::link::LinkName;
+use netkeel_core::name::route::RouteKey;
+use netkeel_host::snapshot::forwarding::{
+    Family, NeighbourState, NextHop, PathRoute, PodForwarding, RouteTarget,
+};
+use netkeel_host::snapshot::link::Link;
+
+impl<'a> Walk<'a> {
+    /// Follows packets from the pod at a veth.
+    pub(crate) fn follow_pod(&mut self, name: LinkName, link: &'a Link) {
+        let host = self.host;
+        let pod = host.forwarding.and_then(|found| found.pods.get(&name));
+        if pod.is_none() {
+            self.unknown.insert(Unknown::PodRoutes(name));
+        }
+        let route = pod.and_then(|pod| self.pod_route(name, pod));
+        let hop = route.and_then(|route| route.hops().first());
+        let sends = self.sender(name, link, pod, route, hop);
+        let bridge = link.master.and_then(|master| host.by_index(master));
+        let role = match bridge {
+            Some(_) => Role::Port,
+            None => Role::HostEnd,
+        };
+        let at = self.device(name, link, role);
+        self.limit(at, Way::Out, link.mtu + TAG, Above::Dropped(Cause::VethEnd));
+        let gateway = hop.and_then(|hop| hop.via);
+        let addresses: Vec<IpAddr> = pod
+            .into_iter()
+            .flat_map(|pod| pod.addresses.iter().map(|net| net.addr()))
+            .filter(|address| Family::of(*address) == self.family)
+            .collect();
+        let arrives = match bridge {
+            Some((bridge, master)) if master.kind_name() == "bridge" => {
+                let routed = match (pod, gateway) {
+                    (None, _) => !master.addresses.is_empty(),
+                    (Some(_), Some(gateway)) => host.holder(gateway).is_some(),
+                    (Some(_), None) => false,
+                };
+                self.by_port(at, Way::Back, link.mtu, (!routed).then_some(bridge));
+                if !routed {
+                    self.gateway_on_the_network(sends, gateway, pod);
+                    return self.switch(bridge, master, name);
+                }
+                Some((self.device(bridge, master, Role::Bridge), bridge, master))
+            }
+            Some((other, _)) => {
+                self.unknown.insert(match other.as_bytes() {
+                    b"ovs-system" => Unknown::OpenVswitch(name),
+                    _ => Unknown::Below(name),
+                });
+                return;
+            }
+            None => {
+                let cilium = host
+                    .snapshot
+                    .links
+                    .keys()
+                    .any(|name| name.as_bytes() == b"cilium_host");
+                if cilium && name.as_bytes().starts_with(b"lxc") {
+                    self.unknown.insert(Unknown::Cilium(name));
+                }
+                Some((at, name, link))
+            }
+        };
+        let Some((at, arrives, device)) = arrives else {
+            return;
+        };
+        if let (Some(gateway), Some(pod)) = (gateway, pod) {
+            let gateway = Gateway::of_pod(host, &pod.neighbours, gateway, arrives);
+            self.answered(sends, arrives, gateway);
+        }
+        self.arrives(at, arrives, Way::Out, Sources::These(&addresses));
+        self.must_forward(at, arrives, Way::Out);
+        self.route_to_pod(at, arrives, device, &addresses);
+        let above = match self.is_mute {
+            true => Above::Dropped(Cause::NoRouteForAnswer),
+            false => Above::PacketTooBig,
+        };
+        self.leave(above, true);
+    }
+
+    /// The pod's own route to the destination.
+    fn pod_route(&mut self, name: LinkName, pod: &'a PodForwarding) -> Option<&'a PathRoute> {
+        match self.destination {
+            Destination::Address(address) => match pod.routes.to(address) {
+                Ok(route) => route,
+                Err(_) => {
+                    self.unknown.insert(Unknown::PodRoutes(name));
+                    None
+                }
+            },
+            Destination::Default | Destination::Through(_) | Destination::Senders(_) => {
+                pod.routes.defaults(self.family).first().copied()
+            }
+        }
+    }
+
+    /// Adds the pod's end of the veth.
+    fn sender(
+        &mut self,
+        name: LinkName,
+        link: &Link,
+        pod: Option<&PodForwarding>,
+        route: Option<&PathRoute>,
+        hop: Option<&NextHop>,
+    ) -> usize {
+        let Some(end) = &link.pod else {
+            self.unknown.insert(Unknown::OtherEnd(name));
+            return self.push(Hop {
+                kind: "veth".into(),
+                ..blank(name, Place::Origin, Role::Sender)
+            });
+        };
+        let own = route.and_then(|route| {
+            let key = RouteKey {
+                metric: route.metric,
+                ..RouteKey::new(route.destination)
+            };
+            // The plan changes this copy.
+            end.routes.get(&key).map(|planned| planned.mtu).or(route.mtu)
+        });
+        let at = self.push(Hop {
+            kind: "veth".into(),
+            mtu: Some(end.mtu),
+            route: route.map(|route| step(route, hop, own, end.mtu)),
+            ..blank(end.name, Place::Origin, Role::Sender)
+        });
+        self.needs_ipv6(at, end.mtu);
+        let known = pod.is_some_and(|pod| !pod.routes.more);
+        match route.map(|route| &route.to) {
+            Some(RouteTarget::Hops(hops)) => {
+                if hops.first().is_some_and(|hop| hop.link != end.name) {
+                    self.unknown.insert(Unknown::PodRoutes(name));
+                }
+                self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
+            }
+            Some(RouteTarget::Nowhere) => self.limit(at, Way::Out, 0, Above::Refused),
+            Some(RouteTarget::Elsewhere) => {
+                self.unknown.insert(Unknown::PodRoutes(name));
+                self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
+            }
+            None if known => self.limit(at, Way::Out, 0, Above::Refused),
+            None => self.limit(at, Way::Out, end.mtu, Above::Refused),
+        }
+        self.limit(at, Way::Back, end.mtu + TAG, Above::Dropped(Cause::VethEnd));
+        at
+    }
+
+    /// Notes who answers for the gateway of a hop.
+    fn answered(&mut self, at: usize, link: LinkName, gateway: Gateway) {
+        if let Some(hop) = self.hops.get_mut(at) {
+            hop.gateway = Some(gateway);
+        }
+        match gateway.answered {
+            Answered::Nobody(_) => self.nothing(at, Way::Out, Cause::NobodyAnswers),
+            Answered::Unknown => {
+                self.unknown.insert(Unknown::Gateway(link));
+            }
+            Answered::PermanentEntry
+            | Answered::Address(_)
+            | Answered::ProxyArp(_)
+            | Answered::Neighbour
+            | Answered::Network => {}
+        }
+    }
+
+    /// A pod's gateway beyond a bridge.
+    fn gateway_on_the_network(&mut self, at: usize, address: Option<IpAddr>, pod: Option<&PodForwarding>) {
+        let (Some(address), Some(pod)) = (address, pod) else {
+            return;
+        };
+        let entry = pod.neighbours.iter().find(|entry| entry.address == address);
+        let answered = match entry.map(|entry| entry.state) {
+            Some(NeighbourState::Permanent) => Answered::PermanentEntry,
+            Some(NeighbourState::Answered) => Answered::Neighbour,
+            Some(NeighbourState::Failed) => Answered::Nobody(Silence::Failed),
+            Some(NeighbourState::Waiting) | None => Answered::Network,
+        };
+        if let Some(hop) = self.hops.get_mut(at) {
+            hop.gateway = Some(Gateway { address, answered });
+        }
+        if matches!(answered, Answered::Nobody(_)) {
+            self.nothing(at, Way::Out, Cause::NobodyAnswers);
+        }
+    }
+
+    /// The host's route back to the pod: it limits what the host forwards there.
+    fn route_to_pod(&mut self, at: usize, arrives: LinkName, device: &Link, addresses: &[IpAddr]) {
+        let mut mtu = self.mtu(arrives, device);
+        if let Some(address) = addresses.first() {
+            match self.host.route(*address) {
+                None => {
+                    self.unknown.insert(Unknown::Routes);
+                }
+                Some(Some(route)) if route.hops().iter().any(|hop| hop.link == arrives) => {
+                    mtu = self.host.route_mtu(route, arrives).unwrap_or(mtu);
+                }
+                Some(_) if self.host.has_other_rules(self.family) => {
+                    self.unknown.insert(Unknown::Rules);
+                }
+                Some(_) => {
+                    self.is_mute = true;
+                    return self.nothing(at, Way::Back, Cause::NoRoute);
+                }
+            }
+        }
+        self.limit(at, Way::Back, mtu, Above::PacketTooBig);
+    }
+
+    /// Follows packets out of this host by the route to the destination. `above` is what happens to packets
+    /// above the MTU of that route; `routed` says that packets to the origin are forwarded here.
+    pub(crate) fn leave(&mut self, above: Above, routed: bool) {
+        if let Destination::Address(address) = self.destination
+            && self.host.holder(address).is_some()
+        {
+            return;
+        }
+        if self.host.has_other_rules(self.family) {
+            self.unknown.insert(Unknown::Rules);
+        }
+        let (route, hop, link) = match self.egress() {
+            Ok(found) => found,
+            Err(cause) => {
+                let at = self.hops.len().saturating_sub(1);
+                match cause {
+                    Some(cause) => self.nothing(at, Way::Out, cause),
+                    None => {
+                        self.unknown.insert(Unknown::Routes);
+                    }
+                }
+                return;
+            }
+        };
+        let Some(device) = self.host.snapshot.link(link) else {
+            self.unknown.insert(Unknown::Below(link));
+            return;
+        };
+        let at = self.device(link, device, Role::Egress);
+        let mtu = self.mtu(link, device);
+        let own = route.and_then(|route| self.host.route_mtu(route, link));
+        if let (Some(route), Some(drawn)) = (route, self.hops.get_mut(at)) {
+            drawn.route = Some(step(route, hop, own, mtu));
+        }
+        if let Some(via) = hop.and_then(|hop| hop.via) {
+            self.answered(at, link, Gateway::of_host(self.host, via, link));
+        }
+        let senders = matches!(self.destination, Destination::Senders(_));
+        if !senders {
+            self.limit(at, Way::Out, own.unwrap_or(mtu), above);
+        }
+        let address = match self.destination {
+            Destination::Address(address) => Some([address]),
+            Destination::Through(_) | Destination::Default | Destination::Senders(_) => None,
+        };
+        let sources = match &address {
+            Some(address) => Sources::These(address),
+            None if senders => Sources::Any,
+            None => Sources::Behind,
+        };
+        self.arrives(at, link, Way::Back, sources);
+        if routed {
+            self.must_forward(at, link, Way::Back);
+        }
+        self.below(at, link, device);
+    }
+
+    /// The route, its first next hop and its interface. `Err(None)` is unknown.
+    #[expect(clippy::type_complexity, reason = "three parts of one answer")]
+    fn egress(&self) -> Result<(Option<&'a PathRoute>, Option<&'a NextHop>, LinkName), Option<Cause>> {
+        let table = self.host.forwarding.and_then(|found| found.routes.as_ref());
+        let route = match self.destination {
+            Destination::Through(link) | Destination::Senders(link) => {
+                let family = self.family;
+                let mut by = table.into_iter().flat_map(|table| table.routes.iter());
+                let uses = |route: &&PathRoute| {
+                    Family::of(route.destination.addr()) == family
+                        && route.hops().iter().any(|hop| hop.link == link)
+                };
+                let found = by
+                    .by_ref()
+                    .filter(uses)
+                    .min_by_key(|route| (route.destination.prefix_len(), route.metric));
+                let hop = found.and_then(|route| route.hops().iter().find(|hop| hop.link == link));
+                return Ok((found, hop, link));
+            }
+            Destination::Default => table.ok_or(None)?.defaults(self.family).first().copied(),
+            Destination::Address(address) => self.host.route(address).ok_or(None)?,
+        };
+        match route {
+            None if self.host.has_other_rules(self.family) => Err(None),
+            None => Err(Some(Cause::NoRoute)),
+            Some(route) => match &route.to {
+                RouteTarget::Nowhere => Err(Some(Cause::NoRoute)),
+                RouteTarget::Elsewhere => Err(None),
+                RouteTarget::Hops(hops) => {
+                    let hop = hops.first().ok_or(None)?;
+                    Ok((Some(route), Some(hop), hop.link))
+                }
+            },
+        }
+    }
+}

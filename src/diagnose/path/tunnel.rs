@@ -1,0 +1,207 @@
+//! Tunnels: their headers, the device that carries them, and what they do with packets that do not fit it.
+
+use std::net::IpAddr;
+
+use crate::path::gateway::{Answered, Gateway};
+use crate::path::hop::{Above, Cause, HeaderSize, Overhead, Role};
+use crate::path::unknown::Unknown;
+use crate::path::walk::{Walk, Way, step};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::device_owner;
+use netkeel_host::snapshot::forwarding::{Family, OuterDf, TunnelEnds};
+use netkeel_host::snapshot::link::Link;
+
+impl<'a> Walk<'a> {
+    /// Follows a tunnel's packets to the device that carries them.
+    pub(crate) fn tunnel(&mut self, at: usize, name: LinkName, link: &'a Link) {
+        let ends = self.host.forwarding.and_then(|found| found.tunnels.get(&name));
+        let carrier = self.carrier(link, ends);
+        let family = outer_family(link, ends, carrier.map(|(name, _)| name), self);
+        let overhead = overhead(link, ends, family);
+        if family.is_none() || overhead.at_least {
+            self.unknown.insert(Unknown::Overhead(name));
+        }
+        let bytes = overhead.bytes;
+        if let Some(hop) = self.hops.get_mut(at) {
+            hop.overhead = Some(overhead);
+        }
+        // The hosts at the other ends have the same MTU.
+        self.limit(at, Way::Back, link.mtu, Above::Assumed);
+        let ovs = device_owner::is_ovs_tunnel(name.as_bytes());
+        if ovs {
+            self.unknown.insert(Unknown::OpenVswitch(name));
+        }
+        let above = oversize(link.kind_name(), ends);
+        self.overhead += bytes;
+        self.depth += 1;
+        self.fragments = above.is_none_or(|above| above == Above::Fragmented);
+        let Some((carrier, device)) = carrier else {
+            self.unknown.insert(Unknown::Below(name));
+            return;
+        };
+        let under = self.device(carrier, device, Role::Underlay);
+        let mtu = self.underlay_mtu(under, carrier, device, ends);
+        match above {
+            Some(above) => self.limit(under, Way::Out, mtu, above),
+            None => {
+                self.unknown.insert(Unknown::Overhead(name));
+                self.limit(
+                    under,
+                    Way::Out,
+                    mtu,
+                    Above::MayBeDropped(Cause::OuterDontFragment),
+                );
+            }
+        }
+        self.below(under, carrier, device);
+    }
+
+    /// The device that carries a tunnel: the one that it is bound to, the one of the route to its other end,
+    /// the one with its own outer address, or the one of the default route.
+    fn carrier(&self, link: &Link, ends: Option<&TunnelEnds>) -> Option<(LinkName, &'a Link)> {
+        let bound = link.lower.filter(|_| link.peer_netns.is_none());
+        if let Some(found) = bound.and_then(|index| self.host.by_index(index)) {
+            return Some(found);
+        }
+        let snapshot = self.host.snapshot;
+        let named = |name: LinkName| Some((name, snapshot.link(name)?));
+        let remote = ends
+            .and_then(|ends| ends.remote)
+            .filter(|remote| !is_multicast(*remote));
+        if let Some(remote) = remote {
+            let hop = self.host.route(remote)??.hops().first()?;
+            return named(hop.link);
+        }
+        if let Some(local) = ends.and_then(|ends| ends.local) {
+            return self.host.holder(local).and_then(named);
+        }
+        let routes = self.host.forwarding?.routes.as_ref()?;
+        let default = [Family::Ipv4, Family::Ipv6]
+            .into_iter()
+            .find_map(|family| routes.defaults(family).first().copied())?;
+        named(default.hops().first()?.link)
+    }
+
+    /// The MTU for outer packets: that of the route to the other end, or of the device.
+    fn underlay_mtu(&mut self, at: usize, name: LinkName, link: &Link, ends: Option<&TunnelEnds>) -> u32 {
+        let remote = ends
+            .and_then(|ends| ends.remote)
+            .filter(|remote| !is_multicast(*remote));
+        let routes = self.host.forwarding.and_then(|found| found.routes.as_ref());
+        let route = match remote {
+            Some(remote) => self.host.route(remote).flatten(),
+            None => routes.and_then(|routes| {
+                [Family::Ipv4, Family::Ipv6]
+                    .into_iter()
+                    .find_map(|family| routes.defaults(family).first().copied())
+            }),
+        };
+        let hop = route.and_then(|route| route.hops().iter().find(|hop| hop.link == name));
+        if let (Some(via), Some(_)) = (hop.and_then(|hop| hop.via), remote) {
+            let gateway = Gateway::of_host(self.host, via, name);
+            if matches!(gateway.answered, Answered::Nobody(_)) {
+                self.nothing(at, Way::Out, Cause::NobodyAnswers);
+            }
+            if let Some(hop) = self.hops.get_mut(at) {
+                hop.gateway = Some(gateway);
+            }
+        }
+        let own = route
+            .filter(|_| hop.is_some())
+            .and_then(|route| self.host.route_mtu(route, name));
+        if let (Some(route), Some(drawn), Some(_)) = (route, self.hops.get_mut(at), hop) {
+            drawn.route = Some(step(route, hop, own, link.mtu));
+        }
+        own.unwrap_or(link.mtu)
+    }
+}
+
+fn is_multicast(address: IpAddr) -> bool {
+    address.is_multicast()
+}
+
+/// The family of the outer header; `None` if it cannot be told.
+fn outer_family(
+    link: &Link,
+    ends: Option<&TunnelEnds>,
+    carrier: Option<LinkName>,
+    walk: &Walk<'_>,
+) -> Option<Family> {
+    match link.kind_name() {
+        "ipip" | "sit" | "gre" | "gretap" => return Some(Family::Ipv4),
+        "ip6tnl" | "ip6gre" | "ip6gretap" => return Some(Family::Ipv6),
+        _ => {}
+    }
+    let end = ends.and_then(|ends| ends.remote.or(ends.local));
+    if let Some(end) = end {
+        return Some(Family::of(end));
+    }
+    // Without an address, only the family that the carrier has can be the outer one.
+    let carrier = walk.host.snapshot.link(carrier?)?;
+    let families = walk.host.snapshot.families;
+    let six = carrier.lasting_ipv6().next().is_some();
+    match (carrier.has_ipv4(), six) {
+        (true, false) if families.ipv6 => Some(Family::Ipv4),
+        (false, true) if families.ipv4 => Some(Family::Ipv6),
+        _ => None,
+    }
+}
+
+/// The headers of a tunnel.
+fn overhead(link: &Link, ends: Option<&TunnelEnds>, family: Option<Family>) -> Overhead {
+    const fn header(name: &'static str, bytes: u32) -> HeaderSize {
+        HeaderSize { name, bytes }
+    }
+    let mut headers = vec![match family {
+        Some(Family::Ipv6) => header("IPv6", 40),
+        Some(Family::Ipv4) | None => header("IPv4", 20),
+    }];
+    let kind = link.kind_name();
+    match kind {
+        "vxlan" => headers.extend([header("UDP", 8), header("VXLAN", 8), header("Ethernet", 14)]),
+        "geneve" => headers.extend([header("UDP", 8), header("Geneve", 8), header("Ethernet", 14)]),
+        // A data message: header 16, tag 16 (drivers/net/wireguard/messages.h).
+        "wireguard" => headers.extend([header("UDP", 8), header("WireGuard", 32)]),
+        "gre" | "ip6gre" => headers.push(header("GRE", 4)),
+        "gretap" | "ip6gretap" => headers.extend([header("GRE", 4), header("Ethernet", 14)]),
+        _ => {}
+    }
+    let options = ends.map_or(0, |ends| ends.gre_options);
+    if options > 0 {
+        headers.push(header("GRE options", options));
+    }
+    // ip6gre has the limit too (`ip6gre_tnl_link_config`).
+    if matches!(kind, "ip6tnl" | "ip6gre" | "ip6gretap")
+        && ends.is_none_or(|ends| ends.encapsulation_limit != Some(false))
+    {
+        headers.push(header("encapsulation limit", 8));
+    }
+    Overhead {
+        bytes: headers.iter().map(|header| header.bytes).sum(),
+        family,
+        headers,
+        // Each packet of an external geneve may carry options.
+        at_least: kind == "geneve" && ends.is_none_or(|ends| ends.external),
+    }
+}
+
+/// The treatment of a packet whose outer packet is larger than the underlay's MTU; `None` if it is unknown.
+fn oversize(kind: &str, ends: Option<&TunnelEnds>) -> Option<Above> {
+    match kind {
+        // `vxlan_xmit_one`, `geneve_xmit_skb`: the outer bit is clear unless the device says otherwise.
+        "vxlan" | "geneve" => match ends?.df? {
+            OuterDf::Unset => Some(Above::Fragmented),
+            OuterDf::Set | OuterDf::Inherit => Some(Above::Dropped(Cause::OuterDontFragment)),
+        },
+        // `send4` (drivers/net/wireguard/socket.c) sets no bit and ignores it.
+        "wireguard" => Some(Above::Fragmented),
+        // `tnl_update_pmtu` (net/ipv4/ip_tunnel.c) answers a packet with don't-fragment.
+        "ipip" | "sit" | "gre" => match ends?.pmtudisc? {
+            true => Some(Above::PacketTooBig),
+            false => Some(Above::Fragmented),
+        },
+        // `ip6_tnl_xmit` answers whatever does not fit.
+        "ip6tnl" | "ip6gre" => Some(Above::PacketTooBig),
+        _ => None,
+    }
+}

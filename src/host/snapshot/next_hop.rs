@@ -1,0 +1,24 @@
+//! Where the host's routes lead out.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use netkeel_core::name::link::LinkName;
+
+/// A next hop of routes of any table: a router on a link, or a default route without a router.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct NextHop {
+    /// The interface.
+    pub link: LinkName,
+    /// The router; none where the default route leads to the link itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<IpAddr>,
+    /// The routes are of IPv6.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipv6: bool,
+    /// A default route has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
+}

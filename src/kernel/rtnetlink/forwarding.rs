@@ -1,0 +1,62 @@
+//! State that decides the way of packets through the host, over rtnetlink.
+
+mod links;
+mod named;
+mod neighbours;
+mod pods;
+mod routes;
+mod rules;
+
+use crate::netlink::interrupt::Interrupt;
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use crate::rtnetlink::link::Row;
+use netkeel_core::error::Error;
+use netkeel_host::snapshot::forwarding::{Forwarding, MOST_HOST_ROUTES};
+use netkeel_host::snapshot::problem::{Problem, Subject};
+
+/// Reads it. A part that cannot be read stays missing, and is a problem.
+///
+/// # Errors
+/// When a stop is requested between two pods.
+pub(crate) fn read(
+    socket: &mut Socket,
+    rows: &[Row],
+    problems: &mut Vec<Problem>,
+    interrupt: &Interrupt,
+) -> Result<Forwarding, Error> {
+    let mut found = Forwarding::default();
+    let named = |index: u32| {
+        let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+        place.ok().and_then(|at| rows.get(at)).map(|(name, _)| *name)
+    };
+    let mut part = |what: &str, result: Result<(), Refusal>| {
+        if let Err(refusal) = result {
+            problems.push(Problem {
+                what: Subject::Other(what.to_owned()),
+                why: Error::from(refusal).message,
+            });
+        }
+    };
+    let read = links::read(socket, &named, &mut found);
+    part("the tunnels and ARP settings of the interfaces", read);
+    let read = routes::read(socket, &named, MOST_HOST_ROUTES);
+    part(
+        "the main table of routes",
+        read.map(|routes| found.routes = Some(routes)),
+    );
+    let read = rules::families_with_other_rules(socket);
+    part(
+        "the routing rules",
+        read.map(|families| found.other_rules = Some(families)),
+    );
+    if let Some(routes) = &found.routes {
+        let read = neighbours::gateways(socket, &named, routes);
+        part(
+            "the neighbours",
+            read.map(|neighbours| found.neighbours = Some(neighbours)),
+        );
+    }
+    pods::read(socket, rows, problems, interrupt, &mut found)?;
+    Ok(found)
+}

@@ -1,0 +1,131 @@
+//! The routes of the main table.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType, RouteVia,
+};
+
+use crate::netlink::message::{Malformed, Message};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+use crate::rtnetlink::forwarding::named::Named;
+use crate::rtnetlink::route::{dump, mtu_of};
+use netkeel_host::snapshot::forwarding::{NextHop, PathRoute, RouteTarget, Routes};
+
+/// Reads the main table of both families, at most `most` routes beside the default routes.
+pub(super) fn read(socket: &mut Socket, named: Named<'_>, most: usize) -> Result<Routes, Refusal> {
+    let mut found = Routes::default();
+    dump(socket, |message| {
+        let Some(header) = header(message)? else {
+            return Ok(());
+        };
+        // A host may have a million routes: those beyond the limit are not parsed.
+        let is_default = header.destination_prefix_length == 0;
+        if !is_default && found.routes.len() >= most {
+            found.more = true;
+            return Ok(());
+        }
+        found.routes.push(route(message, &header, named)?);
+        Ok(())
+    })?;
+    // A torn dump is taken again, so that a route may be there several times.
+    found.routes.sort();
+    found.routes.dedup();
+    Ok(found)
+}
+
+/// The fixed part of a route of the main table that is configured.
+fn header(message: &Message<'_>) -> Result<Option<RouteHeader>, Malformed> {
+    if message.kind != libc::RTM_NEWROUTE {
+        return Ok(None);
+    }
+    let header = RouteHeader::parse(message.payload).map_err(|_| Malformed("route"))?;
+    let counts = header.table == RouteHeader::RT_TABLE_MAIN
+        && !header.flags.contains(RouteFlags::Cloned)
+        && !matches!(
+            header.kind,
+            RouteType::Multicast | RouteType::Broadcast | RouteType::Anycast
+        );
+    Ok(counts.then_some(header))
+}
+
+fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Result<PathRoute, Malformed> {
+    let message: RouteMessage = message.parse()?;
+    let any = match header.address_family {
+        AddressFamily::Inet6 => IpAddr::from([0_u8; 16]),
+        _ => IpAddr::from([0_u8; 4]),
+    };
+    let (mut destination, mut metric, mut mtu) = (any, 0, None);
+    let (mut index, mut via, mut hops, mut other) = (None, None, Vec::new(), false);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => destination = ip(address).unwrap_or(any),
+            RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::Metrics(metrics) => mtu = mtu_of(metrics),
+            RouteAttribute::Oif(number) => index = Some(*number),
+            RouteAttribute::Gateway(address) => via = ip(address),
+            RouteAttribute::Via(address) => via = ip_via(address),
+            RouteAttribute::MultiPath(several) => hops.clone_from(several),
+            // An encapsulation takes room that is not read (`lwtunnel_headroom`).
+            RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => other = true,
+            _ => {}
+        }
+    }
+    let destination =
+        IpNet::new(destination, header.destination_prefix_length).map_err(|_| Malformed("route"))?;
+    let to = match header.kind {
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => RouteTarget::Nowhere,
+        RouteType::Unicast if !other => {
+            let single = index.filter(|_| hops.is_empty()).map(|index| (index, via));
+            let several = hops.iter().map(|hop| (hop.interface_index, via_of(hop)));
+            let found: Option<Vec<NextHop>> = single
+                .into_iter()
+                .chain(several)
+                .map(|(index, via)| {
+                    Some(NextHop {
+                        link: named(index)?,
+                        via,
+                    })
+                })
+                .collect();
+            // An interface that is newer than the list of interfaces is not known.
+            found
+                .filter(|hops| !hops.is_empty())
+                .map_or(RouteTarget::Elsewhere, RouteTarget::Hops)
+        }
+        _ => RouteTarget::Elsewhere,
+    };
+    Ok(PathRoute {
+        destination,
+        metric,
+        to,
+        mtu: mtu.filter(|mtu| *mtu != 0),
+    })
+}
+
+fn via_of(hop: &RouteNextHop) -> Option<IpAddr> {
+    hop.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(address) => ip_via(address),
+        _ => None,
+    })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
+}
+
+fn ip_via(address: &RouteVia) -> Option<IpAddr> {
+    match address {
+        RouteVia::Inet(ip) => Some((*ip).into()),
+        RouteVia::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,6 @@
+//! Paths of packets: as text, as a picture, and as JSON.
+
+pub mod json;
+pub mod svg;
+pub mod text;
+mod words;

@@ -1,0 +1,180 @@
+//! Snapshots of healthy hosts, on which `netkeel lint` finds nothing, and twins of each with one fault, of which
+//! it finds exactly that one. NETKEEL_BLESS=1 rewrites what lint prints of the twins; NETKEEL_CASE=NAME runs some.
+//!
+//! A file has the snapshot of a healthy host, with a document where the host runs by one. Each section
+//! `fault NAME.json` changes values of the snapshot, by their JSON pointers (RFC 6901; null removes one). The
+//! section `lint NAME` has what lint prints of the changed snapshot.
+
+#[path = "support/txtar.rs"]
+mod txtar;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use netkeel_host::snapshot::Snapshot;
+use txtar::{Archive, files, golden, run_all};
+
+/// The hosts that must have a file.
+const HOSTS: &[&str] = &[
+    "aks",
+    "antrea",
+    "aws-vpc",
+    "bonded-two-networks",
+    "calico-ipip",
+    "calico-none",
+    "calico-vxlan",
+    "calico-wireguard",
+    "cilium-native",
+    "cilium-vxlan",
+    "cilium-wireguard",
+    "docker-host",
+    "flannel-kubespan",
+    "flannel-vxlan",
+    "flannel-wireguard",
+    "gke",
+    "k3s",
+    "katran-real-server",
+    "kube-ovn",
+    "kube-ovn-kubespan",
+    "lvs-tun-real-server",
+    "microk8s",
+    "openshift",
+    "plain-router",
+    "wikimedia-worker",
+];
+
+/// Runs `netkeel lint` on a snapshot, with the document of a case.
+fn lint(archive: &Archive, snapshot: &Value) -> Result<String, String> {
+    let scratch = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    // A typing error in a patch would make a snapshot that no host could have.
+    Snapshot::from_json(&snapshot.to_string()).map_err(|error| format!("{error} {:?}", error.hints))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netkeel"));
+    command.env("NO_COLOR", "1").current_dir(scratch.path());
+    command
+        .arg("lint")
+        .arg("--snapshot")
+        .arg(write("snapshot.json", &snapshot.to_string()));
+    if let Some(document) = archive.get("document.yaml") {
+        command.arg("-f").arg(write("document.yaml", document));
+    }
+    let done = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match done.status.success() && done.stderr.is_empty() {
+        true => Ok(text(&done.stdout)),
+        false => Err(format!(
+            "lint ends with {}\n{}{}",
+            done.status,
+            text(&done.stdout),
+            text(&done.stderr)
+        )),
+    }
+}
+
+/// Changes the values that a fault names, each of which must be there or have a place.
+fn patched(snapshot: &Value, patch: &BTreeMap<String, Value>) -> Result<Value, String> {
+    let mut changed = snapshot.clone();
+    for (pointer, value) in patch {
+        let (holder, key) = pointer
+            .rsplit_once('/')
+            .ok_or(format!("{pointer} is no pointer"))?;
+        let key = key.replace("~1", "/").replace("~0", "~");
+        let before = changed.pointer(pointer).cloned();
+        if before.as_ref() == Some(value) {
+            return Err(format!("{pointer} is {value} already"));
+        }
+        let holder = changed
+            .pointer_mut(holder)
+            .ok_or(format!("{holder} is not there"))?;
+        match (holder, value) {
+            (Value::Object(map), Value::Null) => drop(map.remove(&key).ok_or(format!("no {pointer}"))?),
+            (Value::Object(map), value) => drop(map.insert(key, value.clone())),
+            (Value::Array(list), value) => match key.parse::<usize>() {
+                Ok(at) if at < list.len() => list[at] = value.clone(),
+                Ok(at) if at == list.len() => list.push(value.clone()),
+                _ => return Err(format!("{pointer} is beyond the list")),
+            },
+            _ => return Err(format!("{pointer} is in no map and no list")),
+        }
+    }
+    Ok(changed)
+}
+
+#[test]
+fn every_kind_of_host_has_a_case() {
+    if std::env::var_os("NETKEEL_CASE").is_some() {
+        return;
+    }
+    let files = files("healthy");
+    let names: BTreeSet<_> = files
+        .iter()
+        .filter_map(|path| path.file_stem()?.to_str())
+        .collect();
+    assert_eq!(names, HOSTS.iter().copied().collect());
+}
+
+#[test]
+fn lint_is_silent_on_a_healthy_host() {
+    run_all("healthy", |_, archive| {
+        let found = lint(archive, &snapshot(archive)?)?;
+        match found == "0 findings.\n" {
+            true => Ok(()),
+            false => Err(format!("lint finds on the healthy host:\n{found}")),
+        }
+    });
+}
+
+#[test]
+fn lint_finds_the_one_fault_of_a_twin() {
+    run_all("healthy", |path, archive| {
+        let healthy = snapshot(archive)?;
+        let faults: Vec<String> = archive
+            .sections
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix("fault ")?.strip_suffix(".json"))
+            .map(str::to_owned)
+            .collect();
+        if faults.is_empty() {
+            return Err("it has no twin with a fault".into());
+        }
+        let wrong: Vec<String> = faults
+            .iter()
+            .filter_map(|fault| {
+                Some(format!(
+                    "{fault}: {}",
+                    twin(path, archive, &healthy, fault).err()?
+                ))
+            })
+            .collect();
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.join("\n")),
+        }
+    });
+}
+
+fn twin(path: &Path, archive: &mut Archive, healthy: &Value, fault: &str) -> Result<(), String> {
+    let patch = archive
+        .get(&format!("fault {fault}.json"))
+        .ok_or("its section is gone")?;
+    let patch: BTreeMap<String, Value> = serde_json::from_str(patch).map_err(|error| error.to_string())?;
+    let found = lint(archive, &patched(healthy, &patch)?)?;
+    if !found.ends_with("\n1 finding.\n") {
+        return Err(format!("lint does not find exactly one:\n{found}"));
+    }
+    golden(path, archive, &format!("lint {fault}"), &found)
+}
+
+fn snapshot(archive: &Archive) -> Result<Value, String> {
+    let text = archive.get("snapshot.json").ok_or("there is no snapshot.json")?;
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,177 @@
+//! A pod that makes as much as it can of what it may make delays no other pod, and takes none of the service's memory.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::daemon::{Daemon, PODS, program};
+use super::until;
+use super::world::{DropIn, Place, World, inside};
+
+/// The most that the hostile pod may delay another one.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// The most memory that the service may ever have taken, KiB.
+const MEMORY: u64 = 64 * 1024;
+
+/// How much the pod makes.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    routes: usize,
+    addresses: usize,
+}
+
+/// So many pods come in each situation.
+const POD_COUNT: usize = 5;
+
+fn crowd() -> Crowd {
+    match std::env::var_os("NETKEEL_FULL").is_some_and(|value| value == "1") {
+        true => Crowd {
+            routes: 500_000,
+            addresses: 10_000,
+        },
+        false => Crowd {
+            routes: 20_000,
+            addresses: 1_500,
+        },
+    }
+}
+
+impl Crowd {
+    /// Fills a pod: routes of both families, half of them with an MTU, on an interface that stays up; addresses of
+    /// both families; an interface whose name is no UTF-8.
+    fn fill(self, pod: &str) {
+        let mut script = "link set lo up\nlink set eth0 up\n".to_owned();
+        for number in 0..self.addresses / 2 {
+            let [_, _, high, low] = (number as u32).to_be_bytes();
+            let _ = writeln!(script, "addr add 10.200.{high}.{low}/32 dev lo");
+            let _ = writeln!(script, "addr add fd00:200::{number:x}/128 dev lo nodad");
+        }
+        for number in 0..self.routes {
+            let mtu = if number % 2 == 0 { " mtu 1500" } else { "" };
+            let [_, high, middle, low] = (number as u32).to_be_bytes();
+            let _ = match number % 5 {
+                0 => writeln!(
+                    script,
+                    "route add fd00:300::{high:x}:{:x}/128 dev lo{mtu}",
+                    u16::from_be_bytes([middle, low])
+                ),
+                _ => writeln!(script, "route add 11.{high}.{middle}.{low}/32 dev lo{mtu}"),
+            };
+        }
+        let mut child = Command::new("ip")
+            .args(["-n", pod, "-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+/// A command that runs until this ends.
+struct Background(std::process::Child);
+
+impl Background {
+    fn start(command: &mut Command) -> Self {
+        Background(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Makes pods with a veth each; the longest time until both ends of one are as declared.
+fn slowest(world: &World, situation: &str) -> Duration {
+    let mut times = Vec::new();
+    for number in 0..POD_COUNT {
+        let pod = format!("{situation}{number}");
+        world.sh(&format!("ip netns add {pod}"));
+        world.sh(&format!(
+            "ip link add cali{pod} type veth peer name eth0 netns {pod}"
+        ));
+        let start = Instant::now();
+        let ends = format!(
+            "ip -o link show cali{pod}; ip -n {pod} -o link show eth0; cat /proc/sys/net/ipv4/conf/cali{pod}/rp_filter"
+        );
+        until(&format!("the veth of {pod} is set"), || {
+            let seen = world.sh(&ends);
+            seen.matches("mtu 1460").count() == 2 && seen.ends_with("\n1\n")
+        });
+        times.push(start.elapsed());
+        world.sh(&format!("ip netns del {pod}"));
+    }
+    times.sort();
+    times.last().copied().unwrap()
+}
+
+/// The peak of a process's resident memory, KiB.
+fn peak(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_pod_with_very_much_delays_no_other_pod() {
+    const DOCUMENT: &str = "cni:\n  pods: { file: /var/lib/cni/10-ptp.conf, plugin: ptp, mtu: 1460 }\nwireguard:\n  wg0: { source: /var/lib/secret/wg0.conf, target: /var/lib/wireguard/wg0.conf, mtu: 1420 }\n";
+    let crowd = crowd();
+    inside(Place::Host, DropIn::None, |world| {
+        world.sh("mkdir -m 700 /var/lib/wireguard; ip link add wg0 type veth peer name wg1");
+        let mut command = Command::new(program());
+        command.args(["run", "--interval", "1s"]);
+        let mut service = Daemon::spawn(command, &format!("{PODS}{DOCUMENT}"), &[]);
+        service.wait_for("event=full-scan");
+        let alone = slowest(world, "a");
+
+        world.sh("ip netns add hostile; ip link add calihostile type veth peer name eth0 netns hostile; ip link set calihostile up");
+        let start = Instant::now();
+        crowd.fill("hostile");
+        let filled = start.elapsed();
+        // Names are bytes, in the pod and on the host.
+        world.sh("for n in 'ip -n hostile' ip; do $n link add \"$(printf 'x\\377y')\" type veth peer name other; done");
+        let beside = slowest(world, "b");
+
+        // Each turn is an event of the host's end, for which the service looks into the pod again. Without the pause the
+        // kernel itself would hold everybody up: it walks all routes under its lock each time.
+        let flapping = Background::start(Command::new("ip").args([
+            "netns",
+            "exec",
+            "hostile",
+            "sh",
+            "-c",
+            "while :; do ip link set eth0 down; ip link set eth0 up; sleep 1; done",
+        ]));
+        let flapped = slowest(world, "c");
+        drop(flapping);
+
+        world.sh("for f in /var/lib/secret/wg0.conf /var/lib/cni/10-ptp.conf /run/netkeel/history /var/lib/netkeel/history; do [ ! -e $f ] || { rm $f; mkfifo $f; }; done");
+        let with_fifos = slowest(world, "d");
+        let asked = Instant::now();
+        let status = world.netkeel(&["status"]);
+        assert_eq!(status.code, 0, "{status:?}");
+        let asked = asked.elapsed();
+        let memory = peak(service.pid());
+        super::tell(&format!(
+            "beside a pod with {crowd:?} (made in {filled:.1?}), the slowest of {POD_COUNT} new pods each: {alone:.2?} before, {beside:.2?} beside it, {flapped:.2?} while its link flaps, {with_fifos:.2?} with FIFOs for files; status after {asked:.2?}; peak memory {memory} KiB"
+        ));
+        for (what, time) in [
+            ("beside it", beside),
+            ("flapping", flapped),
+            ("FIFOs", with_fifos),
+        ] {
+            assert!(time <= alone + DELAY, "{what}: {time:?}, alone {alone:?}");
+        }
+        assert!(asked < DELAY, "status took {asked:?}");
+        assert!(memory < MEMORY, "{memory} KiB");
+        let (code, log) = service.stop();
+        assert_eq!(code, 0, "{log}");
+        assert!(log.contains("event=full-scan"), "{log}");
+    });
+}
