@@ -244,10 +244,11 @@ impl Fact {
         }
     }
 
-    /// The summaries of a value before and after. Two secrets look alike, so the second says that it differs.
+    /// The summaries of a value before and after. Two secrets and two long texts look alike, so the second says
+    /// that it differs.
     pub fn summaries(&self, before: Option<&Value>, after: Option<&Value>) -> (String, String) {
         let (before, mut after) = (self.summary(before), self.summary(after));
-        if before == MASK && after == MASK {
+        if before == after {
             after.push_str(", differs");
         }
         (before, after)

@@ -14,4 +14,4 @@ mod rp_effect;
 mod rp_filter;
 mod side_effect;
 mod sysctl_d;
-mod wireguard;
+pub(crate) mod wireguard;

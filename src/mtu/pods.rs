@@ -10,8 +10,9 @@ use netkeel_host::snapshot::Snapshot;
 pub fn pods(host: &Snapshot) -> BTreeMap<i64, usize> {
     let mut found = BTreeMap::new();
     for link in host.links.values().filter(|link| link.leads_into_a_pod()) {
-        let route = link.pod.as_ref().and_then(|pod| pod.largest_route());
-        let mtu = route.map_or(link.mtu, |route| route.min(link.mtu));
+        // Neither end lets a larger packet out than its own MTU.
+        let pod = link.pod.as_ref().map(|pod| pod.largest_packet());
+        let mtu = pod.map_or(link.mtu, |pod| pod.min(link.mtu));
         *found.entry(mtu.into()).or_default() += 1;
     }
     found
@@ -22,8 +23,12 @@ pub fn pods(host: &Snapshot) -> BTreeMap<i64, usize> {
 pub fn judge_pods(host: &Snapshot, underlay: i64, from: &str, findings: &mut Findings) {
     for (mtu, number) in pods(host) {
         if mtu > underlay {
+            let (have, their) = match number {
+                1 => ("it has", "its"),
+                _ => ("they have", "their"),
+            };
             let message = format!(
-                "they have an MTU of {mtu}, and their packets leave over {from} with {underlay}: full packets are {} bytes too large",
+                "{have} an MTU of {mtu}, and {their} packets leave over {from} with {underlay}: full packets are {} bytes too large",
                 mtu - underlay
             );
             let remedy = format!(
@@ -39,5 +44,46 @@ pub(crate) fn veths(number: usize) -> String {
     match number {
         1 => "1 veth into a pod".to_owned(),
         _ => format!("{number} veths into pods"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(links: &str) -> String {
+        let text = format!(
+            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
+        );
+        let mut findings = Findings::default();
+        judge_pods(&Snapshot::from_json(&text).unwrap(), 1450, "eth0", &mut findings);
+        let lines = findings
+            .into_sorted()
+            .into_iter()
+            .map(|one| format!("{}: {}", one.subjects.join(","), one.message));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_smaller_end_of_a_veth_limits_the_packets_of_a_pod() {
+        let veth = |name: &str, index: u32, mtu: u32, pod: &str| {
+            format!(r#""{name}":{{"index":{index},"kind":"veth","mtu":{mtu},"lower":2,"peer_netns":1{pod}}}"#)
+        };
+        let pod = |mtu: u32| format!(r#","pod":{{"index":2,"name":"eth0","mtu":{mtu}}}"#);
+        assert_eq!(judged(&format!("{{{}}}", veth("a", 3, 1500, &pod(1450)))), "");
+        assert_eq!(judged(&format!("{{{}}}", veth("a", 3, 1400, &pod(1500)))), "");
+        assert_eq!(
+            judged(&format!("{{{}}}", veth("a", 3, 9000, &pod(1500)))),
+            "1 veth into a pod: it has an MTU of 1500, and its packets leave over eth0 with 1450: full packets are 50 bytes too large"
+        );
+        let two = format!(
+            "{{{},{}}}",
+            veth("a", 3, 1500, &pod(1500)),
+            veth("b", 4, 1500, "")
+        );
+        assert_eq!(
+            judged(&two),
+            "2 veths into pods: they have an MTU of 1500, and their packets leave over eth0 with 1450: full packets are 50 bytes too large"
+        );
     }
 }

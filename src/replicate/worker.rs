@@ -413,7 +413,7 @@ impl Worker {
         let tunnelled = logged.stations.is_none() && self.settings.mode == Mode::Ipip;
         self.rules.check(&found, replica || tunnelled)?;
         let (arrived, start) = (logged.link, logged.payload.start);
-        below_link(&found, self.peers.mtu_of_answers(&found, arrived))?;
+        below_link(&found, self.peers.mtu_of_answers(&found, arrived, age))?;
         let copies = self.sender.copies(found.ipv6);
         if copies == 0 {
             return Err(Refusal::NoPeer);

@@ -113,6 +113,11 @@ impl Service<'_> {
             return;
         }
         let store = &self.effects.runner.store;
+        // Another process's apply of it may wait for a confirmation, and what was not confirmed is not good.
+        let unrejected = matches!(store.rejection(Some(&self.state.document.hash)), Ok(None));
+        if !unrejected || !matches!(store.pending(), Ok(None)) {
+            return;
+        }
         if let Err(error) = store.keep_good(&self.state.document.canonical) {
             self.effects
                 .log

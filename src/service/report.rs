@@ -181,9 +181,17 @@ fn log_pass(log: &mut Log, passed: &PassResult, took: Duration) {
     if passed.writes > 0
         && let Some(plan) = &passed.plan
     {
-        let changes = plan.steps.iter().map(|step| match step.changes.first() {
-            Some(Change { fact, from, to }) => changed(fact, from.as_ref(), to.as_ref()),
-            None => step.op.to_string(),
+        let changes = plan.steps.iter().map(|step| {
+            // A device that is created again is deleted first.
+            let mut own = step.changes.iter().filter(|change| change.fact == step.fact);
+            match (own.next(), step.changes.first()) {
+                (Some(first), _) => {
+                    let last = own.next_back().unwrap_or(first);
+                    changed(&step.fact, first.from.as_ref(), last.to.as_ref())
+                }
+                (None, Some(Change { fact, from, to })) => changed(fact, from.as_ref(), to.as_ref()),
+                (None, None) => step.op.to_string(),
+            }
         });
         log.say(
             Level::Info,

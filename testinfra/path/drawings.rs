@@ -91,6 +91,7 @@ fn overlapping_texts_are_found() {
 fn every_case_is_drawn_as_it_says() {
     run_all("path/cases", |path, archive| {
         let host = host(archive)?;
+        let planned = archive.get("document.yaml").is_some();
         let named = |sandbox: &str| {
             let name = sandbox.strip_prefix("/run/netns/cni-")?;
             Some(format!("default/{name}"))
@@ -107,22 +108,25 @@ fn every_case_is_drawn_as_it_says() {
             paint: Paint(false),
             ascii,
         };
-        let drawn = text::paths(&paths, style(false));
+        let drawn = text::paths(&paths, planned, style(false));
         for line in drawn.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
-        let plain = text::paths(&paths, style(true));
+        let plain = text::paths(&paths, planned, style(true));
         assert!(plain.is_ascii(), "{plain}");
-        let picture = svg::paths(&paths);
+        let picture = svg::paths(&paths, planned);
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
         assert_eq!(overlaps(&picture), Vec::<String>::new());
         let schema = jsonschema::validator_for(&netkeel_render::schema::path()).unwrap();
-        let output = json::paths(&paths, &host.problems);
+        let output = json::paths(&paths, planned, &host.problems);
         let wrong: Vec<String> = schema
             .iter_errors(&output)
             .map(|error| error.to_string())
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
+        for capacity in paths.iter().flat_map(|path| [&path.out, &path.back]) {
+            assert!(capacity.largest.is_some() || !capacity.certain, "{drawn}");
+        }
         golden(path, archive, "path", &drawn)
     });
 }

@@ -437,9 +437,21 @@ fn paths_of_a_document_are_those_after_its_apply() {
     let before = run(&["path", "cali1"]);
     let predicted = run(&["path", "cali1", "-f", &document]);
     run(&["apply", "-f", &document]);
-    assert_eq!(run(&["path", "cali1"]), predicted);
+    // The titles differ.
+    let body = |drawn: &str| drawn.split_once("\n\n").unwrap().1.to_owned();
+    assert!(predicted.starts_with("planned: pod "), "{predicted}");
+    assert_eq!(body(&run(&["path", "cali1"])), body(&predicted));
     assert_ne!(before, predicted);
     net.agrees(POD, PEER, To(1400), To(1400));
+}
+
+#[test]
+fn rules_in_the_pod_are_unknown() {
+    let net = Net::routed(1500, 1500, 1500, 1500);
+    net.pod.sh("ip rule add to 192.0.2.0/24 table 100");
+    let path = net.path(PEER);
+    assert_eq!(path["unknown"][0]["what"], "pod-routes", "{path:#}");
+    assert_eq!(path["out"]["certain"], false, "{path:#}");
 }
 
 #[test]
@@ -463,6 +475,15 @@ fn saved_snapshot_gives_the_same_paths() {
     let saved = run(&["path", "--snapshot", &file, "--detailed-exitcode"]);
     assert_eq!(live, saved);
     assert_eq!(live.0, Some(2), "{}", live.1);
+    net.host.sh("ip route del default");
+    let lost = run(&[
+        "path",
+        "203.0.113.9",
+        "--netns",
+        &net.host.name,
+        "--detailed-exitcode",
+    ]);
+    assert_eq!(lost.0, Some(2), "{}", lost.1);
     // Every name of the pod leads to its paths.
     let by_link = run(&["path", "cali1", "--netns", &net.host.name]);
     for name in [net.pod.name.as_str(), POD] {

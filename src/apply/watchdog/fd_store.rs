@@ -56,10 +56,7 @@ impl Restored {
             .find(|(_, found)| found == name)
             .ok_or_else(missing)?;
         // A description of its own: one that is shared would share its locks.
-        OpenOptions::new()
-            .read(true)
-            .open(format!("/proc/self/fd/{number}"))
-            .map_err(|error| missing().hint(format!("descriptor {number}: {error}")))
+        reopened(*number).map_err(|error| missing().hint(format!("descriptor {number}: {error}")))
     }
 
     /// Goes to where the apply was. This process has one thread only.
@@ -102,8 +99,11 @@ pub(crate) fn keep(socket: &UnixDatagram, received: Option<&Received>) {
         ]
     });
     for (name, file) in places.into_iter().chain(files) {
+        // A description of its own: systemd would otherwise hold the lock that a killed watchdog has taken.
+        let number = file.as_fd().as_raw_fd();
+        let Ok(own) = reopened(number) else { continue };
         let text = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={name}");
-        let descriptors = [file.as_fd().as_raw_fd()];
+        let descriptors = [own.as_raw_fd()];
         let _ = sendmsg(
             socket.as_raw_fd(),
             &[IoSlice::new(text.as_bytes())],
@@ -112,4 +112,11 @@ pub(crate) fn keep(socket: &UnixDatagram, received: Option<&Received>) {
             None::<&UnixAddr>,
         );
     }
+}
+
+/// Opens the file of a descriptor again, for reading.
+fn reopened(number: RawFd) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .open(format!("/proc/self/fd/{number}"))
 }

@@ -94,7 +94,7 @@ pub(crate) struct Arguments {
     /// is no such check: neither the host's default route nor a session goes through another namespace.
     #[arg(long)]
     allow_management: bool,
-    /// Apply the rest if an interface with `required: true` is missing
+    /// Apply the rest if what an entry with `required: true` names is missing
     ///
     /// At boot an interface may appear later. The missing one is a finding then, and no error.
     #[arg(long)]

@@ -35,7 +35,8 @@ use netkeel_render::path::{json, svg, text};
 /// Without an argument, all pods and the default route of this host are drawn; pods that differ only
 /// in names are drawn once.
 ///
-/// Exit status: 0 success; 1 error; with --detailed-exitcode 2 when there is a black hole.
+/// Exit status: 0 success; 1 error; with --detailed-exitcode 2 when there is a black hole, or
+/// nothing passes.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Where packets begin, or the address that they go to
@@ -64,7 +65,7 @@ pub(crate) struct Arguments {
     /// This is the default where the locale is not UTF-8.
     #[arg(long)]
     ascii: bool,
-    /// Exit with status 2 when there is a black hole
+    /// Exit with status 2 when there is a black hole, or nothing passes
     #[arg(long)]
     detailed_exitcode: bool,
     /// Output format
@@ -135,15 +136,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         return Err(error.hint("name a pod or an interface before --to, or leave --to out"));
     }
     let paths = select::paths(drawn, &start, arguments.to, &named);
+    let is_planned = loaded.is_some();
     output::print(&match arguments.output {
-        Drawing::Json => output::pretty(&json::paths(&paths, &host.problems)),
-        Drawing::Svg => svg::paths(&paths),
+        Drawing::Json => output::pretty(&json::paths(&paths, is_planned, &host.problems)),
+        Drawing::Svg => svg::paths(&paths, is_planned),
         Drawing::Text => {
             let style = Style {
                 paint: Paint(output::stdout_colour()),
                 ascii: arguments.ascii || !is_utf8(),
             };
-            text::paths(&paths, style)
+            text::paths(&paths, is_planned, style)
         }
     })?;
     output::problems(&host.problems);
@@ -152,7 +154,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     }
     let is_lost = paths
         .iter()
-        .any(|path| path.out.black_hole.is_some() || path.back.black_hole.is_some());
+        .flat_map(|path| [&path.out, &path.back])
+        .any(|capacity| capacity.black_hole.is_some() || capacity.largest == Some(0));
     Ok(match is_lost && arguments.detailed_exitcode {
         true => exit::CHANGES,
         false => exit::OK,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::arguments::{Format, OuterFamily, Place};
+use crate::arguments::Format;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -63,7 +63,7 @@ struct PmtuArguments {
     /// Ask by this protocol only
     #[arg(long, value_enum)]
     proto: Option<Protocol>,
-    /// Port of UDP or TCP [default: 33434 for UDP, 443 for TCP]
+    /// Port of UDP or TCP; without --proto, of TCP [default: 33434 for UDP, 443 for TCP]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Exit with status 2 if the path MTU is smaller
@@ -71,15 +71,25 @@ struct PmtuArguments {
     expect: Option<u32>,
     /// IP version, for a target that has addresses of both
     #[arg(long, value_enum)]
-    family: Option<OuterFamily>,
+    family: Option<IpVersion>,
     /// Send from this pod, a NAMESPACE/NAME or the host's end of its veth
     #[arg(long, value_name = "POD", conflicts_with = "netns")]
     from: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    #[command(flatten)]
-    place: Place,
+    /// Send from this network namespace, as `ip netns` names it
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+}
+
+/// A version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum IpVersion {
+    /// Its IPv4 addresses
+    Ipv4,
+    /// Its IPv6 addresses
+    Ipv6,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,7 +128,10 @@ fn pmtu(arguments: &PmtuArguments) -> Result<u8, Error> {
     let methods = methods(arguments.proto, arguments.port)?;
     let report = match &arguments.from {
         Some(pod) => ends::enter(&sandbox(pod)?, || probe(target, &methods))?,
-        None => inside(&arguments.place.netns(), || probe(target, &methods))??,
+        None => {
+            let netns = arguments.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
+            inside(&netns, || probe(target, &methods))??
+        }
     };
     let well = report.is_well(arguments.expect);
     let shown = match arguments.output {
@@ -162,10 +175,10 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
 }
 
 /// The address of the target. A name is looked up in the namespace in which netkeel was started.
-fn resolve(target: &str, family: Option<OuterFamily>) -> Result<IpAddr, Error> {
+fn resolve(target: &str, family: Option<IpVersion>) -> Result<IpAddr, Error> {
     let wanted = |address: &IpAddr| match family {
-        Some(OuterFamily::Ipv4) => address.is_ipv4(),
-        Some(OuterFamily::Ipv6) => address.is_ipv6(),
+        Some(IpVersion::Ipv4) => address.is_ipv4(),
+        Some(IpVersion::Ipv6) => address.is_ipv6(),
         None => true,
     };
     let found = (target, 0).to_socket_addrs();
@@ -176,8 +189,8 @@ fn resolve(target: &str, family: Option<OuterFamily>) -> Result<IpAddr, Error> {
             format!("the host {} has no address here", quoted(target)),
         );
         match family {
-            Some(OuterFamily::Ipv4) => error.hint("--family ipv4 leaves out its IPv6 addresses"),
-            Some(OuterFamily::Ipv6) => error.hint("--family ipv6 leaves out its IPv4 addresses"),
+            Some(IpVersion::Ipv4) => error.hint("--family ipv4 leaves out its IPv6 addresses"),
+            Some(IpVersion::Ipv6) => error.hint("--family ipv6 leaves out its IPv4 addresses"),
             None => error.hint("give an address where names cannot be looked up"),
         }
     })

@@ -7,6 +7,7 @@ use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::device_owner;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::link::Link;
 
 /// The overhead of a vxlan device, bytes: IPv4 20, UDP 8, VXLAN 8, Ethernet 14 (`vxlan_headroom`,
@@ -33,7 +34,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
                 end_in_a_pod(*name, link, findings);
             }
             "vlan" | "macvlan" | "macvtap" | "ipvlan" => above_parent(*name, link, below, findings),
-            "bridge" => bridge(*name, link, ports.get(&link.index), findings),
+            "bridge" => bridge(*name, link, ports.get(&link.index), host, findings),
             // A physical one is hv_netvsc, whose port is a virtual function.
             "bond" | "team" | "physical" => above_ports(*name, link, ports.get(&link.index), findings),
             _ => {}
@@ -196,7 +197,7 @@ fn all_ports(host: &Snapshot) -> BTreeMap<u32, Ports> {
 
 /// A bridge follows the smallest MTU of its ports until its own MTU is set (`br_mtu_auto_adjust`). It drops what
 /// is larger than the MTU of the port that it goes to (`br_dev_queue_push_xmit`).
-fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Findings) {
+fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, host: &Snapshot, findings: &mut Findings) {
     let mtus = ports.into_iter().flatten().map(|(_, mtu)| *mtu);
     let (Some(least), Some(most)) = (mtus.clone().min(), mtus.max()) else {
         return;
@@ -204,9 +205,19 @@ fn bridge(name: LinkName, link: &Link, ports: Option<&Ports>, findings: &mut Fin
     if least < most {
         let small = ports.into_iter().flatten().filter(|(_, mtu)| **mtu == least);
         let small: Vec<String> = small.map(|(port, _)| port.to_string()).collect();
+        // Frames that go through the firewall of IP lack the room for a tag (`br_nf_dev_queue_xmit`,
+        // net/bridge/br_netfilter_hooks.c).
+        let filtered = [Family::Ipv4, Family::Ipv6].map(|family| host.is_filtered(family, name));
+        let limit = match filtered {
+            [Some(true), Some(true)] => format!("{least} bytes"),
+            [Some(false), Some(false)] => format!("{} bytes", least + 4),
+            _ => format!(
+                "{} bytes, or above {least} where br_netfilter gives them to the firewall of IP,",
+                least + 4
+            ),
+        };
         let message = format!(
-            "its ports have MTUs from {least} to {most}: it drops packets above {} bytes on the way to {}, without an ICMP error",
-            least + 4,
+            "its ports have MTUs from {least} to {most}: it drops packets above {limit} on the way to {}, without an ICMP error",
             small.join(", ")
         );
         let remedy = "give all ports, and the devices behind them, one MTU";
@@ -226,8 +237,12 @@ mod tests {
     use netkeel_host::snapshot::Snapshot;
 
     fn check(links: &str) -> String {
+        check_with("", links)
+    }
+
+    fn check_with(sysctls: &str, links: &str) -> String {
         let text = format!(
-            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{}},"links":{links}}}"#
+            r#"{{"format":1,"netns":null,"kernel":"6.1","families":{{"ipv4":true,"ipv6":true}},"sysctls":{{{sysctls}}},"links":{links}}}"#
         );
         let host = Snapshot::from_json(&text).unwrap();
         let findings = crate::lint::host::host(&host);
@@ -272,8 +287,32 @@ mod tests {
                 "vrf0":{"index":8,"kind":"vrf","mtu":65575},"e2":{"index":9,"mtu":1500,"master":8}}"#
         ), @r"
         NK014 bond0: its MTU is 9000 and its port e1 has 1500: larger packets by that port are dropped
-        NK080 cni0: its ports have MTUs from 1400 to 1450: it drops packets above 1404 bytes on the way to b, without an ICMP error
+        NK080 cni0: its ports have MTUs from 1400 to 1450: it drops packets above 1404 bytes, or above 1400 where br_netfilter gives them to the firewall of IP, on the way to b, without an ICMP error
         ");
+    }
+
+    #[test]
+    fn the_firewall_of_ip_lowers_what_a_bridge_lets_through() {
+        let bridge = r#"{"br0":{"index":2,"kind":"bridge","mtu":1400},"a":{"index":3,"kind":"veth","mtu":1500,"master":2},
+            "b":{"index":4,"kind":"veth","mtu":1400,"master":2}}"#;
+        let limit = |ipv4: &str, ipv6: &str| {
+            let sysctls = format!(
+                r#""net/bridge/bridge-nf-call-iptables":{ipv4},"net/bridge/bridge-nf-call-ip6tables":{ipv6}"#
+            );
+            let found = check_with(&sysctls, bridge);
+            let (_, rest) = found.split_once("it drops packets above ").unwrap();
+            rest.split_once(" on the way").unwrap().0.to_owned()
+        };
+        let (on, off) = (
+            r#"{"value":"1","writable":true}"#,
+            r#"{"value":"0","writable":true}"#,
+        );
+        let both = "1404 bytes, or above 1400 where br_netfilter gives them to the firewall of IP,";
+        assert_eq!(limit(on, on), "1400 bytes");
+        assert_eq!(limit("null", "null"), "1404 bytes");
+        // The bridge's own settings were not read.
+        assert_eq!(limit(off, off), both);
+        assert_eq!(limit(on, "null"), both);
     }
 
     #[test]

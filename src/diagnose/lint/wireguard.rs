@@ -49,7 +49,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
     let largest = underlay(host);
     for (name, link) in devices {
         let routes = link.peer_routes.iter().flatten();
-        let ways: Vec<Way> = routes.filter_map(|route| Way::of(route, host)).collect();
+        let ways: Vec<PeerWay> = routes.filter_map(|route| PeerWay::of(route, host)).collect();
         if let Some(way) = ways.iter().min_by_key(|way| way.fits) {
             way.judge(*name, link, findings);
             continue;
@@ -72,29 +72,33 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
 }
 
 /// The way to a peer, and what it leaves of a packet.
-struct Way {
-    link: LinkName,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerWay {
+    pub link: LinkName,
     /// Bytes of the largest packet on the way.
-    mtu: u32,
+    pub mtu: u32,
+    /// The peer has an IPv6 address.
+    pub ipv6: bool,
     /// The MTU is that of the route, not of the interface.
     of_route: bool,
     /// Bytes of the headers.
     headers: u32,
     /// Bytes that remain for a packet of the device.
-    fits: u32,
+    pub fits: u32,
 }
 
-impl Way {
-    fn of(route: &PeerRoute, host: &Snapshot) -> Option<Way> {
+impl PeerWay {
+    pub(crate) fn of(route: &PeerRoute, host: &Snapshot) -> Option<PeerWay> {
         let link = host.links.get(&route.link)?;
         let own = SysctlKey::conf("ipv6", route.link, "mtu");
         let own = host.sysctls.get(&own).and_then(SysctlReading::number);
         let of_ipv6 = own.and_then(|mtu| mtu.try_into().ok()).filter(|_| route.ipv6);
         let (mtu, of_route) = mtu_over(link, [route.mtu, of_ipv6]);
         let headers = if route.ipv6 { OVER_IPV6 } else { OVER_IPV4 };
-        Some(Way {
+        Some(PeerWay {
             link: route.link,
             mtu,
+            ipv6: route.ipv6,
             of_route,
             headers,
             fits: mtu.saturating_sub(headers),

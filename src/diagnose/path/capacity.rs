@@ -13,9 +13,9 @@ pub struct Capacity {
     pub largest: Option<u32>,
     /// Bytes of the largest packet that passes without being fragmented on the way.
     pub whole: Option<u32>,
-    /// The number is exact for this host. Otherwise it is an upper bound.
+    /// The number is exact for this host. Otherwise it is an upper bound, or missing.
     pub certain: bool,
-    /// The hop that limits, by its place in `hops`.
+    /// The hop that limits, by its place in `hops`; none where no packet leaves its sender.
     pub limited_by: Option<usize>,
     /// The treatment of larger packets at that hop.
     pub above: Option<Above>,
@@ -68,20 +68,25 @@ pub(crate) fn capacity(limits: &[Placed], known: bool) -> Capacity {
                 found.whole = Some(limit.bytes);
                 continue;
             }
-            Above::Refused | Above::PacketTooBig | Above::Assumed => {}
+            Above::Refused | Above::NotSent(_) | Above::PacketTooBig | Above::Assumed => {}
             Above::Dropped(cause) | Above::MayBeDropped(cause) => {
                 let certain = matches!(limit.above, Above::Dropped(_));
                 found.certain &= certain;
                 // Where nothing is known of the senders, they may send no packet that is too large.
                 if found.largest.is_some() || limit.bytes == 0 {
-                    // Only the first one is met by a sender that begins with large packets.
-                    found.black_hole.get_or_insert(BlackHole {
+                    let hole = BlackHole {
                         from: limit.bytes.saturating_add(1),
                         to: found.largest,
                         at: *at,
                         cause,
                         certain,
-                    });
+                    };
+                    // A sender that begins with large packets meets only the first hole. One that loses
+                    // every packet is met by all.
+                    match limit.bytes {
+                        0 => found.black_hole = Some(hole),
+                        _ => drop(found.black_hole.get_or_insert(hole)),
+                    }
                 }
             }
         }
@@ -93,6 +98,7 @@ pub(crate) fn capacity(limits: &[Placed], known: bool) -> Capacity {
         (Some(whole), Some(largest)) => Some(whole.min(largest)),
         (_, largest) => largest,
     };
+    found.certain &= found.largest.is_some();
     found
 }
 
@@ -165,6 +171,13 @@ mod tests {
         );
         assert!(!found.certain && !found.black_hole.unwrap().certain);
         assert_eq!(capacity(&[], false).largest, None);
+        let both = [
+            limit(1500, Above::Refused, 0),
+            limit(1454, Above::Dropped(Cause::VethEnd), 0),
+            limit(0, Above::Dropped(Cause::RpFilter), 0),
+        ];
+        let hole = capacity(&both, true).black_hole.unwrap();
+        assert_eq!((hole.from, hole.to, hole.cause), (1, Some(1454), Cause::RpFilter));
         let unknown_senders = [limit(1404, Above::Dropped(Cause::VethEnd), 0)];
         assert_eq!(capacity(&unknown_senders, false).black_hole, None);
         let nothing = [limit(0, Above::Dropped(Cause::ForwardingOff), 0)];

@@ -20,11 +20,19 @@ impl<'a> Walk<'a> {
     pub(crate) fn follow_pod(&mut self, name: LinkName, link: &'a Link) {
         let host = self.host;
         let pod = host.forwarding.and_then(|found| found.pods.get(&name));
-        if pod.is_none() {
+        let complete = |pod: &PodForwarding| !pod.other_rules.contains(&self.family);
+        if !pod.is_some_and(complete) {
             self.unknown.insert(Unknown::PodRoutes(name));
         }
         let route = pod.and_then(|pod| self.pod_route(name, pod));
-        let hop = route.and_then(|route| route.hops().first());
+        // Of several next hops, one by this veth is drawn.
+        let end = link.pod.as_ref().map(|end| end.name);
+        let hop = route.and_then(|route| {
+            let mut hops = route.hops().iter();
+            let by = hops.clone().find(|hop| Some(hop.link) == end);
+            by.or_else(|| hops.next())
+        });
+        self.chooses(route);
         let sends = self.sender(name, link, pod, route, hop);
         let bridge = link.master.and_then(|master| host.by_index(master));
         let role = match bridge {
@@ -44,7 +52,7 @@ impl<'a> Walk<'a> {
                 let routed = match (pod, gateway) {
                     (None, _) => !master.addresses.is_empty(),
                     (Some(_), Some(gateway)) => host.holder(gateway).is_some(),
-                    (Some(_), None) => false,
+                    (Some(_), None) => self.is_local(),
                 };
                 self.by_port(at, Way::Back, link.mtu, (!routed).then_some(bridge));
                 if !routed {
@@ -80,7 +88,10 @@ impl<'a> Walk<'a> {
             self.answered(sends, arrives, gateway);
         }
         self.arrives(at, arrives, Way::Out, Sources::These(&addresses));
-        self.must_forward(at, arrives, Way::Out);
+        let local = self.is_local();
+        if !local {
+            self.must_forward(at, arrives, Way::Out);
+        }
         self.route_to_pod(at, arrives, device, &addresses);
         let above = match self.is_mute {
             true => Above::Dropped(Cause::NoRouteForAnswer),
@@ -136,20 +147,23 @@ impl<'a> Walk<'a> {
             ..blank(end.name, Place::Origin, Role::Sender)
         });
         self.needs_ipv6(at, end.mtu);
-        let known = pod.is_some_and(|pod| !pod.routes.more);
+        let rules = pod.is_none_or(|pod| pod.other_rules.contains(&self.family));
+        let known = pod.is_some_and(|pod| !pod.routes.more) && !rules;
         match route.map(|route| &route.to) {
-            Some(RouteTarget::Hops(hops)) => {
-                if hops.first().is_some_and(|hop| hop.link != end.name) {
+            Some(RouteTarget::Hops(_)) => {
+                if hop.is_some_and(|hop| hop.link != end.name) {
                     self.unknown.insert(Unknown::PodRoutes(name));
                 }
                 self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
             }
-            Some(RouteTarget::Nowhere) => self.limit(at, Way::Out, 0, Above::Refused),
-            Some(RouteTarget::Elsewhere) => {
+            Some(RouteTarget::Nowhere) if !rules => {
+                self.limit(at, Way::Out, 0, Above::NotSent(Cause::RouteRefuses));
+            }
+            Some(RouteTarget::Nowhere | RouteTarget::Elsewhere) => {
                 self.unknown.insert(Unknown::PodRoutes(name));
                 self.limit(at, Way::Out, own.unwrap_or(end.mtu), Above::Refused);
             }
-            None if known => self.limit(at, Way::Out, 0, Above::Refused),
+            None if known => self.limit(at, Way::Out, 0, Above::NotSent(Cause::NoRoute)),
             None => self.limit(at, Way::Out, end.mtu, Above::Refused),
         }
         self.limit(at, Way::Back, end.mtu + TAG, Above::Dropped(Cause::VethEnd));
@@ -210,20 +224,25 @@ impl<'a> Walk<'a> {
                 }
                 Some(_) => {
                     self.is_mute = true;
-                    return self.nothing(at, Way::Back, Cause::NoRoute);
+                    return match self.is_local() {
+                        true => self.limit(at, Way::Back, 0, Above::NotSent(Cause::NoRoute)),
+                        false => self.nothing(at, Way::Back, Cause::NoRoute),
+                    };
                 }
             }
         }
-        self.limit(at, Way::Back, mtu, Above::PacketTooBig);
+        let above = match self.is_local() {
+            true => Above::Refused,
+            false => Above::PacketTooBig,
+        };
+        self.limit(at, Way::Back, mtu, above);
     }
 
     /// Follows packets out of this host by the route to the destination. `above` is what happens to packets
     /// above the MTU of that route; `routed` says that packets to the origin are forwarded here.
     pub(crate) fn leave(&mut self, above: Above, routed: bool) {
-        if let Destination::Address(address) = self.destination
-            && self.host.holder(address).is_some()
-        {
-            return;
+        if self.is_local() {
+            return self.delivered();
         }
         if self.host.has_other_rules(self.family) {
             self.unknown.insert(Unknown::Rules);
@@ -231,10 +250,10 @@ impl<'a> Walk<'a> {
         let (route, hop, link) = match self.egress() {
             Ok(found) => found,
             Err(cause) => {
-                let at = self.hops.len().saturating_sub(1);
-                match cause {
-                    Some(cause) => self.nothing(at, Way::Out, cause),
-                    None => {
+                match (cause, self.hops.len().checked_sub(1)) {
+                    (Some(cause), Some(at)) => self.nothing(at, Way::Out, cause),
+                    (Some(cause), None) => self.not_sent(cause),
+                    (None, _) => {
                         self.unknown.insert(Unknown::Routes);
                     }
                 }
@@ -250,6 +269,12 @@ impl<'a> Walk<'a> {
         let own = route.and_then(|route| self.host.route_mtu(route, link));
         if let (Some(route), Some(drawn)) = (route, self.hops.get_mut(at)) {
             drawn.route = Some(step(route, hop, own, mtu));
+        }
+        if !matches!(
+            self.destination,
+            Destination::Through(_) | Destination::Senders(_)
+        ) {
+            self.chooses(route);
         }
         if let Some(via) = hop.and_then(|hop| hop.via) {
             self.answered(at, link, Gateway::of_host(self.host, via, link));
@@ -274,7 +299,33 @@ impl<'a> Walk<'a> {
         self.below(at, link, device);
     }
 
-    /// The route, its first next hop and its interface. `Err(None)` is unknown.
+    /// Whether this host has the destination: packets to it are not forwarded.
+    fn is_local(&self) -> bool {
+        matches!(self.destination, Destination::Address(to) if self.host.holder(to).is_some())
+    }
+
+    /// The host delivers packets to itself. Its own go by the loopback interface.
+    fn delivered(&mut self) {
+        if !self.hops.is_empty() {
+            return;
+        }
+        let found = self.host.snapshot.links.iter();
+        let mut found = found.filter(|(name, _)| name.as_bytes() == b"lo");
+        let Some((name, lo)) = found.next() else {
+            self.unknown.insert(Unknown::Routes);
+            return;
+        };
+        // The length of an IPv4 packet has 16 bits, which the MTU of the interface exceeds.
+        let most = match self.family {
+            Family::Ipv4 => lo.mtu.min(u16::MAX.into()),
+            Family::Ipv6 => lo.mtu,
+        };
+        let at = self.device(*name, lo, Role::Egress);
+        self.limit(at, Way::Out, most, Above::Refused);
+        self.limit(at, Way::Back, most, Above::Refused);
+    }
+
+    /// The route, the next hop that is drawn and its interface. `Err(None)` is unknown.
     #[expect(clippy::type_complexity, reason = "three parts of one answer")]
     fn egress(&self) -> Result<(Option<&'a PathRoute>, Option<&'a NextHop>, LinkName), Option<Cause>> {
         let table = self.host.forwarding.and_then(|found| found.routes.as_ref());
@@ -300,10 +351,11 @@ impl<'a> Walk<'a> {
             None if self.host.has_other_rules(self.family) => Err(None),
             None => Err(Some(Cause::NoRoute)),
             Some(route) => match &route.to {
-                RouteTarget::Nowhere => Err(Some(Cause::NoRoute)),
+                RouteTarget::Nowhere if self.host.has_other_rules(self.family) => Err(None),
+                RouteTarget::Nowhere => Err(Some(Cause::RouteRefuses)),
                 RouteTarget::Elsewhere => Err(None),
                 RouteTarget::Hops(hops) => {
-                    let hop = hops.first().ok_or(None)?;
+                    let hop = self.host.next_hop(hops).ok_or(None)?;
                     Ok((Some(route), Some(hop), hop.link))
                 }
             },

@@ -114,7 +114,7 @@ pub struct RouteStep {
     pub mtu: Option<u32>,
     /// Its MTU is larger than that of its interface.
     pub above_device: bool,
-    /// The number of its next hops; the first one is drawn.
+    /// The number of its next hops; one of them is drawn.
     pub next_hops: usize,
 }
 
@@ -165,6 +165,8 @@ pub struct Limit {
 pub enum Above {
     /// The sender's own kernel refuses them (EMSGSIZE).
     Refused,
+    /// The sender's own kernel does not send them: it returns an error such as ENETUNREACH.
+    NotSent(Cause),
     /// They are answered with a packet-too-big.
     PacketTooBig,
     /// They are dropped without an answer.
@@ -193,8 +195,10 @@ pub enum Cause {
     ForwardingOff,
     /// Reverse path filtering.
     RpFilter,
-    /// There is no route, or one that drops.
+    /// There is no route.
     NoRoute,
+    /// The route drops or refuses everything (`blackhole`, `unreachable`, `prohibit`).
+    RouteRefuses,
     /// Nobody answers for the gateway's address.
     NobodyAnswers,
     /// The device is down.

@@ -7,9 +7,8 @@ use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::rp_filter;
 use netkeel_host::snapshot::Snapshot;
-use netkeel_host::snapshot::forwarding::{Family, Forwarding, Ipv4Conf, PathRoute};
+use netkeel_host::snapshot::forwarding::{Family, Forwarding, Ipv4Conf, NextHop, PathRoute};
 use netkeel_host::snapshot::link::Link;
-use netkeel_host::snapshot::reading::SysctlReading;
 
 /// The host whose paths are drawn.
 pub(crate) struct Host<'a> {
@@ -40,6 +39,12 @@ impl<'a> Host<'a> {
     /// The route to an address; `None` if it is not known, `Some(None)` if no route leads there.
     pub(crate) fn route(&self, address: IpAddr) -> Option<Option<&'a PathRoute>> {
         self.forwarding?.routes.as_ref()?.to(address).ok()
+    }
+
+    /// Of the next hops of a route, the first one by an interface with the smallest MTU.
+    pub(crate) fn next_hop(&self, hops: &'a [NextHop]) -> Option<&'a NextHop> {
+        hops.iter()
+            .min_by_key(|hop| self.snapshot.link(hop.link).map(|link| link.mtu))
     }
 
     /// Whether rules select other tables than the main one; unknown counts as yes.
@@ -86,22 +91,7 @@ impl<'a> Host<'a> {
 
     /// Whether frames that pass a bridge go through the firewall of IP (`br_netfilter`).
     pub(crate) fn is_filtered(&self, family: Family, bridge: LinkName) -> Option<bool> {
-        let key = match family {
-            Family::Ipv4 => "net/bridge/bridge-nf-call-iptables",
-            Family::Ipv6 => "net/bridge/bridge-nf-call-ip6tables",
-        };
-        match self.snapshot.sysctls.get(key)? {
-            // Without the module nothing does.
-            SysctlReading::Absent => Some(false),
-            reading if reading.number()? != 0 => Some(true),
-            SysctlReading::Value { .. } | SysctlReading::Hidden { .. } => {
-                let own = self.forwarding?.bridges.get(&bridge)?;
-                Some(match family {
-                    Family::Ipv4 => own.ipv4,
-                    Family::Ipv6 => own.ipv6,
-                })
-            }
-        }
+        self.snapshot.is_filtered(family, bridge)
     }
 
     pub(crate) fn src_valid_mark(&self, link: LinkName) -> Option<bool> {

@@ -25,6 +25,7 @@ pub fn scope() -> Scope {
         },
         sysctls: SYSCTLS.iter().map(|path| SysctlKey::known(path)).collect(),
         pods: true,
+        peer_routes: true,
         forwarding: true,
         ..Scope::default()
     }

@@ -79,6 +79,9 @@ impl<'a> Walk<'a> {
                 return;
             };
             let forwarding = self.host.forwarding.and_then(|found| found.pods.get(&name));
+            if forwarding.is_some_and(|pod| pod.other_rules.contains(&self.family)) {
+                self.unknown.insert(Unknown::PodRoutes(name));
+            }
             let default = forwarding.and_then(|pod| pod.routes.defaults(self.family).first().copied());
             let other = self.push(Hop {
                 kind: "veth".into(),

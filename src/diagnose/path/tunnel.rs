@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::lint::wireguard::PeerWay;
 use crate::path::gateway::{Answered, Gateway};
 use crate::path::hop::{Above, Cause, HeaderSize, Overhead, Role};
 use crate::path::unknown::Unknown;
@@ -15,8 +16,16 @@ impl<'a> Walk<'a> {
     /// Follows a tunnel's packets to the device that carries them.
     pub(crate) fn tunnel(&mut self, at: usize, name: LinkName, link: &'a Link) {
         let ends = self.host.forwarding.and_then(|found| found.tunnels.get(&name));
-        let carrier = self.carrier(link, ends);
-        let family = outer_family(link, ends, carrier.map(|(name, _)| name), self);
+        let peers = self.peers(name, link);
+        let carrier = match peers {
+            Some(way) => self.host.snapshot.link(way.link).map(|device| (way.link, device)),
+            None => self.carrier(link, ends),
+        };
+        let family = match peers {
+            Some(way) if way.ipv6 => Some(Family::Ipv6),
+            Some(_) => Some(Family::Ipv4),
+            None => outer_family(link, ends, carrier.map(|(name, _)| name), self),
+        };
         let overhead = overhead(link, ends, family);
         if family.is_none() || overhead.at_least {
             self.unknown.insert(Unknown::Overhead(name));
@@ -40,7 +49,10 @@ impl<'a> Walk<'a> {
             return;
         };
         let under = self.device(carrier, device, Role::Underlay);
-        let mtu = self.underlay_mtu(under, carrier, device, ends);
+        let mtu = match peers {
+            Some(way) => way.mtu,
+            None => self.underlay_mtu(under, (name, carrier), device, ends),
+        };
         match above {
             Some(above) => self.limit(under, Way::Out, mtu, above),
             None => {
@@ -56,6 +68,21 @@ impl<'a> Walk<'a> {
         self.below(under, carrier, device);
     }
 
+    /// The way to the peer of a WireGuard device that leaves the least of a packet; none for other devices, or
+    /// where no such way is known.
+    fn peers(&mut self, name: LinkName, link: &Link) -> Option<PeerWay> {
+        if link.kind_name() != "wireguard" {
+            return None;
+        }
+        let routes = link.peer_routes.iter().flatten();
+        let ways = routes.filter_map(|route| PeerWay::of(route, self.host.snapshot));
+        let least = ways.min_by_key(|way| way.fits);
+        if least.is_none() {
+            self.unknown.insert(Unknown::TunnelRoutes(name));
+        }
+        least
+    }
+
     /// The device that carries a tunnel: the one that it is bound to, the one of the route to its other end,
     /// the one with its own outer address, or the one of the default route.
     fn carrier(&self, link: &Link, ends: Option<&TunnelEnds>) -> Option<(LinkName, &'a Link)> {
@@ -69,7 +96,7 @@ impl<'a> Walk<'a> {
             .and_then(|ends| ends.remote)
             .filter(|remote| !is_multicast(*remote));
         if let Some(remote) = remote {
-            let hop = self.host.route(remote)??.hops().first()?;
+            let hop = self.host.next_hop(self.host.route(remote)??.hops())?;
             return named(hop.link);
         }
         if let Some(local) = ends.and_then(|ends| ends.local) {
@@ -79,11 +106,18 @@ impl<'a> Walk<'a> {
         let default = [Family::Ipv4, Family::Ipv6]
             .into_iter()
             .find_map(|family| routes.defaults(family).first().copied())?;
-        named(default.hops().first()?.link)
+        named(self.host.next_hop(default.hops())?.link)
     }
 
-    /// The MTU for outer packets: that of the route to the other end, or of the device.
-    fn underlay_mtu(&mut self, at: usize, name: LinkName, link: &Link, ends: Option<&TunnelEnds>) -> u32 {
+    /// The MTU for outer packets: that of the route to the other end, or of the device. Where the other ends
+    /// are not known, some may be on the device's link, and the default route limits only the others.
+    fn underlay_mtu(
+        &mut self,
+        at: usize,
+        (tunnel, name): (LinkName, LinkName),
+        link: &Link,
+        ends: Option<&TunnelEnds>,
+    ) -> u32 {
         let remote = ends
             .and_then(|ends| ends.remote)
             .filter(|remote| !is_multicast(*remote));
@@ -112,7 +146,14 @@ impl<'a> Walk<'a> {
         if let (Some(route), Some(drawn), Some(_)) = (route, self.hops.get_mut(at), hop) {
             drawn.route = Some(step(route, hop, own, link.mtu));
         }
-        own.unwrap_or(link.mtu)
+        if remote.is_some() {
+            self.chooses(route);
+            return own.unwrap_or(link.mtu);
+        }
+        if own.is_some_and(|own| own != link.mtu) {
+            self.unknown.insert(Unknown::TunnelRoutes(tunnel));
+        }
+        link.mtu
     }
 }
 

@@ -13,6 +13,10 @@ pub enum Unknown {
     Routes,
     /// Rules select other tables than the main one.
     Rules,
+    /// The next hop that takes the packets, of a route with several.
+    NextHop,
+    /// The routes to the other ends of this tunnel.
+    TunnelRoutes(LinkName),
     /// The other end of this veth.
     OtherEnd(LinkName),
     /// The routes in the pod at this veth.
@@ -39,8 +43,9 @@ impl Unknown {
     /// Whether it is a fact of this interface.
     pub(crate) fn is_of(self, link: LinkName) -> bool {
         match self {
-            Unknown::Routes | Unknown::Rules => false,
-            Unknown::OtherEnd(of)
+            Unknown::Routes | Unknown::Rules | Unknown::NextHop => false,
+            Unknown::TunnelRoutes(of)
+            | Unknown::OtherEnd(of)
             | Unknown::PodRoutes(of)
             | Unknown::OpenVswitch(of)
             | Unknown::Cilium(of)

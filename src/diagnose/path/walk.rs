@@ -77,7 +77,10 @@ impl<'a> Walk<'a> {
         if matches!(self.destination, Destination::Senders(_)) {
             self.out.clear();
         }
-        let (out, back) = (capacity(&self.out, known), capacity(&self.back, known));
+        let (mut out, mut back) = (capacity(&self.out, known), capacity(&self.back, known));
+        for found in [&mut out, &mut back] {
+            found.limited_by = found.limited_by.filter(|at| *at < self.hops.len());
+        }
         Path {
             origin,
             destination: self.destination,
@@ -157,6 +160,23 @@ impl<'a> Walk<'a> {
                 self.back.push((at, limit));
             }
         }
+    }
+
+    /// Notes that a route has several next hops: a hash of the packet decides.
+    pub(crate) fn chooses(&mut self, route: Option<&PathRoute>) {
+        if route.is_some_and(|route| route.hops().len() > 1) {
+            self.unknown.insert(Unknown::NextHop);
+        }
+    }
+
+    /// The host sends no packet: there is no hop that could tell why.
+    pub(crate) fn not_sent(&mut self, cause: Cause) {
+        let limit = Limit {
+            bytes: 0,
+            above: Above::NotSent(cause),
+            depth: 0,
+        };
+        self.out.push((self.hops.len(), limit));
     }
 
     /// A bridge sends by a port, and drops what is too large for it. Frames that pass the bridge and go

@@ -218,6 +218,9 @@ pub struct PodForwarding {
     pub addresses: BTreeSet<IpNet>,
     /// The main table.
     pub routes: Routes,
+    /// The families for which the pod has rules other than the kernel's three.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub other_rules: BTreeSet<Family>,
     /// The neighbours that are gateways of routes.
     #[serde(default)]
     pub neighbours: Vec<Neighbour>,

@@ -2,6 +2,7 @@
 //! interface.
 
 use crate::snapshot::Snapshot;
+use crate::snapshot::forwarding::Family;
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::pod::PodEnd;
 use crate::snapshot::problem::{Problem, Subject};
@@ -45,6 +46,26 @@ impl Snapshot {
             (Some(_), Field::RouteMetric(key, _)) if !self.routes.contains(&key.place()) => Lookup::Unread,
             (Some(link), _) => link.get(field, self.families),
             (None, _) => Lookup::Absent,
+        }
+    }
+
+    /// Whether frames that pass a bridge go through the firewall of IP (`br_netfilter`); none if unknown.
+    pub fn is_filtered(&self, family: Family, bridge: LinkName) -> Option<bool> {
+        let key = match family {
+            Family::Ipv4 => "net/bridge/bridge-nf-call-iptables",
+            Family::Ipv6 => "net/bridge/bridge-nf-call-ip6tables",
+        };
+        match self.sysctls.get(key)? {
+            // Without the module nothing does.
+            SysctlReading::Absent => Some(false),
+            reading if reading.number()? != 0 => Some(true),
+            SysctlReading::Value { .. } | SysctlReading::Hidden { .. } => {
+                let own = self.forwarding.as_ref()?.bridges.get(&bridge)?;
+                Some(match family {
+                    Family::Ipv4 => own.ipv4,
+                    Family::Ipv6 => own.ipv6,
+                })
+            }
         }
     }
 

@@ -21,4 +21,25 @@ pub struct NextHop {
     /// A default route has it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default: bool,
+    /// The table of the default route; that of other routes is not kept.
+    #[serde(default = "main_table", skip_serializing_if = "is_main")]
+    pub table: u32,
+    /// The metric of the default route; the kernel prefers the smallest of a table.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub metric: u32,
+}
+
+/// `RT_TABLE_MAIN` (include/uapi/linux/rtnetlink.h).
+pub const MAIN_TABLE: u32 = 254;
+
+fn main_table() -> u32 {
+    MAIN_TABLE
+}
+
+fn is_main(table: &u32) -> bool {
+    *table == MAIN_TABLE
+}
+
+fn is_zero(metric: &u32) -> bool {
+    *metric == 0
 }

@@ -260,6 +260,8 @@ impl Live {
                         router: hop.router,
                         ipv6: hop.ipv6,
                         default: hop.default,
+                        table: hop.table,
+                        metric: hop.metric,
                     })
                 };
                 snapshot.next_hops = Some(found.into_iter().filter_map(named).collect());

@@ -69,7 +69,7 @@ pub fn probe(target: IpAddr, methods: &[Method]) -> Result<Report, Error> {
         Verdict::LostOnTheWayBack { .. } => (methods.first().copied(), None),
         Verdict::Carries(trial, found) => match found.limit() {
             Limit::Router { .. } => (Some(trial.method), None),
-            Limit::None | Limit::ThisHost | Limit::Silence => (None, None),
+            Limit::None | Limit::ThisHost | Limit::Rejected { .. } | Limit::Silence => (None, None),
         },
     };
     if let Some(method) = small {

@@ -24,6 +24,9 @@ use netkeel_mtu::probe::reply::Method;
 /// The number of the next echo.
 static NUMBER: AtomicU16 = AtomicU16::new(1);
 
+/// Packets that are looked at before the clock is: a socket of ICMP gets those of other programs too.
+const AT_ONCE: usize = 64;
+
 /// What came of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -63,6 +66,7 @@ impl ProbeSocket {
         let (port, own) = match method {
             Method::Tcp { .. } => {
                 let (port, number) = reserved(local).map_err(error)?;
+                only_to_port(&opened, target, number).map_err(error)?;
                 (Some(port), number)
             }
             Method::Icmp | Method::Udp { .. } => (None, (std::process::id() & 0xffff) as u16),
@@ -129,7 +133,7 @@ impl ProbeSocket {
 
     /// Takes what came, without waiting. Other packets that the socket gets are skipped.
     fn take(&self, start: Instant) -> Heard {
-        while let Some((received, piece)) = self.received() {
+        for (received, piece) in std::iter::from_fn(|| self.received()).take(AT_ONCE) {
             if packet::is_answer(self.method, self.mark, self.target, &received) {
                 let back = match self.method {
                     Method::Icmp => Some(piece.unwrap_or(self.size).min(self.size)),
@@ -209,7 +213,7 @@ fn open(target: IpAddr, method: Method, ttl: Option<u8>) -> nix::Result<OwnedFd>
                 setsockopt(&opened, Ipv4Ttl, &ttl.into())?;
             }
             let level = libc::IPPROTO_IP;
-            set_option(&opened, level, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
+            set_option(&opened, level, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_PROBE)?;
             (level, libc::IP_RECVFRAGSIZE)
         }
         IpAddr::V6(_) => {
@@ -218,15 +222,20 @@ fn open(target: IpAddr, method: Method, ttl: Option<u8>) -> nix::Result<OwnedFd>
                 setsockopt(&opened, Ipv6Ttl, &ttl.into())?;
             }
             let level = libc::IPPROTO_IPV6;
-            set_option(&opened, level, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+            set_option(
+                &opened,
+                level,
+                libc::IPV6_MTU_DISCOVER,
+                &libc::IPV6_PMTUDISC_PROBE,
+            )?;
             if matches!(method, Method::Tcp { .. }) {
                 // The place of the checksum in the segment.
-                set_option(&opened, level, libc::IPV6_CHECKSUM, 16)?;
+                set_option(&opened, level, libc::IPV6_CHECKSUM, &16)?;
             }
             (level, libc::IPV6_RECVFRAGSIZE)
         }
     };
-    set_option(&opened, pieces.0, pieces.1, 1)?;
+    set_option(&opened, pieces.0, pieces.1, &1)?;
     connect(
         opened.as_raw_fd(),
         &SockaddrStorage::from(SocketAddr::new(target, port)),
@@ -271,17 +280,42 @@ fn reserved(local: IpAddr) -> nix::Result<(OwnedFd, u16)> {
     Ok((holder, v4.or(v6).ok_or(Errno::EAFNOSUPPORT)?))
 }
 
-/// Sets a number of a socket.
-fn set_option(
-    socket: &OwnedFd,
-    level: libc::c_int,
-    name: libc::c_int,
-    value: libc::c_int,
-) -> Result<(), Errno> {
-    let length = size_of::<libc::c_int>() as libc::socklen_t;
+/// Keeps all segments from a TCP socket but those to one port: the target may send many to other programs.
+fn only_to_port(socket: &OwnedFd, target: IpAddr, port: u16) -> nix::Result<()> {
+    let code = |code: u32| code as u16;
+    let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    // A raw IPv4 socket's packets begin with the IP header, those of IPv6 with TCP's. The destination port
+    // has offset 2.
+    let mut load = match target {
+        IpAddr::V4(_) => vec![
+            op(code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH), 0, 0, 0),
+            op(code(libc::BPF_LD | libc::BPF_H | libc::BPF_IND), 0, 0, 2),
+        ],
+        IpAddr::V6(_) => vec![op(code(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS), 0, 0, 2)],
+    };
+    load.extend([
+        op(
+            code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K),
+            0,
+            1,
+            port.into(),
+        ),
+        op(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+        op(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+    ]);
+    let program = libc::sock_fprog {
+        len: load.len() as u16,
+        filter: load.as_mut_ptr(),
+    };
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// Sets an option of a socket.
+fn set_option<T>(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> nix::Result<()> {
+    let length = size_of::<T>() as libc::socklen_t;
+    let value: *const T = value;
     #[expect(unsafe_code)]
-    // SAFETY: `value` outlives the call, and `length` is its size.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    // SAFETY: `value` and what it points to outlive the call, and `length` is its size.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.cast(), length) };
     Errno::result(result).map(drop)
 }

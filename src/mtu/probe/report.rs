@@ -82,7 +82,7 @@ pub struct Report {
 pub enum Verdict<'a> {
     /// It carries this measurement's MTU, and larger packets are reported as too big.
     Carries(&'a Trial, &'a Measurement),
-    /// It carries this measurement's MTU, and larger packets disappear.
+    /// It carries this measurement's MTU, and larger packets disappear without a report of their size.
     BlackHole(&'a Trial, &'a Measurement),
     /// Packets of this measurement's MTU get there, but answers larger than `back` bytes do not come back: they
     /// are lost on the way, or a filter drops large echoes.
@@ -121,7 +121,7 @@ impl Report {
         match best {
             None => Verdict::Unknown,
             Some((trial, found)) => match (found.limit(), self.largest_echo()) {
-                (Limit::Silence, _) => Verdict::BlackHole(trial, found),
+                (Limit::Silence | Limit::Rejected { .. }, _) => Verdict::BlackHole(trial, found),
                 (_, Some(back)) if back < found.mtu => Verdict::LostOnTheWayBack {
                     there: trial,
                     found,
@@ -151,7 +151,7 @@ impl Report {
             .any(|trial| match (&trial.method, &trial.outcome) {
                 (Method::Icmp, _) => false,
                 (Method::Udp { .. } | Method::Tcp { .. }, Outcome::Measured(found)) => {
-                    found.limit() == Limit::Silence
+                    found.drops_larger_ones()
                 }
                 (Method::Udp { .. } | Method::Tcp { .. }, Outcome::Checked { answer, .. }) => {
                     *answer == Reply::Silent

@@ -1,6 +1,7 @@
 //! The search for the largest packet that is answered. Silence is never a measurement: a size counts as passing
 //! only if the target answered it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -39,6 +40,13 @@ pub enum Limit {
         /// The MTU that it reported, bytes; `None` if the report has none.
         reported: Option<u32>,
     },
+    /// A router rejects larger packets for another reason than their size.
+    Rejected {
+        /// Its address.
+        from: IpAddr,
+        /// The reason, from its ICMP code.
+        reason: &'static str,
+    },
     /// Something that drops larger packets without a report: a black hole.
     Silence,
 }
@@ -53,19 +61,38 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// The reason why nothing larger passes: the answer to the smallest size that did not pass.
+    /// The reason why nothing larger passes: a report of exactly this MTU, otherwise the answer to the smallest
+    /// size that did not pass.
     pub fn limit(&self) -> Limit {
-        let above = self.attempts.iter().filter(|attempt| attempt.size > self.mtu);
-        match above
-            .min_by_key(|attempt| attempt.size)
-            .map(|attempt| attempt.reply)
-        {
+        let passed = |attempt: &&Attempt| matches!(attempt.reply, Reply::Answered { .. });
+        let above = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.size > self.mtu && !passed(attempt));
+        let reported = |attempt: &&Attempt| match attempt.reply {
+            Reply::TooBig { mtu, .. } => mtu == Some(self.mtu),
+            Reply::Answered { .. } | Reply::Undelivered { .. } | Reply::Silent => false,
+        };
+        let decisive = above
+            .clone()
+            .find(reported)
+            .or_else(|| above.min_by_key(|attempt| attempt.size));
+        match decisive.map(|attempt| attempt.reply) {
             Some(Reply::TooBig { mtu, from }) => match from {
                 Reporter::ThisHost => Limit::ThisHost,
                 Reporter::Router(from) => Limit::Router { from, reported: mtu },
             },
-            Some(Reply::Silent | Reply::Undelivered { .. }) => Limit::Silence,
+            Some(Reply::Undelivered { from, reason }) => Limit::Rejected { from, reason },
+            Some(Reply::Silent) => Limit::Silence,
             Some(Reply::Answered { .. }) | None => Limit::None,
+        }
+    }
+
+    /// Whether larger packets are dropped without a report of their size.
+    pub fn drops_larger_ones(&self) -> bool {
+        match self.limit() {
+            Limit::Silence | Limit::Rejected { .. } => true,
+            Limit::None | Limit::ThisHost | Limit::Router { .. } => false,
         }
     }
 
@@ -112,43 +139,139 @@ pub enum Searched {
 }
 
 /// Asks with `least` bytes first, then with the largest packet that the interface and each router on the way
-/// accept, and searches below a size that gets no answer.
+/// accept, and searches below a size that gets no answer. The size above the result is asked once more at the
+/// end: packets may have been lost, and a router may have reported too little.
 ///
 /// # Errors
 /// Those of `ask`, and when the answers contradict each other.
 pub fn search(least: u32, mut ask: impl FnMut(u32) -> Result<Reply, Error>) -> Result<Searched, Error> {
     let first = ask(least)?;
+    if !matches!(first, Reply::Answered { .. }) {
+        return Ok(Searched::Unanswered(first));
+    }
+    let mut bounds = Bounds {
+        fits: least,
+        refused: BTreeMap::new(),
+        wrong: BTreeSet::new(),
+    };
     let mut attempts = vec![Attempt {
         size: least,
         reply: first,
     }];
-    if !matches!(first, Reply::Answered { .. }) {
-        return Ok(Searched::Unanswered(first));
-    }
-    // The largest size that was answered, and the largest that may still pass.
-    let (mut fits, mut most) = (least, MOST);
-    let mut size = most;
+    let mut size = MOST;
+    let mut confirmed = None;
     for _ in 0..SIZES {
         let reply = ask(size)?;
         attempts.push(Attempt { size, reply });
-        let mut next = None;
-        match reply {
-            Reply::Answered { .. } => fits = size,
-            Reply::TooBig { mtu: Some(mtu), .. } if mtu < size => {
-                most = mtu.max(fits);
-                next = Some(most);
+        let limited = bounds.learn(size, reply);
+        let (fits, most) = (bounds.fits, bounds.most());
+        size = if fits < most {
+            // A report names the next size to ask.
+            if limited {
+                most
+            } else {
+                fits + (most - fits).div_ceil(2)
             }
-            Reply::TooBig { .. } | Reply::Undelivered { .. } | Reply::Silent => most = size - 1,
-        }
-        if fits >= most {
+        } else if confirmed == Some(fits) || !bounds.needs_a_second_look() {
+            // Reports that proved wrong, and sizes that passed later, are no limits.
+            attempts.retain(|attempt| bounds.stands(attempt));
             return Ok(Searched::Measured(Measurement { mtu: fits, attempts }));
-        }
-        size = next.unwrap_or(fits + (most - fits).div_ceil(2));
+        } else {
+            confirmed = Some(fits);
+            fits + 1
+        };
     }
     Err(Error::new(
         ErrorKind::Missing,
         "the answers contradict each other: the path changes, or a router reports a wrong MTU",
     ))
+}
+
+/// What the answers say so far.
+struct Bounds {
+    /// Bytes of the largest packet that was answered.
+    fits: u32,
+    /// The sizes that were not answered, with the answers.
+    refused: BTreeMap<u32, Reply>,
+    /// Routers that reported less than what passes.
+    wrong: BTreeSet<IpAddr>,
+}
+
+impl Bounds {
+    /// Takes an answer. Returns whether it is a report with an MTU.
+    fn learn(&mut self, size: u32, reply: Reply) -> bool {
+        if matches!(reply, Reply::Answered { .. }) {
+            self.fits = self.fits.max(size);
+            for refused in self.refused.values() {
+                if let Some((from, mtu)) = report(*refused)
+                    && mtu < self.fits
+                {
+                    self.wrong.insert(from);
+                }
+            }
+            self.refused.retain(|refused, _| *refused > size);
+            return false;
+        }
+        self.refused.insert(size, reply);
+        self.bound(size, reply) < size - 1
+    }
+
+    /// Bytes of the largest packet that may pass, by one answer.
+    fn bound(&self, size: u32, reply: Reply) -> u32 {
+        match reply {
+            Reply::TooBig { mtu: Some(mtu), from } if mtu < size => match from {
+                Reporter::Router(from) if self.wrong.contains(&from) => size - 1,
+                Reporter::Router(_) | Reporter::ThisHost => mtu,
+            },
+            _ => size - 1,
+        }
+    }
+
+    /// Bytes of the largest packet that may pass.
+    fn most(&self) -> u32 {
+        let bounds = self.refused.iter().map(|(size, reply)| self.bound(*size, *reply));
+        bounds.min().unwrap_or(MOST).max(self.fits)
+    }
+
+    /// Whether the limit rests on silence, or on the word of a router.
+    fn needs_a_second_look(&self) -> bool {
+        let limits = self
+            .refused
+            .iter()
+            .filter(|(size, reply)| self.bound(**size, **reply) <= self.fits);
+        let of_this_host = |reply: &Reply| {
+            matches!(
+                reply,
+                Reply::TooBig {
+                    from: Reporter::ThisHost,
+                    ..
+                }
+            )
+        };
+        self.fits < MOST && !limits.into_iter().any(|(_, reply)| of_this_host(reply))
+    }
+
+    /// Whether an attempt agrees with the result.
+    fn stands(&self, attempt: &Attempt) -> bool {
+        match attempt.reply {
+            Reply::Answered { .. } => true,
+            Reply::TooBig { .. } | Reply::Undelivered { .. } | Reply::Silent => {
+                let proved_wrong = report(attempt.reply).is_some_and(|(from, _)| self.wrong.contains(&from));
+                attempt.size > self.fits && !proved_wrong
+            }
+        }
+    }
+}
+
+/// The router and the MTU of a report.
+fn report(reply: Reply) -> Option<(IpAddr, u32)> {
+    match reply {
+        Reply::TooBig {
+            mtu: Some(mtu),
+            from: Reporter::Router(from),
+        } => Some((from, mtu)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -221,19 +344,80 @@ mod tests {
 
     #[test]
     fn a_report_below_what_passes_does_not_lower_the_result() {
-        let mut asked = 0;
+        let mut lies = 0;
         let lying = |size: u32| {
-            asked += 1;
             Ok(match size {
                 0..=1400 => CAME,
-                _ if asked < 4 => Reply::Silent,
-                _ => from_router(Some(600)),
+                _ if size > 1500 => Reply::TooBig {
+                    mtu: Some(1500),
+                    from: Reporter::ThisHost,
+                },
+                _ if lies == 0 => {
+                    lies += 1;
+                    from_router(Some(600))
+                }
+                _ => Reply::Silent,
             })
         };
         let Searched::Measured(found) = search(68, lying).unwrap() else {
             panic!()
         };
-        assert!(found.mtu >= 600, "{}", found.mtu);
+        assert_eq!((found.mtu, found.limit()), (1400, Limit::Silence));
+    }
+
+    #[test]
+    fn packets_that_were_lost_by_chance_are_no_black_hole() {
+        // The first so many packets of 1500 bytes are lost, and all packets of three other sizes once.
+        let mut lost = BTreeMap::from([(1500, 1), (784, 1), (1250, 1)]);
+        let lossy = |size: u32| {
+            let left = lost.get_mut(&size).filter(|left| **left > 0);
+            if let Some(left) = left {
+                *left -= 1;
+                return Ok(Reply::Silent);
+            }
+            path(1500, Reply::Silent)(size)
+        };
+        let Searched::Measured(found) = search(68, lossy).unwrap() else {
+            panic!()
+        };
+        assert_eq!((found.mtu, found.limit()), (1500, Limit::ThisHost));
+    }
+
+    #[test]
+    fn a_router_that_reports_rarely_is_the_limit_all_the_same() {
+        let mut reports = 0;
+        let rare = |size: u32| {
+            Ok(match size {
+                0..=1400 => CAME,
+                _ if reports == 0 => {
+                    reports += 1;
+                    from_router(Some(1400))
+                }
+                _ => Reply::Silent,
+            })
+        };
+        let Searched::Measured(found) = search(68, rare).unwrap() else {
+            panic!()
+        };
+        let router = Limit::Router {
+            from: ROUTER,
+            reported: Some(1400),
+        };
+        assert_eq!((found.mtu, found.limit()), (1400, router));
+    }
+
+    #[test]
+    fn a_rejection_is_told_from_silence() {
+        let rejection = Reply::Undelivered {
+            from: ROUTER,
+            reason: "administratively prohibited",
+        };
+        let found = measured(1400, rejection);
+        let rejected = Limit::Rejected {
+            from: ROUTER,
+            reason: "administratively prohibited",
+        };
+        assert_eq!((found.mtu, found.limit()), (1400, rejected));
     }
 
     #[test]
@@ -246,7 +430,7 @@ mod tests {
             Ok(if size == 68 {
                 CAME
             } else {
-                from_router(Some(size - 1))
+                from_router(Some(size - 2))
             })
         };
         assert!(search(68, restless).is_err());

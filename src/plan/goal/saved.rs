@@ -109,7 +109,10 @@ impl ReadSet {
         for fact in self.facts.keys().chain(now.facts.keys()).collect::<BTreeSet<_>>() {
             let (then, is) = (self.facts.get(fact), now.facts.get(fact));
             if then != is && (then.is_some() && is.is_some()) {
-                differences.push(format!("{fact} was {} and is now {}", show(then), show(is)));
+                let (then, is) = (show(then), show(is));
+                // Two secrets look alike.
+                let another = if then == is { "another " } else { "" };
+                differences.push(format!("{fact} was {then} and is now {another}{is}"));
             }
         }
         differences

@@ -44,11 +44,14 @@ fn headline(name: &str, report: &Report, paint: Paint) -> String {
     };
     match report.verdict() {
         Verdict::Carries(trial, found) => format!("{}.", measured(trial, found)),
-        Verdict::BlackHole(trial, found) => format!(
-            "{}. {}: larger packets get no answer.",
-            measured(trial, found),
-            paint.red("A black hole")
-        ),
+        Verdict::BlackHole(trial, found) => {
+            let larger = match found.limit() {
+                Limit::Rejected { .. } => "larger packets are rejected, but not as too big",
+                _ => "larger packets get no answer",
+            };
+            let hole = paint.red("A black hole");
+            format!("{}. {hole}: {larger}.", measured(trial, found))
+        }
         Verdict::LostOnTheWayBack { there, found, back } => format!(
             "{}. {}: answers larger than {back} do not come back.",
             measured(there, found),
@@ -127,6 +130,9 @@ fn limit(found: &Measurement, report: &Report) -> String {
                 Some(mtu) => format!("{router} reports that it takes at most {mtu}"),
                 None => format!("{router} reports that larger packets are too big, without its MTU"),
             }
+        }
+        Limit::Rejected { from, reason } => {
+            format!("{larger} bytes: {} answers: {reason}", router(from, report))
         }
         Limit::Silence => {
             let reports = found.reporters();
@@ -267,6 +273,13 @@ fn conclusions(report: &Report, expected: Option<u32>) -> Vec<String> {
 }
 
 fn likely(report: &Report, found: &Measurement) -> String {
+    if let Limit::Rejected { from, .. } = found.limit() {
+        let router = router(from, report);
+        return format!(
+            "{router} rejects packets above {} bytes: look at its firewall.",
+            found.mtu
+        );
+    }
     let place = match report.large.as_ref().and_then(Trace::last) {
         Some(hop) => format!("what comes after {}", numbered(hop)),
         None => "what comes after this host".to_owned(),

@@ -23,17 +23,20 @@ pub(crate) struct Paths<'a> {
     /// The version of the format.
     #[schemars(extend("const" = VERSION))]
     version: u32,
+    /// The paths are those that a document would make, not the present ones.
+    planned: bool,
     /// The paths.
     paths: &'a [Path],
     /// Facts that could not be read.
     problems: &'a [Problem],
 }
 
-/// The paths, with what could not be read.
-pub fn paths(paths: &[Path], problems: &[Problem]) -> Json {
+/// The paths, present or `planned`, with what could not be read.
+pub fn paths(paths: &[Path], planned: bool, problems: &[Problem]) -> Json {
     let output = Paths {
         format: NAME,
         version: VERSION,
+        planned,
         paths,
         problems,
     };

@@ -37,8 +37,8 @@ const STYLE: &str = "text{font-family:'DejaVu Sans Mono','Liberation Mono',Menlo
 .box{fill:#161b22;stroke:#7d8590}.way{stroke:#7d8590}.tip{fill:#7d8590}\
 .warn{fill:#e3b341}.loss{fill:#ff8b84}.box.lost{fill:#3d1417;stroke:#ff7b72}.box.small{fill:#2e2400;stroke:#d29922}}";
 
-/// All paths, one below the other.
-pub fn paths(paths: &[Path]) -> String {
+/// All paths, one below the other. `planned` paths are those that a document would make.
+pub fn paths(paths: &[Path], planned: bool) -> String {
     let mut body = String::new();
     let mut top = MARGIN;
     for (number, path) in paths.iter().enumerate() {
@@ -48,7 +48,7 @@ pub fn paths(paths: &[Path]) -> String {
             let _ = writeln!(body, "<path class=\"way\" d=\"M{MARGIN} {top}H{right}\"/>");
             top += LINE * 2;
         }
-        top = one(path, top, &mut body);
+        top = one(path, planned, top, &mut body);
     }
     let height = top + MARGIN;
     format!(
@@ -59,8 +59,8 @@ viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n<title>Paths of packets</title>\
 }
 
 /// Draws one path from `top` downward; returns where it ends.
-fn one(path: &Path, mut top: usize, out: &mut String) -> usize {
-    let (from, to) = words::ends(path);
+fn one(path: &Path, planned: bool, mut top: usize, out: &mut String) -> usize {
+    let (from, to) = words::ends(path, planned);
     let title = format!("{from} → {to}, {}", words::family(path.family));
     for line in wrapped(&title, (WIDTH - 2 * MARGIN) / WIDE) {
         text(out, MARGIN, top + LINE, "title", &line);

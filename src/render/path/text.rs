@@ -41,16 +41,16 @@ const ASCII: Signs = Signs {
     mark: "<-",
 };
 
-/// All paths, one below the other.
-pub fn paths(paths: &[Path], style: Style) -> String {
-    let drawn: Vec<String> = paths.iter().map(|path| one(path, style)).collect();
+/// All paths, one below the other. `planned` paths are those that a document would make.
+pub fn paths(paths: &[Path], planned: bool, style: Style) -> String {
+    let drawn: Vec<String> = paths.iter().map(|path| one(path, planned, style)).collect();
     drawn.join("\n")
 }
 
-fn one(path: &Path, style: Style) -> String {
+fn one(path: &Path, planned: bool, style: Style) -> String {
     let signs = if style.ascii { &ASCII } else { &UNICODE };
     let paint = style.paint;
-    let (from, to) = words::ends(path);
+    let (from, to) = words::ends(path, planned);
     let family = words::family(path.family);
     let mut out = String::new();
     let title = format!("{from} {} {to}", signs.arrow);
@@ -99,7 +99,9 @@ fn one(path: &Path, style: Style) -> String {
             let _ = writeln!(out, "  {}", signs.line);
         }
     }
-    out.push('\n');
+    if !path.hops.is_empty() {
+        out.push('\n');
+    }
     for (direction, capacity) in words::directions(path) {
         let word = format!("  {:5}", words::way(direction));
         paragraph(&word, &words::passes(path, capacity), &mut out, &|line| line);

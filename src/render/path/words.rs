@@ -43,8 +43,8 @@ pub(crate) fn shown(name: LinkName) -> String {
     printable(&name.as_text()).into_owned()
 }
 
-/// The origin and the destination.
-pub(crate) fn ends(path: &Path) -> (String, String) {
+/// The origin and the destination, for a title.
+pub(crate) fn ends(path: &Path, planned: bool) -> (String, String) {
     let from = match &path.origin {
         Origin::Host => "this host".to_owned(),
         Origin::Pod {
@@ -72,7 +72,10 @@ pub(crate) fn ends(path: &Path) -> (String, String) {
         Destination::Default => "the default route".to_owned(),
         Destination::Senders(link) => format!("the senders of {}", shown(link)),
     };
-    (from, to)
+    match planned {
+        true => (format!("planned: {from}"), to),
+        false => (from, to),
+    }
 }
 
 fn file_name(path: &str) -> &str {
@@ -197,7 +200,7 @@ fn step(route: &RouteStep) -> String {
         text.push_str(&format!(" mtu {mtu}"));
     }
     if route.next_hops > 1 {
-        text.push_str(&format!(", the first of {} next hops", route.next_hops));
+        text.push_str(&format!(", one of {} next hops", route.next_hops));
     }
     text
 }
@@ -321,17 +324,26 @@ pub(crate) fn way(direction: Direction) -> &'static str {
 /// The largest packet of a direction, as a sentence without a full stop.
 pub(crate) fn passes(path: &Path, capacity: &Capacity) -> String {
     let Some(largest) = capacity.largest else {
-        return "unknown".to_owned();
+        return match path.out.above {
+            Some(Above::NotSent(_)) if path.hops.is_empty() => {
+                "unknown: no route names the interface".to_owned()
+            }
+            _ => "unknown".to_owned(),
+        };
     };
     let at = capacity.limited_by.and_then(|at| path.hops.get(at));
     let name = at.map(device).unwrap_or_default();
     if largest == 0 {
-        let why = match (capacity.above, at) {
-            (Some(Above::Dropped(cause) | Above::MayBeDropped(cause)), _) => because(cause),
-            (Some(Above::Refused), _) => "no route leads there",
+        let why = match capacity.above {
+            Some(Above::Dropped(cause) | Above::MayBeDropped(cause) | Above::NotSent(cause)) => {
+                because(cause)
+            }
             _ => "every packet is too large",
         };
-        return format!("nothing passes {name}: {why}");
+        return match at {
+            Some(_) => format!("nothing passes {name}: {why}"),
+            None => format!("nothing leaves this host: {why}"),
+        };
     }
     let most = if capacity.certain { "" } else { "at most " };
     let mut text = format!("{most}{largest} bytes");
@@ -350,7 +362,7 @@ pub(crate) fn passes(path: &Path, capacity: &Capacity) -> String {
         Some(Above::Dropped(_)) => format!("; {name} drops larger ones"),
         Some(Above::MayBeDropped(_)) => format!("; {name} may drop larger ones"),
         Some(Above::Assumed) => format!("; beyond {name}, the same MTU is assumed"),
-        Some(Above::Fragmented) | None => String::new(),
+        Some(Above::Fragmented | Above::NotSent(_)) | None => String::new(),
     };
     text.push_str(&larger);
     text
@@ -385,6 +397,7 @@ fn because(cause: Cause) -> &'static str {
         Cause::ForwardingOff => "forwarding is off",
         Cause::RpFilter => "reverse path filtering drops it",
         Cause::NoRoute => "there is no route",
+        Cause::RouteRefuses => "the route drops or refuses everything",
         Cause::NobodyAnswers => "nobody answers for the gateway",
         Cause::Down => "the device is down",
         Cause::NoRouteForAnswer => "there is no route back for a packet-too-big",
@@ -407,6 +420,7 @@ pub(crate) fn remedy(path: &Path, hole: &BlackHole) -> &'static str {
         }
         Cause::RpFilter => "set rp_filter to off there and in net.ipv4.conf.all, or correct the route back",
         Cause::NoRoute => "add the route",
+        Cause::RouteRefuses => "replace the route by one that leads there",
         Cause::NobodyAnswers => match gateway.map(|gateway| gateway.answered) {
             Some(Answered::Nobody(Silence::ProxyArpWithoutForwarding)) => {
                 "switch forwarding on for that interface (net.ipv4.ip_forward)"
@@ -445,6 +459,8 @@ pub(crate) fn unknown(fact: Unknown) -> String {
     match fact {
         Unknown::Routes => "the route of this host to the destination".to_owned(),
         Unknown::Rules => "the table that `ip rule` selects; the main table is drawn".to_owned(),
+        Unknown::NextHop => "which of the next hops takes the packets; one of them is drawn".to_owned(),
+        Unknown::TunnelRoutes(link) => format!("the routes to the other ends of {}", shown(link)),
         Unknown::OtherEnd(link) => format!("the other end of {}", shown(link)),
         Unknown::PodRoutes(link) => format!("the routes in the pod at {}", shown(link)),
         Unknown::OpenVswitch(link) => format!("what Open vSwitch does with packets of {}", shown(link)),

@@ -151,9 +151,10 @@ impl Peers {
     }
 
     /// The MTU of the interface by which this node answers the destination that a packet quotes, bytes; that
-    /// of the interface by which the packet `arrived` where there is no such route. Path MTUs that the kernel
-    /// learned do not count: it learned this one before.
-    pub(crate) fn mtu_of_answers(&mut self, packet: &TooBig, arrived: u32) -> Option<u32> {
+    /// of the interface by which the packet `arrived` where there is no such route, and above the budget of
+    /// lookups at `now`, the worker's uptime. Path MTUs that the kernel learned do not count: it learned this
+    /// one before.
+    pub(crate) fn mtu_of_answers(&mut self, packet: &TooBig, arrived: u32, now: Duration) -> Option<u32> {
         let least = *self
             .least_mtu
             .get_or_insert_with(|| self.links.values().map(|link| link.mtu).min().unwrap_or(0));
@@ -162,7 +163,7 @@ impl Peers {
             return Some(least);
         }
         let (source, destination) = (packet.quoted.source.into(), packet.quoted.destination.into());
-        let way = self.ways.of(&mut self.requests, source, destination);
+        let way = self.ways.of(&mut self.requests, source, destination, now);
         self.links.get(&way.unwrap_or(arrived)).map(|link| link.mtu)
     }
 

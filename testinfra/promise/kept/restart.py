@@ -7,7 +7,7 @@ from realserver.state import changes
 from .host import DOCUMENTS
 
 # Time enough for the apply, a restart and a look on an emulated processor.
-WITHIN = 35
+WITHIN = 55
 AFTER = 25
 TRIAL = f"netkeel apply --retry-rejected -f {DOCUMENTS}/trial.yaml --confirm-within"
 

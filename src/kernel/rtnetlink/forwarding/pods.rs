@@ -8,7 +8,7 @@ use crate::netlink::interrupt::Interrupt;
 use crate::netlink::socket::Socket;
 use crate::pod::ends::enter;
 use crate::pod::sandbox;
-use crate::rtnetlink::forwarding::{neighbours, routes};
+use crate::rtnetlink::forwarding::{neighbours, routes, rules};
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::{address, link};
 use netkeel_core::error::{Error, ErrorKind};
@@ -65,6 +65,7 @@ fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, 
             place.ok().and_then(|at| links.get(at)).map(|(name, _)| *name)
         };
         let table = routes::read(&mut socket, &named, MOST_POD_ROUTES)?;
+        let other_rules = rules::families_with_other_rules(&mut socket)?;
         let neighbours = neighbours::gateways(&mut socket, &named, &table)?;
         let mut addresses = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
@@ -82,6 +83,7 @@ fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, 
                 .take(MOST_ADDRESSES)
                 .collect(),
             routes: table.clone(),
+            other_rules: other_rules.clone(),
             neighbours: neighbours.clone(),
         };
         Ok(ends.iter().map(|(name, end)| (*name, pod(*end))).collect())
