@@ -233,7 +233,7 @@ pub fn keep(held: &Held, netns: &Netns) -> Result<(usize, Vec<Error>), Error> {
     let accepted = store.accept(&live.header.document);
     held.commit(&live.header.transaction, claims, live.released.iter())?;
     let rest = pending.durable.iter().flat_map(Journal::rest);
-    let confirmed = Executed::of(rest.map(|(_, entry)| &entry.op).take(files));
+    let confirmed = Executed::of_entries(rest.map(|(_, entry)| entry).take(files));
     let noted = [
         accepted,
         store.note(&live.header, HistoryEvent::Confirmed, None, confirmed),
@@ -334,8 +334,9 @@ pub fn finish(held: &Held, netns: &Netns) -> Result<usize, Error> {
     let claims = pending.journals().flat_map(Journal::claims);
     held.commit(&live.header.transaction, claims, live.released.iter())?;
     let writes = done.len();
-    // A missing line in the history does not change the result.
-    let executed = Executed::of(done.into_iter());
+    // The interrupted apply has no line of its own: this one has all its writes. A missing line does not change
+    // the result.
+    let executed = Executed::of_entries(pending.journals().flat_map(|journal| &journal.entries));
     let _ = held
         .store()
         .note(&live.header, HistoryEvent::Resumed, None, executed);

@@ -3,6 +3,7 @@
 use crate::document::Document;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::reading::SysctlReading;
 use netkeel_host::snapshot::scope::on_host;
 use netkeel_host::sysctl_d::drop_in;
 
@@ -11,13 +12,23 @@ impl Document {
     pub fn drop_in_on(&self, host: &Snapshot) -> Option<String> {
         let text = self.drop_in.clone()?;
         let named = |key: &SysctlKey| on_host(key, &host.links);
-        if self.at_boot.iter().all(|(key, _)| named(key).is_none()) {
+        // Everybody can read the drop-in. The host knows of more secrets than the list of known keys.
+        let secret = |key: &SysctlKey| match host.sysctls.get(key.path()) {
+            Some(SysctlReading::Value { value, .. }) => value.is_secret(),
+            Some(SysctlReading::Hidden { .. }) => true,
+            Some(SysctlReading::Absent) | None => false,
+        };
+        let plain = |key: &SysctlKey| named(key).is_none() && !secret(key);
+        if self.at_boot.iter().all(|(key, _)| plain(key)) {
             return Some(text);
         }
-        let settings = self.at_boot.iter();
+        let settings = self.at_boot.iter().filter(|(key, _)| !secret(key));
         let settings: Vec<_> = settings
             .map(|(key, value)| (named(key).unwrap_or_else(|| key.clone()), value.clone()))
             .collect();
+        if settings.is_empty() {
+            return None;
+        }
         Some(drop_in::render(&self.owner, &settings).unwrap_or(text))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{now, since_boot};
-use crate::journal::{Header, Work};
+use crate::journal::{Entry, Header, Work};
 use crate::store::{Store, log};
 use netkeel_core::error::Error;
 use netkeel_core::op::Op;
@@ -120,7 +120,24 @@ impl Executed {
         }));
     }
 
-    /// Ops whose facts were recorded with the apply that they undo or finish.
+    /// Entries of a journal, with the facts that they are for. An entry that only keeps a value changes none.
+    pub(crate) fn of_entries<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+        let mut executed = Executed::default();
+        for entry in entries {
+            executed.commands.push(entry.op.to_string());
+            if let Some(desired) = &entry.desired {
+                let (from, to) = entry.fact.summaries(entry.found.as_ref(), Some(desired));
+                executed.changes.push(HistoryChange {
+                    fact: entry.fact.to_string(),
+                    from,
+                    to,
+                });
+            }
+        }
+        executed
+    }
+
+    /// Ops whose facts were recorded with the apply that they undo.
     pub(crate) fn of<'a>(ops: impl Iterator<Item = &'a Op>) -> Self {
         Executed {
             changes: Vec::new(),

@@ -28,8 +28,13 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// A text for a place that has one line: the first line, escaped, with the number of the others.
 pub fn one_line(text: &str) -> String {
+    printable(&first_line(text)).into_owned()
+}
+
+/// The first line of a text and the number of the others, not escaped: for a writer that escapes by itself.
+pub fn first_line(text: &str) -> String {
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let first = printable(lines.next().unwrap_or_default()).into_owned();
+    let first = lines.next().unwrap_or_default().to_owned();
     match lines.count() {
         0 => first,
         1 => format!("{first} [1 more line]"),

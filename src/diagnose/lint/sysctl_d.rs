@@ -170,6 +170,18 @@ fn overridden_by_ufw(ufw: &UfwFile, key: &SysctlKey, wanted: &str, findings: &mu
     let Some((place, value)) = ufw::value(&ufw.path, &ufw.text, key) else {
         return;
     };
+    if key.is_secret() {
+        // The text of a secret is in neither place.
+        findings.add(
+            Code::NK024,
+            key,
+            format!(
+                "each time ufw starts, {place} sets it too; its value is a secret, which is not compared"
+            ),
+            format!("remove the line in {}", ufw.path),
+        );
+        return;
+    }
     if !is_same(key, &value, wanted, None) {
         findings.add(
             Code::NK024,

@@ -187,7 +187,7 @@ impl Live {
             }
         }
         if scope.peer_routes {
-            self.read_peer_routes(&mut rows);
+            self.read_peer_routes(&mut rows, &mut snapshot.problems);
         }
         if scope.default_routes {
             self.read_default_routes(&rows, snapshot);

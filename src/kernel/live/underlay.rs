@@ -112,7 +112,7 @@ impl Live {
 }
 
 /// The kernel has no route to the address (`ip_route_output_key_hash`, `ip6_route_output`).
-fn is_no_route(errno: Errno) -> bool {
+pub(super) fn is_no_route(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL

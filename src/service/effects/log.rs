@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use netkeel_core::text::escape::one_line;
+use netkeel_core::text::escape::first_line;
 
 /// Number of lines of one event that may be written in a burst.
 const AT_ONCE: u32 = 10;
@@ -110,7 +110,7 @@ fn line(level: Level, event: &str, fields: &[(&str, &dyn Display)]) -> String {
         // A file or an excerpt does not belong into a log.
         let value = value.to_string();
         let value = match value.contains('\n') {
-            true => one_line(&value),
+            true => first_line(&value),
             false => value,
         };
         let bare = !value.is_empty()
