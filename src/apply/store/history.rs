@@ -292,7 +292,8 @@ mod tests {
             store
                 .note(&header(number), HistoryEvent::Applied, None, Executed::default())
                 .unwrap();
-            if size(&store, "history.old") > 0 {
+            // Now and then: it reads all that was set aside.
+            if number % 50 == 0 && size(&store, "history.old") > 0 {
                 age(&store);
             }
         }
