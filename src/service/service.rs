@@ -147,6 +147,8 @@ impl<'a> Service<'a> {
                     self.check_document();
                     self.read_pause();
                 }
+                let now = self.effects.now();
+                self.state.list_suspended(now);
                 // The client may be gone.
                 let _ = reply.send(self.state.answer(question));
             }

@@ -155,20 +155,21 @@ impl State {
         }
     }
 
+    /// Brings the list of suspended facts up to date: an answer between two passes has it too.
+    pub(crate) fn list_suspended(&mut self, now: Now) {
+        let suspended = self.reconciler.suspended().map(|(fact, alone)| {
+            let writers = self.writers.get(fact).cloned().unwrap_or_default();
+            SuspendedStatus::new(fact, alone, now, writers)
+        });
+        self.status.suspended = suspended.collect();
+    }
+
     /// Brings the status up to date. Returns the line for `systemctl status` if it changed, and whether it
     /// is the first one.
     pub(crate) fn publish(&mut self, now: Now) -> Option<(String, bool)> {
-        let suspended: Vec<SuspendedStatus> = self
-            .reconciler
-            .suspended()
-            .map(|(fact, alone)| {
-                let writers = self.writers.get(fact).cloned().unwrap_or_default();
-                SuspendedStatus::new(fact, alone, now, writers)
-            })
-            .collect();
+        self.list_suspended(now);
         let gone = std::mem::take(&mut self.gone);
         self.went += gone.len();
-        self.status.suspended = suspended;
         self.status.forget(&gone);
         if self.reconciler.paused().is_none() {
             self.status.paused = None;
