@@ -120,3 +120,65 @@ fn reopened(number: RawFd) -> std::io::Result<File> {
         .read(true)
         .open(format!("/proc/self/fd/{number}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSliceMut, Write};
+
+    use netkeel_kernel::files::read;
+    use nix::cmsg_space;
+    use nix::sys::socket::{ControlMessageOwned, recvmsg};
+
+    use super::*;
+
+    /// The next descriptor that was sent, with its name.
+    fn next(socket: &UnixDatagram) -> (String, RawFd) {
+        let mut bytes = [0; 64];
+        let mut space = cmsg_space!(RawFd);
+        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg::<UnixAddr>(
+            socket.as_raw_fd(),
+            &mut buffers,
+            Some(&mut space),
+            MsgFlags::MSG_DONTWAIT,
+        )
+        .unwrap();
+        let sent = received.cmsgs().unwrap().find_map(|message| match message {
+            ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+            _ => None,
+        });
+        let length = received.bytes;
+        let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
+        let (_, name) = text.rsplit_once("FDNAME=").unwrap();
+        (name.to_owned(), sent.unwrap())
+    }
+
+    /// A lock belongs to a file description, as the position does: one that systemd shared would stay locked
+    /// when the watchdog that took the lock is killed.
+    #[test]
+    fn systemd_gets_descriptions_of_its_own() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = || {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"12345").unwrap();
+            file
+        };
+        let received = Received {
+            process: None,
+            directory: read::directory(scratch.path()).unwrap(),
+            journal: file(),
+            live: file(),
+            files: file(),
+        };
+        let (ours, of_systemd) = UnixDatagram::pair().unwrap();
+        keep(&ours, Some(&received));
+        let mut names = Vec::new();
+        for _ in 0..7 {
+            let (name, descriptor) = next(&of_systemd);
+            let info = read::system(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
+            assert!(info.starts_with("pos:\t0\n"), "{name}: {info}");
+            names.push(name);
+        }
+        assert_eq!(names, [NET, MOUNT, ROOT, DIRECTORY, JOURNAL, LIVE, FILES]);
+    }
+}
