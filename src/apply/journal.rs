@@ -38,7 +38,7 @@ pub struct Header {
     pub document: String,
     /// The user and process that run the apply, as far as known: `root (pid 812): netkeel apply -f x.yaml`.
     pub actor: String,
-    /// What it does with the document.
+    /// Its work on the document.
     #[serde(default)]
     pub work: Work,
     /// Milliseconds since boot (CLOCK_BOOTTIME) at which it is undone unless it is confirmed.
@@ -46,7 +46,7 @@ pub struct Header {
     pub confirm_by: Option<u64>,
 }
 
-/// What an apply is for.
+/// The purpose of an apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {

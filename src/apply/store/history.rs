@@ -22,7 +22,7 @@ const LONG: u64 = 2 << 20;
 /// Limits count the writes of this time, so its entries are never dropped.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What became of an apply, and when.
+/// The result of an apply, and its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// Names the entry: twelve hexadecimal digits.
@@ -41,9 +41,9 @@ pub struct HistoryEntry {
     pub owner: String,
     /// The document, by hash; of no meaning unless `work` is an apply.
     pub document: String,
-    /// What the apply was for.
+    /// The purpose of the apply.
     pub work: Work,
-    /// What happened.
+    /// The event.
     pub event: HistoryEvent,
     /// Why, if it was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub struct HistoryEntry {
     pub commands: Vec<String>,
 }
 
-/// What happened to an apply.
+/// An event of an apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HistoryEvent {

@@ -15,7 +15,7 @@ const ICMP: u8 = 2;
 
 const ICMP6: u8 = 3;
 
-/// What the queue says of a packet.
+/// A report of the queue on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// This host's interface takes at most so many bytes.

@@ -27,7 +27,7 @@ const RST: u8 = 0x04;
 
 const ACK: u8 = 0x10;
 
-/// What a probe carries so that its answer is known: a number of our own, and of the target.
+/// The two numbers in a probe by which its answer is known: one of this host, one of the target or of the echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     /// The identifier of an echo, or the source port of TCP.
@@ -65,7 +65,7 @@ pub(super) fn least(target: IpAddr) -> u32 {
     ip_header(target) + 48
 }
 
-/// What is sent for a packet of `size` bytes: all after the IP header, for UDP after its header too.
+/// The bytes to send for a packet of `size` bytes: all after the IP header, for UDP after its header too.
 pub(super) fn build(method: Method, mark: Mark, size: u32, local: IpAddr, target: IpAddr) -> Vec<u8> {
     let length = size.saturating_sub(ip_header(target)) as usize;
     let mut bytes = vec![0; length.max(SHORT_HEADER)];

@@ -180,7 +180,7 @@ fn trace(target: IpAddr, method: Method, size: u32) -> Result<Trace, Error> {
     Ok(trace)
 }
 
-/// What came of a packet with a small TTL.
+/// The answer to a packet with a small TTL.
 enum HopReply {
     Arrived,
     Router(IpAddr),

@@ -27,7 +27,7 @@ static NUMBER: AtomicU16 = AtomicU16::new(1);
 /// Packets that are looked at before the clock is: a socket of ICMP gets those of other programs too.
 const AT_ONCE: usize = 64;
 
-/// What came of one packet.
+/// The answer to one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// The target answered, after this time; the answer came back in pieces of at most so many bytes.
@@ -149,7 +149,7 @@ impl ProbeSocket {
             match entry.fault {
                 Fault::TooBigHere(_) => return Heard::Fault(entry.fault),
                 _ if !self.mark.is_quoted(self.method, &entry.quoted) => {}
-                // What the target itself rejects has arrived.
+                // A packet that the target itself rejects has arrived.
                 Fault::Undelivered(from, _) if from == self.target => {
                     return Heard::Answered {
                         after: start.elapsed(),

@@ -99,7 +99,8 @@ pub(crate) struct ChosenRoute {
 pub(crate) enum Lookup {
     /// The configured route (`ip route get fibmatch`).
     Configured,
-    /// What packets use now: what the kernel learned for the destination, otherwise the configured route.
+    /// The route that packets use now: the one that the kernel learned for the destination, otherwise the
+    /// configured one.
     InForce,
 }
 

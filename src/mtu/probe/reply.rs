@@ -59,7 +59,7 @@ pub enum Reply {
     },
     /// Somebody takes only smaller packets.
     TooBig {
-        /// The MTU in the report, bytes. `None` where the report has none (a router from before RFC 1191) or
+        /// The MTU in the report, bytes. `None` if the report lacks it (a router from before RFC 1191) or
         /// one that is not smaller than the packet.
         mtu: Option<u32>,
         /// The author of the report.

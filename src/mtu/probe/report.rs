@@ -34,7 +34,7 @@ pub enum Outcome {
     Measured(Measurement),
     /// Not even a small packet was answered by the target.
     Unanswered {
-        /// What came instead.
+        /// The other reply that came.
         answer: Reply,
     },
     /// A small packet was answered. Only one larger size was tried, which an earlier method had not got through.
@@ -77,7 +77,7 @@ pub struct Report {
     pub large: Option<Trace>,
 }
 
-/// What the measurement says of the path to the target.
+/// The result of the measurement of the path to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
     /// It carries this measurement's MTU, and larger packets are reported as too big.

@@ -37,7 +37,7 @@ pub enum Limit {
     Router {
         /// Its address in the report.
         from: IpAddr,
-        /// The MTU that it reported, bytes; `None` if the report has none.
+        /// The MTU that it reported, bytes; `None` if the report lacks it.
         reported: Option<u32>,
     },
     /// A router rejects larger packets for another reason than their size.
@@ -187,7 +187,7 @@ pub fn search(least: u32, mut ask: impl FnMut(u32) -> Result<Reply, Error>) -> R
     ))
 }
 
-/// What the answers say so far.
+/// The bounds of the result by the answers so far.
 struct Bounds {
     /// Bytes of the largest packet that was answered.
     fits: u32,

@@ -64,7 +64,7 @@ fn headline(name: &str, report: &Report, paint: Paint) -> String {
     }
 }
 
-/// What each method showed.
+/// The results of each method.
 fn evidence(report: &Report) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     for trial in &report.trials {
@@ -221,7 +221,7 @@ fn larger(trace: &Trace) -> String {
     }
 }
 
-/// What follows from the measurement, and what to do.
+/// The conclusions from the measurement, and remedies.
 fn conclusions(report: &Report, expected: Option<u32>) -> Vec<String> {
     let mut lines = Vec::new();
     match report.verdict() {
