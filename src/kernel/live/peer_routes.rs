@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::live::snapshot::Live;
 use crate::live::underlay::is_no_route;
+use crate::rtnetlink::link;
 use crate::rtnetlink::link::Row;
 use crate::rtnetlink::route;
 use netkeel_core::error::Error;
@@ -45,7 +46,7 @@ impl Live {
                 Err(refusal) if is_no_route(refusal.errno) => continue,
                 Err(refusal) => return Err(refusal.into()),
             };
-            let out = rows.iter().find(|(_, link)| link.index == hop.index);
+            let out = link::by_index(rows, hop.index);
             // A route into the device itself carries no packet of it.
             if let Some((link, _)) = out.filter(|(name, _)| *name != device) {
                 found.insert(PeerRoute {

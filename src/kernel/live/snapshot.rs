@@ -233,8 +233,7 @@ impl Live {
         match route::defaults(&mut self.socket) {
             Ok(found) => {
                 let named = |route: route::Hop| {
-                    let place = rows.binary_search_by_key(&route.index, |(_, link)| link.index);
-                    let (link, _) = rows.get(place.ok()?)?;
+                    let (link, _) = link::by_index(rows, route.index)?;
                     Some(DefaultRoute {
                         link: *link,
                         mtu: route.mtu,
@@ -253,8 +252,7 @@ impl Live {
         match next_hops::read(&mut self.socket) {
             Ok(found) => {
                 let named = |hop: next_hops::Row| {
-                    let place = rows.binary_search_by_key(&hop.index, |(_, link)| link.index);
-                    let (link, _) = rows.get(place.ok()?)?;
+                    let (link, _) = link::by_index(rows, hop.index)?;
                     Some(NextHop {
                         link: *link,
                         router: hop.router,
@@ -314,8 +312,7 @@ impl Live {
                 continue;
             }
             let index = row.indices.first().copied().unwrap_or_default();
-            let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
-            match place.ok().and_then(|at| rows.get_mut(at)) {
+            match link::by_index_mut(rows, index) {
                 Some((_, link)) => match Arc::make_mut(link).routes.entry(key) {
                     Entry::Vacant(entry) => drop(entry.insert(row.into_route())),
                     Entry::Occupied(mut entry) => entry.get_mut().several = true,
@@ -338,8 +335,7 @@ impl Live {
         for row in addresses {
             // An address of an interface that is newer than the list of them has no place; the
             // interface's event brings the next look.
-            let place = rows.binary_search_by_key(&row.index, |(_, link)| link.index);
-            if let Some((_, link)) = place.ok().and_then(|at| rows.get_mut(at)) {
+            if let Some((_, link)) = link::by_index_mut(rows, row.index) {
                 let link = Arc::make_mut(link);
                 link.addresses.insert(row.address);
                 if row.secondary {

@@ -35,8 +35,7 @@ pub(super) fn route_to(target: IpAddr) -> Result<MtuOfRoute, Error> {
     let configured = chosen(Lookup::Configured)?;
     let in_force = chosen(Lookup::InForce)?;
     let links = link::dump(&mut socket, &mut Vec::new())?;
-    let link = links.iter().find(|(_, link)| link.index == in_force.index);
-    let Some((interface, link)) = link else {
+    let Some((interface, link)) = link::by_index(&links, in_force.index) else {
         let message = format!("the route to {target} is over an interface that is gone");
         return Err(Error::new(ErrorKind::Missing, message));
     };

@@ -10,6 +10,7 @@ mod rules;
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use crate::rtnetlink::link;
 use crate::rtnetlink::link::Row;
 use netkeel_core::error::Error;
 use netkeel_host::snapshot::forwarding::{Forwarding, MOST_HOST_ROUTES};
@@ -26,10 +27,7 @@ pub(crate) fn read(
     interrupt: &Interrupt,
 ) -> Result<Forwarding, Error> {
     let mut found = Forwarding::default();
-    let named = |index: u32| {
-        let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
-        place.ok().and_then(|at| rows.get(at)).map(|(name, _)| *name)
-    };
+    let named = |index: u32| link::by_index(rows, index).map(|(name, _)| *name);
     let mut part = |what: &str, result: Result<(), Refusal>| {
         if let Err(refusal) = result {
             problems.push(Problem {

@@ -50,6 +50,18 @@ const IFLA_VLAN_ID: u16 = 1;
 /// One interface as it was read.
 pub(crate) type Row = (LinkName, Arc<Link>);
 
+/// The row of the interface with this index, among rows in the order of their index.
+pub(crate) fn by_index(rows: &[Row], index: u32) -> Option<&Row> {
+    let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+    rows.get(place.ok()?)
+}
+
+/// As [`by_index`], to change it.
+pub(crate) fn by_index_mut(rows: &mut [Row], index: u32) -> Option<&mut Row> {
+    let place = rows.binary_search_by_key(&index, |(_, link)| link.index);
+    rows.get_mut(place.ok()?)
+}
+
 /// Words that many interfaces share, kept once.
 #[derive(Default)]
 pub(crate) struct Words(Vec<Arc<str>>);
@@ -138,10 +150,7 @@ fn dump_by(
     sort(&mut earlier);
     let mut missed = Vec::new();
     for (_, link) in earlier {
-        if rows
-            .binary_search_by_key(&link.index, |(_, row)| row.index)
-            .is_ok()
-        {
+        if by_index(&rows, link.index).is_some() {
             continue;
         }
         let request = get(libc::NLM_F_ACK, link.index, namespace);

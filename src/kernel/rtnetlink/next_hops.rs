@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteVia};
+use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
 
 use crate::netlink::message::{Malformed, Message};
 use crate::netlink::refusal::Refusal;
@@ -58,12 +58,12 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malform
             RouteAttribute::Priority(number) => metric = *number,
             RouteAttribute::MultiPath(hops) => {
                 let hops = hops.iter().map(|hop| {
-                    let router = hop.attributes.iter().find_map(router_of);
+                    let router = hop.attributes.iter().find_map(route::router_of);
                     (hop.interface_index, router)
                 });
                 found.extend(hops);
             }
-            other => router = router_of(other).or(router),
+            other => router = route::router_of(other).or(router),
         }
     }
     found.extend(index.map(|index| (index, router)));
@@ -84,19 +84,6 @@ fn rows(message: &Message<'_>, header: &RouteHeader) -> Result<Vec<Row>, Malform
         metric,
     };
     Ok(wanted.map(row).collect())
-}
-
-/// The router that an attribute names, if it is one.
-fn router_of(attribute: &RouteAttribute) -> Option<IpAddr> {
-    match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(ip)) | RouteAttribute::Via(RouteVia::Inet(ip)) => {
-            Some((*ip).into())
-        }
-        RouteAttribute::Gateway(RouteAddress::Inet6(ip)) | RouteAttribute::Via(RouteVia::Inet6(ip)) => {
-            Some((*ip).into())
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

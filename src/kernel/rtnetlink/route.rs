@@ -126,24 +126,36 @@ pub(crate) fn chosen(
 }
 
 fn read_chosen(message: &Message<'_>) -> Result<Option<ChosenRoute>, Malformed> {
-    let address = |address: &RouteAddress| match address {
-        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
-        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
-        _ => None,
-    };
     let (mut index, mut gateway, mut mtu) = (None, None, None);
     for attribute in message.parse::<RouteMessage>()?.attributes {
         match attribute {
             RouteAttribute::Oif(found) => index = Some(found),
-            RouteAttribute::Gateway(found) => gateway = address(&found),
-            RouteAttribute::Via(RouteVia::Inet6(found)) => gateway = Some(found.into()),
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(&metrics).filter(|mtu| *mtu > 0),
             // All paths of a multipath route have the same metrics.
             RouteAttribute::MultiPath(hops) => index = index.or(hops.first().map(|hop| hop.interface_index)),
-            _ => {}
+            other => gateway = router_of(&other).or(gateway),
         }
     }
     Ok(index.map(|index| ChosenRoute { index, gateway, mtu }))
+}
+
+/// The router that an attribute of a route or of a next hop names, if it is one.
+pub(crate) fn router_of(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(ip)) => Some((*ip).into()),
+        RouteAttribute::Via(RouteVia::Inet6(ip)) => Some((*ip).into()),
+        _ => None,
+    }
+}
+
+/// An address of a route; `None` if it is neither IPv4 nor IPv6.
+pub(crate) fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
 }
 
 /// The question for the route to one destination.

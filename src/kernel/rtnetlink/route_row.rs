@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags,
-    RouteProtocol, RouteScope,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteProtocol,
+    RouteScope,
 };
 
 use crate::ioctl;
@@ -17,6 +17,7 @@ use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::{ATTEMPTS, Socket};
 use crate::rtnetlink::metrics::{FIXED, Metrics};
 use crate::rtnetlink::route;
+use crate::rtnetlink::route::ip;
 use netkeel_core::name::route::{Metric, RouteKey};
 use netkeel_host::snapshot::pod::{MOST_ROUTES, MOST_ROUTES_WITH_MTU, PodRoute};
 use netkeel_host::snapshot::route::Route;
@@ -250,12 +251,4 @@ fn next_hop(hop: &RouteNextHop, name: &str) -> String {
         text.push_str(" onlink");
     }
     text
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(ip) => Some((*ip).into()),
-        RouteAddress::Inet6(ip) => Some((*ip).into()),
-        _ => None,
-    }
 }

@@ -60,10 +60,7 @@ fn inside(sandbox: &Sandbox, ends: &[(LinkName, u32)]) -> Result<Vec<(LinkName, 
         // The pod decides how much there is of everything.
         let links = link::dump_at_most(&mut socket, MOST_INTERFACES)?
             .ok_or_else(|| Error::new(ErrorKind::Refused, "it has more than 1000 interfaces"))?;
-        let named = |index: u32| {
-            let place = links.binary_search_by_key(&index, |(_, link)| link.index);
-            place.ok().and_then(|at| links.get(at)).map(|(name, _)| *name)
-        };
+        let named = |index: u32| link::by_index(&links, index).map(|(name, _)| *name);
         let table = routes::read(&mut socket, &named, MOST_POD_ROUTES)?;
         let other_rules = rules::families_with_other_rules(&mut socket)?;
         let neighbours = neighbours::gateways(&mut socket, &named, &table)?;

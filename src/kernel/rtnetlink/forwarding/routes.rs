@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType, RouteVia,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType,
 };
 
 use crate::netlink::message::{Malformed, Message};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::forwarding::named::Named;
-use crate::rtnetlink::route::{dump, mtu_of};
+use crate::rtnetlink::route::{dump, ip, mtu_of, router_of};
 use netkeel_host::snapshot::forwarding::{NextHop, PathRoute, RouteTarget, Routes};
 
 /// Reads the main table of both families, at most `most` routes beside the default routes.
@@ -66,12 +66,10 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
             RouteAttribute::Priority(number) => metric = *number,
             RouteAttribute::Metrics(metrics) => mtu = mtu_of(metrics),
             RouteAttribute::Oif(number) => index = Some(*number),
-            RouteAttribute::Gateway(address) => via = ip(address),
-            RouteAttribute::Via(address) => via = ip_via(address),
             RouteAttribute::MultiPath(several) => hops.clone_from(several),
             // An encapsulation takes room that is not read (`lwtunnel_headroom`).
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => other = true,
-            _ => {}
+            attribute => via = router_of(attribute).or(via),
         }
     }
     let destination =
@@ -107,25 +105,5 @@ fn route(message: &Message<'_>, header: &RouteHeader, named: Named<'_>) -> Resul
 }
 
 fn via_of(hop: &RouteNextHop) -> Option<IpAddr> {
-    hop.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(address) => ip(address),
-        RouteAttribute::Via(address) => ip_via(address),
-        _ => None,
-    })
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(ip) => Some((*ip).into()),
-        RouteAddress::Inet6(ip) => Some((*ip).into()),
-        _ => None,
-    }
-}
-
-fn ip_via(address: &RouteVia) -> Option<IpAddr> {
-    match address {
-        RouteVia::Inet(ip) => Some((*ip).into()),
-        RouteVia::Inet6(ip) => Some((*ip).into()),
-        _ => None,
-    }
+    hop.attributes.iter().find_map(router_of)
 }
