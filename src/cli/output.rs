@@ -6,6 +6,7 @@ use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use nix::unistd::geteuid;
+use serde::Serialize;
 
 use crate::arguments::Output;
 use netkeel_core::error::Error;
@@ -116,6 +117,17 @@ pub(crate) fn shown(plan: &Plan, sources: &Sources, output: Output, commands: bo
 /// Indented JSON with a final newline.
 pub(crate) fn pretty(json: &serde_json::Value) -> String {
     format!("{}\n", plain_json(&format!("{json:#}")))
+}
+
+/// A document of a verb as indented JSON.
+pub(crate) fn json(document: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_value(document).map_err(|error| {
+        Error::new(
+            netkeel_core::error::ErrorKind::Unreadable,
+            format!("cannot convert the result to JSON: {error}"),
+        )
+    })?;
+    Ok(pretty(&json))
 }
 
 /// JSON text whose strings have no character that a terminal acts on: the same value with more escapes.

@@ -1,5 +1,6 @@
 //! The path MTU: every topology of the table, agreement with ping, and the text.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -199,4 +200,39 @@ fn a_wrong_target_or_option_is_a_clear_error() {
     1 error: the host `no such host` has no address here
       help: give an address where names cannot be looked up
     ");
+}
+
+#[test]
+fn a_pod_is_named_by_its_veth_or_by_its_namespace() {
+    // Node 0 is a pod of node 1: its own interface is smaller than the rest.
+    let chain = topology("a pod", &[Wire(1400, 1400), Wire(1500, 1500)], &[]);
+    let (host, pod, target) = (&chain.nodes[1].name, &chain.nodes[0].name, chain.target());
+    let probe = |from: &str| {
+        let line = [
+            "netns",
+            "exec",
+            host,
+            env!("CARGO_BIN_EXE_netkeel"),
+            "probe",
+            "pmtu",
+        ];
+        let done = Command::new("ip")
+            .args(line)
+            .args([&target, "--from", from])
+            .output()
+            .unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8(text).unwrap())
+    };
+    for from in ["w", pod] {
+        let (code, said) = probe(from);
+        assert!(
+            said.starts_with(&format!("{target}: path MTU 1400 ")),
+            "{from}: {said}"
+        );
+        assert_eq!(code, Some(0), "{from}: {said}");
+    }
+    let (code, said) = probe("nobody");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("there is no pod `nobody`"), "{said}");
 }

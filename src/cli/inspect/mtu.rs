@@ -144,7 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let answer = budget(arguments, None)?.derive(underlay, &from)?;
     output::print(&match arguments.output {
         Format::Text => mtu::answer(&answer, paint::Paint(output::stdout_colour())),
-        Format::Json => json(&Document {
+        Format::Json => output::json(&Document {
             format: "netkeel/mtu",
             version: 1,
             answer: &answer,
@@ -187,7 +187,7 @@ fn detected(arguments: &Arguments) -> Result<u8, Error> {
             let blank = if shown.is_empty() { "" } else { "\n" };
             mtu::detected(&detected, &answer, paint) + blank + shown.trim_end_matches('\n') + blank
         }
-        Format::Json => json(&DetectedDocument {
+        Format::Json => output::json(&DetectedDocument {
             format: "netkeel/mtu-detected",
             version: 1,
             detected: &detected,
@@ -232,23 +232,13 @@ pub(crate) fn compare(arguments: &Arguments, underlay: i64, from: &str) -> Resul
     }
     output::print(&match arguments.output {
         Format::Text => mtu::compared(&rows),
-        Format::Json => json(&Compared {
+        Format::Json => output::json(&Compared {
             format: "netkeel/mtu-compared",
             version: 1,
             compared: rows.iter().map(|(cni, answer)| Row { cni, answer }).collect(),
         })?,
     })?;
     Ok(exit::OK)
-}
-
-fn json(document: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_value(document).map_err(|error| {
-        Error::new(
-            ErrorKind::Unreadable,
-            format!("cannot convert the result to JSON: {error}"),
-        )
-    })?;
-    Ok(output::pretty(&json))
 }
 
 fn budget(arguments: &Arguments, innermost: Option<&str>) -> Result<Budget, Error> {

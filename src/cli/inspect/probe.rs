@@ -11,6 +11,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sandbox::Sandbox;
 use netkeel_core::text::escape::quoted;
+use netkeel_diagnose::path::select::{self, Start};
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
@@ -167,11 +168,7 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
         as_expected,
         report,
     };
-    let json = serde_json::to_value(document).map_err(|error| {
-        let message = format!("cannot convert the result to JSON: {error}");
-        Error::new(ErrorKind::Unreadable, message)
-    })?;
-    Ok(output::pretty(&json))
+    output::json(&document)
 }
 
 /// The address of the target. A name is looked up in the namespace in which netkeel was started.
@@ -224,13 +221,13 @@ fn sandbox(pod: &str) -> Result<Sandbox, Error> {
     };
     let host = Live::with(&Netns::CURRENT, |kernel| kernel.snapshot(&scope))??;
     let names = pod_names();
-    let found = host.links.iter().find_map(|(name, link)| {
-        let sandbox = link.pod.as_deref()?.sandbox.as_ref()?;
-        let path = sandbox.path.display().to_string();
-        let is_it = name.to_string() == pod || names.get(&path).is_some_and(|name| name == pod);
-        is_it.then(|| sandbox.clone())
-    });
-    found.ok_or_else(|| {
+    let sandbox = match select::start(&host, pod, &|path: &str| names.get(path).cloned()) {
+        Some(Start::Pod(name)) => host
+            .link(name)
+            .and_then(|link| link.pod.as_deref()?.sandbox.clone()),
+        Some(Start::Everywhere | Start::Interface(_) | Start::Address(_)) | None => None,
+    };
+    sandbox.ok_or_else(|| {
         Error::new(ErrorKind::Missing, format!("there is no pod {}", quoted(pod)))
             .hint("`netkeel pods` lists the pods and the host's ends of their veths")
     })
