@@ -107,8 +107,9 @@ fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
 /// Returns the text with the `mtu` of all plugins of a type set, or removed when `mtu` is `None`.
 ///
 /// # Errors
-/// [`ErrorKind::Missing`] when there is no plugin of that type, [`ErrorKind::Unreadable`] when the
-/// text is not a configuration.
+/// [`ErrorKind::Missing`] when no plugin of that type has a place for an `mtu`,
+/// [`ErrorKind::Unreadable`] when the text is not a configuration, [`ErrorKind::Unsupported`] when
+/// the edited text would not be read back as that and nothing else.
 pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error> {
     let root = parse(text).map_err(|reading| Error::new(ErrorKind::Unreadable, reading.refusal()))?;
     let mut places = places(&root);
@@ -116,9 +117,19 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
     if places.is_empty() {
         return Err(Error::new(
             ErrorKind::Missing,
-            format!("it has no plugin of the type {kind}"),
+            format!("it has no plugin of the type {kind} that can hold an mtu"),
         ));
     }
+    let expected: Vec<Plugin> = self::places(&root)
+        .iter()
+        .map(|place| {
+            let mut plugin = plugin(place, text);
+            if place.kind == kind {
+                plugin.mtu = mtu.cloned();
+            }
+            plugin
+        })
+        .collect();
     let mut edited = text.to_owned();
     // Edit from the end, so that earlier offsets stay valid.
     places.sort_by_key(|place| std::cmp::Reverse(place.holder.span.start));
@@ -129,7 +140,14 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
             edited.replace_range(range, &new);
         }
     }
-    Ok(edited)
+    // A runtime's configuration is never replaced by one that was not read back.
+    match read(&edited).plugins() == expected {
+        true => Ok(edited),
+        false => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("netkeel cannot set the mtu of {kind} in it without another change"),
+        )),
+    }
 }
 
 /// The JSON of an `mtu` in the form that the plugin reads. Text is JSON already.
@@ -269,7 +287,7 @@ fn parse(text: &str) -> Result<Node, Contents> {
 
 /// The requirements of libcni: a list has plugins, and each plugin has a type (libcni/conf.go).
 fn loadable(root: &Node) -> Result<(), String> {
-    if !matches!(root.data, Data::Map(_)) {
+    if !is_object(root) {
         return Err(format!("it is {}, not an object", root.describe()));
     }
     match root.get("plugins") {
@@ -317,11 +335,13 @@ fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
     match (kind, delegate) {
         // flannel gives a delegate without a type its own, and flannel's `mtu` is not read
         // (plugins/meta/flannel).
-        (Some("flannel"), Some(delegate)) if delegate.get("type").is_none() => found.push(Place {
-            kind: "flannel",
-            at: below("delegate"),
-            holder: delegate,
-        }),
+        (Some("flannel"), Some(delegate)) if is_object(delegate) && delegate.get("type").is_none() => {
+            found.push(Place {
+                kind: "flannel",
+                at: below("delegate"),
+                holder: delegate,
+            });
+        }
         (Some("flannel"), _) => {}
         (Some(kind), _) => found.push(Place {
             kind,
@@ -342,6 +362,10 @@ fn of_configuration<'a>(node: &'a Node, at: &str, found: &mut Vec<Place<'a>>) {
     {
         of_configuration(delegate, &below(&format!("delegates[{index}]")), found);
     }
+}
+
+fn is_object(node: &Node) -> bool {
+    matches!(node.data, Data::Map(_))
 }
 
 /// The first `__NAME__` of a text: a placeholder that install scripts replace with `sed`.

@@ -130,6 +130,16 @@ fn delegates_are_found_wherever_they_are() {
 }
 
 #[test]
+fn a_delegate_that_is_no_object_holds_no_mtu() {
+    for delegate in ["null", "5", "[]", r#"[{"mtu": 1400}]"#, r#""é""#, "true"] {
+        let text = format!(r#"{{"type": "flannel", "delegate": {delegate}}}"#);
+        assert_eq!(read(&text).reading, Contents::Plugins(Vec::new()), "{text}");
+        let error = edit(&text, "flannel", Some(&Value::Number(1460))).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Missing, "{text}");
+    }
+}
+
+#[test]
 fn what_no_runtime_loads_is_said_with_its_line() {
     let shown: Vec<String> = [
         "",
