@@ -1,5 +1,7 @@
 //! Findings on a host, a document or a plan; explanations; the path of a packet; the report on pods.
 
+pub mod bundle;
+pub mod diagnosis;
 pub mod explain;
 pub mod lint;
 pub mod path;

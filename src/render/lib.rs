@@ -1,5 +1,6 @@
 //! Output as text, diff, JSON, Markdown and metrics, and the files that netkeel ships.
 
+pub mod diagnosis;
 pub mod diff;
 pub mod explain;
 pub mod json;

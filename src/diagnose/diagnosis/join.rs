@@ -1,0 +1,140 @@
+//! Joins the faults of the configuration and of the counters to causes, the most likely first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnosis::advice;
+use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use crate::diagnosis::configured::{Effect, Fault};
+use crate::diagnosis::counted::{Counted, growth, is_loss, support};
+use netkeel_core::rp_filter::{Verdict, effective};
+use netkeel_host::counters::counter::Counter;
+use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::detect::detect;
+
+pub(crate) fn join(
+    configured: BTreeMap<Kind, Fault>,
+    mut counted: BTreeMap<Kind, Counted>,
+    host: &Snapshot,
+    window: Option<&Deltas>,
+) -> Diagnosis {
+    let mut causes = Vec::new();
+    for (kind, fault) in configured {
+        let mut evidence = counted
+            .remove(&kind)
+            .map(|counted| counted.evidence)
+            .unwrap_or_default();
+        if let Some(deltas) = window {
+            evidence.extend(support(kind, &fault.subjects, deltas));
+        }
+        let grew = evidence.iter().any(|one| matches!(one, Evidence::Grew(_)));
+        let grounds = match (grew, fault.effect) {
+            (true, _) => Grounds::ConfiguredAndCounted,
+            (false, Effect::Everything) => Grounds::LosesEverything,
+            (false, Effect::Large) => Grounds::LosesLarge,
+            (false, Effect::May) => Grounds::Possible,
+        };
+        evidence.extend(settings(kind, &fault.subjects, host));
+        evidence.extend(fault.evidence.iter().cloned());
+        causes.push(cause(kind, &fault, grounds, evidence, host));
+    }
+    for (kind, counted) in counted {
+        let grounds = match counted.is_decisive {
+            true => Grounds::Counted,
+            false => Grounds::Possible,
+        };
+        let subjects = match kind {
+            Kind::RpFilter => filtering_pods(host),
+            _ => counted.subjects,
+        };
+        let mut evidence = counted.evidence;
+        evidence.extend(settings(kind, &subjects, host));
+        let fault = Fault {
+            subjects,
+            ..Fault::default()
+        };
+        causes.push(cause(kind, &fault, grounds, evidence, host));
+    }
+    causes.sort_by_key(|cause| (cause.grounds, Reverse(cause.lost()), cause.kind));
+    let explained: BTreeSet<&Counter> = causes
+        .iter()
+        .flat_map(|cause| counters(&cause.evidence))
+        .collect();
+    let also = window.into_iter().flat_map(|deltas| {
+        let left = deltas
+            .grown
+            .iter()
+            .filter(|(counter, by)| **by > 0 && is_loss(counter) && !explained.contains(counter));
+        left.map(|(counter, by)| growth(counter, *by, deltas))
+    });
+    Diagnosis {
+        also: also.collect(),
+        causes,
+        window_ms: window.map(|deltas| deltas.window_ms),
+        unread: window.map_or(0, |deltas| {
+            deltas.unread.iter().filter(|unread| !unread.absent).count()
+        }),
+        problems: host.problems.len(),
+    }
+}
+
+fn cause(kind: Kind, fault: &Fault, grounds: Grounds, evidence: Vec<Evidence>, host: &Snapshot) -> Cause {
+    Cause {
+        kind,
+        grounds,
+        refute: advice::refutation(kind, fault, host),
+        fix: advice::fixes(kind, fault, &evidence, host),
+        evidence,
+        subjects: fault.subjects.clone(),
+    }
+}
+
+/// The counter names no interface. Pods' interfaces that filter are suspects, except with Calico, which means them
+/// to: its pods send from their own addresses only.
+fn filtering_pods(host: &Snapshot) -> BTreeSet<Subject> {
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Some(all), false) = (all, detect(host).is_some_and(|found| found.cni == "calico")) else {
+        return BTreeSet::new();
+    };
+    let filters = host.links.iter().filter(|(_, link)| {
+        let own = link.rp_filter.map_or(0, i64::from);
+        let effect = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        link.leads_into_a_pod() && effect.verdict != Verdict::Accept
+    });
+    filters.map(|(name, _)| Subject::Link(*name)).collect()
+}
+
+/// The settings that decide, as evidence.
+fn settings(kind: Kind, subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Evidence> {
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Kind::RpFilter, Some(all)) = (kind, all) else {
+        return Vec::new();
+    };
+    let links = subjects.iter().filter_map(|subject| match subject {
+        Subject::Link(link) => Some(*link),
+        Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
+    });
+    let values = links.filter_map(|link| {
+        let own = host.link(link)?.rp_filter?;
+        Some(Evidence::RpFilter {
+            link,
+            all,
+            own: own.into(),
+        })
+    });
+    values.collect()
+}
+
+fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
+    evidence.iter().filter_map(|one| match one {
+        Evidence::Grew(growth) => Some(&growth.counter),
+        Evidence::DidNotGrow(_)
+        | Evidence::Finding(_)
+        | Evidence::BlackHole { .. }
+        | Evidence::Limited { .. }
+        | Evidence::RpFilter { .. }
+        | Evidence::Connections { .. }
+        | Evidence::Silent { .. } => None,
+    })
+}
