@@ -1,18 +1,15 @@
 //! `netkeel doctor`: names the most likely cause of lost packets.
 
+use std::time::Duration;
+
 use clap::Args;
 
-use crate::arguments::Place;
+use crate::arguments::{Place, parse_duration};
 use crate::inspect::bundle;
 use crate::inspect::bundle::{BundleArguments, Shape};
 use crate::{exit, output};
 use netkeel_core::error::Error;
-use netkeel_diagnose::diagnosis::diagnose;
-use netkeel_diagnose::lint::host;
-use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::scope::Scope;
-use netkeel_kernel::live::snapshot::Live;
-use netkeel_render::diagnosis::text;
+use netkeel_render::diagnosis::{html, text};
 use netkeel_render::paint::Paint;
 
 /// Name the most likely cause of lost packets
@@ -27,6 +24,9 @@ pub(crate) struct Arguments {
     bundles: BundleArguments,
     #[command(flatten)]
     place: Place,
+    /// Time over which the growth of the counters is read
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    window: Duration,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Shape,
@@ -34,22 +34,18 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    if let Some(code) = bundle::run(&arguments.bundles, arguments.output)? {
+    if let Some(code) = bundle::run(&arguments.bundles, &arguments.place.netns(), arguments.output)? {
         return Ok(code);
     }
-    let scope = Scope {
-        forwarding: true,
-        peer_routes: true,
-        ..Scope::wide()
-    };
-    let found = Live::with(&arguments.place.netns(), |kernel| kernel.snapshot(&scope))??;
-    let diagnosis = diagnose(&found, &host::host(&found), None);
+    let (bundle, problems) = bundle::record(&arguments.place.netns(), arguments.window)?;
+    let diagnosis = bundle.diagnosis();
     output::print(&match arguments.output {
         Shape::Json => output::json(&diagnosis)?,
-        Shape::Text | Shape::Html => text::diagnosis(&diagnosis, Paint(output::stdout_colour())),
+        Shape::Html => html::bundle(&bundle),
+        Shape::Text => text::diagnosis(&diagnosis, Paint(output::stdout_colour())),
     })?;
-    output::problems(&found.problems);
-    Ok(if found.problems.is_empty() {
+    output::problems(&problems);
+    Ok(if problems.is_empty() {
         exit::OK
     } else {
         exit::ERROR

@@ -32,7 +32,7 @@ const CAUSES: &[(&str, Kind)] = &[
     ("wikimedia-ipip-rp-filter", Kind::RpFilter),
 ];
 
-fn testinfra() -> PathBuf {
+pub fn testinfra() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testinfra")).to_owned()
 }
 
