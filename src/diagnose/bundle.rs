@@ -76,7 +76,7 @@ pub struct Origin {
 }
 
 impl Bundle {
-    /// Joins what was read. Whatever may hold text of other programs or of people is left out.
+    /// Joins the readings. Text of other programs and of people is left out.
     pub fn new(
         origin: Origin,
         snapshot: Snapshot,

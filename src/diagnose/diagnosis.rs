@@ -16,7 +16,10 @@ use crate::diagnosis::cause::Diagnosis;
 /// Names the causes that the host's configuration, its findings and the growth of its counters show.
 /// `window` is none if no counters were read; the configuration is judged alone then.
 pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) -> Diagnosis {
-    let configured = configured::causes(host, findings);
+    let (configured, unknown) = configured::causes(host, findings);
     let counted = window.map(counted::causes).unwrap_or_default();
-    join::join(configured, counted, host, window)
+    Diagnosis {
+        unknown,
+        ..join::join(configured, counted, host, window)
+    }
 }

@@ -10,7 +10,6 @@ pub mod netlink;
 pub mod nftables;
 pub mod pod;
 pub mod probe;
-pub mod proc_counters;
 pub mod process;
 pub mod rtnetlink;
 pub mod sysctl;

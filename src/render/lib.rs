@@ -15,5 +15,4 @@ pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod text;
-pub mod utc;
 pub mod wording;

@@ -24,9 +24,9 @@ use netkeel_diagnose::lint::host;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::files::proc_counters::{identities, reading};
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_kernel::proc_counters::{identities, reading};
 use netkeel_render::diagnosis::{compare as compared, html, text};
 use netkeel_render::paint::Paint;
 
@@ -60,7 +60,7 @@ pub(crate) enum Shape {
     /// For people
     #[default]
     Text,
-    /// For programs
+    /// For programs; `netkeel schema diagnosis` prints the schema
     Json,
     /// A page for a browser
     Html,
@@ -180,7 +180,7 @@ fn private_file(path: &Path, text: &str) -> Result<(), Error> {
     file.write_all(text.as_bytes()).map_err(wrong)
 }
 
-fn read(path: &PathBuf) -> Result<Bundle, Error> {
+fn read(path: &Path) -> Result<Bundle, Error> {
     let text = read_printed(path)?;
     Bundle::from_json(&text).map_err(|error| error.context(path.display()))
 }

@@ -14,11 +14,16 @@ use netkeel_render::paint::Paint;
 
 /// Name the most likely cause of lost packets
 ///
-/// The cause comes first, with its evidence, a test that would refute it, and the remedy. A host on which
-/// nothing is found may lose packets all the same.
+/// netkeel reads the counters of the kernel at the beginning and at the end of a window, and compares their
+/// growth with the configuration and the paths. The cause comes first, with its evidence, a test that would
+/// refute it, and the remedy. A host on which nothing is found may lose packets all the same: some faults
+/// move no counter.
 ///
-/// Exit status: 0 success; 1 error.
+/// Exit status: 0 success; 1 error, or state that could not be read.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  netkeel doctor --window 30s\n  netkeel doctor --record 5m --out node-1.json"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     bundles: BundleArguments,

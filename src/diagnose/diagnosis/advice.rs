@@ -22,6 +22,10 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
     let link = links(&fault.subjects).next();
     let own = own_address(host).map_or("ADDRESS".to_owned(), |address| address.to_string());
     let (command, refuted_if) = match kind {
+        Kind::RpFilter if takes_any_sender(&fault.subjects, host) => (
+            format!("netkeel probe ipip --outer-dst {own} --inner-dst VIP --port PORT"),
+            "run on another host, a SYN-ACK of the service comes back",
+        ),
         Kind::RpFilter => (
             "nstat -n; sleep 10; nstat TcpExtIPReversePathFilter".to_owned(),
             "the counter stands still while packets are lost",
@@ -47,11 +51,11 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
         ),
         Kind::NoRoute => ("ip route show".to_owned(), "a route leads to the destination"),
         Kind::BridgePort | Kind::TooLarge => (
-            match fault.whole.or_else(|| derived(host)) {
-                Some(whole) => format!("netkeel probe pmtu TARGET --expect {}", whole.saturating_add(1)),
+            match largest_pod(host).or(fault.whole.map(|whole| whole.saturating_add(1))) {
+                Some(size) => format!("netkeel probe pmtu TARGET --expect {size}"),
                 None => "netkeel probe pmtu TARGET".to_owned(),
             },
-            "TARGET, a pod behind that device, answers the larger size",
+            "TARGET, a pod behind that device, answers that size",
         ),
         Kind::DiscoveryOff => (
             "netkeel probe pmtu TARGET".to_owned(),
@@ -190,7 +194,8 @@ fn rp_filter(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
     };
     let (loose, off) = (names(true), names(false));
     let mut fixes = Vec::new();
-    if !off.is_empty() && host.sysctl_number("net/ipv4/conf/all/rp_filter") != Some(0) {
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter").unwrap_or(0);
+    if !off.is_empty() && all > 0 {
         fixes.push(Fix::Document(
             "sysctl: { net.ipv4.conf.all.rp_filter: 0 }".to_owned(),
         ));
@@ -200,7 +205,26 @@ fn rp_filter(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
     if fixes.is_empty() {
         fixes.push(Fix::Command("netkeel path".to_owned()));
     }
+    // Interfaces that filtered by `all` only keep their filter.
+    let kept = host.default_routes.iter().flatten().map(|route| route.link);
+    let kept = kept.filter(|name| {
+        let own = host.link(*name).and_then(|link| link.rp_filter);
+        let is_subject = subjects.contains(&Subject::Link(*name));
+        !off.is_empty() && !is_subject && own.is_some_and(|own| i64::from(own) < all)
+    });
+    let mode = if all == 1 { "strict" } else { "loose" };
+    for name in kept.collect::<BTreeSet<LinkName>>() {
+        fixes.push(Fix::Document(format!(
+            "link: {{ {}: {{ rp_filter: {mode} }} }}",
+            key(name)
+        )));
+    }
     fixes
+}
+
+/// Whether a tunnel that takes any sender is among the places.
+fn takes_any_sender(subjects: &BTreeSet<Subject>, host: &Snapshot) -> bool {
+    links(subjects).any(|name| host.link(name).is_some_and(|link| link.external))
 }
 
 fn gateway(fault: &Fault) -> Vec<Fix> {
@@ -284,6 +308,12 @@ fn derived(host: &Snapshot) -> Option<u32> {
         None => Underlay::DefaultRoute.on(host).ok()?.0,
     };
     u32::try_from(mtu).ok()
+}
+
+/// The largest packet that a pod sends, bytes.
+fn largest_pod(host: &Snapshot) -> Option<u32> {
+    let pods = host.links.values().filter_map(|link| link.pod.as_ref());
+    pods.map(|pod| pod.largest_packet()).max()
 }
 
 /// The CNI's convention decides; without a known CNI, the path.

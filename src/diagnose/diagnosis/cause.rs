@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::path::hop::Cause as Hole;
+use crate::path::unknown::Unknown;
 use netkeel_core::finding::Finding;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
@@ -24,6 +25,8 @@ pub struct Diagnosis {
     pub unread: usize,
     /// The number of parts of the host that were not read.
     pub problems: usize,
+    /// Facts that decide about paths and are not known.
+    pub unknown: BTreeSet<Unknown>,
 }
 
 /// One cause.
@@ -217,7 +220,7 @@ pub enum Fix {
     Document(String),
     /// A command.
     Command(String),
-    /// What to do elsewhere: this host cannot do it.
+    /// A step outside of netkeel.
     Elsewhere(String),
 }
 

@@ -157,7 +157,7 @@ fn stat_name(stat: netkeel_host::counters::counter::CpuStat) -> &'static str {
 
 fn difference(name: &str, both: [Option<Loss>; 2], windows: [u64; 2]) -> Option<Difference> {
     let [Some(one), Some(other)] = both else {
-        // What one side did not read is unknown.
+        // A counter that one side did not read is unknown.
         return None;
     };
     let share = |loss: Loss| {

@@ -9,6 +9,7 @@ use crate::path::gateway::{Answered, Silence};
 use crate::path::hop::{Above, Cause as Hole, Place};
 use crate::path::origin::Origin;
 use crate::path::select::{Start, paths};
+use crate::path::unknown::Unknown;
 use netkeel_core::finding::{Code, Finding};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::Snapshot;
@@ -40,8 +41,9 @@ pub(crate) enum Effect {
     Everything,
 }
 
-/// All faults.
-pub(crate) fn causes(host: &Snapshot, findings: &[Finding]) -> BTreeMap<Kind, Fault> {
+/// All faults, and the facts about paths that are not known.
+pub(crate) fn causes(host: &Snapshot, findings: &[Finding]) -> (BTreeMap<Kind, Fault>, BTreeSet<Unknown>) {
+    let mut unknown = BTreeSet::new();
     let mut found: BTreeMap<Kind, Fault> = BTreeMap::new();
     // Of a tunnel that takes its headers from each packet, the path of its senders is of interest.
     let tunnels = host
@@ -52,12 +54,13 @@ pub(crate) fn causes(host: &Snapshot, findings: &[Finding]) -> BTreeMap<Kind, Fa
     for start in starts.chain([Start::Everywhere]) {
         for path in paths(host, &start, None, &|_| None) {
             of_path(&path, &mut found);
+            unknown.extend(path.unknown);
         }
     }
     for finding in findings {
         of_finding(host, finding, &mut found);
     }
-    found
+    (found, unknown)
 }
 
 fn of_path(path: &Path, found: &mut BTreeMap<Kind, Fault>) {

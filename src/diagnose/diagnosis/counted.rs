@@ -55,13 +55,7 @@ pub(crate) fn causes(deltas: &Deltas) -> BTreeMap<Kind, Counted> {
             counted.is_decisive = kind == Kind::Firewall && forwards_by_policy(&counted.subjects);
         }
     }
-    // The race and the full table raise the same counters.
-    if found.contains_key(&Kind::ConntrackFull) {
-        found.remove(&Kind::ConntrackRace);
-    } else if let Some(race) = found.get_mut(&Kind::ConntrackRace) {
-        let fails = deltas.of(&Counter::Conntrack("insert_failed".into()));
-        race.is_decisive &= fails.is_some_and(|by| by >= FEW);
-    }
+    race(deltas, &mut found);
     found
 }
 
@@ -215,6 +209,26 @@ pub(crate) fn is_loss(counter: &Counter) -> bool {
         Counter::Neighbours(_, name) => **name == *"table_fulls",
         Counter::NetlinkDrops(_) | Counter::QueueDrops(_) | Counter::Rule(_) => true,
         Counter::RouteLookup(_) | Counter::DropReason(_) => false,
+    }
+}
+
+/// The race and the full table raise the same counters. Only the size of the table tells them apart.
+fn race(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+    if found.contains_key(&Kind::ConntrackFull) {
+        found.remove(&Kind::ConntrackRace);
+        return;
+    }
+    let Some(race) = found.get_mut(&Kind::ConntrackRace) else {
+        return;
+    };
+    let fails = deltas.of(&Counter::Conntrack("insert_failed".into()));
+    race.is_decisive &= fails.is_some_and(|by| by >= FEW);
+    match (
+        deltas.gauge(&Gauge::Connections),
+        deltas.gauge(&Gauge::MaxConnections),
+    ) {
+        (Some(now), Some(most)) => race.evidence.push(Evidence::Connections { now, most }),
+        _ => race.is_decisive = false,
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn join(
             deltas.unread.iter().filter(|unread| !unread.absent).count()
         }),
         problems: host.problems.len(),
+        unknown: BTreeSet::new(),
     }
 }
 
@@ -137,4 +138,104 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
         | Evidence::Connections { .. }
         | Evidence::Silent { .. } => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::counters::counter::LinkStat;
+    use netkeel_host::counters::reading::{Gauge, LinkIdentity, Reading};
+    use netkeel_host::snapshot::link::Link;
+
+    fn host() -> Snapshot {
+        Snapshot::from_json(
+            r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},"sysctls":{},"links":{
+                "eth0":{"index":2,"mtu":1500,"up":true},"v0":{"index":3,"kind":"veth","lower":4,"mtu":1500,"up":true},
+                "v1":{"index":4,"kind":"veth","lower":3,"mtu":1400,"up":true}}}"#,
+        )
+        .unwrap()
+    }
+
+    /// The causes after counters grew, each with its grounds.
+    fn causes(grown: &[(Counter, u64)], gauges: &[(Gauge, u64)]) -> Vec<(Kind, Grounds)> {
+        let host = host();
+        let reading = |by: &dyn Fn(u64) -> u64| Reading {
+            counters: grown
+                .iter()
+                .map(|(counter, growth)| (counter.clone(), by(*growth)))
+                .collect(),
+            gauges: gauges.iter().cloned().collect(),
+            links: host
+                .links
+                .iter()
+                .map(|(name, link)| (*name, identity(link)))
+                .collect(),
+            ..Reading::default()
+        };
+        let deltas = Deltas::between(reading(&|_| 7), reading(&|growth| 7 + growth));
+        let findings = crate::lint::host::host(&host);
+        let found = crate::diagnosis::diagnose(&host, &findings, Some(&deltas));
+        found
+            .causes
+            .iter()
+            .map(|cause| (cause.kind, cause.grounds))
+            .collect()
+    }
+
+    fn identity(link: &Link) -> LinkIdentity {
+        LinkIdentity {
+            index: link.index,
+            kind: link.kind.clone(),
+            mtu: link.mtu,
+            lower: link.lower,
+            leads_elsewhere: false,
+            master: None,
+        }
+    }
+
+    fn of(group: &str, name: &str) -> Counter {
+        Counter::protocol(group, name)
+    }
+
+    #[test]
+    fn the_configuration_alone_and_with_its_counter() {
+        assert_eq!(causes(&[], &[]), [(Kind::VethEnds, Grounds::LosesLarge)]);
+        let dropped = Counter::Link("v0".parse().unwrap(), LinkStat::TxDropped);
+        let found = causes(&[(dropped, 3), (of("Udp", "RcvbufErrors"), 900)], &[]);
+        let first = (Kind::VethEnds, Grounds::ConfiguredAndCounted);
+        assert_eq!(found, [first, (Kind::ReceiveBuffer, Grounds::Counted)]);
+    }
+
+    #[test]
+    fn counters_of_one_cause_come_before_a_loss_of_large_packets() {
+        let found = causes(&[(of("Tcp", "InCsumErrors"), 50)], &[]);
+        let counted = (Kind::Checksums, Grounds::Counted);
+        assert_eq!(found, [counted, (Kind::VethEnds, Grounds::LosesLarge)]);
+        // Few packets are no ground.
+        let found = causes(&[(of("Tcp", "InCsumErrors"), 2)], &[]);
+        let possible = (Kind::Checksums, Grounds::Possible);
+        assert_eq!(found, [(Kind::VethEnds, Grounds::LosesLarge), possible]);
+    }
+
+    #[test]
+    fn a_full_table_and_a_race_are_told_apart() {
+        let fails = [
+            (Counter::Conntrack("insert_failed".into()), 40),
+            (Counter::Conntrack("drop".into()), 40),
+        ];
+        let full = [(Gauge::Connections, 1000), (Gauge::MaxConnections, 1000)];
+        assert_eq!(causes(&fails, &full)[0], (Kind::ConntrackFull, Grounds::Counted));
+        let free = [(Gauge::Connections, 100), (Gauge::MaxConnections, 1000)];
+        assert_eq!(causes(&fails, &free)[0], (Kind::ConntrackRace, Grounds::Counted));
+        // Without its limit, nobody knows whether the table is full.
+        assert!(causes(&fails, &[]).contains(&(Kind::ConntrackRace, Grounds::Possible)));
+    }
+
+    #[test]
+    fn packets_for_other_addresses_need_forwarding_only_where_it_is_off() {
+        let errors = [(of("Ip", "InAddrErrors"), 90)];
+        let kinds = |value| causes(&errors, &[(Gauge::Forwarding4, value)]);
+        assert_eq!(kinds(0)[0].0, Kind::ForwardingOff);
+        assert_eq!(kinds(1)[0].0, Kind::VethEnds);
+    }
 }

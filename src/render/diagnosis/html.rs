@@ -3,7 +3,7 @@
 use crate::diagnosis::{text, words};
 use crate::paint::Paint;
 use crate::path::svg;
-use crate::utc::utc;
+use crate::wording::utc::utc;
 use netkeel_diagnose::bundle::Bundle;
 use netkeel_diagnose::path::select;
 use netkeel_diagnose::path::select::Start;

@@ -2,8 +2,8 @@
 
 use crate::diagnosis::words;
 use crate::paint::Paint;
-use crate::utc::utc;
 use crate::wording::count;
+use crate::wording::utc::utc;
 use netkeel_core::text::escape::{one_line, printable};
 use netkeel_diagnose::bundle::Bundle;
 use netkeel_diagnose::diagnosis::cause::{Cause, Diagnosis, Fix, Grounds};
@@ -70,7 +70,7 @@ pub fn bundle(bundle: &Bundle, paint: Paint) -> String {
     format!("{head}\n{}", diagnosis(&bundle.diagnosis(), paint))
 }
 
-/// What was not seen never clears the host.
+/// The advice at the end. A host without a finding is never cleared.
 fn last(diagnosis: &Diagnosis) -> String {
     let mut text = match (
         diagnosis.causes.first().map(|cause| cause.grounds),
@@ -95,6 +95,13 @@ fn last(diagnosis: &Diagnosis) -> String {
         text.push_str(&format!(
             " {} could not be read: a cause there stays unseen.",
             count(unread, "source")
+        ));
+    }
+    if !diagnosis.unknown.is_empty() {
+        text.push_str(&format!(
+            " {} about paths {} unknown: `netkeel path` names them.",
+            count(diagnosis.unknown.len(), "fact"),
+            if diagnosis.unknown.len() == 1 { "is" } else { "are" }
         ));
     }
     text
@@ -126,7 +133,7 @@ fn one(cause: &Cause, at: usize, diagnosis: &Diagnosis, paint: Paint, out: &mut 
     if let more @ 1.. = cause.evidence.len().saturating_sub(EVIDENCE) {
         labelled("", &format!("and {more} more"), true, out);
     }
-    if let Some(not) = words::not_this(cause.kind) {
+    if let Some(not) = words::not_this(cause) {
         labelled("not this", not, true, out);
     }
     whole("refute", &cause.refute.command, out);

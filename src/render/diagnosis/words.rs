@@ -60,11 +60,15 @@ pub(super) fn grounds(grounds: Grounds) -> &'static str {
 }
 
 /// The meaning that a counter does not have, where people often take it for that.
-pub(super) fn not_this(kind: Kind) -> Option<&'static str> {
-    match kind {
+pub(super) fn not_this(cause: &Cause) -> Option<&'static str> {
+    let is_counted = |one: &Evidence| matches!(one, Evidence::Connections { .. });
+    let still = |one: &Evidence| matches!(one, Evidence::DidNotGrow(_));
+    match cause.kind {
         Kind::QdiscFull => Some("net.core.wmem_max does not help: the queue drops, not the socket"),
         Kind::TooLarge => Some("larger buffers (rmem_max, wmem_max) do not help"),
-        Kind::VethEnds => Some("netdev_max_backlog does not help while softnet drops nothing"),
+        Kind::VethEnds if !cause.evidence.iter().any(still) => None,
+        Kind::ConntrackRace if !cause.evidence.iter().any(is_counted) => None,
+        Kind::VethEnds => Some("netdev_max_backlog does not help as softnet drops nothing"),
         Kind::ConntrackRace => Some("the table is not full: nf_conntrack_max does not help"),
         Kind::DiscoveryOff => Some("icmp_ratelimit is not the cause: packet-too-big is exempt"),
         Kind::RpFilter

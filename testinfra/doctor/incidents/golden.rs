@@ -57,6 +57,17 @@ fn golden(name: &str, file: &str, text: &str) {
     assert_eq!(text, expected, "{}", path.display());
 }
 
+/// Fails if an output is not as its schema says.
+fn agrees(schema: &serde_json::Value, output: &impl serde::Serialize) {
+    let schema = jsonschema::validator_for(schema).unwrap();
+    let output = serde_json::to_value(output).unwrap();
+    let wrong: Vec<String> = schema
+        .iter_errors(&output)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}\n{output:#}");
+}
+
 /// Fails if a fragment of a document is not valid.
 fn is_valid(fragment: &str) {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
@@ -96,6 +107,7 @@ fn every_incident_has_its_cause_first() {
             let is_pasted = line.starts_with("  refute") || line.starts_with("  fix") || line.contains('{');
             assert!(is_pasted || line.chars().count() <= 80, "{name}: {line}");
         }
+        agrees(&netkeel_render::schema::diagnosis(), &diagnosis);
         golden(name, "expected.txt", &shown);
     }
 }
@@ -134,6 +146,7 @@ fn the_node_with_more_losses_is_the_outlier() {
     let factor = worst.factor.unwrap();
     assert!((14.0..15.0).contains(&factor), "{factor}");
     let shown = compared::comparison(&comparison, ["the-dome", "illusion"]);
+    agrees(&netkeel_render::schema::comparison(), &comparison);
     golden("cozystack-kube-ovn-kubespan", "compare.txt", &shown);
 }
 

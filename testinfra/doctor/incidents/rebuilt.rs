@@ -160,7 +160,8 @@ fn rp_filter_that_drops_what_comes_by_another_way() {
     net.host
         .sh("sysctl -qw net.ipv4.conf.up0.rp_filter=1; ip route add 10.99.0.0/24 dev cali1");
     // The host's ARP checks the sender's address by the same rule.
-    net.peer.sh("sysctl -qw net.ipv4.conf.x0.arp_announce=2; ip addr add 10.99.0.1/32 dev lo");
+    net.peer
+        .sh("sysctl -qw net.ipv4.conf.x0.arp_announce=2; ip addr add 10.99.0.1/32 dev lo");
     let send = || Some((&net.peer, "10.99.0.1", "192.0.2.1", 200));
     first(&net.causes(send()), "rp-filter", "counted");
     net.host.sh("sysctl -qw net.ipv4.conf.up0.rp_filter=2");

@@ -181,7 +181,7 @@ fn lines(text: &str) -> BTreeMap<Counter, u64> {
 }
 
 /// Hexadecimal columns, one line for each CPU (`softnet_seq_show`, net/core/net-procfs.c). The thirteenth is
-/// the number of the CPU; an old kernel has none, and then a CPU that is off moves the others.
+/// the number of the CPU. Without it, lines and CPUs cannot be matched.
 fn softnet(text: &str) -> Option<BTreeMap<Counter, u64>> {
     let mut found = BTreeMap::new();
     for line in text.lines() {
