@@ -162,8 +162,9 @@ fn whole(label: &str, text: &str, out: &mut String) {
     out.push_str(&format!("  {label:<11}{}\n", one_line(text)));
 }
 
-/// Breaks a text at blanks.
+/// Breaks a text at blanks. A bundle may come from anybody: nothing of it acts on the terminal.
 fn wrapped(text: &str, first: usize, rest: usize, out: &mut String) {
+    let text = printable(text);
     let mut line = " ".repeat(first);
     let mut is_empty = true;
     for word in text.split_whitespace() {

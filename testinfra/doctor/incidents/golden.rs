@@ -10,6 +10,7 @@ use netkeel_diagnose::diagnosis::compare::compare;
 use netkeel_diagnose::diagnosis::diagnose;
 use netkeel_diagnose::lint::host;
 use netkeel_document::document::Document;
+use netkeel_host::cni::configuration::Contents;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_render::diagnosis::{compare as compared, html, text};
 use netkeel_render::paint::Paint;
@@ -160,4 +161,25 @@ fn the_page_needs_no_other_file_and_runs_nothing() {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     assert!(page.contains("&lt;script&gt;") && page.contains("IPReversePathFilter"));
+}
+
+#[test]
+fn nothing_of_a_bundle_acts_on_the_terminal() {
+    let mut bundle = bundle("cozystack-kube-ovn-kubespan");
+    let evil = "a\u{1b}[2J\u{202e}b";
+    bundle.host = evil.to_owned();
+    bundle.snapshot.kernel = evil.to_owned();
+    for finding in &mut bundle.findings {
+        finding.message = evil.to_owned();
+        finding.subjects = vec![evil.to_owned()];
+    }
+    for file in bundle.snapshot.cni.as_mut().unwrap().files.values_mut().flatten() {
+        if let Contents::Plugins(plugins) = &mut file.reading {
+            plugins.iter_mut().for_each(|plugin| plugin.kind = evil.into());
+        }
+    }
+    let shown = text::bundle(&bundle, Paint(false));
+    assert!(shown.matches("[2J").count() >= 3, "{shown}");
+    let shown = format!("{shown}{}", html::bundle(&bundle));
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
 }
