@@ -11,6 +11,7 @@ use crate::path::unknown::Unknown;
 use netkeel_core::finding::Finding;
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
+use netkeel_host::counters::unread::Source;
 
 /// The causes of a host, the most likely first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -21,8 +22,8 @@ pub struct Diagnosis {
     pub also: Vec<Growth>,
     /// The length of the window, milliseconds; none if no counters were read.
     pub window_ms: Option<u64>,
-    /// The number of sources of counters that were not read.
-    pub unread: usize,
+    /// Sources of counters that could not be read. Those that the kernel does not have are left out.
+    pub unread: BTreeSet<Source>,
     /// The number of parts of the host that were not read.
     pub problems: usize,
     /// Facts that decide about paths and are not known.

@@ -27,9 +27,11 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    fn add(&mut self, growth: Growth, subject: Option<Subject>) {
+    /// Adds a counter. One of the whole machine decides nothing in another namespace than its first.
+    fn add(&mut self, growth: Growth, subject: Option<Subject>, deltas: &Deltas) {
+        let is_of_here = !growth.counter.is_of_the_machine() || deltas.after.initial == Some(true);
         let is_rare = growth.share().is_some_and(|share| share < SHARE);
-        self.is_decisive |= growth.by >= FEW && !is_rare;
+        self.is_decisive |= growth.by >= FEW && !is_rare && is_of_here;
         self.subjects.extend(subject);
         self.evidence.push(Evidence::Grew(growth));
     }
@@ -45,7 +47,7 @@ pub(crate) fn causes(deltas: &Deltas) -> BTreeMap<Kind, Counted> {
         found
             .entry(kind)
             .or_default()
-            .add(growth(counter, *by, deltas), subject);
+            .add(growth(counter, *by, deltas), subject, deltas);
     }
     full_table(deltas, &mut found);
     silent(deltas, &mut found);
@@ -253,7 +255,7 @@ fn full_table(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
     }
     let counted = found.entry(Kind::ConntrackFull).or_default();
     for growth in lost {
-        counted.add(growth, None);
+        counted.add(growth, None, deltas);
     }
     counted.is_decisive = true;
     counted.evidence.push(Evidence::Connections { now, most });

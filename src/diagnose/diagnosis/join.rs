@@ -72,9 +72,12 @@ pub(crate) fn join(
         also: also.collect(),
         causes,
         window_ms: window.map(|deltas| deltas.window_ms),
-        unread: window.map_or(0, |deltas| {
-            deltas.unread.iter().filter(|unread| !unread.absent).count()
-        }),
+        unread: window
+            .into_iter()
+            .flat_map(|deltas| &deltas.unread)
+            .filter(|unread| !unread.absent)
+            .map(|unread| unread.source)
+            .collect(),
         problems: host.problems.len(),
         unknown: BTreeSet::new(),
     }

@@ -90,12 +90,16 @@ fn last(diagnosis: &Diagnosis) -> String {
         }
         (Some(_), _) => "Run `netkeel doctor` again after the fix: the counters must stand still.".to_owned(),
     };
-    let unread = diagnosis.unread + diagnosis.problems;
-    if unread > 0 {
+    if !diagnosis.unread.is_empty() {
+        let names: Vec<&str> = diagnosis.unread.iter().map(|source| source.name()).collect();
         text.push_str(&format!(
-            " {} could not be read: a cause there stays unseen.",
-            count(unread, "source")
+            " Not read: {}. A cause there stays unseen.",
+            names.join(", ")
         ));
+    }
+    if diagnosis.problems > 0 {
+        let parts = count(diagnosis.problems, "part");
+        text.push_str(&format!(" {parts} of the host could not be read."));
     }
     if !diagnosis.unknown.is_empty() {
         text.push_str(&format!(
