@@ -176,3 +176,40 @@ fn a_port_of_a_bridge_that_is_smaller() {
     net.peer.sh("ip link set x0 mtu 1500");
     assert_eq!(net.causes(None), []);
 }
+
+#[test]
+fn a_vxlan_that_does_not_fit_its_underlay() {
+    let net = Net::routed();
+    for (place, own, other, device, inner) in [
+        (&net.host, "192.0.2.1", PEER, "up0", "10.70.0.1"),
+        (&net.peer, PEER, "192.0.2.1", "x0", "10.70.0.2"),
+    ] {
+        place.sh(&format!(
+            "ip link add vx0 type vxlan id 7 local {own} remote {other} dstport 4789 dev {device}
+             ip link set vx0 mtu 1450 up; ip addr add {inner}/24 dev vx0; ip link set {device} mtu 1400"
+        ));
+    }
+    let send = || Some((&net.host, "10.70.0.1", "10.70.0.2", 1440));
+    first(&net.causes(send()), "too-large", "configured-and-counted");
+    for (place, device) in [(&net.host, "up0"), (&net.peer, "x0")] {
+        place.sh(&format!("ip link set {device} mtu 1500"));
+    }
+    // The pod has 1500 and the vxlan 1450: a packet-too-big answers, so that is possible only.
+    let after = net.causes(send());
+    assert_eq!(after, [("too-large".to_owned(), "possible".to_owned())]);
+}
+
+#[test]
+fn packets_that_are_not_forwarded() {
+    let net = Net::switched();
+    // The host has an address in the subnet of the pod, and is its gateway by mistake.
+    net.host.sh(
+        "ip link set up0 mtu 1500; ip link set up0 nomaster; ip addr add 192.0.2.1/24 dev br0; ip addr add 198.51.100.1/24 dev up0",
+    );
+    net.pod.sh("ip route replace default via 192.0.2.1");
+    let send = || Some((&net.pod, "192.0.2.9", "198.51.100.2", 200));
+    let found = net.causes(send());
+    first(&found, "forwarding-off", "configured-and-counted");
+    net.host.sh("sysctl -qw net.ipv4.ip_forward=1");
+    assert!(net.causes(None).iter().all(|(kind, _)| kind != "forwarding-off"));
+}
