@@ -1,4 +1,4 @@
-//! The counters of the files of /proc/net, in the network namespace of the calling thread.
+//! The counters of the files of /proc/net and of the qdiscs, in the network namespace of the calling thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,8 +8,11 @@ use nix::time::{ClockId, clock_gettime};
 use crate::files::read;
 use crate::files::read::{ReadError, Symlinks};
 use crate::namespace::enter;
+use crate::netlink::socket::Socket;
+use crate::rtnetlink::qdisc;
+use netkeel_core::error::Error;
 use netkeel_core::name::link::LinkName;
-use netkeel_host::counters::counter::{Counter, CpuStat, IpVersion, LinkStat};
+use netkeel_host::counters::counter::{Counter, CpuStat, IpVersion, LinkStat, QdiscStat};
 use netkeel_host::counters::reading::{Gauge, LinkIdentity, Reading};
 use netkeel_host::counters::unread::{Source, Unread};
 use netkeel_host::snapshot::Snapshot;
@@ -65,18 +68,14 @@ pub fn reading(snapshot: &Snapshot) -> Reading {
         per_cpu(text, |name| Counter::Neighbours(IpVersion::Ipv6, name))
     });
     files.read(Source::Links, "dev", devices);
-    for source in [
-        Source::Qdiscs,
-        Source::Nftables,
-        Source::Neighbours,
-        Source::DropReasons,
-    ] {
+    for source in [Source::Nftables, Source::Neighbours, Source::DropReasons] {
         reading.unread.insert(Unread {
             source,
             absent: false,
-            why: "a bundle has the counters of /proc/net only".to_owned(),
+            why: "this version does not read it".to_owned(),
         });
     }
+    qdiscs(&mut reading);
     let gauges = [
         (Gauge::Connections, "net/netfilter/nf_conntrack_count"),
         (Gauge::MaxConnections, "net/netfilter/nf_conntrack_max"),
@@ -90,6 +89,39 @@ pub fn reading(snapshot: &Snapshot) -> Reading {
         }
     }
     reading
+}
+
+/// Reads the root qdiscs.
+fn qdiscs(reading: &mut Reading) {
+    let found = Socket::open().and_then(|mut socket| qdisc::dump(&mut socket));
+    let found = match found {
+        Ok(found) => found,
+        Err(refusal) => {
+            let (source, why) = (Source::Qdiscs, Error::from(refusal).message);
+            reading.unread.insert(Unread {
+                source,
+                absent: false,
+                why,
+            });
+            return;
+        }
+    };
+    for (index, qdisc) in found {
+        let Some((link, _)) = reading.by_index(index) else {
+            continue;
+        };
+        let counters = [
+            (QdiscStat::Packets, qdisc.packets),
+            (QdiscStat::Drops, qdisc.drops),
+            (QdiscStat::Overlimits, qdisc.overlimits),
+        ];
+        for (stat, value) in counters {
+            if let Some(value) = value {
+                reading.counters.insert(Counter::Qdisc(link, stat), value.into());
+            }
+        }
+        reading.qdiscs.insert(link, qdisc.kind.into());
+    }
 }
 
 fn now_ms() -> u64 {

@@ -213,3 +213,14 @@ fn packets_that_are_not_forwarded() {
     net.host.sh("sysctl -qw net.ipv4.ip_forward=1");
     assert!(net.causes(None).iter().all(|(kind, _)| kind != "forwarding-off"));
 }
+
+#[test]
+fn a_send_queue_that_is_too_short() {
+    let net = Net::routed();
+    net.host
+        .sh("tc qdisc add dev up0 root tbf rate 8kbit burst 2000 limit 2000");
+    let send = || Some((&net.host, "192.0.2.1", PEER, 1400));
+    first(&net.causes(send()), "qdisc-full", "counted");
+    net.host.sh("tc qdisc del dev up0 root");
+    assert_eq!(net.causes(send()), []);
+}
