@@ -60,8 +60,31 @@ pub struct BundledApply {
     pub event: String,
     /// The owner of the document.
     pub owner: String,
-    /// The facts that were written, each with its old and its new value.
+    /// The facts that were written, each with its old and its new value as far as those are numbers and words of
+    /// netkeel.
     pub changes: Vec<(String, String, String)>,
+}
+
+/// Words of netkeel for values.
+const WORDS: &[&str] = &[
+    "absent", "differs", "down", "empty", "loose", "none", "off", "present", "strict", "up",
+];
+
+impl BundledApply {
+    /// Leaves out values with text of people, such as an alias, a rule or a file.
+    #[must_use]
+    pub fn without_text(mut self) -> Self {
+        for (_, from, to) in &mut self.changes {
+            for value in [from, to] {
+                let mut words = value.split([' ', '(', ')', ',']).filter(|word| !word.is_empty());
+                let is_plain = |word: &str| WORDS.contains(&word) || word.parse::<i32>().is_ok();
+                if !words.all(is_plain) {
+                    *value = "(left out)".to_owned();
+                }
+            }
+        }
+        self
+    }
 }
 
 /// The host and the time of a bundle.
@@ -103,7 +126,7 @@ impl Bundle {
                 })
                 .collect(),
             findings,
-            applies,
+            applies: applies.into_iter().map(BundledApply::without_text).collect(),
             first: without_comments(first),
             last: without_comments(last),
             snapshot,

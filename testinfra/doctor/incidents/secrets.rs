@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use netkeel_core::fact::Value;
 use netkeel_core::maybe_secret::MaybeSecret;
-use netkeel_diagnose::bundle::{Bundle, Origin};
+use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_host::cni::configuration::Contents;
 use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::counters::reading::{Reading, Rule, RuleVerdict};
@@ -86,7 +86,16 @@ proptest! {
     fn no_planted_secret_is_in_a_bundle(secret in "[A-Za-z0-9+/]{24,43}=?") {
         let (snapshot, reading) = planted(&secret);
         let origin = Origin { netkeel: "1".to_owned(), host: "h".to_owned(), time: 0 };
-        let bundle = Bundle::new(origin, snapshot, (reading.clone(), reading), Vec::new(), Vec::new());
+        let change = ("link eth0 alias".to_owned(), "1500".to_owned(), secret.clone());
+        let apply = BundledApply {
+            id: "1".to_owned(),
+            time: 0,
+            event: "applied".to_owned(),
+            owner: "o".to_owned(),
+            changes: vec![change],
+        };
+        let bundle = Bundle::new(origin, snapshot, (reading.clone(), reading), Vec::new(), vec![apply]);
+        prop_assert_eq!(&bundle.applies[0].changes[0].1, "1500");
         let json = serde_json::to_string(&bundle).unwrap();
         prop_assert!(!json.contains(&secret), "{}", json);
         let again = Bundle::from_json(&json).unwrap();
