@@ -16,6 +16,7 @@ use netkeel_mtu::detect::detect;
 
 use crate::diagnosis::cause::Diagnosis;
 use crate::diagnosis::diagnose;
+use crate::lint::host;
 
 /// The version of the format of bundles.
 pub const FORMAT: u32 = 1;
@@ -65,6 +66,9 @@ pub struct BundledApply {
     pub changes: Vec<(String, String, String)>,
 }
 
+/// Shown in place of text of people.
+const LEFT_OUT: &str = "(left out)";
+
 /// Words of netkeel for values.
 const WORDS: &[&str] = &[
     "absent", "differs", "down", "empty", "loose", "none", "off", "present", "strict", "up",
@@ -79,7 +83,7 @@ impl BundledApply {
                 let mut words = value.split([' ', '(', ')', ',']).filter(|word| !word.is_empty());
                 let is_plain = |word: &str| WORDS.contains(&word) || word.parse::<i32>().is_ok();
                 if !words.all(is_plain) {
-                    *value = "(left out)".to_owned();
+                    *value = LEFT_OUT.to_owned();
                 }
             }
         }
@@ -104,10 +108,13 @@ impl Bundle {
         origin: Origin,
         snapshot: Snapshot,
         (first, last): (Reading, Reading),
-        findings: Vec<Finding>,
         applies: Vec<BundledApply>,
     ) -> Self {
-        let snapshot = without_secrets(snapshot);
+        let mut snapshot = without_text(snapshot);
+        // A finding may quote the host, so the findings are made after that.
+        let findings = host::host(&snapshot);
+        snapshot.files.clear();
+        snapshot.sysctl_d = None;
         let plugins = |contents: &Contents| match contents {
             Contents::Plugins(plugins) => plugins.iter().map(|plugin| plugin.kind.clone()).collect(),
             Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => Vec::new(),
@@ -168,11 +175,9 @@ impl Bundle {
     }
 }
 
-/// The snapshot without the texts of files, aliases and settings that are not numbers. Secret sysctls are hidden
-/// when it is serialized.
-fn without_secrets(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.files.clear();
-    snapshot.sysctl_d = None;
+/// The snapshot without aliases and without texts of CNI configurations. Secret sysctls are hidden when it is
+/// serialized.
+fn without_text(mut snapshot: Snapshot) -> Snapshot {
     for link in snapshot.links.values_mut() {
         if link.alias.is_some() {
             Arc::make_mut(link).alias = None;
@@ -182,7 +187,9 @@ fn without_secrets(mut snapshot: Snapshot) -> Snapshot {
     for file in files.flatten() {
         if let Contents::Plugins(plugins) = &mut file.reading {
             for plugin in plugins {
-                plugin.mtu = plugin.mtu.take().filter(|mtu| matches!(mtu, Value::Number(_)));
+                if let Some(Value::Text(text)) = &mut plugin.mtu {
+                    *text = LEFT_OUT.into();
+                }
                 plugin.cluster_network = None;
             }
         }

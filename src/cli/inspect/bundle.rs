@@ -20,7 +20,6 @@ use netkeel_core::name::netns::Netns;
 use netkeel_core::text::escape::printable;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_diagnose::diagnosis::compare::compare;
-use netkeel_diagnose::lint::host;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
@@ -127,7 +126,6 @@ pub(crate) fn record(netns: &Netns, window: Duration) -> Result<(Bundle, Vec<Pro
     let snapshot = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
     // Interfaces may have appeared within the window.
     last.links = identities(&snapshot);
-    let findings = host::host(&snapshot);
     let problems = snapshot.problems.clone();
     let history = Store::open_to_read(netns)?.history()?;
     let name = uname().map_err(|cause| {
@@ -142,10 +140,7 @@ pub(crate) fn record(netns: &Netns, window: Duration) -> Result<(Bundle, Vec<Pro
         time: now(),
     };
     let applies = history.iter().rev().take(APPLIES).map(bundled).collect();
-    Ok((
-        Bundle::new(origin, snapshot, (first, last), findings, applies),
-        problems,
-    ))
+    Ok((Bundle::new(origin, snapshot, (first, last), applies), problems))
 }
 
 /// An apply without its caller, whose command line may name anything, and without its commands.

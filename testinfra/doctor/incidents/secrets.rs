@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use netkeel_core::fact::Value;
+use netkeel_core::finding::Code;
 use netkeel_core::maybe_secret::MaybeSecret;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_host::cni::configuration::Contents;
@@ -15,7 +16,7 @@ use netkeel_host::counters::counter::RuleKey;
 use netkeel_host::counters::reading::{Reading, Rule, RuleVerdict};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::reading::{File, SysctlD, SysctlReading, UfwFile};
-use netkeel_host::sysctl_d::file::Files;
+use netkeel_host::sysctl_d::file::{Content, File as SysctlFile, Files};
 use netkeel_render::diagnosis::{html, text};
 use netkeel_render::paint::Paint;
 use proptest::prelude::*;
@@ -44,12 +45,23 @@ fn planted(secret: &str) -> (Snapshot, Reading) {
         };
         snapshot.files.insert(PathBuf::from(path), Some(file));
     }
+    let lines = format!("# {secret}\nnet.ipv4.tcp_fastopen_key = {secret}\nnet.ipv4.conf.*.rp_filter = 2\n");
+    let dropin = SysctlFile {
+        directory: 0,
+        name: "99-own.conf".to_owned(),
+        target: "/etc/sysctl.d/99-own.conf".to_owned(),
+        content: Content::Text(lines),
+    };
+    let files = Files {
+        dropins: vec![dropin],
+        sysctl_conf: None,
+    };
     let ufw = UfwFile {
         path: "/etc/ufw/sysctl.conf".to_owned(),
         text: secret.to_owned(),
     };
     snapshot.sysctl_d = Some(SysctlD {
-        files: Files::default(),
+        files,
         udev: true,
         ufw: Some(ufw),
     });
@@ -94,7 +106,9 @@ proptest! {
             owner: "o".to_owned(),
             changes: vec![change],
         };
-        let bundle = Bundle::new(origin, snapshot, (reading.clone(), reading), Vec::new(), vec![apply]);
+        let bundle = Bundle::new(origin, snapshot, (reading.clone(), reading), vec![apply]);
+        // A finding that would quote the host is there.
+        prop_assert!(bundle.findings.iter().any(|finding| finding.code == Code::NK049));
         prop_assert_eq!(&bundle.applies[0].changes[0].1, "1500");
         let json = serde_json::to_string(&bundle).unwrap();
         prop_assert!(!json.contains(&secret), "{}", json);
