@@ -127,7 +127,7 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
         Kind::VethEnds => veth_ends(subjects, host),
         Kind::BridgePort => bridge_port(subjects, host),
         Kind::TooLarge => too_large(fault, host),
-        Kind::DiscoveryOff => document("sysctl: { net.ipv4.ip_no_pmtu_disc: 0 }"),
+        Kind::DiscoveryOff => discovery(host),
         Kind::ConntrackFull => {
             let most = evidence.iter().find_map(|one| match one {
                 Evidence::Connections { most, .. } => Some(most.saturating_mul(2)),
@@ -225,6 +225,20 @@ fn rp_filter(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
 /// Whether a tunnel that takes any sender is among the places.
 fn takes_any_sender(subjects: &BTreeSet<Subject>, host: &Snapshot) -> bool {
     links(subjects).any(|name| host.link(name).is_some_and(|link| link.external))
+}
+
+/// Discovery fails by one of its settings, or because there is no route for the packet-too-big.
+fn discovery(host: &Snapshot) -> Vec<Fix> {
+    let settings = [("ip_no_pmtu_disc", 0), ("route.min_pmtu", 552)];
+    let wrong = settings.into_iter().filter_map(|(leaf, usual)| {
+        let now = host.sysctl_number(&format!("net/ipv4/{}", leaf.replace('.', "/")))?;
+        (now > usual).then(|| Fix::Document(format!("sysctl: {{ net.ipv4.{leaf}: {usual} }}")))
+    });
+    let wrong: Vec<Fix> = wrong.collect();
+    match wrong.is_empty() {
+        true => vec![Fix::Elsewhere("add the host's route to the pod".to_owned())],
+        false => wrong,
+    }
 }
 
 fn gateway(fault: &Fault) -> Vec<Fix> {

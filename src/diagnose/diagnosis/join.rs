@@ -241,4 +241,23 @@ mod tests {
         assert_eq!(kinds(0)[0].0, Kind::ForwardingOff);
         assert_eq!(kinds(1)[0].0, Kind::VethEnds);
     }
+
+    #[test]
+    fn the_remedy_is_of_the_setting_that_is_wrong() {
+        let mut host = host();
+        host.links.clear();
+        let value = netkeel_host::snapshot::reading::SysctlReading::Value {
+            value: "1000".into(),
+            writable: true,
+        };
+        host.sysctls
+            .insert("net/ipv4/route/min_pmtu".parse().unwrap(), value);
+        let findings = crate::lint::host::host(&host);
+        let found = crate::diagnosis::diagnose(&host, &findings, None);
+        let wanted = "sysctl: { net.ipv4.route.min_pmtu: 552 }".to_owned();
+        assert_eq!(
+            found.causes[0].fix,
+            [crate::diagnosis::cause::Fix::Document(wanted)]
+        );
+    }
 }
