@@ -7,7 +7,7 @@ use clap::error::ErrorKind as Usage;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, recover, release, wireguard_mtu};
-use crate::inspect::{check, explain, history, lint, mtu, observe, path, plan, pods, probe};
+use crate::inspect::{check, doctor, explain, history, lint, mtu, observe, path, plan, pods, probe};
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output};
@@ -49,6 +49,7 @@ enum Verb {
     Pods(pods::Arguments),
     Probe(probe::Arguments),
     Path(path::Arguments),
+    Doctor(doctor::Arguments),
     Render(render::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Pods(arguments) => pods::run(&arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Path(arguments) => path::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Render(arguments) => render::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments, Cli::command()),

@@ -1,6 +1,8 @@
 //! Verbs that only read.
 
+pub(crate) mod bundle;
 pub(crate) mod check;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod lint;

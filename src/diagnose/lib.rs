@@ -1,5 +1,8 @@
-//! Findings on a host, a document or a plan; explanations; the path of a packet; the report on pods.
+//! Findings on a host, a document or a plan; explanations; the path of a packet; the diagnosis of lost
+//! packets; the report on pods.
 
+pub mod bundle;
+pub mod diagnosis;
 pub mod explain;
 pub mod lint;
 pub mod path;

@@ -1,6 +1,7 @@
 //! One host as data: the snapshot, the model of its kernel, and its configuration files as text.
 
 pub mod cni;
+pub mod counters;
 pub mod device_owner;
 pub mod event;
 pub mod evidence;

@@ -4,5 +4,6 @@ pub(crate) mod cni;
 pub(crate) mod file;
 pub mod openers;
 pub mod private;
+pub mod proc_counters;
 pub mod read;
 pub mod root;

@@ -1,5 +1,6 @@
 //! Output as text, diff, JSON, Markdown and metrics, and the files that netkeel ships.
 
+pub mod diagnosis;
 pub mod diff;
 pub mod explain;
 pub mod json;
@@ -14,5 +15,4 @@ pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod text;
-pub mod utc;
 pub mod wording;

@@ -3,4 +3,4 @@
 pub mod json;
 pub mod svg;
 pub mod text;
-mod words;
+pub(crate) mod words;

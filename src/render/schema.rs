@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::json::output;
 use crate::path::json;
+use netkeel_diagnose::diagnosis::cause::Diagnosis;
+use netkeel_diagnose::diagnosis::compare::Comparison;
 use netkeel_host::snapshot::Snapshot;
 
 /// The schema of a plan.
@@ -23,6 +25,16 @@ pub fn applied() -> Value {
 /// The schema of paths.
 pub fn path() -> Value {
     schema::<json::Paths<'_>>()
+}
+
+/// The schema of a diagnosis.
+pub fn diagnosis() -> Value {
+    schema::<Diagnosis>()
+}
+
+/// The schema of a comparison.
+pub fn comparison() -> Value {
+    schema::<Comparison>()
 }
 
 /// The schema of a snapshot.

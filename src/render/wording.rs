@@ -1,5 +1,7 @@
 //! Text that several output formats of a plan share.
 
+pub mod utc;
+
 use netkeel_core::fact::{Object, Value};
 use netkeel_plan::plan::{Drift, Plan};
 

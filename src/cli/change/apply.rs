@@ -33,7 +33,7 @@ use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
 use netkeel_plan::plan::Plan;
-use netkeel_render::utc::utc;
+use netkeel_render::wording::utc::utc;
 use netkeel_render::wording::{applied_line, count};
 use netkeel_render::{json, markdown, wording};
 use netkeel_source::sources::Sources;

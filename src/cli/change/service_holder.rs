@@ -13,7 +13,7 @@ use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_apply::store::pause::Pause;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_render::utc::utc;
+use netkeel_render::wording::utc::utc;
 use netkeel_service::client;
 use netkeel_service::client::Request;
 

@@ -13,8 +13,8 @@ use netkeel_apply::store::Store;
 use netkeel_apply::store::history::{HistoryChange, HistoryEntry, HistoryEvent};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::escape::{one_line, printable};
-use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
+use netkeel_render::wording::utc::utc;
 
 /// Changes of an entry that are shown without `--commands`.
 const SHOWN: usize = 4;

@@ -7,10 +7,11 @@ use netkeel_core::error::Error;
 use netkeel_document::document::SHAPE;
 use netkeel_document::schema;
 
-/// Print the JSON Schema of a document, plan, apply, path or snapshot
+/// Print the JSON Schema of a document or of an output
 ///
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
-/// `netkeel apply --output json`, and `path` that of `netkeel path --output json`.
+/// `netkeel apply --output json`, `path` that of `netkeel path --output json`, `diagnosis` that of
+/// `netkeel doctor --output json`, and `comparison` that of `netkeel doctor --compare --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -25,6 +26,8 @@ pub(crate) enum Of {
     Plan,
     Applied,
     Path,
+    Diagnosis,
+    Comparison,
     Snapshot,
 }
 
@@ -35,6 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Plan => output::pretty(&netkeel_render::schema::plan()),
         Of::Applied => output::pretty(&netkeel_render::schema::applied()),
         Of::Path => output::pretty(&netkeel_render::schema::path()),
+        Of::Diagnosis => output::pretty(&netkeel_render::schema::diagnosis()),
+        Of::Comparison => output::pretty(&netkeel_render::schema::comparison()),
         Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),
     })?;
     Ok(exit::OK)

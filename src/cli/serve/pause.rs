@@ -9,7 +9,7 @@ use crate::{exit, output};
 use netkeel_apply::store::Store;
 use netkeel_apply::store::actor::actor;
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_render::utc::utc;
+use netkeel_render::wording::utc::utc;
 use netkeel_service::client;
 use netkeel_service::client::Request;
 

@@ -9,8 +9,8 @@ use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::escape::{one_line, printable};
-use netkeel_render::utc::utc;
 use netkeel_render::wording::count;
+use netkeel_render::wording::utc::utc;
 use netkeel_service::client;
 
 /// Show the status of the running service

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::explain::device;
 use crate::explain::row::row;
 use crate::paint::Paint;
-use crate::utc::utc;
+use crate::wording::utc::utc;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::text::escape::printable;
 use netkeel_diagnose::explain::combine::{Combined, Rule};

@@ -388,7 +388,7 @@ pub(crate) fn black_hole(path: &Path, direction: Direction, hole: &BlackHole) ->
 }
 
 /// Why packets are dropped.
-fn because(cause: Cause) -> &'static str {
+pub(crate) fn because(cause: Cause) -> &'static str {
     match cause {
         Cause::VethEnd => "a veth drops packets above the receiving end's MTU + 4",
         Cause::BridgePort => "a bridge drops packets that do not fit its port",

@@ -1,0 +1,181 @@
+//! The bundles of `netkeel doctor`: opens one, and compares two.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use clap::{Args, ValueEnum};
+use nix::sys::utsname::uname;
+
+use crate::arguments::parse_duration;
+use crate::load::file::read_printed;
+use crate::{exit, output};
+use netkeel_apply::clock::now;
+use netkeel_apply::store::Store;
+use netkeel_apply::store::history::HistoryEntry;
+use netkeel_core::error::{Error, ErrorKind};
+use netkeel_core::name::netns::Netns;
+use netkeel_core::text::escape::printable;
+use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
+use netkeel_diagnose::diagnosis::compare::compare;
+use netkeel_host::kernel::Kernel;
+use netkeel_host::snapshot::problem::Problem;
+use netkeel_host::snapshot::scope::Scope;
+use netkeel_kernel::files::proc_counters::{identities, reading};
+use netkeel_kernel::live::snapshot::Live;
+use netkeel_kernel::namespace::enter::inside;
+use netkeel_render::diagnosis::{compare as compared, html, text};
+use netkeel_render::paint::Paint;
+
+/// Applies that a bundle has.
+const APPLIES: usize = 10;
+
+/// The options for bundles.
+#[derive(Debug, Args)]
+pub(crate) struct BundleArguments {
+    /// Open a bundle instead of reading this host
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Compare two bundles: of two hosts, or of two moments
+    #[arg(long, num_args = 2, value_names = ["FILE", "FILE"])]
+    compare: Vec<PathBuf>,
+    /// Write a bundle with the growth of the counters over this time, e.g. 5m
+    ///
+    /// A bundle has the snapshot, the counters, the findings and the last applies. It has no keys, no text of
+    /// files and no environment.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "out",
+        conflicts_with_all = ["bundle", "compare"])]
+    record: Option<Duration>,
+    /// File for the bundle
+    #[arg(short, long, value_name = "FILE", requires = "record")]
+    out: Option<PathBuf>,
+}
+
+/// Output formats of a diagnosis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// For people
+    #[default]
+    Text,
+    /// For programs; `netkeel schema diagnosis` prints the schema
+    Json,
+    /// A page for a browser
+    Html,
+}
+
+/// Opens or compares bundles, if the options ask for that.
+pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> Result<Option<u8>, Error> {
+    if let (Some(window), Some(out)) = (arguments.record, &arguments.out) {
+        let (bundle, problems) = record(netns, window)?;
+        private_file(out, &output::json(&bundle)?)?;
+        let shown = printable(&out.display().to_string()).into_owned();
+        output::print(&format!(
+            "{}\nWritten to {shown}\n",
+            text::bundle(&bundle, Paint(output::stdout_colour()))
+        ))?;
+        output::problems(&problems);
+        return Ok(Some(if problems.is_empty() {
+            exit::OK
+        } else {
+            exit::ERROR
+        }));
+    }
+    if let Some(file) = &arguments.bundle {
+        let bundle = read(file)?;
+        output::print(&match shape {
+            Shape::Text => text::bundle(&bundle, Paint(output::stdout_colour())),
+            Shape::Json => output::json(&bundle.diagnosis())?,
+            Shape::Html => html::bundle(&bundle),
+        })?;
+        return Ok(Some(exit::OK));
+    }
+    let [one, other] = arguments.compare.as_slice() else {
+        return Ok(None);
+    };
+    let bundles = [read(one)?, read(other)?];
+    let found = compare([&bundles[0], &bundles[1]]);
+    let names = match bundles[0].host == bundles[1].host {
+        true => [one, other].map(|path| path.display().to_string()),
+        false => [bundles[0].host.clone(), bundles[1].host.clone()],
+    };
+    output::print(&match shape {
+        Shape::Json => output::json(&found)?,
+        Shape::Text | Shape::Html => compared::comparison(&found, [&names[0], &names[1]]),
+    })?;
+    Ok(Some(exit::OK))
+}
+
+/// The scope of a diagnosis.
+pub(crate) fn scope() -> Scope {
+    Scope {
+        forwarding: true,
+        peer_routes: true,
+        ..Scope::wide()
+    }
+}
+
+/// The growth of the counters over a window, with the state of the host at its end. The counters are read first:
+/// reading the host may raise some of them.
+pub(crate) fn record(netns: &Netns, window: Duration) -> Result<(Bundle, Vec<Problem>), Error> {
+    let before = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
+    let first = inside(netns, || reading(&before))?;
+    std::thread::sleep(window);
+    let mut last = inside(netns, || reading(&before))?;
+    let snapshot = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
+    // Interfaces may have appeared within the window.
+    last.links = identities(&snapshot);
+    let problems = snapshot.problems.clone();
+    let history = Store::open_to_read(netns)?.history()?;
+    let name = uname().map_err(|cause| {
+        Error::new(
+            ErrorKind::Unreadable,
+            format!("cannot read the host's name: {cause}"),
+        )
+    })?;
+    let origin = Origin {
+        netkeel: env!("CARGO_PKG_VERSION").to_owned(),
+        host: name.nodename().to_string_lossy().into_owned(),
+        time: now(),
+    };
+    let applies = history.iter().rev().take(APPLIES).map(bundled).collect();
+    Ok((Bundle::new(origin, snapshot, (first, last), applies), problems))
+}
+
+/// An apply without its caller, whose command line may name anything, and without its commands.
+fn bundled(entry: &HistoryEntry) -> BundledApply {
+    BundledApply {
+        id: entry.id.clone(),
+        time: entry.time,
+        event: entry.event.to_string(),
+        owner: entry.owner.clone(),
+        changes: entry
+            .changes
+            .iter()
+            .map(|change| (change.fact.clone(), change.from.clone(), change.to.clone()))
+            .collect(),
+    }
+}
+
+/// Writes a new file that only this user can read.
+fn private_file(path: &Path, text: &str) -> Result<(), Error> {
+    let wrong = |cause: io::Error| {
+        Error::new(ErrorKind::Refused, format!("cannot write the bundle: {cause}")).context(path.display())
+    };
+    let options = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .clone();
+    let mut file = options.open(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => wrong(cause).hint("name a file that does not exist yet"),
+        _ => wrong(cause),
+    })?;
+    file.write_all(text.as_bytes()).map_err(wrong)
+}
+
+fn read(path: &Path) -> Result<Bundle, Error> {
+    let text = read_printed(path)?;
+    Bundle::from_json(&text).map_err(|error| error.context(path.display()))
+}

@@ -1,0 +1,25 @@
+//! The diagnosis: the most likely cause of lost packets first, from counters, configuration and paths.
+
+pub mod advice;
+pub mod cause;
+pub mod compare;
+mod configured;
+mod counted;
+mod join;
+
+use netkeel_core::finding::Finding;
+use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::snapshot::Snapshot;
+
+use crate::diagnosis::cause::Diagnosis;
+
+/// Names the causes that the host's configuration, its findings and the growth of its counters show.
+/// `window` is none if no counters were read; the configuration is judged alone then.
+pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) -> Diagnosis {
+    let (configured, unknown) = configured::causes(host, findings);
+    let counted = window.map(counted::causes).unwrap_or_default();
+    Diagnosis {
+        unknown,
+        ..join::join(configured, counted, host, window)
+    }
+}

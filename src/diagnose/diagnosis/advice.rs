@@ -1,0 +1,472 @@
+//! The test that would refute a cause, and its remedy.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::diagnosis::cause::{Evidence, Fix, Kind, Refutation, Subject};
+use crate::diagnosis::configured::Fault;
+use crate::path::gateway::Silence;
+use netkeel_core::name::link::LinkName;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::Link;
+use netkeel_mtu::detect::detect;
+use netkeel_mtu::underlay::Underlay;
+
+/// Interfaces that a fragment names one by one.
+const NAMED: usize = 3;
+
+/// Characters that the names of pods' interfaces of one CNI have in common at least: `lxc`, `cali`.
+const PREFIX: usize = 3;
+
+pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutation {
+    let link = links(&fault.subjects).next();
+    let own = own_address(host).map_or("ADDRESS".to_owned(), |address| address.to_string());
+    let (command, refuted_if) = match kind {
+        Kind::RpFilter if takes_any_sender(&fault.subjects, host) => (
+            format!("netkeel probe ipip --outer-dst {own} --inner-dst VIP --port PORT"),
+            "run on another host, a SYN-ACK of the service comes back",
+        ),
+        Kind::RpFilter => (
+            "nstat -n; sleep 10; nstat TcpExtIPReversePathFilter".to_owned(),
+            "the counter stands still while packets are lost",
+        ),
+        Kind::GatewaySilent | Kind::VethEnds => match link {
+            Some(link) if leads_into_a_pod(host, link) => (
+                format!("netkeel probe pmtu {own} --from {link}"),
+                "every size up to the MTU is answered",
+            ),
+            Some(link) => (
+                format!("ip neigh show dev {link}"),
+                "the gateway is REACHABLE, and large pings with -M do are answered",
+            ),
+            None => ("ip neigh show".to_owned(), "the gateway is REACHABLE"),
+        },
+        Kind::ForwardingOff => (
+            "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding".to_owned(),
+            "it is 1 on the interface where the packets arrive",
+        ),
+        Kind::DeviceDown => (
+            format!("ip link show {}", named(link)),
+            "the device is UP and has a carrier",
+        ),
+        Kind::NoRoute => ("ip route show".to_owned(), "a route leads to the destination"),
+        Kind::BridgePort | Kind::TooLarge => (
+            match largest_pod(host).or(fault.whole.map(|whole| whole.saturating_add(1))) {
+                Some(size) => format!("netkeel probe pmtu TARGET --expect {size}"),
+                None => "netkeel probe pmtu TARGET".to_owned(),
+            },
+            "TARGET, a pod behind that device, answers that size",
+        ),
+        Kind::DiscoveryOff => (
+            "netkeel probe pmtu TARGET".to_owned(),
+            "TARGET answers every size, or a packet-too-big comes",
+        ),
+        Kind::ConntrackFull => (
+            "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max".to_owned(),
+            "the count stays well below the maximum while packets are lost",
+        ),
+        Kind::ConntrackRace => (
+            "nstat -n; sleep 10; conntrack -S".to_owned(),
+            "insert_failed stands still while answers of DNS are missing",
+        ),
+        Kind::NeighboursFull => (
+            "ip neigh show | wc -l; sysctl net.ipv4.neigh.default.gc_thresh3".to_owned(),
+            "there are far fewer entries than gc_thresh3",
+        ),
+        Kind::Firewall => (
+            rules(&fault.subjects, "nft list ruleset"),
+            "its counter stands still while packets are lost",
+        ),
+        Kind::Checksums => (
+            "nstat -n; sleep 10; nstat '*InCsumErrors'".to_owned(),
+            "the counters stand still while packets are lost",
+        ),
+        Kind::QdiscFull => (
+            format!("tc -s qdisc show dev {}", named(link)),
+            "`dropped` stands still while packets are lost",
+        ),
+        Kind::BacklogFull => (
+            "cat /proc/net/softnet_stat".to_owned(),
+            "the second column stands still while packets are lost",
+        ),
+        Kind::ReceiveBuffer => (
+            "ss -uamn".to_owned(),
+            "no socket has a `d` (drops) that grows in skmem",
+        ),
+        Kind::RemoteBlackHole => (
+            "netkeel probe pmtu TARGET".to_owned(),
+            "TARGET answers every size, or a packet-too-big comes",
+        ),
+        Kind::NeighbourSilent => (
+            "ip neigh show nud failed".to_owned(),
+            "no address of a pod, peer or gateway is listed",
+        ),
+    };
+    Refutation { command, refuted_if }
+}
+
+pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Snapshot) -> Vec<Fix> {
+    let document = |text: &str| vec![Fix::Document(text.to_owned())];
+    // Twice the present value, and not less than a usual one.
+    let more = |key: &str, least: i64| {
+        let now = host.sysctl_number(&key.replace('.', "/")).unwrap_or(0);
+        format!("{key}: {}", now.saturating_mul(2).max(least))
+    };
+    let command = |text: &str| vec![Fix::Command(text.to_owned())];
+    let elsewhere = |text: &str| vec![Fix::Elsewhere(text.to_owned())];
+    let subjects = &fault.subjects;
+    match kind {
+        Kind::RpFilter => rp_filter(subjects, host),
+        Kind::GatewaySilent => gateway(fault),
+        Kind::ForwardingOff => document("sysctl: { net.ipv4.ip_forward: 1 }"),
+        Kind::DeviceDown => links(subjects)
+            .take(NAMED)
+            .map(|link| Fix::Document(format!("link: {{ {}: {{ up: true }} }}", key(link))))
+            .collect(),
+        Kind::NoRoute => elsewhere("add the missing route, or correct the CNI that owns it"),
+        Kind::VethEnds => veth_ends(subjects, host),
+        Kind::BridgePort => bridge_port(subjects, host),
+        Kind::TooLarge => too_large(fault, host),
+        Kind::DiscoveryOff => discovery(host),
+        Kind::ConntrackFull => {
+            let most = evidence.iter().find_map(|one| match one {
+                Evidence::Connections { most, .. } => Some(most.saturating_mul(2)),
+                _ => None,
+            });
+            let most = most.unwrap_or(1 << 20);
+            document(&format!("sysctl: {{ net.netfilter.nf_conntrack_max: {most} }}"))
+        }
+        Kind::ConntrackRace => elsewhere(
+            "send A and AAAA queries apart (`options single-request-reopen`), or run NodeLocal DNSCache",
+        ),
+        Kind::NeighboursFull => ["gc_thresh3", "gc_thresh2"]
+            .map(|leaf| {
+                let least = if leaf == "gc_thresh3" { 8192 } else { 4096 };
+                let setting = more(&format!("net.ipv4.neigh.default.{leaf}"), least);
+                Fix::Document(format!("sysctl: {{ {setting} }}"))
+            })
+            .to_vec(),
+        Kind::Firewall => elsewhere(
+            "accept the packets of pods and peers there; netkeel writes no rules that accept or drop",
+        ),
+        Kind::Checksums => match offloading(host) {
+            Some(link) => vec![Fix::Command(format!(
+                "ethtool -K {link} tx-checksum-ip-generic off"
+            ))],
+            None => command("ethtool -k INTERFACE | grep checksum"),
+        },
+        Kind::QdiscFull => links(subjects)
+            .take(NAMED)
+            .map(|link| {
+                let now = host.link(link).map_or(0, |link| link.txqueuelen);
+                let length = now.saturating_mul(2).max(10_000);
+                Fix::Document(format!("link: {{ {}: {{ txqueuelen: {length} }} }}", key(link)))
+            })
+            .collect(),
+        Kind::BacklogFull => document(&format!(
+            "sysctl: {{ {} }}",
+            more("net.core.netdev_max_backlog", 5000)
+        )),
+        Kind::ReceiveBuffer => vec![
+            Fix::Document(format!("sysctl: {{ {} }}", more("net.core.rmem_max", 26_214_400))),
+            Fix::Elsewhere(
+                "the program must ask for it (SO_RCVBUF): rmem_max only limits what it gets".to_owned(),
+            ),
+        ],
+        Kind::RemoteBlackHole => vec![
+            Fix::Elsewhere(
+                "let the router's packet-too-big through, or lower the MTU of the route".to_owned(),
+            ),
+            Fix::Document("sysctl: { net.ipv4.tcp_mtu_probing: 1 }".to_owned()),
+        ],
+        Kind::NeighbourSilent => elsewhere("correct the address, or the link to it"),
+    }
+}
+
+/// A tunnel takes any sender: filtering it is of no use. Another interface may be loose, with an address.
+fn rp_filter(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
+    let names = |loose: bool| {
+        let is_such = |name: &LinkName| {
+            let link = host.link(*name);
+            link.is_some_and(|link| (link.has_ipv4() && !link.external) == loose)
+        };
+        links(subjects).filter(is_such).collect::<Vec<LinkName>>()
+    };
+    let (loose, off) = (names(true), names(false));
+    let mut fixes = Vec::new();
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter").unwrap_or(0);
+    if !off.is_empty() && all > 0 {
+        fixes.push(Fix::Document(
+            "sysctl: { net.ipv4.conf.all.rp_filter: 0 }".to_owned(),
+        ));
+    }
+    fixes.extend(of_links(host, &off, "rp_filter: \"off\""));
+    fixes.extend(of_links(host, &loose, "rp_filter: loose"));
+    if fixes.is_empty() {
+        fixes.push(Fix::Command("netkeel path".to_owned()));
+    }
+    // Interfaces that filtered by `all` only keep their filter.
+    let kept = host.default_routes.iter().flatten().map(|route| route.link);
+    let kept = kept.filter(|name| {
+        let own = host.link(*name).and_then(|link| link.rp_filter);
+        let is_subject = subjects.contains(&Subject::Link(*name));
+        !off.is_empty() && !is_subject && own.is_some_and(|own| i64::from(own) < all)
+    });
+    let mode = if all == 1 { "strict" } else { "loose" };
+    for name in kept.collect::<BTreeSet<LinkName>>() {
+        fixes.push(Fix::Document(format!(
+            "link: {{ {}: {{ rp_filter: {mode} }} }}",
+            key(name)
+        )));
+    }
+    fixes
+}
+
+/// Whether a tunnel that takes any sender is among the places.
+fn takes_any_sender(subjects: &BTreeSet<Subject>, host: &Snapshot) -> bool {
+    links(subjects).any(|name| host.link(name).is_some_and(|link| link.external))
+}
+
+/// Discovery fails by one of its settings, or because there is no route for the packet-too-big.
+fn discovery(host: &Snapshot) -> Vec<Fix> {
+    let settings = [("ip_no_pmtu_disc", 0), ("route.min_pmtu", 552)];
+    let wrong = settings.into_iter().filter_map(|(leaf, usual)| {
+        let now = host.sysctl_number(&format!("net/ipv4/{}", leaf.replace('.', "/")))?;
+        (now > usual).then(|| Fix::Document(format!("sysctl: {{ net.ipv4.{leaf}: {usual} }}")))
+    });
+    let wrong: Vec<Fix> = wrong.collect();
+    match wrong.is_empty() {
+        true => vec![Fix::Elsewhere("add the host's route to the pod".to_owned())],
+        false => wrong,
+    }
+}
+
+fn gateway(fault: &Fault) -> Vec<Fix> {
+    let link = links(&fault.subjects).next();
+    let forward = || Fix::Document("sysctl: { net.ipv4.ip_forward: 1 }".to_owned());
+    vec![match (fault.silence, link) {
+        (Some(Silence::ProxyArpWithoutForwarding), _) => forward(),
+        (Some(Silence::NoProxyArp), Some(link)) => {
+            Fix::Document(format!("sysctl: {{ \"net/ipv4/conf/{link}/proxy_arp\": 1 }}"))
+        }
+        (Some(Silence::ArpIgnore), _) => {
+            Fix::Document("sysctl: { net.ipv4.conf.all.arp_ignore: 0 }".to_owned())
+        }
+        (Some(Silence::ProxyArpWithoutRoute), _) => {
+            Fix::Elsewhere("add a route to the gateway's address by another interface".to_owned())
+        }
+        (Some(Silence::Failed | Silence::NoProxyArp) | None, _) => {
+            Fix::Elsewhere("correct the gateway's address, or the link to it".to_owned())
+        }
+    }]
+}
+
+fn veth_ends(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
+    let ends = links(subjects).filter_map(|name| {
+        let link = host.link(name)?;
+        let other = match (&link.pod, link.lower.and_then(|index| host.by_index(index))) {
+            (Some(pod), _) => Some(pod.mtu),
+            (None, Some((_, peer))) if link.peer_netns.is_none() => Some(peer.mtu),
+            _ => None,
+        };
+        Some((name, link.mtu.min(other.unwrap_or(link.mtu))))
+    });
+    let ends: Vec<(LinkName, u32)> = ends.collect();
+    let smallest = ends.iter().map(|(_, mtu)| *mtu).min();
+    let names: Vec<LinkName> = ends.iter().map(|(name, _)| *name).collect();
+    smallest.map_or(Vec::new(), |mtu| of_links(host, &names, &format!("mtu: {mtu}")))
+}
+
+fn bridge_port(subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Fix> {
+    let mut fixes = Vec::new();
+    let bridges = links(subjects).filter_map(|name| {
+        let link = host.link(name)?;
+        match link.kind_name() {
+            "bridge" => Some(link.index),
+            _ => link.master,
+        }
+    });
+    for bridge in bridges.collect::<BTreeSet<u32>>() {
+        let ports: Vec<(LinkName, &Link)> = host
+            .links
+            .iter()
+            .filter(|(_, link)| link.master == Some(bridge))
+            .map(|(name, link)| (*name, link.as_ref()))
+            .collect();
+        let most = ports.iter().map(|(_, port)| port.mtu).max().unwrap_or(0);
+        let least = ports.iter().map(|(_, port)| port.mtu).min().unwrap_or(0);
+        let small: Vec<&(LinkName, &Link)> = ports.iter().filter(|(_, port)| port.mtu < most).collect();
+        // A device below a port may not take more: a tunnel or a VLAN keeps its MTU.
+        let can_grow = small
+            .iter()
+            .all(|(name, port)| port.kind_name() == "veth" && port.refuses_mtu(*name, most.into()).is_none());
+        let (changed, mtu): (Vec<LinkName>, u32) = match can_grow {
+            true => (small.iter().map(|(name, _)| *name).collect(), most),
+            false => {
+                let large = ports.iter().filter(|(_, port)| port.mtu > least);
+                (large.map(|(name, _)| *name).collect(), least)
+            }
+        };
+        fixes.extend(of_links(host, &changed, &format!("mtu: {mtu}")));
+    }
+    fixes
+}
+
+/// The MTU of pods by the convention of the CNI, or, without a known CNI, that of the default route.
+fn derived(host: &Snapshot) -> Option<u32> {
+    let mtu = match detect(host) {
+        Some(detected) => {
+            let (underlay, from) = detected.underlay(host).ok()?;
+            detected.answer(underlay, &from).ok()?.mtu
+        }
+        None => Underlay::DefaultRoute.on(host).ok()?.0,
+    };
+    u32::try_from(mtu).ok()
+}
+
+/// The largest packet that a pod sends, bytes.
+fn largest_pod(host: &Snapshot) -> Option<u32> {
+    let pods = host.links.values().filter_map(|link| link.pod.as_ref());
+    pods.map(|pod| pod.largest_packet()).max()
+}
+
+/// The CNI's convention decides; without a known CNI, the path.
+fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
+    let Some(mtu) = derived(host).or(fault.whole) else {
+        return vec![Fix::Command("netkeel mtu --detect".to_owned())];
+    };
+    let too_large = |link: &Link| link.mtu > mtu || link.pod.as_ref().is_some_and(|pod| pod.mtu > mtu);
+    let pods: Vec<LinkName> = host
+        .links
+        .iter()
+        .filter(|(_, link)| link.leads_into_a_pod() && too_large(link))
+        .map(|(name, _)| *name)
+        .collect();
+    let mut fixes = of_links(host, &pods, &format!("mtu: {mtu}"));
+    let plugin = host
+        .cni
+        .iter()
+        .flat_map(|cni| cni.files.values().flatten())
+        .find_map(|file| {
+            use netkeel_host::cni::configuration::Contents;
+            match &file.reading {
+                Contents::Plugins(plugins) => plugins.first(),
+                Contents::Unread(_) | Contents::Invalid(_) | Contents::Template(_) => None,
+            }
+        });
+    match plugin {
+        Some(plugin) if matches!(plugin.kind.as_ref(), "calico" | "bridge" | "ptp" | "flannel") => {
+            let kind = &plugin.kind;
+            fixes.push(Fix::Document(format!(
+                "cni: {{ {kind}: {{ plugin: {kind}, mtu: {mtu} }} }}"
+            )));
+        }
+        Some(plugin) => fixes.push(Fix::Elsewhere(format!(
+            "give new pods {mtu} in the settings of {}",
+            plugin.kind
+        ))),
+        None if host.links.keys().any(|link| link.as_bytes() == b"docker0") => {
+            fixes.push(Fix::Elsewhere(format!(
+                "give new containers {mtu} (`mtu` in /etc/docker/daemon.json, or of the network)"
+            )));
+        }
+        None => {}
+    }
+    fixes.push(Fix::Command("netkeel mtu --detect".to_owned()));
+    fixes
+}
+
+/// A fragment with a setting of some interfaces, one by one or by the beginning of their names. Those of pods get
+/// other names when pods are created again.
+fn of_links(host: &Snapshot, links: &[LinkName], setting: &str) -> Vec<Fix> {
+    let names: Vec<String> = links.iter().map(ToString::to_string).collect();
+    let first = names.first().cloned().unwrap_or_default();
+    let prefix = names.iter().skip(1).fold(first, |prefix, name| {
+        let common = prefix
+            .chars()
+            .zip(name.chars())
+            .take_while(|(one, other)| one == other);
+        common.map(|(char, _)| char).collect()
+    });
+    let are_pods = links.iter().all(|link| leads_into_a_pod(host, *link));
+    let is_plain = prefix
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+    let of_match = |of: &str| Fix::Document(format!("link: {{ pods: {{ match: {{ {of} }}, {setting} }} }}"));
+    match names.len() {
+        2.. if are_pods && prefix.len() >= PREFIX && is_plain => {
+            vec![of_match(&format!("name: \"{prefix}*\""))]
+        }
+        ..=NAMED => links
+            .iter()
+            .map(|link| Fix::Document(format!("link: {{ {}: {{ {setting} }} }}", key(*link))))
+            .collect(),
+        _ => vec![of_match("kind: veth")],
+    }
+}
+
+/// The command that lists the chains of rules.
+fn rules(subjects: &BTreeSet<Subject>, all: &str) -> String {
+    let chains = subjects.iter().filter_map(|subject| match subject {
+        Subject::Rule(key) => Some(format!(
+            "nft -a list chain {} {} {}",
+            key.family, key.table, key.chain
+        )),
+        Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => None,
+    });
+    let chains: BTreeSet<String> = chains.collect();
+    let mut chains = chains.into_iter();
+    chains.next().unwrap_or_else(|| all.to_owned())
+}
+
+/// A vxlan, whose driver computes checksums late: some NICs and kernels compute them wrong.
+fn offloading(host: &Snapshot) -> Option<LinkName> {
+    let mut vxlans = host.links.iter().filter(|(_, link)| link.kind_name() == "vxlan");
+    vxlans.next().map(|(name, _)| *name)
+}
+
+fn leads_into_a_pod(host: &Snapshot, name: LinkName) -> bool {
+    host.link(name).is_some_and(Link::leads_into_a_pod)
+}
+
+/// An address of this host by which pods reach it: of a default route's interface, or of another one.
+fn own_address(host: &Snapshot) -> Option<IpAddr> {
+    let by_default = |name: &LinkName| {
+        let routes = host.default_routes.iter().flatten();
+        routes.map(|route| route.link).any(|link| link == *name)
+    };
+    let addresses = host
+        .links
+        .iter()
+        .filter(|(_, link)| link.up && !link.leads_into_a_pod())
+        .flat_map(|(name, link)| link.addresses.iter().map(move |address| (name, address.addr())))
+        .filter(|(_, address)| match address {
+            IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+        });
+    let best = addresses.min_by_key(|(name, address)| (!by_default(name), address.is_ipv6()));
+    best.map(|(_, address)| address)
+}
+
+fn links(subjects: &BTreeSet<Subject>) -> impl Iterator<Item = LinkName> {
+    subjects.iter().filter_map(|subject| match subject {
+        Subject::Link(link) => Some(*link),
+        Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
+    })
+}
+
+fn named(link: Option<LinkName>) -> String {
+    link.map_or("INTERFACE".to_owned(), |link| link.to_string())
+}
+
+/// The name of an interface as a key of YAML.
+fn key(link: LinkName) -> String {
+    let text = link.to_string();
+    let plain = text
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || "-_".contains(char));
+    match plain && text.starts_with(|char: char| char.is_ascii_alphabetic()) {
+        true => text,
+        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}

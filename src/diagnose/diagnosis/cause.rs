@@ -1,0 +1,255 @@
+//! A cause of lost packets, its evidence and its place among others.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::path::hop::Cause as Hole;
+use crate::path::unknown::Unknown;
+use netkeel_core::finding::Finding;
+use netkeel_core::name::link::LinkName;
+use netkeel_host::counters::counter::{Counter, RuleKey};
+use netkeel_host::counters::unread::Source;
+
+/// The causes of a host, the most likely first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Diagnosis {
+    /// The causes.
+    pub causes: Vec<Cause>,
+    /// Losses that were counted and that none of the causes explains.
+    pub also: Vec<Growth>,
+    /// The length of the window, milliseconds; none if no counters were read.
+    pub window_ms: Option<u64>,
+    /// Sources of counters that could not be read. Those that the kernel does not have are left out.
+    pub unread: BTreeSet<Source>,
+    /// The number of parts of the host that were not read.
+    pub problems: usize,
+    /// Facts that decide about paths and are not known.
+    pub unknown: BTreeSet<Unknown>,
+}
+
+/// One cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Cause {
+    /// The fault.
+    pub kind: Kind,
+    /// Where the fault is, sorted.
+    pub subjects: BTreeSet<Subject>,
+    /// The grounds for its place.
+    pub grounds: Grounds,
+    /// The evidence: counters, then configuration.
+    pub evidence: Vec<Evidence>,
+    /// A command whose result refutes the cause, and that result.
+    pub refute: Refutation,
+    /// The remedy: document fragments, or commands.
+    pub fix: Vec<Fix>,
+}
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Reverse path filtering drops packets.
+    RpFilter,
+    /// Nobody answers for the address of a gateway.
+    GatewaySilent,
+    /// Packets are to be forwarded, and forwarding is off.
+    ForwardingOff,
+    /// A device on the way is down.
+    DeviceDown,
+    /// There is no route, or one that drops everything.
+    NoRoute,
+    /// The ends of a veth have different MTUs.
+    VethEnds,
+    /// A port of a bridge is smaller than the others.
+    BridgePort,
+    /// Pods or tunnels send packets that do not fit the device below.
+    TooLarge,
+    /// Path MTU discovery is off, or a packet-too-big cannot return.
+    DiscoveryOff,
+    /// The connection table is full.
+    ConntrackFull,
+    /// Two packets of one flow raced to create its connection.
+    ConntrackRace,
+    /// The neighbour table is full.
+    NeighboursFull,
+    /// Rules of the firewall drop packets.
+    Firewall,
+    /// Checksums are wrong.
+    Checksums,
+    /// A qdisc drops packets.
+    QdiscFull,
+    /// The queue of received packets of a CPU is full.
+    BacklogFull,
+    /// The receive buffers of UDP sockets are full.
+    ReceiveBuffer,
+    /// TCP found segments that vanish: a router beyond this host drops large packets without an answer.
+    RemoteBlackHole,
+    /// Neighbours do not answer.
+    NeighbourSilent,
+}
+
+/// A place of a fault.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// An interface.
+    Link(LinkName),
+    /// A CPU.
+    Cpu(u32),
+    /// An address.
+    Address(IpAddr),
+    /// A rule or a policy.
+    Rule(RuleKey),
+}
+
+/// Why a cause has its place: the first is the most likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grounds {
+    /// The configuration loses packets, and counters of that loss grew.
+    ConfiguredAndCounted,
+    /// The configuration loses every packet of a path. No counter needs to grow.
+    LosesEverything,
+    /// Counters that grow for this cause only.
+    Counted,
+    /// The configuration loses large packets. No counter needs to grow.
+    LosesLarge,
+    /// Few packets were counted, or the configuration may lose packets.
+    Possible,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// A counter grew.
+    Grew(Growth),
+    /// A counter that a look-alike would raise did not grow.
+    DidNotGrow(#[schemars(with = "String")] Counter),
+    /// A finding on the configuration.
+    Finding(#[schemars(with = "FindingForm")] Finding),
+    /// Packets vanish on a path.
+    BlackHole {
+        /// The interface that drops them.
+        link: LinkName,
+        /// The smallest packet that is lost, bytes; 1 where all are lost.
+        from: u32,
+        /// The largest one that may come there, bytes.
+        to: Option<u32>,
+        /// Why they are dropped.
+        why: Hole,
+    },
+    /// Packets of a pod are larger than its path.
+    Limited {
+        /// The interface that limits.
+        link: LinkName,
+        /// The largest packet that passes whole, bytes.
+        whole: u32,
+        /// The largest packet that is sent, bytes.
+        sent: u32,
+    },
+    /// The effective rp_filter of an interface.
+    RpFilter {
+        /// The interface.
+        link: LinkName,
+        /// The value of `all`.
+        all: i64,
+        /// The interface's own value.
+        own: i64,
+    },
+    /// The number of connections in the table, and its limit.
+    Connections {
+        /// Connections.
+        now: u64,
+        /// `nf_conntrack_max`.
+        most: u64,
+    },
+    /// An address that did not answer on an interface.
+    Silent {
+        /// The interface.
+        link: LinkName,
+        /// The address.
+        address: IpAddr,
+    },
+}
+
+/// The form of a finding in JSON.
+#[derive(JsonSchema)]
+#[schemars(rename = "Finding")]
+#[expect(dead_code, reason = "it is a schema only")]
+struct FindingForm {
+    /// The kind of finding.
+    code: String,
+    /// The affected interfaces, keys or files, sorted.
+    subjects: Vec<String>,
+    /// The fact.
+    message: String,
+    /// The remedy.
+    remedy: String,
+}
+
+/// The growth of a counter over the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Growth {
+    /// The counter, as the kernel names it.
+    #[serde(serialize_with = "name")]
+    #[schemars(with = "String")]
+    pub counter: Counter,
+    /// Packets or events.
+    pub by: u64,
+    /// The packets among which they were counted and that were not lost, where the kernel counts those.
+    pub of: Option<u64>,
+}
+
+/// A test that can refute a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Refutation {
+    /// The command.
+    pub command: String,
+    /// The result that refutes the cause.
+    pub refuted_if: &'static str,
+}
+
+/// A remedy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fix {
+    /// A fragment of a document.
+    Document(String),
+    /// A command.
+    Command(String),
+    /// A step outside of netkeel.
+    Elsewhere(String),
+}
+
+fn name<S: serde::Serializer>(counter: &Counter, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(counter)
+}
+
+impl Cause {
+    /// The packets that were counted as lost, the largest of its counters.
+    pub fn lost(&self) -> u64 {
+        let growths = self.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Grew(growth) => Some(growth.by),
+            Evidence::DidNotGrow(_)
+            | Evidence::Finding(_)
+            | Evidence::BlackHole { .. }
+            | Evidence::Limited { .. }
+            | Evidence::RpFilter { .. }
+            | Evidence::Connections { .. }
+            | Evidence::Silent { .. } => None,
+        });
+        growths.max().unwrap_or(0)
+    }
+}
+
+impl Growth {
+    /// The lost share of the packets; none where the packets are not known.
+    pub fn share(&self) -> Option<f64> {
+        let all = self.of?.checked_add(self.by)?;
+        (all > 0).then(|| self.by as f64 / all as f64)
+    }
+}

@@ -1,0 +1,296 @@
+//! Faults that counters show by themselves, and the counters that a fault of the configuration raises.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnosis::cause::{Evidence, Growth, Kind, Subject};
+use netkeel_core::name::link::LinkName;
+use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat};
+use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::counters::reading::Gauge;
+use netkeel_host::snapshot::forwarding::NeighbourState;
+
+/// From this share of the packets on, a loss is no accident.
+const SHARE: f64 = 1e-5;
+
+/// Fewer packets than this may be an accident, whatever their share.
+const FEW: u64 = 10;
+
+/// A fault that counters show.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    /// Where it is.
+    pub(crate) subjects: BTreeSet<Subject>,
+    /// The evidence.
+    pub(crate) evidence: Vec<Evidence>,
+    /// The counters grow for this fault only, and by more than an accident.
+    pub(crate) is_decisive: bool,
+}
+
+impl Counted {
+    /// Adds a counter. One of the whole machine decides nothing in another namespace than its first.
+    fn add(&mut self, growth: Growth, subject: Option<Subject>, deltas: &Deltas) {
+        let is_of_here = !growth.counter.is_of_the_machine() || deltas.after.initial == Some(true);
+        let is_rare = growth.share().is_some_and(|share| share < SHARE);
+        self.is_decisive |= growth.by >= FEW && !is_rare && is_of_here;
+        self.subjects.extend(subject);
+        self.evidence.push(Evidence::Grew(growth));
+    }
+}
+
+/// The faults, each with its counters.
+pub(crate) fn causes(deltas: &Deltas) -> BTreeMap<Kind, Counted> {
+    let mut found: BTreeMap<Kind, Counted> = BTreeMap::new();
+    for (counter, by) in deltas.grown.iter().filter(|(_, by)| **by > 0) {
+        let Some((kind, subject)) = meaning(counter, deltas) else {
+            continue;
+        };
+        found
+            .entry(kind)
+            .or_default()
+            .add(growth(counter, *by, deltas), subject, deltas);
+    }
+    full_table(deltas, &mut found);
+    silent(deltas, &mut found);
+    // A policy or a rule drops what its writer wants to drop: a firewall is a cause only where nothing else is.
+    for kind in [Kind::Firewall, Kind::NeighbourSilent] {
+        if let Some(counted) = found.get_mut(&kind) {
+            counted.is_decisive = kind == Kind::Firewall && forwards_by_policy(&counted.subjects);
+        }
+    }
+    race(deltas, &mut found);
+    found
+}
+
+/// The fault that raises a counter, and its place; none for counters that no fault raises alone.
+fn meaning(counter: &Counter, deltas: &Deltas) -> Option<(Kind, Option<Subject>)> {
+    let kind = match counter {
+        Counter::Protocol(group, name) => return Some((protocol(group, name, deltas)?, None)),
+        Counter::Link(link, LinkStat::TxErrors) if is_ovs_tunnel(*link, deltas) => {
+            return Some((Kind::TooLarge, Some(Subject::Link(*link))));
+        }
+        Counter::Cpu(cpu, CpuStat::Dropped) => {
+            return Some((Kind::BacklogFull, Some(Subject::Cpu(*cpu))));
+        }
+        Counter::Qdisc(link, QdiscStat::Drops) => {
+            return Some((Kind::QdiscFull, Some(Subject::Link(*link))));
+        }
+        Counter::Rule(key) => return Some((Kind::Firewall, Some(Subject::Rule(key.clone())))),
+        Counter::Neighbours(_, name) if **name == *"table_fulls" => Kind::NeighboursFull,
+        // A lost race counts as a drop too.
+        Counter::Conntrack(name) if matches!(name.as_ref(), "insert_failed" | "drop") => Kind::ConntrackRace,
+        Counter::Link(..)
+        | Counter::Cpu(..)
+        | Counter::Qdisc(..)
+        | Counter::Conntrack(_)
+        | Counter::Neighbours(..)
+        | Counter::RouteLookup(_)
+        | Counter::NetlinkDrops(_)
+        | Counter::QueueDrops(_)
+        | Counter::DropReason(_) => return None,
+    };
+    Some((kind, None))
+}
+
+fn protocol(group: &str, name: &str, deltas: &Deltas) -> Option<Kind> {
+    Some(match (group, name) {
+        ("TcpExt", "IPReversePathFilter") => Kind::RpFilter,
+        // Without forwarding, a packet for another address is an address error (`ip_route_input_slow`).
+        ("Ip", "InAddrErrors") if deltas.gauge(&Gauge::Forwarding4) == Some(0) => Kind::ForwardingOff,
+        ("Ip", "OutNoRoutes") | ("Ip6", "OutNoRoutes") => Kind::NoRoute,
+        ("Ip", "FragFails" | "FragCreates") | ("Ip6", "FragFails" | "FragCreates") => Kind::TooLarge,
+        ("Udp" | "Udp6" | "Tcp" | "Icmp", "InCsumErrors") => Kind::Checksums,
+        ("Udp" | "Udp6", "RcvbufErrors") => Kind::ReceiveBuffer,
+        ("TcpExt", "TCPMTUPSuccess" | "TCPMTUPFail") => Kind::RemoteBlackHole,
+        _ => return None,
+    })
+}
+
+/// The counters that a fault of the configuration raises at its places, beyond those that show it alone.
+pub(crate) fn support(kind: Kind, subjects: &BTreeSet<Subject>, deltas: &Deltas) -> Vec<Evidence> {
+    let mut found = Vec::new();
+    for (counter, by) in deltas.grown.iter().filter(|(_, by)| **by > 0) {
+        let supports = match (kind, counter) {
+            (Kind::VethEnds | Kind::BridgePort, Counter::Link(link, LinkStat::TxDropped)) => {
+                subjects.contains(&Subject::Link(*link)) || is_end_of(*link, subjects, deltas)
+            }
+            (Kind::TooLarge, Counter::Link(link, LinkStat::TxErrors | LinkStat::TxDropped)) => {
+                subjects.contains(&Subject::Link(*link))
+            }
+            (Kind::TooLarge, Counter::Protocol(group, name)) => matches!(
+                (group.as_ref(), name.as_ref()),
+                ("IcmpMsg", "OutType3") | ("Icmp6", "OutPktTooBigs")
+            ),
+            (Kind::RpFilter, Counter::DropReason(reason)) => **reason == *"IP_RPFILTER",
+            (Kind::TooLarge, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
+            (Kind::VethEnds, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
+            _ => false,
+        };
+        if supports {
+            found.push(Evidence::Grew(growth(counter, *by, deltas)));
+        }
+    }
+    // A full backlog raises `tx_dropped` of a veth too.
+    if kind == Kind::VethEnds && !found.is_empty() {
+        let still = deltas
+            .grown
+            .iter()
+            .filter(|(counter, by)| **by == 0 && matches!(counter, Counter::Cpu(_, CpuStat::Dropped)));
+        found.extend(
+            still
+                .take(1)
+                .map(|(counter, _)| Evidence::DidNotGrow(counter.clone())),
+        );
+    }
+    found
+}
+
+/// The other end of a subject in this namespace.
+fn is_end_of(link: LinkName, subjects: &BTreeSet<Subject>, deltas: &Deltas) -> bool {
+    let Some(identity) = deltas.after.links.get(&link) else {
+        return false;
+    };
+    let peer = identity.lower.and_then(|index| deltas.after.by_index(index));
+    !identity.leads_elsewhere && peer.is_some_and(|(peer, _)| subjects.contains(&Subject::Link(peer)))
+}
+
+/// A growth with the packets of its direction.
+pub(crate) fn growth(counter: &Counter, by: u64, deltas: &Deltas) -> Growth {
+    let of = match counter {
+        Counter::Link(link, LinkStat::TxErrors | LinkStat::TxDropped) => {
+            deltas.link(*link, LinkStat::TxPackets)
+        }
+        Counter::Link(link, LinkStat::RxErrors | LinkStat::RxDropped) => {
+            deltas.link(*link, LinkStat::RxPackets)
+        }
+        Counter::Qdisc(link, QdiscStat::Drops) => deltas.qdisc(*link, QdiscStat::Packets),
+        Counter::Cpu(cpu, CpuStat::Dropped) => deltas.of(&Counter::Cpu(*cpu, CpuStat::Processed)),
+        Counter::Protocol(group, name) => packets(group, name).and_then(|(group, name, includes)| {
+            let all = deltas.protocol(group, name)?;
+            Some(if includes { all.saturating_sub(by) } else { all })
+        }),
+        _ => None,
+    };
+    Growth {
+        counter: counter.clone(),
+        by,
+        of,
+    }
+}
+
+/// The counter of the packets among which a protocol counts a loss, and whether it includes the lost ones.
+fn packets(group: &str, name: &str) -> Option<(&'static str, &'static str, bool)> {
+    match (group, name) {
+        ("Udp", "RcvbufErrors" | "InCsumErrors") => Some(("Udp", "InDatagrams", false)),
+        ("Udp6", "RcvbufErrors" | "InCsumErrors") => Some(("Udp6", "InDatagrams", false)),
+        ("Tcp", "InCsumErrors") => Some(("Tcp", "InSegs", true)),
+        ("TcpExt", "IPReversePathFilter") => Some(("Ip", "InReceives", true)),
+        _ => None,
+    }
+}
+
+/// Whether a counter is of packets that were lost.
+pub(crate) fn is_loss(counter: &Counter) -> bool {
+    match counter {
+        Counter::Link(_, stat) => matches!(
+            stat,
+            LinkStat::RxErrors | LinkStat::TxErrors | LinkStat::RxDropped | LinkStat::TxDropped
+        ),
+        Counter::Qdisc(_, stat) => *stat == QdiscStat::Drops,
+        Counter::Cpu(_, stat) => matches!(stat, CpuStat::Dropped | CpuStat::Squeezed),
+        Counter::Protocol(group, name) => matches!(
+            (group.as_ref(), name.as_ref()),
+            ("Udp" | "Udp6", "RcvbufErrors" | "SndbufErrors" | "InCsumErrors")
+                | (
+                    "Ip" | "Ip6",
+                    "FragFails" | "ReasmFails" | "OutNoRoutes" | "OutDiscards" | "InDiscards"
+                )
+                | ("Tcp" | "Icmp", "InCsumErrors")
+                | ("TcpExt", "IPReversePathFilter")
+        ),
+        Counter::Conntrack(name) => matches!(name.as_ref(), "insert_failed" | "drop" | "early_drop"),
+        Counter::Neighbours(_, name) => **name == *"table_fulls",
+        Counter::NetlinkDrops(_) | Counter::QueueDrops(_) | Counter::Rule(_) => true,
+        Counter::RouteLookup(_) | Counter::DropReason(_) => false,
+    }
+}
+
+/// The race and the full table raise the same counters. Only the size of the table tells them apart.
+fn race(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+    if found.contains_key(&Kind::ConntrackFull) {
+        found.remove(&Kind::ConntrackRace);
+        return;
+    }
+    let Some(race) = found.get_mut(&Kind::ConntrackRace) else {
+        return;
+    };
+    let fails = deltas.of(&Counter::Conntrack("insert_failed".into()));
+    race.is_decisive &= fails.is_some_and(|by| by >= FEW);
+    match (
+        deltas.gauge(&Gauge::Connections),
+        deltas.gauge(&Gauge::MaxConnections),
+    ) {
+        (Some(now), Some(most)) => race.evidence.push(Evidence::Connections { now, most }),
+        _ => race.is_decisive = false,
+    }
+}
+
+fn full_table(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+    let (Some(now), Some(most)) = (
+        deltas.gauge(&Gauge::Connections),
+        deltas.gauge(&Gauge::MaxConnections),
+    ) else {
+        return;
+    };
+    let counters = ["drop", "early_drop", "insert_failed"].map(|name| Counter::Conntrack(name.into()));
+    let lost: Vec<Growth> = counters
+        .iter()
+        .filter_map(|counter| {
+            let by = deltas.of(counter).filter(|by| *by > 0)?;
+            Some(growth(counter, by, deltas))
+        })
+        .collect();
+    // Within a tenth of the limit the table was full between the readings.
+    if lost.is_empty() || now.saturating_mul(10) < most.saturating_mul(9) {
+        return;
+    }
+    let counted = found.entry(Kind::ConntrackFull).or_default();
+    for growth in lost {
+        counted.add(growth, None, deltas);
+    }
+    counted.is_decisive = true;
+    counted.evidence.push(Evidence::Connections { now, most });
+}
+
+fn silent(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+    let failed = deltas
+        .after
+        .neighbours
+        .iter()
+        .filter(|neighbour| neighbour.state == NeighbourState::Failed);
+    for neighbour in failed {
+        let counted = found.entry(Kind::NeighbourSilent).or_default();
+        counted.subjects.insert(Subject::Address(neighbour.address));
+        counted.evidence.push(Evidence::Silent {
+            link: neighbour.link,
+            address: neighbour.address,
+        });
+    }
+}
+
+/// Whether the policy of a chain of forwarded packets is among the places.
+fn forwards_by_policy(subjects: &BTreeSet<Subject>) -> bool {
+    subjects.iter().any(|subject| match subject {
+        Subject::Rule(key) => key.handle.is_none() && key.chain.eq_ignore_ascii_case("forward"),
+        Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => false,
+    })
+}
+
+/// A device by which Open vSwitch sends encapsulated packets: it counts packets that are too large as errors
+/// (`skb_tunnel_check_pmtu`, net/ipv4/ip_tunnel_core.c).
+fn is_ovs_tunnel(link: LinkName, deltas: &Deltas) -> bool {
+    let tunnel = deltas.after.links.get(&link);
+    tunnel.is_some_and(|tunnel| {
+        let kind = tunnel.kind.as_deref();
+        matches!(kind, Some("geneve" | "vxlan" | "gretap")) && tunnel.master.is_some()
+    })
+}

@@ -1,0 +1,263 @@
+//! Joins the faults of the configuration and of the counters to causes, the most likely first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnosis::advice;
+use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use crate::diagnosis::configured::{Effect, Fault};
+use crate::diagnosis::counted::{Counted, growth, is_loss, support};
+use netkeel_core::rp_filter::{Verdict, effective};
+use netkeel_host::counters::counter::Counter;
+use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::snapshot::Snapshot;
+use netkeel_mtu::detect::detect;
+
+pub(crate) fn join(
+    configured: BTreeMap<Kind, Fault>,
+    mut counted: BTreeMap<Kind, Counted>,
+    host: &Snapshot,
+    window: Option<&Deltas>,
+) -> Diagnosis {
+    let mut causes = Vec::new();
+    for (kind, fault) in configured {
+        let mut evidence = counted
+            .remove(&kind)
+            .map(|counted| counted.evidence)
+            .unwrap_or_default();
+        if let Some(deltas) = window {
+            evidence.extend(support(kind, &fault.subjects, deltas));
+        }
+        let grew = evidence.iter().any(|one| matches!(one, Evidence::Grew(_)));
+        let grounds = match (grew, fault.effect) {
+            (true, _) => Grounds::ConfiguredAndCounted,
+            (false, Effect::Everything) => Grounds::LosesEverything,
+            (false, Effect::Large) => Grounds::LosesLarge,
+            (false, Effect::May) => Grounds::Possible,
+        };
+        evidence.extend(settings(kind, &fault.subjects, host));
+        evidence.extend(fault.evidence.iter().cloned());
+        causes.push(cause(kind, &fault, grounds, evidence, host));
+    }
+    for (kind, counted) in counted {
+        let grounds = match counted.is_decisive {
+            true => Grounds::Counted,
+            false => Grounds::Possible,
+        };
+        let subjects = match kind {
+            Kind::RpFilter => filtering_pods(host),
+            _ => counted.subjects,
+        };
+        let mut evidence = counted.evidence;
+        evidence.extend(settings(kind, &subjects, host));
+        let fault = Fault {
+            subjects,
+            ..Fault::default()
+        };
+        causes.push(cause(kind, &fault, grounds, evidence, host));
+    }
+    causes.sort_by_key(|cause| (cause.grounds, Reverse(cause.lost()), cause.kind));
+    let explained: BTreeSet<&Counter> = causes
+        .iter()
+        .flat_map(|cause| counters(&cause.evidence))
+        .collect();
+    let also = window.into_iter().flat_map(|deltas| {
+        let left = deltas
+            .grown
+            .iter()
+            .filter(|(counter, by)| **by > 0 && is_loss(counter) && !explained.contains(counter));
+        left.map(|(counter, by)| growth(counter, *by, deltas))
+    });
+    Diagnosis {
+        also: also.collect(),
+        causes,
+        window_ms: window.map(|deltas| deltas.window_ms),
+        unread: window
+            .into_iter()
+            .flat_map(|deltas| &deltas.unread)
+            .filter(|unread| !unread.absent)
+            .map(|unread| unread.source)
+            .collect(),
+        problems: host.problems.len(),
+        unknown: BTreeSet::new(),
+    }
+}
+
+fn cause(kind: Kind, fault: &Fault, grounds: Grounds, evidence: Vec<Evidence>, host: &Snapshot) -> Cause {
+    Cause {
+        kind,
+        grounds,
+        refute: advice::refutation(kind, fault, host),
+        fix: advice::fixes(kind, fault, &evidence, host),
+        evidence,
+        subjects: fault.subjects.clone(),
+    }
+}
+
+/// The counter names no interface. Pods' interfaces that filter are suspects, except with Calico, which means them
+/// to: its pods send from their own addresses only.
+fn filtering_pods(host: &Snapshot) -> BTreeSet<Subject> {
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Some(all), false) = (all, detect(host).is_some_and(|found| found.cni == "calico")) else {
+        return BTreeSet::new();
+    };
+    let filters = host.links.iter().filter(|(_, link)| {
+        let own = link.rp_filter.map_or(0, i64::from);
+        let effect = effective(all, own, link.has_ipv4() || !host.families.ipv4);
+        link.leads_into_a_pod() && effect.verdict != Verdict::Accept
+    });
+    filters.map(|(name, _)| Subject::Link(*name)).collect()
+}
+
+/// The settings that decide, as evidence.
+fn settings(kind: Kind, subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Evidence> {
+    let all = host.sysctl_number("net/ipv4/conf/all/rp_filter");
+    let (Kind::RpFilter, Some(all)) = (kind, all) else {
+        return Vec::new();
+    };
+    let links = subjects.iter().filter_map(|subject| match subject {
+        Subject::Link(link) => Some(*link),
+        Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
+    });
+    let values = links.filter_map(|link| {
+        let own = host.link(link)?.rp_filter?;
+        Some(Evidence::RpFilter {
+            link,
+            all,
+            own: own.into(),
+        })
+    });
+    values.collect()
+}
+
+fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
+    evidence.iter().filter_map(|one| match one {
+        Evidence::Grew(growth) => Some(&growth.counter),
+        Evidence::DidNotGrow(_)
+        | Evidence::Finding(_)
+        | Evidence::BlackHole { .. }
+        | Evidence::Limited { .. }
+        | Evidence::RpFilter { .. }
+        | Evidence::Connections { .. }
+        | Evidence::Silent { .. } => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::counters::counter::LinkStat;
+    use netkeel_host::counters::reading::{Gauge, LinkIdentity, Reading};
+    use netkeel_host::snapshot::link::Link;
+
+    fn host() -> Snapshot {
+        Snapshot::from_json(
+            r#"{"format":1,"netns":null,"kernel":"6.12","families":{"ipv4":true,"ipv6":true},"sysctls":{},"links":{
+                "eth0":{"index":2,"mtu":1500,"up":true},"v0":{"index":3,"kind":"veth","lower":4,"mtu":1500,"up":true},
+                "v1":{"index":4,"kind":"veth","lower":3,"mtu":1400,"up":true}}}"#,
+        )
+        .unwrap()
+    }
+
+    /// The causes after counters grew, each with its grounds.
+    fn causes(grown: &[(Counter, u64)], gauges: &[(Gauge, u64)]) -> Vec<(Kind, Grounds)> {
+        let host = host();
+        let reading = |by: &dyn Fn(u64) -> u64| Reading {
+            counters: grown
+                .iter()
+                .map(|(counter, growth)| (counter.clone(), by(*growth)))
+                .collect(),
+            gauges: gauges.iter().cloned().collect(),
+            links: host
+                .links
+                .iter()
+                .map(|(name, link)| (*name, identity(link)))
+                .collect(),
+            ..Reading::default()
+        };
+        let deltas = Deltas::between(reading(&|_| 7), reading(&|growth| 7 + growth));
+        let findings = crate::lint::host::host(&host);
+        let found = crate::diagnosis::diagnose(&host, &findings, Some(&deltas));
+        found
+            .causes
+            .iter()
+            .map(|cause| (cause.kind, cause.grounds))
+            .collect()
+    }
+
+    fn identity(link: &Link) -> LinkIdentity {
+        LinkIdentity {
+            index: link.index,
+            kind: link.kind.clone(),
+            mtu: link.mtu,
+            lower: link.lower,
+            leads_elsewhere: false,
+            master: None,
+        }
+    }
+
+    fn of(group: &str, name: &str) -> Counter {
+        Counter::protocol(group, name)
+    }
+
+    #[test]
+    fn the_configuration_alone_and_with_its_counter() {
+        assert_eq!(causes(&[], &[]), [(Kind::VethEnds, Grounds::LosesLarge)]);
+        let dropped = Counter::Link("v0".parse().unwrap(), LinkStat::TxDropped);
+        let found = causes(&[(dropped, 3), (of("Udp", "RcvbufErrors"), 900)], &[]);
+        let first = (Kind::VethEnds, Grounds::ConfiguredAndCounted);
+        assert_eq!(found, [first, (Kind::ReceiveBuffer, Grounds::Counted)]);
+    }
+
+    #[test]
+    fn counters_of_one_cause_come_before_a_loss_of_large_packets() {
+        let found = causes(&[(of("Tcp", "InCsumErrors"), 50)], &[]);
+        let counted = (Kind::Checksums, Grounds::Counted);
+        assert_eq!(found, [counted, (Kind::VethEnds, Grounds::LosesLarge)]);
+        // Few packets are no ground.
+        let found = causes(&[(of("Tcp", "InCsumErrors"), 2)], &[]);
+        let possible = (Kind::Checksums, Grounds::Possible);
+        assert_eq!(found, [(Kind::VethEnds, Grounds::LosesLarge), possible]);
+    }
+
+    #[test]
+    fn a_full_table_and_a_race_are_told_apart() {
+        let fails = [
+            (Counter::Conntrack("insert_failed".into()), 40),
+            (Counter::Conntrack("drop".into()), 40),
+        ];
+        let full = [(Gauge::Connections, 1000), (Gauge::MaxConnections, 1000)];
+        assert_eq!(causes(&fails, &full)[0], (Kind::ConntrackFull, Grounds::Counted));
+        let free = [(Gauge::Connections, 100), (Gauge::MaxConnections, 1000)];
+        assert_eq!(causes(&fails, &free)[0], (Kind::ConntrackRace, Grounds::Counted));
+        // Without its limit, nobody knows whether the table is full.
+        assert!(causes(&fails, &[]).contains(&(Kind::ConntrackRace, Grounds::Possible)));
+    }
+
+    #[test]
+    fn packets_for_other_addresses_need_forwarding_only_where_it_is_off() {
+        let errors = [(of("Ip", "InAddrErrors"), 90)];
+        let kinds = |value| causes(&errors, &[(Gauge::Forwarding4, value)]);
+        assert_eq!(kinds(0)[0].0, Kind::ForwardingOff);
+        assert_eq!(kinds(1)[0].0, Kind::VethEnds);
+    }
+
+    #[test]
+    fn the_remedy_is_of_the_setting_that_is_wrong() {
+        let mut host = host();
+        host.links.clear();
+        let value = netkeel_host::snapshot::reading::SysctlReading::Value {
+            value: "1000".into(),
+            writable: true,
+        };
+        host.sysctls
+            .insert("net/ipv4/route/min_pmtu".parse().unwrap(), value);
+        let findings = crate::lint::host::host(&host);
+        let found = crate::diagnosis::diagnose(&host, &findings, None);
+        let wanted = "sysctl: { net.ipv4.route.min_pmtu: 552 }".to_owned();
+        assert_eq!(
+            found.causes[0].fix,
+            [crate::diagnosis::cause::Fix::Document(wanted)]
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! The counters of root qdiscs over rtnetlink.
+
+use std::collections::BTreeMap;
+
+use netlink_packet_route::tc::TcMessage;
+
+use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
+use crate::netlink::refusal::Refusal;
+use crate::netlink::socket::Socket;
+
+/// Size of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
+const FIXED: usize = 20;
+
+/// The parent of a root qdisc (`TC_H_ROOT`).
+const ROOT: u32 = 0xffff_ffff;
+
+/// `TCA_KIND` and `TCA_STATS2` (include/uapi/linux/rtnetlink.h).
+const KIND: u16 = 1;
+const STATS2: u16 = 7;
+
+/// `TCA_STATS_BASIC` and `TCA_STATS_QUEUE` (include/uapi/linux/gen_stats.h).
+const BASIC: u16 = 1;
+const QUEUE: u16 = 3;
+
+/// The root qdisc of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Qdisc {
+    /// Its kind: `fq_codel`.
+    pub(crate) kind: String,
+    /// Packets that were sent; 32 bits.
+    pub(crate) packets: Option<u32>,
+    /// Packets that were dropped; 32 bits.
+    pub(crate) drops: Option<u32>,
+    /// Times that a packet waited for its turn; 32 bits.
+    pub(crate) overlimits: Option<u32>,
+}
+
+/// Reads the root qdiscs of the socket's namespace, by the index of their interface.
+pub(crate) fn dump(socket: &mut Socket) -> Result<BTreeMap<u32, Qdisc>, Refusal> {
+    let mut found = BTreeMap::new();
+    let message = TcMessage::default();
+    socket.dump(libc::RTM_GETQDISC, &message, |message| read(message, &mut found))?;
+    Ok(found)
+}
+
+fn read(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Malformed> {
+    if message.kind != libc::RTM_NEWQDISC || u32_at(message.payload, 12) != Some(ROOT) {
+        return Ok(());
+    }
+    let index = u32_at(message.payload, 4).ok_or(Malformed("interface"))?;
+    let mut qdisc = Qdisc::default();
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            KIND => qdisc.kind = attribute.text(),
+            STATS2 => {
+                for stats in attribute.nested() {
+                    let stats = stats?;
+                    match stats.kind {
+                        BASIC => qdisc.packets = u32_at(stats.value, 8),
+                        QUEUE => {
+                            qdisc.drops = u32_at(stats.value, 8);
+                            qdisc.overlimits = u32_at(stats.value, 16);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found.insert(index, qdisc);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+
+    #[test]
+    fn reads_the_root_and_no_other() {
+        let read_with = |parent: u32| {
+            let mut head = [0; FIXED];
+            head[4] = 7;
+            head[12..16].copy_from_slice(&parent.to_ne_bytes());
+            let mut basic = [0; 16];
+            basic[8] = 5;
+            let mut queue = [0; 20];
+            (queue[8], queue[16]) = (3, 4);
+            let message = Request::new(libc::RTM_NEWQDISC, 0, &head)
+                .attribute(KIND, b"fq\0")
+                .nest(STATS2, |stats| {
+                    stats.attribute(BASIC, &basic).attribute(QUEUE, &queue)
+                })
+                .finish(1)
+                .to_vec();
+            let message = Message {
+                kind: libc::RTM_NEWQDISC,
+                flags: 0,
+                sequence: 1,
+                payload: &message[16..],
+            };
+            let mut found = BTreeMap::new();
+            read(&message, &mut found).unwrap();
+            found
+        };
+        let qdisc = Qdisc {
+            kind: "fq".to_owned(),
+            packets: Some(5),
+            drops: Some(3),
+            overlimits: Some(4),
+        };
+        assert_eq!(read_with(ROOT), BTreeMap::from([(7, qdisc)]));
+        assert!(read_with(1).is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! The words of a diagnosis that text and HTML share.
+
+use netkeel_core::text::escape::printable;
+use netkeel_core::text::list::some;
+use netkeel_diagnose::diagnosis::cause::{Cause, Evidence, Fix, Grounds, Growth, Kind, Subject};
+use netkeel_diagnose::path::hop::Cause as Hole;
+use netkeel_host::counters::counter::{Counter, CpuStat};
+
+/// Subjects that a title names.
+const NAMED: usize = 3;
+
+/// The cause in one line, without a full stop.
+pub(super) fn title(cause: &Cause) -> String {
+    let at = some(cause.subjects.iter().map(subject), NAMED, ", ");
+    let with = |text: &str, joint: &str| match at.is_empty() {
+        true => text.to_owned(),
+        false => format!("{text}{joint}{at}"),
+    };
+    match cause.kind {
+        Kind::RpFilter => with("rp_filter drops packets", " that come in on "),
+        Kind::GatewaySilent => with("nobody answers for the address of the gateway", " behind "),
+        Kind::ForwardingOff => with("forwarding is off", " where packets arrive: "),
+        Kind::DeviceDown => with("a device on the way is down", ": "),
+        Kind::NoRoute => with("there is no route for the packets", " at "),
+        Kind::VethEnds => with("the ends of a veth have different MTUs", ": "),
+        Kind::BridgePort => with("a bridge has a port that is smaller than its clients", ": "),
+        Kind::TooLarge => with("packets are too large for the device below", ": "),
+        Kind::DiscoveryOff => with("path MTU discovery does not work", " at "),
+        Kind::ConntrackFull => with("the connection table is full", ": "),
+        Kind::ConntrackRace => with("connections are lost to a race in conntrack", ": "),
+        Kind::NeighboursFull => with("the neighbour table is full", ": "),
+        Kind::Firewall => with("the firewall drops packets", ": "),
+        Kind::Checksums => with("packets arrive with wrong checksums", ": "),
+        Kind::QdiscFull => with("the send queue drops packets", " of "),
+        Kind::BacklogFull => with("the receive queue overflows", " of "),
+        Kind::ReceiveBuffer => with("UDP sockets have full receive buffers", ": "),
+        Kind::RemoteBlackHole => with("a router beyond this host drops large packets", ": "),
+        Kind::NeighbourSilent => with("neighbours do not answer", ": "),
+    }
+}
+
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Link(link) => printable(&link.as_text()).into_owned(),
+        Subject::Cpu(cpu) => format!("CPU {cpu}"),
+        Subject::Address(address) => address.to_string(),
+        Subject::Rule(key) => printable(&key.to_string()).into_owned(),
+    }
+}
+
+/// Why a cause has its place.
+pub(super) fn grounds(grounds: Grounds) -> &'static str {
+    match grounds {
+        Grounds::ConfiguredAndCounted => "the configuration and the counters agree",
+        Grounds::LosesEverything => "the configuration loses every packet of a path",
+        Grounds::Counted => "these counters grow for this cause only",
+        Grounds::LosesLarge => "the configuration loses large packets, and no counter needs to grow",
+        Grounds::Possible => "possible: little or nothing was counted",
+    }
+}
+
+/// The meaning that a counter does not have, where people often take it for that.
+pub(super) fn not_this(cause: &Cause) -> Option<&'static str> {
+    let is_counted = |one: &Evidence| matches!(one, Evidence::Connections { .. });
+    let still = |one: &Evidence| matches!(one, Evidence::DidNotGrow(_));
+    match cause.kind {
+        Kind::QdiscFull => Some("net.core.wmem_max does not help: the queue drops, not the socket"),
+        Kind::TooLarge => Some("larger buffers (rmem_max, wmem_max) do not help"),
+        Kind::VethEnds if !cause.evidence.iter().any(still) => None,
+        Kind::ConntrackRace if !cause.evidence.iter().any(is_counted) => None,
+        Kind::VethEnds => Some("netdev_max_backlog does not help as softnet drops nothing"),
+        Kind::ConntrackRace => Some("the table is not full: nf_conntrack_max does not help"),
+        Kind::DiscoveryOff => Some("icmp_ratelimit is not the cause: packet-too-big is exempt"),
+        Kind::RpFilter
+        | Kind::GatewaySilent
+        | Kind::ForwardingOff
+        | Kind::DeviceDown
+        | Kind::NoRoute
+        | Kind::BridgePort
+        | Kind::ConntrackFull
+        | Kind::NeighboursFull
+        | Kind::Firewall
+        | Kind::Checksums
+        | Kind::BacklogFull
+        | Kind::ReceiveBuffer
+        | Kind::RemoteBlackHole
+        | Kind::NeighbourSilent => None,
+    }
+}
+
+/// One piece of evidence, without a full stop.
+pub(super) fn evidence(evidence: &Evidence, window_ms: Option<u64>) -> String {
+    match evidence {
+        Evidence::Grew(found) => growth(found, window_ms),
+        Evidence::DidNotGrow(counter) => match counter {
+            Counter::Cpu(_, CpuStat::Dropped) => "softnet dropped +0: no queue overflowed".to_owned(),
+            _ => format!("{counter} +0"),
+        },
+        Evidence::Finding(finding) => {
+            let subjects = some(finding.subjects.iter().cloned(), NAMED, ", ");
+            let (subjects, message) = (printable(&subjects).into_owned(), printable(&finding.message));
+            format!("{} {subjects}: {message}", finding.code)
+        }
+        Evidence::BlackHole { link, from, to, why } => {
+            let sizes = match (from, to) {
+                (..=1, _) => "every packet".to_owned(),
+                (from, Some(to)) => format!("packets of {from} to {to} bytes"),
+                (from, None) => format!("packets of {from} bytes and more"),
+            };
+            let link = link.as_text();
+            format!("{sizes} lost at {}: {}", printable(&link), hole(*why))
+        }
+        Evidence::Limited { link, whole, sent } => {
+            let link = link.as_text();
+            format!(
+                "pods send up to {sent} bytes; {} passes {whole} whole",
+                printable(&link)
+            )
+        }
+        Evidence::RpFilter { link, all, own } => {
+            let (link, larger) = (link.as_text(), all.max(own));
+            format!(
+                "effective rp_filter of {} is {larger}: `all` is {all}, its own is {own}",
+                printable(&link)
+            )
+        }
+        Evidence::Connections { now, most } => format!("{now} of at most {most} connections"),
+        Evidence::Silent { link, address } => {
+            let link = link.as_text();
+            format!("{address} did not answer on {}", printable(&link))
+        }
+    }
+}
+
+/// `tx_errors of genev_sys_6081 +5190 in 10 s (0.519 %)`.
+pub(super) fn growth(found: &Growth, window_ms: Option<u64>) -> String {
+    let name = found.counter.to_string();
+    let window = window_ms.map_or(String::new(), |window| format!(" in {}", seconds(window)));
+    let share = found
+        .share()
+        .filter(|_| found.of.is_some_and(|of| of > 0))
+        .map_or(String::new(), |share| format!(" ({})", percent(share)));
+    format!("{} +{}{window}{share}", printable(&name), found.by)
+}
+
+/// A window in seconds.
+pub(super) fn seconds(window_ms: u64) -> String {
+    match window_ms % 1000 {
+        0 => format!("{} s", window_ms / 1000),
+        _ => format!("{:.1} s", window_ms as f64 / 1000.0),
+    }
+}
+
+/// A share with three significant digits or fewer.
+pub(super) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        10.0.. => format!("{percent:.0} %"),
+        1.0.. => format!("{percent:.1} %"),
+        0.0095.. => format!("{percent:.3} %"),
+        _ => format!("{percent:.4} %"),
+    }
+}
+
+fn hole(why: Hole) -> &'static str {
+    crate::path::words::because(why)
+}
+
+/// A remedy as text.
+pub(super) fn fix(fix: &Fix) -> &str {
+    match fix {
+        Fix::Document(text) | Fix::Command(text) | Fix::Elsewhere(text) => text,
+    }
+}

@@ -1,0 +1,11 @@
+//! Rebuilt incidents, each a bundle with the diagnosis that `netkeel doctor --bundle` prints.
+//! NETKEEL_BLESS=1 rewrites the expected texts. Some are rebuilt in network namespaces too.
+
+#[path = "doctor/incidents/golden.rs"]
+mod golden;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "doctor/incidents/rebuilt.rs"]
+mod rebuilt;
+#[path = "doctor/incidents/secrets.rs"]
+mod secrets;
