@@ -1,6 +1,7 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
 //! interface.
 
+mod long_name;
 mod module;
 mod relations;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
-use crate::name::link::LinkName;
+use crate::name::link::{LinkName, is_long};
 use crate::text::escape::printable;
 use crate::text::from_str;
 
@@ -273,7 +274,9 @@ impl FromStr for SysctlKey {
         }
         let key = SysctlKey(path.as_ref().into());
         match parts.as_slice() {
-            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _] if !matches!(*name, "all" | "default") => {
+            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _]
+                if !matches!(*name, "all" | "default") && !is_long(name) =>
+            {
                 named(name)?;
             }
             _ => {}

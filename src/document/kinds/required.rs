@@ -17,7 +17,7 @@ pub(crate) const fn field(doc: &'static str) -> Field {
 }
 
 /// Whether an entry must find its object, and the place that says so.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Required(Option<Span>);
 
 impl Required {

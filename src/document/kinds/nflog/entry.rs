@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use crate::kinds::required::Required;
+
 use netkeel_core::name::link::LinkName;
 use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::text::glob::Glob;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::by_other_name;
 
 /// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
 /// into a socket buffer.
@@ -35,6 +38,8 @@ pub struct Entry {
     pub prefilter: Prefilter,
     /// Remove the rules when the service stops.
     pub remove_on_stop: bool,
+    /// Each of its interfaces must be there.
+    pub(crate) required: Required,
     /// Replace other programs' rules that log the same packets; otherwise netkeel's rules skip
     /// those packets.
     pub adopt: bool,
@@ -47,6 +52,8 @@ pub enum Pattern {
     DefaultRoute,
     /// Those whose names match.
     Glob(Glob),
+    /// The one with this further name or alias, which is too long for the name of an interface.
+    LongName(String),
 }
 
 impl Pattern {
@@ -57,6 +64,7 @@ impl Pattern {
                 let routes = host.default_routes.as_ref()?;
                 Some(routes.iter().map(|route| route.link).collect())
             }
+            Pattern::LongName(name) => Some(by_other_name(&host.links, name).into_iter().collect()),
             Pattern::Glob(glob) => {
                 let names = host.links.keys().copied();
                 Some(names.filter(|name| glob.matches(name.as_bytes())).collect())
@@ -83,6 +91,7 @@ impl Entry {
     pub fn on(&self, host: &Snapshot) -> Entry {
         let mut entry = self.clone();
         let found = self.patterns.values().filter_map(|pattern| pattern.find(host));
+        entry.interfaces = entry.interfaces.into_iter().map(|name| host.resolve(name)).collect();
         entry.interfaces.extend(found.flatten());
         entry
     }
