@@ -307,6 +307,7 @@ fn text_of(host: &Snapshot) -> String {
         files,
         default_routes,
         next_hops,
+        policy_routing,
         announced_routes,
         routes: read,
         forwarding,
@@ -367,6 +368,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("nflog", nflog)
             + &asked("replication", replication)
             + &asked("announced_routes", announced_routes)
+            + &asked("policy_routing", policy_routing)
             + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("forwarding", forwarding)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))

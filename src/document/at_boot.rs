@@ -24,7 +24,10 @@ impl Document {
         if self.at_boot.iter().all(|(key, _)| plain(key)) {
             return Some(text);
         }
-        let settings = self.at_boot.iter().filter(|(key, _)| !secret(key) && !unknown(key));
+        let settings = self
+            .at_boot
+            .iter()
+            .filter(|(key, _)| !secret(key) && !unknown(key));
         let settings: Vec<_> = settings
             .map(|(key, value)| (named(key).unwrap_or_else(|| key.clone()), value.clone()))
             .collect();

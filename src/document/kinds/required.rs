@@ -17,7 +17,7 @@ pub(crate) const fn field(doc: &'static str) -> Field {
 }
 
 /// Whether an entry must find its object, and the place that says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Required(Option<Span>);
 
 impl Required {
@@ -25,6 +25,16 @@ impl Required {
     pub fn read(entry: &Node) -> Self {
         let node = entry.get("required").filter(|node| node.switch() == Some(true));
         Required(node.map(|node| node.span))
+    }
+
+    /// As the place of an earlier [`Required::place`] says.
+    pub fn at(place: Option<Span>) -> Self {
+        Required(place)
+    }
+
+    /// The place that says so; `None` where the entry need not find its object.
+    pub fn place(self) -> Option<Span> {
+        self.0
     }
 
     /// Reports that the entry at this path found no object, if it must.

@@ -41,7 +41,7 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
-    /// The next hops of all routes.
+    /// The next hops of all routes, and whether rules choose between tables.
     pub next_hops: bool,
     /// The default routes that routers announced: switching IPv6 forwarding on removes them.
     pub announced_routes: bool,

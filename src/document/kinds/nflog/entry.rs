@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::kinds::required::Required;
-
 use netkeel_core::name::link::LinkName;
 use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::text::glob::Glob;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::by_other_name;
+use netkeel_source::span::Span;
 
 /// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
 /// into a socket buffer.
@@ -38,8 +37,8 @@ pub struct Entry {
     pub prefilter: Prefilter,
     /// Remove the rules when the service stops.
     pub remove_on_stop: bool,
-    /// Each of its interfaces must be there.
-    pub(crate) required: Required,
+    /// The place in the document that demands each of its interfaces.
+    pub required: Option<Span>,
     /// Replace other programs' rules that log the same packets; otherwise netkeel's rules skip
     /// those packets.
     pub adopt: bool,
@@ -91,7 +90,11 @@ impl Entry {
     pub fn on(&self, host: &Snapshot) -> Entry {
         let mut entry = self.clone();
         let found = self.patterns.values().filter_map(|pattern| pattern.find(host));
-        entry.interfaces = entry.interfaces.into_iter().map(|name| host.resolve(name)).collect();
+        entry.interfaces = entry
+            .interfaces
+            .into_iter()
+            .map(|name| host.resolve(name))
+            .collect();
         entry.interfaces.extend(found.flatten());
         entry
     }

@@ -252,7 +252,7 @@ fn entry(node: &Node) -> Entry {
         queue_threshold: threshold.unwrap_or(QUEUE_THRESHOLD),
         prefilter: node.get("prefilter").map(prefilter).unwrap_or_default(),
         remove_on_stop: switch("remove_on_stop").unwrap_or(true),
-        required: Required::read(node),
+        required: Required::read(node).place(),
         adopt: switch("adopt").unwrap_or(false),
     }
 }
