@@ -12,6 +12,7 @@ use netkeel_source::sources::Sources;
 
 /// Applies a document with a remedy in a layer over it. All findings that the host and the plan of the document
 /// had must be gone, and no other may come.
+#[allow(dead_code, reason = "each test that includes this file uses one of the two")]
 pub fn mends(document: &str, remedy: &str, host: &Snapshot) -> Result<(), String> {
     let before = named(&findings(&read(&[document], host)?, host)?);
     if before.is_empty() {
@@ -34,6 +35,35 @@ pub fn mends(document: &str, remedy: &str, host: &Snapshot) -> Result<(), String
             "after the remedy there is {left:#?}\nbefore it: {before:#?}"
         )),
     }
+}
+
+/// As [`mends`], for the findings of one code on the plan of a document. Others may stay.
+#[allow(dead_code, reason = "each test that includes this file uses one of the two")]
+pub fn mends_code(layers: &[&str], remedy: &str, host: &Snapshot, code: &str) -> Result<(), String> {
+    let before = named(&findings(&read(layers, host)?, host)?);
+    if !before.iter().any(|one| one.starts_with(code)) {
+        return Err(format!("{code} is not found: {before:#?}"));
+    }
+    let mended = read(&[layers, &[remedy]].concat(), host)?;
+    let planned = lint::plan::planned(&mended, host).map_err(|refused| format!("{refused:?}"))?;
+    let after = planned.after.unwrap_or_else(|| host.clone());
+    for (when, host, lints) in [("by the plan", host, false), ("after the apply", &after, true)] {
+        let mut found = lint::plan::plan(&mended, host)
+            .map_err(|refused| format!("{refused:?}"))?
+            .findings;
+        found.extend(lints.then(|| lint::host::host(host)).into_iter().flatten());
+        let left = named(&found);
+        let bad: Vec<&String> = left
+            .iter()
+            .filter(|one| one.starts_with(code) || !before.contains(*one))
+            .collect();
+        if !bad.is_empty() {
+            return Err(format!(
+                "with the remedy there is {when} {bad:#?}\nbefore it: {before:#?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn read(layers: &[&str], host: &Snapshot) -> Result<Document, String> {

@@ -168,11 +168,22 @@ fn loose_without_address(name: LinkName, by_all: bool, findings: &mut Findings) 
 }
 
 /// Felix reads `default` once, when it starts, and then writes that value to each pod's interface
-/// (felix/dataplane/linux/endpoint_mgr.go).
-pub(crate) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
+/// (felix/dataplane/linux/endpoint_mgr.go). Where the document wants a value of each such interface, netkeel corrects
+/// what Felix writes.
+pub(crate) fn felix(
+    host: &Snapshot,
+    after: &Snapshot,
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
     let default_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/default/rp_filter");
     let (now, then) = (default_of(host), default_of(after));
-    let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
+    let is_left = |name: &LinkName| !wants.contains_key(&Fact::link(&host.netns, *name, Field::RpFilter));
+    let mut pods = host
+        .links
+        .keys()
+        .filter(|name| name.as_bytes().starts_with(b"cali"));
+    let pods = pods.any(is_left);
     if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
         let message = format!(
             "it changes from {} to {}: Felix (Calico) read it when it started, and keeps writing {now} to the cali* interfaces of new pods",
