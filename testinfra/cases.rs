@@ -143,6 +143,7 @@ const BY_HAND: &[(&str, &str)] = &[
     ("NK032", "another table for a rule of another program"),
     ("NK035", "a start of the service"),
     ("NK037", "a right prefix, or a route that appears"),
+    ("NK040", "the CNI's installer, or the path of another file"),
     ("NK046", "a right path, or a file that appears"),
     ("NK047", "the CNI's own setting: the cases of healthy"),
     ("NK048", "another underlay"),
