@@ -70,7 +70,7 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hops: Option<BTreeSet<NextHop>>,
     /// The families for which a rule of `ip rule` can send a packet without a mark to another table than local, main
-    /// and default; missing if the rules were not read. The rule of VRFs is none of them.
+    /// and default; missing if the rules were not read. The rule of VRFs does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_routing: Option<BTreeSet<Family>>,
     /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its

@@ -396,7 +396,7 @@ impl Status {
         }
     }
 
-    /// What could not be read, as the end of a sentence; empty if everything was read.
+    /// The number of facts that could not be read, as the end of a sentence; empty if everything was read.
     pub fn reservation(&self) -> String {
         reservation(self.unread.count(), self.problems.len())
     }

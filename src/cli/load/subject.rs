@@ -12,7 +12,7 @@ use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::live::snapshot::Live;
 
-/// What a verb judges.
+/// The host and the documents that a verb judges.
 pub(crate) struct Subject {
     /// The saved snapshot; `None` for the host itself.
     pub saved: Option<Snapshot>,

@@ -228,7 +228,7 @@ impl Sysctls {
 impl Section for Sysctls {
     fn scope(&self, scope: &mut Scope) {
         for entry in &self.entries {
-            // What a long name means is read for all interfaces; here the key stands for any of them.
+            // The interface of a long name is not known yet: a key of any interface asks for the same other facts.
             let any = entry.key.of_own_name(LinkName::LOOPBACK);
             let any = any.map(|key| Entry { key, ..entry.clone() });
             if any.is_some() {

@@ -189,7 +189,7 @@ mod tests {
             enters_pods: true,
         };
         let planned = goal.plan(&Snapshot::empty(Netns::CURRENT)).unwrap();
-        // The empty host has none of the facts that the document wants: here they count as read.
+        // The empty host lacks the facts that the document wants: here they count as read.
         let seen = planned.observation.map(|seen| Observation {
             unread: BTreeSet::new(),
             problems: Vec::new(),

@@ -1,5 +1,5 @@
 //! Keys that name an interface by a further name or an alias that is too long for the name of an interface.
-//! /proc/sys has no such file: the key stands for that of the interface with this name.
+//! /proc/sys has no such file. The key means that of the interface with this name.
 
 use crate::name::link::{self, LinkName};
 use crate::name::sysctl::SysctlKey;
