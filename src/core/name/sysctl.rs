@@ -386,7 +386,7 @@ mod tests {
             "net.ipv4.conf.*.rp_filter",
             "net.core.*",
             "net.ipv4.conf.eth0.100.rp_filter",
-            "net/ipv4/conf/an-interface-too-long/rp_filter",
+            "net/ipv4/conf/an-interface-too-löng/rp_filter",
             "net.core.rmem max",
         ]
         .iter()
@@ -399,7 +399,7 @@ mod tests {
         the key `net.ipv4.conf.*.rp_filter` holds a pattern, and a sysctl is named exactly; for several interfaces: link: { NAME: { match: { name: "cali*" }, rp_filter: strict } }
         the key `net.core.*` holds a pattern, and a sysctl is named exactly; write one line for each key
         `net.ipv4.conf.eth0.100.rp_filter` has too many components for one interface; for the interface eth0.100 write net/ipv4/conf/eth0.100/rp_filter
-        `an-interface-too-long` has 21 bytes; an interface name has at most 15; 
+        `an-interface-too-löng` has 22 bytes; an interface name has at most 15; 
         the key `net.core.rmem max` holds ` `;
         "#);
     }
