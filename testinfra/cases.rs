@@ -1,9 +1,13 @@
 //! The cases: what netkeel makes of a document on a host. Each is run three times: its plan is
 //! compared with the golden one, it is applied to the model kernel, and, where the case says how
 //! to build the host, to the real one. NETKEEL_BLESS=1 rewrites what a case expects.
+//!
+//! The section `remedy CODE.yaml` is what the remedy of a finding on the plan tells to declare, as a further layer.
 
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/remedy.rs"]
+mod remedy;
 #[path = "support/txtar.rs"]
 mod txtar;
 
@@ -49,6 +53,12 @@ struct Case {
     sources: Sources,
 }
 
+/// Whether a section is a layer of the document.
+fn is_document(name: &str) -> bool {
+    let is_text = [".yaml", ".json", ".toml"].iter().any(|end| name.ends_with(end));
+    is_text && name != "observed.json" && !name.starts_with("remedy ")
+}
+
 impl Case {
     /// Reads the documents of a case in their order.
     fn read(archive: &Archive, netns: Netns) -> Result<Case, String> {
@@ -56,8 +66,7 @@ impl Case {
         let mut diagnostics = Diagnostics::default();
         let mut layers = Vec::new();
         for (name, text) in &archive.sections {
-            let is_document = [".yaml", ".json", ".toml"].iter().any(|end| name.ends_with(end));
-            if is_document && name != "observed.json" {
+            if is_document(name) {
                 layers.extend(sources.load(name, text.clone().into_bytes(), None, &mut diagnostics));
             }
         }
@@ -116,6 +125,80 @@ fn every_case_is_planned_as_it_says() {
         let shown = case.show(&plan(&case.document, &host));
         golden(path, archive, "plan", &shown)
     });
+}
+
+/// Findings on a plan whose remedy is no part of a document, each with what mends it.
+const BY_HAND: &[(&str, &str)] = &[
+    ("NK005", "a right name, or an interface that appears"),
+    ("NK008", "another name, or --allow-lossy"),
+    ("NK012", "the plan itself"),
+    ("NK020", "another encapsulation of Calico's"),
+    ("NK024", "a change of the other file"),
+    (
+        "NK025",
+        "a file of sysctl.d: the case wikimedia-worker of healthy",
+    ),
+    ("NK026", "a document of the host"),
+    ("NK027", "the rights to read a file"),
+    ("NK032", "another table for a rule of another program"),
+    ("NK035", "a start of the service"),
+    ("NK037", "a right prefix, or a route that appears"),
+    ("NK040", "the CNI's installer, or the path of another file"),
+    ("NK046", "a right path, or a file that appears"),
+    ("NK047", "the CNI's own setting: the cases of healthy"),
+    ("NK048", "another underlay"),
+    ("NK073", "a right condition, or an interface that appears"),
+    ("NK075", "a mount of /lib/modules"),
+];
+
+#[test]
+fn the_remedy_of_a_finding_on_a_plan_mends_it_and_harms_nothing() {
+    run_all("cases", |_, archive| {
+        let host = observed(archive)?;
+        let layers = archive.sections.iter().filter(|(name, _)| is_document(name));
+        let layers: Vec<&str> = layers.map(|(_, text)| text.as_str()).collect();
+        for (name, remedy) in &archive.sections {
+            let code = name
+                .strip_prefix("remedy ")
+                .and_then(|name| name.strip_suffix(".yaml"));
+            let Some(code) = code else { continue };
+            remedy::mends_code(&layers, remedy, &host, code).map_err(|why| format!("{code}: {why}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_finding_on_a_plan_has_a_remedy_that_is_tried_or_done_by_hand() {
+    if std::env::var_os("NETKEEL_CASE").is_some() {
+        return;
+    }
+    let (mut found, mut tried) = (BTreeSet::new(), BTreeSet::new());
+    for path in txtar::files("cases") {
+        let archive = Archive::parse(&std::fs::read_to_string(path).unwrap());
+        for line in archive.get("plan").unwrap_or_default().lines() {
+            let code = line.split(' ').nth(1).filter(|_| {
+                ["note NK", "warning NK", "error NK"]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+            });
+            found.extend(code.map(str::to_owned));
+        }
+        let codes = archive
+            .sections
+            .iter()
+            .filter_map(|(name, _)| Some(name.strip_prefix("remedy ")?.strip_suffix(".yaml")?.to_owned()));
+        tried.extend(codes);
+    }
+    let by_hand: BTreeSet<String> = BY_HAND.iter().map(|(code, _)| (*code).to_owned()).collect();
+    assert!(found.len() > 30, "{found:?}");
+    let both: Vec<_> = by_hand.intersection(&tried).collect();
+    assert!(both.is_empty(), "a document mends {both:?}");
+    let neither: Vec<_> = found
+        .iter()
+        .filter(|code| !by_hand.contains(*code) && !tried.contains(*code))
+        .collect();
+    assert!(neither.is_empty(), "nobody tries the remedies of {neither:?}");
 }
 
 #[test]
@@ -307,6 +390,7 @@ fn text_of(host: &Snapshot) -> String {
         files,
         default_routes,
         next_hops,
+        policy_routing,
         announced_routes,
         routes: read,
         forwarding,
@@ -367,6 +451,7 @@ fn text_of(host: &Snapshot) -> String {
             + &asked("nflog", nflog)
             + &asked("replication", replication)
             + &asked("announced_routes", announced_routes)
+            + &asked("policy_routing", policy_routing)
             + &asked("routes", &Some(read).filter(|read| !read.is_empty()))
             + &asked("forwarding", forwarding)
             + &asked("path_mtus", &Some(path_mtus).filter(|paths| !paths.is_empty()))

@@ -3,8 +3,12 @@
 //!
 //! A file has the snapshot of a healthy host, with a document where the host runs by one. Each section
 //! `fault NAME.json` changes values of the snapshot, by their JSON pointers (RFC 6901; null removes one). The
-//! section `lint NAME` has what lint prints of the changed snapshot.
+//! section `lint NAME` has what lint prints of the changed snapshot. The section `remedy NAME.yaml` is the remedy as a
+//! part of a document: applied to the model of the changed host, it leaves no finding. `remedy NAME.json` is what an
+//! operator changes in a file of the host. Where the fault is another program's, `by hand NAME` says what mends it.
 
+#[path = "support/remedy.rs"]
+mod remedy;
 #[path = "support/txtar.rs"]
 mod txtar;
 
@@ -155,6 +159,45 @@ fn lint_finds_the_one_fault_of_a_twin() {
                 ))
             })
             .collect();
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.join("\n")),
+        }
+    });
+}
+
+#[test]
+fn the_remedy_of_each_fault_mends_it_and_harms_nothing() {
+    run_all("healthy", |_, archive| {
+        let healthy = snapshot(archive)?;
+        let mut wrong = Vec::new();
+        for (name, patch) in &archive.sections {
+            let Some(fault) = name
+                .strip_prefix("fault ")
+                .and_then(|name| name.strip_suffix(".json"))
+            else {
+                continue;
+            };
+            let read = |patch: &str| serde_json::from_str(patch).map_err(|error| error.to_string());
+            let broken = patched(&healthy, &read(patch)?)?;
+            let remedy = archive.get(&format!("remedy {fault}.yaml"));
+            let file = archive.get(&format!("remedy {fault}.json"));
+            let by_hand = archive.get(&format!("by hand {fault}"));
+            let result = match (remedy, file, by_hand) {
+                (Some(remedy), None, None) => {
+                    let host = Snapshot::from_json(&broken.to_string()).map_err(|error| error.message)?;
+                    let document = archive.get("document.yaml").unwrap_or("version: 1\n");
+                    remedy::mends(document, remedy, &host)
+                }
+                (None, Some(file), None) => match lint(archive, &patched(&broken, &read(file)?)?)?.as_str() {
+                    "0 findings.\n" => Ok(()),
+                    found => Err(format!("after the remedy there is\n{found}")),
+                },
+                (None, None, Some(_)) => Ok(()),
+                _ => Err("it needs either a remedy or what an operator does by hand".to_owned()),
+            };
+            wrong.extend(result.err().map(|why| format!("{fault}: {why}")));
+        }
         match wrong.is_empty() {
             true => Ok(()),
             false => Err(wrong.join("\n")),

@@ -18,6 +18,7 @@
 # @param prefilter Messages that the kernel drops.
 # @param remove_on_stop Whether the rules are removed when the service stops.
 # @param adopt Whether iptables rules that do the same are replaced.
+# @param required Whether it is an error if one of `interfaces` finds no interface.
 # @param order The position of its document: see `netkeel::document`.
 define netkeel::nflog (
   String[1] $label = $title,
@@ -30,6 +31,7 @@ define netkeel::nflog (
   Optional[Netkeel::Prefilter] $prefilter = undef,
   Optional[Netkeel::Switch] $remove_on_stop = undef,
   Optional[Netkeel::Switch] $adopt = undef,
+  Optional[Netkeel::Switch] $required = undef,
   Integer[10, 99] $order = 60,
 ) {
   if $ensure == 'present' and $interfaces =~ Undef {
@@ -45,6 +47,7 @@ define netkeel::nflog (
     'prefilter'       => $prefilter,
     'remove_on_stop'  => $remove_on_stop,
     'adopt'           => $adopt,
+    'required'        => $required,
   }.filter |$field| { !($field[1] =~ Undef) }
 
   netkeel::document { "nflog-${label}":

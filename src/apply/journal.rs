@@ -214,8 +214,13 @@ impl Journal {
     /// The ops that undo what may have been executed, those of a step together, the last step first.
     /// Each may be done although its op was not: it then changes nothing.
     pub fn undo(&self) -> impl Iterator<Item = &[Op]> {
-        let begun = self.entries.iter().take(self.begun).rev();
+        let begun = self.begun_entries().rev();
         begun.map(|entry| entry.undo.ops.as_slice())
+    }
+
+    /// The steps that may have been executed.
+    pub fn begun_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().take(self.begun)
     }
 
     /// The steps that finish it, each with its number. The one that was begun last is done again.

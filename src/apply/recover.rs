@@ -192,7 +192,9 @@ pub(crate) fn record(held: &Held, undone: &[Op], cause: Cause) -> Result<(), Err
     reject(held, cause)?;
     held.undone(&journal.header.transaction)?;
     // It is over, with or without a line in the history.
-    let executed = Executed::of(undone.iter());
+    // A killed apply has no line of its own with the old values.
+    let begun = held.pending().journals().flat_map(Journal::begun_entries);
+    let executed = Executed::undone(begun, undone.iter());
     let event = HistoryEvent::RolledBack;
     let _ = held
         .store()

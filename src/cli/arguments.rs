@@ -97,7 +97,8 @@ pub(crate) fn parse_fact(text: &str) -> Result<(String, String), Error> {
 pub(crate) struct Place {
     /// Network namespace to work on, as `ip netns` names it
     ///
-    /// Writes stay inside this namespace.
+    /// Interfaces, sysctls, routes and rules are those of this namespace, with the ends of its veths in pods.
+    /// Files do not depend on it.
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 }

@@ -4,3 +4,4 @@ pub(crate) mod documents;
 pub(crate) mod file;
 mod hierarchy;
 pub(crate) mod snapshot;
+pub(crate) mod subject;

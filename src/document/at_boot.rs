@@ -18,11 +18,16 @@ impl Document {
             Some(SysctlReading::Hidden { .. }) => true,
             Some(SysctlReading::Absent) | None => false,
         };
-        let plain = |key: &SysctlKey| named(key).is_none() && !secret(key);
+        // A long name that no interface has is no file of /proc/sys.
+        let unknown = |key: &SysctlKey| key.long_name().is_some() && named(key).is_none();
+        let plain = |key: &SysctlKey| named(key).is_none() && !secret(key) && !unknown(key);
         if self.at_boot.iter().all(|(key, _)| plain(key)) {
             return Some(text);
         }
-        let settings = self.at_boot.iter().filter(|(key, _)| !secret(key));
+        let settings = self
+            .at_boot
+            .iter()
+            .filter(|(key, _)| !secret(key) && !unknown(key));
         let settings: Vec<_> = settings
             .map(|(key, value)| (named(key).unwrap_or_else(|| key.clone()), value.clone()))
             .collect();

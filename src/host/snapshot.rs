@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cni::state::Cni;
 use crate::snapshot::default_route::DefaultRoute;
-use crate::snapshot::forwarding::Forwarding;
+use crate::snapshot::forwarding::{Family, Forwarding};
 use crate::snapshot::link::{Families, Link};
 use crate::snapshot::next_hop::NextHop;
 use crate::snapshot::problem::Problem;
@@ -69,6 +69,10 @@ pub struct Snapshot {
     /// The next hops of all routes; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hops: Option<BTreeSet<NextHop>>,
+    /// The families for which a rule of `ip rule` can send a packet without a mark to another table than local, main
+    /// and default; missing if the rules were not read. The rule of VRFs does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_routing: Option<BTreeSet<Family>>,
     /// The interfaces with a default route that a router announced and the kernel keeps (IPv6), each with its
     /// `accept_ra`, null if that was not read; missing if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +128,7 @@ impl Snapshot {
             files: BTreeMap::new(),
             default_routes: None,
             next_hops: None,
+            policy_routing: None,
             announced_routes: None,
             routes: BTreeSet::new(),
             forwarding: None,

@@ -3,6 +3,7 @@
 pub mod handshake;
 pub mod mtus;
 pub mod replication;
+pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::event::Now;
 use crate::status::handshake::HandshakeStatus;
 use crate::status::mtus::{MtuStatus, Mtus};
+use crate::status::unread::{UnreadFacts, reservation};
 use crate::suspended::{Suspension, Why};
 use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Code;
@@ -64,6 +66,8 @@ pub struct Status {
     pub drift: Vec<DriftStatus>,
     /// The facts that are suspended.
     pub suspended: Vec<SuspendedStatus>,
+    /// The declared facts that could not be read: nobody knows whether they differ.
+    pub unread: UnreadFacts,
     /// The parts of the host that could not be read.
     #[serde(serialize_with = "in_words")]
     pub problems: Vec<Problem>,
@@ -227,6 +231,7 @@ impl Status {
             wanted: 0,
             drift: Vec::new(),
             suspended: Vec::new(),
+            unread: UnreadFacts::default(),
             problems: Vec::new(),
             findings: Vec::new(),
             failure: None,
@@ -270,8 +275,10 @@ impl Status {
     ) {
         let within = |fact: &Fact| match (extent, fact.link_name()) {
             (Extent::All, _) | (Extent::Rest, None) => true,
-            (Extent::Rest, Some(_)) | (Extent::Links(_), None) => false,
-            (Extent::Links(_), Some(name)) => seen.links.contains_key(&name),
+            (Extent::Rest, Some(_)) => matches!(fact.field, Field::RouteMetric(..)),
+            (Extent::Links(_), None) => false,
+            // A scan of some interfaces reads neither routes nor pods.
+            (Extent::Links(_), Some(name)) => seen.links.contains_key(&name) && !is_read_with_all(fact.field),
         };
         self.by_fact.retain(|fact, _| !within(fact));
         for drift in seen.drift.iter().filter(|drift| !right || suspended(&drift.fact)) {
@@ -279,6 +286,11 @@ impl Status {
             let index = name.and_then(|name| seen.links.get(&name).copied());
             self.by_fact.insert(drift.fact.clone(), shown(drift, index));
         }
+        let unread = seen.unread.iter().filter(|fact| within(fact)).map(|fact| {
+            let index = fact.link_name().and_then(|name| seen.links.get(&name).copied());
+            (fact.clone(), index)
+        });
+        self.unread.replace(within, unread);
         if *extent == Extent::All {
             self.mtus = Mtus::default();
             self.wanted = seen.wanted;
@@ -337,6 +349,7 @@ impl Status {
         for veths in [&mut self.stale, &mut self.unreachable_pods] {
             veths.retain(|_, index| !gone.contains(index));
         }
+        self.unread.forget(&gone);
         self.by_fact
             .retain(|_, drift| drift.index.is_none_or(|index| !gone.contains(&index)));
     }
@@ -383,6 +396,11 @@ impl Status {
         }
     }
 
+    /// The number of facts that could not be read, as the end of a sentence; empty if everything was read.
+    pub fn reservation(&self) -> String {
+        reservation(self.unread.count(), self.problems.len())
+    }
+
     /// The status in one sentence.
     pub fn sentence(&self) -> String {
         if let Some(why) = &self.document.rejected {
@@ -402,13 +420,15 @@ impl Status {
                 )
             }
             Ok(()) if self.by_fact.is_empty() && !self.stale.is_empty() => {
-                format!("in sync; skipped pods with another MTU: {}", self.stale.len())
+                let (unread, stale) = (self.reservation(), self.stale.len());
+                format!("in sync{unread}; skipped pods with another MTU: {stale}")
             }
-            Ok(()) if self.by_fact.is_empty() => "in sync".into(),
+            Ok(()) if self.by_fact.is_empty() => format!("in sync{}", self.reservation()),
             Ok(()) => format!(
-                "drift: {} facts differ, {} suspended",
+                "drift: {} facts differ, {} suspended{}",
                 self.by_fact.len(),
-                self.suspended.len()
+                self.suspended.len(),
+                self.reservation()
             ),
         }
     }
@@ -439,6 +459,14 @@ impl SuspendedStatus {
             writers,
         }
     }
+}
+
+/// Only a scan of the whole host reads facts of this field.
+fn is_read_with_all(field: Field) -> bool {
+    matches!(
+        field,
+        Field::PodMtu | Field::PodRouteMtu(_) | Field::PodAddress(_) | Field::RouteMetric(..)
+    )
 }
 
 /// The number of entries.

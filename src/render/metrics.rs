@@ -217,6 +217,11 @@ fn facts(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
     page.gauge(
         "unread_facts",
         "Declared facts that could not be read.",
+        status.unread.count(),
+    )?;
+    page.gauge(
+        "unread_parts",
+        "Parts of the host that could not be read.",
         status.problems.len(),
     )?;
     let mut codes = BTreeMap::<String, usize>::new();

@@ -48,13 +48,15 @@ impl Service<'_> {
             );
         }
         log_pass(log, passed, took);
-        for (event, level, drift) in [
+        for (event, level, facts) in [
             ("drift-found", Level::Warning, &news.drift_found),
             ("drift-ended", Level::Info, &news.drift_ended),
+            ("facts-unread", Level::Warning, &news.unread),
+            ("facts-read", Level::Info, &news.read),
         ] {
-            if !drift.is_empty() {
-                let facts = some(drift.iter().cloned(), SHOWN, "; ");
-                log.say(level, event, &[("count", &drift.len()), ("facts", &facts)]);
+            if !facts.is_empty() {
+                let shown = some(facts.iter().cloned(), SHOWN, "; ");
+                log.say(level, event, &[("count", &facts.len()), ("facts", &shown)]);
             }
         }
         if let Some((pods, why)) = &news.unreachable {

@@ -131,7 +131,10 @@ impl State {
                 body: metrics::text(self.status.clone()),
             },
             Question::Health => match self.status.healthy() {
-                Ok(()) => Answer::text(StatusCode::OK, "ok\n"),
+                Ok(()) => {
+                    let unread = self.status.reservation();
+                    Answer::text(StatusCode::OK, format!("ok{unread}\n"))
+                }
                 Err(why) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
             // The loop answers, so it turns.

@@ -52,6 +52,26 @@ fn all_refuse(world: &World, verbs: &[&[&str]], why: &str) {
 }
 
 #[test]
+fn the_rollback_of_a_killed_apply_has_the_old_values_in_the_history() {
+    interrupted(|world| {
+        let recovered = world.netkeel(&["recover"]);
+        assert_eq!(recovered.code, 0, "{recovered:?}");
+        let history = world.netkeel(&["history", "--output", "json"]);
+        let newest: serde_json::Value = serde_json::from_str(history.stdout.lines().next().unwrap()).unwrap();
+        assert_eq!(newest["event"], "rolled-back", "{newest:#}");
+        let changes = newest["changes"].as_array().unwrap();
+        let of = |fact: &str| changes.iter().find(|change| change["fact"] == fact);
+        let linked = changes.iter().any(|change| {
+            let fact = change["fact"].as_str().unwrap();
+            fact.starts_with("link ") && change["from"] != change["to"]
+        });
+        assert!(linked, "{newest:#}");
+        // A write that was never begun is not in it.
+        assert!(of("sysctl net.ipv4.tcp_wmem").is_none(), "{newest:#}");
+    });
+}
+
+#[test]
 fn a_journal_torn_at_any_byte_is_read_as_far_as_it_goes() {
     let (journal, files) = interrupted(|_| {
         (

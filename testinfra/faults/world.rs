@@ -1,7 +1,9 @@
 //! A host of a test's own: a thread in a network namespace and a mount namespace, with empty
 //! directories where netkeel keeps things. All of it ends with the thread.
 
-use std::io::Write;
+#[path = "../support/ip.rs"]
+mod ip;
+
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -204,16 +206,7 @@ impl World {
 
     /// Runs `ip` commands, a line each.
     pub fn ip(&self, script: &str) {
-        let mut child = Command::new("ip")
-            .args(["-batch", "-"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("this test needs `ip` of iproute2");
-        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{script}\n{stderr}");
+        ip::batch(script);
     }
 
     /// Runs a shell script, which must not fail, and gives what it prints.

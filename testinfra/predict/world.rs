@@ -1,7 +1,9 @@
 //! A host of a test's own: a thread in a network namespace and a mount namespace. It ends with the thread.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+#[path = "../support/ip.rs"]
+mod ip;
+
+use std::process::Command;
 use std::{fs, thread};
 
 use nix::mount::{MsFlags, mount};
@@ -109,16 +111,7 @@ impl World {
 
     /// Runs `ip` commands, a line each.
     fn ip(&self, script: &str) {
-        let mut child = Command::new("ip")
-            .args(["-batch", "-"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("this test needs `ip` of iproute2");
-        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{script}\n{stderr}");
+        ip::batch(script);
     }
 
     /// Runs a shell script, which must not fail.

@@ -8,4 +8,5 @@ type Netkeel::Kind::Nflog = Struct[{
   Optional[prefilter]       => Optional[Variant[Netkeel::Knocked_out, Netkeel::Prefilter]],
   Optional[remove_on_stop]  => Optional[Variant[Netkeel::Knocked_out, Netkeel::Switch]],
   Optional[adopt]           => Optional[Variant[Netkeel::Knocked_out, Netkeel::Switch]],
+  Optional[required]        => Optional[Variant[Netkeel::Knocked_out, Netkeel::Switch]],
 }]

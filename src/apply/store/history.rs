@@ -137,10 +137,13 @@ impl Executed {
         executed
     }
 
-    /// Ops whose facts were recorded with the apply that they undo.
-    pub(crate) fn of<'a>(ops: impl Iterator<Item = &'a Op>) -> Self {
+    /// The ops of a rollback, with the changes of the entries that they undo.
+    pub(crate) fn undone<'a>(
+        entries: impl Iterator<Item = &'a Entry>,
+        ops: impl Iterator<Item = &'a Op>,
+    ) -> Self {
         Executed {
-            changes: Vec::new(),
+            changes: Executed::of_entries(entries).changes,
             commands: ops.map(ToString::to_string).collect(),
         }
     }

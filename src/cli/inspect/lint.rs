@@ -6,8 +6,8 @@ use clap::Args;
 
 use crate::arguments::{Documents, Format, parse_talos_version};
 use crate::fail_on::FailOn;
-use crate::load::documents::{Host, LoadOutcome, load_configuration, load_if_any};
-use crate::load::snapshot::read_snapshot;
+use crate::load::documents::load_configuration;
+use crate::load::subject::Subject;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_core::finding::Finding;
@@ -15,10 +15,8 @@ use netkeel_diagnose::lint::{host, plan};
 use netkeel_dialects::dialect::Dialect;
 use netkeel_dialects::talos::lint;
 use netkeel_dialects::talos::version::Version;
-use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_host::snapshot::scope::Scope;
-use netkeel_kernel::live::snapshot::Live;
 use netkeel_mtu::underlay::Underlay;
 use netkeel_render::paint::Paint;
 use netkeel_render::text;
@@ -59,24 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if arguments.documents.origin.dialect() == Dialect::Talos {
         return talos(arguments);
     }
-    let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
-    let netns = saved
-        .as_ref()
-        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let loaded = match load_if_any(&arguments.documents, netns.clone(), Host::of(&saved))? {
-        LoadOutcome::Nothing => None,
-        LoadOutcome::Document(loaded) => Some(loaded),
-        LoadOutcome::Wrong => return Ok(exit::ERROR),
+    let Some(mut subject) = Subject::open(arguments.snapshot.as_deref(), &arguments.documents)? else {
+        return Ok(exit::ERROR);
     };
-    let mut scope = Scope::wide();
-    if let Some(loaded) = &loaded {
-        scope.extend(loaded.document.scope());
-    }
-    let host = match saved {
+    let host = match subject.saved.take() {
         Some(saved) => saved,
-        None => Live::with(&netns, |kernel| kernel.snapshot(&scope))??,
+        None => subject.scan(Scope::wide())?,
     };
-    let findings = match &loaded {
+    let findings = match &subject.loaded {
         None => host::host_over(&host, arguments.underlay),
         // The host is judged as the document would make it.
         Some(loaded) => match plan::planned(&loaded.document, &host) {

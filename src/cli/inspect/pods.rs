@@ -6,15 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::{Documents, Format};
-use crate::load::documents::{Host, LoadOutcome, load_if_any};
-use crate::load::snapshot::read_snapshot;
+use crate::load::subject::Subject;
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_diagnose::pods::pods;
-use netkeel_host::kernel::Kernel;
-use netkeel_host::snapshot::problem::{Problem, Subject};
+use netkeel_host::snapshot::problem::{self, Problem};
 use netkeel_host::snapshot::scope::Scope;
-use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::pod::apart::apart;
 use netkeel_kernel::pod::name::pod_names;
 use netkeel_render::paint::Paint;
@@ -45,32 +42,23 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let saved = arguments.snapshot.as_deref().map(read_snapshot).transpose()?;
-    let netns = saved
-        .as_ref()
-        .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let loaded = match load_if_any(&arguments.documents, netns.clone(), Host::of(&saved))? {
-        LoadOutcome::Nothing => None,
-        LoadOutcome::Document(loaded) => Some(loaded),
-        LoadOutcome::Wrong => return Ok(exit::ERROR),
+    let Some(mut subject) = Subject::open(arguments.snapshot.as_deref(), &arguments.documents)? else {
+        return Ok(exit::ERROR);
     };
-    let mut scope = Scope {
-        pods: true,
-        ..Scope::default()
-    };
-    if let Some(loaded) = &loaded {
-        scope.extend(loaded.document.scope());
-    }
     // A snapshot has only interfaces, so it shows no sandbox without a veth.
-    let (host, names, apart) = match saved {
+    let (host, names, apart) = match subject.saved.take() {
         Some(saved) => (saved, BTreeMap::new(), None),
         None => {
-            let host = Live::with(&netns, |kernel| kernel.snapshot(&scope))??;
+            let host = subject.scan(Scope {
+                pods: true,
+                ..Scope::default()
+            })?;
             let names = pod_names();
-            let apart = apart(&netns, &host, &names)?;
+            let apart = apart(&subject.netns, &host, &names)?;
             (host, names, Some(apart))
         }
     };
+    let loaded = subject.loaded;
     let wants = loaded.as_ref().map(|loaded| loaded.document.wants(&host));
     if let (Some(wants), Some(loaded)) = (&wants, &loaded)
         && !wants.diagnostics.is_empty()
@@ -87,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         });
         output::print(&output::pretty(&json))?;
     } else {
-        let is_pod = |problem: &&Problem| matches!(problem.what, Subject::PodEnd(_));
+        let is_pod = |problem: &&Problem| matches!(problem.what, problem::Subject::PodEnd(_));
         let unread = host.problems.iter().filter(is_pod).count();
         let table = table(&found, unread, apart.as_ref(), Paint(output::stdout_colour()));
         output::print(&table)?;

@@ -9,6 +9,7 @@ use netkeel_apply::recover::unconfirmed_yet;
 use netkeel_apply::store::Store;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::text::escape::{one_line, printable};
+use netkeel_reconcile::status::unread::reservation;
 use netkeel_render::wording::count;
 use netkeel_render::wording::utc::utc;
 use netkeel_service::client;
@@ -109,13 +110,14 @@ fn text(status: &Value) -> String {
     }
     let drift = list("drift");
     let wanted = number("/wanted") as usize;
+    let unread = reservation(list("unread").len(), list("problems").len());
     out.push_str(
         &match (status.get("looked").and_then(Value::as_bool), drift.len()) {
             (Some(false), _) => "no full scan has finished yet\n".to_owned(),
-            (_, 0) => format!("in sync: {}\n", count(wanted, "declared fact")),
+            (_, 0) => format!("in sync: {}{unread}\n", count(wanted, "declared fact")),
             // A restored fact is no longer declared, so drift can exceed the declared facts.
-            (_, differ) if differ > wanted => format!("{} differ:\n", count(differ, "fact")),
-            (_, differ) => format!("{} of {wanted} declared differ:\n", count(differ, "fact")),
+            (_, differ) if differ > wanted => format!("{} differ{unread}:\n", count(differ, "fact")),
+            (_, differ) => format!("{} of {wanted} declared differ{unread}:\n", count(differ, "fact")),
         },
     );
     let of = |value: &Value, key: &str| shown(value.get(key));

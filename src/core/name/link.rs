@@ -32,6 +32,9 @@ pub struct LinkName(
 );
 
 impl LinkName {
+    /// `lo`, which every network namespace has.
+    pub const LOOPBACK: LinkName = LinkName([b'l', b'o', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+
     /// Checks the bytes of a name.
     ///
     /// # Errors

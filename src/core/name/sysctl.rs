@@ -1,6 +1,7 @@
 //! The key of a sysctl: a path below /proc/sys, parsed as procps does. The type also knows the key's
 //! interface.
 
+mod long_name;
 mod module;
 mod relations;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
-use crate::name::link::LinkName;
+use crate::name::link::{LinkName, is_long};
 use crate::text::escape::printable;
 use crate::text::from_str;
 
@@ -273,7 +274,9 @@ impl FromStr for SysctlKey {
         }
         let key = SysctlKey(path.as_ref().into());
         match parts.as_slice() {
-            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _] if !matches!(*name, "all" | "default") => {
+            ["net", "ipv4" | "ipv6", "conf" | "neigh", name, _]
+                if !matches!(*name, "all" | "default") && !is_long(name) =>
+            {
                 named(name)?;
             }
             _ => {}
@@ -383,7 +386,7 @@ mod tests {
             "net.ipv4.conf.*.rp_filter",
             "net.core.*",
             "net.ipv4.conf.eth0.100.rp_filter",
-            "net/ipv4/conf/an-interface-too-long/rp_filter",
+            "net/ipv4/conf/an-interface-too-löng/rp_filter",
             "net.core.rmem max",
         ]
         .iter()
@@ -396,7 +399,7 @@ mod tests {
         the key `net.ipv4.conf.*.rp_filter` holds a pattern, and a sysctl is named exactly; for several interfaces: link: { NAME: { match: { name: "cali*" }, rp_filter: strict } }
         the key `net.core.*` holds a pattern, and a sysctl is named exactly; write one line for each key
         `net.ipv4.conf.eth0.100.rp_filter` has too many components for one interface; for the interface eth0.100 write net/ipv4/conf/eth0.100/rp_filter
-        `an-interface-too-long` has 21 bytes; an interface name has at most 15; 
+        `an-interface-too-löng` has 22 bytes; an interface name has at most 15; 
         the key `net.core.rmem max` holds ` `;
         "#);
     }

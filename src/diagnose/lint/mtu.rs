@@ -44,7 +44,9 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
                 "its MTU is {}: Open vSwitch gives it the largest that it can have, since it serves tunnels over every underlay",
                 link.mtu
             );
-            let remedy = "set 65000, as Open vSwitch does; the MTU of the pods limits packets";
+            let remedy = format!(
+                "run `ip link set dev {name} mtu 65000`, as Open vSwitch does; the MTU of the pods limits packets"
+            );
             findings.add(Code::NK017, name, message, remedy);
         }
         if link.mtu < netkeel_core::mtu::IPV6_MIN_MTU && link.lasting_ipv6().next().is_some() {

@@ -53,7 +53,7 @@ pub fn add(document: Option<&Document>, planned: &mut Planned, host: &Snapshot) 
     }
     if let Some(after) = &planned.after {
         rp_effect::judge_now(host, after, wants, &mut findings);
-        rp_effect::felix(host, after, &mut findings);
+        rp_effect::felix(host, after, wants, &mut findings);
     }
     let after = planned.after.as_ref().unwrap_or(host);
     if let Some(document) = document {

@@ -26,7 +26,7 @@ pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
             Code::NK022,
             "net.ipv4.route.min_pmtu",
             message,
-            "the kernel's own default is 552",
+            "set 552, the kernel's own default",
         );
     }
     // "Fragmentation needed" is exempt from rate limits (`icmpv4_mask_allow`, net/ipv4/icmp.c). The
@@ -45,7 +45,7 @@ pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
             Code::NK023,
             "net.ipv4.icmp_ratelimit",
             message,
-            "the kernel's own default is 1000; \"packet too big\" is exempt",
+            "set 1000, the kernel's own default; \"packet too big\" is exempt",
         );
     }
     if let Some(per_second) = host.sysctl_number("net/ipv4/icmp_msgs_per_sec")
@@ -58,7 +58,7 @@ pub(crate) fn check(host: &Snapshot, findings: &mut Findings) {
             Code::NK023,
             "net.ipv4.icmp_msgs_per_sec",
             message,
-            "the kernel's own default is 1000; \"packet too big\" is exempt",
+            "set 1000, the kernel's own default; \"packet too big\" is exempt",
         );
     }
 }

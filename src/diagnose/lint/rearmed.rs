@@ -90,14 +90,18 @@ impl Rearmed {
     }
 }
 
-/// A pattern for the pods' interfaces that are named like the one of the key, `net.ipv4.conf.cali*.rp_filter`;
-/// `None` for other interfaces, which the pattern would change too.
+/// A pattern for the pods' interfaces that are named like the one of the key, `net.ipv4.conf.cali*.rp_filter`, or
+/// for the interfaces that start with the value of `default`. `None` for other interfaces, which the pattern would
+/// change too.
 fn narrower(key: &SysctlKey) -> Option<String> {
     let parts = key.per_interface()?;
-    let Slot::Link(name) = parts.slot else { return None };
-    let prefix = OF_PODS
-        .iter()
-        .find(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))?;
+    let prefix = match parts.slot {
+        Slot::All => return None,
+        Slot::Default => "",
+        Slot::Link(name) => OF_PODS
+            .iter()
+            .find(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))?,
+    };
     Some(format!(
         "net.{}.{}.{prefix}*.{}",
         parts.family, parts.table, parts.leaf

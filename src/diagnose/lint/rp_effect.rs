@@ -148,26 +148,42 @@ fn become_loose(
             && then == Some(Verdict::DropNoAddress)
             && before.is_some_and(|before| Some(before) != then)
         {
-            loose_without_address(*name, findings);
+            let own = link.rp_filter.map_or(0, i64::from);
+            loose_without_address(*name, all_after > own, findings);
         }
     }
 }
 
-fn loose_without_address(name: LinkName, findings: &mut Findings) {
+/// `by_all` says that the value of `all` makes it loose, so that its own value cannot change it.
+fn loose_without_address(name: LinkName, by_all: bool, findings: &mut Findings) {
     findings.add(
         Code::NK002,
         name,
         "its effective rp_filter is 2 (loose) and it has no IPv4 address: loose mode drops every packet there whose reverse path is another interface",
-        "give it an address (127.0.0.42/32 will do), or use off or strict",
+        match by_all {
+            true => "give it an address (127.0.0.42/32 will do), or set net.ipv4.conf.all.rp_filter to 0, and each interface as it should be",
+            false => "give it an address (127.0.0.42/32 will do), or use off or strict",
+        },
     );
 }
 
 /// Felix reads `default` once, when it starts, and then writes that value to each pod's interface
-/// (felix/dataplane/linux/endpoint_mgr.go).
-pub(crate) fn felix(host: &Snapshot, after: &Snapshot, findings: &mut Findings) {
+/// (felix/dataplane/linux/endpoint_mgr.go). Where the document wants a value of each such interface, netkeel corrects
+/// what Felix writes.
+pub(crate) fn felix(
+    host: &Snapshot,
+    after: &Snapshot,
+    wants: &BTreeMap<Fact, Want>,
+    findings: &mut Findings,
+) {
     let default_of = |host: &Snapshot| host.sysctl_number("net/ipv4/conf/default/rp_filter");
     let (now, then) = (default_of(host), default_of(after));
-    let pods = host.links.keys().any(|name| name.as_bytes().starts_with(b"cali"));
+    let is_left = |name: &LinkName| !wants.contains_key(&Fact::link(&host.netns, *name, Field::RpFilter));
+    let mut pods = host
+        .links
+        .keys()
+        .filter(|name| name.as_bytes().starts_with(b"cali"));
+    let pods = pods.any(is_left);
     if let (Some(now), Some(then), true) = (now, then, pods && now != then) {
         let message = format!(
             "it changes from {} to {}: Felix (Calico) read it when it started, and keeps writing {now} to the cali* interfaces of new pods",
@@ -194,7 +210,7 @@ fn judge_wanted(name: LinkName, all: i64, own: i64, effective: Effective, findin
         findings.add(Code::NK001, name, message, remedy);
     }
     if effective.verdict == Verdict::DropNoAddress {
-        loose_without_address(name, findings);
+        loose_without_address(name, effective.decided_by == Decider::All, findings);
     }
 }
 

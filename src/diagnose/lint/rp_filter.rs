@@ -24,7 +24,7 @@ pub(crate) fn check(host: &Snapshot, wanted: &dyn Fn(LinkName) -> bool, findings
                     Code::NK018,
                     name,
                     message,
-                    "set net.ipv4.conf.all.rp_filter to 0 or 1",
+                    "set net.ipv4.conf.all.rp_filter to 0, and each other interface as it should be",
                 );
             }
         }
@@ -76,12 +76,13 @@ pub(crate) fn tunnels_but(host: &Snapshot, judged: &dyn Fn(LinkName) -> bool, fi
                 "its effective rp_filter is {}: the packets that it decapsulates are dropped",
                 effective.value
             );
-            findings.add(
-                Code::NK009,
-                name,
-                message,
-                "set rp_filter to 0 on it and on net.ipv4.conf.all",
-            );
+            let remedy = match all {
+                0 => "set its rp_filter to 0",
+                _ => {
+                    "set net.ipv4.conf.all.rp_filter and its own to 0, and each other interface as it should be"
+                }
+            };
+            findings.add(Code::NK009, name, message, remedy);
         }
     }
 }

@@ -27,6 +27,16 @@ impl Required {
         Required(node.map(|node| node.span))
     }
 
+    /// As the place of an earlier [`Required::place`] says.
+    pub fn at(place: Option<Span>) -> Self {
+        Required(place)
+    }
+
+    /// The place that says so; `None` where the entry need not find its object.
+    pub fn place(self) -> Option<Span> {
+        self.0
+    }
+
     /// Reports that the entry at this path found no object, if it must.
     pub fn not_found(self, path: &str, what: &str, wants: &mut Wants) {
         if let Some(span) = self.0 {

@@ -14,6 +14,7 @@ use netkeel_core::fact::{Fact, Field as FactField, Object, Value};
 use netkeel_core::finding::Code;
 use netkeel_core::maybe_secret::{MASK, MaybeSecret};
 use netkeel_core::mtu::IPV6_MIN_MTU;
+use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::{CONGESTION_CONTROL, PerInterface, Slot, SysctlKey};
 use netkeel_core::rp_filter;
@@ -165,6 +166,8 @@ pub fn value(key: &SysctlKey, node: &Node) -> Option<String> {
 }
 
 fn is_rp_filter(key: &SysctlKey) -> bool {
+    let any = key.of_own_name(LinkName::LOOPBACK);
+    let key = any.as_ref().unwrap_or(key);
     matches!(
         key.per_interface(),
         Some(PerInterface {
@@ -225,6 +228,13 @@ impl Sysctls {
 impl Section for Sysctls {
     fn scope(&self, scope: &mut Scope) {
         for entry in &self.entries {
+            // The interface of a long name is not known yet: a key of any interface asks for the same other facts.
+            let any = entry.key.of_own_name(LinkName::LOOPBACK);
+            let any = any.map(|key| Entry { key, ..entry.clone() });
+            if any.is_some() {
+                scope.sysctls.insert(entry.key.clone());
+            }
+            let entry = any.as_ref().unwrap_or(entry);
             if let Object::Sysctl(key) = Fact::sysctl(&self.netns, &entry.key).object {
                 scope.sysctls.insert(key);
             }
@@ -285,6 +295,10 @@ impl Section for Sysctls {
         let control = control.map(|entry| entry.value.as_str());
         for entry in &self.entries {
             let named = on_host(&entry.key, &host.links).map(|key| Entry { key, ..entry.clone() });
+            if let (Some(name), None) = (entry.key.long_name(), &named) {
+                wants.long_name_absent(name, &KeyPath::of(&["sysctl", &entry.written]));
+                continue;
+            }
             let entry = named.as_ref().unwrap_or(entry);
             let fact = Fact::sysctl(&self.netns, &entry.key);
             let path = KeyPath::of(&["sysctl", &entry.written]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::want::request::SkippedPod;
 use crate::want::{Want, pending, request};
 use netkeel_core::fact::Fact;
-use netkeel_core::finding::Findings;
+use netkeel_core::finding::{Code, Findings};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::snapshot::problem::Problem;
 use netkeel_source::diagnostic::Diagnostics;
@@ -97,6 +97,16 @@ impl Wants {
 
     /// Records that a named interface does not exist. That is not an error: interfaces come and go,
     /// and another resource of the document may create this one.
+    /// Reports an interface that a document names by a further name or an alias and that is not there.
+    pub(crate) fn long_name_absent(&mut self, name: &str, path: &str) {
+        self.findings.add(
+            Code::NK005,
+            name,
+            format!("`{path}` names it and it is not there"),
+            "look for a misspelt name; a name of more than 15 bytes can only be a further name (altname) or an alias",
+        );
+    }
+
     pub(crate) fn when_absent(&mut self, name: LinkName, path: &str) {
         self.absent.entry(name).or_insert_with(|| path.to_owned());
     }

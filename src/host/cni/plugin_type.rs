@@ -68,7 +68,8 @@ const TYPES: &[(&str, ReadsMtu)] = &[
         ReadsMtu::Elsewhere("azure-vnet takes the MTU of the node's interface: declare that in `link`"),
     ),
     ("azure-vnet-ipam", ReadsMtu::Elsewhere(ADDRESSES_ONLY)),
-    // cilium/cilium, plugins/cilium-cni/types: NetConf.MTU
+    // cilium/cilium, plugins/cilium-cni/types: NetConf.MTU. The plugin itself takes the MTU of the agent, which reads
+    // this field of the file of `--read-cni-conf` when it starts (pkg/mtu, GetMTU of the CNI configuration).
     ("cilium-cni", ReadsMtu::Number),
     // k8snetworkplumbingwg: sriov-cni pkg/types (since v2.8.0 NetConf.MTU, which it overwrites), ib-sriov-cni
     // pkg/types
@@ -108,13 +109,19 @@ const TYPES: &[(&str, ReadsMtu)] = &[
     ("weave-net", ReadsMtu::Number),
 ];
 
-/// The first releases whose plugin reads `mtu`, from the history of their sources, where that is known.
+/// The first releases whose plugin reads `mtu`, from the tags and the history of their sources, where that is known:
+/// calico 1.4.0 is the first plugin in Go (utils/types.go), and the one in Python before read none; flannel 0.1.0
+/// fills `delegate.mtu` in where it is missing (containernetworking/plugins, plugins/meta/flannel); galaxy 1.0.1 is
+/// its first tag (cni/veth). The release of Cilium is not known.
 const SINCE: &[(&str, &str)] = &[
     ("antrea", "0.1.0"),
     ("aws-cni", "1.6.4"),
     ("bond", "1.0"),
     ("bridge", "0.1.0"),
+    ("calico", "1.4.0"),
     ("egress-cni", "1.13.0"),
+    ("flannel", "0.1.0"),
+    ("galaxy-veth", "1.0.1"),
     ("ipvlan", "0.1.0"),
     ("macvlan", "0.1.0"),
     ("ovs", "0.8.0"),

@@ -156,6 +156,7 @@ impl Kernel for ModelKernel {
         let up = |hop: &&NextHop| host.links.get(&hop.link).is_some_and(|link| link.up);
         let hops = host.next_hops.iter().flatten().filter(up).cloned();
         snapshot.next_hops = scope.next_hops.then(|| hops.collect());
+        snapshot.policy_routing = host.policy_routing.clone().filter(|_| scope.next_hops);
         snapshot.announced_routes = host.announced_routes.clone().filter(|_| scope.announced_routes);
         snapshot.routes = scope.routes.clone();
         let support = |mode| host.tunnels.get(mode).cloned().unwrap_or(Support::Yes);

@@ -10,7 +10,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::Fact;
 use netkeel_core::mtu::{IPV4_MIN_MTU, IPV6_MIN_MTU};
 use netkeel_core::name::link::LinkName;
-use netkeel_core::name::sysctl::SysctlKey;
+use netkeel_core::name::sysctl::{Slot, SysctlKey};
 use netkeel_core::name::tunnel::TunnelKind;
 use netkeel_core::op::{Made, Op, Target};
 
@@ -211,24 +211,31 @@ impl Model {
         }
     }
 
-    /// The IPv6 MTU of an interface is from 1280 to the MTU of the device (`addrconf_sysctl_mtu`,
-    /// net/ipv6/addrconf.c).
+    /// The IPv6 MTU is at least 1280, also in `all` and `default`, and at most the MTU of the device
+    /// (`addrconf_sysctl_mtu`, net/ipv6/addrconf.c).
     fn refuses_mtu6(&self, key: &SysctlKey, value: &str) -> Option<Error> {
         let parts = key.per_interface()?;
-        let name = key.link()?;
         if (parts.family, parts.table, parts.leaf) != ("ipv6", "conf", "mtu") {
             return None;
         }
-        let link = self.host.links.get(&name)?;
-        let mtu: u32 = value.parse().ok()?;
-        (!(IPV6_MIN_MTU..=link.mtu).contains(&mtu))
-            .then(|| {
-                refuse(format!(
-                    "{key} takes {IPV6_MIN_MTU} to {}, the MTU of {name}, and not {mtu}",
-                    link.mtu
-                ))
-            })
-            .flatten()
+        let mtu: i64 = value.parse().ok()?;
+        let least = i64::from(IPV6_MIN_MTU);
+        match parts.slot {
+            Slot::All | Slot::Default if mtu < least => {
+                refuse(format!("{key} takes {least} or more, and not {mtu}"))
+            }
+            Slot::All | Slot::Default => None,
+            Slot::Link(name) => {
+                let largest = self.host.links.get(&name)?.mtu;
+                (!(least..=i64::from(largest)).contains(&mtu))
+                    .then(|| {
+                        refuse(format!(
+                            "{key} takes {least} to {largest}, the MTU of {name}, and not {mtu}"
+                        ))
+                    })
+                    .flatten()
+            }
+        }
     }
 
     fn refuses_write(&self, key: &SysctlKey) -> Option<Error> {

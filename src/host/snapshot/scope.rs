@@ -41,7 +41,7 @@ pub struct Scope {
     pub files: BTreeSet<PathBuf>,
     /// The default routes.
     pub default_routes: bool,
-    /// The next hops of all routes.
+    /// The next hops of all routes, and whether rules choose between tables.
     pub next_hops: bool,
     /// The default routes that routers announced: switching IPv6 forwarding on removes them.
     pub announced_routes: bool,
@@ -362,9 +362,11 @@ impl Scope {
 }
 
 /// A key that names an interface by a further name or an alias, by the interface's own name; `None` for any
-/// other key.
+/// other key, and for a long name that no interface has.
 pub fn on_host(key: &SysctlKey, links: &BTreeMap<LinkName, Arc<Link>>) -> Option<SysctlKey> {
-    let name = key.link()?;
+    let Some(name) = key.link() else {
+        return key.of_own_name(link::by_other_name(links, key.long_name()?)?);
+    };
     let own = link::resolve(links, name);
     (own != name).then(|| key.of_link(own)).flatten()
 }

@@ -26,6 +26,7 @@ use crate::pod::ends;
 use crate::pod::pod_routes::PodRoutes;
 use crate::probe::path;
 use crate::rtnetlink::events::Events;
+use crate::rtnetlink::forwarding::rules;
 use crate::rtnetlink::link::Words;
 use crate::rtnetlink::{address, announced, forwarding, link, macs, next_hops, route, route_row};
 use crate::sysctl::tree;
@@ -266,6 +267,13 @@ impl Live {
             }
             Err(refusal) => snapshot.problems.push(Problem {
                 what: Subject::Other("the next hops of the routes".to_owned()),
+                why: Error::from(refusal).message,
+            }),
+        }
+        match rules::families_with_policy_routing(&mut self.socket) {
+            Ok(families) => snapshot.policy_routing = Some(families),
+            Err(refusal) => snapshot.problems.push(Problem {
+                what: Subject::Other("the routing rules".to_owned()),
                 why: Error::from(refusal).message,
             }),
         }

@@ -336,6 +336,7 @@ mod tests {
         let entry = Entry {
             interfaces: ["eth0".parse().unwrap(), "eth0.100".parse().unwrap()].into(),
             patterns: Default::default(),
+            required: None,
             group: 33,
             ignore_sources: nets.iter().map(|net| net.parse().unwrap()).collect(),
             snaplen: 1500,

@@ -5,7 +5,7 @@ mod named;
 mod neighbours;
 mod pods;
 mod routes;
-mod rules;
+pub(crate) mod rules;
 
 use crate::netlink::interrupt::Interrupt;
 use crate::netlink::refusal::Refusal;

@@ -114,9 +114,17 @@ impl Goal for PartGoal<'_> {
         if !matches!(self.extent, Extent::Links(_)) {
             problems.append(&mut wants.problems);
         }
+        let mut unread = BTreeSet::new();
         wants.facts.retain(|fact, _| {
             if host.get(fact) != Lookup::Unread {
                 return true;
+            }
+            let is_end = fact.field == Field::PodMtu;
+            let is_unreachable = fact
+                .link_name()
+                .is_some_and(|name| unreachable.contains_key(&name));
+            if !(is_end && is_unreachable) {
+                unread.insert(fact.clone());
             }
             problems.extend(host.unexplained(fact));
             apart.insert(fact.clone());
@@ -161,6 +169,7 @@ impl Goal for PartGoal<'_> {
             wanted,
             stale,
             unreachable: unreachable.into_keys().collect(),
+            unread,
             problems,
         });
         Ok(planned)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::plan::{Drift, Plan};
+use netkeel_core::fact::Fact;
 use netkeel_core::name::link::LinkName;
 use netkeel_document::want::wants::Wants;
 use netkeel_host::snapshot::Snapshot;
@@ -52,6 +53,8 @@ pub struct Observation {
     pub stale: BTreeMap<LinkName, bool>,
     /// Veths into pods whose pod's end is wanted and cannot be reached. Neither end is written.
     pub unreachable: BTreeSet<LinkName>,
-    /// Facts that could not be read. The plan does not write them; it covers all other facts.
+    /// The declared facts that could not be read. Ends of `unreachable` pods are not repeated here.
+    pub unread: BTreeSet<Fact>,
+    /// The parts of the host that could not be read. The plan covers all facts that were read.
     pub problems: Vec<Problem>,
 }

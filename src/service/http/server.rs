@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -13,7 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -65,24 +67,35 @@ pub(crate) fn start(
     };
     unix.set_nonblocking(true).map_err(refused)?;
     let unix = UnixListener::from_std(unix).map_err(refused)?;
-    let mut clients = Clients::new(Transport::Unix, inbox.clone());
-    tokio::spawn(async move {
-        loop {
-            let accepted = unix.accept().await;
-            clients.add(accepted.map(|(stream, _)| stream)).await;
-        }
-    });
+    tokio::spawn(Clients::new(Transport::Unix, inbox.clone()).accept(unix));
     let Some(tcp) = tcp else { return Ok(()) };
     tcp.set_nonblocking(true).map_err(refused)?;
     let tcp = TcpListener::from_std(tcp).map_err(refused)?;
-    let mut clients = Clients::new(Transport::Tcp, inbox.clone());
-    tokio::spawn(async move {
-        loop {
-            let accepted = tcp.accept().await;
-            clients.add(accepted.map(|(stream, _)| stream)).await;
-        }
-    });
+    tokio::spawn(Clients::new(Transport::Tcp, inbox.clone()).accept(tcp));
     Ok(())
+}
+
+/// A socket that clients connect to.
+trait Listener: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Self::Stream>>;
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<UnixStream>> {
+        self.poll_accept(context).map_ok(|(stream, _)| stream)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<std::io::Result<TcpStream>> {
+        self.poll_accept(context).map_ok(|(stream, _)| stream)
+    }
 }
 
 /// The open connections of a transport, oldest first.
@@ -98,6 +111,14 @@ impl Clients {
             transport,
             inbox,
             open: VecDeque::new(),
+        }
+    }
+
+    /// Accepts clients for ever.
+    async fn accept<L: Listener>(mut self, listener: L) {
+        loop {
+            let accepted = poll_fn(|context| listener.poll(context)).await;
+            self.add(accepted).await;
         }
     }
 

@@ -10,6 +10,7 @@ use netkeel_plan::goal::part::Extent;
 use netkeel_reconcile::event::{Blamed, Outcome};
 use netkeel_reconcile::pass_result::PassResult;
 use netkeel_reconcile::status::FindingStatus;
+use netkeel_reconcile::status::unread::UnreadFacts;
 
 /// News of a pass.
 #[derive(Debug, Default, PartialEq)]
@@ -26,6 +27,10 @@ pub(crate) struct PassNews {
     pub(crate) drift_found: Vec<String>,
     /// See `drift_found`.
     pub(crate) drift_ended: Vec<String>,
+    /// Declared facts that were read before, or never, and could not be read now.
+    pub(crate) unread: Vec<String>,
+    /// Facts of `unread` that can be read again.
+    pub(crate) read: Vec<String>,
     /// For the first full scan with a document: the number of wanted facts, and of those that differ.
     pub(crate) first: Option<(usize, usize)>,
 }
@@ -46,6 +51,7 @@ impl State {
         // Facts that this pass corrected no longer differ in the observation, so their drift is in the plan.
         let planned = passed.plan.iter().flat_map(|plan| &plan.drift);
         let differ = planned.chain(passed.seen.iter().flat_map(|seen| &seen.drift));
+        let unread_before = status.unread.clone();
         let rewritten = status.rewritten(differ.map(|drift| &drift.fact));
         let is_first = *extent == Extent::All && passed.plan.is_some() && !status.looked;
         let unreachable = status.unreachable_pods.len();
@@ -109,6 +115,12 @@ impl State {
             true => (seen.wanted, except.len()),
             false => (seen.wanted, seen.drift.len()),
         });
+        let news = |now: &UnreadFacts, before: &UnreadFacts| -> Vec<String> {
+            let facts = now.facts().filter(|fact| !before.has(fact));
+            facts.map(ToString::to_string).collect()
+        };
+        let unread = news(&status.unread, &unread_before);
+        let read = news(&unread_before, &status.unread);
         let (drift_found, drift_ended) = self.drift_news();
         PassNews {
             findings,
@@ -117,18 +129,25 @@ impl State {
             unreachable,
             drift_found,
             drift_ended,
+            unread,
+            read,
             first,
         }
     }
 
     /// The facts that began to differ since the last call, each with its values, and those that no longer do.
-    /// A service that writes reports its writes instead.
+    /// A fact that could not be read may still differ: its drift has not ended. A service that writes reports its writes instead.
     fn drift_news(&mut self) -> (Vec<String>, Vec<String>) {
         if self.enforces && self.reconciler.paused().is_none() {
             self.told.clear();
             return (Vec::new(), Vec::new());
         }
-        let now = self.status.differing();
+        let mut now = self.status.differing();
+        let unknown = self.told.iter().filter(|(fact, _)| self.status.unread.has(fact));
+        let unknown: Vec<_> = unknown
+            .map(|(fact, shown)| (fact.clone(), shown.clone()))
+            .collect();
+        now.extend(unknown);
         let found = now.iter().filter(|(fact, _)| !self.told.contains_key(*fact));
         let found = found.map(|(_, shown)| shown.clone()).collect();
         let ended = self.told.keys().filter(|fact| !now.contains_key(*fact));
@@ -144,11 +163,16 @@ mod tests {
     use crate::state::tests::state;
     use std::collections::BTreeMap;
 
+    use crate::http::answer::Question;
+    use netkeel_core::fact::{Field, Value};
     use netkeel_core::name::netns::Netns;
+    use netkeel_document::want::Origin;
     use netkeel_host::snapshot::Snapshot;
     use netkeel_plan::goal::Goal;
     use netkeel_plan::goal::part::PartGoal;
+    use netkeel_plan::goal::planned::Observation;
     use netkeel_plan::ownership::Ownership;
+    use netkeel_plan::plan::Drift;
 
     /// The result of a full scan of an empty host.
     fn looked(outcome: Outcome) -> PassResult {
@@ -165,9 +189,15 @@ mod tests {
             enters_pods: true,
         };
         let planned = goal.plan(&Snapshot::empty(Netns::CURRENT)).unwrap();
+        // The empty host lacks the facts that the document wants: here they count as read.
+        let seen = planned.observation.map(|seen| Observation {
+            unread: BTreeSet::new(),
+            problems: Vec::new(),
+            ..seen
+        });
         PassResult {
             outcome,
-            seen: planned.observation,
+            seen,
             plan: Some(planned.plan),
             writes: 0,
             failure: None,
@@ -214,6 +244,40 @@ mod tests {
         assert_eq!(report(&["cali1"]), (None, sentence(1)));
         assert_eq!(report(&["cali1", "cali2"]), (Some((2, why)), sentence(2)));
         assert_eq!(report(&[]), (None, "in sync".to_owned()));
+    }
+
+    #[test]
+    fn drift_that_cannot_be_read_has_not_ended_and_nothing_unread_is_in_sync() {
+        let mut state = state(false);
+        let none = BTreeSet::new();
+        let fact = Fact::link(&Netns::CURRENT, "cali1".parse().unwrap(), Field::Mtu);
+        let drift = Drift {
+            fact: fact.clone(),
+            observed: Some(Value::Number(1500)),
+            desired: Some(Value::Number(1460)),
+            origin: Origin::default().into(),
+        };
+        let mut report = |differs: bool, unread: bool| {
+            let mut passed = looked(Outcome::Looked);
+            let seen = passed.seen.as_mut().unwrap();
+            seen.drift.extend(differs.then(|| drift.clone()));
+            seen.unread.extend(unread.then(|| fact.clone()));
+            let news = state.report(&Extent::All, &none, &passed, Duration::from_millis(1));
+            let told = [news.drift_found, news.drift_ended, news.unread, news.read];
+            let health = state.answer(Question::Health).body;
+            (told.map(|facts| facts.len()), state.status.sentence(), health)
+        };
+        let drift = "drift: 1 facts differ, 0 suspended".to_owned();
+        assert_eq!(report(true, false), ([1, 0, 0, 0], drift, "ok\n".to_owned()));
+        let unread = "in sync, but 1 declared fact could not be read".to_owned();
+        let health = "ok, but 1 declared fact could not be read\n".to_owned();
+        assert_eq!(
+            report(false, true),
+            ([0, 0, 1, 0], unread.clone(), health.clone())
+        );
+        assert_eq!(report(false, true), ([0, 0, 0, 0], unread, health));
+        let read = ("in sync".to_owned(), "ok\n".to_owned());
+        assert_eq!(report(false, false), ([0, 1, 0, 1], read.0, read.1));
     }
 
     #[test]

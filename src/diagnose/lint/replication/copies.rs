@@ -12,6 +12,7 @@ use netkeel_core::replication::settings::{Mode, Replication};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_document::want::Want;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::forwarding::Family;
 use netkeel_host::snapshot::next_hop::{MAIN_TABLE, NextHop};
 
 /// Adds the interfaces that drop copies of IPv4. `wants` are the facts of the document, which are judged
@@ -56,13 +57,30 @@ pub(crate) fn check(
                 .any(|peer| !is_own(peer) && link.addresses.iter().any(|own| own.contains(peer)));
         let own = link.rp_filter.map(i64::from).filter(|_| chosen || leads);
         let Some(own) = own else { continue };
+        let vrf = link.master.and_then(|index| host.by_index(index));
+        let vrf = vrf.filter(|(_, master)| master.kind_name() == "vrf");
+        // The kernel takes the setting of the VRF for the packets of its ports.
+        let own = vrf
+            .and_then(|(_, vrf)| vrf.rp_filter)
+            .map_or(own, |of_vrf| own.max(of_vrf.into()));
         let effect = effective(all, own, link.has_ipv4() || !host.families.ipv4);
         let why = match effect.verdict {
             Verdict::Accept => continue,
             Verdict::Drop => "strict",
             Verdict::DropNoAddress => "loose, and the interface has no IPv4 address",
         };
-        let back = match way_back(*name, host.next_hops.as_ref()) {
+        let way = match vrf {
+            Some((vrf, _)) => WayBack::Unknown(format!(
+                "it is a port of the VRF {vrf}, whose routes netkeel does not look up"
+            )),
+            None => way_back(*name, host.next_hops.as_ref(), host.policy_routing.as_ref()),
+        };
+        let has_default = host
+            .next_hops
+            .iter()
+            .flatten()
+            .any(|hop| hop.default && !hop.ipv6);
+        let back = match way {
             WayBack::Same => continue,
             WayBack::Other(back) => format!(
                 "are dropped: its effective rp_filter is {} ({why}), and {back}",
@@ -73,11 +91,21 @@ pub(crate) fn check(
                 effect.value
             ),
         };
+        // Loose accepts a source that any route leads to, and leaves `all` and the other interfaces as they are.
+        let remedy = match link.has_ipv4() && has_default && vrf.is_none() {
+            true => format!("declare link: {{ {name}: {{ rp_filter: loose }} }}"),
+            false => {
+                let name = vrf.map_or(*name, |(vrf, _)| vrf);
+                format!(
+                    "declare link: {{ {name}: {{ rp_filter: off }} }} with net.ipv4.conf.all.rp_filter: 0, and for each other interface the value that it should have"
+                )
+            }
+        };
         findings.add(
             Code::NK039,
             name,
             format!("IPv4 copies of peers arrive by it and {back}"),
-            format!("declare link: {{ {name}: {{ rp_filter: off }} }} with net.ipv4.conf.all.rp_filter: 0"),
+            remedy,
         );
     }
 }
@@ -93,23 +121,30 @@ enum WayBack {
 
 /// The filter looks up one route, the best (`__fib_validate_source`, net/ipv4/fib_frontend.c). A copy passes where
 /// that route has a next hop by the interface; a further default route with a larger metric does not count.
-fn way_back(name: LinkName, next_hops: Option<&BTreeSet<NextHop>>) -> WayBack {
+///
+/// Only rules lead to another table than main, and the table of a VRF is for its own ports.
+fn way_back(
+    name: LinkName,
+    next_hops: Option<&BTreeSet<NextHop>>,
+    policy_routing: Option<&BTreeSet<Family>>,
+) -> WayBack {
     let Some(next_hops) = next_hops else {
         return WayBack::Unknown("the default routes were not read".to_owned());
     };
-    let defaults = || next_hops.iter().filter(|hop| hop.default && !hop.ipv6);
-    // Rules choose between tables, by addresses and marks that copies may have.
-    let tables: BTreeSet<u32> = defaults()
-        .map(|hop| hop.table)
-        .filter(|table| *table != MAIN_TABLE)
-        .collect();
-    if !tables.is_empty() {
-        let tables: Vec<String> = tables.iter().map(ToString::to_string).collect();
-        return WayBack::Unknown(format!(
-            "rules of policy routing decide whether the route back is of the main table or of another with a default route ({})",
-            tables.join(", ")
-        ));
+    match policy_routing {
+        None => return WayBack::Unknown("the routing rules were not read".to_owned()),
+        Some(families) if families.contains(&Family::Ipv4) => {
+            return WayBack::Unknown(
+                "rules of `ip rule` decide whether the route back is of the main table or of another"
+                    .to_owned(),
+            );
+        }
+        Some(_) => {}
     }
+    let defaults = || {
+        let main = next_hops.iter().filter(|hop| hop.table == MAIN_TABLE);
+        main.filter(|hop| hop.default && !hop.ipv6)
+    };
     let Some(metric) = defaults().map(|hop| hop.metric).min() else {
         return WayBack::Other("there is no default route".to_owned());
     };
@@ -145,7 +180,12 @@ mod tests {
 
     /// The judgement about eth1: none where copies pass.
     fn back(hops: &[NextHop]) -> Option<(bool, String)> {
-        match way_back("eth1".parse().unwrap(), Some(&hops.iter().cloned().collect())) {
+        judged(hops, Some(&BTreeSet::new()))
+    }
+
+    fn judged(hops: &[NextHop], policy_routing: Option<&BTreeSet<Family>>) -> Option<(bool, String)> {
+        let hops = hops.iter().cloned().collect();
+        match way_back("eth1".parse().unwrap(), Some(&hops), policy_routing) {
             WayBack::Same => None,
             WayBack::Other(why) => Some((true, why)),
             WayBack::Unknown(why) => Some((false, why)),
@@ -177,17 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn with_default_routes_in_several_tables_the_way_back_is_unknown() {
-        for hops in [
-            vec![hop("eth1", MAIN_TABLE, 0), hop("eth0", 100, 0)],
-            vec![hop("eth1", 100, 0)],
-        ] {
-            let (known, why) = back(&hops).unwrap();
-            assert!(!known && why.ends_with("(100)"), "{why}");
+    fn where_rules_choose_a_table_the_way_back_is_unknown() {
+        let hops = [hop("eth1", MAIN_TABLE, 0)];
+        for rules in [Some(BTreeSet::from([Family::Ipv4])), None] {
+            let (known, why) = judged(&hops, rules.as_ref()).unwrap();
+            assert!(!known && why.contains("rules"), "{why}");
         }
-        assert!(matches!(
-            way_back("eth1".parse().unwrap(), None),
-            WayBack::Unknown(_)
-        ));
+        assert_eq!(judged(&hops, Some(&BTreeSet::from([Family::Ipv6]))), None);
+        let name = "eth1".parse().unwrap();
+        assert!(matches!(way_back(name, None, None), WayBack::Unknown(_)));
+    }
+
+    #[test]
+    fn the_default_route_of_a_vrf_is_not_that_of_other_interfaces() {
+        let (eth1, of_vrf) = (hop("eth1", MAIN_TABLE, 0), hop("eth5", 10, 0));
+        assert_eq!(back(&[eth1, of_vrf.clone()]), None);
+        let why = "there is no default route".to_owned();
+        assert_eq!(back(&[of_vrf]), Some((true, why)));
     }
 }

@@ -54,12 +54,7 @@ impl Links {
                 Some(name) => exact.push((name, rule)),
                 None => {
                     rule.must_be_found(wants);
-                    wants.findings.add(
-                        Code::NK005,
-                        written,
-                        format!("`{}` names it and it is not there", KeyPath::of(&["link", &rule.id])),
-                        "look for a misspelt name; a name of more than 15 bytes can only be a further name (altname) or an alias",
-                    );
+                    wants.long_name_absent(written, &KeyPath::of(&["link", &rule.id]));
                 }
             }
         }

@@ -108,6 +108,14 @@ impl Section for Links {
                 }
             }
         }
+        for (name, rule) in &self.by_long_name {
+            for setting in &rule.settings {
+                let key = setting.field.sysctl_of(LinkName::LOOPBACK);
+                if let Some(key) = key.and_then(|key| key.of_long_name(name)) {
+                    keys.push((key, setting.wanted.to_string()));
+                }
+            }
+        }
         keys
     }
 }

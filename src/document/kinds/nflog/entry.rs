@@ -9,6 +9,8 @@ use netkeel_core::nflog::entry_name::Rate;
 use netkeel_core::nflog::rules::{Part, Rules};
 use netkeel_core::text::glob::Glob;
 use netkeel_host::snapshot::Snapshot;
+use netkeel_host::snapshot::link::by_other_name;
+use netkeel_source::span::Span;
 
 /// Maximum number of interfaces in an entry. Each takes a rule per family, and a batch must fit
 /// into a socket buffer.
@@ -35,6 +37,8 @@ pub struct Entry {
     pub prefilter: Prefilter,
     /// Remove the rules when the service stops.
     pub remove_on_stop: bool,
+    /// The place in the document that demands each of its interfaces.
+    pub required: Option<Span>,
     /// Replace other programs' rules that log the same packets; otherwise netkeel's rules skip
     /// those packets.
     pub adopt: bool,
@@ -47,6 +51,8 @@ pub enum Pattern {
     DefaultRoute,
     /// Those whose names match.
     Glob(Glob),
+    /// The one with this further name or alias, which is too long for the name of an interface.
+    LongName(String),
 }
 
 impl Pattern {
@@ -57,6 +63,7 @@ impl Pattern {
                 let routes = host.default_routes.as_ref()?;
                 Some(routes.iter().map(|route| route.link).collect())
             }
+            Pattern::LongName(name) => Some(by_other_name(&host.links, name).into_iter().collect()),
             Pattern::Glob(glob) => {
                 let names = host.links.keys().copied();
                 Some(names.filter(|name| glob.matches(name.as_bytes())).collect())
@@ -83,6 +90,11 @@ impl Entry {
     pub fn on(&self, host: &Snapshot) -> Entry {
         let mut entry = self.clone();
         let found = self.patterns.values().filter_map(|pattern| pattern.find(host));
+        entry.interfaces = entry
+            .interfaces
+            .into_iter()
+            .map(|name| host.resolve(name))
+            .collect();
         entry.interfaces.extend(found.flatten());
         entry
     }

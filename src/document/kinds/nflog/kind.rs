@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::entry::{Entry, MOST_INTERFACES, Pattern, Prefilter};
 use crate::kinds::nflog::wants::Logging;
+use crate::kinds::required::{self, Required};
 use crate::shape::{Field, Shape};
 use netkeel_core::error::{Error, ErrorKind};
-use netkeel_core::name::link::LinkName;
+use netkeel_core::name::link::{LinkName, is_long};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::nflog::entry_name::{EntryName, Rate};
 use netkeel_core::text::escape::quoted;
@@ -95,7 +96,7 @@ const FIELDS: &[Field] = &[
             what: "the name of an interface, a pattern or `default-route`",
         }),
         required: true,
-        doc: "The input interfaces of the messages, at most 32: names, patterns (`eth*`, `enp?s0`) and `default-route`, the interfaces of the default routes. Rules match by name, so an interface that is created again is covered. Name the bridge or bond, not its ports.",
+        doc: "The input interfaces of the messages, at most 32: names, further names (altnames), patterns (`eth*`, `enp?s0`) and `default-route`, the interfaces of the default routes. Rules match by name, so an interface that is created again is covered. Name the bridge or bond, not its ports.",
     },
     Field {
         name: "group",
@@ -154,6 +155,9 @@ const FIELDS: &[Field] = &[
         required: false,
         doc: "Replaces iptables rules that log the same messages to the same group. Default: no; then netkeel's rules skip those messages.",
     },
+    required::field(
+        "An error if one of `interfaces` finds no interface; then nothing is applied. `apply --allow-missing`, as the boot unit runs it, applies the rest. Default: no, which is a finding.",
+    ),
 ];
 
 const FIELD: Field = Field {
@@ -189,6 +193,9 @@ const DEFAULT_ROUTE: &str = "default-route";
 fn pattern(text: &str) -> Option<Result<Pattern, Error>> {
     if text == DEFAULT_ROUTE {
         return Some(Ok(Pattern::DefaultRoute));
+    }
+    if is_long(text) && !text.contains(['*', '?', '[']) {
+        return Some(Ok(Pattern::LongName(text.to_owned())));
     }
     let is_glob = text.contains(['*', '?', '[']);
     is_glob.then(|| Glob::new(text).map(Pattern::Glob))
@@ -245,6 +252,7 @@ fn entry(node: &Node) -> Entry {
         queue_threshold: threshold.unwrap_or(QUEUE_THRESHOLD),
         prefilter: node.get("prefilter").map(prefilter).unwrap_or_default(),
         remove_on_stop: switch("remove_on_stop").unwrap_or(true),
+        required: Required::read(node).place(),
         adopt: switch("adopt").unwrap_or(false),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::kinds::kind::Section;
 use crate::kinds::nflog::entry::{Entry, MOST_INTERFACES, Pattern};
+use crate::kinds::required::Required;
 use ipnet::IpNet;
 
 use crate::section_name::SectionName;
@@ -231,12 +232,21 @@ impl EntryPlace<'_> {
         let path = self.path(Some("interfaces"));
         for (text, pattern) in &entry.patterns {
             if pattern.find(host).is_some_and(|found| found.is_empty()) {
+                Required::at(entry.required).not_found(
+                    &self.path(None),
+                    &format!("no interface {text}"),
+                    wants,
+                );
+                if let Pattern::LongName(name) = pattern {
+                    wants.long_name_absent(name, &path);
+                    continue;
+                }
                 let (what, remedy) = match pattern {
                     Pattern::DefaultRoute => (
                         "there is no default route, and so no interface".to_owned(),
                         "name an interface, or add a default route",
                     ),
-                    Pattern::Glob(_) => (
+                    Pattern::Glob(_) | Pattern::LongName(_) => (
                         format!("`{text}` finds no interface"),
                         "look for a misspelt pattern; interfaces that appear later are found then",
                     ),
@@ -326,6 +336,7 @@ impl EntryPlace<'_> {
             .iter()
             .filter(|name| !host.links.contains_key(*name))
         {
+            Required::at(entry.required).not_found(&self.path(None), &format!("no interface {name}"), wants);
             let message = format!("`{}` names it and it is not there", self.path(Some("interfaces")));
             wants.findings.add(
                 Code::NK005,

@@ -13,15 +13,40 @@ use netkeel_host::snapshot::forwarding::Family;
 /// `struct fib_rule_hdr`, bytes (include/uapi/linux/fib_rules.h).
 const FIXED: usize = 12;
 
-/// FRA_PRIORITY.
+/// FRA_PRIORITY, FRA_FWMARK, FRA_TABLE and FRA_L3MDEV.
 const PRIORITY: u16 = 6;
+const MARK: u16 = 10;
+const TABLE: u16 = 15;
+const VRF: u16 = 19;
+
+/// FR_ACT_TO_TBL.
+const TO_TABLE: u8 = 1;
+
+/// FIB_RULE_INVERT.
+const INVERT: u32 = 2;
 
 /// The priorities of the rules for the tables local, main and default (`fib_default_rules_init`,
 /// net/ipv4/fib_rules.c).
 const OF_THE_KERNEL: [u32; 3] = [0, 32_766, 32_767];
 
+/// The tables default, main and local (include/uapi/linux/rtnetlink.h).
+const USUAL_TABLES: [u32; 3] = [253, 254, 255];
+
 /// The families with rules that the kernel did not make by itself.
 pub(super) fn families_with_other_rules(socket: &mut Socket) -> Result<BTreeSet<Family>, Refusal> {
+    families_with(socket, is_other)
+}
+
+/// The families with a rule that can send a packet without a mark to another table than the usual ones. The rule
+/// that the kernel makes for VRFs concerns only their ports.
+pub(crate) fn families_with_policy_routing(socket: &mut Socket) -> Result<BTreeSet<Family>, Refusal> {
+    families_with(socket, chooses_a_table)
+}
+
+fn families_with(
+    socket: &mut Socket,
+    counts: fn(&Message<'_>) -> Result<bool, Malformed>,
+) -> Result<BTreeSet<Family>, Refusal> {
     let mut found = BTreeSet::new();
     for (number, family) in [
         (AddressFamily::Inet, Family::Ipv4),
@@ -30,7 +55,7 @@ pub(super) fn families_with_other_rules(socket: &mut Socket) -> Result<BTreeSet<
         let mut message = RuleMessage::default();
         message.header.family = number;
         socket.dump(libc::RTM_GETRULE, &message, |message| {
-            if is_other(message)? {
+            if message.kind == libc::RTM_NEWRULE && counts(message)? {
                 found.insert(family);
             }
             Ok(())
@@ -40,9 +65,6 @@ pub(super) fn families_with_other_rules(socket: &mut Socket) -> Result<BTreeSet<
 }
 
 fn is_other(message: &Message<'_>) -> Result<bool, Malformed> {
-    if message.kind != libc::RTM_NEWRULE {
-        return Ok(false);
-    }
     // The kernel omits a priority of 0.
     let mut priority = 0;
     for attribute in Attributes::after(message.payload, FIXED)? {
@@ -52,4 +74,62 @@ fn is_other(message: &Message<'_>) -> Result<bool, Malformed> {
         }
     }
     Ok(!OF_THE_KERNEL.contains(&priority))
+}
+
+fn chooses_a_table(message: &Message<'_>) -> Result<bool, Malformed> {
+    let byte = |at: usize| message.payload.get(at).copied().unwrap_or_default();
+    // `table`, `action` and `flags` of the header.
+    let (mut table, action) = (u32::from(byte(4)), byte(7));
+    let flags = u32::from_ne_bytes([byte(8), byte(9), byte(10), byte(11)]);
+    let (mut mark, mut of_vrfs) = (0, false);
+    for attribute in Attributes::after(message.payload, FIXED)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            // The header has room for 255 tables.
+            TABLE => table = attribute.u32()?,
+            MARK => mark = attribute.u32()?,
+            VRF => of_vrfs = true,
+            _ => {}
+        }
+    }
+    let usual = action == TO_TABLE && USUAL_TABLES.contains(&table);
+    // A packet without a mark has the mark 0.
+    let only_marked = mark != 0 && flags & INVERT == 0;
+    Ok(!(usual || of_vrfs || only_marked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::Request;
+
+    fn chooses(table: u8, action: u8, flags: u32, attributes: &[(u16, u32)]) -> bool {
+        let mut fixed = [2, 0, 0, 0, table, 0, 0, action, 0, 0, 0, 0];
+        fixed[8..].copy_from_slice(&flags.to_ne_bytes());
+        let mut request = Request::new(libc::RTM_NEWRULE, 0, &fixed);
+        for (kind, value) in attributes {
+            request = request.attribute(*kind, &value.to_ne_bytes());
+        }
+        let payload = request.body().to_vec();
+        let message = Message {
+            kind: libc::RTM_NEWRULE,
+            flags: 0,
+            sequence: 1,
+            payload: &payload,
+        };
+        chooses_a_table(&message).unwrap()
+    }
+
+    #[test]
+    fn rules_of_the_kernel_of_vrfs_and_of_marks_choose_no_table() {
+        assert!(!chooses(255, 1, 0, &[]) && !chooses(254, 1, 0, &[(PRIORITY, 32_766)]));
+        assert!(!chooses(0, 1, 0, &[(VRF, 1)]));
+        // Cilium's.
+        assert!(!chooses(0, 1, 0, &[(MARK, 0x200), (TABLE, 2004)]));
+        assert!(chooses(100, 1, 0, &[]) && chooses(0, 1, 0, &[(TABLE, 2004)]));
+        // wg-quick's: all packets but the tunnel's own.
+        assert!(chooses(0, 1, INVERT, &[(MARK, 0xca6c), (TABLE, 51_820)]));
+        // `unreachable`.
+        assert!(chooses(0, 7, 0, &[]));
+    }
 }
