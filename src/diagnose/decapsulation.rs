@@ -285,3 +285,139 @@ impl Judge<'_> {
 fn leads_nowhere(route: &PathRoute) -> bool {
     matches!(route.to, RouteTarget::Nowhere)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkeel_host::snapshot::forwarding::Forwarding;
+
+    /// A realserver with ipip0 and the service's address on lo, which is otherwise right.
+    fn host() -> serde_json::Value {
+        serde_json::json!({
+            "format": 1, "netns": null, "kernel": "6.1",
+            "families": { "ipv4": true, "ipv6": true },
+            "sysctls": { "net/ipv4/conf/all/rp_filter": { "value": "0", "writable": true } },
+            "links": {
+                "lo": { "index": 1, "up": true, "addresses": ["203.0.113.9/32"] },
+                "eth0": { "index": 2, "up": true, "addresses": ["192.0.2.2/24"], "rp_filter": 1 },
+                "tunl0": { "index": 3, "kind": "ipip", "rp_filter": 0 },
+                "ipip0": { "index": 4, "kind": "ipip", "external": true, "up": true, "rp_filter": 0, "forwarding": 0 },
+            },
+            "forwarding": {
+                "routes": { "routes": [
+                    { "destination": "0.0.0.0/0", "metric": 0, "to": { "hops": [{ "link": "eth0", "via": "192.0.2.1" }] } },
+                ] },
+                "other_rules": [],
+            },
+        })
+    }
+
+    fn judged(host: serde_json::Value) -> Explanation {
+        let snapshot = Snapshot::from_json(&host.to_string()).unwrap();
+        let address = |text: &str| text.parse().unwrap();
+        let packet = Encapsulated {
+            outer_src: address("198.51.100.1"),
+            outer_dst: address("192.0.2.2"),
+            inner_src: address("198.51.100.1"),
+            inner_dst: address("203.0.113.9"),
+            port: 80,
+        };
+        explain(&snapshot, &packet)
+    }
+
+    fn link(name: &str) -> LinkName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_blamed_where_nothing_is_wrong() {
+        let found = judged(host());
+        assert_eq!(
+            (found.reasons, found.unchecked),
+            (vec![], vec![Unchecked::Firewall])
+        );
+    }
+
+    #[test]
+    fn one_wrong_setting_is_one_reason() {
+        let reason = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut changed = host();
+            change(&mut changed);
+            judged(changed).reasons
+        };
+        let ipip0 = link("ipip0");
+        let filter = |value, no_address| Reason::RpFilter {
+            link: ipip0,
+            value,
+            by_all: false,
+            no_address,
+        };
+        let set = |value: i32| reason(&|host| host["links"]["ipip0"]["rp_filter"] = value.into());
+        assert_eq!(set(1), [filter(1, false)]);
+        assert_eq!(set(2), [filter(2, true)]);
+        assert_eq!(
+            reason(&|host| {
+                host["links"]["ipip0"]["rp_filter"] = 2.into();
+                host["links"]["ipip0"]["addresses"] = serde_json::json!(["127.0.0.42/32"]);
+            }),
+            []
+        );
+        assert_eq!(
+            reason(&|host| host["links"]["ipip0"]["up"] = false.into()),
+            [Reason::TunnelDown { link: ipip0 }]
+        );
+        assert_eq!(
+            reason(&|host| drop(host["links"].as_object_mut().unwrap().remove("ipip0"))),
+            [Reason::NoTunnel { kind: "ipip" }]
+        );
+        assert_eq!(
+            reason(&|host| host["links"]["lo"]["addresses"] = serde_json::json!([])),
+            [Reason::ForwardingOff { link: ipip0 }]
+        );
+        assert_eq!(
+            reason(&|host| host["links"]["eth0"]["addresses"] = serde_json::json!([])),
+            [Reason::OuterNotLocal {
+                address: "192.0.2.2".parse().unwrap()
+            }]
+        );
+        assert_eq!(
+            reason(&|host| host["forwarding"]["routes"]["routes"] = serde_json::json!([])),
+            [Reason::NoRouteBack {
+                to: "198.51.100.1".parse().unwrap()
+            }]
+        );
+    }
+
+    #[test]
+    fn the_fallback_device_takes_packets_while_it_is_up() {
+        let mut host = host();
+        host["links"].as_object_mut().unwrap().remove("ipip0");
+        host["links"]["tunl0"]["up"] = true.into();
+        assert_eq!(judged(host).reasons, []);
+    }
+
+    #[test]
+    fn what_was_not_read_is_never_a_reason() {
+        let mut snapshot = Snapshot::from_json(&host().to_string()).unwrap();
+        snapshot.sysctls.clear();
+        snapshot.families = Default::default();
+        snapshot.forwarding = Some(Box::new(Forwarding::default()));
+        snapshot.links.retain(|name, _| *name == link("ipip0"));
+        let json = serde_json::to_value(&snapshot).unwrap();
+        let found = judged(json);
+        assert_eq!(found.reasons, []);
+        let rp_filter = Unchecked::RpFilter { link: link("ipip0") };
+        assert_eq!(
+            found.unchecked,
+            [
+                Unchecked::Addresses,
+                rp_filter,
+                Unchecked::Rules,
+                Unchecked::Firewall
+            ]
+        );
+        let mut nothing = host();
+        nothing["links"] = serde_json::json!({});
+        assert_eq!(judged(nothing).reasons, []);
+    }
+}

@@ -1,7 +1,6 @@
 //! Sends a TCP SYN inside an IP packet, as a load balancer does, and waits for the answer of the service.
 
-use std::fs::File;
-use std::io::Read;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -147,7 +146,7 @@ impl<'a> Asker<'a> {
             syn: Syn {
                 from,
                 to: packet.port,
-                sequence: sequence()?,
+                sequence: sequence(),
             },
             outer,
             inner,
@@ -277,10 +276,7 @@ fn local(to: IpAddr) -> Result<IpAddr, Error> {
         .map_err(|cause| Error::from(Refusal::from(cause)).context(format_args!("the route to {to}")))
 }
 
-/// A sequence number that nobody else knows.
-fn sequence() -> nix::Result<u32> {
-    let mut bytes = [0; 4];
-    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-    Ok(u32::from_ne_bytes(bytes))
+/// A sequence number that nobody else knows: std keys its hashes with the kernel's random numbers.
+fn sequence() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
 }
