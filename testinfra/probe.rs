@@ -3,6 +3,8 @@
 
 #[path = "probe/chain.rs"]
 mod chain;
+#[path = "probe/ipip.rs"]
+mod ipip;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "probe/pmtu.rs"]

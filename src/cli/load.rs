@@ -5,3 +5,4 @@ pub(crate) mod file;
 mod hierarchy;
 pub(crate) mod snapshot;
 pub(crate) mod subject;
+pub(crate) mod targets;

@@ -2,6 +2,7 @@
 //! packets; the report on pods.
 
 pub mod bundle;
+pub mod decapsulation;
 pub mod diagnosis;
 pub mod explain;
 pub mod lint;

@@ -7,7 +7,7 @@ mod follow;
 pub mod gateway;
 pub mod hop;
 mod ingress;
-mod lookup;
+pub(crate) mod lookup;
 mod mss;
 pub mod origin;
 pub mod scope;

@@ -1,5 +1,6 @@
 //! An MTU budget as text: its derivation line by line, and a comparison of CNIs.
 
+pub mod encapsulated;
 pub mod path_mtu;
 
 use std::fmt::Write as _;

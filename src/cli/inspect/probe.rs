@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::arguments::Format;
+use crate::inspect::ipip;
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -44,6 +45,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Probe {
     Pmtu(PmtuArguments),
+    Ipip(ipip::Arguments),
 }
 
 /// Measure the path MTU to a host, and find black holes
@@ -86,7 +88,7 @@ struct PmtuArguments {
 
 /// A version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum IpVersion {
+pub(crate) enum IpVersion {
     /// Its IPv4 addresses
     Ipv4,
     /// Its IPv6 addresses
@@ -121,6 +123,7 @@ struct Document<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match &arguments.probe {
         Probe::Pmtu(arguments) => pmtu(arguments),
+        Probe::Ipip(arguments) => ipip::run(arguments),
     }
 }
 
@@ -172,7 +175,7 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
 }
 
 /// The address of the target. A name is looked up in the namespace in which netkeel was started.
-fn resolve(target: &str, family: Option<IpVersion>) -> Result<IpAddr, Error> {
+pub(crate) fn resolve(target: &str, family: Option<IpVersion>) -> Result<IpAddr, Error> {
     let wanted = |address: &IpAddr| match family {
         Some(IpVersion::Ipv4) => address.is_ipv4(),
         Some(IpVersion::Ipv6) => address.is_ipv6(),

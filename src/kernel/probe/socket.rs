@@ -244,7 +244,7 @@ fn open(target: IpAddr, method: Method, ttl: Option<u8>) -> nix::Result<OwnedFd>
 }
 
 /// The address from which a connected socket sends.
-fn local_address(socket: &OwnedFd, target: IpAddr) -> IpAddr {
+pub(super) fn local_address(socket: &OwnedFd, target: IpAddr) -> IpAddr {
     let unspecified: IpAddr = match target {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -259,7 +259,7 @@ fn local_address(socket: &OwnedFd, target: IpAddr) -> IpAddr {
 
 /// A TCP port of this host that no other program gets while the socket lives. Nobody listens on it, so that
 /// the kernel refuses what answers.
-fn reserved(local: IpAddr) -> nix::Result<(OwnedFd, u16)> {
+pub(super) fn reserved(local: IpAddr) -> nix::Result<(OwnedFd, u16)> {
     let family = match local {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
@@ -281,7 +281,7 @@ fn reserved(local: IpAddr) -> nix::Result<(OwnedFd, u16)> {
 }
 
 /// Keeps all segments from a TCP socket but those to one port: the target may send many to other programs.
-fn only_to_port(socket: &OwnedFd, target: IpAddr, port: u16) -> nix::Result<()> {
+pub(super) fn only_to_port(socket: &OwnedFd, target: IpAddr, port: u16) -> nix::Result<()> {
     let code = |code: u32| code as u16;
     let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     // A raw IPv4 socket's packets begin with the IP header, those of IPv6 with TCP's. The destination port
@@ -311,7 +311,12 @@ fn only_to_port(socket: &OwnedFd, target: IpAddr, port: u16) -> nix::Result<()> 
 }
 
 /// Sets an option of a socket.
-fn set_option<T>(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> nix::Result<()> {
+pub(super) fn set_option<T>(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> nix::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     let value: *const T = value;
     #[expect(unsafe_code)]

@@ -81,3 +81,8 @@ fn micros<S: Serializer>(after: &Option<Duration>, serializer: S) -> Result<S::O
         .and_then(|after| u64::try_from(after.as_micros()).ok())
         .serialize(serializer)
 }
+
+/// A time as whole microseconds, for serde.
+pub(super) fn as_micros<S: Serializer>(after: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    micros(&Some(*after), serializer)
+}

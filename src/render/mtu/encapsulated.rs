@@ -1,0 +1,182 @@
+//! Answers to encapsulated SYNs as text: one with its explanation, and many as a table.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::paint::Paint;
+use netkeel_core::rp_filter::RpFilter;
+use netkeel_diagnose::decapsulation::{Explanation, Reason, Unchecked};
+use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated, Encapsulation};
+
+/// One answer, with the explanation of a failure if there is a snapshot.
+pub fn answer(
+    packet: &Encapsulated,
+    answer: Answer,
+    expected: Option<u16>,
+    explanation: Option<&Explanation>,
+    paint: Paint,
+) -> String {
+    let service = SocketAddr::new(packet.inner_dst, packet.port);
+    let verdict = verdict(packet, answer, expected);
+    let verdict = match answer.is_well(packet, expected) {
+        Some(true) => verdict,
+        Some(false) => paint.red(verdict),
+        None => paint.yellow(verdict),
+    };
+    let mut out = format!("{service} by {}: {verdict}\n", packet.outer_dst);
+    let kind = Encapsulation::of(packet.outer_dst, packet.inner_dst);
+    let mut row = |label: &str, text: String| {
+        let _ = writeln!(out, "  {label:<10} {text}");
+    };
+    row(
+        "sent",
+        format!(
+            "{}: {} → {}, inside {} → {service}",
+            kind.map_or_else(|| "SYN".to_owned(), |kind| kind.to_string()),
+            packet.outer_src,
+            packet.outer_dst,
+            packet.inner_src
+        ),
+    );
+    row("means", meaning(packet, answer));
+    if let Some(explanation) = explanation {
+        for reason in &explanation.reasons {
+            row("reason", self::reason(*reason));
+        }
+        if explanation.reasons.is_empty() {
+            row("reason", "the snapshot shows none".to_owned());
+        }
+        for unchecked in &explanation.unchecked {
+            row("unchecked", self::unchecked(*unchecked));
+        }
+    }
+    out
+}
+
+/// The results of many, one a line. `Err` has the message of a probe that failed.
+pub fn table(
+    results: &[(IpAddr, SocketAddr, Result<(Encapsulated, Answer), String>)],
+    expected: Option<u16>,
+) -> String {
+    let mut rows = vec![["REALSERVER", "SERVICE", "RESULT"].map(str::to_owned)];
+    for (realserver, service, result) in results {
+        let text = match result {
+            Ok((packet, answer)) => verdict(packet, *answer, expected),
+            Err(message) => format!("error: {message}"),
+        };
+        rows.push([realserver.to_string(), service.to_string(), text]);
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let (first, second) = (width(0), width(1));
+    let mut out = String::new();
+    for [realserver, service, text] in &rows {
+        let _ = writeln!(out, "{realserver:<first$}  {service:<second$}  {text}");
+    }
+    let well = |(_, _, result): &&(IpAddr, SocketAddr, Result<(Encapsulated, Answer), String>)| match result {
+        Ok((packet, answer)) => answer.is_well(packet, expected) == Some(true),
+        Err(_) => false,
+    };
+    let _ = writeln!(
+        out,
+        "{} of {} answer as expected.",
+        results.iter().filter(well).count(),
+        results.len()
+    );
+    out
+}
+
+fn verdict(packet: &Encapsulated, answer: Answer, expected: Option<u16>) -> String {
+    match answer {
+        Answer::SynAck { mss, .. } => {
+            let mss = match mss {
+                Some(mss) => format!("MSS {mss}"),
+                None => {
+                    let default = answer.mss(packet.inner_dst).unwrap_or_default();
+                    format!("no MSS, so {default}")
+                }
+            };
+            match (answer.is_well(packet, expected), expected) {
+                (Some(false), Some(expected)) => format!("answered, {mss}, less than {expected}"),
+                _ => format!("answered, {mss}"),
+            }
+        }
+        Answer::Reset => "refused by a TCP reset".to_owned(),
+        Answer::InnerRejected { from, reason } => format!("decapsulated, then {reason} (from {from})"),
+        Answer::OuterRejected { from, reason } => format!("not decapsulated: {reason} (from {from})"),
+        Answer::Silent => "no answer to 3 packets".to_owned(),
+    }
+}
+
+fn meaning(packet: &Encapsulated, answer: Answer) -> String {
+    match answer {
+        Answer::SynAck { after, .. } => format!(
+            "the host decapsulates and the service accepts; answered after {:.2} ms",
+            after.as_secs_f64() * 1000.0
+        ),
+        Answer::Reset => "the host decapsulates; nobody listens, or a firewall rejects".to_owned(),
+        Answer::InnerRejected { .. } => "the host decapsulates, and the SYN is not delivered".to_owned(),
+        Answer::OuterRejected { from, .. } if from == packet.outer_dst => {
+            "the host has no tunnel that takes the packet, or a firewall rejects it".to_owned()
+        }
+        Answer::OuterRejected { .. } => {
+            "the packet did not reach the host, which proves nothing about it".to_owned()
+        }
+        Answer::Silent => "not measured: the packet or its answer was lost anywhere on its way".to_owned(),
+    }
+}
+
+fn reason(reason: Reason) -> String {
+    match reason {
+        Reason::OuterNotLocal { address } => {
+            format!(
+                "no interface of the snapshot has {address}: add the address, or take the snapshot of its host"
+            )
+        }
+        Reason::NoTunnel { kind } => {
+            format!("no {kind} device takes the packet: add one in external mode")
+        }
+        Reason::TunnelDown { link } => format!("{link} is down: `ip link set {link} up`"),
+        Reason::RpFilter {
+            link,
+            value,
+            by_all,
+            no_address,
+        } => {
+            let key = if by_all {
+                "all".to_owned()
+            } else {
+                link.to_string()
+            };
+            let mode = RpFilter::from_number(value).map_or_else(String::new, |mode| format!(" ({mode})"));
+            let why = if no_address {
+                "loose mode drops the packet because the device has no IPv4 address"
+            } else {
+                "it drops the packet because the route back leaves by another interface"
+            };
+            format!("rp_filter of {link} is {value}{mode}, from net.ipv4.conf.{key}.rp_filter: {why}")
+        }
+        Reason::NoRouteBack { to } => format!("no route leads back to {to}"),
+        Reason::ForwardingOff { link } => {
+            format!("the service's address is not local, and net.ipv4.conf.{link}.forwarding is off")
+        }
+        Reason::NoRoute { to } => format!("{to} is not local, and no route leads to it"),
+    }
+}
+
+fn unchecked(unchecked: Unchecked) -> String {
+    match unchecked {
+        Unchecked::Addresses => "the addresses of the host: the snapshot lacks them".to_owned(),
+        Unchecked::Routes => "the route that decides: the snapshot lacks it".to_owned(),
+        Unchecked::Rules => "rules of `ip rule` that select other tables".to_owned(),
+        Unchecked::RpFilter { link } => format!("rp_filter of {link}: the snapshot lacks it"),
+        Unchecked::Forwarding { link } => format!("forwarding of {link}: the snapshot lacks it"),
+        Unchecked::TunnelEndpoints { link } => format!("whether the addresses of {link} fit the packet"),
+        Unchecked::Forwarded { to } => {
+            format!("what happens to {to} after this host: it is not local, so it is forwarded or translated")
+        }
+        Unchecked::Firewall => "firewall rules, network policies and address translation".to_owned(),
+    }
+}
