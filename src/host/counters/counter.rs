@@ -182,14 +182,21 @@ pub struct NetlinkSocket {
 /// A rule that counts, or the policy of a base chain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct RuleKey {
-    /// As `nft` names it: `ip`, `inet`, `bridge`.
+    /// As `nft` names it: `ip`, `inet`, `bridge`. Of iptables-legacy `iptables` or `ip6tables`.
     pub family: Arc<str>,
     /// The table.
     pub table: Arc<str>,
     /// The chain.
     pub chain: Arc<str>,
-    /// The handle of the rule; none for the policy.
+    /// The handle of the rule, of iptables-legacy its number from 1; none for the policy.
     pub handle: Option<u64>,
+}
+
+impl RuleKey {
+    /// It is of iptables-legacy.
+    pub fn is_legacy(&self) -> bool {
+        matches!(&*self.family, "iptables" | "ip6tables")
+    }
 }
 
 impl Counter {

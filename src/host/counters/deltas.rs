@@ -58,7 +58,7 @@ impl Deltas {
                     .counters
                     .get(&counter)
                     .copied()
-                    .or_else(|| zero_before(&counter)),
+                    .or_else(|| zero_before(&counter, &before)),
             };
             match was.and_then(|was| growth(&counter, was, now)) {
                 Some(growth) => drop(deltas.grown.insert(counter, growth)),
@@ -124,23 +124,26 @@ impl Deltas {
     }
 }
 
-/// The kernel shows a drop reason, an ICMP type and an object only once it has one: a counter that is not
-/// shown then is 0.
-fn zero_before(counter: &Counter) -> Option<u64> {
-    match counter {
-        Counter::DropReason(_) => Some(0),
-        Counter::Protocol(group, _) if matches!(group.as_ref(), "IcmpMsg" | "Icmp6") => Some(0),
+/// The kernel shows a drop reason and an ICMP type only once it counted one, and a socket or a rule begins at
+/// 0: where the source was read and lacked the counter, it was 0.
+fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
+    let source = match counter {
+        Counter::DropReason(_) => Source::DropReasons,
+        Counter::Protocol(group, _) if **group == *"IcmpMsg" => Source::Snmp,
+        Counter::Protocol(group, _) if **group == *"Icmp6" => Source::Snmp6,
+        Counter::NetlinkDrops(_) => Source::Netlink,
+        Counter::QueueDrops(_) => Source::Queues,
+        Counter::Rule(key) if key.is_legacy() => Source::Iptables,
+        Counter::Rule(_) => Source::Nftables,
         Counter::Protocol(..)
         | Counter::Link(..)
         | Counter::Cpu(..)
         | Counter::Qdisc(..)
         | Counter::Conntrack(_)
         | Counter::Neighbours(..)
-        | Counter::RouteLookup(_)
-        | Counter::NetlinkDrops(_)
-        | Counter::QueueDrops(_)
-        | Counter::Rule(_) => None,
-    }
+        | Counter::RouteLookup(_) => return None,
+    };
+    before.unread(source).is_none().then_some(0)
 }
 
 /// The growth; none for a counter that was reset. A counter of 32 bits that was high before has wrapped.
@@ -150,5 +153,106 @@ fn growth(counter: &Counter, was: u64, now: u64) -> Option<u64> {
         Some(growth) => Some(growth),
         None if counter.may_wrap() && was < WRAP && was - now > WRAP / 2 => Some(now + WRAP - was),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::counter::CpuStat;
+    use crate::counters::reading::LinkIdentity;
+
+    fn reading(at_ms: u64, counters: &[(Counter, u64)], links: &[(&str, u32)]) -> Reading {
+        let identity = |index| LinkIdentity {
+            index,
+            kind: None,
+            mtu: 1500,
+            lower: None,
+            leads_elsewhere: false,
+            master: None,
+        };
+        Reading {
+            at_ms,
+            counters: counters.iter().cloned().collect(),
+            links: links
+                .iter()
+                .map(|(name, index)| (name.parse().unwrap(), identity(*index)))
+                .collect(),
+            ..Reading::default()
+        }
+    }
+
+    fn rx(link: &str) -> Counter {
+        Counter::Link(link.parse().unwrap(), LinkStat::RxDropped)
+    }
+
+    #[test]
+    fn a_counter_of_32_bits_wraps_and_another_was_reset() {
+        let cpu = Counter::Cpu(0, CpuStat::Dropped);
+        let squeezed = Counter::Cpu(0, CpuStat::Squeezed);
+        let udp = Counter::protocol("Udp", "InErrors");
+        let before = reading(
+            1000,
+            &[
+                (cpu.clone(), 4_294_967_290),
+                (squeezed.clone(), 7),
+                (udp.clone(), 50),
+            ],
+            &[],
+        );
+        let after = reading(
+            3500,
+            &[(cpu.clone(), 4), (squeezed.clone(), 3), (udp.clone(), 5)],
+            &[],
+        );
+        let deltas = Deltas::between(before, after);
+        assert_eq!(deltas.window_ms, 2500);
+        assert_eq!(deltas.of(&cpu), Some(10));
+        assert_eq!(deltas.of(&squeezed), None);
+        assert_eq!(deltas.reset, BTreeSet::from([squeezed, udp]));
+    }
+
+    #[test]
+    fn interfaces_that_came_or_went_are_told_from_those_that_stayed() {
+        let before = reading(
+            0,
+            &[(rx("stay"), 5), (rx("new"), 900), (rx("gone"), 1)],
+            &[("stay", 1), ("new", 2), ("gone", 3)],
+        );
+        let after = reading(1, &[(rx("stay"), 6), (rx("new"), 4)], &[("stay", 1), ("new", 9)]);
+        let deltas = Deltas::between(before, after);
+        assert_eq!(deltas.of(&rx("stay")), Some(1));
+        assert_eq!(deltas.of(&rx("new")), Some(4));
+        assert_eq!(deltas.of(&rx("gone")), None);
+        let names = |set: &BTreeSet<LinkName>| set.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&deltas.appeared), ["new"]);
+        assert_eq!(names(&deltas.vanished), ["gone", "new"]);
+    }
+
+    #[test]
+    fn what_the_beginning_did_not_read_is_unknown_and_what_it_lacked_was_zero() {
+        let type3 = Counter::protocol("IcmpMsg", "InType3");
+        let frag = Counter::protocol("Ip", "FragFails");
+        let after = reading(1, &[(type3.clone(), 3), (frag.clone(), 9)], &[]);
+        let deltas = Deltas::between(reading(0, &[], &[]), after.clone());
+        assert_eq!((deltas.of(&type3), deltas.of(&frag)), (Some(3), None));
+        let mut unread = reading(0, &[], &[]);
+        unread.unread.insert(Unread {
+            source: Source::Snmp,
+            absent: false,
+            why: "EACCES".to_owned(),
+        });
+        let deltas = Deltas::between(unread, after);
+        assert_eq!(deltas.of(&type3), None);
+        assert!(deltas.unread(Source::Snmp).is_some());
+    }
+
+    #[test]
+    fn deltas_are_stored_and_read_back() {
+        let before = reading(0, &[(rx("a"), 1)], &[("a", 1)]);
+        let after = reading(9, &[(rx("a"), 4)], &[("a", 1)]);
+        let deltas = Deltas::between(before, after);
+        let text = serde_json::to_string(&deltas).unwrap();
+        assert_eq!(serde_json::from_str::<Deltas>(&text).unwrap(), deltas);
     }
 }
