@@ -5,5 +5,6 @@ pub(crate) mod file;
 pub mod openers;
 pub mod private;
 pub mod proc_counters;
+mod proc_sockets;
 pub mod read;
 pub mod root;

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::utsname::uname;
 
 use crate::arguments::parse_duration;
+use crate::fail_on::FailOn;
 use crate::load::file::read_printed;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
@@ -19,6 +20,7 @@ use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
 use netkeel_core::text::escape::printable;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
+use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::compare;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::Problem;
@@ -51,6 +53,25 @@ pub(crate) struct BundleArguments {
     /// File for the bundle
     #[arg(short, long, value_name = "FILE", requires = "record")]
     out: Option<PathBuf>,
+    /// Fail with status 2 on a cause of at least this severity
+    ///
+    /// A cause that is certain is an error, and one that is possible a warning. A loss that no cause explains is a
+    /// note.
+    #[arg(long, value_enum, value_name = "SEVERITY", conflicts_with = "compare")]
+    fail_on: Option<FailOn>,
+}
+
+impl BundleArguments {
+    /// The exit status of a diagnosis. A host that was not read whole is an error, whatever was found.
+    pub(crate) fn status(&self, diagnosis: &Diagnosis, problems: &[Problem]) -> u8 {
+        if !problems.is_empty() {
+            return exit::ERROR;
+        }
+        match (self.fail_on.map(FailOn::severity), diagnosis.worst()) {
+            (Some(limit), Some(worst)) if worst <= limit => exit::CHANGES,
+            _ => exit::OK,
+        }
+    }
 }
 
 /// Output formats of a diagnosis.
@@ -76,20 +97,17 @@ pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> R
             text::bundle(&bundle, Paint(output::stdout_colour()))
         ))?;
         output::problems(&problems);
-        return Ok(Some(if problems.is_empty() {
-            exit::OK
-        } else {
-            exit::ERROR
-        }));
+        return Ok(Some(arguments.status(&bundle.diagnosis(), &problems)));
     }
     if let Some(file) = &arguments.bundle {
         let bundle = read(file)?;
+        let diagnosis = bundle.diagnosis();
         output::print(&match shape {
             Shape::Text => text::bundle(&bundle, Paint(output::stdout_colour())),
-            Shape::Json => output::json(&bundle.diagnosis())?,
+            Shape::Json => output::json(&diagnosis)?,
             Shape::Html => html::bundle(&bundle),
         })?;
-        return Ok(Some(exit::OK));
+        return Ok(Some(arguments.status(&diagnosis, &[])));
     }
     let [one, other] = arguments.compare.as_slice() else {
         return Ok(None);

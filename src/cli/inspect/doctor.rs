@@ -7,7 +7,7 @@ use clap::Args;
 use crate::arguments::{Place, parse_duration};
 use crate::inspect::bundle;
 use crate::inspect::bundle::{BundleArguments, Shape};
-use crate::{exit, output};
+use crate::output;
 use netkeel_core::error::Error;
 use netkeel_render::diagnosis::{html, text};
 use netkeel_render::paint::Paint;
@@ -19,7 +19,8 @@ use netkeel_render::paint::Paint;
 /// refute it, and the remedy. A host on which nothing is found may lose packets all the same: some faults
 /// move no counter.
 ///
-/// Exit status: 0 success; 1 error, or state that could not be read.
+/// Exit status: 0 success; 1 error, or state that could not be read; with --fail-on 2 when a cause has at least
+/// that severity.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  netkeel doctor --window 30s\n  netkeel doctor --record 5m --out node-1.json"
@@ -50,9 +51,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Shape::Text => text::diagnosis(&diagnosis, Paint(output::stdout_colour())),
     })?;
     output::problems(&problems);
-    Ok(if problems.is_empty() {
-        exit::OK
-    } else {
-        exit::ERROR
-    })
+    Ok(arguments.bundles.status(&diagnosis, &problems))
 }

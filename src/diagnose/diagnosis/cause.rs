@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::path::hop::Cause as Hole;
 use crate::path::unknown::Unknown;
-use netkeel_core::finding::Finding;
+use netkeel_core::finding::{Finding, Severity};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::unread::Source;
@@ -229,6 +229,30 @@ fn name<S: serde::Serializer>(counter: &Counter, serializer: S) -> Result<S::Ok,
     serializer.collect_str(counter)
 }
 
+impl Diagnosis {
+    /// The worst severity: of the causes, or a note for a loss that none of them explains. None if nothing was
+    /// found.
+    pub fn worst(&self) -> Option<Severity> {
+        let causes = self.causes.iter().map(|cause| cause.grounds.severity());
+        let unexplained = self.also.iter().map(|_| Severity::Note);
+        // The most severe is the least.
+        causes.chain(unexplained).min()
+    }
+}
+
+impl Grounds {
+    /// A cause that is certain is an error, and one that is possible a warning.
+    pub fn severity(self) -> Severity {
+        match self {
+            Grounds::ConfiguredAndCounted
+            | Grounds::LosesEverything
+            | Grounds::Counted
+            | Grounds::LosesLarge => Severity::Error,
+            Grounds::Possible => Severity::Warning,
+        }
+    }
+}
+
 impl Cause {
     /// The packets that were counted as lost, the largest of its counters.
     pub fn lost(&self) -> u64 {
@@ -251,5 +275,40 @@ impl Growth {
     pub fn share(&self) -> Option<f64> {
         let all = self.of?.checked_add(self.by)?;
         (all > 0).then(|| self.by as f64 / all as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_the_most_severe() {
+        let mut found = Diagnosis::default();
+        assert_eq!(found.worst(), None);
+        found.also.push(Growth {
+            counter: Counter::protocol("Ip", "InDiscards"),
+            by: 1,
+            of: None,
+        });
+        assert_eq!(found.worst(), Some(Severity::Note));
+        for (grounds, worst) in [
+            (Grounds::Possible, Severity::Warning),
+            (Grounds::LosesLarge, Severity::Error),
+            (Grounds::Possible, Severity::Error),
+        ] {
+            found.causes.push(Cause {
+                kind: Kind::Checksums,
+                subjects: BTreeSet::new(),
+                grounds,
+                evidence: Vec::new(),
+                refute: Refutation {
+                    command: String::new(),
+                    refuted_if: "",
+                },
+                fix: Vec::new(),
+            });
+            assert_eq!(found.worst(), Some(worst));
+        }
     }
 }

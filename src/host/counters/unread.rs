@@ -62,6 +62,29 @@ pub enum Source {
 }
 
 impl Source {
+    /// All, in their order.
+    pub const ALL: [Source; 19] = [
+        Source::Snmp,
+        Source::Snmp6,
+        Source::Netstat,
+        Source::Xfrm,
+        Source::Softnet,
+        Source::Conntrack,
+        Source::ArpCache,
+        Source::NdiscCache,
+        Source::RouteLookup,
+        Source::Netlink,
+        Source::Queues,
+        Source::Links,
+        Source::Qdiscs,
+        Source::Nftables,
+        Source::Iptables,
+        Source::Neighbours,
+        Source::PathMtus,
+        Source::Settings,
+        Source::DropReasons,
+    ];
+
     /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,5 +114,16 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_has_every_source() {
+        assert!(Source::ALL.is_sorted_by(|one, next| one < next));
+        assert_eq!(Source::ALL.len(), Source::DropReasons as usize + 1);
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::files::read;
 use crate::files::read::{ReadError, Symlinks};
+use crate::files::{proc_sockets, read};
 use crate::namespace::enter;
 use crate::netlink::socket::Socket;
 use crate::rtnetlink::qdisc;
@@ -50,9 +50,11 @@ pub fn reading(snapshot: &Snapshot) -> Reading {
         links: identities(snapshot),
         ..Reading::default()
     };
+    let mut read = BTreeSet::new();
     let mut files = Files {
         counters: &mut reading.counters,
         unread: &mut reading.unread,
+        read: &mut read,
     };
     files.read(Source::Snmp, "snmp", |text| Some(paired(text)));
     files.read(Source::Netstat, "netstat", |text| Some(paired(text)));
@@ -68,31 +70,71 @@ pub fn reading(snapshot: &Snapshot) -> Reading {
         per_cpu(text, |name| Counter::Neighbours(IpVersion::Ipv6, name))
     });
     files.read(Source::Links, "dev", devices);
-    for source in [Source::Nftables, Source::Neighbours, Source::DropReasons] {
-        reading.unread.insert(Unread {
-            source,
-            absent: false,
-            why: "this version does not read it".to_owned(),
-        });
+    files.read(Source::Xfrm, "xfrm_stat", proc_sockets::xfrm);
+    files.read(Source::RouteLookup, "stat/rt_cache", |text| {
+        per_cpu(text, Counter::RouteLookup)
+    });
+    files.read(Source::Netlink, "netlink", proc_sockets::netlink);
+    files.read(Source::Queues, "netfilter/nfnetlink_queue", proc_sockets::queues);
+    if qdiscs(&mut reading) {
+        read.insert(Source::Qdiscs);
     }
-    qdiscs(&mut reading);
+    if gauges(&mut reading) {
+        read.insert(Source::Settings);
+    }
+    complete(&mut reading, &read);
+    reading
+}
+
+/// Names each source that was not tried: none is missing without a word.
+fn complete(reading: &mut Reading, read: &BTreeSet<Source>) {
+    for source in Source::ALL {
+        if !read.contains(&source) && reading.unread(source).is_none() {
+            reading.unread.insert(Unread {
+                source,
+                absent: false,
+                why: "this version does not read it".to_owned(),
+            });
+        }
+    }
+}
+
+/// Reads the values that rise and fall, and the settings that tell look-alikes apart. A setting of a module that
+/// is not loaded does not exist. Returns whether all others were read.
+fn gauges(reading: &mut Reading) -> bool {
     let gauges = [
         (Gauge::Connections, "net/netfilter/nf_conntrack_count"),
         (Gauge::MaxConnections, "net/netfilter/nf_conntrack_max"),
         (Gauge::Forwarding4, "net/ipv4/ip_forward"),
         (Gauge::Forwarding6, "net/ipv6/conf/all/forwarding"),
+        (Gauge::BridgeCallsIptables, "net/bridge/bridge-nf-call-iptables"),
+        (Gauge::BridgeCallsIp6tables, "net/bridge/bridge-nf-call-ip6tables"),
     ];
+    let mut whole = true;
     for (gauge, key) in gauges {
-        let text = read::text(&Path::new("/proc/sys").join(key), Symlinks::Follow, 64);
-        if let Some(value) = text.ok().and_then(|text| text.trim().parse().ok()) {
-            reading.gauges.insert(gauge, value);
-        }
+        let why = match read::text(&Path::new("/proc/sys").join(key), Symlinks::Follow, 64) {
+            Ok(text) => match text.trim().parse() {
+                Ok(value) => {
+                    reading.gauges.insert(gauge, value);
+                    continue;
+                }
+                Err(_) => format!("{key} is no number"),
+            },
+            Err(ReadError::Io(cause)) if cause.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(cause) => format!("{key}: {cause}"),
+        };
+        whole = false;
+        reading.unread.insert(Unread {
+            source: Source::Settings,
+            absent: false,
+            why,
+        });
     }
-    reading
+    whole
 }
 
-/// Reads the root qdiscs.
-fn qdiscs(reading: &mut Reading) {
+/// Reads the root qdiscs. Returns whether they were read.
+fn qdiscs(reading: &mut Reading) -> bool {
     let found = Socket::open().and_then(|mut socket| qdisc::dump(&mut socket));
     let found = match found {
         Ok(found) => found,
@@ -103,7 +145,7 @@ fn qdiscs(reading: &mut Reading) {
                 absent: false,
                 why,
             });
-            return;
+            return false;
         }
     };
     for (index, qdisc) in found {
@@ -122,6 +164,7 @@ fn qdiscs(reading: &mut Reading) {
         }
         reading.qdiscs.insert(link, qdisc.kind.into());
     }
+    true
 }
 
 fn now_ms() -> u64 {
@@ -155,6 +198,7 @@ pub fn identities(snapshot: &Snapshot) -> BTreeMap<LinkName, LinkIdentity> {
 struct Files<'a> {
     counters: &'a mut BTreeMap<Counter, u64>,
     unread: &'a mut BTreeSet<Unread>,
+    read: &'a mut BTreeSet<Source>,
 }
 
 impl Files<'_> {
@@ -168,7 +212,10 @@ impl Files<'_> {
         let path = Path::new("/proc/thread-self/net").join(name);
         let (absent, why) = match read::text(&path, Symlinks::Follow, LONGEST) {
             Ok(text) => match parse(&text) {
-                Some(found) => return self.counters.extend(found),
+                Some(found) => {
+                    self.read.insert(source);
+                    return self.counters.extend(found);
+                }
                 None => (false, "its form is not known".to_owned()),
             },
             Err(ReadError::Io(cause)) if cause.kind() == std::io::ErrorKind::NotFound => {
@@ -294,5 +341,34 @@ mod tests {
         let link = "eth0".parse().unwrap();
         assert_eq!(found[&Counter::Link(link, LinkStat::TxDropped)], 6);
         assert_eq!(found[&Counter::Link(link, LinkStat::RxErrors)], 2);
+    }
+
+    #[test]
+    fn names_every_source_that_it_does_not_read() {
+        let mut none = Reading::default();
+        complete(&mut none, &BTreeSet::new());
+        let named: Vec<Source> = none.unread.iter().map(|unread| unread.source).collect();
+        assert_eq!(named, Source::ALL);
+        let mut all = Reading::default();
+        complete(&mut all, &Source::ALL.into());
+        assert_eq!(all.unread, BTreeSet::new());
+        let here = reading(&Snapshot::empty(Default::default()));
+        assert_eq!(here.unread(Source::Netlink), None);
+        assert!(
+            here.counters
+                .keys()
+                .any(|key| matches!(key, Counter::NetlinkDrops(_)))
+        );
+        for source in [
+            Source::Nftables,
+            Source::Iptables,
+            Source::PathMtus,
+            Source::DropReasons,
+        ] {
+            assert!(
+                here.unread(source).is_some_and(|unread| !unread.absent),
+                "{source}"
+            );
+        }
     }
 }

@@ -183,3 +183,30 @@ fn nothing_of_a_bundle_acts_on_the_terminal() {
     let shown = format!("{shown}{}", html::bundle(&bundle));
     assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
 }
+
+/// The status that `doctor --bundle` exits with.
+fn status(bundle: &str, more: &[&str]) -> Option<i32> {
+    let file = testinfra()
+        .join("doctor/incidents")
+        .join(bundle)
+        .join("bundle.json");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_netkeel"))
+        .args(["doctor", "--bundle"])
+        .arg(file)
+        .args(more)
+        .output()
+        .unwrap();
+    output.status.code()
+}
+
+#[test]
+fn a_certain_cause_fails_only_when_asked_to() {
+    let certain = "conntrack-table-full";
+    assert_eq!(status(certain, &[]), Some(0));
+    assert_eq!(status(certain, &["--fail-on", "error"]), Some(2));
+    assert_eq!(status(certain, &["--fail-on", "note"]), Some(2));
+    assert_eq!(
+        status(certain, &["--fail-on", "error", "--compare", "a.json", "b.json"]),
+        Some(1)
+    );
+}
