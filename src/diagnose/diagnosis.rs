@@ -5,6 +5,7 @@ pub mod cause;
 pub mod compare;
 mod configured;
 mod counted;
+mod fragment;
 mod join;
 
 use netkeel_core::finding::Finding;

@@ -38,17 +38,17 @@ const APPLIES: usize = 10;
 #[derive(Debug, Args)]
 pub(crate) struct BundleArguments {
     /// Open a bundle instead of reading this host
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "netns"])]
     bundle: Option<PathBuf>,
     /// Compare two bundles: of two hosts, or of two moments
-    #[arg(long, num_args = 2, value_names = ["FILE", "FILE"])]
+    #[arg(long, num_args = 2, value_names = ["FILE", "FILE"], conflicts_with_all = ["bundle", "window", "netns"])]
     compare: Vec<PathBuf>,
     /// Write a bundle with the growth of the counters over this time, e.g. 5m
     ///
     /// A bundle has the snapshot, the counters, the findings and the last applies. It has no keys, no text of
     /// files and no environment.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "out",
-        conflicts_with_all = ["bundle", "compare"])]
+        conflicts_with_all = ["bundle", "compare", "window", "output"])]
     record: Option<Duration>,
     /// File for the bundle
     #[arg(short, long, value_name = "FILE", requires = "record")]
@@ -89,8 +89,13 @@ pub(crate) enum Shape {
 /// Opens or compares bundles, if the options ask for that.
 pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> Result<Option<u8>, Error> {
     if let (Some(window), Some(out)) = (arguments.record, &arguments.out) {
-        let (bundle, problems) = record(netns, window)?;
-        private_file(out, &output::json(&bundle)?)?;
+        let file = private_file(out)?;
+        let written = record(netns, window).and_then(|(bundle, problems)| {
+            fill(file, out, &output::json(&bundle)?)?;
+            Ok((bundle, problems))
+        });
+        // A file that was made before the window and got no bundle is of no use.
+        let (bundle, problems) = written.inspect_err(|_| drop(fs::remove_file(out)))?;
         let shown = printable(&out.display().to_string()).into_owned();
         output::print(&format!(
             "{}\nWritten to {shown}\n",
@@ -112,6 +117,12 @@ pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> R
     let [one, other] = arguments.compare.as_slice() else {
         return Ok(None);
     };
+    if matches!(shape, Shape::Html) {
+        return Err(Error::new(
+            ErrorKind::Input,
+            "--compare has no output html; use text or json",
+        ));
+    }
     let bundles = [read(one)?, read(other)?];
     let found = compare([&bundles[0], &bundles[1]]);
     let names = match bundles[0].host == bundles[1].host {
@@ -176,21 +187,26 @@ fn bundled(entry: &HistoryEntry) -> BundledApply {
     }
 }
 
-/// Writes a new file that only this user can read.
-fn private_file(path: &Path, text: &str) -> Result<(), Error> {
-    let wrong = |cause: io::Error| {
-        Error::new(ErrorKind::Refused, format!("cannot write the bundle: {cause}")).context(path.display())
-    };
+/// Makes a new file that only this user can read.
+fn private_file(path: &Path) -> Result<fs::File, Error> {
     let options = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .clone();
-    let mut file = options.open(path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::AlreadyExists => wrong(cause).hint("name a file that does not exist yet"),
-        _ => wrong(cause),
-    })?;
-    file.write_all(text.as_bytes()).map_err(wrong)
+    options.open(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => unwritten(&cause, path).hint("name a file that does not exist yet"),
+        _ => unwritten(&cause, path),
+    })
+}
+
+fn fill(mut file: fs::File, path: &Path, text: &str) -> Result<(), Error> {
+    file.write_all(text.as_bytes())
+        .map_err(|cause| unwritten(&cause, path))
+}
+
+fn unwritten(cause: &io::Error, path: &Path) -> Error {
+    Error::new(ErrorKind::Refused, format!("cannot write the bundle: {cause}")).context(path.display())
 }
 
 fn read(path: &Path) -> Result<Bundle, Error> {

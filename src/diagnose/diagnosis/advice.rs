@@ -5,18 +5,15 @@ use std::net::IpAddr;
 
 use crate::diagnosis::cause::{Evidence, Fix, Kind, Refutation, Subject};
 use crate::diagnosis::configured::Fault;
+use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
 use crate::path::gateway::Silence;
 use netkeel_core::name::link::LinkName;
+use netkeel_core::text::shell::Quoted;
+use netkeel_host::counters::counter::{Counter, IpVersion};
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::link::Link;
 use netkeel_mtu::detect::detect;
 use netkeel_mtu::underlay::Underlay;
-
-/// Interfaces that a fragment names one by one.
-const NAMED: usize = 3;
-
-/// Characters that the names of pods' interfaces of one CNI have in common at least: `lxc`, `cali`.
-const PREFIX: usize = 3;
 
 pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutation {
     let link = links(&fault.subjects).next();
@@ -32,11 +29,11 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
         ),
         Kind::GatewaySilent | Kind::VethEnds => match link {
             Some(link) if leads_into_a_pod(host, link) => (
-                format!("netkeel probe pmtu {own} --from {link}"),
+                format!("netkeel probe pmtu {own} --from {}", named(Some(link))),
                 "every size up to the MTU is answered",
             ),
             Some(link) => (
-                format!("ip neigh show dev {link}"),
+                format!("ip neigh show dev {}", named(Some(link))),
                 "the gateway is REACHABLE, and large pings with -M do are answered",
             ),
             None => ("ip neigh show".to_owned(), "the gateway is REACHABLE"),
@@ -66,12 +63,12 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
             "the count stays well below the maximum while packets are lost",
         ),
         Kind::ConntrackRace => (
-            "nstat -n; sleep 10; conntrack -S".to_owned(),
+            "conntrack -S; sleep 10; conntrack -S".to_owned(),
             "insert_failed stands still while answers of DNS are missing",
         ),
         Kind::NeighboursFull => (
-            "ip neigh show | wc -l; sysctl net.ipv4.neigh.default.gc_thresh3".to_owned(),
-            "there are far fewer entries than gc_thresh3",
+            "ip -s ntable show name arp_cache; ip -s ntable show name ndisc_cache".to_owned(),
+            "`entries` of the table stays far below its thresh3",
         ),
         Kind::Firewall => (
             rules(&fault.subjects, "nft list ruleset"),
@@ -82,11 +79,11 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
             "the counters stand still while packets are lost",
         ),
         Kind::QdiscFull => (
-            format!("tc -s qdisc show dev {}", named(link)),
+            twice(&format!("tc -s qdisc show dev {}", named(link))),
             "`dropped` stands still while packets are lost",
         ),
         Kind::BacklogFull => (
-            "cat /proc/net/softnet_stat".to_owned(),
+            twice("cat /proc/net/softnet_stat"),
             "the second column stands still while packets are lost",
         ),
         Kind::ReceiveBuffer => (
@@ -118,6 +115,10 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
     match kind {
         Kind::RpFilter => rp_filter(subjects, host),
         Kind::GatewaySilent => gateway(fault),
+        // Nobody turns a host into a router that has nobody to forward for.
+        Kind::ForwardingOff if !forwards_for_others(host) => {
+            elsewhere("find who sends to an address that this host does not have, or add the address")
+        }
         Kind::ForwardingOff => document("sysctl: { net.ipv4.ip_forward: 1 }"),
         Kind::DeviceDown => links(subjects)
             .take(NAMED)
@@ -139,19 +140,20 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
         Kind::ConntrackRace => elsewhere(
             "send A and AAAA queries apart (`options single-request-reopen`), or run NodeLocal DNSCache",
         ),
-        Kind::NeighboursFull => ["gc_thresh3", "gc_thresh2"]
-            .map(|leaf| {
-                let least = if leaf == "gc_thresh3" { 8192 } else { 4096 };
-                let setting = more(&format!("net.ipv4.neigh.default.{leaf}"), least);
+        Kind::NeighboursFull => full_tables(evidence)
+            .flat_map(|family| [(family, "gc_thresh3", 8192), (family, "gc_thresh2", 4096)])
+            .map(|(family, leaf, least)| {
+                let setting = more(&format!("net.{family}.neigh.default.{leaf}"), least);
                 Fix::Document(format!("sysctl: {{ {setting} }}"))
             })
-            .to_vec(),
+            .collect(),
         Kind::Firewall => elsewhere(
             "accept the packets of pods and peers there; netkeel writes no rules that accept or drop",
         ),
         Kind::Checksums => match offloading(host) {
             Some(link) => vec![Fix::Command(format!(
-                "ethtool -K {link} tx-checksum-ip-generic off"
+                "ethtool -K {} tx-checksum-ip-generic off",
+                named(Some(link))
             ))],
             None => command("ethtool -k INTERFACE | grep checksum"),
         },
@@ -173,12 +175,14 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
                 "the program must ask for it (SO_RCVBUF): rmem_max only limits what it gets".to_owned(),
             ),
         ],
-        Kind::RemoteBlackHole => vec![
-            Fix::Elsewhere(
-                "let the router's packet-too-big through, or lower the MTU of the route".to_owned(),
-            ),
-            Fix::Document("sysctl: { net.ipv4.tcp_mtu_probing: 1 }".to_owned()),
-        ],
+        Kind::RemoteBlackHole => vec![Fix::Elsewhere(
+            "let the router's packet-too-big through, or lower the MTU of the route".to_owned(),
+        )]
+        .into_iter()
+        .chain(
+            probing_is_off(host).then(|| Fix::Document("sysctl: { net.ipv4.tcp_mtu_probing: 1 }".to_owned())),
+        )
+        .collect(),
         Kind::NeighbourSilent => elsewhere("correct the address, or the link to it"),
     }
 }
@@ -247,7 +251,8 @@ fn gateway(fault: &Fault) -> Vec<Fix> {
     vec![match (fault.silence, link) {
         (Some(Silence::ProxyArpWithoutForwarding), _) => forward(),
         (Some(Silence::NoProxyArp), Some(link)) => {
-            Fix::Document(format!("sysctl: {{ \"net/ipv4/conf/{link}/proxy_arp\": 1 }}"))
+            let setting = quoted(&format!("net/ipv4/conf/{link}/proxy_arp"));
+            Fix::Document(format!("sysctl: {{ {setting}: 1 }}"))
         }
         (Some(Silence::ArpIgnore), _) => {
             Fix::Document("sysctl: { net.ipv4.conf.all.arp_ignore: 0 }".to_owned())
@@ -376,33 +381,17 @@ fn too_large(fault: &Fault, host: &Snapshot) -> Vec<Fix> {
     fixes
 }
 
-/// A fragment with a setting of some interfaces, one by one or by the beginning of their names. Those of pods get
-/// other names when pods are created again.
-fn of_links(host: &Snapshot, links: &[LinkName], setting: &str) -> Vec<Fix> {
-    let names: Vec<String> = links.iter().map(ToString::to_string).collect();
-    let first = names.first().cloned().unwrap_or_default();
-    let prefix = names.iter().skip(1).fold(first, |prefix, name| {
-        let common = prefix
-            .chars()
-            .zip(name.chars())
-            .take_while(|(one, other)| one == other);
-        common.map(|(char, _)| char).collect()
-    });
-    let are_pods = links.iter().all(|link| leads_into_a_pod(host, *link));
-    let is_plain = prefix
-        .chars()
-        .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
-    let of_match = |of: &str| Fix::Document(format!("link: {{ pods: {{ match: {{ {of} }}, {setting} }} }}"));
-    match names.len() {
-        2.. if are_pods && prefix.len() >= PREFIX && is_plain => {
-            vec![of_match(&format!("name: \"{prefix}*\""))]
-        }
-        ..=NAMED => links
-            .iter()
-            .map(|link| Fix::Document(format!("link: {{ {}: {{ {setting} }} }}", key(*link))))
-            .collect(),
-        _ => vec![of_match("kind: veth")],
-    }
+/// The families whose neighbour table overflowed, as sysctls name them.
+fn full_tables(evidence: &[Evidence]) -> impl Iterator<Item = &'static str> {
+    let overflowed = |version: IpVersion| {
+        evidence.iter().any(|one| match one {
+            Evidence::Grew(growth) => matches!(&growth.counter, Counter::Neighbours(of, _) if *of == version),
+            _ => false,
+        })
+    };
+    let four = overflowed(IpVersion::Ipv4).then_some("ipv4");
+    four.into_iter()
+        .chain(overflowed(IpVersion::Ipv6).then_some("ipv6"))
 }
 
 /// The command that lists the chains of rules.
@@ -410,7 +399,9 @@ fn rules(subjects: &BTreeSet<Subject>, all: &str) -> String {
     let chains = subjects.iter().filter_map(|subject| match subject {
         Subject::Rule(key) => Some(format!(
             "nft -a list chain {} {} {}",
-            key.family, key.table, key.chain
+            Quoted(&key.family),
+            Quoted(&key.table),
+            Quoted(&key.chain)
         )),
         Subject::Link(_) | Subject::Cpu(_) | Subject::Address(_) => None,
     });
@@ -456,17 +447,23 @@ fn links(subjects: &BTreeSet<Subject>) -> impl Iterator<Item = LinkName> {
 }
 
 fn named(link: Option<LinkName>) -> String {
-    link.map_or("INTERFACE".to_owned(), |link| link.to_string())
+    link.map_or("INTERFACE".to_owned(), |link| {
+        Quoted(link.to_string()).to_string()
+    })
 }
 
-/// The name of an interface as a key of YAML.
-fn key(link: LinkName) -> String {
-    let text = link.to_string();
-    let plain = text
-        .chars()
-        .all(|char| char.is_ascii_alphanumeric() || "-_".contains(char));
-    match plain && text.starts_with(|char: char| char.is_ascii_alphabetic()) {
-        true => text,
-        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-    }
+/// A command before and after ten seconds: it prints totals.
+fn twice(command: &str) -> String {
+    format!("{command}; sleep 10; {command}")
+}
+
+/// Whether there are interfaces whose packets this host forwards.
+fn forwards_for_others(host: &Snapshot) -> bool {
+    let mut links = host.links.values();
+    links.any(|link| link.leads_into_a_pod() || link.kind_name() == "bridge")
+}
+
+/// Whether TCP never looks for a smaller size by itself.
+fn probing_is_off(host: &Snapshot) -> bool {
+    host.sysctl_number("net/ipv4/tcp_mtu_probing") == Some(0)
 }

@@ -13,6 +13,12 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::unread::Source;
 
+/// From this share of the packets on, a loss is no accident.
+const SHARE: f64 = 1e-5;
+
+/// Fewer packets than this may be an accident, whatever their share.
+pub(crate) const FEW: u64 = 10;
+
 /// The causes of a host, the most likely first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnosis {
@@ -271,6 +277,11 @@ impl Cause {
 }
 
 impl Growth {
+    /// The growth is more than an accident: not few packets, and not a tiny share of them.
+    pub(crate) fn is_ample(&self) -> bool {
+        self.by >= FEW && self.share().is_none_or(|share| share >= SHARE)
+    }
+
     /// The lost share of the packets; none where the packets are not known.
     pub fn share(&self) -> Option<f64> {
         let all = self.of?.checked_add(self.by)?;

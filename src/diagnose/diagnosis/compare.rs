@@ -118,9 +118,9 @@ fn losses(deltas: &Deltas) -> BTreeMap<String, Loss> {
     for (counter, by) in deltas.grown.iter().filter(|(counter, _)| is_loss(counter)) {
         let of = growth(counter, *by, deltas).of;
         let loss = found.entry(name(counter, deltas)).or_default();
-        loss.by += by;
+        loss.by = loss.by.saturating_add(*by);
         loss.of = match (loss.of, of) {
-            (Some(known), Some(more)) => Some(known + more),
+            (Some(known), Some(more)) => Some(known.saturating_add(more)),
             (known, more) => known.or(more),
         };
     }

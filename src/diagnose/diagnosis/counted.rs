@@ -2,18 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::cause::{Evidence, Growth, Kind, Subject};
+use crate::diagnosis::cause::{Evidence, FEW, Growth, Kind, Subject};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
 use netkeel_host::snapshot::forwarding::NeighbourState;
-
-/// From this share of the packets on, a loss is no accident.
-const SHARE: f64 = 1e-5;
-
-/// Fewer packets than this may be an accident, whatever their share.
-const FEW: u64 = 10;
 
 /// A fault that counters show.
 #[derive(Clone, Debug, Default)]
@@ -30,11 +24,36 @@ impl Counted {
     /// Adds a counter. One of the whole machine decides nothing in another namespace than its first.
     fn add(&mut self, growth: Growth, subject: Option<Subject>, deltas: &Deltas) {
         let is_of_here = !growth.counter.is_of_the_machine() || deltas.after.initial == Some(true);
-        let is_rare = growth.share().is_some_and(|share| share < SHARE);
-        self.is_decisive |= growth.by >= FEW && !is_rare && is_of_here;
+        self.is_decisive |= growth.is_ample() && is_of_here && decides(&growth.counter, deltas);
         self.subjects.extend(subject);
         self.evidence.push(Evidence::Grew(growth));
     }
+}
+
+/// Whether a counter grows for one fault only. The others have harmless reasons too.
+fn decides(counter: &Counter, deltas: &Deltas) -> bool {
+    match counter {
+        // A packet that was answered with packet-too-big counts here: discovery works. A size that TCP tries and
+        // that does not pass counts there.
+        Counter::Protocol(_, name) if matches!(name.as_ref(), "FragFails" | "TCPMTUPFail") => false,
+        // A host that forwards for nobody gets packets for an address that it had.
+        Counter::Protocol(_, name) if **name == *"InAddrErrors" => forwards_for_others(deltas),
+        // Other qdiscs drop to slow a sender down, or have queues of their own.
+        Counter::Qdisc(link, _) => is_plain_queue(*link, deltas),
+        _ => true,
+    }
+}
+
+/// Whether there are interfaces whose packets this host forwards: of pods, or a bridge.
+fn forwards_for_others(deltas: &Deltas) -> bool {
+    let mut links = deltas.after.links.values();
+    links.any(|link| link.leads_elsewhere || link.kind.as_deref() == Some("bridge"))
+}
+
+/// Whether the root qdisc drops only when its queue is full.
+fn is_plain_queue(link: LinkName, deltas: &Deltas) -> bool {
+    let kind = deltas.after.qdiscs.get(&link);
+    kind.is_some_and(|kind| matches!(kind.as_ref(), "pfifo_fast" | "pfifo" | "bfifo" | "tbf"))
 }
 
 /// The faults, each with its counters.
@@ -96,11 +115,10 @@ fn protocol(group: &str, name: &str, deltas: &Deltas) -> Option<Kind> {
         ("TcpExt", "IPReversePathFilter") => Kind::RpFilter,
         // Without forwarding, a packet for another address is an address error (`ip_route_input_slow`).
         ("Ip", "InAddrErrors") if deltas.gauge(&Gauge::Forwarding4) == Some(0) => Kind::ForwardingOff,
-        ("Ip", "OutNoRoutes") | ("Ip6", "OutNoRoutes") => Kind::NoRoute,
-        ("Ip", "FragFails" | "FragCreates") | ("Ip6", "FragFails" | "FragCreates") => Kind::TooLarge,
+        ("Ip" | "Ip6", "FragFails") => Kind::TooLarge,
         ("Udp" | "Udp6" | "Tcp" | "Icmp", "InCsumErrors") => Kind::Checksums,
         ("Udp" | "Udp6", "RcvbufErrors") => Kind::ReceiveBuffer,
-        ("TcpExt", "TCPMTUPSuccess" | "TCPMTUPFail") => Kind::RemoteBlackHole,
+        ("TcpExt", "TCPMTUPFail") => Kind::RemoteBlackHole,
         _ => return None,
     })
 }
@@ -116,10 +134,10 @@ pub(crate) fn support(kind: Kind, subjects: &BTreeSet<Subject>, deltas: &Deltas)
             (Kind::TooLarge, Counter::Link(link, LinkStat::TxErrors | LinkStat::TxDropped)) => {
                 subjects.contains(&Subject::Link(*link))
             }
-            (Kind::TooLarge, Counter::Protocol(group, name)) => matches!(
-                (group.as_ref(), name.as_ref()),
-                ("IcmpMsg", "OutType3") | ("Icmp6", "OutPktTooBigs")
-            ),
+            // ICMP of IPv4 has no counter for packet-too-big alone.
+            (Kind::TooLarge, Counter::Protocol(group, name)) => {
+                (group.as_ref(), name.as_ref()) == ("Icmp6", "OutPktTooBigs")
+            }
             (Kind::RpFilter, Counter::DropReason(reason)) => **reason == *"IP_RPFILTER",
             (Kind::TooLarge, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
             (Kind::VethEnds, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
@@ -131,15 +149,14 @@ pub(crate) fn support(kind: Kind, subjects: &BTreeSet<Subject>, deltas: &Deltas)
     }
     // A full backlog raises `tx_dropped` of a veth too.
     if kind == Kind::VethEnds && !found.is_empty() {
-        let still = deltas
+        let mut queues = deltas
             .grown
             .iter()
-            .filter(|(counter, by)| **by == 0 && matches!(counter, Counter::Cpu(_, CpuStat::Dropped)));
-        found.extend(
-            still
-                .take(1)
-                .map(|(counter, _)| Evidence::DidNotGrow(counter.clone())),
-        );
+            .filter(|(counter, _)| matches!(counter, Counter::Cpu(_, CpuStat::Dropped)));
+        let first = queues.clone().next();
+        if queues.all(|(_, by)| *by == 0) {
+            found.extend(first.map(|(counter, _)| Evidence::DidNotGrow(counter.clone())));
+        }
     }
     found
 }
@@ -249,8 +266,8 @@ fn full_table(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
             Some(growth(counter, by, deltas))
         })
         .collect();
-    // Within a tenth of the limit the table was full between the readings.
-    if lost.is_empty() || now.saturating_mul(10) < most.saturating_mul(9) {
+    // A limit of 0 is none. Within a tenth of the limit the table was full between the readings.
+    if lost.is_empty() || most == 0 || now.saturating_mul(10) < most.saturating_mul(9) {
         return;
     }
     let counted = found.entry(Kind::ConntrackFull).or_default();

@@ -10,6 +10,8 @@ use crate::diagnosis::counted::{Counted, growth, is_loss, support};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::counters::counter::Counter;
 use netkeel_host::counters::deltas::Deltas;
+use netkeel_host::counters::reading::Gauge;
+use netkeel_host::counters::unread::Source;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_mtu::detect::detect;
 
@@ -28,7 +30,9 @@ pub(crate) fn join(
         if let Some(deltas) = window {
             evidence.extend(support(kind, &fault.subjects, deltas));
         }
-        let grew = evidence.iter().any(|one| matches!(one, Evidence::Grew(_)));
+        let grew = evidence
+            .iter()
+            .any(|one| matches!(one, Evidence::Grew(growth) if growth.is_ample()));
         let grounds = match (grew, fault.effect) {
             (true, _) => Grounds::ConfiguredAndCounted,
             (false, Effect::Everything) => Grounds::LosesEverything,
@@ -75,12 +79,17 @@ pub(crate) fn join(
         unread: window
             .into_iter()
             .flat_map(|deltas| &deltas.unread)
-            .filter(|unread| !unread.absent)
+            .filter(|unread| !unread.absent || (unread.source == Source::Conntrack && tracks(window)))
             .map(|unread| unread.source)
             .collect(),
         problems: host.problems.len(),
         unknown: BTreeSet::new(),
     }
+}
+
+/// Whether the kernel tracks connections: it may do so without the file of the counters.
+fn tracks(window: Option<&Deltas>) -> bool {
+    window.is_some_and(|deltas| deltas.gauge(&Gauge::Connections).is_some())
 }
 
 fn cause(kind: Kind, fault: &Fault, grounds: Grounds, evidence: Vec<Evidence>, host: &Snapshot) -> Cause {
@@ -147,7 +156,7 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
 mod tests {
     use super::*;
     use netkeel_host::counters::counter::LinkStat;
-    use netkeel_host::counters::reading::{Gauge, LinkIdentity, Reading};
+    use netkeel_host::counters::reading::{LinkIdentity, Reading};
     use netkeel_host::snapshot::link::Link;
 
     fn host() -> Snapshot {
@@ -204,9 +213,11 @@ mod tests {
     fn the_configuration_alone_and_with_its_counter() {
         assert_eq!(causes(&[], &[]), [(Kind::VethEnds, Grounds::LosesLarge)]);
         let dropped = Counter::Link("v0".parse().unwrap(), LinkStat::TxDropped);
-        let found = causes(&[(dropped, 3), (of("Udp", "RcvbufErrors"), 900)], &[]);
+        let found = causes(&[(dropped.clone(), 30), (of("Udp", "RcvbufErrors"), 900)], &[]);
         let first = (Kind::VethEnds, Grounds::ConfiguredAndCounted);
         assert_eq!(found, [first, (Kind::ReceiveBuffer, Grounds::Counted)]);
+        // One packet may be an accident.
+        assert_eq!(causes(&[(dropped, 1)], &[]), [(Kind::VethEnds, Grounds::LosesLarge)]);
     }
 
     #[test]
@@ -238,8 +249,29 @@ mod tests {
     fn packets_for_other_addresses_need_forwarding_only_where_it_is_off() {
         let errors = [(of("Ip", "InAddrErrors"), 90)];
         let kinds = |value| causes(&errors, &[(Gauge::Forwarding4, value)]);
-        assert_eq!(kinds(0)[0].0, Kind::ForwardingOff);
-        assert_eq!(kinds(1)[0].0, Kind::VethEnds);
+        // This host has nobody to forward for.
+        assert!(kinds(0).contains(&(Kind::ForwardingOff, Grounds::Possible)));
+        assert_eq!(kinds(1), [(Kind::VethEnds, Grounds::LosesLarge)]);
+    }
+
+    #[test]
+    fn counters_with_harmless_reasons_decide_nothing() {
+        let alone = [(Kind::VethEnds, Grounds::LosesLarge)];
+        for (group, name) in [
+            ("Ip6", "OutNoRoutes"),
+            ("Ip", "FragCreates"),
+            ("IcmpMsg", "OutType3"),
+            ("TcpExt", "TCPMTUPSuccess"),
+        ] {
+            assert_eq!(causes(&[(of(group, name), 5000)], &[]), alone, "{name}");
+        }
+        for (group, name) in [("Ip", "FragFails"), ("TcpExt", "TCPMTUPFail")] {
+            let found = causes(&[(of(group, name), 5000)], &[]);
+            assert_eq!((found[0], found[1].1), (alone[0], Grounds::Possible), "{name}");
+        }
+        let unlimited = [(Gauge::Connections, 5000), (Gauge::MaxConnections, 0)];
+        let found = causes(&[(Counter::Conntrack("drop".into()), 40)], &unlimited);
+        assert!(!found.iter().any(|(kind, _)| *kind == Kind::ConntrackFull));
     }
 
     #[test]
