@@ -1,5 +1,6 @@
 //! Loads documents.
 
+pub(crate) mod address;
 pub(crate) mod documents;
 pub(crate) mod file;
 mod hierarchy;

@@ -59,7 +59,7 @@ pub enum Reason {
     },
 }
 
-/// What the snapshot does not show. Each may be the reason too.
+/// A fact that the snapshot does not show. Each may be the reason too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "unchecked", rename_all = "kebab-case")]
 pub enum Unchecked {
@@ -93,12 +93,12 @@ pub enum Unchecked {
     Firewall,
 }
 
-/// What a snapshot says about a failure, in the order in which the host handles the packet.
+/// The explanation of a failure, in the order in which the host handles the packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The settings that drop the packet or its answer.
     pub reasons: Vec<Reason>,
-    /// What could not be judged.
+    /// The facts that could not be judged.
     pub unchecked: Vec<Unchecked>,
 }
 

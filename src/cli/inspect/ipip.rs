@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::arguments::Format;
-use crate::inspect::probe::resolve;
+use crate::load::address::resolve;
 use crate::load::file::read_printed;
 use crate::load::snapshot::read_snapshot;
 use crate::load::targets::{Target, targets};
@@ -20,7 +20,7 @@ use netkeel_diagnose::decapsulation::{Explanation, explain};
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::probe::encapsulated;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated};
-use netkeel_render::mtu::encapsulated::{answer, table};
+use netkeel_render::mtu::encapsulated::{Probed, answer, table};
 use netkeel_render::paint::Paint;
 
 /// Realservers and services that are asked at once: they wait most of the time.
@@ -183,7 +183,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
                             Ok(sent) => Ok((sent.packet, sent.answer)),
                             Err(error) => Err(error.message.clone()),
                         };
-                        (target.realserver, target.service, result)
+                        Probed {
+                            realserver: target.realserver,
+                            service: target.service,
+                            result,
+                        }
                     })
                     .collect();
                 output::print(&table(&shown, expected))?;

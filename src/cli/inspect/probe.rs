@@ -1,12 +1,11 @@
 //! `netkeel probe`: measures paths with packets of its own.
 
-use std::net::{IpAddr, ToSocketAddrs};
-
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::inspect::ipip;
+use crate::load::address::{IpVersion, resolve};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::name::netns::Netns;
@@ -86,15 +85,6 @@ struct PmtuArguments {
     netns: Option<String>,
 }
 
-/// A version of IP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum IpVersion {
-    /// Its IPv4 addresses
-    Ipv4,
-    /// Its IPv6 addresses
-    Ipv6,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Protocol {
     /// ICMP echo
@@ -172,28 +162,6 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
         report,
     };
     output::json(&document)
-}
-
-/// The address of the target. A name is looked up in the namespace in which netkeel was started.
-pub(crate) fn resolve(target: &str, family: Option<IpVersion>) -> Result<IpAddr, Error> {
-    let wanted = |address: &IpAddr| match family {
-        Some(IpVersion::Ipv4) => address.is_ipv4(),
-        Some(IpVersion::Ipv6) => address.is_ipv6(),
-        None => true,
-    };
-    let found = (target, 0).to_socket_addrs();
-    let mut addresses = found.into_iter().flatten().map(|found| found.ip());
-    addresses.find(wanted).ok_or_else(|| {
-        let error = Error::new(
-            ErrorKind::Input,
-            format!("the host {} has no address here", quoted(target)),
-        );
-        match family {
-            Some(IpVersion::Ipv4) => error.hint("--family ipv4 leaves out its IPv6 addresses"),
-            Some(IpVersion::Ipv6) => error.hint("--family ipv6 leaves out its IPv4 addresses"),
-            None => error.hint("give an address where names cannot be looked up"),
-        }
-    })
 }
 
 fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>, Error> {

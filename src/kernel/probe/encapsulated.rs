@@ -183,7 +183,7 @@ impl<'a> Asker<'a> {
                 return Some(Answer::OuterRejected { from, reason });
             }
         }
-        // What is queued on the sender has no use here, and would wake the wait again and again.
+        // Packets that the sender receives have no use here, and would wake the wait again and again.
         let mut bytes = [0; 1];
         for _ in 0..AT_ONCE {
             let got = recvfrom::<SockaddrStorage>(self.outer.as_raw_fd(), &mut bytes);

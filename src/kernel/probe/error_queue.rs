@@ -101,6 +101,7 @@ fn of_icmp6(kind: u8, code: u8, mtu: u32, from: IpAddr) -> Option<Fault> {
     match (kind, code) {
         (2, _) => Some(Fault::TooBig(from, mtu)),
         (3, 0) => Some(Fault::Expired(from)),
+        (4, 1) => Some(Fault::Undelivered(from, "unrecognized next header")),
         (1, code) => Some(Fault::Undelivered(
             from,
             match code {

@@ -81,7 +81,7 @@ impl fmt::Display for Encapsulation {
     }
 }
 
-/// What came back.
+/// The answer to the SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {

@@ -53,13 +53,26 @@ pub fn answer(
     out
 }
 
-/// The results of many, one a line. `Err` has the message of a probe that failed.
-pub fn table(
-    results: &[(IpAddr, SocketAddr, Result<(Encapsulated, Answer), String>)],
-    expected: Option<u16>,
-) -> String {
+/// The result for one service of one realserver.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// The host that decapsulates.
+    pub realserver: IpAddr,
+    /// The service.
+    pub service: SocketAddr,
+    /// The packet and its answer, or the message of a probe that failed.
+    pub result: Result<(Encapsulated, Answer), String>,
+}
+
+/// The results of many, one a line.
+pub fn table(results: &[Probed], expected: Option<u16>) -> String {
     let mut rows = vec![["REALSERVER", "SERVICE", "RESULT"].map(str::to_owned)];
-    for (realserver, service, result) in results {
+    for Probed {
+        realserver,
+        service,
+        result,
+    } in results
+    {
         let text = match result {
             Ok((packet, answer)) => verdict(packet, *answer, expected),
             Err(message) => format!("error: {message}"),
@@ -75,7 +88,7 @@ pub fn table(
     for [realserver, service, text] in &rows {
         let _ = writeln!(out, "{realserver:<first$}  {service:<second$}  {text}");
     }
-    let well = |(_, _, result): &&(IpAddr, SocketAddr, Result<(Encapsulated, Answer), String>)| match result {
+    let well = |probed: &&Probed| match &probed.result {
         Ok((packet, answer)) => answer.is_well(packet, expected) == Some(true),
         Err(_) => false,
     };
