@@ -217,7 +217,10 @@ mod tests {
         let first = (Kind::VethEnds, Grounds::ConfiguredAndCounted);
         assert_eq!(found, [first, (Kind::ReceiveBuffer, Grounds::Counted)]);
         // One packet may be an accident.
-        assert_eq!(causes(&[(dropped, 1)], &[]), [(Kind::VethEnds, Grounds::LosesLarge)]);
+        assert_eq!(
+            causes(&[(dropped, 1)], &[]),
+            [(Kind::VethEnds, Grounds::LosesLarge)]
+        );
     }
 
     #[test]
