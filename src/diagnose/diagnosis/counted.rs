@@ -134,10 +134,11 @@ pub(crate) fn support(kind: Kind, subjects: &BTreeSet<Subject>, deltas: &Deltas)
             (Kind::TooLarge, Counter::Link(link, LinkStat::TxErrors | LinkStat::TxDropped)) => {
                 subjects.contains(&Subject::Link(*link))
             }
-            // ICMP of IPv4 has no counter for packet-too-big alone.
-            (Kind::TooLarge, Counter::Protocol(group, name)) => {
-                (group.as_ref(), name.as_ref()) == ("Icmp6", "OutPktTooBigs")
-            }
+            // ICMP of IPv4 has no counter for packet-too-big alone. A tunnel that does not fit sends fragments.
+            (Kind::TooLarge, Counter::Protocol(group, name)) => matches!(
+                (group.as_ref(), name.as_ref()),
+                ("Icmp6", "OutPktTooBigs") | ("Ip" | "Ip6", "FragCreates")
+            ),
             (Kind::RpFilter, Counter::DropReason(reason)) => **reason == *"IP_RPFILTER",
             (Kind::TooLarge, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",
             (Kind::VethEnds, Counter::DropReason(reason)) => **reason == *"PKT_TOO_BIG",

@@ -190,7 +190,8 @@ fn a_vxlan_that_does_not_fit_its_underlay() {
         ));
     }
     let send = || Some((&net.host, "10.70.0.1", "10.70.0.2", 1440));
-    first(&net.causes(send()), "too-large", "configured-and-counted");
+    // The sender learns the MTU from its first packets, so hardly any are lost.
+    first(&net.causes(send()), "too-large", "possible");
     for (place, device) in [(&net.host, "up0"), (&net.peer, "x0")] {
         place.sh(&format!("ip link set {device} mtu 1500"));
     }
