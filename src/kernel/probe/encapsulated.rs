@@ -14,6 +14,7 @@ use nix::sys::socket::{
 
 use crate::netlink::refusal::{Refusal, error};
 use crate::probe::error_queue::{self, Fault};
+use crate::probe::packet::payload;
 use crate::probe::segment::{Segment, Syn};
 use crate::probe::socket::{only_to_port, reserved, set_option};
 use netkeel_core::error::{Error, ErrorKind};
@@ -209,12 +210,7 @@ impl<'a> Asker<'a> {
             v4.or_else(|| from.as_sockaddr_in6().map(|from| IpAddr::from(from.ip())))
         });
         let received = bytes.get(..length)?;
-        // A raw IPv4 socket gets the IP header too.
-        let header = match self.packet.inner_dst {
-            IpAddr::V4(_) => received.first().map_or(0, |first| usize::from(first & 0x0f) * 4),
-            IpAddr::V6(_) => 0,
-        };
-        Some((from, received.get(header..)?.to_vec()))
+        Some((from, payload(self.packet.inner_dst, received).to_vec()))
     }
 
     /// Waits until something comes, or the time is over.

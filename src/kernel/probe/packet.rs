@@ -18,14 +18,14 @@ const ECHO_REPLY_V6: u8 = 129;
 const SHORT_HEADER: usize = 8;
 
 /// Bytes of TCP's header without options.
-const TCP_HEADER: usize = 20;
+pub(super) const TCP_HEADER: usize = 20;
 
 /// Flags of TCP (RFC 9293, 3.1).
-const SYN: u8 = 0x02;
+pub(super) const SYN: u8 = 0x02;
 
-const RST: u8 = 0x04;
+pub(super) const RST: u8 = 0x04;
 
-const ACK: u8 = 0x10;
+pub(super) const ACK: u8 = 0x10;
 
 /// The two numbers in a probe by which its answer is known: one of this host, one of the target or of the echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,15 +101,18 @@ pub(super) fn build(method: Method, mark: Mark, size: u32, local: IpAddr, target
     bytes
 }
 
-/// Whether received bytes are the answer to a probe. A raw IPv4 socket gets the IP header too.
-pub(super) fn is_answer(method: Method, mark: Mark, target: IpAddr, received: &[u8]) -> bool {
-    let header = match (method, target) {
-        // A program that answers on that port has received the datagram.
-        (Method::Udp { .. }, _) => return true,
-        (_, IpAddr::V4(_)) => received.first().map_or(0, |first| usize::from(first & 0x0f) * 4),
-        (_, IpAddr::V6(_)) => 0,
+/// The bytes after the IP header of what a raw socket received. Only one of IPv4 gets the header too.
+pub(super) fn payload(target: IpAddr, received: &[u8]) -> &[u8] {
+    let header = match target {
+        IpAddr::V4(_) => received.first().map_or(0, |first| usize::from(first & 0x0f) * 4),
+        IpAddr::V6(_) => 0,
     };
-    let bytes = received.get(header..).unwrap_or_default();
+    received.get(header..).unwrap_or_default()
+}
+
+/// Whether received bytes are the answer to a probe.
+pub(super) fn is_answer(method: Method, mark: Mark, target: IpAddr, received: &[u8]) -> bool {
+    let bytes = payload(target, received);
     match method {
         Method::Icmp => {
             let kind = if target.is_ipv4() {
@@ -127,11 +130,13 @@ pub(super) fn is_answer(method: Method, mark: Mark, target: IpAddr, received: &[
             let answers = |flags: u8| flags & RST != 0 || flags & (SYN | ACK) == SYN | ACK;
             bytes.get(..4) == Some(&ports.bytes()) && bytes.get(13).copied().is_some_and(answers)
         }
+        // A program that answers on that port has received the datagram.
         Method::Udp { .. } => true,
     }
 }
 
-fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
+/// Writes bytes at a place, if they fit.
+pub(super) fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
     if let Some(part) = bytes.get_mut(at..at + what.len()) {
         part.copy_from_slice(what);
     }

@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use crate::probe::packet::payload;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_packet::checksum::checksum;
 
@@ -107,13 +108,7 @@ fn echo(to: IpAddr) -> nix::Result<bool> {
             continue;
         };
         let received = buffer.get(..length).unwrap_or_default();
-        // A raw IPv4 socket gets the IP header too.
-        let header = if to.is_ipv4() {
-            received.first().map_or(0, |first| usize::from(first & 0x0f) * 4)
-        } else {
-            0
-        };
-        if let Some([kind, 0, _, _, a, b, ..]) = received.get(header..)
+        if let [kind, 0, _, _, a, b, ..] = payload(to, received)
             && *kind == reply
             && [*a, *b] == [high, low]
         {

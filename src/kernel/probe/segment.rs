@@ -2,21 +2,12 @@
 
 use std::net::IpAddr;
 
+use crate::probe::packet::{ACK, RST, SYN, TCP_HEADER, ip_header, put};
 use netkeel_mtu::probe::encapsulated::Encapsulated;
 use netkeel_packet::checksum::checksum;
 
-/// Flags of TCP (RFC 9293, 3.1).
-const SYN: u8 = 0x02;
-
-const RST: u8 = 0x04;
-
-const ACK: u8 = 0x10;
-
 /// Hop limit of both headers: Linux's own default.
 const TTL: u8 = 64;
-
-/// Bytes of TCP's header without options.
-const TCP_HEADER: usize = 20;
 
 /// TCP's option that announces an MSS (RFC 9293, 3.2), and its length.
 const MSS_OPTION: u8 = 2;
@@ -59,7 +50,7 @@ impl Syn {
 
     /// Whether bytes that an ICMP error quotes from the outer header on are those of this packet.
     pub(super) fn is_quoted(self, packet: &Encapsulated, quoted: &[u8]) -> bool {
-        let header = if packet.outer_dst.is_ipv4() { 20 } else { 40 };
+        let header = ip_header(packet.outer_dst) as usize;
         let inner = self.inner(packet);
         // Routers quote at least eight bytes after the header (RFC 792).
         inner
@@ -114,9 +105,7 @@ impl Syn {
             (IpAddr::V4(from), IpAddr::V4(to)) => checksum(&[&from.octets(), &to.octets(), &pseudo, &tcp]),
             (from, to) => checksum(&[&octets(from), &octets(to), &pseudo, &tcp]),
         };
-        if let Some(field) = tcp.get_mut(16..18) {
-            field.copy_from_slice(&sum.to_be_bytes());
-        }
+        put(&mut tcp, 16, &sum.to_be_bytes());
         let mark = (self.sequence >> 16) as u16;
         let protocol = libc::IPPROTO_TCP as u8;
         let mut bytes = ip(packet.inner_src, packet.inner_dst, protocol, tcp.len(), mark);
@@ -135,9 +124,7 @@ fn ip(from: IpAddr, to: IpAddr, protocol: u8, payload: usize, mark: u16) -> Vec<
             bytes.extend(from.octets());
             bytes.extend(to.octets());
             let sum = checksum(&[&bytes]);
-            if let Some(field) = bytes.get_mut(10..12) {
-                field.copy_from_slice(&sum.to_be_bytes());
-            }
+            put(&mut bytes, 10, &sum.to_be_bytes());
             bytes
         }
         (from, to) => {
