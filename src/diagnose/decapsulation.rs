@@ -185,7 +185,8 @@ impl Judge<'_> {
         {
             self.unchecked(Unchecked::TunnelEndpoints { link: *link });
         }
-        // Of several that take every packet, the one that was added last gets them: `ip_tunnel_lookup` (net/ipv4/ip_tunnel.c).
+        // Of several that take every packet, the one that was added last gets them: `ip_tunnel_lookup`
+        // (net/ipv4/ip_tunnel.c).
         let all = tunnels.iter().filter(|(name, link)| takes_all(name, link));
         let taking = all.clone().filter(|(_, link)| link.up);
         if let Some((name, _)) = taking.max_by_key(|(_, link)| link.index) {

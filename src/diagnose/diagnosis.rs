@@ -15,10 +15,12 @@ use netkeel_host::snapshot::Snapshot;
 use crate::diagnosis::cause::Diagnosis;
 
 /// Names the causes that the host's configuration, its findings and the growth of its counters show.
-/// `window` is none if no counters were read; the configuration is judged alone then.
+/// Without a `window` no counters were read, and the configuration is judged alone.
 pub fn diagnose(host: &Snapshot, findings: &[Finding], window: Option<&Deltas>) -> Diagnosis {
     let (configured, unknown) = configured::causes(host, findings);
-    let counted = window.map(counted::causes).unwrap_or_default();
+    let counted = window
+        .map(|window| counted::causes(window, host))
+        .unwrap_or_default();
     Diagnosis {
         unknown,
         ..join::join(configured, counted, host, window)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::diagnosis::cause::{Evidence, Fix, Kind, Refutation, Subject};
 use crate::diagnosis::configured::Fault;
+use crate::diagnosis::counted::forwards_for_others;
 use crate::diagnosis::fragment::{NAMED, key, of_links, quoted};
 use crate::path::gateway::Silence;
 use netkeel_core::name::link::LinkName;
@@ -440,10 +441,7 @@ fn own_address(host: &Snapshot) -> Option<IpAddr> {
 }
 
 fn links(subjects: &BTreeSet<Subject>) -> impl Iterator<Item = LinkName> {
-    subjects.iter().filter_map(|subject| match subject {
-        Subject::Link(link) => Some(*link),
-        Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
-    })
+    subjects.iter().filter_map(Subject::link)
 }
 
 fn named(link: Option<LinkName>) -> String {
@@ -455,12 +453,6 @@ fn named(link: Option<LinkName>) -> String {
 /// A command before and after ten seconds: it prints totals.
 fn twice(command: &str) -> String {
     format!("{command}; sleep 10; {command}")
-}
-
-/// Whether there are interfaces whose packets this host forwards.
-fn forwards_for_others(host: &Snapshot) -> bool {
-    let mut links = host.links.values();
-    links.any(|link| link.leads_into_a_pod() || link.kind_name() == "bridge")
 }
 
 /// Whether TCP never looks for a smaller size by itself.

@@ -14,7 +14,7 @@ use netkeel_host::counters::counter::{Counter, RuleKey};
 use netkeel_host::counters::unread::Source;
 
 /// From this share of the packets on, a loss is no accident.
-const SHARE: f64 = 1e-5;
+pub(crate) const SHARE: f64 = 1e-5;
 
 /// Fewer packets than this may be an accident, whatever their share.
 pub(crate) const FEW: u64 = 10;
@@ -109,6 +109,16 @@ pub enum Subject {
     Address(IpAddr),
     /// A rule or a policy.
     Rule(RuleKey),
+}
+
+impl Subject {
+    /// The interface, if it is one.
+    pub(crate) fn link(&self) -> Option<LinkName> {
+        match self {
+            Subject::Link(link) => Some(*link),
+            Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
+        }
+    }
 }
 
 /// Why a cause has its place: the first is the most likely.

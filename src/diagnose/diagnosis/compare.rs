@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
+use crate::diagnosis::cause::{FEW, SHARE};
 use crate::diagnosis::counted::{growth, is_loss};
 use netkeel_core::finding::Code;
 use netkeel_host::counters::counter::{Counter, LinkStat};
@@ -16,11 +17,8 @@ use netkeel_host::snapshot::reading::SysctlReading;
 /// From this factor on, a difference is worth a line.
 const FACTOR: f64 = 3.0;
 
-/// Fewer packets than this on the worse side are an accident.
-const FEW: u64 = 10;
-
 /// The share of lost packets that is critical, and the one that is worth a warning.
-const SHARES: [f64; 2] = [1e-3, 1e-5];
+const SHARES: [f64; 2] = [1e-3, SHARE];
 
 /// The differences of two bundles.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -7,6 +7,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, CpuStat, LinkStat, QdiscStat};
 use netkeel_host::counters::deltas::Deltas;
 use netkeel_host::counters::reading::Gauge;
+use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::forwarding::NeighbourState;
 
 /// A fault that counters show.
@@ -22,22 +23,22 @@ pub(crate) struct Counted {
 
 impl Counted {
     /// Adds a counter. One of the whole machine decides nothing in another namespace than its first.
-    fn add(&mut self, growth: Growth, subject: Option<Subject>, deltas: &Deltas) {
+    fn add(&mut self, growth: Growth, subject: Option<Subject>, deltas: &Deltas, host: &Snapshot) {
         let is_of_here = !growth.counter.is_of_the_machine() || deltas.after.initial == Some(true);
-        self.is_decisive |= growth.is_ample() && is_of_here && decides(&growth.counter, deltas);
+        self.is_decisive |= growth.is_ample() && is_of_here && decides(&growth.counter, deltas, host);
         self.subjects.extend(subject);
         self.evidence.push(Evidence::Grew(growth));
     }
 }
 
 /// Whether a counter grows for one fault only. The others have harmless reasons too.
-fn decides(counter: &Counter, deltas: &Deltas) -> bool {
+fn decides(counter: &Counter, deltas: &Deltas, host: &Snapshot) -> bool {
     match counter {
         // A packet that was answered with packet-too-big counts here: discovery works. A size that TCP tries and
         // that does not pass counts there.
         Counter::Protocol(_, name) if matches!(name.as_ref(), "FragFails" | "TCPMTUPFail") => false,
         // A host that forwards for nobody gets packets for an address that it had.
-        Counter::Protocol(_, name) if **name == *"InAddrErrors" => forwards_for_others(deltas),
+        Counter::Protocol(_, name) if **name == *"InAddrErrors" => forwards_for_others(host),
         // Other qdiscs drop to slow a sender down, or have queues of their own.
         Counter::Qdisc(link, _) => is_plain_queue(*link, deltas),
         _ => true,
@@ -45,9 +46,9 @@ fn decides(counter: &Counter, deltas: &Deltas) -> bool {
 }
 
 /// Whether there are interfaces whose packets this host forwards: of pods, or a bridge.
-fn forwards_for_others(deltas: &Deltas) -> bool {
-    let mut links = deltas.after.links.values();
-    links.any(|link| link.leads_elsewhere || link.kind.as_deref() == Some("bridge"))
+pub(crate) fn forwards_for_others(host: &Snapshot) -> bool {
+    let mut links = host.links.values();
+    links.any(|link| link.leads_into_a_pod() || link.kind_name() == "bridge")
 }
 
 /// Whether the root qdisc drops only when its queue is full.
@@ -57,7 +58,7 @@ fn is_plain_queue(link: LinkName, deltas: &Deltas) -> bool {
 }
 
 /// The faults, each with its counters.
-pub(crate) fn causes(deltas: &Deltas) -> BTreeMap<Kind, Counted> {
+pub(crate) fn causes(deltas: &Deltas, host: &Snapshot) -> BTreeMap<Kind, Counted> {
     let mut found: BTreeMap<Kind, Counted> = BTreeMap::new();
     for (counter, by) in deltas.grown.iter().filter(|(_, by)| **by > 0) {
         let Some((kind, subject)) = meaning(counter, deltas) else {
@@ -66,9 +67,9 @@ pub(crate) fn causes(deltas: &Deltas) -> BTreeMap<Kind, Counted> {
         found
             .entry(kind)
             .or_default()
-            .add(growth(counter, *by, deltas), subject, deltas);
+            .add(growth(counter, *by, deltas), subject, deltas, host);
     }
-    full_table(deltas, &mut found);
+    full_table(deltas, host, &mut found);
     silent(deltas, &mut found);
     // A policy or a rule drops what its writer wants to drop: a firewall is a cause only where nothing else is.
     for kind in [Kind::Firewall, Kind::NeighbourSilent] {
@@ -252,7 +253,7 @@ fn race(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
     }
 }
 
-fn full_table(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
+fn full_table(deltas: &Deltas, host: &Snapshot, found: &mut BTreeMap<Kind, Counted>) {
     let (Some(now), Some(most)) = (
         deltas.gauge(&Gauge::Connections),
         deltas.gauge(&Gauge::MaxConnections),
@@ -267,13 +268,13 @@ fn full_table(deltas: &Deltas, found: &mut BTreeMap<Kind, Counted>) {
             Some(growth(counter, by, deltas))
         })
         .collect();
-    // A limit of 0 is none. Within a tenth of the limit the table was full between the readings.
+    // A limit of 0 sets no limit. Within a tenth of the limit the table was full between the readings.
     if lost.is_empty() || most == 0 || now.saturating_mul(10) < most.saturating_mul(9) {
         return;
     }
     let counted = found.entry(Kind::ConntrackFull).or_default();
     for growth in lost {
-        counted.add(growth, None, deltas);
+        counted.add(growth, None, deltas, host);
     }
     counted.is_decisive = true;
     counted.evidence.push(Evidence::Connections { now, most });

@@ -124,10 +124,7 @@ fn settings(kind: Kind, subjects: &BTreeSet<Subject>, host: &Snapshot) -> Vec<Ev
     let (Kind::RpFilter, Some(all)) = (kind, all) else {
         return Vec::new();
     };
-    let links = subjects.iter().filter_map(|subject| match subject {
-        Subject::Link(link) => Some(*link),
-        Subject::Cpu(_) | Subject::Address(_) | Subject::Rule(_) => None,
-    });
+    let links = subjects.iter().filter_map(Subject::link);
     let values = links.filter_map(|link| {
         let own = host.link(link)?.rp_filter?;
         Some(Evidence::RpFilter {

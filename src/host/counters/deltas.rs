@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::counters::counter::{Counter, LinkStat, NetlinkSocket, QdiscStat, RuleKey};
+use crate::counters::counter::{Counter, LinkStat, QdiscStat};
 use crate::counters::entries;
 use crate::counters::reading::{Gauge, Reading};
 use crate::counters::unread::{Source, Unread};
@@ -95,22 +95,6 @@ impl Deltas {
     /// The growth of a counter of an interface's root qdisc; none if it is unknown.
     pub fn qdisc(&self, link: LinkName, stat: QdiscStat) -> Option<u64> {
         self.of(&Counter::Qdisc(link, stat))
-    }
-
-    /// The growth of the drops of netlink sockets, those with a growth only.
-    pub fn netlink_drops(&self) -> impl Iterator<Item = (NetlinkSocket, u64)> {
-        self.grown.iter().filter_map(|(counter, growth)| match counter {
-            Counter::NetlinkDrops(socket) if *growth > 0 => Some((*socket, *growth)),
-            _ => None,
-        })
-    }
-
-    /// The growth of rules that drop, those with a growth only.
-    pub fn rules(&self) -> impl Iterator<Item = (&RuleKey, u64)> {
-        self.grown.iter().filter_map(|(counter, growth)| match counter {
-            Counter::Rule(key) if *growth > 0 => Some((key, *growth)),
-            _ => None,
-        })
     }
 
     /// A gauge at the end; none if it is unknown.
