@@ -112,15 +112,8 @@ fn loads_under_its_name(root: &Node, form: Form) -> Result<(), Contents> {
 /// the edited text would not be read back as that and nothing else.
 pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error> {
     let root = parse(text).map_err(|reading| Error::new(ErrorKind::Unreadable, reading.refusal()))?;
-    let mut places = places(&root);
-    places.retain(|place| place.kind == kind);
-    if places.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Missing,
-            format!("it has no plugin of the type {kind} that can hold an mtu"),
-        ));
-    }
-    let expected: Vec<Plugin> = self::places(&root)
+    let all = places(&root);
+    let expected: Vec<Plugin> = all
         .iter()
         .map(|place| {
             let mut plugin = plugin(place, text);
@@ -130,6 +123,14 @@ pub fn edit(text: &str, kind: &str, mtu: Option<&Value>) -> Result<String, Error
             plugin
         })
         .collect();
+    let mut places = all;
+    places.retain(|place| place.kind == kind);
+    if places.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("it has no plugin of the type {kind} that can hold an mtu"),
+        ));
+    }
     let mut edited = text.to_owned();
     // Edit from the end, so that earlier offsets stay valid.
     places.sort_by_key(|place| std::cmp::Reverse(place.holder.span.start));
