@@ -1,4 +1,4 @@
-//! The bundles of `netkeel doctor`: opens one, and compares two.
+//! The bundles of `netkeel doctor`: records one, opens one, and compares two.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -117,30 +117,33 @@ pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> R
     let [one, other] = arguments.compare.as_slice() else {
         return Ok(None);
     };
-    if matches!(shape, Shape::Html) {
-        return Err(Error::new(
-            ErrorKind::Input,
-            "--compare has no output html; use text or json",
-        ));
-    }
+    let is_json = match shape {
+        Shape::Json => true,
+        Shape::Text => false,
+        Shape::Html => {
+            return Err(Error::new(
+                ErrorKind::Input,
+                "--compare has no output html; use text or json",
+            ));
+        }
+    };
     let bundles = [read(one)?, read(other)?];
     let found = compare([&bundles[0], &bundles[1]]);
     let names = match bundles[0].host == bundles[1].host {
         true => [one, other].map(|path| path.display().to_string()),
         false => [bundles[0].host.clone(), bundles[1].host.clone()],
     };
-    output::print(&match shape {
-        Shape::Json => output::json(&found)?,
-        Shape::Text | Shape::Html => compared::comparison(&found, [&names[0], &names[1]]),
+    output::print(&match is_json {
+        true => output::json(&found)?,
+        false => compared::comparison(&found, [&names[0], &names[1]]),
     })?;
     Ok(Some(exit::OK))
 }
 
 /// The scope of a diagnosis.
-pub(crate) fn scope() -> Scope {
+fn scope() -> Scope {
     Scope {
         forwarding: true,
-        peer_routes: true,
         ..Scope::wide()
     }
 }
@@ -148,7 +151,8 @@ pub(crate) fn scope() -> Scope {
 /// The growth of the counters over a window, with the state of the host at its end. The counters are read first:
 /// reading the host may raise some of them.
 pub(crate) fn record(netns: &Netns, window: Duration) -> Result<(Bundle, Vec<Problem>), Error> {
-    let before = Live::with(netns, |kernel| kernel.snapshot(&scope()))??;
+    // The first reading needs the interfaces only.
+    let before = Live::with(netns, |kernel| kernel.snapshot(&Scope::default()))??;
     let first = inside(netns, || reading(&before))?;
     std::thread::sleep(window);
     let mut last = inside(netns, || reading(&before))?;
