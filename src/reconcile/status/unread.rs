@@ -51,9 +51,9 @@ impl Serialize for UnreadFacts {
     }
 }
 
-/// The number of facts that could not be read, as the end of a sentence that says what is in sync: `, but 2
-/// declared facts could not be read`. Empty if everything was read. `problems` is the number of parts of the host that could not be
-/// read; it counts where no fact is known to depend on one.
+/// The number of facts that could not be read, as the end of a sentence that says what is in sync. An example is
+/// `, but 2 declared facts could not be read`. Empty if everything was read. `problems` is the number of parts of
+/// the host that could not be read; it counts where no fact is known to depend on one.
 pub fn reservation(facts: usize, problems: usize) -> String {
     match (facts, problems) {
         (0, 0) => String::new(),

@@ -136,7 +136,8 @@ impl State {
     }
 
     /// The facts that began to differ since the last call, each with its values, and those that no longer do.
-    /// A fact that could not be read may still differ: its drift has not ended. A service that writes reports its writes instead.
+    /// A fact that could not be read may still differ: its drift has not ended. A service that writes reports its
+    /// writes instead.
     fn drift_news(&mut self) -> (Vec<String>, Vec<String>) {
         if self.enforces && self.reconciler.paused().is_none() {
             self.told.clear();
