@@ -42,7 +42,7 @@ define netkeel::link (
   Integer[10, 99] $order = 60,
 ) {
   if $match =~ Undef {
-    assert_type(Netkeel::Interface, $interface) |$expected, $actual| {
+    assert_type(Netkeel::Any_name, $interface) |$expected, $actual| {
       fail("netkeel::link '${title}' needs the parameter 'interface' or 'match': '${interface}' is no name of an interface")
     }
   }

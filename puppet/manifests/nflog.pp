@@ -23,7 +23,7 @@
 define netkeel::nflog (
   String[1] $label = $title,
   Enum['present', 'absent'] $ensure = 'present',
-  Optional[Array[Netkeel::Interface, 1, 32]] $interfaces = undef,
+  Optional[Array[Netkeel::Any_name, 1, 32]] $interfaces = undef,
   Optional[Variant[Integer[0, 65535], Netkeel::Decimal]] $group = undef,
   Optional[Array[Netkeel::Network]] $ignore_sources = undef,
   Optional[Netkeel::Bytes] $snaplen = undef,

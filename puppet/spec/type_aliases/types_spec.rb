@@ -11,6 +11,7 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
                         [{}, { 'layers' => [] }, { 'underlay' => 10 }, budget.merge('overhead' => 1), { 'underlay' => { 'probe' => '' } }]],
   'Netkeel::Bytes' => [[68, 65_535, '1460'], [67, 65_536, '0x5b4', '', 'large', 1460.5]],
   'Netkeel::Decimal' => [%w[0 1460 -1], ['', '007', '1e3', '1_000', ' 1', "1\n", 1]],
+  'Netkeel::Any_name' => [['eth0', 'enx0123456789abcdef', 'a' * 127], ['', '..', 'a/b', 'a b', 'a:1', 'a' * 128, "eth0\n"]],
   'Netkeel::Interface' => [%w[eth0 eth0.100 ipip0 e[0] a-name-of-15-by], ['', '.', '..', 'a/b', 'a b', 'a:1', 'a-name-of-16-byt', "eth0\n"]],
   'Netkeel::Knocked_out' => [['', '--', '--veth0'], ['-', 'veth0', 5, nil]],
   'Netkeel::Match' => [[{ 'name' => 'cali*' }, { 'kind' => 'veth', 'driver' => 'veth' }, { 'vlan' => 42, 'lower' => { 'mac' => '02:*' } }], [{ 'name' => '' }, { 'vlan' => 4095 }, { 'mtu' => 1500 }, 'cali*']],

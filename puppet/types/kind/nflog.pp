@@ -1,6 +1,6 @@
 # @summary Rules that send ICMP "packet too big" to an NFLOG group
 type Netkeel::Kind::Nflog = Struct[{
-  interfaces                => Array[Variant[Netkeel::Knocked_out, Netkeel::Interface], 1, 32],
+  interfaces                => Array[Variant[Netkeel::Knocked_out, Netkeel::Any_name], 1, 32],
   Optional[group]           => Optional[Variant[Netkeel::Knocked_out, Integer[0, 65535], Netkeel::Decimal]],
   Optional[ignore_sources]  => Optional[Variant[Netkeel::Knocked_out, Array[Variant[Netkeel::Knocked_out, Netkeel::Network]]]],
   Optional[snaplen]         => Optional[Variant[Netkeel::Knocked_out, Netkeel::Bytes]],
