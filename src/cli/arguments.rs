@@ -133,6 +133,14 @@ pub(crate) enum Output {
     Markdown,
 }
 
+/// How much of a plan to show.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct FullOption {
+    /// Show every object, also those with identical changes
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
 /// The IP version of the outer header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OuterFamily {

@@ -91,6 +91,9 @@ pub(crate) fn plan_wants(
         },
         findings,
     )?;
+    if let Some(ledger) = ownership.ledger {
+        plan.drift.iter_mut().for_each(|drift| drift.note_cause(ledger));
+    }
     plan.released = released;
     plan.unmatched = std::mem::take(&mut wants.unmatched);
     plan.findings
@@ -136,6 +139,7 @@ pub(crate) fn drift_of(
                 observed,
                 desired: Some(want.value.clone()),
                 origin: want.origin.clone(),
+                cause: None,
             });
         }
     }

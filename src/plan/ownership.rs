@@ -195,6 +195,7 @@ pub(crate) fn give_back<'a>(
             observed,
             desired,
             origin: nowhere.clone(),
+            cause: None,
         });
     }
     back

@@ -1,5 +1,6 @@
 //! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
+mod groups;
 pub(crate) mod output;
 
 use serde::Serialize;
@@ -91,6 +92,8 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
         in_sync: plan.in_sync(),
         wanted: plan.wanted,
         drift: plan.drift.iter().map(|one| drift(one, &mut locator)).collect(),
+        groups: groups::groups(plan),
+        counts: groups::counts(plan),
         steps: plan.steps.iter().map(step).collect(),
         released: plan.released.iter().map(fact).collect(),
         findings: plan.findings.iter().map(finding).collect(),
@@ -112,6 +115,7 @@ fn drift<'a>(drift: &'a Drift, locator: &mut Locator<'_>) -> output::Drift<'a> {
             line: place.line,
             column: place.column,
         },
+        cause: drift.cause.map(groups::cause),
     }
 }
 
@@ -181,8 +185,17 @@ fn left((op, error): &(Op, Error)) -> output::Remaining<'_> {
 }
 
 fn fact(fact: &Fact) -> output::Fact {
+    let (object, name) = object(&fact.object);
+    output::Fact {
+        object,
+        name,
+        field: field(fact.field),
+    }
+}
+
+fn object(object: &Object) -> (output::Object, String) {
     use crate::json::output::Object as Kind;
-    let (object, name) = match &fact.object {
+    match object {
         Object::File(path) => (Kind::File, path.display().to_string()),
         Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),
         Object::Wireguard(wireguard) => (Kind::Wireguard, wireguard.copy.display().to_string()),
@@ -190,11 +203,6 @@ fn fact(fact: &Fact) -> output::Fact {
         Object::Link(name) => (Kind::Link, name.stored().into_owned()),
         Object::Nflog(name) => (Kind::Nflog, name.to_string()),
         Object::LogGroup(group) => (Kind::NflogGroup, group.to_string()),
-    };
-    output::Fact {
-        object,
-        name,
-        field: field(fact.field),
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{Documents, LockOptions, Output, OwnershipArguments, parse_duration};
+use crate::arguments::{Documents, FullOption, LockOptions, Output, OwnershipArguments, parse_duration};
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
 use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, load, load_saved};
 use crate::load::file::read_printed;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
 use netkeel_apply::engine::apply::apply;
@@ -33,9 +34,11 @@ use netkeel_plan::goal::saved::{Exactly, SavedPlan};
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::outcome::{AGAIN, Applied, Failure, NewDrift, Rollback};
 use netkeel_plan::plan::Plan;
+use netkeel_render::plan::lossy::refusals;
+use netkeel_render::plan::markdown;
 use netkeel_render::wording::utc::utc;
 use netkeel_render::wording::{applied_line, count};
-use netkeel_render::{json, markdown, wording};
+use netkeel_render::{json, wording};
 use netkeel_source::sources::Sources;
 
 /// How many undone writes are listed.
@@ -104,6 +107,8 @@ pub(crate) struct Arguments {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    full: FullOption,
     /// Exit with status 2 when something changed
     #[arg(long)]
     detailed_exitcode: bool,
@@ -319,7 +324,11 @@ fn report(applied: &Applied, sources: &Sources, arguments: &Arguments) -> u8 {
         Output::Json => result(&output::pretty(&json::applied(applied, sources))),
         Output::Markdown => result(&markdown::applied(applied, sources, of)),
         Output::Text | Output::Diff => {
-            result(&output::shown(plan, sources, arguments.output, false, of));
+            let detail = Detail {
+                commands: false,
+                full: arguments.full,
+            };
+            result(&output::shown(plan, sources, arguments.output, detail, of));
         }
     }
     let files = plan.steps.iter().filter(|step| step.op.is_durable()).count();
@@ -403,10 +412,7 @@ fn loses(plan: &Plan) -> Error {
         ErrorKind::Refused,
         "the plan has changes that cannot be undone exactly; nothing was written",
     );
-    let lossy = plan.lossy().fold(error, |error, step| {
-        let loses: Vec<String> = step.undo.loses.iter().map(ToString::to_string).collect();
-        error.hint(format!("`{}` loses {}", step.op, loses.join("; ")))
-    });
+    let lossy = refusals(plan).into_iter().fold(error, Error::hint);
     lossy.hint("allow them with --allow-lossy")
 }
 

@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use crate::arguments::{LockOptions, Output, Place};
+use crate::arguments::{FullOption, LockOptions, Output, Place};
 use crate::change::apply::{failed, new_drift_error};
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::engine::apply::apply;
 use netkeel_apply::engine::recorder::Recorder;
@@ -52,6 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_lossy: bool,
     #[command(flatten)]
+    full: FullOption,
+    #[command(flatten)]
     pause: PauseOption,
 }
 
@@ -93,7 +96,11 @@ fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error
     match goal.plan(&host) {
         Ok(mut planned) => {
             plan::add(None, &mut planned, &host);
-            output::plan(&planned.plan, &sources, Output::Text, true, output::here())?;
+            let detail = Detail {
+                commands: true,
+                full: arguments.full,
+            };
+            output::plan(&planned.plan, &sources, Output::Text, detail, output::here())?;
         }
         Err(diagnostics) => output::diagnostics(&diagnostics, &sources),
     }
@@ -133,7 +140,11 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
 fn report(arguments: &Arguments, released: &Applied) -> Result<u8, Error> {
     let plan = &released.planned.plan;
     let sources = Sources::default();
-    output::plan(plan, &sources, Output::Text, false, output::here())?;
+    let detail = Detail {
+        commands: false,
+        full: arguments.full,
+    };
+    output::plan(plan, &sources, Output::Text, detail, output::here())?;
     let (facts, writes) = (count(plan.released.len(), "fact"), count(released.done, "write"));
     output::print(&format!(
         "Released: the owner {} held {facts}; {writes} done.\n",

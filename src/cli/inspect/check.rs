@@ -8,7 +8,7 @@ use crate::inspect::plan::live;
 use crate::load::documents::{Host, Loaded, load};
 use crate::{exit, output};
 use netkeel_core::error::Error;
-use netkeel_render::text;
+use netkeel_render::plan::summary::summary;
 
 /// Report in one line whether the host is in sync
 ///
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     if !arguments.quiet {
-        output::print(&format!("{}\n", text::summary(&plan, output::here())))?;
+        output::print(&format!("{}\n", summary(&plan, output::here())))?;
     }
     output::problems(&plan.problems);
     arguments.fail_on.check(&plan.findings)?;

@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use clap::Args;
 
-use crate::arguments::{Documents, Output, OwnershipArguments};
+use crate::arguments::{Documents, FullOption, Output, OwnershipArguments};
 use crate::fail_on::FailOnArguments;
 use crate::load::documents::{Host, Loaded, load};
 use crate::load::snapshot::read_snapshot;
+use crate::output::Detail;
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
 use netkeel_apply::store::Store;
@@ -23,7 +24,7 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_plan::goal::saved::SavedPlan;
 use netkeel_plan::goal::{Declared, Goal};
 use netkeel_plan::plan::Plan;
-use netkeel_render::text::Of;
+use netkeel_render::plan::of::Of;
 use netkeel_service::client;
 use netkeel_source::diagnostic::Diagnostics;
 
@@ -50,6 +51,8 @@ pub(crate) struct Arguments {
     /// Also show equivalent commands, with --output text
     #[arg(long)]
     commands: bool,
+    #[command(flatten)]
+    full: FullOption,
     /// Save the plan to a file for `netkeel apply --plan`
     #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
     save: Option<PathBuf>,
@@ -96,7 +99,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             return Ok(exit::ERROR);
         }
     };
-    output::plan(&plan, &sources, arguments.output, arguments.commands, of)?;
+    let detail = Detail {
+        commands: arguments.commands,
+        full: arguments.full,
+    };
+    output::plan(&plan, &sources, arguments.output, detail, of)?;
     output::problems(&plan.problems);
     arguments.fail_on.check(&plan.findings)?;
     Ok(match (plan.problems.is_empty(), plan.in_sync()) {

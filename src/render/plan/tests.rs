@@ -1,7 +1,10 @@
 //! Properties that all output formats of a plan share.
 
-use crate::text::{Of, Style};
-use crate::{diff, markdown, text};
+mod thousand_pods;
+
+use crate::plan::of::Of;
+use crate::plan::text::Style;
+use crate::plan::{diff, markdown, text};
 use netkeel_core::fact::Fact;
 use netkeel_core::name::netns::Netns;
 use netkeel_document::document::Document;
@@ -10,26 +13,47 @@ use netkeel_host::snapshot::link::Link;
 use netkeel_host::snapshot::problem::{Problem, Subject};
 use netkeel_host::snapshot::reading::File;
 use netkeel_host::sysctl_d::drop_in;
+use netkeel_plan::plan::Plan;
+use netkeel_plan::plan::groups::Grouping;
 use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
-/// A plan in each of the formats for people.
-fn shown(text: &str, host: &Snapshot) -> [String; 3] {
+/// A document with its sources.
+fn document(text: &str) -> (Document, Sources) {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let node = sources.load("a.yaml", text.as_bytes().to_vec(), None, &mut diagnostics);
     let document = Document::read(node.into_iter().collect(), Netns::CURRENT, &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    let plan = netkeel_diagnose::lint::plan::plan(&document, host).unwrap();
-    let style = Style {
-        colour: false,
+    (document, sources)
+}
+
+const STYLE: Style = Style {
+    colour: false,
+    commands: false,
+    full: false,
+    of: Of::Here,
+};
+
+/// A plan in each of the formats for people, and as text of every object.
+fn formats(plan: &Plan, sources: &Sources) -> [String; 4] {
+    let with = |full| Style {
         commands: true,
-        of: Of::Here,
+        full,
+        ..STYLE
     };
     [
-        text::plan(&plan, &sources, style),
-        diff::plan(&plan),
-        markdown::plan(&plan, &sources, Of::Here),
+        text::plan(plan, sources, with(false)),
+        diff::plan(plan, Grouping::Identical),
+        markdown::plan(plan, sources, Of::Here),
+        text::plan(plan, sources, with(true)),
     ]
+}
+
+/// The plan of a document on a host, in the formats of [`formats`].
+fn shown(text: &str, host: &Snapshot) -> [String; 4] {
+    let (document, sources) = document(text);
+    let plan = netkeel_diagnose::lint::plan::plan(&document, host).unwrap();
+    formats(&plan, &sources)
 }
 
 fn host(links: &[(&str, &str)]) -> Snapshot {
@@ -94,8 +118,9 @@ fn a_host_with_unread_facts_is_not_in_sync() {
         },
     );
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
-    insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
-    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this host).
+    insta::assert_snapshot!(shown(text, &host)[..3].join("---\n"), @r#"
+    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this
+      host).
     ---
     # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     ---
@@ -106,14 +131,16 @@ fn a_host_with_unread_facts_is_not_in_sync() {
     - **problem** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     "#);
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 2 }\n";
-    insta::assert_snapshot!(shown(text, &host).join("---\n"), @r#"
-      sysctl net.ipv4.tcp_ecn
-        ~ value  1 -> 2                        a.yaml:2:29
+    insta::assert_snapshot!(shown(text, &host)[..3].join("---\n"), @r#"
+    Drift: 1 of 2 declared facts, on 1 object (this host).
+
+      ~ sysctl net.ipv4.tcp_ecn  1 -> 2                                     a.yaml:2
 
     Commands
       sysctl -w net.ipv4.tcp_ecn=2
 
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 problem.
+    1 write, all with exact undo.
+    Plan: 0 to create, 1 to change, 0 to destroy (1 object); 1 problem.
     ---
     # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     --- observed sysctl net.ipv4.tcp_ecn
@@ -124,18 +151,23 @@ fn a_host_with_unread_facts_is_not_in_sync() {
     ---
     ### netkeel plan
 
-    Drift: 1 of 2 declared facts, on 1 object (this host); 1 write, all with exact undo; 1 problem.
+    **Plan: 0 to create, 1 to change, 0 to destroy (1 object); 1 problem.**
 
-    | object | field | observed | desired | declared at |
-    |---|---|---|---|---|
-    | sysctl net.ipv4.tcp\_ecn | value | 1 | 2 | a.yaml:2:29 |
+    Drift: 1 of 2 declared facts, on 1 object (this host).
+
+    | objects | create | change | destroy | writes | destructive | without exact undo | findings | problems |
+    |---|---|---|---|---|---|---|---|---|
+    | 1 | 0 | 1 | 0 | 1 | 0 | 0 | 0 | 1 |
+
+    | object | changes | declared at |
+    |---|---|---|
+    | ~ sysctl net.ipv4.tcp\_ecn | 1 -> 2 | a.yaml:2 |
 
     - **problem** file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
 
     <details><summary>diff</summary>
 
     `````diff
-    # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     --- observed sysctl net.ipv4.tcp_ecn
     +++ desired sysctl net.ipv4.tcp_ecn
     @@ -1 +1 @@
