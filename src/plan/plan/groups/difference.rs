@@ -2,6 +2,7 @@
 
 use crate::plan::Drift;
 use crate::plan::groups::Member;
+use crate::plan::groups::key::Kind;
 
 /// The difference of an object to the objects of a larger group.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +42,14 @@ impl<'a> Member<'a> {
         changes.find(|change| change.fact.field == drift.fact.field)
     }
 
-    /// Whether one rule of the document changes both objects.
+    /// Whether one rule of the document changes both objects, which are of one kind.
     pub(super) fn shares_a_rule(&self, other: &Member<'_>) -> bool {
         let rules = |drift: &Drift, other: &Drift| {
             let (rule, with) = (&drift.origin.path, &other.origin.path);
             !rule.is_empty() && rule == with
         };
         let mut changes = self.changes.iter();
-        changes.any(|drift| other.changes.iter().any(|other| rules(drift, other)))
+        Kind::of(self.object) == Kind::of(other.object)
+            && changes.any(|drift| other.changes.iter().any(|other| rules(drift, other)))
     }
 }

@@ -7,7 +7,7 @@ use netkeel_core::fact::{Field, Object, Value};
 
 /// The kind of an object, with all of its name that two objects of a group must share.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     /// An object that is always a group of its own.
     Single(&'a Object),
     /// A setting below `net` of an interface: family, table and leaf.
@@ -83,7 +83,8 @@ impl<'a> Shape<'a> {
 }
 
 impl<'a> Kind<'a> {
-    fn of(object: &'a Object) -> Self {
+    /// The kind of an object.
+    pub(super) fn of(object: &'a Object) -> Self {
         match object {
             Object::Link(_) => Kind::Link,
             Object::Sysctl(key) => match key.per_interface() {
