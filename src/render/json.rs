@@ -1,14 +1,15 @@
 //! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
 mod groups;
+mod names;
 pub(crate) mod output;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::json::names::fact;
 use crate::json::output::Outcome;
 use netkeel_core::error::Error;
-use netkeel_core::fact::{Fact, Field, Object};
 use netkeel_core::finding::Finding;
 use netkeel_core::op::Op;
 use netkeel_plan::make::FORMAT;
@@ -181,35 +182,5 @@ fn left((op, error): &(Op, Error)) -> output::Remaining<'_> {
     output::Remaining {
         command: op.command(),
         why: &error.message,
-    }
-}
-
-fn fact(fact: &Fact) -> output::Fact {
-    let (object, name) = object(&fact.object);
-    output::Fact {
-        object,
-        name,
-        field: field(fact.field),
-    }
-}
-
-fn object(object: &Object) -> (output::Object, String) {
-    use crate::json::output::Object as Kind;
-    match object {
-        Object::File(path) => (Kind::File, path.display().to_string()),
-        Object::Plugin(plugin) => (Kind::Cni, format!("{} {}", plugin.file.display(), plugin.kind)),
-        Object::Wireguard(wireguard) => (Kind::Wireguard, wireguard.copy.display().to_string()),
-        Object::Sysctl(key) => (Kind::Sysctl, key.path().to_owned()),
-        Object::Link(name) => (Kind::Link, name.stored().into_owned()),
-        Object::Nflog(name) => (Kind::Nflog, name.to_string()),
-        Object::LogGroup(group) => (Kind::NflogGroup, group.to_string()),
-    }
-}
-
-fn field(field: Field) -> String {
-    match field {
-        Field::Up => "up".into(),
-        Field::Address(address) => format!("address {address}"),
-        other => other.to_string(),
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of the ledger.
+
 use super::*;
 use netkeel_core::fact::Field;
 use netkeel_core::name::netns::Netns;

@@ -1,8 +1,7 @@
 //! Which side of a difference changed since netkeel wrote the fact: the document or the host.
 
 use crate::ledger::Ledger;
-use crate::plan::Drift;
-use netkeel_core::fact::Value;
+use netkeel_core::fact::{Fact, Value};
 
 /// The reason why a fact that netkeel wrote before differs again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,20 +34,20 @@ impl Side {
     }
 }
 
-impl Drift {
-    /// Notes which side changed. A fact without a record gets no cause: its value before is unknown. A fact
-    /// that is given back gets none either: no document declares it.
-    pub(crate) fn note_cause(&mut self, ledger: &Ledger) {
-        let is_declared = !self.origin.path.is_empty();
-        let record = ledger.get(&self.fact).filter(|_| is_declared);
-        self.cause = record.map(|record| Cause {
-            changed: Side::of(
-                self.observed.as_ref(),
-                self.desired.as_ref(),
-                record.wrote.as_ref(),
-            ),
-            written: ledger.written_at(&self.fact),
-        });
+impl Cause {
+    /// The side of a difference that changed; `None` if the ledger does not hold the fact, whose value before is
+    /// then unknown.
+    pub(crate) fn of(
+        fact: &Fact,
+        observed: Option<&Value>,
+        desired: Option<&Value>,
+        ledger: &Ledger,
+    ) -> Option<Self> {
+        let record = ledger.get(fact)?;
+        Some(Cause {
+            changed: Side::of(observed, desired, record.wrote.as_ref()),
+            written: ledger.written_at(fact),
+        })
     }
 }
 

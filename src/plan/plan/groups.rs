@@ -4,17 +4,18 @@
 pub mod difference;
 mod key;
 pub mod lossy;
+pub mod member;
 pub mod pattern;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::plan::count::Action;
+use crate::plan::Plan;
 use crate::plan::groups::difference::Difference;
-use crate::plan::groups::key::{Key, Shape};
-use crate::plan::{Drift, Plan};
-use netkeel_core::fact::{Field, Object};
+use crate::plan::groups::key::{Key, Kind, Shape};
+use crate::plan::groups::member::Member;
+use crate::plan::groups::pattern::pattern;
 
 /// Named objects with identical changes are one group from this number on. A document seldom names that many.
 const MANY_NAMED: usize = 4;
@@ -35,15 +36,6 @@ pub enum Grouping {
     Identical,
     /// Every object is a group of its own, in the order of the objects.
     Single,
-}
-
-/// An object with its changes.
-#[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
-    /// The object.
-    pub object: &'a Object,
-    /// Its changes, in the order of the fields; at least one.
-    pub changes: &'a [Drift],
 }
 
 /// Objects of one kind with identical changes.
@@ -82,44 +74,14 @@ impl<'a> Group<'a> {
         self.others.is_empty()
     }
 
+    /// The pattern of the names of the objects.
+    pub fn pattern(&self) -> Option<String> {
+        pattern(self.members().map(|member| member.object))
+    }
+
     /// All objects, in order.
     pub fn members(&self) -> impl Iterator<Item = &Member<'a>> {
         std::iter::once(&self.first).chain(&self.others)
-    }
-}
-
-impl Member<'_> {
-    /// A match of the document found the object.
-    fn is_found(&self) -> bool {
-        let is_declared = self.changes.iter().any(|drift| !drift.origin.path.is_empty());
-        is_declared && !self.is_named()
-    }
-
-    /// The document names the object.
-    fn is_named(&self) -> bool {
-        self.changes.iter().any(|drift| drift.origin.named)
-    }
-
-    /// The effect of the plan on the object.
-    pub fn action(&self) -> Action {
-        let is_existence = |drift: &&Drift| match (&self.object, drift.fact.field) {
-            (Object::Link(_), Field::Kind)
-            | (Object::File(_), Field::Content)
-            | (Object::Wireguard(_), Field::Mtu)
-            | (Object::Nflog(_) | Object::LogGroup(_), Field::Rules) => true,
-            (
-                Object::File(_)
-                | Object::Plugin(_)
-                | Object::Wireguard(_)
-                | Object::Sysctl(_)
-                | Object::Link(_)
-                | Object::Nflog(_)
-                | Object::LogGroup(_),
-                _,
-            ) => false,
-        };
-        let existence = self.changes.iter().find(is_existence);
-        existence.map_or(Action::Change, Drift::action)
     }
 }
 
@@ -209,7 +171,10 @@ fn note_outliers(groups: &mut [Group<'_>]) {
         let candidates = large
             .iter()
             .filter(|large| large.size() >= OUTLIER * group.size());
-        let same_rule = candidates.filter(|large| large.first.shares_a_rule(&group.first));
+        let same_rule = candidates.filter(|large| {
+            Kind::of(large.first.object) == Kind::of(group.first.object)
+                && large.first.shares_a_rule(&group.first)
+        });
         let largest = same_rule.max_by_key(|large| large.size());
         group.differs = largest.map(|large| Difference::between(&group.first, &large.first));
     }

@@ -1,7 +1,7 @@
 //! The groups of a plan as JSON.
 
+use crate::json::names::{field, object};
 use crate::json::output::{Action, Cause, Change, Counts, Differs, Group, Side};
-use crate::json::{field, object};
 use crate::plan::words;
 use netkeel_plan::plan::groups::Grouping;
 use netkeel_plan::plan::groups::difference::Difference;

@@ -1,11 +1,13 @@
 //! A plan as Markdown, to post in a review.
 
+mod escape;
 mod page;
 mod rows;
 
 use crate::findings::subjects;
 use crate::plan::diff;
 use crate::plan::lossy::{many, word};
+use crate::plan::markdown::escape::escaped;
 use crate::plan::markdown::page::{Left, Page};
 use crate::plan::markdown::rows::table;
 use crate::plan::of::Of;
@@ -54,7 +56,8 @@ fn whole(heading: &str, intro: &[String], plan: &Plan, sources: &Sources, of: Of
         }
     }
     if summary::differs(plan) {
-        page.add(&format!("\n**{}**\n", escaped(&summary::decision(plan))));
+        let decision = summary::decision(plan) + &summary::notes(plan);
+        page.add(&format!("\n**{}.**\n", escaped(&decision)));
         page.add(&format!("\n{}.\n", escaped(&summary::drift(plan, of))));
         page.add(&numbers(plan));
     } else {
@@ -193,16 +196,4 @@ fn code(text: &str) -> String {
             format!("{fence} {text} {fence}")
         }
     }
-}
-
-/// Escapes text for a table cell or a sentence.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        if matches!(c, '|' | '\\' | '`' | '*' | '_' | '<' | '[' | ']') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }

@@ -9,14 +9,11 @@ use netkeel_plan::plan::Plan;
 
 /// The summary of a plan in one line: the output of `check`.
 pub fn summary(plan: &Plan, of: Of) -> String {
-    let mut notes = severities(plan);
-    let start = if differs(plan) {
-        notes.extend((!plan.problems.is_empty()).then(|| problems(plan)));
-        format!("{}; {}", drift(plan, of), writes(plan))
-    } else {
-        settled(plan, of)
+    let start = match differs(plan) {
+        true => format!("{}; {}", drift(plan, of), writes(plan)),
+        false => return format!("{}{}.", settled(plan, of), after(&severities(plan))),
     };
-    format!("{start}{}.", after(&notes))
+    format!("{start}{}.", notes(plan))
 }
 
 /// Notes at the end of a sentence.
@@ -73,18 +70,22 @@ pub(super) fn writes(plan: &Plan) -> String {
     format!("{}, {undo}", count_thousands(plan.steps.len(), "write"))
 }
 
-/// The last line of a plan that has something to do, which a person decides by.
-pub(super) fn decision(plan: &Plan) -> String {
-    let counts = plan.counts();
+/// The findings and problems of a plan by number: `; 1 warning, 2 problems`, or empty.
+pub(super) fn notes(plan: &Plan) -> String {
     let mut notes = severities(plan);
     notes.extend((!plan.problems.is_empty()).then(|| problems(plan)));
+    after(&notes)
+}
+
+/// The numbers of a plan that has something to do, which a person decides by. A full stop or [`notes`] follow.
+pub(super) fn decision(plan: &Plan) -> String {
+    let counts = plan.counts();
     format!(
-        "Plan: {} to create, {} to change, {} to destroy ({}){}.",
+        "Plan: {} to create, {} to change, {} to destroy ({})",
         thousands(counts.create),
         thousands(counts.change),
         thousands(counts.destroy),
-        count_thousands(counts.objects, "object"),
-        after(&notes)
+        count_thousands(counts.objects, "object")
     )
 }
 

@@ -42,8 +42,8 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let paint = Paint(style.colour);
     let findings = findings::wrapped(&plan.findings, paint, WIDTH);
     if !summary::differs(plan) {
-        let settled = summary::summary(plan, style.of);
-        return format!("{findings}{}\n", wrap(&settled, 0, 2, WIDTH));
+        // One line, as `check` prints it.
+        return format!("{findings}{}\n", summary::summary(plan, style.of));
     }
     let drift = format!("{}.", summary::drift(plan, style.of));
     let mut out = format!("{}\n\n", wrap(&drift, 0, 2, WIDTH));
@@ -63,8 +63,7 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
         }
         out.push('\n');
     }
-    let _ = writeln!(out, "{}.", summary::writes(plan));
-    let _ = writeln!(out, "{}", wrap(&summary::decision(plan), 0, 2, WIDTH));
+    out.push_str(&end(plan));
     out
 }
 
@@ -77,6 +76,18 @@ fn entries(groups: &[&Group<'_>], locator: &mut Locator<'_>, paint: Paint) -> St
         out.push('\n');
     }
     out
+}
+
+/// The writes and, in one line, the numbers to decide by. Programs read the last line.
+fn end(plan: &Plan) -> String {
+    let (writes, decision) = (summary::writes(plan), summary::decision(plan));
+    let notes = summary::notes(plan);
+    // With the full stop.
+    let length = decision.chars().count() + notes.chars().count() + 1;
+    match length > WIDTH {
+        true => format!("{writes}{notes}.\n{decision}.\n"),
+        false => format!("{writes}.\n{decision}{notes}.\n"),
+    }
 }
 
 fn because(step: &Step, paint: Paint) -> String {

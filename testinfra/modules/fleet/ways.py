@@ -50,7 +50,7 @@ class Way:
             changed = host.changes_since(before)
             wet, again = self.timed(self.change), self.timed(self.change)
             missing = [words for words in DRIFT if words not in dry.output]
-            self.check("a look ends as it should", dry.code == self.codes[0], dry, dry.line_with("Drift:"))
+            self.check("a look ends as it should", dry.code == self.codes[0], dry, dry.line_with("Plan:"))
             self.check("it shows the difference, of every kind", not missing, f"missing {missing} in {dry}", DRIFT)
             self.check("it changes nothing", not changed, changed, "interfaces, sysctls, modules and files are as they were")
             self.check("a run changes the host", wet.code == self.codes[1] and self.has_changed(wet), wet, f"exit {wet.code}")

@@ -1,8 +1,7 @@
 //! The difference of an outlier to the group that the same rules of the document apply to.
 
 use crate::plan::Drift;
-use crate::plan::groups::Member;
-use crate::plan::groups::key::Kind;
+use crate::plan::groups::member::Member;
 
 /// The difference of an object to the objects of a larger group.
 #[derive(Clone, Debug, Default)]
@@ -32,24 +31,5 @@ impl<'a> Difference<'a> {
         let missing = |drift: &&Drift| outlier.changes_of(drift).is_none();
         difference.missing = of_group.changes.iter().filter(missing).collect();
         difference
-    }
-}
-
-impl<'a> Member<'a> {
-    /// The change of the same field.
-    fn changes_of(&self, drift: &Drift) -> Option<&'a Drift> {
-        let mut changes = self.changes.iter();
-        changes.find(|change| change.fact.field == drift.fact.field)
-    }
-
-    /// Whether one rule of the document changes both objects, which are of one kind.
-    pub(super) fn shares_a_rule(&self, other: &Member<'_>) -> bool {
-        let rules = |drift: &Drift, other: &Drift| {
-            let (rule, with) = (&drift.origin.path, &other.origin.path);
-            !rule.is_empty() && rule == with
-        };
-        let mut changes = self.changes.iter();
-        Kind::of(self.object) == Kind::of(other.object)
-            && changes.any(|drift| other.changes.iter().any(|other| rules(drift, other)))
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::plan::Drift;
 use crate::plan::cause::Side;
-use crate::plan::groups::{Member, pattern};
+use crate::plan::groups::member::Member;
+use crate::plan::groups::pattern;
 use netkeel_core::fact::{Field, Object, Value};
 
 /// The kind of an object, with all of its name that two objects of a group must share.

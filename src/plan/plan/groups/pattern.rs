@@ -1,15 +1,7 @@
 //! A pattern that the names of a group have in common: `cali*`.
 
-use crate::plan::groups::Group;
 use netkeel_core::fact::{Field, Object};
 use netkeel_core::name::route::Metric;
-
-impl Group<'_> {
-    /// The pattern of the names of the objects.
-    pub fn pattern(&self) -> Option<String> {
-        pattern(self.members().map(|member| member.object))
-    }
-}
 
 /// The pattern of the names of several objects of one kind, escaped for a terminal: `cali*`,
 /// `net.ipv4.conf.cali*.accept_local`. `None` for a single object, and for names that do not begin alike. Other

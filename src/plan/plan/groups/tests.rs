@@ -1,3 +1,5 @@
+//! Tests of the groups of a plan.
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 

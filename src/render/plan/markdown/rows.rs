@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::markdown::escaped;
+use crate::plan::markdown::escape::escaped;
 use crate::plan::markdown::page::{Left, Page};
 use crate::plan::place::Place;
 use crate::plan::words;

@@ -23,7 +23,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
 
     @compared = resource.documents
     look = plan
-    @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Drift:') } || 'the host differs'
+    @summary = look[:text].lines.map(&:chomp).reverse.find { |line| line.start_with?('Plan:') } || 'the host differs'
     if look[:differs]
       resource.property(:settings).send_log(:notice, "\n#{look[:text]}") if resource.shows_diff? && !look[:text].empty?
       # An apply may mend what the plan found.
