@@ -98,9 +98,6 @@ impl<'a> Entry<'a> {
             None => self.block(paint),
         };
         let mut more = Vec::new();
-        if !out.contains('\n') {
-            out.push('\n');
-        }
         more.extend(self.cause.map(words::cause_words));
         more.extend(self.group.differs.as_ref().and_then(words::difference));
         if !self.group.is_single() {
@@ -151,18 +148,24 @@ impl<'a> Entry<'a> {
 
     /// The title on one line, and each change on a line of its own.
     fn block(&self, paint: Paint) -> String {
-        let head = self.head();
-        let at = match &head {
+        let mut head = self.head();
+        let mut at = match &head {
             Head::Place(place) => place.to_string(),
             Head::File(file) => file.clone(),
             Head::None => String::new(),
         };
         let mut out = format!("  {} {}", self.sign(paint), paint.bold(&self.title));
         let column = 4 + self.title.chars().count();
+        // Without room behind the title, the places are behind the changes.
+        if column + 2 + at.chars().count() > WIDTH && !self.changes.is_empty() {
+            head = Head::None;
+            at.clear();
+        }
         out.push_str(&at_the_end(column, &at, paint));
         out.push('\n');
         let labels = self.changes.iter().map(|change| change.label.chars().count());
         let width = labels.max().unwrap_or(0);
+        let mut shown = None;
         for change in &self.changes {
             let indent = match width {
                 0 => INDENT,
@@ -176,10 +179,12 @@ impl<'a> Entry<'a> {
             let last = text.lines().last().unwrap_or_default().chars().count();
             let column = if text.contains('\n') { last } else { indent + last };
             let at = match (&head, &change.place) {
+                (Head::None, Some(place)) if shown == Some(place) => String::new(),
                 (Head::None, Some(place)) => place.to_string(),
                 (Head::File(_), Some(place)) => place.line(),
                 (Head::Place(_), _) | (_, None) => String::new(),
             };
+            shown = change.place.as_ref();
             let _ = writeln!(out, "{start}{text}{}", at_the_end(column, &at, paint));
             let own = change.cause.filter(|_| self.cause.is_none());
             for text in change

@@ -119,8 +119,7 @@ fn a_host_with_unread_facts_is_not_in_sync() {
     );
     let text = "version: 1\nsysctl: { net.ipv4.tcp_ecn: 1 }\n";
     insta::assert_snapshot!(shown(text, &host)[..3].join("---\n"), @r#"
-    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this
-      host).
+    Not in sync: 1 problem; otherwise nothing differs of 2 declared facts (this host).
     ---
     # problem: file /etc/sysctl.d/90-netkeel.conf: it is not UTF-8 text
     ---
