@@ -17,7 +17,7 @@ METRICS = "127.0.0.1:9440"
 # Puppet and Ansible take their time on an emulated processor.
 LIMIT = 900
 # What the difference of a fresh host has, of every kind.
-DRIFT = ("rmem_max", "212992 -> 134217728", "link cali0", "1500 -> 1460", "link ipip60", "nflog packet-too-big", "cni", "Drift:")
+DRIFT = ("rmem_max", "212992 -> 134217728", "cali0", "1500 -> 1460", "link ipip60", "nflog packet-too-big", "cni", "Drift:")
 
 
 def tools():
