@@ -1,5 +1,5 @@
 //! The objects of a plan in groups: objects of one kind with identical changes are one group, so that a plan
-//! for thousands of interfaces can be read. What is rare comes first.
+//! for thousands of interfaces can be read. Rare changes come first.
 
 pub mod difference;
 mod key;

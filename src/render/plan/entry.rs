@@ -277,7 +277,7 @@ fn at_the_end(column: usize, text: &str, paint: Paint) -> String {
     }
 }
 
-/// The value that all have; `None` if two differ or there is none.
+/// The value that all share; `None` if two differ, and for an empty list.
 fn shared<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)

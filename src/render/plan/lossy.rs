@@ -45,7 +45,7 @@ pub(super) fn word(step: &Step) -> &'static str {
     }
 }
 
-/// The steps of a group in words: `1,002 writes of mtu to links cali*`; `None` for a single step.
+/// The steps of a group as text: `1,002 writes of mtu to links cali*`; `None` for a single step.
 pub(super) fn many(group: &LossyGroup<'_>) -> Option<String> {
     if group.is_single() {
         return None;

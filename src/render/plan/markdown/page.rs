@@ -1,4 +1,4 @@
-//! A page of limited length, and what was left out of it.
+//! A page of limited length that counts the texts without room.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const RESERVED: usize = 2048;
 /// Bytes for findings and problems, so that there is room for the groups after them.
 const NOTES: usize = 24 * 1024;
 
-/// What was left out.
+/// A kind of text that the page has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     /// Lines about new drift.
