@@ -6,6 +6,7 @@
 //! /run/netkeel/netns, so that nothing of it outlives the boot.
 
 pub mod actor;
+mod cluster_peers;
 mod error;
 pub mod history;
 mod last_good;

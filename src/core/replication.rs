@@ -1,5 +1,6 @@
 //! Replication of ICMP "packet too big": settings, limits, and what the worker reports.
 
+pub mod cluster_peers;
 pub mod histogram;
 pub mod limits;
 pub mod refusal;

@@ -1,5 +1,6 @@
 //! The event sources and the outputs of the service: everything that reads or changes the world.
 
+pub(crate) mod cluster;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod writers;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Receiver;
 
+use crate::effects::cluster::ClusterFollower;
 use crate::effects::log::Log;
 use crate::effects::notify::Notify;
 use crate::inbox::Message;
@@ -48,6 +50,8 @@ pub(crate) struct Effects<'a> {
     pub paths: Paths,
     /// WireGuard interfaces whose handshakes are checked.
     pub(crate) handshakes: Handshakes,
+    /// Follows the cluster that names the worker's peers.
+    pub(crate) cluster: ClusterFollower,
     /// Keeps the replication worker running.
     pub supervisor: Supervisor,
     /// An apply that waits to be confirmed.
@@ -62,6 +66,8 @@ pub(crate) struct Inputs {
     pub(crate) interrupt: Interrupt,
     /// Kernel events.
     pub(crate) events: Events,
+    /// Follows the cluster.
+    pub(crate) cluster: ClusterFollower,
 }
 
 impl<'a> Effects<'a> {
@@ -72,6 +78,7 @@ impl<'a> Effects<'a> {
             inbox,
             interrupt,
             events,
+            cluster,
         } = inputs;
         Effects {
             source,
@@ -86,6 +93,7 @@ impl<'a> Effects<'a> {
             start: since_boot(),
             paths: Paths::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
+            cluster,
             supervisor: Supervisor::new(options.netns.clone(), None),
             promise: Promise::new(),
         }

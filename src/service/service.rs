@@ -152,6 +152,7 @@ impl<'a> Service<'a> {
                 // The client may be gone.
                 let _ = reply.send(self.state.answer(question));
             }
+            Message::Peers(source, news) => self.learn_peers(&source, news),
             Message::NotAccepted(why) => {
                 self.effects
                     .log

@@ -28,6 +28,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("kernel", &["core", "packet", "host", "mtu"]),
     ("replicate", &["core", "packet", "kernel"]),
     ("apply", &["core", "source", "host", "plan", "kernel"]),
+    ("kubernetes", &["core"]),
     (
         "service",
         &[
@@ -42,6 +43,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
             "kernel",
             "replicate",
             "apply",
+            "kubernetes",
         ],
     ),
     (

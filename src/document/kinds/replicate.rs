@@ -21,8 +21,10 @@ use netkeel_core::text::suggest::suggest;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
 use netkeel_source::diagnostic::Diagnostics;
-use netkeel_source::node::Node;
+use netkeel_source::node::{Data, Node};
 use netkeel_source::node::path::KeyPath;
+
+mod cluster;
 
 pub(crate) struct Kind;
 
@@ -128,11 +130,14 @@ const FIELDS: &[Field] = &[
     },
     field(
         "peers",
-        Shape::List(&Shape::Text {
-            check: address,
-            what: "an address",
-        }),
-        "The nodes that get a copy, one address each. This node may be listed and is skipped.",
+        Shape::Either(&[
+            Shape::List(&Shape::Text {
+                check: address,
+                what: "an address",
+            }),
+            Shape::Map(cluster::FIELDS),
+        ]),
+        "The nodes that get a copy, one address each. This node may be listed and is skipped. Or the objects of a Kubernetes cluster that name them.",
     ),
     field(
         "peers_file",
@@ -260,6 +265,10 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
         return None;
     };
     let networks = |key| items(key).filter_map(|item| parse_network(item.text()?));
+    let cluster = section
+        .get("peers")
+        .filter(|peers| matches!(peers.data, Data::Map(_)))
+        .and_then(|peers| cluster::read(peers, diagnostics));
     let peers: Vec<IpAddr> = items("peers")
         .filter_map(|item| item.text()?.parse().ok())
         .collect();
@@ -287,6 +296,7 @@ pub(crate) fn replication(whole: &Node, diagnostics: &mut Diagnostics) -> Option
     let least = Floor::default();
     Some(Replication {
         peers_file,
+        cluster,
         settings: Settings {
             group: entry.group,
             peers,
