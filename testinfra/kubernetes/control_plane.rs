@@ -29,7 +29,7 @@ fn free_port() -> u16 {
 }
 
 /// The directory of the programs, which are built if they are not cached.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testinfra/kubernetes/build");
     let output = Command::new(build).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "the control plane was not built");

@@ -1,6 +1,7 @@
 //! The peers of a cluster against a real API server: Nodes and EndpointSlices come and go, the server goes away and comes
 //! back, a token is no longer good, a right is missing, and 5,000 Nodes are there.
 
+mod chart;
 mod control_plane;
 
 use std::collections::{BTreeMap, BTreeSet};
