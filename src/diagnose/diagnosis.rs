@@ -7,6 +7,7 @@ mod configured;
 mod counted;
 mod fragment;
 mod join;
+mod neighbours;
 
 use netkeel_core::finding::Finding;
 use netkeel_host::counters::deltas::Deltas;

@@ -1,5 +1,6 @@
 //! The one door to Linux: netlink, nftables, `/proc/sys`, files, namespaces and pods.
 
+pub mod counters;
 pub mod files;
 mod ioctl;
 pub mod live;

@@ -95,6 +95,14 @@ pub(crate) fn refutation(kind: Kind, fault: &Fault, host: &Snapshot) -> Refutati
             "netkeel probe pmtu TARGET".to_owned(),
             "TARGET answers every size, or a packet-too-big comes",
         ),
+        Kind::PathMtuTiny => (
+            "ip route show cache; ip -6 route show cache".to_owned(),
+            "no entry has an mtu below 576 (IPv4) or 1280 (IPv6)",
+        ),
+        Kind::OtherHost => (
+            format!("tcpdump -peni {} -c 20 inbound and ip", named(link)),
+            "no frame for another MAC address has the address of this host or of its pods",
+        ),
         Kind::NeighbourSilent => (
             "ip neigh show nud failed".to_owned(),
             "no address of a pod, peer or gateway is listed",
@@ -184,6 +192,15 @@ pub(crate) fn fixes(kind: Kind, fault: &Fault, evidence: &[Evidence], host: &Sna
             probing_is_off(host).then(|| Fix::Document("sysctl: { net.ipv4.tcp_mtu_probing: 1 }".to_owned())),
         )
         .collect(),
+        Kind::PathMtuTiny => vec![
+            Fix::Command("ip route flush cache; ip -6 route flush cache".to_owned()),
+            Fix::Elsewhere(
+                "find who sends the packet-too-big: a tunnel with a wrong MTU, or a forger".to_owned(),
+            ),
+        ],
+        Kind::OtherHost => elsewhere(
+            "clear the entry with the old MAC address on the sender (`ip neigh flush`), or find why the switch floods",
+        ),
         Kind::NeighbourSilent => elsewhere("correct the address, or the link to it"),
     }
 }

@@ -11,6 +11,7 @@ use crate::path::unknown::Unknown;
 use netkeel_core::finding::{Finding, Severity};
 use netkeel_core::name::link::LinkName;
 use netkeel_host::counters::counter::{Counter, RuleKey};
+use netkeel_host::counters::reading::PathMtus;
 use netkeel_host::counters::unread::Source;
 
 /// From this share of the packets on, a loss is no accident.
@@ -28,6 +29,11 @@ pub struct Diagnosis {
     pub also: Vec<Growth>,
     /// The length of the window, milliseconds; none if no counters were read.
     pub window_ms: Option<u64>,
+    /// Rules and policies that drop or reject without a count of their own: what they drop is unknown.
+    pub uncounted: BTreeSet<RuleKey>,
+    /// The number of interfaces that appeared, vanished or changed their name within the window: their growth is
+    /// unknown.
+    pub changed: usize,
     /// Sources of counters that could not be read. Those that the kernel does not have are left out.
     pub unread: BTreeSet<Source>,
     /// The number of parts of the host that were not read.
@@ -95,6 +101,10 @@ pub enum Kind {
     RemoteBlackHole,
     /// Neighbours do not answer.
     NeighbourSilent,
+    /// A path MTU that the kernel learned is far too small: packets are sent in tiny pieces.
+    PathMtuTiny,
+    /// Frames with another MAC address than the interface's arrive, and are dropped.
+    OtherHost,
 }
 
 /// A place of a fault.
@@ -183,6 +193,8 @@ pub enum Evidence {
         /// `nf_conntrack_max`.
         most: u64,
     },
+    /// The path MTUs that the kernel learned.
+    Learned(PathMtus),
     /// An address that did not answer on an interface.
     Silent {
         /// The interface.
@@ -280,6 +292,7 @@ impl Cause {
             | Evidence::Limited { .. }
             | Evidence::RpFilter { .. }
             | Evidence::Connections { .. }
+            | Evidence::Learned(_)
             | Evidence::Silent { .. } => None,
         });
         growths.max().unwrap_or(0)

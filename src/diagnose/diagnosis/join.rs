@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnosis::advice;
-use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Kind, Subject};
+use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Growth, Kind, Subject};
 use crate::diagnosis::configured::{Effect, Fault};
 use crate::diagnosis::counted::{Counted, growth, is_loss, support};
 use netkeel_core::rp_filter::{Verdict, effective};
@@ -30,9 +30,9 @@ pub(crate) fn join(
         if let Some(deltas) = window {
             evidence.extend(support(kind, &fault.subjects, deltas));
         }
-        let grew = evidence
-            .iter()
-            .any(|one| matches!(one, Evidence::Grew(growth) if growth.is_ample()));
+        let grew = evidence.iter().any(
+            |one| matches!(one, Evidence::Grew(growth) if growth.is_ample() && is_of_one_namespace(growth)),
+        );
         let grounds = match (grew, fault.effect) {
             (true, _) => Grounds::ConfiguredAndCounted,
             (false, Effect::Everything) => Grounds::LosesEverything,
@@ -40,6 +40,7 @@ pub(crate) fn join(
             (false, Effect::May) => Grounds::Possible,
         };
         evidence.extend(settings(kind, &fault.subjects, host));
+        evidence.extend(learned(kind, window));
         evidence.extend(fault.evidence.iter().cloned());
         causes.push(cause(kind, &fault, grounds, evidence, host));
     }
@@ -54,6 +55,7 @@ pub(crate) fn join(
         };
         let mut evidence = counted.evidence;
         evidence.extend(settings(kind, &subjects, host));
+        evidence.extend(learned(kind, window));
         let fault = Fault {
             subjects,
             ..Fault::default()
@@ -76,6 +78,11 @@ pub(crate) fn join(
         also: also.collect(),
         causes,
         window_ms: window.map(|deltas| deltas.window_ms),
+        uncounted: window
+            .into_iter()
+            .flat_map(|deltas| deltas.after.uncounted.keys().cloned())
+            .collect(),
+        changed: window.map_or(0, |deltas| deltas.appeared.union(&deltas.vanished).count()),
         unread: window
             .into_iter()
             .flat_map(|deltas| &deltas.unread)
@@ -85,6 +92,21 @@ pub(crate) fn join(
         problems: host.problems.len(),
         unknown: BTreeSet::new(),
     }
+}
+
+/// Whether a counter is of one network namespace: a drop reason is of all.
+fn is_of_one_namespace(growth: &Growth) -> bool {
+    !matches!(growth.counter, Counter::DropReason(_))
+}
+
+/// What the kernel learned about paths, where large packets are lost.
+fn learned(kind: Kind, window: Option<&Deltas>) -> Option<Evidence> {
+    let is_of_size = matches!(
+        kind,
+        Kind::TooLarge | Kind::DiscoveryOff | Kind::RemoteBlackHole | Kind::VethEnds
+    );
+    let found = window?.after.path_mtus.as_ref()?;
+    (is_of_size && found.learned > 0).then(|| Evidence::Learned(found.clone()))
 }
 
 /// Whether the kernel tracks connections: it may do so without the file of the counters.
@@ -145,6 +167,7 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
         | Evidence::Limited { .. }
         | Evidence::RpFilter { .. }
         | Evidence::Connections { .. }
+        | Evidence::Learned(_)
         | Evidence::Silent { .. } => None,
     })
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use netlink_packet_route::tc::TcMessage;
 
+use crate::counters::not_read::NotRead;
 use crate::netlink::message::{Attributes, Malformed, Message, u32_at};
 use crate::netlink::refusal::Refusal;
 use crate::netlink::socket::Socket;
+use netkeel_host::counters::counter::{Counter, QdiscStat};
+use netkeel_host::counters::reading::Reading;
 
 /// Size of `struct tcmsg` (include/uapi/linux/rtnetlink.h).
 const FIXED: usize = 20;
@@ -24,26 +27,47 @@ const QUEUE: u16 = 3;
 
 /// The root qdisc of an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Qdisc {
+struct Qdisc {
     /// Its kind: `fq_codel`.
-    pub(crate) kind: String,
+    kind: String,
     /// Packets that were sent; 32 bits.
-    pub(crate) packets: Option<u32>,
+    packets: Option<u32>,
     /// Packets that were dropped; 32 bits.
-    pub(crate) drops: Option<u32>,
+    drops: Option<u32>,
     /// Times that a packet waited for its turn; 32 bits.
-    pub(crate) overlimits: Option<u32>,
+    overlimits: Option<u32>,
+}
+
+/// Adds the counters of the root qdiscs of interfaces that were read.
+pub(super) fn read(reading: &mut Reading) -> Result<(), NotRead> {
+    for (index, qdisc) in dump(&mut Socket::open()?)? {
+        let Some((link, _)) = reading.by_index(index) else {
+            continue;
+        };
+        let counters = [
+            (QdiscStat::Packets, qdisc.packets),
+            (QdiscStat::Drops, qdisc.drops),
+            (QdiscStat::Overlimits, qdisc.overlimits),
+        ];
+        for (stat, value) in counters {
+            if let Some(value) = value {
+                reading.counters.insert(Counter::Qdisc(link, stat), value.into());
+            }
+        }
+        reading.qdiscs.insert(link, qdisc.kind.into());
+    }
+    Ok(())
 }
 
 /// Reads the root qdiscs of the socket's namespace, by the index of their interface.
-pub(crate) fn dump(socket: &mut Socket) -> Result<BTreeMap<u32, Qdisc>, Refusal> {
+fn dump(socket: &mut Socket) -> Result<BTreeMap<u32, Qdisc>, Refusal> {
     let mut found = BTreeMap::new();
     let message = TcMessage::default();
-    socket.dump(libc::RTM_GETQDISC, &message, |message| read(message, &mut found))?;
+    socket.dump(libc::RTM_GETQDISC, &message, |message| one(message, &mut found))?;
     Ok(found)
 }
 
-fn read(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Malformed> {
+fn one(message: &Message<'_>, found: &mut BTreeMap<u32, Qdisc>) -> Result<(), Malformed> {
     if message.kind != libc::RTM_NEWQDISC || u32_at(message.payload, 12) != Some(ROOT) {
         return Ok(());
     }
@@ -102,7 +126,7 @@ mod tests {
                 payload: &message[16..],
             };
             let mut found = BTreeMap::new();
-            read(&message, &mut found).unwrap();
+            one(&message, &mut found).unwrap();
             found
         };
         let qdisc = Qdisc {
