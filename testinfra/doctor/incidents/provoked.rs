@@ -147,7 +147,7 @@ n = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 n.bind((0, 0))
 n.settimeout(5)
 n.send(message(2, 2, 3, attribute(1, struct.pack('!BBH', 1, 0, 2))))
-n.send(message(2, 2, 3, attribute(2, struct.pack('!IB', 0, 0))))
+n.send(message(2, 2, 3, attribute(2, struct.pack('!IB', 0, 1))))
 def checksum(data):
     total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
     total = (total >> 16) + (total & 0xffff)
@@ -175,6 +175,8 @@ time.sleep(0.2)
 #[test]
 fn connections_that_race_into_the_table() {
     let net = Net::routed();
+    // A refusal of the peer would end the first before the second comes.
+    net.peer.sh("iptables-nft -A INPUT -p tcp -j DROP");
     let queue = "OUTPUT -p tcp --dport 9 -m conntrack --ctstate NEW -j NFQUEUE --queue-num 3";
     net.host.sh(&format!("iptables-nft -A {queue}"));
     let report = net.report(Some((&net.host, RACE)));
