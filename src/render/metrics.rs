@@ -22,8 +22,9 @@ use netkeel_core::replication::histogram::{BOUNDS, Histogram};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_document::kinds::KINDS;
+use netkeel_reconcile::status::Status;
+use netkeel_reconcile::status::counters::BUCKETS;
 use netkeel_reconcile::status::mtus::MtuStatus;
-use netkeel_reconcile::status::{BUCKETS, Status};
 
 /// The HTTP content type of [`text`].
 pub const TYPE: &str = CONTENT_TYPE;
@@ -55,6 +56,7 @@ impl Collector for Metrics {
         passes(status, &mut page)?;
         mtus(status, &mut page)?;
         handshakes(status, &mut page)?;
+        doctor(status, &mut page)?;
         match &status.worker {
             Some(worker) => replication(worker, &mut page),
             None => Ok(()),
@@ -146,6 +148,46 @@ fn service(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "healthy",
         "Result of /healthz: 1 for status 200, 0 for 503.",
         u32::from(status.healthy().is_ok()),
+    )
+}
+
+fn doctor(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
+    let doctor = &status.doctor;
+    page.gauges(
+        "doctor_cause",
+        "Causes of lost packets in the last window, by their grounds: 1 for each.",
+        doctor
+            .causes
+            .iter()
+            .map(|(cause, grounds)| ([("cause", *cause), ("grounds", *grounds)], 1)),
+    )?;
+    page.counters(
+        "doctor_lost",
+        "Packets that were counted for a cause of loss.",
+        doctor
+            .lost
+            .iter()
+            .map(|(cause, lost)| ([("cause", *cause)], *lost)),
+    )?;
+    page.counter(
+        "doctor_unexplained",
+        "Packets or events of losses that no cause explains.",
+        doctor.unexplained,
+    )?;
+    page.gauge(
+        "doctor_unread_sources",
+        "Sources of counters that could not be read in the last window.",
+        doctor.unread,
+    )?;
+    page.gauge(
+        "doctor_window_seconds",
+        "Length of the last window over which losses were counted in seconds, 0 before the first.",
+        doctor.window_ms as f64 / 1000.0,
+    )?;
+    page.gauge(
+        "doctor_timestamp_seconds",
+        "End of that window in Unix seconds, 0 before the first.",
+        doctor.at,
     )
 }
 

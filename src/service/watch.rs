@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod handshakes;
+pub(crate) mod losses;
 pub(crate) mod paths;
 pub(crate) mod promise;
 pub(crate) mod readable;

@@ -143,6 +143,36 @@ fn a_pause_holds_across_a_restart_and_ends() {
 }
 
 #[test]
+fn the_metrics_name_the_causes_of_lost_packets() {
+    let namespace = Namespace::new();
+    // As `iptables-restore` writes a policy, with its count.
+    namespace.sh("ip link set lo up
+        ip link add cali1 type veth peer name eth1
+        printf '*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n' | iptables-nft-restore");
+    let address = free_port();
+    let options = ["--listen", &address.to_string(), "--interval", "10s"];
+    let mut service = Daemon::start(&namespace, PODS, &options);
+    let start = Instant::now();
+    let metrics = loop {
+        namespace.sh("ping -c 5 -i 0.2 -W 1 127.0.0.1 >/dev/null || true");
+        let metrics = get(address, "/metrics");
+        if metrics.contains("netkeel_doctor_cause{cause=\"firewall\",grounds=\"possible\"} 1") {
+            break metrics;
+        }
+        assert!(start.elapsed() < Duration::from_secs(90), "{metrics}");
+    };
+    let lost = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("netkeel_doctor_lost_total{cause=\"firewall\"} "));
+    assert!(lost.unwrap().parse::<u64>().unwrap() >= 5, "{metrics}");
+    let window = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("netkeel_doctor_window_seconds "));
+    assert!(window.unwrap().parse::<f64>().unwrap() >= 9.0, "{metrics}");
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
 fn metrics_and_health_are_scraped_also_beside_those_who_only_connect() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");

@@ -22,9 +22,9 @@ use netkeel_core::text::escape::printable;
 use netkeel_diagnose::bundle::{Bundle, BundledApply, Origin};
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::compare;
+use netkeel_diagnose::diagnosis::scope;
 use netkeel_host::kernel::Kernel;
 use netkeel_host::snapshot::problem::{Problem, Subject};
-use netkeel_host::snapshot::scope::Scope;
 use netkeel_kernel::counters::drop_reasons::DropReasons;
 use netkeel_kernel::counters::reading::reading;
 use netkeel_kernel::live::snapshot::Live;
@@ -146,14 +146,6 @@ pub(crate) fn run(arguments: &BundleArguments, netns: &Netns, shape: Shape) -> R
         false => compared::comparison(&found, [&names[0], &names[1]]),
     })?;
     Ok(Some(exit::OK))
-}
-
-/// The scope of a diagnosis.
-fn scope() -> Scope {
-    Scope {
-        forwarding: true,
-        ..Scope::wide()
-    }
 }
 
 /// The growth of the counters over a window, with the state of the host at its end. The counters are read first:

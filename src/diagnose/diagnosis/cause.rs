@@ -268,7 +268,47 @@ impl Diagnosis {
     }
 }
 
+impl Kind {
+    /// The word of it in JSON and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::RpFilter => "rp-filter",
+            Kind::GatewaySilent => "gateway-silent",
+            Kind::ForwardingOff => "forwarding-off",
+            Kind::DeviceDown => "device-down",
+            Kind::NoRoute => "no-route",
+            Kind::VethEnds => "veth-ends",
+            Kind::BridgePort => "bridge-port",
+            Kind::TooLarge => "too-large",
+            Kind::DiscoveryOff => "discovery-off",
+            Kind::ConntrackFull => "conntrack-full",
+            Kind::ConntrackRace => "conntrack-race",
+            Kind::NeighboursFull => "neighbours-full",
+            Kind::Firewall => "firewall",
+            Kind::Checksums => "checksums",
+            Kind::QdiscFull => "qdisc-full",
+            Kind::BacklogFull => "backlog-full",
+            Kind::ReceiveBuffer => "receive-buffer",
+            Kind::RemoteBlackHole => "remote-black-hole",
+            Kind::NeighbourSilent => "neighbour-silent",
+            Kind::PathMtuTiny => "path-mtu-tiny",
+            Kind::OtherHost => "other-host",
+        }
+    }
+}
+
 impl Grounds {
+    /// The word of it in JSON and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Grounds::ConfiguredAndCounted => "configured-and-counted",
+            Grounds::LosesEverything => "loses-everything",
+            Grounds::Counted => "counted",
+            Grounds::LosesLarge => "loses-large",
+            Grounds::Possible => "possible",
+        }
+    }
+
     /// A cause that is certain is an error, and one that is possible a warning.
     pub fn severity(self) -> Severity {
         match self {
@@ -343,6 +383,25 @@ mod tests {
                 fix: Vec::new(),
             });
             assert_eq!(found.worst(), Some(worst));
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_json() {
+        for kind in [
+            Kind::RpFilter,
+            Kind::PathMtuTiny,
+            Kind::ConntrackRace,
+            Kind::OtherHost,
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        }
+        for grounds in [
+            Grounds::ConfiguredAndCounted,
+            Grounds::LosesLarge,
+            Grounds::Possible,
+        ] {
+            assert_eq!(serde_json::to_value(grounds).unwrap(), grounds.word());
         }
     }
 }

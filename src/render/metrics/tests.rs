@@ -8,6 +8,7 @@ use crate::templates::TEMPLATES;
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics};
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
+use netkeel_reconcile::status::doctor::Window;
 use netkeel_reconcile::status::handshake::HandshakeStatus;
 use netkeel_reconcile::status::mtus::MtuStatus;
 use netkeel_reconcile::status::{FindingStatus, Status};
@@ -46,6 +47,13 @@ fn filled() -> Status {
         last: None,
         stale: None,
     });
+    let window = Window {
+        ms: 300_000,
+        causes: vec![("qdisc-full", "counted", 40)],
+        unexplained: 3,
+        unread: 1,
+    };
+    status.doctor.add(&window, 900);
     let peer = |address: &str, state| PeerStatistics {
         address: address.parse().unwrap(),
         state,
@@ -117,6 +125,10 @@ fn every_sample_has_a_description_and_labels_are_escaped() {
         "netkeel_drift_facts{kind=\"link\"} 0",
         "netkeel_suspended_facts{reason=\"flaps\"} 0",
         "netkeel_healthy 0",
+        "netkeel_doctor_cause{cause=\"qdisc-full\",grounds=\"counted\"} 1",
+        "netkeel_doctor_lost_total{cause=\"qdisc-full\"} 40",
+        "netkeel_doctor_unexplained_total 3",
+        "netkeel_doctor_window_seconds 300.0",
         "netkeel_replication_health{health=\"degraded\"} 1",
         "netkeel_replication_health{health=\"ok\"} 0",
         "netkeel_replication_peers{state=\"reachable\"} 2",
