@@ -14,5 +14,4 @@ pub mod probe;
 pub mod process;
 pub mod rtnetlink;
 pub mod sysctl;
-mod udev;
 mod wireguard;

@@ -1,4 +1,4 @@
-//! What the service answers: the status, a pause, the metrics and the health.
+//! The answers of the service: the status, a pause, the metrics and the health.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ pub fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// What is answered for a path.
+/// The answer for a path.
 pub fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -43,8 +43,8 @@ fn its_own_writes_wake_nobody() {
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=full-scan");
     let before = passes(&namespace);
-    // What an interface brings with it when it comes may take a second look; what netkeel writes
-    // to it does not, nor does anybody's write that leaves things as they are wanted.
+    // The events of a new interface may cause a second scan. A write of netkeel to it does not, nor does a write
+    // by anybody that leaves the values as wanted.
     namespace.sh("ip link add cali1 type veth peer name eth1");
     until("it is right", || facts(&namespace, "cali1") == "1460\n1\n");
     std::thread::sleep(Duration::from_millis(300));
@@ -136,7 +136,7 @@ fn a_pause_holds_across_a_restart_and_ends() {
     assert_eq!(netkeel(&["pause", "1s", "--netns", &namespace.name]).0, 0);
     again.wait_for("event=paused");
     namespace.sh("ip link set cali1 mtu 1400");
-    until("it is put right when the time is over", || {
+    until("it is in sync when the time is over", || {
         facts(&namespace, "cali1") == "1460\n1\n"
     });
     assert_eq!(again.stop().0, 0);
@@ -151,7 +151,7 @@ fn the_metrics_name_the_causes_of_lost_packets() {
         printf '*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n' | iptables-nft-restore");
     let address = free_port();
     let options = ["--listen", &address.to_string(), "--interval", "10s"];
-    let mut service = Daemon::start(&namespace, PODS, &options);
+    let service = Daemon::start(&namespace, PODS, &options);
     let start = Instant::now();
     let metrics = loop {
         namespace.sh("ping -c 5 -i 0.2 -W 1 127.0.0.1 >/dev/null || true");

@@ -99,7 +99,7 @@ fn is_of_one_namespace(growth: &Growth) -> bool {
     !matches!(growth.counter, Counter::DropReason(_))
 }
 
-/// What the kernel learned about paths, where large packets are lost.
+/// The path MTUs that the kernel learned, for faults that lose large packets.
 fn learned(kind: Kind, window: Option<&Deltas>) -> Option<Evidence> {
     let is_of_size = matches!(
         kind,

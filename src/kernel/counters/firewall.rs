@@ -1,4 +1,4 @@
-//! What the firewall drops: rules and policies of nftables, and whether iptables-legacy has tables.
+//! The drops of the firewall: rules and policies of nftables, and whether iptables-legacy has tables.
 
 use nix::sys::utsname::uname;
 

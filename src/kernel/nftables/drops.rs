@@ -1,4 +1,4 @@
-//! What drops packets: the policies of base chains and the rules that end in drop or reject, with their counts.
+//! The policies of base chains and the rules that drop or reject packets, with their counts.
 //! Those of iptables-nft are in the same tables.
 
 use std::collections::{BTreeMap, BTreeSet};

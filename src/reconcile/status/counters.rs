@@ -1,4 +1,4 @@
-//! What the service did since its start, as numbers.
+//! Counters of the service since its start.
 
 use serde::Serialize;
 
