@@ -69,8 +69,8 @@ pub(crate) fn causes(deltas: &Deltas, host: &Snapshot) -> BTreeMap<Kind, Counted
         let Some((kind, subject)) = meaning(counter, deltas) else {
             continue;
         };
-        // A switch floods a few frames whenever it forgets an address.
-        if kind == Kind::OtherHost && *by < FEW {
+        // A switch floods a few frames whenever it forgets an address. A firewall drops a few packets of scans.
+        if matches!(kind, Kind::OtherHost | Kind::Firewall) && *by < FEW {
             continue;
         }
         found
@@ -111,7 +111,7 @@ fn meaning(counter: &Counter, deltas: &Deltas) -> Option<(Kind, Option<Subject>)
         Counter::Qdisc(link, QdiscStat::Drops) => {
             return Some((Kind::QdiscFull, Some(Subject::Link(*link))));
         }
-        Counter::Rule(key) => return Some((Kind::Firewall, Some(Subject::Rule(key.clone())))),
+        Counter::Rule(key) => return Some((Kind::Firewall, Some(Subject::Rule(key.as_ref().clone())))),
         Counter::Neighbours(_, name) if **name == *"table_fulls" => Kind::NeighboursFull,
         Counter::DropReason(reason) => reason_for(reason)?,
         // A lost race counts as a drop too.
@@ -366,7 +366,7 @@ fn forwards(rule: Option<&Rule>) -> bool {
 }
 
 fn by(key: &RuleKey, deltas: &Deltas) -> u64 {
-    deltas.of(&Counter::Rule(key.clone())).unwrap_or(0)
+    deltas.of(&Counter::Rule(key.clone().into())).unwrap_or(0)
 }
 
 /// A device by which Open vSwitch sends encapsulated packets: it counts packets that are too large as errors

@@ -117,7 +117,8 @@ fn is_of_another_qdisc(counter: &Counter, link: LinkName, before: &Reading, afte
 }
 
 /// The kernel shows a drop reason and an ICMP type only once it counted one, and a socket or a rule begins at
-/// 0: where the source was read and lacked the counter, it was 0.
+/// 0: where the source was read and lacked the counter, it was 0. So are details of an interface, which a reading
+/// leaves out.
 fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
     let source = match counter {
         Counter::DropReason(_) => Source::DropReasons,
@@ -127,6 +128,7 @@ fn zero_before(counter: &Counter, before: &Reading) -> Option<u64> {
         Counter::QueueDrops(_) => Source::Queues,
         Counter::Rule(key) if key.is_legacy() => Source::Iptables,
         Counter::Rule(_) => Source::Nftables,
+        Counter::Link(link, stat) if stat.is_detail() && before.links.contains_key(link) => Source::Links,
         Counter::Protocol(..)
         | Counter::Link(..)
         | Counter::Cpu(..)

@@ -26,7 +26,9 @@ pub(super) fn nftables(reading: &mut Reading) -> Result<(), NotRead> {
         found => found?,
     };
     for (key, (rule, packets)) in found.counted {
-        reading.counters.insert(Counter::Rule(key.clone()), packets);
+        reading
+            .counters
+            .insert(Counter::Rule(key.clone().into()), packets);
         reading.rules.insert(key, rule);
     }
     reading.uncounted = found.uncounted;

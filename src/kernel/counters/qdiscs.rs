@@ -44,6 +44,10 @@ pub(super) fn read(reading: &mut Reading) -> Result<(), NotRead> {
         let Some((link, _)) = reading.by_index(index) else {
             continue;
         };
+        // It has no queue and counts nothing.
+        if qdisc.kind == "noqueue" {
+            continue;
+        }
         let counters = [
             (QdiscStat::Packets, qdisc.packets),
             (QdiscStat::Drops, qdisc.drops),
