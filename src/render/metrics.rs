@@ -159,7 +159,7 @@ fn doctor(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         doctor
             .causes
             .iter()
-            .map(|(cause, grounds)| ([("cause", *cause), ("grounds", *grounds)], 1)),
+            .map(|one| ([("cause", one.cause), ("grounds", one.grounds)], 1)),
     )?;
     page.counters(
         "doctor_lost",

@@ -161,6 +161,11 @@ fn the_metrics_name_the_causes_of_lost_packets() {
         }
         assert!(start.elapsed() < Duration::from_secs(90), "{metrics}");
     };
+    let said = netkeel(&["status", "--netns", &namespace.name]).1;
+    assert!(
+        said.contains("packets may be lost: firewall (possible); `netkeel doctor` has the evidence\n"),
+        "{said}"
+    );
     let lost = metrics
         .lines()
         .find_map(|line| line.strip_prefix("netkeel_doctor_lost_total{cause=\"firewall\"} "));

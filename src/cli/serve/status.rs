@@ -178,6 +178,13 @@ fn text(status: &Value) -> String {
             count(findings.len() - FINDINGS, "finding")
         ));
     }
+    let causes = status.pointer("/doctor/causes").and_then(Value::as_array);
+    for one in causes.into_iter().flatten() {
+        let (cause, grounds) = (of(one, "cause"), of(one, "grounds"));
+        out.push_str(&format!(
+            "packets may be lost: {cause} ({grounds}); `netkeel doctor` has the evidence\n"
+        ));
+    }
     let counter = |key: &str| number(&format!("/counters/{key}"));
     out.push_str(&format!(
         "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",

@@ -11,8 +11,8 @@ pub struct DoctorStatus {
     pub at: u64,
     /// The length of the last window, milliseconds.
     pub window_ms: u64,
-    /// The causes in it, each with its grounds.
-    pub causes: BTreeSet<(&'static str, &'static str)>,
+    /// The causes in it.
+    pub causes: BTreeSet<CauseStatus>,
     /// The packets that were counted for each cause in all windows.
     pub lost: BTreeMap<&'static str, u64>,
     /// The packets or events of losses that no cause explained, in all windows.
@@ -21,13 +21,22 @@ pub struct DoctorStatus {
     pub unread: usize,
 }
 
+/// A cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CauseStatus {
+    /// Its name, as `netkeel doctor --output json` has it.
+    pub cause: &'static str,
+    /// Its grounds; `possible` if it is not certain.
+    pub grounds: &'static str,
+}
+
 /// The result of one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// The length, milliseconds.
     pub ms: u64,
-    /// The causes: name, grounds, and the packets that were counted.
-    pub causes: Vec<(&'static str, &'static str, u64)>,
+    /// The causes, each with the packets that were counted.
+    pub causes: Vec<(CauseStatus, u64)>,
     /// The packets or events of losses that none of them explains.
     pub unexplained: u64,
     /// The number of sources of counters that could not be read.
@@ -39,13 +48,9 @@ impl DoctorStatus {
     pub fn add(&mut self, window: &Window, at: u64) {
         self.at = at;
         self.window_ms = window.ms;
-        self.causes = window
-            .causes
-            .iter()
-            .map(|(cause, grounds, _)| (*cause, *grounds))
-            .collect();
-        for (cause, _, by) in &window.causes {
-            let lost = self.lost.entry(cause).or_default();
+        self.causes = window.causes.iter().map(|(cause, _)| *cause).collect();
+        for (one, by) in &window.causes {
+            let lost = self.lost.entry(one.cause).or_default();
             *lost = lost.saturating_add(*by);
         }
         self.unexplained = self.unexplained.saturating_add(window.unexplained);
@@ -60,15 +65,19 @@ mod tests {
     #[test]
     fn causes_are_of_the_last_window_and_packets_of_all() {
         let mut status = DoctorStatus::default();
-        let window = |causes: &[(&'static str, &'static str, u64)]| Window {
+        let full = |grounds| CauseStatus {
+            cause: "qdisc-full",
+            grounds,
+        };
+        let window = |causes: &[(CauseStatus, u64)]| Window {
             ms: 300_000,
             causes: causes.to_vec(),
             unexplained: 2,
             unread: 1,
         };
-        status.add(&window(&[("qdisc-full", "counted", 40)]), 100);
-        status.add(&window(&[("qdisc-full", "possible", 3)]), 400);
-        assert_eq!(status.causes, BTreeSet::from([("qdisc-full", "possible")]));
+        status.add(&window(&[(full("counted"), 40)]), 100);
+        status.add(&window(&[(full("possible"), 3)]), 400);
+        assert_eq!(status.causes, BTreeSet::from([full("possible")]));
         status.add(&window(&[]), 700);
         assert!(status.causes.is_empty());
         assert_eq!(status.lost, BTreeMap::from([("qdisc-full", 43)]));

@@ -8,7 +8,7 @@ use crate::templates::TEMPLATES;
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::statistics::{PeerState, PeerStatistics, Statistics};
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
-use netkeel_reconcile::status::doctor::Window;
+use netkeel_reconcile::status::doctor::{CauseStatus, Window};
 use netkeel_reconcile::status::handshake::HandshakeStatus;
 use netkeel_reconcile::status::mtus::MtuStatus;
 use netkeel_reconcile::status::{FindingStatus, Status};
@@ -49,7 +49,13 @@ fn filled() -> Status {
     });
     let window = Window {
         ms: 300_000,
-        causes: vec![("qdisc-full", "counted", 40)],
+        causes: vec![(
+            CauseStatus {
+                cause: "qdisc-full",
+                grounds: "counted",
+            },
+            40,
+        )],
         unexplained: 3,
         unread: 1,
     };

@@ -18,7 +18,7 @@ use netkeel_kernel::counters::drop_reasons::DropReasons;
 use netkeel_kernel::counters::reading::reading;
 use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
-use netkeel_reconcile::status::doctor::Window;
+use netkeel_reconcile::status::doctor::{CauseStatus, Window};
 
 /// Interval at which a running reading is polled.
 const SOON: Duration = Duration::from_millis(200);
@@ -117,7 +117,13 @@ fn window(found: &Diagnosis) -> Window {
         causes: found
             .causes
             .iter()
-            .map(|cause| (cause.kind.word(), cause.grounds.word(), cause.lost()))
+            .map(|cause| {
+                let status = CauseStatus {
+                    cause: cause.kind.word(),
+                    grounds: cause.grounds.word(),
+                };
+                (status, cause.lost())
+            })
             .collect(),
         unexplained: found.also.iter().map(|growth| growth.by).sum(),
         unread: unread.filter(|source| **source != Source::DropReasons).count(),
