@@ -8,6 +8,7 @@ mod counted;
 mod fragment;
 mod join;
 mod neighbours;
+mod refute;
 
 use netkeel_core::finding::Finding;
 use netkeel_host::counters::deltas::Deltas;

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnosis::advice;
 use crate::diagnosis::cause::{Cause, Diagnosis, Evidence, Grounds, Growth, Kind, Subject};
 use crate::diagnosis::configured::{Effect, Fault};
 use crate::diagnosis::counted::{Counted, growth, is_loss, support};
+use crate::diagnosis::{advice, refute};
 use netkeel_core::rp_filter::{Verdict, effective};
 use netkeel_host::counters::counter::Counter;
 use netkeel_host::counters::deltas::Deltas;
@@ -42,7 +42,7 @@ pub(crate) fn join(
         evidence.extend(settings(kind, &fault.subjects, host));
         evidence.extend(learned(kind, window));
         evidence.extend(fault.evidence.iter().cloned());
-        causes.push(cause(kind, &fault, grounds, evidence, host));
+        causes.push(cause(kind, &fault, grounds, evidence, host, window));
     }
     for (kind, counted) in counted {
         let grounds = match counted.is_decisive {
@@ -60,7 +60,7 @@ pub(crate) fn join(
             subjects,
             ..Fault::default()
         };
-        causes.push(cause(kind, &fault, grounds, evidence, host));
+        causes.push(cause(kind, &fault, grounds, evidence, host, window));
     }
     causes.sort_by_key(|cause| (cause.grounds, Reverse(cause.lost()), cause.kind));
     let explained: BTreeSet<&Counter> = causes
@@ -114,12 +114,19 @@ fn tracks(window: Option<&Deltas>) -> bool {
     window.is_some_and(|deltas| deltas.gauge(&Gauge::Connections).is_some())
 }
 
-fn cause(kind: Kind, fault: &Fault, grounds: Grounds, evidence: Vec<Evidence>, host: &Snapshot) -> Cause {
+fn cause(
+    kind: Kind,
+    fault: &Fault,
+    grounds: Grounds,
+    evidence: Vec<Evidence>,
+    host: &Snapshot,
+    window: Option<&Deltas>,
+) -> Cause {
     Cause {
         kind,
         grounds,
-        refute: advice::refutation(kind, fault, host),
-        fix: advice::fixes(kind, fault, &evidence, host),
+        refute: refute::refutation(kind, fault, host),
+        fix: advice::fixes(kind, fault, &evidence, host, window),
         evidence,
         subjects: fault.subjects.clone(),
     }
@@ -175,7 +182,8 @@ fn counters(evidence: &[Evidence]) -> impl Iterator<Item = &Counter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netkeel_host::counters::counter::LinkStat;
+    use crate::diagnosis::cause::Fix;
+    use netkeel_host::counters::counter::{LinkStat, QdiscStat};
     use netkeel_host::counters::reading::{LinkIdentity, Reading};
     use netkeel_host::snapshot::link::Link;
 
@@ -266,6 +274,32 @@ mod tests {
         assert_eq!(causes(&fails, &free)[0], (Kind::ConntrackRace, Grounds::Counted));
         // Without its limit, nobody knows whether the table is full.
         assert!(causes(&fails, &[]).contains(&(Kind::ConntrackRace, Grounds::Possible)));
+    }
+
+    #[test]
+    fn the_length_of_a_send_queue_helps_only_where_the_qdisc_heeds_it() {
+        let host = host();
+        let eth0 = "eth0".parse().unwrap();
+        let drops = Counter::Qdisc(eth0, QdiscStat::Drops);
+        let fix = |kind: &str| {
+            let reading = |value| Reading {
+                counters: BTreeMap::from([(drops.clone(), value)]),
+                qdiscs: BTreeMap::from([(eth0, kind.into())]),
+                links: BTreeMap::from([(eth0, identity(&host.links[&eth0]))]),
+                ..Reading::default()
+            };
+            let deltas = Deltas::between(reading(7), reading(90));
+            let found = crate::diagnosis::diagnose(&host, &[], Some(&deltas));
+            let mut causes = found.causes.into_iter();
+            let cause = causes.find(|cause| cause.kind == Kind::QdiscFull).unwrap();
+            (cause.grounds, cause.fix)
+        };
+        let (grounds, fixes) = fix("pfifo_fast");
+        assert_eq!(grounds, Grounds::Counted);
+        assert!(matches!(fixes.as_slice(), [Fix::Document(text)] if text.contains("txqueuelen")));
+        let (grounds, fixes) = fix("fq_codel");
+        assert_eq!(grounds, Grounds::Possible);
+        assert!(matches!(fixes.as_slice(), [Fix::Elsewhere(text)] if text.contains("fq_codel")));
     }
 
     #[test]
