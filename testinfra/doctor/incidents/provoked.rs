@@ -237,3 +237,32 @@ for _ in range(400):
     let report: Value = serde_json::from_str(doctor("").trim()).unwrap();
     assert!(names(&report["unread"]).contains(&"drop-reasons"));
 }
+
+#[test]
+fn a_history_that_cannot_be_read_does_not_end_a_recording() {
+    let net = Net::routed();
+    // The state of a namespace is below its cookie (SO_NETNS_COOKIE).
+    let script =
+        "import socket, struct; s = socket.socket(); print(struct.unpack('=Q', s.getsockopt(1, 71, 8))[0])";
+    let cookie = net.host.sh(&format!("python3 -c \"{script}\""));
+    let state = format!("/run/netkeel/netns/{}", cookie.trim());
+    net.host.sh(&format!(
+        "mkdir -p -m 700 /run/netkeel/netns {state}; printf '\\377\\n' >{state}/history"
+    ));
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("bundle.json");
+    let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+        .args(["doctor", "--record", "1s", "--netns", &net.host.name, "--out"])
+        .arg(&bundle)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&state).unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("the history of applies"), "{said}");
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    let bundle: Value = serde_json::from_str(&std::fs::read_to_string(bundle).unwrap()).unwrap();
+    assert_eq!(
+        (&bundle["applies"], &bundle["bundle"]),
+        (&Value::Array(Vec::new()), &Value::from(1))
+    );
+}
