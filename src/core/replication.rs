@@ -2,6 +2,8 @@
 
 pub mod histogram;
 pub mod limits;
+pub mod node_report;
+pub mod probe;
 pub mod refusal;
 pub mod settings;
 pub mod statistics;

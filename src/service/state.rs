@@ -146,14 +146,8 @@ impl State {
                     "the first full scan has not finished\n",
                 ),
             },
-            Question::Status => match serde_json::to_string(&self.status.to_show()) {
-                Ok(body) => Answer {
-                    code: StatusCode::OK,
-                    kind: "application/json",
-                    body,
-                },
-                Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
+            Question::Probe { token, peers } => Answer::json(&self.status.node_report(token, &peers)),
+            Question::Status => Answer::json(&self.status.to_show()),
             Question::Look => Answer::text(StatusCode::ACCEPTED, "the service will check\n"),
         }
     }

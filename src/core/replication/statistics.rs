@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::replication::histogram::Histogram;
+use crate::replication::probe::ProbeRecord;
 use crate::replication::refusal::Refusal;
 use crate::replication::settings::{Mode, Settings};
 
@@ -40,6 +41,10 @@ pub struct Statistics {
     pub latency: Histogram,
     /// The peers, in the order of the settings.
     pub peers: Vec<PeerStatistics>,
+    /// The probes of the last minute.
+    pub probes: Vec<ProbeRecord>,
+    /// Whether there is no room for the record of a further probe.
+    pub probes_full: bool,
 }
 
 /// The number of copies per packet, by family.
