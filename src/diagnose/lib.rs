@@ -1,5 +1,5 @@
 //! Findings on a host, a document or a plan; explanations; the path of a packet; the diagnosis of lost
-//! packets; the report on pods.
+//! packets; the report on pods; the result of a probe of replication.
 
 pub mod bundle;
 pub mod decapsulation;
@@ -8,3 +8,4 @@ pub mod explain;
 pub mod lint;
 pub mod path;
 pub mod pods;
+pub mod replicas;

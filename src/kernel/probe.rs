@@ -9,3 +9,4 @@ pub mod reach;
 mod route_to;
 mod segment;
 mod socket;
+pub mod too_big;

@@ -3,7 +3,7 @@
 pub mod client;
 mod document;
 mod effects;
-mod http;
+pub mod http;
 mod inbox;
 mod load;
 pub mod options;
