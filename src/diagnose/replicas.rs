@@ -196,11 +196,13 @@ fn result(observed: &Observed, senders: &BTreeMap<IpAddr, &NodeReport>, ipv6: bo
         Ok(report) => report,
         Err(message) => {
             let message = message.clone();
+            let mut reasons = vec![Reason::NoAnswer { message }];
+            reasons.extend(of_senders(node, senders, ipv6));
             return NodeResult {
                 node,
                 arrival: Arrival::Unknown,
-                as_expected: None,
-                reasons: vec![Reason::NoAnswer { message }],
+                as_expected: reasons.iter().any(Reason::is_fault).then_some(false),
+                reasons,
             };
         }
     };
@@ -219,8 +221,7 @@ fn result(observed: &Observed, senders: &BTreeMap<IpAddr, &NodeReport>, ipv6: bo
             });
         }
         Arrival::Nothing => {
-            let sent = of_senders(node, senders, ipv6);
-            reasons.extend(sent.iter().cloned());
+            reasons.extend(of_senders(node, senders, ipv6));
             if report.full {
                 reasons.push(Reason::NoRoom);
             }

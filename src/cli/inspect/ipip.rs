@@ -2,13 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::arguments::Format;
+use crate::at_once::at_once;
 use crate::load::address::resolve;
 use crate::load::file::read_printed;
 use crate::load::snapshot::read_snapshot;
@@ -22,9 +21,6 @@ use netkeel_kernel::probe::encapsulated;
 use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated};
 use netkeel_render::mtu::encapsulated::{Probed, answer, table};
 use netkeel_render::paint::Paint;
-
-/// Realservers and services that are asked at once: they wait most of the time.
-const AT_ONCE: usize = 8;
 
 const EXAMPLES: &str = "Examples:
   netkeel probe ipip --outer-dst 10.2.0.9 --inner-dst 203.0.113.9 --port 443
@@ -173,7 +169,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
             let path = arguments.targets.as_deref().unwrap_or_else(|| "-".as_ref());
             let text = read_printed(path)?;
             let targets = targets(&text).map_err(|error| error.context(path.display()))?;
-            let results = inside(&netns, || all(&targets, &ask))?;
+            let results = inside(&netns, || at_once(&targets, |target| ask(*target)))?;
             if arguments.output == Format::Text {
                 let shown: Vec<_> = targets
                     .iter()
@@ -241,38 +237,4 @@ fn status(rows: &[Row]) -> u8 {
     } else {
         exit::ERROR
     }
-}
-
-/// Asks all targets, several at once, in the network namespace of the calling thread.
-fn all(
-    targets: &[Target],
-    ask: &(impl Fn(Target) -> Result<Sent, Error> + Sync),
-) -> Vec<Result<Sent, Error>> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            match targets.get(at) {
-                Some(target) => done.push((at, ask(*target))),
-                None => break done,
-            }
-        }
-    };
-    let mut done = thread::scope(|scope| {
-        let others =
-            (1..AT_ONCE.min(targets.len())).map(|_| thread::Builder::new().spawn_scoped(scope, work));
-        // Without a further thread the calling one does more of the work.
-        let others: Vec<_> = others.filter_map(Result::ok).collect();
-        let mut done = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => done.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::arguments::Format;
-use crate::inspect::ipip;
+use crate::inspect::{ipip, replicate};
 use crate::load::address::{IpVersion, resolve};
 use crate::{exit, output};
 use netkeel_core::error::{Error, ErrorKind};
@@ -32,7 +32,7 @@ const EXAMPLES: &str = "Examples:
   netkeel probe pmtu 10.2.0.9 --expect 1460
   netkeel probe pmtu www.example.org --proto tcp --from default/web-1";
 
-/// Measure the path to a host
+/// Measure a path, or test replication
 ///
 /// netkeel sends packets of its own and changes no setting.
 #[derive(Debug, Args)]
@@ -45,6 +45,7 @@ pub(crate) struct Arguments {
 enum Probe {
     Pmtu(PmtuArguments),
     Ipip(ipip::Arguments),
+    Replicate(replicate::Arguments),
 }
 
 /// Measure the path MTU to a host, and find black holes
@@ -114,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     match &arguments.probe {
         Probe::Pmtu(arguments) => pmtu(arguments),
         Probe::Ipip(arguments) => ipip::run(arguments),
+        Probe::Replicate(arguments) => replicate::run(arguments),
     }
 }
 

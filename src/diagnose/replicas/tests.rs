@@ -172,6 +172,14 @@ fn a_node_that_cannot_be_asked_is_unknown() {
         (verdict, results[2].arrival),
         (Verdict::Unknown, Arrival::Unknown)
     );
+    // A sender that has no such peer knows that no copy went there.
+    let mut by = sender();
+    by.peers.remove(&node(3));
+    let (verdict, results) = judged([Ok(by), Ok(refused(Refusal::Replica)), Err("timed out")]);
+    assert_eq!(
+        (verdict, results[2].arrival),
+        (Verdict::NotReplicated, Arrival::Unknown)
+    );
     // The packet may have gone to the node that does not answer.
     let (verdict, results) = judged([Err("timed out"), Ok(report()), Ok(report())]);
     assert_eq!(verdict, Verdict::Unknown);
