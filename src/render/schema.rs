@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::json::output;
+use crate::mtu::encapsulated::EncapsulatedSyn;
+use crate::mtu::replicas::Replicas;
 use crate::path::json;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
 use netkeel_diagnose::diagnosis::compare::Comparison;
@@ -35,6 +37,16 @@ pub fn diagnosis() -> Value {
 /// The schema of a comparison.
 pub fn comparison() -> Value {
     schema::<Comparison>()
+}
+
+/// The schema of answers to encapsulated SYNs.
+pub fn encapsulated_syn() -> Value {
+    schema::<EncapsulatedSyn>()
+}
+
+/// The schema of the result of a probe of replication.
+pub fn replicas() -> Value {
+    schema::<Replicas>()
 }
 
 /// The schema of a snapshot.

@@ -123,6 +123,15 @@ END"
         (done.status.code().unwrap_or(-1), text)
     }
 
+    /// What netkeel prints without a namespace.
+    pub fn printed(&self, arguments: &[&str]) -> String {
+        let done = Command::new(env!("CARGO_BIN_EXE_netkeel"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// The verdict on the target: the exit status, and `VERDICT MTU by METHOD, limit`.
     pub fn verdict(&self, options: &[&str]) -> (i32, String) {
         let target = self.target();

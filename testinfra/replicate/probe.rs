@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::daemon::{Daemon, program};
+use super::daemon::{Daemon, netkeel, program};
 use super::world::{VIP, VIP6, Worker, World};
 
 /// The document of a node.
@@ -58,11 +58,10 @@ impl Nodes {
     /// Replaces the service of a node.
     fn restart(&mut self, at: usize, document: &str, more: &[&str]) {
         // The service before has the lock and the port.
-        self.services[at].signal("KILL");
-        std::thread::sleep(Duration::from_millis(200));
+        self.services.remove(at).stop();
         let mut service = self.service(at, document, more);
         service.wait_for("event=full-scan");
-        self.services[at] = service;
+        self.services.insert(at, service);
         self.settle();
     }
 
@@ -79,6 +78,13 @@ impl Nodes {
         let code = done.status.code().unwrap_or(-1);
         let result: Value = serde_json::from_slice(&done.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&done.stderr)));
+        let schema = netkeel(&["schema", "replicas"]).1;
+        let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+        let wrong: Vec<String> = validator
+            .iter_errors(&result)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}: {result}");
         let nodes = result["nodes"].as_array().unwrap().iter();
         let nodes = nodes.map(|node| {
             let reasons = node["reasons"].as_array().unwrap().clone();
@@ -213,7 +219,7 @@ fn each_fault_of_a_peer_is_found_there() {
         settings.peers.truncate(1);
         settings
     };
-    nodes.services[2].signal("KILL");
+    nodes.restart(2, "version: 1\n", &[]);
     let other = Worker::begin(&nodes.world.nodes[2], settings);
     nodes.restart(2, DOCUMENT, &[]);
     let (code, arrival, reasons) = nodes.third();
@@ -238,7 +244,7 @@ fn each_fault_of_a_peer_is_found_there() {
     nodes.restart(2, DOCUMENT, &[]);
     let (code, arrival, reasons) = nodes.third();
     assert_eq!((code, arrival.as_str()), (2, "nothing"));
-    let finding = json!({"reason": "finding", "code": "NK062", "subject": "eth0"});
+    let finding = json!({"reason": "finding", "code": "NK062", "subject": "nflog.packet-too-big.interfaces"});
     assert!(reasons.contains(&finding), "{reasons:?}");
 }
 

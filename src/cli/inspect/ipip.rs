@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::at_once::at_once;
@@ -15,11 +14,11 @@ use crate::load::targets::{Target, targets};
 use crate::{exit, output};
 use netkeel_core::error::Error;
 use netkeel_core::name::netns::Netns;
-use netkeel_diagnose::decapsulation::{Explanation, explain};
+use netkeel_diagnose::decapsulation::explain;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::probe::encapsulated;
-use netkeel_mtu::probe::encapsulated::{Answer, Encapsulated};
-use netkeel_render::mtu::encapsulated::{Probed, answer, table};
+use netkeel_mtu::probe::encapsulated::Answer;
+use netkeel_render::mtu::encapsulated::{EncapsulatedSyn, Probed, Row, Sent, answer, table};
 use netkeel_render::paint::Paint;
 
 const EXAMPLES: &str = "Examples:
@@ -87,36 +86,6 @@ pub(crate) struct Arguments {
     /// Send from this network namespace, as `ip netns` names it
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
-}
-
-/// The JSON output.
-#[derive(Serialize)]
-struct Document {
-    format: &'static str,
-    version: u32,
-    expected_mss: Option<u16>,
-    results: Vec<Row>,
-}
-
-/// The result for one service of one realserver.
-#[derive(Serialize)]
-struct Row {
-    realserver: IpAddr,
-    service: SocketAddr,
-    /// Null where there is no verdict.
-    as_expected: Option<bool>,
-    #[serde(flatten)]
-    sent: Option<Sent>,
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    explanation: Option<Explanation>,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct Sent {
-    packet: Encapsulated,
-    #[serde(flatten)]
-    answer: Answer,
 }
 
 /// Runs the verb.
@@ -195,9 +164,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     let status = status(&rows);
     if arguments.output == Format::Json {
-        output::print(&output::json(&Document {
-            format: "netkeel/encapsulated-syn",
-            version: 1,
+        output::print(&output::json(&EncapsulatedSyn {
+            format: EncapsulatedSyn::FORMAT,
+            version: EncapsulatedSyn::VERSION,
             expected_mss: expected,
             results: rows,
         })?)?;

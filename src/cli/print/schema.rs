@@ -11,7 +11,8 @@ use netkeel_document::schema;
 ///
 /// `plan` is the output of `netkeel plan --output json`, `applied` that of
 /// `netkeel apply --output json`, `path` that of `netkeel path --output json`, `diagnosis` that of
-/// `netkeel doctor --output json`, and `comparison` that of `netkeel doctor --compare --output json`.
+/// `netkeel doctor --output json`, `comparison` that of `netkeel doctor --compare --output json`, `encapsulated-syn`
+/// that of `netkeel probe ipip --output json`, and `replicas` that of `netkeel probe replicate --output json`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Format to describe
@@ -28,6 +29,8 @@ pub(crate) enum Of {
     Path,
     Diagnosis,
     Comparison,
+    EncapsulatedSyn,
+    Replicas,
     Snapshot,
 }
 
@@ -40,6 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Of::Path => output::pretty(&netkeel_render::schema::path()),
         Of::Diagnosis => output::pretty(&netkeel_render::schema::diagnosis()),
         Of::Comparison => output::pretty(&netkeel_render::schema::comparison()),
+        Of::EncapsulatedSyn => output::pretty(&netkeel_render::schema::encapsulated_syn()),
+        Of::Replicas => output::pretty(&netkeel_render::schema::replicas()),
         Of::Snapshot => output::pretty(&netkeel_render::schema::snapshot()),
     })?;
     Ok(exit::OK)

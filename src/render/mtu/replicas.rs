@@ -180,9 +180,9 @@ fn meaning(code: Code) -> &'static str {
     match code {
         Code::NK009 => "reverse path filtering drops the copies that come out of the tunnel",
         Code::NK036 => "the rules of nflog cut off or filter packets before the worker",
-        Code::NK038 => "a router on the link is in the ignored sources, so its messages are lost",
+        Code::NK038 => "a router on the link is in this list, so its messages are lost",
         Code::NK039 => "reverse path filtering drops copies that arrive there",
-        Code::NK062 => "packets come in by the master of this port, so the rules match nothing",
+        Code::NK062 => "it names a port, whose packets come in by its master: the rules match nothing",
         _ => "see its page",
     }
 }
