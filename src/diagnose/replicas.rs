@@ -24,11 +24,11 @@ pub struct Observed {
     pub node: IpAddr,
     /// Its report before the packet was sent, if it answered.
     pub before: Option<NodeReport>,
-    /// Its report after that, on all nodes as peers, or the reason why there is none.
+    /// Its report after that, on all nodes as peers, or the error.
     pub after: Result<NodeReport, String>,
 }
 
-/// What a node's worker did with the packet.
+/// The packet on a node, as its worker recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "arrival", rename_all = "kebab-case")]
 pub enum Arrival {
@@ -145,7 +145,7 @@ impl Reason {
 pub struct NodeResult {
     /// The node.
     pub node: IpAddr,
-    /// What its worker did with the packet.
+    /// The packet there, as its worker recorded it.
     #[serde(flatten)]
     pub arrival: Arrival,
     /// Whether replication works there; null where that is unknown.

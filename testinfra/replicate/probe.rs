@@ -134,7 +134,7 @@ fn a_packet_reaches_every_node_and_changes_no_path() {
             assert!(!route.contains("mtu"), "{route}");
         }
     }
-    // What a worker refuses names the reason, and blames nobody else.
+    // A refusal names the reason, and blames no other node.
     let refused = |more: &[&str]| {
         let (code, _, nodes) = nodes.probe(&[&["--vip", VIP], more].concat());
         assert!(
@@ -254,7 +254,7 @@ fn a_node_that_the_others_do_not_name_gets_no_copy() {
     let mut nodes = Nodes::start(":", [&fewer, DOCUMENT, DOCUMENT]);
     let not_a_peer = json!({"reason": "not-a-peer", "by": "10.0.0.1"});
     assert_eq!(nodes.third(), found("nothing", vec![not_a_peer]));
-    // Who only counts sends no copies.
+    // A dry run sends no copies.
     nodes.restart(0, DOCUMENT, &["--dry-run"]);
     let (code, verdict, results) = nodes.probe(&["--vip", VIP]);
     assert_eq!((code, verdict.as_str()), (2, "not-replicated"));

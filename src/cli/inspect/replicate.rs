@@ -224,7 +224,7 @@ fn observe(sender: &TooBigSender, mtu: u16, nodes: &[SocketAddr]) -> Result<Vec<
         for (known, report) in after.iter_mut().zip(&reports) {
             match (known, report) {
                 (Ok(known), Ok(report)) => known.peers.extend(&report.peers),
-                // Without all of its peers a report would say that a node is none.
+                // An incomplete report would deny that a node is a peer.
                 (known @ Ok(_), Err(error)) => *known = Err(error.clone()),
                 (Err(_), _) => {}
             }

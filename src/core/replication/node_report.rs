@@ -1,4 +1,4 @@
-//! What a node's service reports to the sender of a probe.
+//! The report of a node's service to the sender of a probe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub struct NodeReport {
     pub health: WorkerHealth,
     /// The way of copies; `None` without a worker.
     pub mode: Option<Mode>,
-    /// What the worker recorded under the token. The service knows it up to a second later.
+    /// The packets of the probe. The service knows it up to a second later.
     pub record: Option<ProbeRecord>,
     /// Whether the worker has no room for the records of further probes.
     pub full: bool,

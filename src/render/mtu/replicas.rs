@@ -182,7 +182,9 @@ fn meaning(code: Code) -> &'static str {
         Code::NK036 => "the rules of nflog cut off or filter packets before the worker",
         Code::NK038 => "a router on the link is in this list, so its messages are lost",
         Code::NK039 => "reverse path filtering drops copies that arrive there",
-        Code::NK062 => "it names a port, whose packets come in by its master: the rules match nothing",
+        Code::NK062 => {
+            "it names a port: the kernel hands its packets to its master, so the rules match nothing"
+        }
         _ => "see its page",
     }
 }
