@@ -26,5 +26,5 @@ mod wire;
 #[path = "replicate/world.rs"]
 mod world;
 
-/// What a test waits for comes sooner than this, also on a busy machine.
+/// The longest wait of a test, which allows for a busy machine.
 const SOON: std::time::Duration = std::time::Duration::from_secs(10);

@@ -25,6 +25,7 @@
 # @param route Metrics of routes that other programs add.
 # @param nflog Rules that send ICMP "packet too big" to an NFLOG group.
 # @param replicate Peers that get copies of ICMP "packet too big" while the service runs.
+# @param probes Paths and services that the service measures each minute.
 # @param cni The MTU that CNI plugins give to new pods.
 # @param wireguard Copies of wg-quick configurations with the MTU that fits.
 # @param limits Limits that stop an unexpectedly large change.
@@ -66,6 +67,7 @@ class netkeel (
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Route]]]] $route = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Nflog]]]] $nflog = {},
   Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Replicate]] $replicate = undef,
+  Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Probe]]]] $probes = {},
   Variant[Netkeel::Knocked_out, Hash[String[1], Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Cni]]]] $cni = {},
   Variant[Netkeel::Knocked_out, Hash[Netkeel::Interface, Optional[Variant[Netkeel::Knocked_out, Netkeel::Kind::Wireguard]]]] $wireguard = {},
   Variant[Netkeel::Knocked_out, Netkeel::Kind::Limits] $limits = {},

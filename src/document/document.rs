@@ -7,7 +7,7 @@ use crate::check::required;
 use crate::kinds::kind::{Context, Section};
 use crate::kinds::nflog::entry::Entry;
 use crate::kinds::nflog::kind;
-use crate::kinds::{KINDS, replicate};
+use crate::kinds::{KINDS, probes, replicate};
 use crate::not_the_host::NotTheHost;
 use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
@@ -21,6 +21,7 @@ use netkeel_core::name::link::LinkName;
 use netkeel_core::name::netns::Netns;
 use netkeel_core::name::sysctl::SysctlKey;
 use netkeel_core::nflog::entry_name::EntryName;
+use netkeel_core::probe::{Probe, ProbeName};
 use netkeel_core::replication::settings::Replication;
 use netkeel_host::snapshot::Snapshot;
 use netkeel_host::snapshot::scope::Scope;
@@ -66,6 +67,8 @@ pub struct Document {
     pub nflog: BTreeMap<EntryName, Entry>,
     /// The settings of its replication worker, if it declares one.
     pub replicate: Option<Replication>,
+    /// The probes that the service repeats.
+    pub probes: BTreeMap<ProbeName, Probe>,
     /// Findings about its source that no host decides.
     findings: Findings,
     sections: Vec<Box<dyn Section>>,
@@ -262,6 +265,7 @@ impl Document {
                 limits: Limits::default(),
                 nflog: BTreeMap::new(),
                 replicate: None,
+                probes: BTreeMap::new(),
                 findings: Findings::default(),
                 sections: Vec::new(),
                 span,
@@ -293,6 +297,7 @@ impl Document {
             .filter_map(|kind| Some(kind.read(whole.get(kind.field().name)?, &mut context)))
             .collect();
         let replicate = replicate::replication(&whole, diagnostics);
+        let probes = probes::probes(&whole, diagnostics);
         let allowed = whole.get("allow").map(Node::entries).unwrap_or_default().iter();
         let allowed = allowed
             .filter_map(|entry| Some((entry.key.parse().ok()?, entry.value.text()?.to_owned())))
@@ -334,6 +339,7 @@ impl Document {
             limits,
             nflog: whole.get("nflog").map(kind::entries).unwrap_or_default(),
             replicate,
+            probes,
             findings: std::mem::take(&mut diagnostics.findings),
             sections,
             span,

@@ -1,5 +1,6 @@
 //! Packets that netkeel sends to learn about a path.
 
+pub mod declared;
 pub mod encapsulated;
 mod error_queue;
 mod packet;

@@ -22,8 +22,10 @@ use netkeel_core::replication::histogram::{BOUNDS, Histogram};
 use netkeel_core::replication::refusal::Refusal;
 use netkeel_core::replication::worker::{WorkerHealth, WorkerStatus};
 use netkeel_document::kinds::KINDS;
+use netkeel_reconcile::status::Status;
+use netkeel_reconcile::status::counters::BUCKETS;
 use netkeel_reconcile::status::mtus::MtuStatus;
-use netkeel_reconcile::status::{BUCKETS, Status};
+use netkeel_reconcile::status::probes::{ProbeState, ProbeStatus};
 
 /// The HTTP content type of [`text`].
 pub const TYPE: &str = CONTENT_TYPE;
@@ -55,6 +57,7 @@ impl Collector for Metrics {
         passes(status, &mut page)?;
         mtus(status, &mut page)?;
         handshakes(status, &mut page)?;
+        probes(&status.probes, &mut page)?;
         match &status.worker {
             Some(worker) => replication(worker, &mut page),
             None => Ok(()),
@@ -344,6 +347,39 @@ fn handshakes(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
             .handshakes
             .iter()
             .map(|one| ([("device", one.interface.as_str())], one.last.unwrap_or(0))),
+    )
+}
+
+fn probes(probes: &[ProbeStatus], page: &mut Page<'_>) -> Result<(), Error> {
+    page.gauges(
+        "probe_state",
+        "State of each probe of the document: 1 for the current state.",
+        probes.iter().flat_map(|one| {
+            ProbeState::ALL.map(|state| {
+                let labels = [
+                    ("probe", one.name.to_string()),
+                    ("state", state.name().to_owned()),
+                ];
+                (labels, u32::from(one.state() == state))
+            })
+        }),
+    )?;
+    let measured = probes.iter().filter_map(|one| {
+        let bytes = one.result.as_ref()?.outcome.bytes()?;
+        Some(([("probe", one.name.to_string())], bytes))
+    });
+    page.gauges(
+        "probe_measured_bytes",
+        "Path MTU or MSS in bytes that a probe measured last.",
+        measured,
+    )?;
+    let ended = probes
+        .iter()
+        .map(|one| ([("probe", one.name.to_string())], one.at.unwrap_or(0)));
+    page.gauges(
+        "probe_last_timestamp_seconds",
+        "Time of the last result of a probe in Unix seconds, 0 before the first.",
+        ended,
     )
 }
 

@@ -16,6 +16,7 @@ use crate::pass::PassRunner;
 use crate::watch::files::FileWatches;
 use crate::watch::handshakes::Handshakes;
 use crate::watch::paths::Paths;
+use crate::watch::probes::Probes;
 use crate::watch::promise::Promise;
 use crate::watch::readable::readable;
 use netkeel_apply::clock::since_boot;
@@ -46,6 +47,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) start: Duration,
     /// Paths whose MTU the document depends on.
     pub paths: Paths,
+    /// Probes that are repeated.
+    pub(crate) probes: Probes,
     /// WireGuard interfaces whose handshakes are checked.
     pub(crate) handshakes: Handshakes,
     /// Keeps the replication worker running.
@@ -85,6 +88,7 @@ impl<'a> Effects<'a> {
             log: Log::new(),
             start: since_boot(),
             paths: Paths::new(options.netns.clone(), options.interval),
+            probes: Probes::new(options.netns.clone(), options.interval),
             handshakes: Handshakes::default(),
             supervisor: Supervisor::new(options.netns.clone(), None),
             promise: Promise::new(),
@@ -105,7 +109,15 @@ impl<'a> Effects<'a> {
         let due = due.map(|due| due.saturating_sub(self.now()));
         let worker = self.supervisor.due().map(left);
         let paths = self.paths.due().map(left);
-        let others = [due, worker, paths, self.promise.due(), self.notify.watchdog()];
+        let probes = self.probes.due().map(left);
+        let others = [
+            due,
+            worker,
+            paths,
+            probes,
+            self.promise.due(),
+            self.notify.watchdog(),
+        ];
         let timeout = others.into_iter().flatten().fold(ALIVE, Duration::min);
         let mut sources = Vec::new();
         if !held_back {

@@ -8,6 +8,7 @@ mod inbox;
 mod load;
 pub mod options;
 mod pass;
+mod probes;
 mod report;
 pub mod run;
 mod service;

@@ -88,6 +88,7 @@ impl Service<'_> {
             .watch(&self.state.document.handshakes(), at);
         let scope = self.state.document.scope();
         self.effects.paths.follow(scope.paths);
+        self.follow_probes();
         let routes = scope.default_routes;
         if let Err(error) = self.effects.events.follow_default_routes(routes) {
             self.effects

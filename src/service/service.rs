@@ -102,6 +102,7 @@ impl<'a> Service<'a> {
             self.poll_document();
             self.report_unwatched();
             self.poll_paths(live);
+            self.poll_probes();
             let now = self.effects.now();
             if let Some(seen) = self.effects.handshakes.poll(live, now) {
                 self.state.status.handshakes = seen;

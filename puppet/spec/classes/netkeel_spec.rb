@@ -149,6 +149,7 @@ describe 'netkeel' do
         route: { '10.0.0.0/8' => { 'table' => 100, 'mtu' => 1400, 'advmss' => '1360' } },
         nflog: { 'packet-too-big' => { 'interfaces' => ['eth0'], 'ignore_sources' => ['192.0.2.0/24'] } },
         replicate: { 'nflog' => 'packet-too-big', 'peers' => ['192.0.2.2'] },
+        probes: { 'database' => { 'path_mtu' => '192.0.2.9', 'expect' => 1460 } },
         cni: { 'calico' => { 'plugin' => 'calico', 'mtu' => 1460 } },
         wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },

@@ -28,6 +28,8 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
                             [{ 'mtuu' => 1460 }, { 'pod_mtu' => 'keep' }, { 'txqueuelen' => -1 }, { 'up' => 1 }]],
   'Netkeel::Kind::Nflog' => [[{ 'interfaces' => %w[default-route eth*] }, { 'interfaces' => %w[--a-name-of-15-by eth0], 'ignore_sources' => ['--192.0.2.0/24'], 'group' => '' }, { 'interfaces' => %w[eth0 eth1], 'group' => '33', 'ignore_sources' => ['192.0.2.0/24'], 'snaplen' => 128, 'queue_threshold' => 1, 'prefilter' => {}, 'remove_on_stop' => true, 'adopt' => false }],
                              [{}, { 'interfaces' => [] }, { 'interfaces' => ['eth0'], 'group' => 65_536 }, { 'interfaces' => 'eth0' }]],
+  'Netkeel::Kind::Probe' => [[{ 'path_mtu' => '192.0.2.1' }, { 'path_mtu' => '192.0.2.1', 'protocol' => 'tcp', 'port' => '443', 'expect' => 1460 }, { 'ipip' => '192.0.2.1', 'service' => '203.0.113.9', 'port' => 80, 'expect' => '--' }],
+                             [{ 'path_mtu' => 'localhost' }, { 'protocol' => 'sctp' }, { 'port' => 0 }, { 'target' => '192.0.2.1' }]],
   'Netkeel::Kind::Replicate' => [[{ 'nflog' => 'x', 'peers' => ['192.0.2.2'] }, { 'nflog' => 'x', 'peers_file' => '/run/peers', 'mode' => 'ipip', 'interface' => 'eth0', 'ttl' => 2, 'floor' => { 'ipv4' => 0 }, 'flows_to_nodes' => true, 'limits' => { 'copies' => { 'burst' => 1 }, 'repeat_after' => '1s' }, 'dry_run' => true }],
                                  [{}, { 'nflog' => 'x', 'mode' => 'multicast' }, { 'nflog' => 'x', 'ttl' => 1 }, { 'nflog' => 'x', 'limits' => { 'all' => {} } }]],
   'Netkeel::Kind::Route' => [[{ 'mtu' => 1400 }, { 'family' => 'ipv6', 'table' => 'main', 'metric' => '100', 'mtu' => '1280', 'advmss' => 1220, 'window' => 65_535 }],

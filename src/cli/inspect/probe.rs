@@ -18,15 +18,11 @@ use netkeel_kernel::live::snapshot::Live;
 use netkeel_kernel::namespace::enter::inside;
 use netkeel_kernel::pod::ends;
 use netkeel_kernel::pod::name::pod_names;
-use netkeel_kernel::probe::path::PORT;
 use netkeel_kernel::probe::path_mtu::probe;
 use netkeel_mtu::probe::reply::Method;
 use netkeel_mtu::probe::report::{Report, Verdict};
 use netkeel_render::mtu::path_mtu::path_mtu;
 use netkeel_render::paint::Paint;
-
-/// The TCP port that is tried where none is given: HTTPS.
-const TCP_PORT: u16 = 443;
 
 const EXAMPLES: &str = "Examples:
   netkeel probe pmtu 10.2.0.9 --expect 1460
@@ -167,23 +163,16 @@ fn json(report: &Report, expected: Option<u32>, as_expected: Option<bool>) -> Re
 }
 
 fn methods(protocol: Option<Protocol>, port: Option<u16>) -> Result<Vec<Method>, Error> {
-    let udp = |port: Option<u16>| Method::Udp {
-        port: port.unwrap_or(PORT),
-    };
-    let tcp = Method::Tcp {
-        port: port.unwrap_or(TCP_PORT),
-    };
-    Ok(match (protocol, port) {
-        (Some(Protocol::Icmp), Some(_)) => {
-            return Err(Error::new(ErrorKind::Input, "ICMP echo has no port")
-                .hint("use --port with --proto udp or --proto tcp"));
-        }
-        (Some(Protocol::Icmp), None) => vec![Method::Icmp],
-        (Some(Protocol::Udp), port) => vec![udp(port)],
-        (Some(Protocol::Tcp), _) => vec![tcp],
-        // A port alone is of TCP: UDP is asked on one where nobody listens.
-        (None, _) => vec![Method::Icmp, udp(None), tcp],
-    })
+    if let (Some(Protocol::Icmp), Some(_)) = (protocol, port) {
+        return Err(Error::new(ErrorKind::Input, "ICMP echo has no port")
+            .hint("use --port with --proto udp or --proto tcp"));
+    }
+    let protocol = protocol.map(|protocol| match protocol {
+        Protocol::Icmp => netkeel_core::probe::Protocol::Icmp,
+        Protocol::Udp => netkeel_core::probe::Protocol::Udp,
+        Protocol::Tcp => netkeel_core::probe::Protocol::Tcp,
+    });
+    Ok(Method::all(protocol, port))
 }
 
 /// The namespace of a pod.

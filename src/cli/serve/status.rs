@@ -178,6 +178,7 @@ fn text(status: &Value) -> String {
             count(findings.len() - FINDINGS, "finding")
         ));
     }
+    out.extend(list("probes").iter().map(probe));
     let counter = |key: &str| number(&format!("/counters/{key}"));
     out.push_str(&format!(
         "{} passes, {} applies with {} writes, {} failures, {} rollbacks, {} flaps\n",
@@ -191,6 +192,33 @@ fn text(status: &Value) -> String {
     if let Some(worker) = status.get("worker").filter(|worker| !worker.is_null()) {
         out.push_str(&replication(worker));
     }
+    out
+}
+
+/// The result of a probe as text.
+fn probe(probe: &Value) -> String {
+    let of = |key: &str| shown(probe.get(key));
+    let name = of("name");
+    let Some(at) = probe.get("at").and_then(Value::as_u64) else {
+        return format!("probe {name}: no result yet\n");
+    };
+    let verdict = match probe.get("as_expected").and_then(Value::as_bool) {
+        Some(true) => "as expected",
+        Some(false) => "NOT as expected",
+        None => "unknown",
+    };
+    let mut out = format!("probe {name}: {verdict}: {}", of("outcome"));
+    for key in ["mtu", "mss"] {
+        if let Some(bytes) = probe.get(key).and_then(Value::as_u64) {
+            out.push_str(&format!(", {key} {bytes}"));
+        }
+    }
+    for key in ["reason", "from", "message"] {
+        if probe.get(key).is_some() {
+            out.push_str(&format!(", {}", of(key)));
+        }
+    }
+    out.push_str(&format!(", at {}\n", utc(at)));
     out
 }
 

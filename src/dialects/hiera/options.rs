@@ -51,7 +51,7 @@ impl<'a> Options<'a> {
 fn of_the_module(key: &str) -> Option<Strategy> {
     match key {
         "sysctl" | "allow" => Some(Strategy::Hash),
-        "limits" | "link" | "tunnel" | "route" | "nflog" | "replicate" | "cni" | "wireguard" => {
+        "limits" | "link" | "tunnel" | "route" | "nflog" | "replicate" | "probes" | "cni" | "wireguard" => {
             Some(Strategy::Deep(Deep {
                 knockout: Some(KNOCKOUT.to_owned()),
                 ..Deep::default()

@@ -207,7 +207,7 @@ fn wrong(text: &str, what: &str) -> Error {
     Error::new(ErrorKind::Input, format!("{} is not {what}", quoted(text)))
 }
 
-fn address(text: &str) -> Result<(), Error> {
+pub(crate) fn address(text: &str) -> Result<(), Error> {
     let parsed = text.parse::<IpAddr>().map(|_| ());
     parsed.map_err(|_| wrong(text, "an address").hint("as 192.0.2.1 or 2001:db8::1; names are not looked up"))
 }
