@@ -151,7 +151,7 @@ mod tests {
     fn the_module_says_the_same() {
         let module = include_str!("../../../puppet/data/common.yaml");
         let keys = yaml(module).get(OPTIONS).unwrap().entries().to_vec();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 11);
         for key in keys {
             let key = key.key.strip_prefix("netkeel::").unwrap();
             assert_eq!(
