@@ -173,14 +173,28 @@ fn the_gateway_in_ignored_sources_is_the_reason_on_the_node_that_gets_the_packet
             .iter()
             .all(|(arrival, reasons)| arrival == "nothing" && reasons.is_empty())
     );
-    nodes.services[0].write(&DOCUMENT.replace("  vips", "  ignore_sources: [10.0.0.0/24]\n  vips"));
-    let start = Instant::now();
-    while nodes.probe(&["--vip", VIP]).2[0].0 != "refused ignored-source" {
-        assert!(
-            start.elapsed() < super::SOON * 3,
-            "the changed document has no effect"
-        );
-    }
+    // The same list of the worker: the packet is logged, and refused.
+    let probed_until = |document: &str, is_so: &dyn Fn(&(String, Vec<Value>)) -> bool| {
+        nodes.services[0].write(document);
+        let start = Instant::now();
+        loop {
+            let (code, _, found) = nodes.probe(&["--vip", VIP]);
+            if is_so(&found[0]) {
+                assert_eq!(code, 2);
+                break;
+            }
+            assert!(start.elapsed() < super::SOON * 4, "{:?}", found[0]);
+        }
+    };
+    let by_worker = DOCUMENT.replace("  vips", "  ignore_sources: [10.0.0.0/24]\n  vips");
+    probed_until(&by_worker, &|(arrival, _)| arrival == "refused ignored-source");
+    // Rules that cut the packet off: its token does not reach the worker.
+    let cut = DOCUMENT.replace("group: 33", "group: 33, snaplen: 68");
+    let truncated = json!({"reason": "unreadable", "refusal": "truncated", "count": 1});
+    probed_until(&cut, &|(arrival, reasons)| {
+        let found = reasons.iter().any(|reason| reason["code"] == "NK036");
+        arrival == "nothing" && found && reasons.contains(&truncated)
+    });
 }
 
 #[test]
