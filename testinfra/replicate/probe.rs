@@ -19,6 +19,9 @@ replicate:
   vips: [192.0.2.0/24, 2001:db8:1::/64]
 ";
 
+/// The arrival on a node, and its reasons.
+type Found = (String, Vec<Value>);
+
 /// Three nodes, each with its service.
 struct Nodes {
     world: World,
@@ -66,7 +69,7 @@ impl Nodes {
     }
 
     /// Probes from the router: the exit status, the verdict, and by node its arrival and its reasons.
-    fn probe(&self, more: &[&str]) -> (i32, String, Vec<(String, Vec<Value>)>) {
+    fn probe(&self, more: &[&str]) -> (i32, String, Vec<Found>) {
         let all = "10.0.0.1,10.0.0.2,10.0.0.3";
         let line = ["probe", "replicate", "--peers", all, "--output", "json"];
         let done = Command::new(program())
@@ -174,7 +177,7 @@ fn the_gateway_in_ignored_sources_is_the_reason_on_the_node_that_gets_the_packet
             .all(|(arrival, reasons)| arrival == "nothing" && reasons.is_empty())
     );
     // The same list of the worker: the packet is logged, and refused.
-    let probed_until = |document: &str, is_so: &dyn Fn(&(String, Vec<Value>)) -> bool| {
+    let probed_until = |document: &str, is_so: &dyn Fn(&Found) -> bool| {
         nodes.services[0].write(document);
         let start = Instant::now();
         loop {
