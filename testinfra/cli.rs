@@ -20,6 +20,8 @@ mod schemas;
 mod secrets;
 #[path = "cli/trace.rs"]
 mod trace;
+#[path = "cli/validate.rs"]
+mod validate;
 
 use namespace::Namespace;
 use run::{Scratch, netkeel};

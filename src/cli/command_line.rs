@@ -7,7 +7,9 @@ use clap::error::ErrorKind as Usage;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, recover, release, wireguard_mtu};
-use crate::inspect::{check, doctor, explain, history, lint, mtu, observe, path, plan, pods, probe};
+use crate::inspect::{
+    check, doctor, explain, history, lint, mtu, observe, path, plan, pods, probe, validate,
+};
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
 use crate::{exit, output};
@@ -42,6 +44,7 @@ enum Verb {
     Explain(explain::Arguments),
     History(history::Arguments),
     Lint(lint::Arguments),
+    Validate(validate::Arguments),
     Mtu(mtu::Arguments),
     #[command(name = "wireguard-mtu")]
     WireguardMtu(wireguard_mtu::Arguments),
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments),
         Verb::Pause(arguments) => pause::run(&arguments),
+        Verb::Validate(arguments) => validate::run(&arguments),
         Verb::Lint(arguments) => lint::run(&arguments),
         Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::WireguardMtu(arguments) => wireguard_mtu::run(&arguments),

@@ -13,3 +13,4 @@ pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod pods;
 pub(crate) mod probe;
+pub(crate) mod validate;

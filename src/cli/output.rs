@@ -56,6 +56,15 @@ pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) {
     say(&render::render(diagnostics, sources, stderr_colour()));
 }
 
+/// Reports the diagnostics of documents, and with `--output json` prints them as the result too.
+pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, as_json: bool) -> Result<(), Error> {
+    self::diagnostics(diagnostics, sources);
+    if as_json {
+        print(&pretty(&json::diagnostics::report(diagnostics, sources)))?;
+    }
+    Ok(())
+}
+
 /// Reports the parts of the host that could not be read. Without root, the last report says that root may help.
 pub(crate) fn problems(problems: &[Problem]) {
     let mut lines = summarize(problems).into_iter().peekable();

@@ -1,6 +1,9 @@
 //! A plan and the result of an apply as JSON: formats `netkeel/plan` and `netkeel/applied`.
 
+pub mod diagnostics;
 pub(crate) mod output;
+pub(crate) mod place;
+pub mod sarif;
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -13,6 +16,7 @@ use netkeel_core::op::Op;
 use netkeel_plan::make::FORMAT;
 use netkeel_plan::outcome::{Applied, NewDrift, Rollback};
 use netkeel_plan::plan::{Drift, Plan, Step};
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::report::location::Locator;
 use netkeel_source::sources::Sources;
 
@@ -51,6 +55,14 @@ pub fn applied(applied: &Applied, sources: &Sources) -> Json {
 /// The result of an apply that changed nothing.
 pub fn refused(errors: &[Error]) -> Json {
     json(&ended(Outcome::Refused, errors))
+}
+
+/// The result of an apply whose documents are invalid.
+pub fn invalid(errors: &[Error], diagnostics: &Diagnostics, sources: &Sources) -> Json {
+    json(&output::Applied {
+        diagnostics: diagnostics::list(diagnostics, sources),
+        ..ended(Outcome::Refused, errors)
+    })
 }
 
 /// The result of an apply that failed, with its rollback.
@@ -100,18 +112,13 @@ fn planned<'a>(plan: &'a Plan, sources: &Sources) -> output::Plan<'a> {
 }
 
 fn drift<'a>(drift: &'a Drift, locator: &mut Locator<'_>) -> output::Drift<'a> {
-    let place = locator.locate(drift.origin.span);
     output::Drift {
         fact: fact(&drift.fact),
         observed: drift.observed.as_ref(),
         desired: drift.desired.as_ref(),
         path: &drift.origin.path,
         derivation: drift.origin.derivation.as_deref(),
-        source: output::Place {
-            file: place.file.to_string(),
-            line: place.line,
-            column: place.column,
-        },
+        source: locator.locate(drift.origin.span).into(),
     }
 }
 
@@ -148,6 +155,7 @@ fn ended(result: Outcome, errors: &[Error]) -> output::Applied<'_> {
         version: FORMAT,
         result,
         errors: errors.iter().map(reason).collect(),
+        diagnostics: Vec::new(),
         writes: 0,
         vanished: &[],
         new_drift: Vec::new(),

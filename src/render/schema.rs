@@ -6,6 +6,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
+use crate::json::diagnostics::Report;
 use crate::json::output;
 use crate::path::json;
 use netkeel_diagnose::diagnosis::cause::Diagnosis;
@@ -20,6 +21,11 @@ pub fn plan() -> Value {
 /// The schema of the result of an apply.
 pub fn applied() -> Value {
     schema::<output::Applied<'_>>()
+}
+
+/// The schema of the errors of documents.
+pub fn diagnostics() -> Value {
+    schema::<Report<'_>>()
 }
 
 /// The schema of paths.

@@ -10,7 +10,7 @@ use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
 use crate::fail_on::FailOnArguments;
-use crate::load::documents::{Host, Loaded, load, load_saved};
+use crate::load::documents::{Host, Invalid, Loaded, read, read_saved};
 use crate::load::file::read_printed;
 use crate::{exit, output};
 use netkeel_apply::clock::now;
@@ -36,6 +36,7 @@ use netkeel_plan::plan::Plan;
 use netkeel_render::wording::utc::utc;
 use netkeel_render::wording::{applied_line, count};
 use netkeel_render::{json, markdown, wording};
+use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::sources::Sources;
 
 /// How many undone writes are listed.
@@ -117,17 +118,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
         }
     };
     match execute(arguments) {
-        Ok(Some((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
-        Ok(Some((Err(failure), sources))) => {
+        Ok(Ok((Ok(applied), sources))) => Ok(report(&applied, &sources, arguments)),
+        Ok(Ok((Err(failure), sources))) => {
             print_json(&match &failure {
                 Failure::Failed(rollback) => json::rolled_back(rollback),
+                Failure::Invalid(invalid) => json::invalid(&reasons(&failure), invalid, &sources),
                 other => json::refused(&reasons(other)),
             });
             Ok(failed(failure, &sources))
         }
-        Ok(None) => {
-            let message = "invalid documents; standard error lists the errors";
-            print_json(&json::refused(&[Error::new(ErrorKind::Input, message)]));
+        Ok(Err(invalid)) => {
+            let Invalid { diagnostics, sources } = *invalid;
+            print_json(&json::invalid(&errors(&diagnostics), &diagnostics, &sources));
+            output::diagnostics(&diagnostics, &sources);
             Ok(exit::ERROR)
         }
         Err(error) => {
@@ -140,23 +143,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// The result of an apply, and the sources of its document.
 type Outcome = (Result<Applied, Failure>, Sources);
 
-/// Applies without printing the result. Prints diagnostics and returns `None` when the documents are invalid.
-fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
+/// Applies without printing the result.
+fn execute(arguments: &Arguments) -> Result<Result<Outcome, Box<Invalid>>, Error> {
     let saved = arguments.plan.as_deref().map(read_plan).transpose()?;
     let loaded = match &saved {
-        Some((name, saved)) => load_saved(saved, name),
-        None => load(
+        Some((name, saved)) => read_saved(saved, name),
+        None => read(
             &arguments.documents,
             arguments.documents.place.netns(),
             Host::Live,
         )?,
     };
-    let Some(Loaded {
+    let Loaded {
         mut document,
         sources,
-    }) = loaded
-    else {
-        return Ok(None);
+    } = match loaded {
+        Ok(loaded) => loaded,
+        Err(invalid) => return Ok(Err(invalid)),
     };
     document.allow_missing = arguments.allow_missing;
     let targets = arguments
@@ -182,11 +185,11 @@ fn execute(arguments: &Arguments) -> Result<Option<Outcome>, Error> {
     match written {
         Ok(Ok(applied)) => {
             way.tell();
-            Ok(Some((Ok(applied), sources)))
+            Ok(Ok((Ok(applied), sources)))
         }
         Ok(Err(failure)) => {
             way.close();
-            Ok(Some((Err(failure), sources)))
+            Ok(Ok((Err(failure), sources)))
         }
         Err(error) => {
             way.close();
@@ -379,14 +382,7 @@ pub(crate) fn new_drift_error(new_drift: &[NewDrift]) -> Option<Error> {
 /// The errors of an apply that wrote nothing or was rolled back.
 fn reasons(failure: &Failure) -> Vec<Error> {
     match failure {
-        Failure::Invalid(diagnostics) => {
-            let errors = diagnostics.list.iter().map(|diagnostic| Error {
-                kind: ErrorKind::Input,
-                message: format!("{}: {}", diagnostic.path, diagnostic.message),
-                hints: diagnostic.hints.clone(),
-            });
-            errors.collect()
-        }
+        Failure::Invalid(diagnostics) => errors(diagnostics),
         Failure::Unread(problems) => {
             let told = problems.iter().map(ToString::to_string);
             told.map(|message| Error::new(ErrorKind::Unreadable, message))
@@ -396,6 +392,20 @@ fn reasons(failure: &Failure) -> Vec<Error> {
         Failure::Lossy(plan) => vec![loses(plan)],
         Failure::Failed(rollback) => vec![rollback.cause.clone()],
     }
+}
+
+/// The diagnostics as errors without a place.
+fn errors(diagnostics: &Diagnostics) -> Vec<Error> {
+    let of = |path: &str, message: &str| match path {
+        "" => message.to_owned(),
+        path => format!("{path}: {message}"),
+    };
+    let errors = diagnostics.sorted().into_iter().map(|diagnostic| Error {
+        kind: ErrorKind::Input,
+        message: of(&diagnostic.path, &diagnostic.message),
+        hints: diagnostic.hints.clone(),
+    });
+    errors.collect()
 }
 
 fn loses(plan: &Plan) -> Error {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::arguments::{Documents, Output, OwnershipArguments};
 use crate::fail_on::FailOnArguments;
-use crate::load::documents::{Host, Loaded, load};
+use crate::load::documents::{Host, Loaded, read};
 use crate::load::snapshot::read_snapshot;
 use crate::{exit, output};
 use netkeel_apply::recover::refuse_pending;
@@ -71,8 +71,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let netns = saved
         .as_ref()
         .map_or_else(|| arguments.documents.place.netns(), |saved| saved.netns.clone());
-    let Some(Loaded { document, sources }) = load(&arguments.documents, netns, Host::of(&saved))? else {
-        return Ok(exit::ERROR);
+    let as_json = arguments.output == Output::Json;
+    let Loaded { document, sources } = match read(&arguments.documents, netns, Host::of(&saved))? {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            output::invalid(&invalid.diagnostics, &invalid.sources, as_json)?;
+            return Ok(exit::ERROR);
+        }
     };
     let of = match saved {
         Some(_) => Of::Snapshot,
@@ -92,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let plan = match planned {
         Ok(plan) => plan,
         Err(diagnostics) => {
-            output::diagnostics(&diagnostics, &sources);
+            output::invalid(&diagnostics, &sources, as_json)?;
             return Ok(exit::ERROR);
         }
     };

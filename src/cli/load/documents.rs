@@ -41,6 +41,15 @@ struct Texts {
     levels: Vec<usize>,
 }
 
+/// The errors of invalid documents, and their source texts.
+pub(crate) struct Invalid {
+    pub diagnostics: Diagnostics,
+    pub sources: Sources,
+}
+
+/// A document, or its errors.
+pub(crate) type Read = Result<Loaded, Box<Invalid>>;
+
 /// The host that a document is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
@@ -62,15 +71,14 @@ impl Host {
 
 /// Reads all files. Prints diagnostics and returns `None` when the documents are invalid.
 pub(crate) fn load(documents: &Documents, netns: Netns, host: Host) -> Result<Option<Loaded>, Error> {
+    Ok(report(read(documents, netns, host)?))
+}
+
+/// Reads all files and prints nothing.
+pub(crate) fn read(documents: &Documents, netns: Netns, host: Host) -> Result<Read, Error> {
     let facts = hierarchy::facts(&documents.origin)?;
     let texts = read_files(documents, &facts)?;
-    Ok(report(parse(
-        texts,
-        documents.origin.dialect(),
-        &facts,
-        netns,
-        host,
-    )))
+    Ok(parse(texts, documents.origin.dialect(), &facts, netns, host))
 }
 
 /// The result of [`load_if_any`].
@@ -96,14 +104,14 @@ pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Re
 }
 
 /// Reads the document in a saved plan.
-pub(crate) fn load_saved(saved: &SavedPlan, name: &str) -> Option<Loaded> {
+pub(crate) fn read_saved(saved: &SavedPlan, name: &str) -> Read {
     let netns = saved.netns.as_deref().map_or(Netns::CURRENT, Netns::named);
     let text = (format!("{name}.json"), saved.document.to_string().into_bytes());
     let texts = Texts {
         files: vec![text],
         ..Texts::default()
     };
-    report(parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live))
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Live)
 }
 
 /// Reads all files; an error is text for people.
@@ -112,7 +120,7 @@ pub(crate) fn load_quietly(documents: &Documents, netns: Netns) -> Result<Docume
     let texts = read_files(documents, &facts).map_err(|error| error.message)?;
     match parse(texts, documents.origin.dialect(), &facts, netns, Host::Live) {
         Ok(loaded) => Ok(loaded.document),
-        Err(wrong) => Err(render::render(&wrong.0, &wrong.1, false)),
+        Err(invalid) => Err(render::render(&invalid.diagnostics, &invalid.sources, false)),
     }
 }
 
@@ -129,23 +137,12 @@ pub(crate) fn digest(documents: &Documents) -> u64 {
 }
 
 /// Returns the parsed document, or prints the diagnostics.
-fn report(parsed: Result<Loaded, Box<(Diagnostics, Sources)>>) -> Option<Loaded> {
-    match parsed {
-        Ok(loaded) => Some(loaded),
-        Err(wrong) => {
-            output::diagnostics(&wrong.0, &wrong.1);
-            None
-        }
-    }
+fn report(read: Read) -> Option<Loaded> {
+    read.inspect_err(|invalid| output::diagnostics(&invalid.diagnostics, &invalid.sources))
+        .ok()
 }
 
-fn parse(
-    texts: Texts,
-    dialect: Dialect,
-    facts: &Facts,
-    netns: Netns,
-    host: Host,
-) -> Result<Loaded, Box<(Diagnostics, Sources)>> {
+fn parse(texts: Texts, dialect: Dialect, facts: &Facts, netns: Netns, host: Host) -> Read {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let keys = document::keys();
@@ -167,7 +164,7 @@ fn parse(
     if diagnostics.is_empty() {
         return Ok(Loaded { document, sources });
     }
-    Err(Box::new((diagnostics, sources)))
+    Err(Box::new(Invalid { diagnostics, sources }))
 }
 
 /// Reads a document, and the Talos machine configuration that it came from, if any: the configuration holds more.

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::json::diagnostics::Diagnostic;
+use crate::json::place::Place;
 use netkeel_core::fact::Value;
 use netkeel_core::finding::{Code, Severity};
 use netkeel_core::name::link::LinkName;
@@ -64,19 +66,6 @@ pub(crate) struct Drift<'a> {
     pub(crate) derivation: Option<&'a str>,
     /// The place in the document.
     pub source: Place,
-}
-
-/// A place in a file of the document.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Place {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    #[schemars(range(min = 1))]
-    pub line: usize,
-    /// The column in characters, from 1.
-    #[schemars(range(min = 1))]
-    pub column: usize,
 }
 
 /// One write of a plan.
@@ -170,6 +159,8 @@ pub(crate) struct Applied<'a> {
     pub result: Outcome,
     /// The errors because of which nothing was applied.
     pub errors: Vec<Reason<'a>>,
+    /// The errors of the documents, with their places; they are among `errors` too.
+    pub(crate) diagnostics: Vec<Diagnostic<'a>>,
     /// The number of writes that were done and verified.
     pub writes: usize,
     /// Interfaces that a match had found and that were deleted during the apply.
