@@ -4,6 +4,8 @@
 
 #[path = "cli/documents.rs"]
 mod documents;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "cli/output.rs"]
