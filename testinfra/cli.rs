@@ -10,6 +10,8 @@ mod explain;
 mod namespace;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/owners.rs"]
+mod owners;
 #[path = "cli/routers.rs"]
 mod routers;
 #[path = "cli/routes.rs"]
@@ -363,7 +365,7 @@ fn a_usage_error_exits_with_1_for_2_would_read_as_drift() {
         &["plan", "-f"],
         &["plan", "--output", "xml", "-f", "x.yaml"],
         &["plan", "--snapshot", "x.json", "--netns", "x"],
-        &["check", "--snapshot", "x.json"],
+        &["check", "--snapshot", "x.json", "--netns", "x"],
         &["apply", "--lock-timeout", "soon"],
         &["apply", "extra"],
     ];

@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::change::{ansible_module, apply, confirm, recover, release, wireguard_mtu};
 use crate::inspect::{
-    check, doctor, explain, history, lint, mtu, observe, path, plan, pods, probe, validate,
+    check, doctor, explain, history, lint, mtu, observe, owners, path, plan, pods, probe, validate,
 };
 use crate::print::{completions, man, render, schema};
 use crate::serve::{pause, replicate_worker, run, status};
@@ -43,6 +43,7 @@ enum Verb {
     Pause(pause::Arguments),
     Explain(explain::Arguments),
     History(history::Arguments),
+    Owners(owners::Arguments),
     Lint(lint::Arguments),
     Validate(validate::Arguments),
     Mtu(mtu::Arguments),
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Mtu(arguments) => mtu::run(&arguments),
         Verb::WireguardMtu(arguments) => wireguard_mtu::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Owners(arguments) => owners::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Observe(arguments) => observe::run(&arguments),
         Verb::Pods(arguments) => pods::run(&arguments),

@@ -9,6 +9,7 @@ pub(crate) mod ipip;
 pub(crate) mod lint;
 pub(crate) mod mtu;
 pub(crate) mod observe;
+pub(crate) mod owners;
 pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod pods;

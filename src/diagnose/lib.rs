@@ -6,5 +6,6 @@ pub mod decapsulation;
 pub mod diagnosis;
 pub mod explain;
 pub mod lint;
+pub mod owners;
 pub mod path;
 pub mod pods;

@@ -131,6 +131,8 @@ pub struct PauseStatus {
     pub since: u64,
     /// The user who started it.
     pub by: String,
+    /// Why, as the user gave it.
+    pub reason: Option<String>,
 }
 
 /// A fact that differs.

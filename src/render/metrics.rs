@@ -172,6 +172,13 @@ fn document(status: &Status, page: &mut Page<'_>) -> Result<(), Error> {
         "Document loads that were rejected.",
         counters.load_failures,
     )?;
+    if let Some(reason) = status.paused.as_ref().and_then(|pause| pause.reason.as_deref()) {
+        page.info(
+            "pause",
+            "Reason of the pause, if one was given.",
+            [("reason", reason)],
+        )?;
+    }
     let paused = status.paused.as_ref().map_or(0, |pause| pause.until);
     page.gauge(
         "paused",

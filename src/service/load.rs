@@ -1,5 +1,6 @@
 //! Loads the document and the pause of the service.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -151,8 +152,20 @@ impl Service<'_> {
         const UNKNOWN: Duration = Duration::from_secs(86_400);
         let shown = match self.effects.runner.store.paused() {
             Ok(paused) => paused.map(|(pause, left)| {
-                let Pause { until, since, by, .. } = pause;
-                (PauseStatus { until, since, by }, left)
+                let Pause {
+                    until,
+                    since,
+                    by,
+                    reason,
+                    ..
+                } = pause;
+                let shown = PauseStatus {
+                    until,
+                    since,
+                    by,
+                    reason,
+                };
+                (shown, left)
             }),
             Err(error) => {
                 // An unreadable pause counts as a pause: the service must not write against an operator's wish.
@@ -161,6 +174,7 @@ impl Service<'_> {
                     until: now() + UNKNOWN.as_secs(),
                     since: now(),
                     by: error.message,
+                    reason: None,
                 };
                 Some((pause, UNKNOWN))
             }
@@ -170,11 +184,15 @@ impl Service<'_> {
             return;
         }
         match &self.state.status.paused {
-            Some(pause) => self.effects.log.say(
-                Level::Warning,
-                "paused",
-                &[("until", &pause.until), ("by", &pause.by)],
-            ),
+            Some(pause) => {
+                let reason = pause.reason.as_deref().unwrap_or_default();
+                let all: [(&str, &dyn Display); 3] =
+                    [("until", &pause.until), ("by", &pause.by), ("reason", &reason)];
+                let told = if reason.is_empty() { 2 } else { 3 };
+                self.effects
+                    .log
+                    .say(Level::Warning, "paused", all.get(..told).unwrap_or(&all));
+            }
             None => self.effects.log.say(Level::Info, "resumed", &[]),
         }
     }

@@ -309,6 +309,7 @@ mod tests {
             until: 100,
             since: 40,
             by: "me".into(),
+            reason: Some("upgrade".into()),
         };
         assert!(!state.pause(None, seconds(1)), "there was none");
         assert!(state.pause(Some((shown.clone(), seconds(60))), seconds(1)));

@@ -48,6 +48,29 @@ fn a_plan_is_text_diff_json_or_markdown() {
 }
 
 #[test]
+fn a_check_of_a_snapshot_and_as_json_agrees_with_the_plan() {
+    let namespace = pods();
+    let scratch = Scratch::new(&[("pods.yaml", PODS)]);
+    let netns = ["--netns", namespace.name.as_str()];
+    let observed = scratch.run(&[&["observe", "-f", "pods.yaml"], &netns[..]].concat());
+    std::fs::write(scratch.path().join("host.json"), observed.stdout).unwrap();
+    let run = |verb: &str, more: &[&str]| scratch.run(&[&[verb, "-f", "pods.yaml"], more].concat());
+    let saved = run("check", &["--snapshot", "host.json"]);
+    assert_eq!(saved.code, 2, "{saved:?}");
+    assert!(
+        saved.stdout.starts_with("Drift: 6 of 6 declared facts"),
+        "{saved:?}"
+    );
+    assert_eq!(run("check", &["--snapshot", "host.json", "-q"]).stdout, "");
+    for place in [&["--snapshot", "host.json"], &netns] {
+        let json = [&place[..], &["--output", "json"]].concat();
+        let check = run("check", &json);
+        assert_eq!((check.code, check.stderr.as_str()), (2, ""));
+        assert_eq!(check.stdout, run("plan", &json).stdout);
+    }
+}
+
+#[test]
 fn nothing_to_do_is_an_empty_diff() {
     let namespace = pods();
     let scratch = Scratch::new(&[("nothing.yaml", "version: 1\n")]);

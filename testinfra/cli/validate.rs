@@ -114,6 +114,7 @@ fn plan_and_apply_give_the_same_errors_as_json() {
     };
     let wanted = run("validate", "a,b.yaml");
     assert_eq!(run("plan", "a,b.yaml"), wanted);
+    assert_eq!(run("check", "a,b.yaml"), wanted);
     let applied = run("apply", "a,b.yaml");
     assert_eq!(applied["diagnostics"], wanted["diagnostics"]);
     assert_eq!(applied["result"], "refused");

@@ -105,7 +105,14 @@ fn the_status_tells_the_document_what_differs_and_what_was_done() {
 fn a_pause_holds_across_a_restart_and_ends() {
     let namespace = Namespace::new();
     namespace.sh("ip link add cali1 type veth peer name eth1");
-    let (code, text) = netkeel(&["pause", "1h", "--netns", &namespace.name]);
+    let (code, text) = netkeel(&[
+        "pause",
+        "1h",
+        "--reason",
+        "upgrade of \"the\" CNI",
+        "--netns",
+        &namespace.name,
+    ]);
     assert!(code == 0 && text.contains("The service is not running"), "{text}");
     let mut service = Daemon::start(&namespace, PODS, &[]);
     service.wait_for("event=paused");
@@ -123,8 +130,15 @@ fn a_pause_holds_across_a_restart_and_ends() {
             .contains("netkeel pause 1h"),
         "{told}"
     );
+    assert_eq!(told["paused"]["reason"], "upgrade of \"the\" CNI");
+    let shown = netkeel(&["status", "--netns", &namespace.name]).1;
+    assert!(
+        shown.contains("\n    reason: upgrade of \"the\" CNI\n"),
+        "{shown}"
+    );
     assert_eq!(facts(&namespace, "cali1"), "1500\n0\n");
-    assert_eq!(service.stop().0, 0);
+    let (_, log) = service.stop();
+    assert!(log.contains("reason="), "{log}");
     let mut again = Daemon::start(&namespace, PODS, &[]);
     again.wait_for("event=paused");
     assert_eq!(

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::arguments::{LockOptions, Output, Place};
 use crate::change::apply::{failed, new_drift_error};
+use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
 use crate::change::watcher::Watcher;
@@ -29,6 +30,8 @@ use netkeel_source::sources::Sources;
 ///
 /// netkeel also removes the objects that it created for the owner. A value that another program
 /// changed since is left unchanged.
+///
+/// `netkeel owners` lists the owners. Releasing an owner that holds nothing is an error.
 ///
 /// A running service that enforces a document of the owner would write the values again, so that
 /// the release is refused, unless --pause pauses the service.
@@ -83,6 +86,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Error> {
 /// Shows what would be restored.
 fn show(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<u8, Error> {
     let ledger = store.ledger()?;
+    if ledger.of(&arguments.owner).next().is_none() {
+        return Err(holds_nothing(&arguments.owner, &ledger));
+    }
     let goal = Release {
         ledger: &ledger,
         owner: &arguments.owner,
@@ -104,6 +110,9 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
     let actor = actor();
     let settled = recover::settle(store, netns, &actor, arguments.lock.timeout)?;
     let ledger = store.ledger()?;
+    if ledger.of(&arguments.owner).next().is_none() {
+        return Err(holds_nothing(&arguments.owner, &ledger));
+    }
     let goal = Release {
         ledger: &ledger,
         owner: &arguments.owner,

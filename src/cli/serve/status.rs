@@ -104,6 +104,9 @@ fn text(status: &Value) -> String {
         let of = |key: &str| pause.get(key).and_then(Value::as_u64).unwrap_or_default();
         let by = shown(pause.get("by"));
         out.push_str(&format!("PAUSED until {} by {by}\n", utc(of("until"))));
+        if let Some(reason) = pause.get("reason").and_then(Value::as_str) {
+            out.push_str(&format!("    reason: {}\n", one_line(reason)));
+        }
     }
     if let Some(why) = status.get("failure").and_then(Value::as_str) {
         out.push_str(&format!("FAILED: {}\n", one_line(why)));
