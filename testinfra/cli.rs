@@ -4,8 +4,12 @@
 
 #[path = "cli/documents.rs"]
 mod documents;
+#[path = "cli/edit.rs"]
+mod edit;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "cli/output.rs"]
@@ -22,8 +26,12 @@ mod run;
 mod schemas;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/trace.rs"]
 mod trace;
+#[path = "cli/undo.rs"]
+mod undo;
 #[path = "cli/validate.rs"]
 mod validate;
 

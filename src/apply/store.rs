@@ -19,6 +19,7 @@ pub mod rejected;
 pub mod settled;
 mod socket;
 pub mod transaction;
+pub mod values;
 pub(crate) mod watchdog;
 
 use std::path::{Path, PathBuf};

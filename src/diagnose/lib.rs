@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod decapsulation;
 pub mod diagnosis;
 pub mod explain;
+pub mod import;
 pub mod lint;
 pub mod owners;
 pub mod path;

@@ -13,7 +13,7 @@ use crate::section_name::SectionName;
 use crate::shape::{Field, Shape};
 use crate::want::wants::Wants;
 use crate::want::{Origin, Want};
-use crate::{check, spelling};
+use crate::{check, schema_key, spelling};
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_core::fact::{Fact, Value};
 use netkeel_core::finding::{Code, Findings};
@@ -226,6 +226,7 @@ impl Document {
     /// Reads a document from the nodes of its files, in layer order. Errors go to `diagnostics`; if
     /// there are any, the returned document must not be used.
     pub fn read(mut layers: Vec<Node>, netns: Netns, diagnostics: &mut Diagnostics) -> Document {
+        schema_key::take(&mut layers, diagnostics);
         let versioned = layers.iter().any(|layer| layer.get("version").is_some());
         for layer in &layers {
             check::check_layer(layer, &SHAPE, &KeyPath::ROOT, diagnostics);

@@ -1,7 +1,7 @@
 //! A plan as a unified diff. A file is shown as it is, every other object as a file of `field: value`
 //! lines.
 
-pub(crate) mod unified;
+pub mod unified;
 
 use std::fmt::Write as _;
 

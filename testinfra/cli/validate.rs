@@ -81,6 +81,55 @@ fn each_error_has_its_place_path_and_help_in_each_form() {
 }
 
 #[test]
+fn editors_find_the_schema_and_slips_get_a_tip() {
+    let scratch = Scratch::new(&[
+        (
+            "a.json",
+            r#"{ "$schema": "docs/schema/document.json", "version": 1 }"#,
+        ),
+        ("a.toml", "\"$schema\" = \"document.json\"\nversion = 1\n"),
+        (
+            "a.yaml",
+            "# yaml-language-server: $schema=document.json\nversion: 1\n",
+        ),
+        ("number.json", r#"{ "$schema": 1, "version": 1 }"#),
+        (
+            "nested.json",
+            r#"{ "version": 1, "link": { "eth0": { "$schema": "x" } } }"#,
+        ),
+        ("slip.yaml", "cni: { calico: 1460 }\n"),
+    ]);
+    for name in ["a.json", "a.toml", "a.yaml"] {
+        assert_eq!(scratch.run(&["validate", "-f", name]).code, 0, "{name}");
+    }
+    for name in ["number.json", "nested.json"] {
+        assert_eq!(scratch.run(&["validate", "-f", name]).code, 1, "{name}");
+    }
+    let slip = scratch.run(&["validate", "-f", "slip.yaml"]).stderr;
+    for tip in [
+        "begin the file with: version: 1",
+        "write { mtu: 1460 } if its MTU is meant",
+    ] {
+        assert!(slip.contains(&format!("= help: {tip}\n")), "{tip}: {slip}");
+    }
+    let bare = scratch.run(&["plan", "first.yaml"]);
+    assert!(
+        bare.code == 1
+            && bare
+                .stderr
+                .contains("tip: name a document with -f: -f first.yaml"),
+        "{bare:?}"
+    );
+    // An unknown option is no document.
+    assert!(
+        !scratch
+            .run(&["plan", "--first"])
+            .stderr
+            .contains("name a document")
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_an_error_in_each_form() {
     let scratch = scratch();
     let done = scratch.run(&["validate", "-f", "none.yaml", "--output", "json"]);

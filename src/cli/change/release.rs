@@ -3,7 +3,8 @@
 use clap::Args;
 
 use crate::arguments::{LockOptions, Output, Place};
-use crate::change::apply::{failed, new_drift_error};
+use crate::change::apply::new_drift_error;
+use crate::change::failed::failed;
 use crate::change::holds_nothing::holds_nothing;
 use crate::change::recover;
 use crate::change::service_holder::{PauseOption, clear_way};
@@ -122,6 +123,7 @@ fn release(arguments: &Arguments, store: &Store, netns: &Netns) -> Result<Result
     let log = Recorder::new(&settled, netns.clone(), &arguments.owner, "release", &actor);
     let mut log = log.work(Work::Release);
     log.compacts = ledger.wants_compacting();
+    log.undoable = Some(&ledger);
     let lossy = arguments.allow_lossy;
     let outcome = Live::with(netns, |kernel| {
         apply(

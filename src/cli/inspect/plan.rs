@@ -58,6 +58,28 @@ pub(crate) struct Arguments {
     detailed_exitcode: bool,
 }
 
+impl Arguments {
+    /// The arguments of `netkeel apply --dry-run`.
+    pub(crate) fn of_apply(
+        documents: Documents,
+        ownership: OwnershipArguments,
+        fail_on: FailOnArguments,
+        output: Output,
+        detailed_exitcode: bool,
+    ) -> Self {
+        Arguments {
+            documents,
+            ownership,
+            fail_on,
+            snapshot: None,
+            output,
+            commands: false,
+            save: None,
+            detailed_exitcode,
+        }
+    }
+}
+
 /// A plan, or the diagnostics that prevent one.
 pub(crate) type Planned = Result<Plan, Box<Diagnostics>>;
 

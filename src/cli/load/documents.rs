@@ -81,6 +81,15 @@ pub(crate) fn read(documents: &Documents, netns: Netns, host: Host) -> Result<Re
     Ok(parse(texts, documents.origin.dialect(), &facts, netns, host))
 }
 
+/// Checks netkeel documents that are not in files.
+pub(crate) fn check_texts(files: Vec<(String, Vec<u8>)>, netns: Netns) -> Read {
+    let texts = Texts {
+        files,
+        ..Texts::default()
+    };
+    parse(texts, Dialect::Native, &Facts::new(), netns, Host::Saved)
+}
+
 /// The result of [`load_if_any`].
 pub(crate) enum LoadOutcome {
     /// No file was named, and the default directory does not exist.
@@ -259,7 +268,8 @@ fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
     })
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+/// The names and the bytes of the files of `-f`.
+pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut texts = Vec::new();
     let mut stdin_read = false;
     for path in files {

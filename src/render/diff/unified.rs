@@ -10,7 +10,7 @@ use netkeel_core::text::escape::printable;
 const CONTEXT: usize = 3;
 
 /// The diff; empty for equal texts. `None` means that the file does not exist.
-pub(crate) fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
+pub fn unified(old: Option<&str>, new: Option<&str>, old_name: &str, new_name: &str) -> String {
     let (before, after) = (lines(old), lines(new));
     let diff = TextDiff::from_slices(&before, &after);
     let mut hunks = diff.unified_diff();
