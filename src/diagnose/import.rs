@@ -20,8 +20,8 @@ use netkeel_source::text::format::Format;
 
 /// The document as YAML, with comments. `from` names the host.
 ///
-/// Interfaces with equal values become one `match`. Whatever the document cannot declare without a change to the
-/// host is left out, and a comment names it.
+/// Interfaces with equal values become one `match`. A value that the document cannot declare without a change to
+/// the host is left out, and a comment names it.
 ///
 /// # Errors
 /// [`ErrorKind::Unreadable`] when the document of this host would be invalid whatever is left out, which is a bug.

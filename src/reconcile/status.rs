@@ -485,14 +485,11 @@ fn shown(drift: &Drift, index: Option<u32>) -> DriftStatus {
     let (observed, desired) = drift
         .fact
         .summaries(drift.observed.as_ref(), drift.desired.as_ref());
+    let section = drift.origin.section;
     DriftStatus {
         fact: drift.fact.to_string(),
         // A fact that left the document has no path.
-        kind: drift
-            .origin
-            .section
-            .map_or("released", |section| section.as_str())
-            .to_owned(),
+        kind: section.map_or("released", |section| section.as_str()).to_owned(),
         path: drift.origin.path.to_string(),
         observed,
         desired,

@@ -14,8 +14,8 @@ use netkeel_source::sources::Sources;
 
 /// Check documents for errors, without a host
 ///
-/// netkeel reads only the documents and needs no privileges. It reports all errors at once. What only a
-/// host decides, such as the highest MTU of a driver, `netkeel plan` reports.
+/// netkeel reads only the documents and needs no privileges. It reports all errors at once. Errors that only a
+/// host shows, such as an MTU above that of a driver, come from `netkeel plan`.
 ///
 /// Exit status: 0 valid; 1 invalid, or a document that cannot be read.
 #[derive(Debug, Args)]

@@ -43,7 +43,7 @@ impl Draft {
         self.entries.iter().map(|entry| entry.fields.len() + 1).sum()
     }
 
-    /// Leaves out the key at a path, or the entry that has it. False if there is none.
+    /// Leaves out the key at a path, or the entry that has it. False if no entry has the path.
     pub fn leave_out(&mut self, path: &str) -> bool {
         let at = |entry: &Entry| KeyPath::of(&[entry.section, &entry.key]);
         let of_entry = |entry: &Entry| {
@@ -82,7 +82,7 @@ impl Draft {
         true
     }
 
-    /// Leaves the other end of a veth alone. False if it is left alone already.
+    /// Excludes the other end of a veth. False if it is excluded already.
     pub fn leave_pod(&mut self, name: LinkName) -> bool {
         let key = name.to_string();
         let leave = ("pod_mtu", "leave".to_owned());

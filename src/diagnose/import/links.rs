@@ -94,7 +94,7 @@ fn group(stem: &str, kind: &str, members: &[(LinkName, &Link)], draft: &mut Draf
     for (name, link) in members {
         let own = fields(link);
         if own != *common {
-            // What the rule sets and this interface has not is left to the rule.
+            // The rule counts for keys that this entry lacks.
             draft.entries.push(named(*name, own, link));
         }
     }
