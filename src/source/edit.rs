@@ -68,6 +68,8 @@ pub fn edited(name: &str, text: &str, set: &Set) -> Result<Option<String>, Error
         (Format::Toml, wanted) => toml(wanted)?,
     };
     let (start, end) = (place.span.start as usize, place.span.end as usize);
+    // The place of a value in quotes has the blanks behind it.
+    let end = start + text.get(start..end).map_or(0, |old| old.trim_end().len());
     let refused = |why: &str| {
         Err(input(format!("{name}: `{}` cannot be changed: {why}", set.path))
             .hint("change it with an editor"))
@@ -79,7 +81,8 @@ pub fn edited(name: &str, text: &str, set: &Set) -> Result<Option<String>, Error
     if old.is_empty() {
         return refused("it has no value");
     }
-    if old.contains('\n') {
+    let is_block = matches!(place.data, Data::Map(_) | Data::List(_)) && !old.starts_with(['{', '[']);
+    if is_block || old.contains('\n') {
         return refused("its value takes several lines");
     }
     let changed = format!("{head}{spelled}{tail}");
