@@ -58,3 +58,28 @@ pub struct Field {
     /// One or two sentences for the schema and the reference: meaning, unit, default.
     pub doc: &'static str,
 }
+
+impl Shape {
+    /// The values that a shape accepts, as text for people.
+    pub fn values(&self) -> String {
+        match self {
+            Shape::Map(_) => "a map".to_owned(),
+            Shape::Table { .. } => "a map with keys of your choice".to_owned(),
+            Shape::List(item) => format!("a list: {}", item.values()),
+            Shape::Integer { min, max, .. } if min == max => format!("{min}"),
+            Shape::Integer { min, max, unit } => format!("{min} to {max} {unit}").trim_end().to_owned(),
+            Shape::Switch => "yes or no".to_owned(),
+            Shape::Choice(words) => {
+                let words = words.iter().map(|(word, number)| format!("`{word}` ({number})"));
+                words.collect::<Vec<_>>().join(", ")
+            }
+            Shape::Word(words) => {
+                let words = words.iter().map(|word| format!("`{word}`"));
+                words.collect::<Vec<_>>().join(", ")
+            }
+            Shape::Text { what, .. } => (*what).to_owned(),
+            Shape::Vector => "a number, text, or a list of them".to_owned(),
+            Shape::Either(shapes) => shapes.iter().map(Shape::values).collect::<Vec<_>>().join("; or "),
+        }
+    }
+}

@@ -23,7 +23,7 @@ impl Service<'_> {
         self.state.status.counters.loads += 1;
         match read {
             Err(_) if self.state.status.idle && self.effects.source.is_empty() => {
-                self.effects.files.watch_document(&self.effects.source.paths());
+                self.effects.files.watch_document(&self.effects.source.watched());
             }
             Ok(document) => {
                 self.state.status.idle = false;
@@ -41,7 +41,7 @@ impl Service<'_> {
             }
             Err(why) => {
                 self.rejected(&why);
-                self.effects.files.watch_document(&self.effects.source.paths());
+                self.effects.files.watch_document(&self.effects.source.watched());
             }
         }
         self.read_pause();
@@ -80,7 +80,7 @@ impl Service<'_> {
 
     /// Puts the document in force: watches everything that it depends on.
     pub(crate) fn document_loaded(&mut self, rejected: Option<String>) {
-        self.effects.files.watch_document(&self.effects.source.paths());
+        self.effects.files.watch_document(&self.effects.source.watched());
         self.configure_worker();
         let at = self.effects.now();
         self.effects

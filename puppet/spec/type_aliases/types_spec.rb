@@ -6,7 +6,7 @@ budget = { 'underlay' => 'default-route', 'layers' => %w[wireguard], 'margin' =>
 
 # What each type of data takes, and what it refuses.
 {
-  'Netkeel::Absolute_path' => [['/usr/local/bin/netkeel', '/a.b_c+d-e'], ['', '/', 'bin', '/a b', '/a/', '/a;b', "/a\n"]],
+  'Netkeel::Absolute_path' => [['/usr/bin/netkeel', '/a.b_c+d-e'], ['', '/', 'bin', '/a b', '/a/', '/a;b', "/a\n"]],
   'Netkeel::Budget' => [[budget, { 'underlay' => 1500 }, { 'underlay' => { 'probe' => '192.0.2.1' } }],
                         [{}, { 'layers' => [] }, { 'underlay' => 10 }, budget.merge('overhead' => 1), { 'underlay' => { 'probe' => '' } }]],
   'Netkeel::Bytes' => [[68, 65_535, '1460'], [67, 65_536, '0x5b4', '', 'large', 1460.5]],

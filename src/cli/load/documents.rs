@@ -1,11 +1,12 @@
 //! Reads the files of `-f` into one document.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use crate::arguments::{DEFAULT_DOCUMENTS, Documents};
-use crate::load::file::{io_error, read_file, read_from};
+use crate::arguments::Documents;
+use crate::load::directory::{directories, documents_in, is_default, listed};
+use crate::load::file::{read_file, read_from};
 use crate::load::hierarchy;
 use crate::output;
 use netkeel_core::error::{Error, ErrorKind};
@@ -22,9 +23,6 @@ use netkeel_source::diagnostic::Diagnostics;
 use netkeel_source::node::Node;
 use netkeel_source::report::render;
 use netkeel_source::sources::Sources;
-
-/// File name extensions of the documents in a directory.
-const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "toml"];
 
 /// A document and its source texts.
 pub(crate) struct Loaded {
@@ -75,7 +73,7 @@ pub(crate) fn load(documents: &Documents, netns: Netns, host: Host) -> Result<Op
 
 /// The result of [`load_if_any`].
 pub(crate) enum LoadOutcome {
-    /// No file was named, and the default directory does not exist.
+    /// No file was named, and no default directory exists.
     Nothing,
     /// The document.
     Document(Box<Loaded>),
@@ -85,8 +83,11 @@ pub(crate) enum LoadOutcome {
 
 /// Reads the documents of a verb that also works without any.
 pub(crate) fn load_if_any(documents: &Documents, netns: Netns, host: Host) -> Result<LoadOutcome, Error> {
-    let mut files = documents.files.iter();
-    if !files.any(|file| file.as_os_str() != DEFAULT_DOCUMENTS || file.exists()) {
+    let mut is_any = false;
+    for file in &documents.files {
+        is_any |= !is_default(file) || file.exists() || directories(file)?.is_some();
+    }
+    if !is_any {
         return Ok(LoadOutcome::Nothing);
     }
     Ok(match load(documents, netns, host)? {
@@ -247,10 +248,9 @@ fn read_files(documents: &Documents, facts: &Facts) -> Result<Texts, Error> {
                 files.extend(level);
             }
         } else {
-            let count = if file.is_dir() {
-                documents_in(file)?.len()
-            } else {
-                1
+            let count = match directories(file)? {
+                Some(directories) => documents_in(&directories)?.len(),
+                None => 1,
             };
             levels.extend(vec![1; count]);
             files.push(file.clone());
@@ -277,8 +277,8 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
                 "<stdin>".to_owned(),
                 read_from(&mut io::stdin().lock(), Path::new("<stdin>"))?,
             ));
-        } else if path.is_dir() {
-            for path in documents_in(path)? {
+        } else if let Some(directories) = directories(path)? {
+            for path in documents_in(&directories)? {
                 texts.push((path.display().to_string(), read_file(&path)?));
             }
         } else {
@@ -288,73 +288,16 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(texts)
 }
 
-/// Whether there is no document at all: the default directory does not exist, or the given directories are
+/// Whether there is no document at all: the default directories do not exist, or the given directories are
 /// empty. A file that was named and does not exist is an error instead.
 pub(crate) fn is_empty(documents: &Documents) -> bool {
-    documents.files.iter().all(|path| match path.is_dir() {
-        true => listed(path).is_ok_and(|found| found.is_empty()),
-        false => path == Path::new(DEFAULT_DOCUMENTS) && path.symlink_metadata().is_err_and(is_missing),
+    documents.files.iter().all(|path| match directories(path) {
+        Ok(Some(directories)) => listed(&directories).is_ok_and(|found| found.is_empty()),
+        Ok(None) => is_default(path) && path.symlink_metadata().is_err_and(is_missing),
+        Err(_) => false,
     })
 }
 
 fn is_missing(error: io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
-}
-
-/// The documents of a directory, sorted by name. Without any it is an error.
-fn documents_in(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let paths = listed(directory)?;
-    if paths.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Input,
-            format!("{} has no documents", directory.display()),
-        )
-        .hint(format!("document names end in .{}", EXTENSIONS.join(", ."))));
-    }
-    Ok(paths)
-}
-
-fn listed(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(directory).map_err(|error| io_error(&error).context(directory.display()))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry
-            .map_err(|error| io_error(&error).context(directory.display()))?
-            .path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let known = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)));
-        if known && !hidden && is_layer(&path)? {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Whether a path with the name of a document is a file; directories are ignored.
-///
-/// # Errors
-/// When the path is neither: ignoring it would silently drop a layer.
-fn is_layer(path: &Path) -> Result<bool, Error> {
-    let found = fs::metadata(path).map_err(|error| {
-        let error = io_error(&error).context(path.display());
-        if path.is_symlink() {
-            error.hint("it is a broken symbolic link: fix it or remove it")
-        } else {
-            error
-        }
-    })?;
-    if found.is_file() || found.is_dir() {
-        return Ok(found.is_file());
-    }
-    let message = format!(
-        "{} has the name of a document but is not a regular file",
-        path.display()
-    );
-    Err(Error::new(ErrorKind::Input, message).hint("remove it, or rename it"))
 }

@@ -142,7 +142,7 @@ class Ansible(Way):
 
     def prepare(self):
         """A play for the guest, without the program on it."""
-        self.host.sh("rm /usr/local/bin/netkeel")
+        self.host.sh("rm /usr/bin/netkeel")
         play = {
             "hosts": "all",
             # Facts are slow on an emulated processor, and the role needs but one.
