@@ -2,7 +2,7 @@
 
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use crate::print::man::{MANUAL, SOURCE};
+use crate::print::man::{MANUAL, NO_DATE, SOURCE};
 use netkeel_document::document::SHAPE;
 use netkeel_document::shape::{Field, Shape};
 
@@ -21,7 +21,7 @@ link:
 /// The page in roff.
 pub(crate) fn text() -> String {
     let mut page = Roff::new();
-    page.control("TH", [NAME, SECTION, "", SOURCE, MANUAL]);
+    page.control("TH", [NAME, SECTION, NO_DATE, SOURCE, MANUAL]);
     page.control("SH", ["NAME"]);
     page.text([roman(format!("{NAME} - desired network path settings of a host"))]);
     page.control("SH", ["DESCRIPTION"]);

@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
 pub(crate) const SOURCE: &str = concat!("netkeel ", env!("CARGO_PKG_VERSION"));
 pub(crate) const MANUAL: &str = "netkeel manual";
 
+/// An empty date would shift the arguments of the title. The version dates a page.
+pub(crate) const NO_DATE: &str = " ";
+
 /// System administration commands.
 const SECTION: &str = "8";
 
@@ -70,10 +73,8 @@ pub(crate) fn run(arguments: &Arguments, command: Command) -> Result<u8, Error> 
 
 /// All pages, in the order of their commands.
 fn pages(command: Command) -> Result<Vec<Page>, Error> {
-    let mut command = command.disable_help_subcommand(true);
-    command.build();
     let mut pages = Vec::new();
-    add(&command, &mut pages)?;
+    add("netkeel", "netkeel", command, &mut pages)?;
     pages.push(Page {
         name: document_page::NAME.to_owned(),
         section: document_page::SECTION,
@@ -82,42 +83,58 @@ fn pages(command: Command) -> Result<Vec<Page>, Error> {
     Ok(pages)
 }
 
-/// Adds the page of a command and those of its subcommands.
-fn add(command: &Command, pages: &mut Vec<Page>) -> Result<(), Error> {
-    let name = command
-        .get_display_name()
-        .unwrap_or(command.get_name())
-        .to_owned();
-    let man = Man::new(command.clone())
+/// Adds the page of a command and those of its subcommands. `words` is how the command is called.
+fn add(name: &str, words: &str, command: Command, pages: &mut Vec<Page>) -> Result<(), Error> {
+    let mut command = command
+        .disable_help_subcommand(true)
+        .display_name(name)
+        .bin_name(words);
+    command.build();
+    let below: Vec<Command> = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+        .cloned()
+        .collect();
+    let man = Man::new(command)
         .section(SECTION)
+        .date(NO_DATE)
         .source(SOURCE)
         .manual(MANUAL);
     let mut text = Vec::new();
-    render(&man, command, &mut text)
+    render(&man, &below, name, &mut text)
         .map_err(|error| Error::new(ErrorKind::Unreadable, format!("cannot render {name}: {error}")))?;
     pages.push(Page {
-        name,
+        name: name.to_owned(),
         section: SECTION,
         text,
     });
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        add(below, pages)?;
+    for command in below {
+        let last = command.get_name();
+        let (name, words) = (format!("{name}-{last}"), format!("{words} {last}"));
+        add(&name, &words, command, pages)?;
     }
     Ok(())
 }
 
 /// Renders the sections of a page in the order of man-pages(7).
-fn render(man: &Man, command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+fn render(man: &Man, below: &[Command], name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
     man.render_description_section(page)?;
     man.render_options_section(page)?;
-    if command.get_subcommands().any(|below| !below.is_hide_set()) {
-        man.render_subcommands_section(page)?;
-    }
-    let is_whole = command.get_name() == "netkeel";
+    let is_whole = name == "netkeel";
     let mut end = Roff::new();
+    if !below.is_empty() {
+        end.control("SH", ["SUBCOMMANDS"]);
+    }
+    for command in below {
+        end.control("TP", []);
+        end.text([bold(format!("{name}-{}({SECTION})", command.get_name()))]);
+        end.text([roman(
+            command.get_about().map(ToString::to_string).unwrap_or_default(),
+        )]);
+    }
     if is_whole {
         end.control("SH", ["FILES"]);
         for (path, what) in FILES {
@@ -188,7 +205,7 @@ mod tests {
             ]
         );
         let text = |index: usize| String::from_utf8(pages[index].text.clone()).unwrap();
-        assert!(text(0).contains("netkeel\\-probe(8)\nProbe"), "{}", text(0));
+        assert!(text(0).contains("netkeel\\-probe(8)\\fR\nProbe"), "{}", text(0));
         assert!(text(0).contains(".SH FILES"), "{}", text(0));
         assert!(text(2).contains("\\fBnetkeel probe ipip\\fR"), "{}", text(2));
         assert!(!text(2).contains(".SH FILES"), "{}", text(2));
