@@ -48,7 +48,7 @@ describe 'netkeel' do
       Dir.mktmpdir do |directory|
         File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{process}")
         File.chmod(0o755, File.join(directory, 'systemctl'))
-        system({ 'PATH' => "#{directory}:#{ENV['PATH']}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
+        system({ 'PATH' => "#{directory}:#{ENV.fetch('PATH', nil)}" }, 'sh', '-c', catalogue.resource('Exec', 'netkeel: systemctl restart')[:unless])
       end
     end
 
@@ -80,7 +80,7 @@ describe 'netkeel' do
 
     it 'lets them through the filter of the unit' do
       is_expected.to compile.with_all_deps
-      is_expected.to contain_file(drop_in).with_content(/^IPAddressAllow=192\.0\.2\.0\/24 2001:db8::1$/).that_notifies('Service[netkeel]')
+      is_expected.to contain_file(drop_in).with_content(%r{^IPAddressAllow=192\.0\.2\.0/24 2001:db8::1$}).that_notifies('Service[netkeel]')
     end
 
     context 'that are no addresses' do
@@ -155,7 +155,7 @@ describe 'netkeel' do
         wireguard: { 'wg0' => { 'source' => '/etc/wireguard/wg0.conf', 'target' => '/run/netkeel/wireguard/wg0.conf', 'mtu' => { 'underlay' => 'default-route', 'layers' => ['wireguard'] } } },
         limits: { 'max_matches' => 100 },
         allow: { 'NK003' => 'known' },
-        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true,
+        allow_any_sysctl: true, host_network: true, owner: 'puppet', persist: false, prune: true
       }
     end
 
@@ -242,7 +242,7 @@ describe 'netkeel' do
         .with(noop: false, show_diff: false, backup: false, loglevel: 'debug').that_comes_before('Exec[netkeel plan]')
       is_expected.to contain_exec('netkeel plan').with(
         noop: false, returns: [0, 2], logoutput: true, onlyif: nil, timeout: 50,
-        unless: 'timeout --verbose --kill-after=15 30 /usr/bin/netkeel check --quiet -f /var/cache/netkeel-candidate.d',
+        unless: 'timeout --verbose --kill-after=15 30 /usr/bin/netkeel check --quiet -f /var/cache/netkeel-candidate.d'
       )
     end
 

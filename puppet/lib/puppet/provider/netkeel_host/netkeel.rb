@@ -52,9 +52,7 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
 
   # Under noop a program that this catalog installs is missing. That is a difference without a plan to show.
   def not_installed
-    unless resource[:installing] && resource.noop?
-      raise Puppet::Error, "#{resource[:binary]} is missing or not executable: netkeel is not installed"
-    end
+    raise Puppet::Error, "#{resource[:binary]} is missing or not executable: netkeel is not installed" unless resource[:installing] && resource.noop?
 
     @summary = 'netkeel is not installed yet: the state of the host is not known'
     :differs
@@ -144,7 +142,8 @@ Puppet::Type.type(:netkeel_host).provide(:netkeel) do
     # The output of timeout(1) when it ends a program.
     what = if done.to_s.include?('timeout: sending signal') then "took longer than #{resource[:timeout]} s"
            elsif done.exitstatus then "exited with #{done.exitstatus}"
-           else 'was ended by a signal'
+           else
+             'was ended by a signal'
            end
     "netkeel #{verb} #{what}:\n#{done.to_s.strip}"
   end

@@ -19,7 +19,7 @@ describe Puppet::Type.type(:netkeel_host) do
   # finding.
   define_method(:program) do |*lines|
     path = File.join(scratch, 'netkeel')
-    notes = ["echo \"$@\" >>#{said}", 'for word; do [ -d "$word" ] && tail -n +1 "$word"/* >>' + said + ' 2>&1; done']
+    notes = ["echo \"$@\" >>#{said}", "for word; do [ -d \"$word\" ] && tail -n +1 \"$word\"/* >>#{said} 2>&1; done"]
     findings = "case \"$*\" in *json*) echo '#{JSON.generate('findings' => [finding])}'; exit 0 ;; esac"
     File.write(path, ['#!/bin/sh', findings, *notes, *lines].join("\n"))
     File.chmod(0o755, path)
@@ -259,7 +259,7 @@ describe Puppet::Type.type(:netkeel_host) do
       host(binary: program('exit 0'), verify_reach: ['192.0.2.1:22'], allow_lossy: true, allow_management: true, netns: 'blue')
       provider.settings
       provider.settings = :as_declared
-      expect(File.read(said).lines.grep(/^(apply|plan)/).map { |line| line.sub(%r{-f (?!#{desired})\S+}, '-f COPY') }).to eq(
+      expect(File.read(said).lines.grep(/^(apply|plan)/).map { |line| line.sub(/-f (?!#{desired})\S+/, '-f COPY') }).to eq(
         [
           "plan -f COPY --netns blue --detailed-exitcode\n",
           "apply --lock-timeout 30s --allow-management --allow-lossy --verify-reach 192.0.2.1:22 -f #{desired} --netns blue\n",
