@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -14,6 +13,13 @@ def output(*command):
     """The exit status and all output of a command."""
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
+
+
+def tree(triple):
+    """Name and version of each crate that is linked in, by `cargo tree`."""
+    options = ["--package", "netkeel", "--target", triple, "--edges", "normal", "--prefix", "none", "--format", "{p}"]
+    done = subprocess.run(["cargo", "tree", "--locked", *options], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
+    return {tuple(re.match(r"(\S+) v(\S+)", line).groups()) for line in done.stdout.splitlines() if line}
 
 
 def check(report, deb, rpm, program):
