@@ -57,6 +57,8 @@ def check(report, root, run, packages, name, form, with_systemd):
         _units(report, root, run, setup, old, new, f"{name}, {form}", form)
     _files(report, root, run, setup, old, new, f"{name}, {form}")
     _settings(report, root, run, setup, old, new, f"{name}, {form}", form)
+    if form == "deb":
+        _layers(report, root, run, setup, new, name)
 
 
 def _units(report, root, run, setup, old, new, name, form):
@@ -126,3 +128,23 @@ def _settings(report, root, run, setup, old, new, name, form):
         code == 0 and all(line in lines for line in wanted) and told,
         f"exit {code}\n{out}",
     )
+
+
+def _layers(report, root, run, setup, new, name):
+    script = f"""{setup}{DOCUMENT}
+        install {new}; rm -r "$ROOT/etc/netkeel"
+        document() {{
+            mkdir -p "$ROOT$1"; echo '{{ "version": 1, "sysctl": {{ "net.ipv4.conf.default.log_martians": '$2' }} }}' >"$ROOT$1/10-host.json"
+            inside 'netkeel apply' >/dev/null; echo "$1: $(martians)"
+        }}
+        document /usr/lib/netkeel/desired.d 1
+        document /run/netkeel/desired.d 0
+        document /etc/netkeel/desired.d 1
+        ls -ld "$ROOT/run/netkeel" | cut -c1-10
+        chroot "$ROOT" setpriv --reuid=65534 --regid=65534 --clear-groups netkeel check
+        ln -sf /dev/null "$ROOT/etc/netkeel/desired.d/10-host.json"; inside 'netkeel plan' 2>&1 || echo "exit $?"
+        """
+    code, out = run(root, script)
+    wanted = ["/usr/lib/netkeel/desired.d: 1", "/run/netkeel/desired.d: 0", "/etc/netkeel/desired.d: 1", "exit 1"]
+    good = code == 0 and all(line in out.splitlines() for line in wanted) and "have no documents" in out and "n sync" in out.lower()
+    report.check(f"{name}: /etc hides /run, which hides /usr/lib, and anybody reads all three", good, f"exit {code}\n{out}")

@@ -1,4 +1,4 @@
-//! The documents of a directory. The default directory stands for three, as systemd layers its own.
+//! The documents of a directory. With the default directory netkeel reads two more, as systemd layers its own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use crate::arguments::DEFAULT_DOCUMENTS;
 use crate::load::file::io_error;
 use netkeel_core::error::{Error, ErrorKind};
 
-/// The directories that the default one stands for, highest priority first: of the administrator, of this boot,
-/// and of packages. A file hides those of the same name in later directories.
+/// The directories to read for the default one, highest priority first: of the administrator, of this boot, and
+/// of packages. A file hides those of the same name in later directories.
 const LAYERED: [&str; 3] = [
     DEFAULT_DOCUMENTS,
     "/run/netkeel/desired.d",
@@ -44,7 +44,7 @@ pub(crate) fn directories(path: &Path) -> Result<Option<Vec<&Path>>, Error> {
     existing(&LAYERED)
 }
 
-/// Those of the directories that exist; `None` if there is none, or if the first is no directory.
+/// Those of the directories that exist; `None` if there is none, or if the first is a file.
 fn existing<'a>(layered: &'a [&'a str]) -> Result<Option<Vec<&'a Path>>, Error> {
     let mut found = Vec::new();
     for (index, directory) in layered.iter().map(Path::new).enumerate() {

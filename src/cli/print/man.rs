@@ -170,7 +170,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "/var/lib/netkeel",
-        "What netkeel wrote, and the values from before. They are needed to undo it.",
+        "The values that netkeel wrote, and those from before, which a release restores.",
     ),
     ("/run/netkeel", "The state of this boot."),
 ];
