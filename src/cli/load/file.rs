@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::load::directory::is_default;
+use crate::arguments::DEFAULT_DOCUMENTS;
 use netkeel_core::error::{Error, ErrorKind};
 use netkeel_kernel::files::read;
 use netkeel_kernel::files::read::{ReadError, Symlinks};
@@ -16,7 +16,7 @@ use netkeel_source::text::limits;
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let open = open(path).map_err(|cause| {
         let error = io_error(&cause.into()).context(path.display());
-        if is_default(path) {
+        if path == Path::new(DEFAULT_DOCUMENTS) {
             error.hint("set a document with -f")
         } else {
             error

@@ -2,7 +2,6 @@
 
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use crate::print::man::{MANUAL, NO_DATE, SOURCE};
 use netkeel_document::document::SHAPE;
 use netkeel_document::shape::{Field, Shape};
 
@@ -18,10 +17,10 @@ sysctl:
 link:
   pods: { match: { name: 'cali*', kind: veth }, mtu: 1460 }";
 
-/// The page in roff.
-pub(crate) fn text() -> String {
+/// The page in roff, with its date, source and manual.
+pub(crate) fn text([date, source, manual]: [&str; 3]) -> String {
     let mut page = Roff::new();
-    page.control("TH", [NAME, SECTION, NO_DATE, SOURCE, MANUAL]);
+    page.control("TH", [NAME, SECTION, date, source, manual]);
     page.control("SH", ["NAME"]);
     page.text([roman(format!("{NAME} - desired network path settings of a host"))]);
     page.control("SH", ["DESCRIPTION"]);
@@ -94,7 +93,7 @@ mod tests {
 
     #[test]
     fn each_key_is_on_the_page_with_its_values() {
-        let page = text();
+        let page = text([" ", "netkeel 1", "manual"]);
         assert!(page.starts_with(".ie"), "{page}");
         for key in [
             "version",

@@ -28,11 +28,11 @@ pub(crate) struct Arguments {
 }
 
 /// The footer and the header of each page: program and version, and the name of the manual.
-pub(crate) const SOURCE: &str = concat!("netkeel ", env!("CARGO_PKG_VERSION"));
-pub(crate) const MANUAL: &str = "netkeel manual";
+const SOURCE: &str = concat!("netkeel ", env!("CARGO_PKG_VERSION"));
+const MANUAL: &str = "netkeel manual";
 
 /// An empty date would shift the arguments of the title. The version dates a page.
-pub(crate) const NO_DATE: &str = " ";
+const NO_DATE: &str = " ";
 
 /// System administration commands.
 const SECTION: &str = "8";
@@ -78,7 +78,7 @@ fn pages(command: Command) -> Result<Vec<Page>, Error> {
     pages.push(Page {
         name: document_page::NAME.to_owned(),
         section: document_page::SECTION,
-        text: document_page::text().into_bytes(),
+        text: document_page::text([NO_DATE, SOURCE, MANUAL]).into_bytes(),
     });
     Ok(pages)
 }
